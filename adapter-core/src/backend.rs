@@ -1,0 +1,152 @@
+//! The seam between the adapter and a PostgreSQL driver.
+//!
+//! A [`Backend`] knows PostgreSQL and nothing of Socket.IO: it publishes a batch of notifications, fetches and sweeps
+//! attachments, prepares the table, and opens listening sessions. Order, batching, reconnection and the protocol are the
+//! adapter's own business, written once on top of it.
+//!
+//! # The contract
+//!
+//! * [`Backend::publish`] sends the whole batch in one transaction and in its order, or nothing of it. Dropping the future
+//!   leaves neither half a batch nor a broken connection behind. The caller takes care that no two inline payloads of one
+//!   batch are equal on one channel (PostgreSQL would fold them into one).
+//! * Only one `publish` runs at a time; `fetch`, `sweep` and `prepare` run beside it.
+//! * A [`Listener`] is one session. When it fails it is thrown away and another is opened: it does not reconnect by itself.
+//!   It drains its socket at all times, also while nobody awaits [`Listener::next`]: a listening session that does not read
+//!   holds back the notification queue of the whole database server.
+
+use std::{error::Error as StdError, fmt, future::Future, time::Duration};
+
+/// A PostgreSQL driver, as the adapter sees it. See the [module's contract](self).
+pub trait Backend: Send + Sync + 'static {
+    /// A session that listens.
+    type Listener: Listener;
+
+    /// A name for logs and errors, such as `tokio-postgres`.
+    fn name(&self) -> &'static str;
+
+    /// Creates the attachments table when it is missing, in the shape Node gives it, under an advisory lock
+    /// so that any number of nodes may start at once. With `create` false it only looks whether the table is there,
+    /// and fails with [`ErrorKind::MissingTable`].
+    fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Publishes a batch: one transaction, in order, all or nothing.
+    fn publish(&self, table: &str, batch: &[Outgoing]) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Fetches attachments by id. The answer has one entry per id, in the order of `ids`: `None` where the row is gone.
+    fn fetch(
+        &self,
+        table: &str,
+        ids: &[i64],
+    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, BackendError>> + Send;
+
+    /// Deletes the attachments that are older than `age`, by the clock of the database. Returns how many.
+    fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send;
+
+    /// Opens a session for listening.
+    fn connect_listener(&self) -> impl Future<Output = Result<Self::Listener, BackendError>> + Send;
+}
+
+/// One listening session. See the [module's contract](self).
+pub trait Listener: Send + 'static {
+    /// Starts to listen on the channels, all of them when it returns. Names are passed as they are: quoting is the
+    /// driver's business, length is the caller's (63 bytes at most, see [`protocol::channel`](socketio_pg_protocol::channel)).
+    fn listen(&mut self, channels: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Stops listening on the channels.
+    fn unlisten(&mut self, channels: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// The next notification, in the order in which PostgreSQL delivers them. Cancel-safe: dropping the future loses nothing.
+    /// An error ends the session for good; it must not be called again after one.
+    fn next(&mut self) -> impl Future<Output = Result<Incoming, BackendError>> + Send;
+
+    /// Asks the server for a sign of life. The caller puts a timeout around it.
+    fn check(&mut self) -> impl Future<Output = Result<(), BackendError>> + Send;
+}
+
+/// A notification as it came from PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// The channel it was sent on.
+    pub channel: String,
+    /// Its payload, unread.
+    pub payload: String,
+}
+
+/// A notification to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The channel, at most 63 bytes.
+    pub channel: String,
+    /// What is sent there.
+    pub content: Content,
+}
+
+/// The content of an [`Outgoing`] notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The payload itself, at most 7999 bytes.
+    Inline(String),
+    /// A row of the attachments table and a payload that carries the row's id.
+    Attachment {
+        /// The bytes of the row.
+        body: Vec<u8>,
+        /// The payload up to the id.
+        before_id: String,
+        /// The payload after the id.
+        after_id: String,
+    },
+}
+
+/// What a backend can fail with, as far as the adapter acts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The server cannot be reached, or the connection broke: worth trying again.
+    Connection,
+    /// The connection settings are wrong (URL, user, password, database, TLS): trying again will not help.
+    Configuration,
+    /// The role lacks a right.
+    Permission,
+    /// The attachments table is not there.
+    MissingTable,
+    /// Anything else the server or the driver reports.
+    Other,
+}
+
+/// An error of a backend: its kind, and the driver's own error as source.
+#[derive(Debug)]
+pub struct BackendError {
+    kind: ErrorKind,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+impl BackendError {
+    /// Wraps a driver's error.
+    pub fn new(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind, source: source.into() }
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for BackendError {
+    /// The whole chain of sources: drivers like to keep the reason in the second one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.source)?;
+        let mut cause = self.source.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for BackendError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
