@@ -42,6 +42,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Deletes the attachments that are older than `age`, by the clock of the database. Returns how many.
     fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send;
 
+    /// Closes all pooled connections; what is called afterwards fails. Open listeners are not touched.
+    fn close(&self);
+
     /// Opens a session for listening.
     fn connect_listener(&self) -> impl Future<Output = Result<Self::Listener, BackendError>> + Send;
 }

@@ -1,0 +1,413 @@
+//! The adapter that socketioxide sees: one for each namespace.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use socketio_pg_protocol::{
+    Body, Payload,
+    cluster::Progress,
+    message::{
+        Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Flags, Options, Packet,
+        Room as WireRoom, SocketDescription, SocketsJoin, SocketsLeave,
+    },
+};
+use socketioxide_core::{
+    Sid,
+    adapter::{
+        BroadcastFlags, BroadcastOptions, CoreAdapter, CoreLocalAdapter, DefinedAdapter, RemoteSocketData, Room,
+        RoomParam, SocketEmitter, Spawnable,
+        errors::{AdapterError, BroadcastError},
+    },
+    packet::Packet as ServerPacket,
+};
+
+use crate::{
+    ack::AckStream,
+    backend::Backend,
+    cluster::Cluster,
+    error::Error,
+    event::Poison,
+    hub::Hub,
+    namespace::{Answer, LocalRequest, LocalSockets, Namespace},
+    packet::{self, Parser},
+    selection::Selection,
+};
+
+/// The adapter of one namespace. Made by socketioxide from a [`Cluster`]: see there.
+pub struct PostgresAdapter<E: SocketEmitter, B: Backend> {
+    cluster: Cluster<B>,
+    namespace: Arc<Namespace>,
+    local: CoreLocalAdapter<E>,
+    parser: Parser,
+    /// The adapter itself, for work that goes on in the background.
+    this: std::sync::OnceLock<Weak<Self>>,
+}
+
+impl<E: SocketEmitter, B: Backend> DefinedAdapter for PostgresAdapter<E, B> {}
+
+impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
+    type Error = Error;
+    type State = Cluster<B>;
+    type AckStream = AckStream<E>;
+    type InitRes = Init;
+
+    fn new(cluster: &Cluster<B>, local: CoreLocalAdapter<E>) -> Self {
+        let namespace = cluster.hub().new_namespace(local.path());
+        let parser = Parser::detect(local.parser());
+        Self { cluster: cluster.clone(), namespace, local, parser, this: std::sync::OnceLock::new() }
+    }
+
+    fn init(self: Arc<Self>, on_success: impl FnOnce() + Send + 'static) -> Init {
+        let weak = Arc::downgrade(&self);
+        self.namespace.set_local(weak.clone());
+        let _ = self.this.set(weak);
+        Init(Box::pin(async move {
+            self.hub().join(&self.namespace).await?;
+            on_success();
+            Ok(())
+        }))
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        // What must happen happens before the first await: socketioxide may poll this only once.
+        let farewell = self.hub().leave(&self.namespace);
+        self.cluster.namespace_closed();
+        match farewell {
+            Some(farewell) => farewell.committed().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn server_count(&self) -> Result<u16, Error> {
+        Ok(u16::try_from(self.namespace.lock().server_count()).unwrap_or(u16::MAX))
+    }
+
+    /// Publishes the event, then delivers it to local sockets. When it cannot be published, local sockets get it all the
+    /// same, and the error tells that the others did not.
+    async fn broadcast(&self, packet: ServerPacket, options: BroadcastOptions) -> Result<(), BroadcastError> {
+        let mut published = Ok(());
+        if let Some(opts) = self.remote_options(&options, None) {
+            let data = packet::payload_from_packet(&packet).map_err(Error::from)?;
+            let body = Body::Broadcast(Broadcast { packet: Packet::event(data), request_id: None, opts });
+            published = self.hub().publish(&self.namespace, body).await;
+        }
+        for options in Selection::of_application(&self.local, options).into_options() {
+            self.local.broadcast(packet.clone(), options)?;
+        }
+        Ok(published?)
+    }
+
+    async fn broadcast_with_ack(
+        &self,
+        packet: ServerPacket,
+        options: BroadcastOptions,
+        timeout: Option<Duration>,
+    ) -> Result<AckStream<E>, Error> {
+        let timeout = timeout.unwrap_or_else(|| self.local.ack_timeout());
+        let mut request = None;
+        if let Some(opts) = self.remote_options(&options, Some(timeout)) {
+            let data = packet::payload_from_packet(&packet)?;
+            let asked = self.hub().ask(&self.namespace, |cluster, now, id| {
+                let broadcast = Broadcast { packet: Packet::event(data), request_id: Some(id), opts };
+                cluster.broadcast_with_ack(now, broadcast, timeout);
+            });
+            request = Some(asked.await?);
+        }
+        let target = options.server_id.and(options.sid);
+        let streams = Selection::of_application(&self.local, options)
+            .into_options()
+            .into_iter()
+            .map(|options| self.local.broadcast_with_ack(packet.clone(), options, Some(timeout)).0);
+        let stream = AckStream::local(streams);
+        Ok(match request {
+            Some(request) => stream.with_remote(request, self.parser, target),
+            None => stream,
+        })
+    }
+
+    async fn add_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
+        let rooms: Vec<Room> = rooms.into_room_iter().collect();
+        let mut published = Ok(());
+        if let Some(opts) = self.remote_options(&options, None) {
+            let body = Body::SocketsJoin(SocketsJoin { opts, rooms: wire_rooms(&rooms) });
+            published = self.hub().publish(&self.namespace, body).await;
+        }
+        for options in Selection::of_application(&self.local, options).into_options() {
+            self.local.add_sockets(options, rooms.clone());
+        }
+        published
+    }
+
+    async fn del_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
+        let rooms: Vec<Room> = rooms.into_room_iter().collect();
+        let mut published = Ok(());
+        if let Some(opts) = self.remote_options(&options, None) {
+            let body = Body::SocketsLeave(SocketsLeave { opts, rooms: wire_rooms(&rooms) });
+            published = self.hub().publish(&self.namespace, body).await;
+        }
+        for options in Selection::of_application(&self.local, options).into_options() {
+            self.local.del_sockets(options, rooms.clone());
+        }
+        published
+    }
+
+    async fn disconnect_socket(&self, options: BroadcastOptions) -> Result<(), BroadcastError> {
+        let mut published = Ok(());
+        if let Some(opts) = self.remote_options(&options, None) {
+            let body = Body::DisconnectSockets(DisconnectSockets { opts, close: false });
+            published = self.hub().publish(&self.namespace, body).await;
+        }
+        for options in Selection::of_application(&self.local, options).into_options() {
+            self.local.disconnect_socket(options).map_err(BroadcastError::Socket)?;
+        }
+        Ok(published?)
+    }
+
+    /// Node's protocol has no message for it: the rooms are those of the sockets that match.
+    async fn rooms(&self, options: BroadcastOptions) -> Result<Vec<Room>, Error> {
+        let mut rooms = std::collections::HashSet::new();
+        if let Some(opts) = self.remote_options(&options, None) {
+            for (_, socket) in self.cluster.fetch_remote(&self.namespace, opts).await? {
+                let own = socket.id.as_str();
+                let names = socket.rooms.iter().flatten().filter_map(WireRoom::as_str).filter(|name| *name != own);
+                rooms.extend(names.map(|name| Room::from(name.to_owned())));
+            }
+        }
+        for options in Selection::of_application(&self.local, options).into_options() {
+            rooms.extend(self.local.rooms(options));
+        }
+        Ok(rooms.into_iter().collect())
+    }
+
+    async fn fetch_sockets(&self, options: BroadcastOptions) -> Result<Vec<RemoteSocketData>, Error> {
+        let mut sockets = Vec::new();
+        if let Some(opts) = self.remote_options(&options, None) {
+            let aliases = self.cluster.aliases();
+            for (node, socket) in self.cluster.fetch_remote(&self.namespace, opts).await? {
+                sockets.push(RemoteSocketData {
+                    id: aliases.alias(&socket.id),
+                    server_id: aliases.server(node.as_ref()),
+                    ns: self.local.path().clone(),
+                });
+            }
+        }
+        for options in Selection::of_application(&self.local, options).into_options() {
+            sockets.extend(self.local.fetch_sockets(options));
+        }
+        Ok(sockets)
+    }
+
+    fn get_local(&self) -> &CoreLocalAdapter<E> {
+        &self.local
+    }
+}
+
+impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
+    fn hub(&self) -> &Arc<Hub<B>> {
+        self.cluster.hub()
+    }
+
+    /// The options as other nodes understand them; `None` when nobody there is meant.
+    fn remote_options(&self, options: &BroadcastOptions, timeout: Option<Duration>) -> Option<Options> {
+        if options.is_local(self.local.server_id()) {
+            return None;
+        }
+        let mut flags = Flags::default();
+        let mut rooms = wire_rooms(&options.rooms);
+        let mut except = wire_rooms(&options.except);
+        if options.has_flag(BroadcastFlags::Broadcast) {
+            except.extend(options.sid.map(|sender| WireRoom::from(sender.as_str())));
+        } else if rooms.is_empty() {
+            // One socket, in the room of its id.
+            rooms.push(WireRoom::from(self.cluster.aliases().resolve(options.sid?).as_str()));
+            flags.set("expectSingleResponse", true);
+        }
+        if options.has_flag(BroadcastFlags::Volatile) {
+            flags.set("volatile", true);
+        }
+        if let Some(timeout) = timeout {
+            flags.set_timeout(timeout);
+        }
+        Some(Options { rooms, except, flags: Some(flags), ..Options::default() })
+    }
+
+    /// Delivers an event of another node, and answers with acknowledgements when it wants them.
+    fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast) -> Vec<Body> {
+        let event = match packet::packet_from_payload(&packet.data, self.local.path(), self.parser) {
+            Ok(event) if packet.kind == Packet::<Payload>::EVENT => event,
+            Ok(_) => return self.refuse(Poison::InvalidEvent, format!("packet type {} is no event", packet.kind)),
+            Err(error) => return self.refuse(Poison::InvalidEvent, error),
+        };
+        let selected = Selection::of_message(&self.local, &opts).into_options();
+        let Some(request_id) = request_id else {
+            for options in selected {
+                if let Err(errors) = self.local.broadcast(event.clone(), options) {
+                    tracing::debug!(?errors, "some clients did not take an event");
+                }
+            }
+            return Vec::new();
+        };
+        let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
+        let mut client_count = 0;
+        let mut streams = Vec::new();
+        for options in selected {
+            let (stream, clients) = self.local.broadcast_with_ack(event.clone(), options, timeout);
+            client_count += u64::from(clients);
+            streams.push(stream);
+        }
+        if client_count > 0
+            && let Some(this) = self.this.get().and_then(Weak::upgrade)
+        {
+            tokio::spawn(this.acknowledge(request_id.clone(), AckStream::local(streams)));
+        }
+        vec![Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count })]
+    }
+
+    /// Passes on what local clients acknowledge.
+    async fn acknowledge(self: Arc<Self>, request_id: socketio_pg_protocol::RequestId, mut acks: AckStream<E>) {
+        while let Some((_, value)) = acks.next().await {
+            // A client that does not acknowledge is missed by whoever asked, at the same time as here.
+            let Ok(value) = value else { continue };
+            let packet = match packet::payload_from_ack(&value) {
+                Ok(packet) => packet,
+                Err(error) => {
+                    self.refuse(Poison::InvalidAnswer, error);
+                    continue;
+                }
+            };
+            let body = Body::BroadcastAck(BroadcastAck { request_id: request_id.clone(), packet });
+            if let Err(error) = self.hub().queue(&self.namespace, body).await {
+                tracing::debug!(%error, "an acknowledgement was not published");
+            }
+        }
+    }
+
+    fn refuse(&self, kind: Poison, reason: impl ToString) -> Vec<Body> {
+        self.hub().events().poisoned(self.namespace.channel(), None, kind, reason);
+        Vec::new()
+    }
+
+    fn disconnect(&self, DisconnectSockets { opts, close }: DisconnectSockets) {
+        let sids = Selection::of_message(&self.local, &opts).sids(&self.local);
+        for sid in sids {
+            if close && self.cluster.disconnect_everywhere(sid) {
+                continue;
+            }
+            if let Err(errors) = self.local.disconnect_socket(BroadcastOptions::new(sid)) {
+                tracing::debug!(?errors, %sid, "a socket was not disconnected");
+            }
+        }
+    }
+}
+
+impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
+    fn carry_out(&self, request: LocalRequest) -> Vec<Body> {
+        match request {
+            LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast),
+            LocalRequest::Fetch(fetch) => {
+                let sockets = self.describe(&fetch.opts);
+                return vec![Body::FetchSocketsResponse(FetchSocketsResponse { request_id: fetch.request_id, sockets })];
+            }
+            LocalRequest::Join(SocketsJoin { opts, rooms }) => {
+                for options in Selection::of_message(&self.local, &opts).into_options() {
+                    self.local.add_sockets(options, server_rooms(&rooms));
+                }
+            }
+            LocalRequest::Leave(SocketsLeave { opts, rooms }) => {
+                for options in Selection::of_message(&self.local, &opts).into_options() {
+                    self.local.del_sockets(options, server_rooms(&rooms));
+                }
+            }
+            LocalRequest::Disconnect(disconnect) => self.disconnect(disconnect),
+        }
+        Vec::new()
+    }
+
+    fn describe(&self, options: &Options) -> Vec<SocketDescription> {
+        let sids = Selection::of_message(&self.local, options).sids(&self.local);
+        sids.into_iter().map(|sid| self.cluster.describe(self.namespace.name(), sid, self.rooms_of(sid))).collect()
+    }
+}
+
+impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
+    /// The rooms of a local socket as Node tells them: its own id first.
+    fn rooms_of(&self, sid: Sid) -> Vec<WireRoom> {
+        let mut rooms = vec![WireRoom::from(sid.as_str())];
+        let joined = self.local.socket_rooms(sid);
+        rooms.extend(joined.iter().filter(|room| **room != sid.as_str()).map(|room| WireRoom::from(room.as_ref())));
+        rooms
+    }
+}
+
+impl<E: SocketEmitter, B: Backend> Drop for PostgresAdapter<E, B> {
+    fn drop(&mut self) {
+        self.hub().leave(&self.namespace);
+    }
+}
+
+fn wire_rooms(rooms: &[Room]) -> Vec<WireRoom> {
+    rooms.iter().map(|room| WireRoom::from(room.as_ref())).collect()
+}
+
+/// Rooms that are not strings cannot be joined here.
+fn server_rooms(rooms: &[WireRoom]) -> Vec<Room> {
+    rooms.iter().filter_map(WireRoom::as_str).map(|room| Room::from(room.to_owned())).collect()
+}
+
+/// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns: await it.
+#[must_use = "the namespace joins the cluster only when this is awaited"]
+pub struct Init(Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>);
+
+impl Future for Init {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl Spawnable for Init {
+    fn spawn(self) {
+        tokio::spawn(async move {
+            if let Err(error) = self.await {
+                tracing::error!(%error, "a namespace could not join the cluster");
+            }
+        });
+    }
+}
+
+impl From<packet::PacketError> for Error {
+    fn from(error: packet::PacketError) -> Self {
+        Self::Data(Arc::new(error))
+    }
+}
+
+impl From<packet::PacketError> for AdapterError {
+    fn from(error: packet::PacketError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// Collects the answers to FETCH_SOCKETS, each with its node.
+pub(crate) async fn collect_sockets(
+    mut request: crate::namespace::Request,
+) -> Result<Vec<(Option<socketio_pg_protocol::NodeId>, SocketDescription)>, Error> {
+    let mut sockets = Vec::new();
+    while let Some(answer) = request.next().await {
+        match answer {
+            Answer::Progress { node, progress: Progress::Sockets(described) } => {
+                sockets.extend(described.into_iter().map(|socket| (node.clone(), socket)));
+            }
+            Answer::Progress { .. } => {}
+            Answer::Completed(outcome) if outcome.is_complete() => return Ok(sockets),
+            Answer::Completed(outcome) => return Err(Error::Timeout { missing: outcome.missing_nodes }),
+        }
+    }
+    Err(Error::Closed)
+}

@@ -1,0 +1,219 @@
+//! The node's handle of its cluster.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use socketio_pg_protocol::{
+    NodeId, Payload, SocketId,
+    message::{Handshake, Options as WireOptions, Room, SocketDescription},
+};
+use socketioxide::{SocketIo, adapter::Adapter};
+use socketioxide_core::Sid;
+
+use crate::{
+    adapter::collect_sockets,
+    alias::Aliases,
+    backend::Backend,
+    describe::{self, Server},
+    error::{ConnectError, Error},
+    event::{Counts, EventStream},
+    hub::Hub,
+    namespace::Namespace,
+    options::Options,
+};
+
+/// A node's membership in a cluster: give it to socketioxide as the state of its adapter.
+///
+/// Cheap to clone; all clones are the same node. The node leaves when [`Self::close`] is called, or when every clone and
+/// every namespace that uses it is gone.
+pub struct Cluster<B: Backend> {
+    shared: Arc<Shared<B>>,
+}
+
+struct Shared<B: Backend> {
+    hub: Arc<Hub<B>>,
+    aliases: Aliases,
+    /// Holds the server, which holds its adapters, which hold this: let go when the node or its last namespace closes.
+    server: RwLock<Option<Box<dyn Server>>>,
+}
+
+impl<B: Backend> Clone for Cluster<B> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<B: Backend> std::fmt::Debug for Cluster<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("options", self.shared.hub.options()).finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> Cluster<B> {
+    /// Connects a node to the cluster: prepares the attachments table, opens the listening connection, and proves that what
+    /// is sent comes back.
+    ///
+    /// `backend` is a database URL, or a backend that was set up by hand. Namespaces join one by one, when they are added
+    /// to the server.
+    ///
+    /// # Errors
+    /// Each [`ConnectError`] says what to do.
+    pub async fn connect<T>(backend: T, options: Options) -> Result<Self, ConnectError>
+    where
+        T: TryInto<B>,
+        T::Error: Into<ConnectError>,
+    {
+        let backend = backend.try_into().map_err(Into::into)?;
+        let aliases = Aliases::new(options.max_remote_sockets);
+        let hub = Hub::connect(backend, options).await?;
+        Ok(Self { shared: Arc::new(Shared { hub, aliases, server: RwLock::default() }) })
+    }
+
+    /// Tells the node about its server, so that other nodes see handshake and data of its sockets, and so that
+    /// `disconnectSockets(true)` of another node closes connections. Call it right after building the server.
+    pub fn attach<A: Adapter>(&self, server: &SocketIo<A>) {
+        *self.shared.server.write() = Some(Box::new(server.clone()));
+    }
+
+    /// One namespace of the cluster.
+    pub fn of(&self, namespace: impl Into<String>) -> ClusterNamespace<B> {
+        ClusterNamespace { cluster: self.clone(), name: namespace.into() }
+    }
+
+    /// What happens to the node from now on.
+    pub fn events(&self) -> EventStream {
+        self.shared.hub.events().subscribe()
+    }
+
+    /// How many arrivals were not handled so far.
+    pub fn counts(&self) -> Counts {
+        self.shared.hub.events().counts()
+    }
+
+    /// Leaves the cluster: publishes what was accepted, says farewell in every namespace, ends every task and connection.
+    /// Operations fail from then on; local sockets stay connected.
+    pub async fn close(&self) {
+        self.shared.hub.close().await;
+        self.shared.server.write().take();
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub<B>> {
+        &self.shared.hub
+    }
+
+    pub(crate) fn aliases(&self) -> &Aliases {
+        &self.shared.aliases
+    }
+
+    /// Lets the server go when none of its namespaces is left.
+    pub(crate) fn namespace_closed(&self) {
+        if self.shared.hub.has_no_namespace() {
+            // Dropped outside of the lock: it may be the last handle of the server.
+            let server = self.shared.server.write().take();
+            drop(server);
+        }
+    }
+
+    pub(crate) fn describe(&self, namespace: &str, sid: Sid, rooms: Vec<Room>) -> SocketDescription {
+        let details = self.shared.server.read().as_ref().and_then(|server| server.describe(namespace, sid));
+        describe::description(sid, rooms, details)
+    }
+
+    /// Disconnects a client from all its namespaces; false when the server is not known.
+    pub(crate) fn disconnect_everywhere(&self, sid: Sid) -> bool {
+        match &*self.shared.server.read() {
+            Some(server) => {
+                server.disconnect_everywhere(sid);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The sockets of the other nodes that match.
+    pub(crate) async fn fetch_remote(
+        &self,
+        namespace: &Arc<Namespace>,
+        options: WireOptions,
+    ) -> Result<Vec<(Option<NodeId>, SocketDescription)>, Error> {
+        let hub = self.hub();
+        let timeout = options.flags.as_ref().and_then(|flags| flags.timeout());
+        let timeout = timeout.unwrap_or(hub.options().request_timeout);
+        let request = hub.ask(namespace, |cluster, now, id| cluster.fetch_sockets(now, id, options, timeout)).await?;
+        collect_sockets(request).await
+    }
+}
+
+/// One namespace of the cluster, across all nodes: what socketioxide's own operators do not offer.
+pub struct ClusterNamespace<B: Backend> {
+    cluster: Cluster<B>,
+    name: String,
+}
+
+impl<B: Backend> ClusterNamespace<B> {
+    fn namespace(&self) -> Result<Arc<Namespace>, Error> {
+        self.cluster.hub().namespace(&self.name).ok_or_else(|| Error::UnknownNamespace(self.name.clone()))
+    }
+
+    /// How many servers have this namespace, this one included. 0 when it is not one of this server.
+    pub fn server_count(&self) -> usize {
+        self.namespace().map_or(0, |namespace| namespace.lock().server_count())
+    }
+
+    /// The uid of this node here; `None` when the namespace is not one of this server.
+    pub fn uid(&self) -> Option<NodeId> {
+        self.namespace().ok().map(|namespace| namespace.uid().clone())
+    }
+
+    /// The other nodes that have this namespace.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.namespace().map_or_else(|_| Vec::new(), |namespace| namespace.lock().nodes().cloned().collect())
+    }
+
+    /// Every socket of the namespace in the whole cluster, with rooms, handshake and data: Node's included, whose ids do
+    /// not fit into socketioxide's.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when a node does not answer in time, as in Node.
+    pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
+        let namespace = self.namespace()?;
+        let local = namespace.local().map(|local| local.describe(&WireOptions::all())).unwrap_or_default();
+        let mut sockets: Vec<ClusterSocket> =
+            local.into_iter().map(|socket| ClusterSocket::new(Some(namespace.uid().clone()), socket)).collect();
+        let remote = self.cluster.fetch_remote(&namespace, WireOptions::all()).await?;
+        sockets.extend(remote.into_iter().map(|(node, socket)| ClusterSocket::new(node, socket)));
+        Ok(sockets)
+    }
+}
+
+/// A socket anywhere in the cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterSocket {
+    /// Its id: 20 characters on Node, 16 on socketioxide.
+    pub id: SocketId,
+    /// The node it is connected to.
+    pub node: Option<NodeId>,
+    /// Its rooms, the one named by its id among them.
+    pub rooms: Vec<String>,
+    /// How it connected, as far as its node tells.
+    pub handshake: Handshake,
+    /// What the application stored on it: `socket.data` of Node, [`SocketData`](crate::SocketData) here.
+    pub data: Option<Payload>,
+}
+
+impl ClusterSocket {
+    fn new(node: Option<NodeId>, socket: SocketDescription) -> Self {
+        let SocketDescription { id, handshake, rooms, data } = socket;
+        let rooms = rooms.into_iter().flatten().filter_map(|room| match room {
+            Room::Name(name) => Some(name),
+            Room::Other(_) => None,
+        });
+        Self {
+            id,
+            node,
+            rooms: rooms.collect(),
+            handshake: handshake.and_then(|handshake| handshake.deserialize().ok()).unwrap_or_default(),
+            data,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What can go wrong, for the application.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use socketio_pg_protocol::{DecodeError, EncodeError, NodeId};
+use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
+
+use crate::backend::{BackendError, ErrorKind};
+
+/// Why a node could not join its cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// An option cannot work.
+    #[error("option `{option}` is invalid: {problem}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// What is wrong and what to give instead.
+        problem: String,
+    },
+    /// The settings of the connection cannot work: URL, user, password, database or TLS.
+    #[error("the connection settings do not work: {0}: check the database URL, the user and the password")]
+    Settings(#[source] BackendError),
+    /// PostgreSQL cannot be reached.
+    #[error("PostgreSQL cannot be reached: {0}: is it running at this address, and does it take more connections?")]
+    Unreachable(#[source] BackendError),
+    /// The attachments table is missing, and it was not to be created.
+    #[error(
+        "the attachments table `{table}` is missing: create it with the SQL that the backend crate exports as \
+         `schema_sql`, or let the node do it with `Options::create_table(true)`"
+    )]
+    MissingTable {
+        /// The table.
+        table: String,
+    },
+    /// The attachments table is missing, and the role may not create it.
+    #[error(
+        "the attachments table `{table}` is missing and this role may not create it ({error}): run the SQL that the \
+         backend crate exports as `schema_sql` as a role that may, or GRANT CREATE ON SCHEMA to this one"
+    )]
+    MayNotCreateTable {
+        /// The table.
+        table: String,
+        /// What PostgreSQL said.
+        #[source]
+        error: BackendError,
+    },
+    /// What is sent does not come back: the connection cannot LISTEN.
+    #[error(
+        "channel notifications do not arrive through this connection (waited {waited:?}): is it a transaction pooler \
+         such as PgBouncer? Give a direct connection for listening as `listen_url`"
+    )]
+    Deaf {
+        /// How long it was waited.
+        waited: Duration,
+    },
+    /// It took longer than `Options::connect_timeout`.
+    #[error("connecting took longer than {0:?}: raise `Options::connect_timeout` if this database is that slow")]
+    Timeout(Duration),
+    /// Anything else that PostgreSQL refused.
+    #[error("PostgreSQL refused: {0}")]
+    Database(#[source] BackendError),
+}
+
+impl From<BackendError> for ConnectError {
+    fn from(error: BackendError) -> Self {
+        match error.kind() {
+            ErrorKind::Configuration => Self::Settings(error),
+            ErrorKind::Connection => Self::Unreachable(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl From<Infallible> for ConnectError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl ConnectError {
+    pub(crate) fn preparing(table: &str, error: BackendError) -> Self {
+        match error.kind() {
+            ErrorKind::MissingTable => Self::MissingTable { table: table.to_owned() },
+            ErrorKind::Permission => Self::MayNotCreateTable { table: table.to_owned(), error },
+            _ => error.into(),
+        }
+    }
+}
+
+/// Why an operation on the cluster failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The message could not be written.
+    #[error("the message cannot be encoded: {0}")]
+    Encode(#[source] Arc<EncodeError>),
+    /// Data of the application cannot be read or written.
+    #[error("the data cannot be used: {0}")]
+    Data(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// PostgreSQL did not take the message: no other node got it.
+    #[error("the message was not published: {0}")]
+    Publish(#[source] Arc<BackendError>),
+    /// Some nodes did not answer in time.
+    #[error("timeout reached: missing {} responses", missing.len())]
+    Timeout {
+        /// The nodes that did not answer.
+        missing: Vec<NodeId>,
+    },
+    /// The server has no such namespace.
+    #[error("this server has no namespace {0:?}: add it with `io.ns` first")]
+    UnknownNamespace(String),
+    /// The node has left the cluster.
+    #[error("the cluster handle is closed")]
+    Closed,
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(Arc::new(error))
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        Self::Data(Arc::new(error))
+    }
+}
+
+impl From<Error> for AdapterError {
+    fn from(error: Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<Error> for BroadcastError {
+    fn from(error: Error) -> Self {
+        Self::Adapter(error.into())
+    }
+}

@@ -1,0 +1,431 @@
+//! What all namespaces of a node share: the roads in and out, the clock, the register of namespaces.
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use parking_lot::{Mutex, RwLock};
+use socketio_pg_protocol::{
+    Body, Message, NodeId, Relay, RequestId, channel,
+    cluster::{Action, Cluster as Rules},
+    notification::Encoded,
+};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    backend::{Backend, BackendError, Content, Outgoing},
+    error::{ConnectError, Error},
+    event::Events,
+    inbox,
+    link::Link,
+    namespace::{Answer, LocalRequest, Namespace, Request},
+    options::Options,
+    publisher::{Published, Publisher},
+};
+
+/// How long closing waits for what was accepted to be published.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The shared part of a node.
+pub(crate) struct Hub<B: Backend> {
+    backend: Arc<B>,
+    options: Options,
+    events: Arc<Events>,
+    clock: Arc<Notify>,
+    namespaces: RwLock<Register>,
+    /// Gone once the node has left.
+    roads: RwLock<Option<Roads>>,
+    probe: Mutex<Option<Probe>>,
+}
+
+#[derive(Default)]
+struct Register {
+    by_name: HashMap<String, Arc<Namespace>>,
+    uids: HashSet<NodeId>,
+}
+
+struct Roads {
+    publisher: Publisher,
+    publishing: JoinHandle<()>,
+    link: Link,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// A notification to oneself, which proves that the connection hears.
+struct Probe {
+    channel: String,
+    payload: String,
+    arrived: Option<oneshot::Sender<()>>,
+}
+
+impl<B: Backend> Hub<B> {
+    /// Connects: prepares the table, opens the roads, and proves that what is sent comes back.
+    pub(crate) async fn connect(backend: B, options: Options) -> Result<Arc<Self>, ConnectError> {
+        options.validate()?;
+        let limit = options.connect_timeout;
+        let hub = timeout(limit, Self::open(backend, options)).await.map_err(|_| ConnectError::Timeout(limit))??;
+        Ok(hub)
+    }
+
+    async fn open(backend: B, options: Options) -> Result<Arc<Self>, ConnectError> {
+        let backend = Arc::new(backend);
+        backend
+            .prepare(&options.table, options.create_table)
+            .await
+            .map_err(|error| ConnectError::preparing(&options.table, error))?;
+
+        let events = Arc::new(Events::default());
+        let hub = Arc::new(Self {
+            backend: backend.clone(),
+            events: events.clone(),
+            clock: Arc::new(Notify::new()),
+            namespaces: RwLock::default(),
+            roads: RwLock::default(),
+            probe: Mutex::default(),
+            options,
+        });
+        let weak = Arc::downgrade(&hub);
+        let options = &hub.options;
+        let (intake, inbox_tasks) =
+            inbox::start(weak.clone(), options.channel_prefix.clone(), options.max_inbox_bytes, events.clone());
+        let (publisher, publishing) =
+            Publisher::start(backend.clone(), options.table.clone(), options.publish_queue);
+        let (link, started, link_task) =
+            Link::start(backend.clone(), options.check_interval, events, move |arrival| intake.take(arrival));
+        let mut tasks = vec![
+            link_task,
+            tokio::spawn(keep_time(weak, hub.clock.clone())),
+            tokio::spawn(sweep(backend, options.table.clone(), options.cleanup_interval)),
+        ];
+        tasks.extend(inbox_tasks);
+        *hub.roads.write() = Some(Roads { publisher, publishing, link, tasks });
+
+        started.await.map_err(|_| ConnectError::Deaf { waited: Duration::ZERO })??;
+        hub.prove_hearing().await?;
+        Ok(hub)
+    }
+
+    /// Sends a notification to itself and waits until it is heard.
+    async fn prove_hearing(&self) -> Result<(), ConnectError> {
+        let limit = self.options.connect_timeout / 2;
+        let started = Instant::now();
+        // Not a namespace's channel: no other node hears it.
+        let channel = channel::name(&format!("{}?", self.options.channel_prefix), &rand::random::<u64>().to_string());
+        let payload = format!("{:016x}", rand::random::<u64>());
+        let (arrived, heard) = oneshot::channel();
+        *self.probe.lock() = Some(Probe { channel: channel.clone(), payload: payload.clone(), arrived: Some(arrived) });
+        let deaf = |_| ConnectError::Deaf { waited: started.elapsed() };
+        let link = self.link().ok_or(ConnectError::Deaf { waited: Duration::ZERO })?;
+        timeout(limit, link.listen(channel.clone())).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
+        let probe = [Outgoing { channel: channel.clone(), content: Content::Inline(payload) }];
+        self.backend.publish(&self.options.table, &probe).await?;
+        timeout(limit, heard).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
+        link.unlisten(channel);
+        Ok(())
+    }
+
+    /// Whether the channel is that of the proof of hearing.
+    pub(crate) fn is_probe(&self, channel: &str) -> bool {
+        self.probe.lock().as_ref().is_some_and(|probe| probe.channel == channel)
+    }
+
+    pub(crate) fn probe_arrived(&self, payload: &str) {
+        if let Some(probe) = &mut *self.probe.lock()
+            && probe.payload == payload
+            && let Some(arrived) = probe.arrived.take()
+        {
+            let _ = arrived.send(());
+        }
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    fn link(&self) -> Option<Link> {
+        self.roads.read().as_ref().map(|roads| roads.link.clone())
+    }
+
+    fn publisher(&self) -> Result<Publisher, Error> {
+        self.roads.read().as_ref().map(|roads| roads.publisher.clone()).ok_or(Error::Closed)
+    }
+
+    // ---- namespaces ----
+
+    /// A namespace that has not joined yet.
+    pub(crate) fn new_namespace(&self, name: &str) -> Arc<Namespace> {
+        let channel = channel::name(&self.options.channel_prefix, name);
+        Arc::new(Namespace::new(name, channel, self.options.cluster_config(), self.clock.clone()))
+    }
+
+    /// Lets a namespace join the cluster: listens first, then announces, so that no answer is missed.
+    pub(crate) async fn join(&self, namespace: &Arc<Namespace>) -> Result<(), Error> {
+        let link = self.link().ok_or(Error::Closed)?;
+        {
+            let mut register = self.namespaces.write();
+            register.uids.insert(namespace.uid().clone());
+            register.by_name.insert(namespace.name().to_owned(), namespace.clone());
+        }
+        link.listen(namespace.channel().to_owned()).await?;
+        let actions = namespace.with_cluster(Rules::join);
+        self.perform(namespace, actions).await
+    }
+
+    /// Lets a namespace leave. Works without waiting, so that it may be called from anywhere; the result tells when the
+    /// farewell is committed.
+    pub(crate) fn leave(&self, namespace: &Arc<Namespace>) -> Option<Published> {
+        let mut channel_is_free = false;
+        {
+            let mut register = self.namespaces.write();
+            if !register.uids.remove(namespace.uid()) {
+                return None; // it has left already, or never joined
+            }
+            // It may have been replaced by a namespace of the same name.
+            if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
+                register.by_name.remove(namespace.name());
+                channel_is_free = !register.by_name.values().any(|other| other.channel() == namespace.channel());
+            }
+        }
+        if channel_is_free && let Some(link) = self.link() {
+            link.unlisten(namespace.channel().to_owned());
+        }
+        let mut farewell = None;
+        for action in namespace.with_cluster(|cluster, _| cluster.leave()) {
+            match action {
+                Action::Publish(body) => {
+                    let published = self
+                        .outgoing(namespace, body)
+                        .and_then(|outgoing| self.publisher()?.try_queue(outgoing))
+                        .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
+                    farewell = published.ok();
+                }
+                Action::Completed { request, outcome } => namespace.answer(&request, Answer::Completed(outcome)),
+                _ => {}
+            }
+        }
+        farewell
+    }
+
+    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
+        self.namespaces.read().by_name.get(name).cloned()
+    }
+
+    pub(crate) fn has_no_namespace(&self) -> bool {
+        self.namespaces.read().by_name.is_empty()
+    }
+
+    pub(crate) fn is_own(&self, uid: &NodeId) -> bool {
+        self.namespaces.read().uids.contains(uid)
+    }
+
+    pub(crate) fn is_waiting(&self, namespace: &str, request: &RequestId) -> bool {
+        self.namespace(namespace).is_some_and(|namespace| namespace.is_waiting(request))
+    }
+
+    /// Finds the sender of something that is not a message, for the report.
+    pub(crate) fn sender_of(&self, payload: &str) -> Option<NodeId> {
+        let at = payload.find(r#""uid":""#)? + r#""uid":""#.len();
+        let (uid, _) = payload.get(at..)?.split_once('"')?;
+        (uid.len() <= 64).then(|| uid.into())
+    }
+
+    // ---- out ----
+
+    fn outgoing(&self, namespace: &Namespace, body: Body) -> Result<Outgoing, Error> {
+        let mut message = Message::new(namespace.uid().clone(), namespace.name(), body);
+        message.relay = Relay::marked();
+        let content = match message.encode(self.options.budget())? {
+            Encoded::Inline(payload) => Content::Inline(payload),
+            Encoded::Attachment { body, before_id, after_id } => Content::Attachment { body, before_id, after_id },
+        };
+        Ok(Outgoing { channel: namespace.channel().to_owned(), content })
+    }
+
+    /// Queues a message; await the result's `committed` to know that the other nodes get it.
+    pub(crate) async fn queue(&self, namespace: &Namespace, body: Body) -> Result<Published, Error> {
+        let outgoing = self.outgoing(namespace, body)?;
+        self.publisher()?.queue(outgoing).await
+    }
+
+    /// Publishes a message; returns once it is committed.
+    pub(crate) async fn publish(&self, namespace: &Namespace, body: Body) -> Result<(), Error> {
+        let result = self.queue(namespace, body).await?.committed().await;
+        namespace.lock().published(Instant::now().into_std());
+        result
+    }
+
+    /// Starts a request of this node, and publishes what the rules say. Fails when it cannot be published.
+    pub(crate) async fn ask(
+        &self,
+        namespace: &Arc<Namespace>,
+        start: impl FnOnce(&mut Rules, std::time::Instant, RequestId),
+    ) -> Result<Request, Error> {
+        let request = namespace.new_request();
+        let id = request.id.clone();
+        let actions = namespace.with_cluster(|cluster, now| start(cluster, now, id));
+        for action in actions {
+            match action {
+                Action::Publish(body) => self.queue(namespace, body).await?.committed().await?,
+                other => self.perform_one(namespace, other).await?,
+            }
+        }
+        Ok(request)
+    }
+
+    // ---- in ----
+
+    /// Handles a message, in its turn.
+    pub(crate) async fn handle(&self, namespace: &str, message: Message) {
+        let Some(namespace) = self.namespace(namespace) else { return };
+        let actions = namespace.with_cluster(|cluster, now| cluster.handle(now, message));
+        if let Err(error) = self.perform(&namespace, actions).await {
+            tracing::debug!(%error, "an answer was not published");
+        }
+    }
+
+    /// Announces all namespaces again, after the node was deaf.
+    pub(crate) async fn announce_all(&self) {
+        let namespaces: Vec<_> = self.namespaces.read().by_name.values().cloned().collect();
+        for namespace in namespaces {
+            let actions = namespace.with_cluster(Rules::join);
+            if let Err(error) = self.perform(&namespace, actions).await {
+                tracing::debug!(%error, "could not announce the node again");
+            }
+        }
+    }
+
+    async fn perform(&self, namespace: &Arc<Namespace>, actions: Vec<Action>) -> Result<(), Error> {
+        for action in actions {
+            self.perform_one(namespace, action).await?;
+        }
+        Ok(())
+    }
+
+    async fn perform_one(&self, namespace: &Arc<Namespace>, action: Action) -> Result<(), Error> {
+        match action {
+            Action::Publish(body) => self.queue(namespace, body).await?.detach(),
+            Action::Broadcast(data) => self.local(namespace, LocalRequest::Broadcast(data)).await?,
+            Action::SocketsJoin(data) => self.local(namespace, LocalRequest::Join(data)).await?,
+            Action::SocketsLeave(data) => self.local(namespace, LocalRequest::Leave(data)).await?,
+            Action::DisconnectSockets(data) => self.local(namespace, LocalRequest::Disconnect(data)).await?,
+            Action::FetchSockets(data) => self.local(namespace, LocalRequest::Fetch(data)).await?,
+            Action::ServerSideEmit(_) => {}
+            Action::Progress { request, node, progress } => {
+                namespace.answer(&request, Answer::Progress { node, progress });
+            }
+            Action::Completed { request, outcome } => namespace.answer(&request, Answer::Completed(outcome)),
+            Action::NodeJoined(node) => {
+                self.events.emit(crate::Event::NodeJoined { namespace: namespace.name().to_owned(), node });
+            }
+            Action::NodeLeft { node, closed } => {
+                self.events.emit(crate::Event::NodeLeft { namespace: namespace.name().to_owned(), node, closed });
+            }
+            Action::TooManyNodes(_) => self.events.dropped("more nodes were heard than Options::max_nodes allows"),
+        }
+        Ok(())
+    }
+
+    async fn local(&self, namespace: &Arc<Namespace>, request: LocalRequest) -> Result<(), Error> {
+        let Some(local) = namespace.local() else { return Ok(()) };
+        for body in local.carry_out(request) {
+            self.queue(namespace, body).await?.detach();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fetch_attachments(
+        &self,
+        ids: &[i64],
+    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, BackendError>> + Send {
+        self.backend.fetch(&self.options.table, ids)
+    }
+
+    // ---- the end ----
+
+    /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.
+    pub(crate) async fn close(&self) {
+        let namespaces: Vec<_> = self.namespaces.read().by_name.values().cloned().collect();
+        for namespace in &namespaces {
+            self.leave(namespace);
+        }
+        let Some(Roads { publisher, publishing, link, tasks }) = self.roads.write().take() else { return };
+        drop((publisher, link));
+        let abort = publishing.abort_handle();
+        if timeout(CLOSE_TIMEOUT, publishing).await.is_err() {
+            abort.abort();
+        }
+        for task in &tasks {
+            task.abort();
+        }
+        self.backend.close();
+    }
+}
+
+impl<B: Backend> Drop for Hub<B> {
+    fn drop(&mut self) {
+        // The publisher ends by itself when it has published what was accepted.
+        if let Some(roads) = self.roads.write().take() {
+            for task in &roads.tasks {
+                task.abort();
+            }
+        }
+    }
+}
+
+fn deaf_now(started: Instant) -> ConnectError {
+    ConnectError::Deaf { waited: started.elapsed() }
+}
+
+/// Wakes the namespaces when their time-outs are due. Heartbeats that are due at about the same time go out together.
+async fn keep_time<B: Backend>(hub: Weak<Hub<B>>, clock: Arc<Notify>) {
+    loop {
+        let next = {
+            let Some(hub) = hub.upgrade() else { return };
+            let register = hub.namespaces.read();
+            register.by_name.values().filter_map(|namespace| namespace.lock().next_timeout()).min()
+        };
+        tokio::select! {
+            () = clock.notified() => {}
+            () = sleep_until(next) => {
+                let Some(hub) = hub.upgrade() else { return };
+                let namespaces: Vec<_> = hub.namespaces.read().by_name.values().cloned().collect();
+                for namespace in namespaces {
+                    let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
+                    if let Err(error) = hub.perform(&namespace, actions).await {
+                        tracing::debug!(%error, "a heartbeat was not published");
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Deletes old attachments from time to time, all nodes' alike.
+async fn sweep<B: Backend>(backend: Arc<B>, table: String, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        match backend.sweep(&table, interval).await {
+            Ok(rows) if rows > 0 => tracing::debug!(rows, "old attachments deleted"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, table, "old attachments could not be deleted"),
+        }
+    }
+}

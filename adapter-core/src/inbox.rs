@@ -1,0 +1,260 @@
+//! The one road in: notifications are read at once, attachments fetched ahead, and everything handled in the order of arrival.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use socketio_pg_protocol::{
+    Body, Message, NodeId, Notification, channel,
+    message::liveness,
+    notification::Header,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::{
+    backend::{Backend, Incoming},
+    event::{Events, Poison},
+    hub::Hub,
+    link::Arrival,
+};
+
+/// How many attachments are fetched ahead of their turn.
+const FETCH_AHEAD: usize = 64;
+
+/// The most attachments in one query.
+const MAX_FETCH: usize = 16;
+
+/// Something to be handled, in order.
+enum Slot {
+    Message { namespace: String, message: Message, bytes: usize },
+    Attachment { channel: String, fetched: oneshot::Receiver<Fetched> },
+    Restored,
+}
+
+/// A fetched message; the permit is given back when it has been handled.
+struct Fetched {
+    message: Option<Message>,
+    _ahead: OwnedSemaphorePermit,
+}
+
+/// An attachment to fetch.
+struct Wanted {
+    channel: String,
+    header: Header,
+    done: oneshot::Sender<Fetched>,
+}
+
+/// Takes notifications as they arrive and puts them in line. Never waits.
+pub(crate) struct Intake<B: Backend> {
+    hub: Weak<Hub<B>>,
+    prefix: String,
+    events: Arc<Events>,
+    line: mpsc::UnboundedSender<Slot>,
+    wanted: mpsc::UnboundedSender<Wanted>,
+    queued_bytes: Arc<AtomicUsize>,
+    max_bytes: usize,
+}
+
+/// Starts the inbox: returns its intake, and the tasks that fetch and hand on.
+pub(crate) fn start<B: Backend>(
+    hub: Weak<Hub<B>>,
+    prefix: String,
+    max_bytes: usize,
+    events: Arc<Events>,
+) -> (Intake<B>, [tokio::task::JoinHandle<()>; 2]) {
+    let (line, slots) = mpsc::unbounded_channel();
+    let (wanted, fetches) = mpsc::unbounded_channel();
+    let queued_bytes = Arc::new(AtomicUsize::new(0));
+    let tasks = [
+        tokio::spawn(fetch_ahead(hub.clone(), events.clone(), fetches)),
+        tokio::spawn(hand_on(hub.clone(), prefix.clone(), slots, queued_bytes.clone())),
+    ];
+    (Intake { hub, prefix, events, line, wanted, queued_bytes, max_bytes }, tasks)
+}
+
+impl<B: Backend> Intake<B> {
+    pub(crate) fn take(&self, arrival: Arrival) {
+        match arrival {
+            Arrival::Notification(incoming) => self.notification(incoming),
+            Arrival::Restored => self.push(Slot::Restored),
+        }
+    }
+
+    fn push(&self, slot: Slot) {
+        // The other side only ends with the hub.
+        let _ = self.line.send(slot);
+    }
+
+    fn notification(&self, Incoming { channel, payload }: Incoming) {
+        let Some(hub) = self.hub.upgrade() else { return };
+        if hub.is_probe(&channel) {
+            hub.probe_arrived(&payload);
+            return;
+        }
+        match Notification::decode_borrowed(&payload) {
+            Ok(Notification::Inline(message)) => {
+                if message.uid.as_ref().is_some_and(|uid| hub.is_own(uid)) {
+                    return;
+                }
+                let namespace = match &message.nsp {
+                    Some(namespace) => namespace.clone(),
+                    // Node's emitter names none
+                    None => channel::namespace(&self.prefix, &channel).unwrap_or_default().to_owned(),
+                };
+                let unwanted = is_unwanted_response(&hub, &namespace, &message.body);
+                let message = if unwanted { sign_of_life(message.uid) } else { message.into_owned() };
+                self.message(namespace, message, payload.len());
+            }
+            Ok(Notification::Attachment(header)) => {
+                if header.uid.as_ref().is_some_and(|uid| hub.is_own(uid)) {
+                    return;
+                }
+                let (done, fetched) = oneshot::channel();
+                self.push(Slot::Attachment { channel: channel.clone(), fetched });
+                // Fails only together with the hub; the slot then says so.
+                let _ = self.wanted.send(Wanted { channel, header, done });
+            }
+            Err(error) => {
+                let sender = hub.sender_of(&payload);
+                self.events.poisoned(&channel, sender.as_ref(), Poison::Undecodable(error.kind()), &error);
+            }
+        }
+    }
+
+    fn message(&self, namespace: String, message: Message, bytes: usize) {
+        let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if queued > self.max_bytes && !liveness::is_liveness(&message.body) {
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.events.dropped("more notifications wait than Options::max_inbox_bytes allows");
+            self.push(Slot::Message { namespace, message: sign_of_life(message.uid), bytes: 0 });
+            return;
+        }
+        self.push(Slot::Message { namespace, message, bytes });
+    }
+}
+
+/// What remains of a message whose content nobody needs: it proves that its sender lives.
+fn sign_of_life(uid: Option<NodeId>) -> Message {
+    Message { body: Body::Heartbeat, uid, nsp: None, relay: Default::default() }
+}
+
+/// Responses go to everyone on the channel; those that answer others' requests are not kept.
+fn is_unwanted_response<B: Backend, P>(hub: &Hub<B>, namespace: &str, body: &Body<P>) -> bool {
+    match body {
+        Body::FetchSocketsResponse(data) => !hub.is_waiting(namespace, &data.request_id),
+        Body::ServerSideEmitResponse(data) => !hub.is_waiting(namespace, &data.request_id),
+        Body::BroadcastClientCount(data) => !hub.is_waiting(namespace, &data.request_id),
+        Body::BroadcastAck(data) => !hub.is_waiting(namespace, &data.request_id),
+        _ => false,
+    }
+}
+
+/// Fetches attachments in batches, a bounded number of them ahead of their turn.
+async fn fetch_ahead<B: Backend>(
+    hub: Weak<Hub<B>>,
+    events: Arc<Events>,
+    mut wanted: mpsc::UnboundedReceiver<Wanted>,
+) {
+    let ahead = Arc::new(Semaphore::new(FETCH_AHEAD));
+    while let Some(first) = wanted.recv().await {
+        let mut batch = VecDeque::new();
+        let mut next = Some(first);
+        while let Some(want) = next {
+            // Wait for room only with an empty batch: what is in the batch may be what the room waits for.
+            let permit = if batch.is_empty() {
+                ahead.clone().acquire_owned().await.ok()
+            } else {
+                match ahead.clone().try_acquire_owned() {
+                    Ok(permit) => Some(permit),
+                    Err(_) => {
+                        spawn_fetch(&hub, &events, std::mem::take(&mut batch));
+                        ahead.clone().acquire_owned().await.ok()
+                    }
+                }
+            };
+            let Some(permit) = permit else { return };
+            batch.push_back((want, permit));
+            next = if batch.len() < MAX_FETCH { wanted.try_recv().ok() } else { None };
+        }
+        spawn_fetch(&hub, &events, batch);
+    }
+}
+
+fn spawn_fetch<B: Backend>(hub: &Weak<Hub<B>>, events: &Arc<Events>, batch: VecDeque<(Wanted, OwnedSemaphorePermit)>) {
+    if let Some(hub) = hub.upgrade() {
+        tokio::spawn(fetch(hub, events.clone(), batch));
+    }
+}
+
+async fn fetch<B: Backend>(
+    hub: Arc<Hub<B>>,
+    events: Arc<Events>,
+    batch: VecDeque<(Wanted, OwnedSemaphorePermit)>,
+) {
+    let ids: Vec<i64> = batch.iter().map(|(want, _)| want.header.attachment_id).collect();
+    let rows = hub.fetch_attachments(&ids).await;
+    let mut rows = match rows {
+        Ok(rows) => rows.into_iter().map(Ok).collect::<Vec<_>>(),
+        Err(error) => {
+            let reason = error.to_string();
+            ids.iter().map(|_| Err(reason.clone())).collect()
+        }
+    }
+    .into_iter();
+    for (Wanted { channel, header, done }, permit) in batch {
+        let sender = header.uid.as_ref();
+        let message = match rows.next() {
+            Some(Ok(Some(bytes))) => Message::from_msgpack(&bytes)
+                .inspect_err(|error| events.poisoned(&channel, sender, Poison::Undecodable(error.kind()), error))
+                .ok(),
+            Some(Ok(None)) | None => {
+                let reason = format!("attachment {} is gone from the table", header.attachment_id);
+                events.poisoned(&channel, sender, Poison::AttachmentGone, reason);
+                None
+            }
+            Some(Err(reason)) => {
+                events.poisoned(&channel, sender, Poison::AttachmentUnreadable, reason);
+                None
+            }
+        };
+        // Nobody waits when the hub is gone.
+        let _ = done.send(Fetched { message, _ahead: permit });
+    }
+}
+
+/// Hands on what arrived, one after the other.
+async fn hand_on<B: Backend>(
+    hub: Weak<Hub<B>>,
+    prefix: String,
+    mut slots: mpsc::UnboundedReceiver<Slot>,
+    queued_bytes: Arc<AtomicUsize>,
+) {
+    while let Some(slot) = slots.recv().await {
+        match slot {
+            Slot::Message { namespace, message, bytes } => {
+                let Some(hub) = hub.upgrade() else { return };
+                hub.handle(&namespace, message).await;
+                queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            Slot::Attachment { channel, fetched } => {
+                let Ok(Fetched { message, _ahead }) = fetched.await else { continue };
+                let Some(hub) = hub.upgrade() else { return };
+                if let Some(message) = message {
+                    let namespace = match &message.nsp {
+                        Some(namespace) => namespace.clone(),
+                        None => channel::namespace(&prefix, &channel).unwrap_or_default().to_owned(),
+                    };
+                    hub.handle(&namespace, message).await;
+                }
+            }
+            Slot::Restored => {
+                let Some(hub) = hub.upgrade() else { return };
+                hub.announce_all().await;
+            }
+        }
+    }
+}

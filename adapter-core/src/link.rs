@@ -1,0 +1,257 @@
+//! The listening connection, kept alive.
+//!
+//! One connection for the whole process: until PostgreSQL 18 a notification wakes every listening session of the database,
+//! so more of them cost the server and gain nothing. When it breaks it is opened again, with back-off, and everything is
+//! listened to anew.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, timeout},
+};
+
+use crate::{
+    backend::{Backend, BackendError, Incoming, Listener},
+    event::{Event, Events},
+};
+
+/// The first pause before connecting again; doubled up to [`MAX_BACKOFF`], each time between half and the whole of it.
+const MIN_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// How long opening a connection and listening to everything may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the link tells the inbox, in order.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    Notification(Incoming),
+    /// The link is back after it was down: announce the node again.
+    Restored,
+}
+
+#[derive(Debug)]
+enum Command {
+    Listen { channel: String, done: oneshot::Sender<()> },
+    Unlisten { channel: String },
+}
+
+/// Tells the link what to listen to.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Link {
+    /// Starts the link. The receiver resolves to the outcome of the first attempt to connect.
+    pub(crate) fn start<B: Backend>(
+        backend: Arc<B>,
+        check_interval: Duration,
+        events: Arc<Events>,
+        arrivals: impl FnMut(Arrival) + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<(), BackendError>>, tokio::task::JoinHandle<()>) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let (first, started) = oneshot::channel();
+        let keeper = Keeper {
+            backend,
+            check_interval,
+            events,
+            arrivals,
+            commands: receiver,
+            channels: BTreeSet::new(),
+            waiting: Vec::new(),
+        };
+        (Self { commands }, started, tokio::spawn(keeper.run(first)))
+    }
+
+    /// Listens on a channel; resolves once the LISTEN is in place, which takes until the link is up.
+    pub(crate) async fn listen(&self, channel: String) -> Result<(), crate::Error> {
+        let (done, listening) = oneshot::channel();
+        self.commands.send(Command::Listen { channel, done }).map_err(|_| crate::Error::Closed)?;
+        listening.await.map_err(|_| crate::Error::Closed)
+    }
+
+    pub(crate) fn unlisten(&self, channel: String) {
+        // A link that has ended listens to nothing.
+        let _ = self.commands.send(Command::Unlisten { channel });
+    }
+}
+
+struct Keeper<B, F> {
+    backend: Arc<B>,
+    check_interval: Duration,
+    events: Arc<Events>,
+    arrivals: F,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// What is to be listened to on every connection.
+    channels: BTreeSet<String>,
+    /// Who waits for a LISTEN that is not in place yet.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// Why a session ended.
+enum End {
+    Broken(BackendError),
+    /// All handles are gone.
+    Unwanted,
+}
+
+impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
+    async fn run(mut self, first: oneshot::Sender<Result<(), BackendError>>) {
+        let mut first = Some(first);
+        let mut deaf_since: Option<SystemTime> = None;
+        let mut backoff = MIN_BACKOFF;
+        loop {
+            match timeout(OPEN_TIMEOUT, self.open()).await.unwrap_or_else(|_| Err(silent())) {
+                Ok(listener) => {
+                    backoff = MIN_BACKOFF;
+                    self.events.emit(Event::Connected);
+                    if let Some(since) = deaf_since.take() {
+                        self.events.emit(Event::Gap { since, until: SystemTime::now() });
+                        (self.arrivals)(Arrival::Restored);
+                    }
+                    if let Some(first) = first.take() {
+                        let _ = first.send(Ok(()));
+                    }
+                    let mut heard = SystemTime::now();
+                    match self.session(listener, &mut heard).await {
+                        End::Unwanted => return,
+                        End::Broken(error) => {
+                            self.events.emit(Event::Disconnected { reason: error.to_string() });
+                            deaf_since = Some(heard);
+                        }
+                    }
+                }
+                Err(error) => match first.take() {
+                    // Nothing to keep alive yet: whoever starts the node decides.
+                    Some(first) => {
+                        let _ = first.send(Err(error));
+                        return;
+                    }
+                    None => tracing::warn!(%error, ?backoff, "cannot listen, trying again"),
+                },
+            }
+            let pause = backoff.mul_f64(rand::random_range(0.5..=1.0));
+            if self.pause(pause).await.is_err() {
+                return;
+            }
+            backoff = (backoff * 2).min(MAX_BACKOFF);
+        }
+    }
+
+    async fn open(&mut self) -> Result<B::Listener, BackendError> {
+        let mut listener = self.backend.connect_listener().await?;
+        let channels: Vec<_> = self.channels.iter().cloned().collect();
+        if !channels.is_empty() {
+            listener.listen(&channels).await?;
+        }
+        for done in self.waiting.drain(..) {
+            let _ = done.send(());
+        }
+        Ok(listener)
+    }
+
+    /// Waits before the next attempt, still taking commands.
+    async fn pause(&mut self, pause: Duration) -> Result<(), ()> {
+        let until = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return Ok(()),
+                command = self.commands.recv() => match command {
+                    None => return Err(()),
+                    Some(Command::Listen { channel, done }) => {
+                        self.channels.insert(channel);
+                        self.waiting.push(done);
+                    }
+                    Some(Command::Unlisten { channel }) => {
+                        self.channels.remove(&channel);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Serves one connection until it breaks. `heard` is kept at the last sign of life.
+    async fn session(&mut self, mut listener: B::Listener, heard: &mut SystemTime) -> End {
+        let mut check = tokio::time::interval(self.check_interval);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        check.reset();
+        loop {
+            let result = tokio::select! {
+                biased;
+                incoming = listener.next() => match incoming {
+                    Ok(incoming) => {
+                        *heard = SystemTime::now();
+                        (self.arrivals)(Arrival::Notification(incoming));
+                        check.reset();
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+                command = self.commands.recv() => match command {
+                    None => return End::Unwanted,
+                    Some(command) => self.carry_out(&mut listener, command).await,
+                },
+                _ = check.tick() => match timeout(self.check_interval, listener.check()).await {
+                    Ok(Ok(())) => {
+                        *heard = SystemTime::now();
+                        Ok(())
+                    }
+                    Ok(Err(error)) => Err(error),
+                    Err(_) => Err(silent()),
+                },
+            };
+            if let Err(error) = result {
+                return End::Broken(error);
+            }
+        }
+    }
+
+    /// Carries out a command and all that are queued behind it, so that many namespaces cost one round trip.
+    async fn carry_out(&mut self, listener: &mut B::Listener, command: Command) -> Result<(), BackendError> {
+        let mut listen = Vec::new();
+        let mut unlisten = Vec::new();
+        let mut next = Some(command);
+        while let Some(command) = next {
+            match command {
+                Command::Listen { channel, done } => {
+                    unlisten.retain(|other| *other != channel);
+                    if self.channels.insert(channel.clone()) {
+                        listen.push(channel);
+                    }
+                    self.waiting.push(done);
+                }
+                Command::Unlisten { channel } => {
+                    listen.retain(|other| *other != channel);
+                    if self.channels.remove(&channel) {
+                        unlisten.push(channel);
+                    }
+                }
+            }
+            next = self.commands.try_recv().ok();
+        }
+        let work = async {
+            if !unlisten.is_empty() {
+                listener.unlisten(&unlisten).await?;
+            }
+            if !listen.is_empty() {
+                listener.listen(&listen).await?;
+            }
+            Ok(())
+        };
+        timeout(self.check_interval, work).await.unwrap_or_else(|_| Err(silent()))?;
+        for done in self.waiting.drain(..) {
+            let _ = done.send(());
+        }
+        Ok(())
+    }
+}
+
+fn silent() -> BackendError {
+    BackendError::new(crate::backend::ErrorKind::Connection, "the server gave no sign of life in time")
+}

@@ -1,0 +1,208 @@
+//! The options of a node.
+
+use std::time::Duration;
+
+use socketio_pg_protocol::{
+    budget::{Budget, DEFAULT_THRESHOLD},
+    channel, cluster,
+    message::liveness::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT},
+};
+
+use crate::error::ConnectError;
+
+/// How a node takes part in the cluster. Defaults are those of Node's adapter, where it has them.
+///
+/// All nodes of a cluster must agree on [`channel_prefix`](Self::channel_prefix) and [`table`](Self::table).
+///
+/// ```
+/// use std::time::Duration;
+/// use socketio_pg_core::Options;
+///
+/// let options = Options::default().channel_prefix("chat").heartbeat_interval(Duration::from_secs(2));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Options {
+    pub(crate) channel_prefix: String,
+    pub(crate) table: String,
+    pub(crate) create_table: bool,
+    pub(crate) payload_threshold: usize,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) heartbeat_timeout: Duration,
+    pub(crate) cleanup_interval: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) check_interval: Duration,
+    pub(crate) publish_queue: usize,
+    pub(crate) max_inbox_bytes: usize,
+    pub(crate) max_nodes: usize,
+    pub(crate) max_remote_sockets: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            channel_prefix: channel::DEFAULT_PREFIX.to_owned(),
+            table: "socket_io_attachments".to_owned(),
+            create_table: true,
+            payload_threshold: DEFAULT_THRESHOLD,
+            heartbeat_interval: HEARTBEAT_INTERVAL,
+            heartbeat_timeout: HEARTBEAT_TIMEOUT,
+            cleanup_interval: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(10),
+            check_interval: Duration::from_secs(5),
+            publish_queue: 10_000,
+            max_inbox_bytes: 256 * 1024 * 1024,
+            max_nodes: cluster::Config::default().max_nodes,
+            max_remote_sockets: 100_000,
+        }
+    }
+}
+
+impl Options {
+    /// The prefix of the channels, `socket.io` by default (Node: `channelPrefix`).
+    pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.channel_prefix = prefix.into();
+        self
+    }
+
+    /// The attachments table, `socket_io_attachments` by default (Node: `tableName`). May be qualified with a schema:
+    /// `app.attachments`.
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.table = table.into();
+        self
+    }
+
+    /// Whether a missing attachments table is created when connecting. Default: true. Say false when migrations make it:
+    /// the backend crate exports the SQL as text.
+    pub fn create_table(mut self, create: bool) -> Self {
+        self.create_table = create;
+        self
+    }
+
+    /// From how many bytes of JSON on a message is stored as an attachment, 8000 by default (Node: `payloadThreshold`).
+    /// PostgreSQL takes at most 7999, so more has no effect.
+    pub fn payload_threshold(mut self, bytes: usize) -> Self {
+        self.payload_threshold = bytes;
+        self
+    }
+
+    /// How long the node may be silent before it sends a heartbeat, 5 s by default (Node: `heartbeatInterval`).
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat_interval = interval;
+        self
+    }
+
+    /// How long after its last message another node is taken for dead, 10 s by default (Node: `heartbeatTimeout`).
+    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.heartbeat_timeout = timeout;
+        self
+    }
+
+    /// How often attachments are swept, and how old they must be, 30 s by default (Node: `cleanupInterval`). Every node
+    /// sweeps those of all.
+    pub fn cleanup_interval(mut self, interval: Duration) -> Self {
+        self.cleanup_interval = interval;
+        self
+    }
+
+    /// How long `fetch_sockets` and server-side emits wait for the other nodes, 5 s by default, as in Node.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take in all, 10 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How often the listening connection is asked for a sign of life, and how long it may take to give it, 5 s by default.
+    /// A connection that fails is replaced, so a dead link is found within twice this time.
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.check_interval = interval;
+        self
+    }
+
+    /// How many messages may wait to be published before senders have to wait, 10 000 by default.
+    pub fn publish_queue(mut self, messages: usize) -> Self {
+        self.publish_queue = messages;
+        self
+    }
+
+    /// How many bytes of notifications may wait to be handled, 256 MiB by default. Beyond it, what arrives is dropped,
+    /// counted and reported.
+    pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
+        self.max_inbox_bytes = bytes;
+        self
+    }
+
+    /// How many other nodes are remembered, 1000 by default: any unseen sender counts as a node.
+    pub fn max_nodes(mut self, nodes: usize) -> Self {
+        self.max_nodes = nodes;
+        self
+    }
+
+    /// How many sockets of other nodes are remembered by `fetch_sockets`, 100 000 by default: socketioxide's ids have 16
+    /// characters and Node's 20, so each foreign socket gets an alias here.
+    pub fn max_remote_sockets(mut self, sockets: usize) -> Self {
+        self.max_remote_sockets = sockets;
+        self
+    }
+
+    pub(crate) fn budget(&self) -> Budget {
+        Budget::new(self.payload_threshold)
+    }
+
+    pub(crate) fn cluster_config(&self) -> cluster::Config {
+        cluster::Config {
+            heartbeat_interval: self.heartbeat_interval,
+            heartbeat_timeout: self.heartbeat_timeout,
+            max_nodes: self.max_nodes,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConnectError> {
+        let invalid = |option: &'static str, problem: String| Err(ConnectError::Option { option, problem });
+        // The shortest channel is that of the main namespace.
+        let longest = channel::MAX_BYTES - "#/".len();
+        if self.channel_prefix.len() > longest {
+            let problem = format!(
+                "it has {} bytes and leaves no room for a namespace in the {} bytes of a PostgreSQL channel: \
+                 give one of at most {longest} bytes",
+                self.channel_prefix.len(),
+                channel::MAX_BYTES
+            );
+            return invalid("channel_prefix", problem);
+        }
+        if self.channel_prefix.contains('\0') {
+            return invalid("channel_prefix", "it contains a NUL character, which no PostgreSQL name can".to_owned());
+        }
+        if self.table.trim().is_empty() || self.table.contains('\0') {
+            return invalid("table", format!("{:?} is not the name of a table", self.table));
+        }
+        if self.heartbeat_timeout <= self.heartbeat_interval {
+            let problem = format!(
+                "{:?} is not longer than heartbeat_interval ({:?}), so every silent node would be taken for dead",
+                self.heartbeat_timeout, self.heartbeat_interval
+            );
+            return invalid("heartbeat_timeout", problem);
+        }
+        for (option, duration) in [
+            ("heartbeat_interval", self.heartbeat_interval),
+            ("cleanup_interval", self.cleanup_interval),
+            ("check_interval", self.check_interval),
+            ("connect_timeout", self.connect_timeout),
+        ] {
+            if duration.is_zero() {
+                return invalid(option, "it must be longer than zero".to_owned());
+            }
+        }
+        if self.publish_queue == 0 {
+            return invalid("publish_queue", "it must hold at least one message".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! The names of channels.
+//!
+//! A namespace has one channel: `<prefix>#<namespace>`, `socket.io#/` for the main namespace. PostgreSQL cuts the name in
+//! `LISTEN` to 63 bytes without a word, and refuses longer ones in `pg_notify`; Node does not know that, and its long
+//! namespaces are deaf. We publish to and listen on the name as PostgreSQL cuts it, and tell namespaces apart by the `nsp`
+//! of each message: Rust nodes hear each other, and Node hears Rust.
+
+/// The prefix of channels, by default.
+pub const DEFAULT_PREFIX: &str = "socket.io";
+
+/// The longest name of a channel, in bytes (PostgreSQL's NAMEDATALEN - 1).
+pub const MAX_BYTES: usize = 63;
+
+/// The channel of a namespace, cut to 63 bytes on a character boundary.
+///
+/// ```
+/// use socketio_pg_protocol::channel;
+///
+/// assert_eq!(channel::name("socket.io", "/admin"), "socket.io#/admin");
+/// assert_eq!(channel::name("socket.io", &format!("/{}", "é".repeat(40))).len(), 63);
+/// ```
+pub fn name(prefix: &str, namespace: &str) -> String {
+    let mut name = format!("{prefix}#{namespace}");
+    name.truncate(name.floor_char_boundary(MAX_BYTES));
+    name
+}
+
+/// The namespace of a channel, for messages that do not name theirs. `None` for a channel of another prefix.
+///
+/// The channel of a long namespace names only its beginning.
+pub fn namespace<'a>(prefix: &str, channel: &'a str) -> Option<&'a str> {
+    channel.strip_prefix(prefix)?.strip_prefix('#')
+}
+
+/// Quotes a name for use in SQL, so that any name is only a name.
+///
+/// ```
+/// assert_eq!(socketio_pg_protocol::channel::quote_identifier(r#"a"b"#), r#""a""b""#);
+/// ```
+pub fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_on_a_character_boundary() {
+        // 10 bytes of prefix and `#`, then 1 + 2·n bytes: 63 falls inside a character when the rest is even.
+        assert_eq!(name("socket.io", &format!("/{}", "é".repeat(26))).len(), 63);
+        assert_eq!(name("socket.ioo", &format!("/{}", "é".repeat(26))).len(), 62);
+        assert_eq!(name("s", &"x".repeat(61)).len(), 63);
+        assert_eq!(name("s", &"x".repeat(62)).len(), 63);
+    }
+
+    #[test]
+    fn the_namespace_is_found_from_the_channel() {
+        assert_eq!(namespace("socket.io", "socket.io#/a#b"), Some("/a#b"));
+        assert_eq!(namespace("socket.io", "other#/"), None);
+        assert_eq!(namespace("socket.io", "socket.io"), None);
+    }
+}

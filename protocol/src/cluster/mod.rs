@@ -1,0 +1,291 @@
+//! The rules of being a node, without I/O, clock or runtime.
+//!
+//! A [`Cluster`] is one node's view of one namespace: who else is there, which request waits for whom, when a heartbeat is
+//! due. Messages and the time go in; [`Action`]s come out of [`Cluster::poll_action`], in order. The same inputs always give
+//! the same actions, so a cluster is tested by replaying recorded traffic and by simulation.
+//!
+//! ```
+//! use std::time::Instant;
+//! use socketio_pg_protocol::{Body, Message, NodeId, cluster::{Action, Cluster, Config}};
+//!
+//! let now = Instant::now();
+//! let mut cluster = Cluster::new(NodeId::from("8f42b1c09d5e7a36"), "/", Config::default());
+//! cluster.join(now);
+//! assert!(matches!(cluster.poll_action(), Some(Action::Publish(Body::InitialHeartbeat))));
+//!
+//! cluster.handle(now, Message::new(NodeId::from("another"), "/", Body::Heartbeat));
+//! assert!(matches!(cluster.poll_action(), Some(Action::NodeJoined(_))));
+//! assert_eq!(cluster.server_count(), 2);
+//! ```
+
+mod membership;
+mod requests;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use self::membership::Membership;
+pub use self::requests::{Outcome, Progress};
+use crate::{
+    Body, Message, NodeId, Payload, RequestId,
+    message::{
+        Broadcast, DisconnectSockets, FetchSockets, Options, ServerSideEmit, SocketsJoin, SocketsLeave, liveness,
+    },
+};
+
+/// The time-outs and bounds of a node. Defaults are Node's where Node has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long the node may publish nothing before it sends a HEARTBEAT. Default: 5 s.
+    pub heartbeat_interval: Duration,
+    /// How long after its last message another node is taken for dead. Default: 10 s.
+    pub heartbeat_timeout: Duration,
+    /// How many other nodes are remembered. Any unseen uid counts as a node, so this bounds what forged or confused
+    /// senders can do. Default: 1000.
+    pub max_nodes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval: liveness::HEARTBEAT_INTERVAL,
+            heartbeat_timeout: liveness::HEARTBEAT_TIMEOUT,
+            max_nodes: 1000,
+        }
+    }
+}
+
+/// What the node has to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Publish this.
+    Publish(Body),
+    /// Deliver an event to the local sockets that match, and, when it has a `request_id`, answer with their number and
+    /// each acknowledgement.
+    Broadcast(Broadcast),
+    /// Let the local sockets that match join rooms.
+    SocketsJoin(SocketsJoin),
+    /// Let the local sockets that match leave rooms.
+    SocketsLeave(SocketsLeave),
+    /// Disconnect the local sockets that match.
+    DisconnectSockets(DisconnectSockets),
+    /// Answer with the local sockets that match.
+    FetchSockets(FetchSockets),
+    /// Call the application's handlers, and answer once when the message has a `request_id`.
+    ServerSideEmit(ServerSideEmit),
+    /// An answer to a request of this node.
+    Progress {
+        /// The request.
+        request: RequestId,
+        /// Who answers.
+        node: Option<NodeId>,
+        /// The answer.
+        progress: Progress,
+    },
+    /// A request of this node has ended; nothing more comes for it.
+    Completed {
+        /// The request.
+        request: RequestId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A node was heard for the first time.
+    NodeJoined(NodeId),
+    /// A node left, or has not been heard for the heartbeat time-out.
+    NodeLeft {
+        /// Which.
+        node: NodeId,
+        /// True when it said so itself.
+        closed: bool,
+    },
+    /// A message of a node that cannot be remembered any more: [`Config::max_nodes`] is reached.
+    TooManyNodes(NodeId),
+}
+
+/// One node's view of the cluster in one namespace.
+#[derive(Debug)]
+pub struct Cluster {
+    uid: NodeId,
+    nsp: String,
+    config: Config,
+    members: Membership,
+    requests: requests::Requests,
+    /// When the next heartbeat is due; `None` before joining and after leaving.
+    heartbeat_due: Option<Instant>,
+    actions: VecDeque<Action>,
+}
+
+impl Cluster {
+    /// A node that has not joined yet.
+    pub fn new(uid: NodeId, nsp: impl Into<String>, config: Config) -> Self {
+        Self {
+            uid,
+            nsp: nsp.into(),
+            config,
+            members: Membership::default(),
+            requests: requests::Requests::default(),
+            heartbeat_due: None,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// The node's own uid.
+    pub fn uid(&self) -> &NodeId {
+        &self.uid
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        &self.nsp
+    }
+
+    /// The nodes of the cluster, this one included.
+    pub fn server_count(&self) -> usize {
+        1 + self.members.len()
+    }
+
+    /// The other nodes, in the order of their uids.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeId> {
+        self.members.nodes()
+    }
+
+    /// How many requests of this node wait for answers.
+    pub fn waiting_requests(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// The next thing to do. To be called until it returns `None`, after each other call.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Joins: announces the node. To be called once it listens, and again whenever it listens anew after it was deaf.
+    pub fn join(&mut self, now: Instant) {
+        self.publish(now, Body::InitialHeartbeat);
+    }
+
+    /// Leaves: says so, and ends all requests.
+    pub fn leave(&mut self) {
+        self.heartbeat_due = None;
+        self.requests.end_all(&mut self.actions);
+        self.actions.push_back(Action::Publish(Body::AdapterClose));
+    }
+
+    /// Tells that the node has published something by itself, which proves its life like a heartbeat does.
+    pub fn published(&mut self, now: Instant) {
+        if self.heartbeat_due.is_some() {
+            self.heartbeat_due = Some(now + self.config.heartbeat_interval);
+        }
+    }
+
+    /// Takes a message from the channel.
+    pub fn handle(&mut self, now: Instant, message: Message) {
+        let Message { body, uid, nsp, .. } = message;
+        if uid.as_ref() == Some(&self.uid) || nsp.is_some_and(|nsp| nsp != self.nsp) {
+            return;
+        }
+        if let Some(uid) = &uid
+            && !uid.is_emitter()
+            && !matches!(body, Body::AdapterClose)
+        {
+            self.members.heard(now, uid, self.config.max_nodes, &mut self.actions);
+        }
+        match body {
+            Body::InitialHeartbeat => self.publish(now, Body::Heartbeat),
+            Body::Heartbeat | Body::Unknown { .. } => {}
+            Body::AdapterClose => {
+                if let Some(uid) = uid
+                    && self.members.remove(&uid)
+                {
+                    self.node_left(uid, true);
+                }
+            }
+            Body::Broadcast(data) => self.actions.push_back(Action::Broadcast(data)),
+            Body::SocketsJoin(data) => self.actions.push_back(Action::SocketsJoin(data)),
+            Body::SocketsLeave(data) => self.actions.push_back(Action::SocketsLeave(data)),
+            Body::DisconnectSockets(data) => self.actions.push_back(Action::DisconnectSockets(data)),
+            Body::FetchSockets(data) => self.actions.push_back(Action::FetchSockets(data)),
+            Body::ServerSideEmit(data) => self.actions.push_back(Action::ServerSideEmit(data)),
+            response @ (Body::FetchSocketsResponse(_)
+            | Body::ServerSideEmitResponse(_)
+            | Body::BroadcastClientCount(_)
+            | Body::BroadcastAck(_)) => self.requests.answer(uid, response, &mut self.actions),
+        }
+    }
+
+    /// Tells the time: sends what is due, drops nodes that are silent, ends requests that took too long.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(node) = self.members.pop_silent(now, self.config.heartbeat_timeout) {
+            self.node_left(node, false);
+        }
+        self.requests.expire(now, &mut self.actions);
+        if self.heartbeat_due.is_some_and(|due| due <= now) {
+            self.publish(now, Body::Heartbeat);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do next.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let silent = self.members.oldest().map(|heard| heard + self.config.heartbeat_timeout);
+        [self.heartbeat_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Asks the other nodes for their sockets.
+    ///
+    /// [`Progress::Sockets`] comes for each node, then [`Action::Completed`]. A node that knows no other completes at once
+    /// and publishes nothing.
+    pub fn fetch_sockets(&mut self, now: Instant, id: RequestId, opts: Options, timeout: Duration) {
+        let body = Body::FetchSockets(FetchSockets { opts, request_id: id.clone() });
+        self.ask(now, id, body, timeout);
+    }
+
+    /// Emits an event to the other servers and asks for their answers.
+    ///
+    /// [`Progress::Answer`] comes for each node, then [`Action::Completed`]. A node that knows no other completes at once
+    /// and publishes nothing.
+    pub fn server_side_emit_with_ack(&mut self, now: Instant, id: RequestId, packet: Payload, timeout: Duration) {
+        let body = Body::ServerSideEmit(ServerSideEmit { request_id: Some(id.clone()), packet });
+        self.ask(now, id, body, timeout);
+    }
+
+    fn ask(&mut self, now: Instant, id: RequestId, body: Body, timeout: Duration) {
+        if self.members.len() == 0 {
+            self.actions.push_back(Action::Completed { request: id, outcome: Outcome::default() });
+            return;
+        }
+        self.requests.wait_for_answers(id, now + timeout, self.members.nodes());
+        self.publish(now, body);
+    }
+
+    /// Broadcasts an event and asks the clients of the other nodes for acknowledgements.
+    ///
+    /// [`Progress::ClientCount`] and [`Progress::Ack`] come, in any order, then [`Action::Completed`]. It is published even
+    /// when no other node is known, as Node does.
+    pub fn broadcast_with_ack(&mut self, now: Instant, broadcast: Broadcast, timeout: Duration) {
+        if let Some(id) = &broadcast.request_id {
+            self.requests.wait_for_acks(id.clone(), now + timeout, self.members.nodes());
+        }
+        let id = broadcast.request_id.clone();
+        self.publish(now, Body::Broadcast(broadcast));
+        if let Some(id) = id {
+            self.requests.complete_if_done(&id, &mut self.actions);
+        }
+    }
+
+    /// Gives up a request: nothing more comes for it, not even [`Action::Completed`].
+    pub fn cancel(&mut self, id: &RequestId) {
+        self.requests.cancel(id);
+    }
+
+    fn publish(&mut self, now: Instant, body: Body) {
+        self.heartbeat_due = Some(now + self.config.heartbeat_interval);
+        self.actions.push_back(Action::Publish(body));
+    }
+
+    fn node_left(&mut self, node: NodeId, closed: bool) {
+        self.requests.node_left(&node, &mut self.actions);
+        self.actions.push_back(Action::NodeLeft { node, closed });
+    }
+}

@@ -1,0 +1,231 @@
+//! Requests of this node, and whom they wait for.
+//!
+//! A request waits for the nodes that were known when it was sent. A node that leaves or dies is no longer waited for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Instant,
+};
+
+use super::Action;
+use crate::{Body, NodeId, Payload, RequestId, message::SocketDescription};
+
+/// An answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// The sockets of one node.
+    Sockets(Vec<SocketDescription>),
+    /// The answer of one server, `None` when it was empty.
+    Answer(Option<Payload>),
+    /// So many clients of one node may acknowledge.
+    ClientCount(u64),
+    /// One client acknowledged, with `None` when it gave no value.
+    Ack(Option<Payload>),
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The nodes that did not answer in time. Empty when the request was fully answered; nodes that left meanwhile are
+    /// not missing.
+    pub missing_nodes: Vec<NodeId>,
+    /// The clients whose acknowledgements did not come in time, as far as their nodes told their number.
+    pub missing_acks: u64,
+}
+
+impl Outcome {
+    /// Whether every node that is still there answered in full.
+    pub fn is_complete(&self) -> bool {
+        self.missing_nodes.is_empty() && self.missing_acks == 0
+    }
+}
+
+/// Requests that wait.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    waiting: BTreeMap<RequestId, Request>,
+    deadlines: BTreeSet<(Instant, RequestId)>,
+}
+
+#[derive(Debug)]
+struct Request {
+    deadline: Instant,
+    pending: Pending,
+}
+
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// One answer from each of these nodes.
+    Answers(BTreeSet<NodeId>),
+    /// A count from each node, then as many acks.
+    Acks(BTreeMap<NodeId, Acks>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Acks {
+    /// How many clients may acknowledge, once the node has told.
+    expected: Option<u64>,
+    received: u64,
+}
+
+impl Acks {
+    fn missing(&self) -> u64 {
+        self.expected.unwrap_or(0).saturating_sub(self.received)
+    }
+
+    fn is_done(&self) -> bool {
+        self.expected.is_some_and(|expected| self.received >= expected)
+    }
+}
+
+impl Pending {
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Answers(nodes) => nodes.is_empty(),
+            Self::Acks(nodes) => nodes.values().all(Acks::is_done),
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Answers(nodes) => Outcome { missing_nodes: nodes.into_iter().collect(), missing_acks: 0 },
+            Self::Acks(nodes) => Outcome {
+                missing_acks: nodes.values().map(Acks::missing).fold(0, u64::saturating_add),
+                missing_nodes: nodes
+                    .into_iter()
+                    .filter(|(_, acks)| acks.expected.is_none())
+                    .map(|(node, _)| node)
+                    .collect(),
+            },
+        }
+    }
+}
+
+impl Requests {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn wait_for_answers<'a>(
+        &mut self,
+        id: RequestId,
+        deadline: Instant,
+        nodes: impl Iterator<Item = &'a NodeId>,
+    ) {
+        self.insert(id, deadline, Pending::Answers(nodes.cloned().collect()));
+    }
+
+    pub(super) fn wait_for_acks<'a>(
+        &mut self,
+        id: RequestId,
+        deadline: Instant,
+        nodes: impl Iterator<Item = &'a NodeId>,
+    ) {
+        let nodes = nodes.map(|node| (node.clone(), Acks::default())).collect();
+        self.insert(id, deadline, Pending::Acks(nodes));
+    }
+
+    fn insert(&mut self, id: RequestId, deadline: Instant, pending: Pending) {
+        self.cancel(&id);
+        self.deadlines.insert((deadline, id.clone()));
+        self.waiting.insert(id, Request { deadline, pending });
+    }
+
+    /// Takes a response. One that nobody waits for is dropped.
+    pub(super) fn answer(&mut self, from: Option<NodeId>, response: Body, actions: &mut VecDeque<Action>) {
+        let Some(id) = response.request_id().cloned() else { return };
+        let Some(request) = self.waiting.get_mut(&id) else { return };
+        let node = from.clone();
+        let progress = match (&mut request.pending, response) {
+            (Pending::Answers(nodes), Body::FetchSocketsResponse(data)) => {
+                remove(nodes, from.as_ref());
+                Progress::Sockets(data.sockets)
+            }
+            (Pending::Answers(nodes), Body::ServerSideEmitResponse(data)) => {
+                remove(nodes, from.as_ref());
+                Progress::Answer(data.packet)
+            }
+            (Pending::Acks(nodes), Body::BroadcastClientCount(data)) => {
+                let Some(from) = from else { return };
+                let acks = nodes.entry(from).or_default();
+                if acks.expected.is_some() {
+                    return; // a node tells its count once: what comes again is an echo
+                }
+                acks.expected = Some(data.client_count);
+                Progress::ClientCount(data.client_count)
+            }
+            (Pending::Acks(nodes), Body::BroadcastAck(data)) => {
+                if let Some(from) = from {
+                    nodes.entry(from).or_default().received += 1;
+                }
+                Progress::Ack(data.packet)
+            }
+            _ => return, // an answer to another kind of question
+        };
+        actions.push_back(Action::Progress { request: id.clone(), node, progress });
+        self.complete_if_done(&id, actions);
+    }
+
+    pub(super) fn complete_if_done(&mut self, id: &RequestId, actions: &mut VecDeque<Action>) {
+        if self.waiting.get(id).is_some_and(|request| request.pending.is_done()) {
+            self.complete(id, actions);
+        }
+    }
+
+    /// No longer waits for a node.
+    pub(super) fn node_left(&mut self, node: &NodeId, actions: &mut VecDeque<Action>) {
+        for request in self.waiting.values_mut() {
+            match &mut request.pending {
+                Pending::Answers(nodes) => {
+                    nodes.remove(node);
+                }
+                Pending::Acks(nodes) => {
+                    nodes.remove(node);
+                }
+            }
+        }
+        let done = self.waiting.iter().filter(|(_, request)| request.pending.is_done());
+        for id in done.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.complete(&id, actions);
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Ends the requests whose time is over.
+    pub(super) fn expire(&mut self, now: Instant, actions: &mut VecDeque<Action>) {
+        while let Some((deadline, id)) = self.deadlines.first()
+            && *deadline <= now
+        {
+            let id = id.clone();
+            self.complete(&id, actions);
+        }
+    }
+
+    /// Ends all requests as they are.
+    pub(super) fn end_all(&mut self, actions: &mut VecDeque<Action>) {
+        while let Some(id) = self.waiting.keys().next().cloned() {
+            self.complete(&id, actions);
+        }
+    }
+
+    pub(super) fn cancel(&mut self, id: &RequestId) -> Option<Pending> {
+        let request = self.waiting.remove(id)?;
+        self.deadlines.remove(&(request.deadline, id.clone()));
+        Some(request.pending)
+    }
+
+    fn complete(&mut self, id: &RequestId, actions: &mut VecDeque<Action>) {
+        if let Some(pending) = self.cancel(id) {
+            actions.push_back(Action::Completed { request: id.clone(), outcome: pending.outcome() });
+        }
+    }
+}
+
+fn remove(nodes: &mut BTreeSet<NodeId>, node: Option<&NodeId>) {
+    if let Some(node) = node {
+        nodes.remove(node);
+    }
+}

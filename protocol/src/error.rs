@@ -1,0 +1,94 @@
+//! What can go wrong between a message and its bytes.
+
+use std::fmt;
+
+/// Why bytes from the network or the database are not a message.
+///
+/// The kind is stable and small in number, so that a node can count by it and log once for each.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}: {reason}")]
+pub struct DecodeError {
+    kind: DecodeErrorKind,
+    reason: String,
+}
+
+/// The kinds of [`DecodeError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DecodeErrorKind {
+    /// A notification that is not JSON, or JSON of another shape than a message.
+    Json,
+    /// An attachment that is not MessagePack.
+    MessagePack,
+    /// A value of another shape than a message, in an attachment.
+    Shape,
+    /// Nested deeper than 128 levels.
+    TooDeep,
+    /// An `attachmentId` that is no integer.
+    AttachmentId,
+}
+
+impl DecodeErrorKind {
+    /// A short name, fit for a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::MessagePack => "messagepack",
+            Self::Shape => "shape",
+            Self::TooDeep => "too-deep",
+            Self::AttachmentId => "attachment-id",
+        }
+    }
+}
+
+impl fmt::Display for DecodeErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "not a message in JSON",
+            Self::MessagePack => "not MessagePack",
+            Self::Shape => "not a message",
+            Self::TooDeep => "nested too deep",
+            Self::AttachmentId => "not an attachment id",
+        })
+    }
+}
+
+impl DecodeError {
+    pub(crate) fn new(kind: DecodeErrorKind, reason: impl fmt::Display) -> Self {
+        Self { kind, reason: reason.to_string() }
+    }
+
+    pub(crate) fn json(error: serde_json::Error) -> Self {
+        Self::new(DecodeErrorKind::Json, error)
+    }
+
+    pub(crate) fn value(error: crate::value::ValueError) -> Self {
+        Self::new(DecodeErrorKind::Shape, error)
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> DecodeErrorKind {
+        self.kind
+    }
+}
+
+/// Why a message cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The data does not serialize to JSON.
+    #[error("cannot be written as JSON: {0}")]
+    Json(String),
+    /// The data does not serialize to MessagePack.
+    #[error("cannot be written as MessagePack: {0}")]
+    MessagePack(String),
+    /// The data is nested deeper than the other nodes read it.
+    #[error("nested deeper than 100 levels, which no Node server reads: {0}")]
+    TooDeep(String),
+}
+
+impl EncodeError {
+    pub(crate) fn json(error: serde_json::Error) -> Self {
+        Self::Json(error.to_string())
+    }
+}

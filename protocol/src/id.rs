@@ -1,0 +1,94 @@
+//! Identifiers: strings that must not be mistaken for one another.
+
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The uid that the emitter, which is no node, puts on its messages.
+const EMITTER: &str = "emitter";
+
+macro_rules! id {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(Self::from)
+            }
+        }
+    };
+}
+
+id! {
+    /// Who sent a message: the `uid` of one node in one namespace.
+    ///
+    /// Node draws 8 random bytes and writes them as 16 lower-case hex digits; readers take any string.
+    NodeId
+}
+
+impl NodeId {
+    /// The uid of everything that an emitter sends: `emitter`.
+    pub fn emitter() -> Self {
+        Self::from(EMITTER)
+    }
+
+    /// Whether the sender is an emitter, which is not a member of the cluster.
+    pub fn is_emitter(&self) -> bool {
+        &*self.0 == EMITTER
+    }
+}
+
+id! {
+    /// What ties a response to its request. Chosen by the requester, in the form of a [`NodeId`], unique while it waits.
+    RequestId
+}
+
+id! {
+    /// The id of a client's socket: 20 characters from Node, 16 from socketioxide; readers take any string.
+    SocketId
+}

@@ -1,0 +1,85 @@
+//! Events to clients: messages 3, 11 and 12.
+//!
+//! A node that broadcasts publishes [`Broadcast`]; every other node delivers it to its own sockets that the options
+//! select. With a `requestId` it asks for acknowledgements: every node that gets it answers with one
+//! [`BroadcastClientCount`], also when it is 0, and with one [`BroadcastAck`] for each client that acknowledges in time.
+//! An ack may overtake its node's count.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Options, number};
+use crate::{RequestId, payload::Payload};
+
+/// Type 3, BROADCAST: an event for the selected sockets of every node.
+///
+/// Answered by 11 and 12 when `request_id` is there, else by nothing.
+///
+/// ```json
+/// {"type":3,"data":{"packet":{"type":2,"data":["hello","world"]},"opts":{"rooms":[],"except":[],"flags":{}}},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Broadcast<P = Payload> {
+    /// The event.
+    pub packet: Packet<P>,
+    /// There when acknowledgements are wanted.
+    #[serde(rename = "requestId", default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    pub request_id: Option<RequestId>,
+    /// Which sockets it is for. The `timeout` flag says how long clients may take to acknowledge.
+    pub opts: Options,
+}
+
+/// A Socket.IO packet of type EVENT: `{"type":2,"data":[event, ...args]}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Packet<P = Payload> {
+    /// The packet's type. Only 2, EVENT, may be sent: clients disconnect on anything else.
+    #[serde(rename = "type", deserialize_with = "number::deserialize")]
+    pub kind: u64,
+    /// The event's name and its arguments, an array.
+    pub data: P,
+    /// Written by the emitter, read by nobody: the message's own `nsp` counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nsp: Option<String>,
+}
+
+impl<P> Packet<P> {
+    /// The type of an EVENT packet.
+    pub const EVENT: u64 = 2;
+
+    /// An EVENT packet with `[event, ...args]`.
+    pub fn event(data: P) -> Self {
+        Self { kind: Self::EVENT, data, nsp: None }
+    }
+}
+
+/// Type 11, BROADCAST_CLIENT_COUNT: how many clients of this node got the broadcast and may acknowledge it.
+///
+/// Sent exactly once by every node that got a [`Broadcast`] with a `requestId`.
+///
+/// ```json
+/// {"type":11,"data":{"requestId":"0f1e2d3c4b5a6978","clientCount":2},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BroadcastClientCount {
+    /// The broadcast it answers.
+    pub request_id: RequestId,
+    /// The number of clients, 0 included.
+    #[serde(deserialize_with = "number::deserialize")]
+    pub client_count: u64,
+}
+
+/// Type 12, BROADCAST_ACK: one client's acknowledgement.
+///
+/// ```json
+/// {"type":12,"data":{"requestId":"0f1e2d3c4b5a6978","packet":"the answer"},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
+#[serde(rename_all = "camelCase")]
+pub struct BroadcastAck<P = Payload> {
+    /// The broadcast it answers.
+    pub request_id: RequestId,
+    /// The first argument of the acknowledgement, missing when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    pub packet: Option<P>,
+}

@@ -1,0 +1,162 @@
+//! Reading the outermost object, of a message or of a header.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess},
+};
+use serde_json::value::RawValue;
+
+use super::{Body, Message, Relay, number};
+use crate::{NodeId, value::Value};
+
+/// A form in which application data is read.
+///
+/// When `data` stands before `type`, it cannot be read yet: it is kept as [`WireData::Late`].
+pub(crate) trait WireData<'de>: Deserialize<'de> {
+    type Late: Deserialize<'de>;
+
+    fn read_late<E: de::Error>(kind: u64, late: Self::Late) -> Result<Body<Self>, E>;
+}
+
+impl<'de> WireData<'de> for &'de RawValue {
+    type Late = &'de RawValue;
+
+    fn read_late<E: de::Error>(kind: u64, late: Self::Late) -> Result<Body<Self>, E> {
+        Body::read(kind, &mut serde_json::Deserializer::from_str(late.get())).map_err(E::custom)
+    }
+}
+
+impl<'de> WireData<'de> for Value {
+    type Late = Value;
+
+    fn read_late<E: de::Error>(kind: u64, late: Self::Late) -> Result<Body<Self>, E> {
+        Body::read(kind, late).map_err(E::custom)
+    }
+}
+
+/// The outermost object, before it is known whether it is a message or a header.
+pub(crate) struct Envelope<P> {
+    pub(crate) kind: Option<u64>,
+    pub(crate) body: Option<Body<P>>,
+    pub(crate) uid: Option<NodeId>,
+    pub(crate) nsp: Option<String>,
+    pub(crate) relay: Relay,
+    pub(crate) attachment_id: Option<AttachmentIdField>,
+}
+
+impl<'de, P: Deserialize<'de>> Envelope<P> {
+    pub(crate) fn into_message<E: de::Error>(self) -> Result<Message<P>, E> {
+        let kind = self.kind.ok_or_else(|| E::missing_field("type"))?;
+        let body = match self.body {
+            Some(body) => body,
+            None => Body::bare(kind)?,
+        };
+        Ok(Message { body, uid: self.uid, nsp: self.nsp, relay: self.relay })
+    }
+}
+
+/// What stands at `attachmentId`: a decimal string from Node; a number is taken as well.
+pub(crate) enum AttachmentIdField {
+    Text(String),
+    Number(i64),
+    /// `0`, `""`, `false` or null: JavaScript sees no id there.
+    Falsy,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for AttachmentIdField {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Nil | Value::Bool(false) | Value::Int(0) => Self::Falsy,
+            Value::Str(text) if text.is_empty() => Self::Falsy,
+            Value::Str(text) => Self::Text(text),
+            Value::Int(number) => Self::Number(number),
+            _ => Self::Other,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Key {
+    Type,
+    Data,
+    Uid,
+    Nsp,
+    AttachmentId,
+    Source,
+    RequesterUid,
+    NodeId,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<P>(PhantomData<P>);
+
+        impl<'de, P: WireData<'de>> de::Visitor<'de> for Visitor<P> {
+            type Value = Envelope<P>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a message: an object with type, data, uid and nsp")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<P>, A::Error> {
+                let mut envelope = Envelope {
+                    kind: None,
+                    body: None,
+                    uid: None,
+                    nsp: None,
+                    relay: Relay::default(),
+                    attachment_id: None,
+                };
+                let mut late: Option<P::Late> = None;
+                while let Some(key) = map.next_key()? {
+                    match key {
+                        Key::Type => envelope.kind = Some(map.next_value::<Whole>()?.0),
+                        Key::Data => match envelope.kind {
+                            Some(kind) => envelope.body = Some(map.next_value_seed(DataOf(kind, PhantomData))?),
+                            None => late = Some(map.next_value()?),
+                        },
+                        Key::Uid => envelope.uid = map.next_value()?,
+                        Key::Nsp => envelope.nsp = map.next_value()?,
+                        Key::AttachmentId => envelope.attachment_id = Some(map.next_value()?),
+                        Key::Source => envelope.relay.source = map.next_value()?,
+                        Key::RequesterUid => envelope.relay.requester_uid = map.next_value()?,
+                        Key::NodeId => envelope.relay.node_id = map.next_value()?,
+                        Key::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                if let (None, Some(kind), Some(late)) = (&envelope.body, envelope.kind, late) {
+                    envelope.body = Some(P::read_late(kind, late)?);
+                }
+                Ok(envelope)
+            }
+        }
+
+        deserializer.deserialize_map(Visitor(PhantomData))
+    }
+}
+
+struct Whole(u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        number::deserialize(deserializer).map(Self)
+    }
+}
+
+struct DataOf<P>(u64, PhantomData<P>);
+
+impl<'de, P: WireData<'de>> de::DeserializeSeed<'de> for DataOf<P> {
+    type Value = Body<P>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Body<P>, D::Error> {
+        Body::read(self.0, deserializer)
+    }
+}

@@ -1,0 +1,240 @@
+//! The messages: one module per family, requests beside their responses.
+//!
+//! | type | name | data | module |
+//! |---|---|---|---|
+//! | 1 | INITIAL_HEARTBEAT | – | [`liveness`] |
+//! | 2 | HEARTBEAT | – | [`liveness`] |
+//! | 3 | BROADCAST | [`Broadcast`] | [`broadcast`] |
+//! | 4 | SOCKETS_JOIN | [`SocketsJoin`] | [`rooms`] |
+//! | 5 | SOCKETS_LEAVE | [`SocketsLeave`] | [`rooms`] |
+//! | 6 | DISCONNECT_SOCKETS | [`DisconnectSockets`] | [`rooms`] |
+//! | 7 | FETCH_SOCKETS | [`FetchSockets`] | [`sockets`] |
+//! | 8 | FETCH_SOCKETS_RESPONSE | [`FetchSocketsResponse`] | [`sockets`] |
+//! | 9 | SERVER_SIDE_EMIT | [`ServerSideEmit`] | [`server_side`] |
+//! | 10 | SERVER_SIDE_EMIT_RESPONSE | [`ServerSideEmitResponse`] | [`server_side`] |
+//! | 11 | BROADCAST_CLIENT_COUNT | [`BroadcastClientCount`] | [`broadcast`] |
+//! | 12 | BROADCAST_ACK | [`BroadcastAck`] | [`broadcast`] |
+//! | 13 | ADAPTER_CLOSE | – | [`liveness`] |
+
+pub mod broadcast;
+pub(crate) mod envelope;
+pub mod liveness;
+mod map;
+pub(crate) mod number;
+pub mod options;
+pub mod rooms;
+pub mod server_side;
+pub mod sockets;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
+
+pub use self::{
+    broadcast::{Broadcast, BroadcastAck, BroadcastClientCount, Packet},
+    options::{Flags, KeyOrder, Options, Room},
+    rooms::{DisconnectSockets, SocketsJoin, SocketsLeave},
+    server_side::{ServerSideEmit, ServerSideEmitResponse},
+    sockets::{FetchSockets, FetchSocketsResponse, Handshake, SocketDescription},
+};
+use crate::{NodeId, payload::Payload};
+
+/// A message from one node to all others that listen on the namespace's channel.
+///
+/// Wire form: `{"type":…,"data":…,"uid":…,"nsp":…}`, in that order; `data` is left out where a type has none. Readers take
+/// any order and ignore keys that they do not know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message<P = Payload> {
+    /// What the message says.
+    pub body: Body<P>,
+    /// The sender. A message without one is carried out, but proves nobody's life.
+    pub uid: Option<NodeId>,
+    /// The namespace. Readers take it from the channel where it is missing, as it is in everything that Node's emitter sends.
+    pub nsp: Option<String>,
+    /// Keys that Node's `cluster` module puts on messages.
+    pub relay: Relay,
+}
+
+impl<P> Message<P> {
+    /// A message of a node.
+    pub fn new(uid: NodeId, nsp: impl Into<String>, body: Body<P>) -> Self {
+        Self { body, uid: Some(uid), nsp: Some(nsp.into()), relay: Relay::default() }
+    }
+}
+
+impl<P: Serialize> Serialize for Message<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { body, uid, nsp, relay } = self;
+        let entries = body.entries() + usize::from(uid.is_some()) + usize::from(nsp.is_some()) + relay.entries();
+        let mut map = serializer.serialize_map(Some(entries))?;
+        body.write(&mut map)?;
+        if let Some(uid) = uid {
+            map.serialize_entry("uid", uid)?;
+        }
+        if let Some(nsp) = nsp {
+            map.serialize_entry("nsp", nsp)?;
+        }
+        relay.write(&mut map)?;
+        map.end()
+    }
+}
+
+/// Keys that nodes inside a Node `cluster` (`setupPrimary`) put on every message, after all others.
+///
+/// Their workers hear only messages whose `source` is [`Relay::SOURCE`]; everybody else ignores these keys. A node that
+/// writes `source` is therefore heard by both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relay {
+    /// Marks the message as one of an adapter.
+    pub source: Option<String>,
+    /// On responses: who asked.
+    pub requester_uid: Option<NodeId>,
+    /// The primary process that passed the message on.
+    pub node_id: Option<String>,
+}
+
+impl Relay {
+    /// The value of `source` that workers of a Node cluster listen for.
+    pub const SOURCE: &str = "_sio_adapter";
+
+    /// Marks a message so that the workers of a Node cluster hear it.
+    pub fn marked() -> Self {
+        Self { source: Some(Self::SOURCE.to_owned()), ..Self::default() }
+    }
+
+    fn entries(&self) -> usize {
+        usize::from(self.source.is_some())
+            + usize::from(self.requester_uid.is_some())
+            + usize::from(self.node_id.is_some())
+    }
+
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        if let Some(source) = &self.source {
+            map.serialize_entry("source", source)?;
+        }
+        if let Some(uid) = &self.requester_uid {
+            map.serialize_entry("requesterUid", uid)?;
+        }
+        if let Some(id) = &self.node_id {
+            map.serialize_entry("nodeId", id)?;
+        }
+        Ok(())
+    }
+}
+
+/// Defines [`Body`] and how each variant is numbered, read and written, from one table.
+macro_rules! messages {
+    ($( $(#[$meta:meta])* $code:literal $name:literal => $variant:ident $(($data:ty))? ),* $(,)?) => {
+        /// What a message says: its `type` and `data`.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Body<P = Payload> {
+            $( $(#[$meta])* $variant $(($data))?, )*
+            /// A type that this version does not know: kept out of the way, not an error.
+            Unknown {
+                /// Its number.
+                kind: u64,
+                /// Its data, if any.
+                data: Option<P>,
+            },
+        }
+
+        impl<P> Body<P> {
+            /// The number of the message's type on the wire.
+            pub fn kind(&self) -> u64 {
+                match self {
+                    $( messages!(@pattern $variant $(($data))?) => $code, )*
+                    Self::Unknown { kind, .. } => *kind,
+                }
+            }
+
+            /// The name of the message's type, such as `BROADCAST`.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $( messages!(@pattern $variant $(($data))?) => $name, )*
+                    Self::Unknown { .. } => "UNKNOWN",
+                }
+            }
+        }
+
+        impl<P: Serialize> Body<P> {
+            /// How many entries [`Self::write`] writes.
+            fn entries(&self) -> usize {
+                match self {
+                    $( messages!(@pattern $variant $(($data))?) => messages!(@entries $(($data))?), )*
+                    Self::Unknown { data, .. } => 1 + usize::from(data.is_some()),
+                }
+            }
+
+            fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+                map.serialize_entry("type", &self.kind())?;
+                match self {
+                    $( messages!(@bind data $variant $(($data))?) => messages!(@write map data $(($data))?), )*
+                    Self::Unknown { data: Some(data), .. } => map.serialize_entry("data", data),
+                    Self::Unknown { data: None, .. } => Ok(()),
+                }
+            }
+        }
+
+        impl<'de, P: Deserialize<'de>> Body<P> {
+            /// Reads the `data` of a message whose type is known.
+            pub(crate) fn read<D: Deserializer<'de>>(kind: u64, data: D) -> Result<Self, D::Error> {
+                match kind {
+                    $( $code => messages!(@read data $variant $(($data))?), )*
+                    _ => Ok(Self::Unknown { kind, data: Some(P::deserialize(data)?) }),
+                }
+            }
+
+            /// A message that came without `data`.
+            pub(crate) fn bare<E: de::Error>(kind: u64) -> Result<Self, E> {
+                match kind {
+                    $( $code => messages!(@bare $variant $(($data))?), )*
+                    _ => Ok(Self::Unknown { kind, data: None }),
+                }
+            }
+        }
+    };
+    (@pattern $variant:ident) => { Self::$variant };
+    (@pattern $variant:ident ($data:ty)) => { Self::$variant(_) };
+    (@bind $d:ident $variant:ident) => { Self::$variant };
+    (@bind $d:ident $variant:ident ($data:ty)) => { Self::$variant($d) };
+    (@entries) => { 1 };
+    (@entries ($data:ty)) => { 2 };
+    (@write $map:ident $d:ident) => { Ok(()) };
+    (@write $map:ident $d:ident ($data:ty)) => { $map.serialize_entry("data", $d) };
+    (@read $d:ident $variant:ident) => { de::IgnoredAny::deserialize($d).map(|_| Self::$variant) };
+    (@read $d:ident $variant:ident ($data:ty)) => { Ok(Self::$variant(<$data>::deserialize($d)?)) };
+    (@bare $variant:ident) => { Ok(Self::$variant) };
+    (@bare $variant:ident ($data:ty)) => { Err(de::Error::missing_field("data")) };
+}
+
+messages! {
+    /// See [`liveness`].
+    1 "INITIAL_HEARTBEAT" => InitialHeartbeat,
+    /// See [`liveness`].
+    2 "HEARTBEAT" => Heartbeat,
+    /// See [`broadcast`].
+    3 "BROADCAST" => Broadcast(Broadcast<P>),
+    /// See [`rooms`].
+    4 "SOCKETS_JOIN" => SocketsJoin(SocketsJoin),
+    /// See [`rooms`].
+    5 "SOCKETS_LEAVE" => SocketsLeave(SocketsLeave),
+    /// See [`rooms`].
+    6 "DISCONNECT_SOCKETS" => DisconnectSockets(DisconnectSockets),
+    /// See [`sockets`].
+    7 "FETCH_SOCKETS" => FetchSockets(FetchSockets),
+    /// See [`sockets`].
+    8 "FETCH_SOCKETS_RESPONSE" => FetchSocketsResponse(FetchSocketsResponse<P>),
+    /// See [`server_side`].
+    9 "SERVER_SIDE_EMIT" => ServerSideEmit(ServerSideEmit<P>),
+    /// See [`server_side`].
+    10 "SERVER_SIDE_EMIT_RESPONSE" => ServerSideEmitResponse(ServerSideEmitResponse<P>),
+    /// See [`broadcast`].
+    11 "BROADCAST_CLIENT_COUNT" => BroadcastClientCount(BroadcastClientCount),
+    /// See [`broadcast`].
+    12 "BROADCAST_ACK" => BroadcastAck(BroadcastAck<P>),
+    /// See [`liveness`].
+    13 "ADAPTER_CLOSE" => AdapterClose,
+}
+
+/// Reads a key that is there: null is a value like any other, only a missing key is absent.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,40 @@
+//! Events from server to server: messages 9 and 10.
+//!
+//! Never carried out by the node that sends it. With a `requestId` every other node answers once, when its application
+//! acknowledges; the asking node waits 5 s for the nodes that it knew when it asked. A node that knows no other answers
+//! itself at once with an empty list and publishes nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{RequestId, payload::Payload};
+
+/// Type 9, SERVER_SIDE_EMIT: an event for the other servers.
+///
+/// ```json
+/// {"type":9,"data":{"requestId":"0f1e2d3c4b5a6978","packet":["how-many",1]},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerSideEmit<P = Payload> {
+    /// There when answers are wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    pub request_id: Option<RequestId>,
+    /// The event's name and its arguments, an array.
+    pub packet: P,
+}
+
+/// Type 10, SERVER_SIDE_EMIT_RESPONSE: one server's answer.
+///
+/// ```json
+/// {"type":10,"data":{"requestId":"0f1e2d3c4b5a6978","packet":42},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
+#[serde(rename_all = "camelCase")]
+pub struct ServerSideEmitResponse<P = Payload> {
+    /// The request it answers.
+    pub request_id: RequestId,
+    /// The one value of the answer, missing when it was empty.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    pub packet: Option<P>,
+}

@@ -1,0 +1,81 @@
+//! Asking for the sockets of other nodes: messages 7 and 8.
+//!
+//! Every node that gets [`FetchSockets`] answers with one [`FetchSocketsResponse`], also when it has no such socket. The
+//! asking node waits for the nodes that it knew when it asked, 5 s by default.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Options, Room};
+use crate::{RequestId, SocketId, payload::Payload};
+
+/// Type 7, FETCH_SOCKETS: which of your sockets match?
+///
+/// ```json
+/// {"type":7,"data":{"opts":{"rooms":[],"except":[],"flags":{}},"requestId":"0f1e2d3c4b5a6978"},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FetchSockets {
+    /// Which sockets. The `timeout` flag tells how long the asking node waits.
+    pub opts: Options,
+    /// To be repeated in the answer.
+    pub request_id: RequestId,
+}
+
+/// Type 8, FETCH_SOCKETS_RESPONSE: the sockets of one node.
+///
+/// ```json
+/// {"type":8,"data":{"requestId":"0f1e2d3c4b5a6978","sockets":[{"id":"kZKYGMOmZqTEZGEfAAAq","handshake":{"headers":{},"query":{},"auth":{}},"rooms":["kZKYGMOmZqTEZGEfAAAq"],"data":{}}]},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
+#[serde(rename_all = "camelCase")]
+pub struct FetchSocketsResponse<P = Payload> {
+    /// The request it answers.
+    pub request_id: RequestId,
+    /// The sockets that match.
+    pub sockets: Vec<SocketDescription<P>>,
+}
+
+/// A socket, as its node describes it to the others.
+///
+/// A key `server` must never be sent: Node then hands the application a plain object instead of a socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
+pub struct SocketDescription<P = Payload> {
+    /// The socket's id.
+    pub id: SocketId,
+    /// How the client connected, see [`Handshake`]. Node always sends it and its applications rely on it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    pub handshake: Option<P>,
+    /// The rooms it is in, its own id among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rooms: Option<Vec<Room>>,
+    /// What the application stored on the socket; `{}` when it stored nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    pub data: Option<P>,
+}
+
+/// The keys of a handshake that Node sends. Readers find any of them missing, and more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Handshake {
+    /// The headers of the first request, names in lower case; several values of one name joined by `, `.
+    pub headers: std::collections::BTreeMap<String, serde_json::Value>,
+    /// When the client connected, in the words of JavaScript's `Date.prototype.toString`.
+    pub time: String,
+    /// The client's address.
+    pub address: String,
+    /// Whether the request came from another origin.
+    pub xdomain: bool,
+    /// Whether the transport was encrypted at this server.
+    pub secure: bool,
+    /// When the client connected, in milliseconds since 1970.
+    pub issued: u64,
+    /// Path and query of the first request.
+    pub url: String,
+    /// The query of the first request; a key that came several times has a list.
+    pub query: serde_json::Map<String, serde_json::Value>,
+    /// What the client gave as `auth`, `{}` when nothing.
+    pub auth: serde_json::Value,
+}

@@ -1,0 +1,148 @@
+//! What stands in the payload of a NOTIFY: a message, or a header that points to an attachment.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    Message, NodeId, RequestId,
+    budget::{Budget, MAX_PAYLOAD},
+    error::{DecodeError, DecodeErrorKind, EncodeError},
+    message::{
+        Body,
+        envelope::{AttachmentIdField, Envelope},
+    },
+};
+
+/// A notification, read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notification<M = Message> {
+    /// The message itself.
+    Inline(M),
+    /// The message is a row of the attachments table.
+    Attachment(Header),
+}
+
+/// A header: who sent what kind of message, and where it is.
+///
+/// Node writes `{"uid":"…","type":3,"attachmentId":"17"}`, with the id as a string and without a namespace. We write
+/// `nsp` as well, so that a node can tell its own headers without fetching the row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The sender.
+    pub uid: Option<NodeId>,
+    /// The type of the message.
+    pub kind: Option<u64>,
+    /// The namespace, where the sender names it.
+    pub nsp: Option<String>,
+    /// The row.
+    pub attachment_id: i64,
+}
+
+impl<'a> Notification<Message<&'a RawValue>> {
+    /// Reads a payload without copying application data.
+    pub fn decode_borrowed(payload: &'a str) -> Result<Self, DecodeError> {
+        let envelope: Envelope<&RawValue> = serde_json::from_str(payload).map_err(DecodeError::json)?;
+        let attachment_id = match &envelope.attachment_id {
+            None | Some(AttachmentIdField::Falsy) => {
+                return envelope.into_message().map(Self::Inline).map_err(DecodeError::json);
+            }
+            Some(AttachmentIdField::Number(id)) => *id,
+            // PostgreSQL casts it, and does not mind white space
+            Some(AttachmentIdField::Text(text)) => text
+                .trim()
+                .parse()
+                .map_err(|_| DecodeError::new(DecodeErrorKind::AttachmentId, format_args!("{text:.40?}")))?,
+            Some(AttachmentIdField::Other) => {
+                return Err(DecodeError::new(DecodeErrorKind::AttachmentId, "neither a string nor an integer"));
+            }
+        };
+        Ok(Self::Attachment(Header { uid: envelope.uid, kind: envelope.kind, nsp: envelope.nsp, attachment_id }))
+    }
+}
+
+impl Notification {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// When it is neither a message nor a header.
+    pub fn decode(payload: &str) -> Result<Self, DecodeError> {
+        Ok(match Notification::decode_borrowed(payload)? {
+            Notification::Inline(message) => Self::Inline(message.into_owned()),
+            Notification::Attachment(header) => Self::Attachment(header),
+        })
+    }
+}
+
+/// A message, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encoded {
+    /// It fits: this is the payload.
+    Inline(String),
+    /// It becomes a row; the payload is `before_id`, the row's id, `after_id`.
+    Attachment {
+        /// The bytes of the row: MessagePack.
+        body: Vec<u8>,
+        /// The header up to the id.
+        before_id: String,
+        /// The header after the id.
+        after_id: String,
+    },
+}
+
+impl Message {
+    /// Writes the message as it is sent: inline where it fits, as an attachment where it is too long or contains binary.
+    ///
+    /// # Errors
+    /// When application data cannot be written, such as data nested deeper than MessagePack readers go.
+    pub fn encode(self, budget: Budget) -> Result<Encoded, EncodeError> {
+        if !self.body.has_binary() {
+            let json = self.to_json()?;
+            if budget.fits(json.len()) {
+                return Ok(Encoded::Inline(json));
+            }
+        }
+        let (before_id, after_id) = self.header()?;
+        Ok(Encoded::Attachment { body: self.into_msgpack()?, before_id, after_id })
+    }
+
+    /// The two parts of the header between which the id stands.
+    fn header(&self) -> Result<(String, String), EncodeError> {
+        #[derive(Serialize)]
+        struct Known<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            uid: Option<&'a NodeId>,
+            #[serde(rename = "type")]
+            kind: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            nsp: Option<&'a str>,
+        }
+        // The id has at most 19 digits; a namespace that leaves no room for it must be read from the channel.
+        let nsp = self.nsp.as_deref().filter(|nsp| nsp.len() <= MAX_PAYLOAD / 8);
+        let known = Known { uid: self.uid.as_ref(), kind: self.body.kind(), nsp };
+        let mut before = serde_json::to_string(&known).map_err(EncodeError::json)?;
+        before.pop();
+        before.push_str(r#","attachmentId":""#);
+        Ok((before, r#""}"#.to_owned()))
+    }
+}
+
+impl Body {
+    /// Whether there is binary in the application data.
+    pub fn has_binary(&self) -> bool {
+        self.any_data(crate::Payload::has_binary)
+    }
+
+    /// The request that the message is or answers, if any.
+    pub fn request_id(&self) -> Option<&RequestId> {
+        match self {
+            Self::Broadcast(data) => data.request_id.as_ref(),
+            Self::ServerSideEmit(data) => data.request_id.as_ref(),
+            Self::FetchSockets(data) => Some(&data.request_id),
+            Self::FetchSocketsResponse(data) => Some(&data.request_id),
+            Self::ServerSideEmitResponse(data) => Some(&data.request_id),
+            Self::BroadcastClientCount(data) => Some(&data.request_id),
+            Self::BroadcastAck(data) => Some(&data.request_id),
+            _ => None,
+        }
+    }
+}

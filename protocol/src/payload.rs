@@ -1,0 +1,97 @@
+//! Application data inside a message.
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::{
+    error::{DecodeError, EncodeError},
+    value::Value,
+};
+
+/// Application data: event arguments, acknowledgements, a socket's `data`.
+///
+/// The protocol never looks inside. What came as JSON stays the text it was, so that it costs no parsing on its way
+/// from the notification to the sockets; what came in an attachment is decoded.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// JSON text.
+    Json(Box<RawValue>),
+    /// A decoded value, the only form that can hold binary.
+    Value(Value),
+}
+
+impl Payload {
+    /// Takes JSON text, checking that it is one valid JSON value.
+    pub fn from_json(text: impl Into<String>) -> Result<Self, DecodeError> {
+        RawValue::from_string(text.into()).map(Self::Json).map_err(DecodeError::json)
+    }
+
+    /// Encodes application data; bytes (`serialize_bytes`) become binary.
+    pub fn from_serialize<T: Serialize + ?Sized>(data: &T) -> Result<Self, EncodeError> {
+        let value = Value::from_serialize(data)?;
+        if value.has_binary() {
+            return Ok(Self::Value(value));
+        }
+        serde_json::value::to_raw_value(data).map(Self::Json).map_err(EncodeError::json)
+    }
+
+    /// Decodes the data as a type of the application.
+    pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        match self {
+            Self::Json(text) => serde_json::from_str(text.get()).map_err(DecodeError::json),
+            Self::Value(value) => T::deserialize(value.clone()).map_err(DecodeError::value),
+        }
+    }
+
+    /// Whether there is binary anywhere in it: then it must travel as an attachment.
+    pub fn has_binary(&self) -> bool {
+        match self {
+            Self::Json(_) => false,
+            Self::Value(value) => value.has_binary(),
+        }
+    }
+
+    /// The data as a tree.
+    pub fn into_value(self) -> Result<Value, DecodeError> {
+        match self {
+            Self::Json(text) => Value::from_json(text.get()),
+            Self::Value(value) => Ok(value),
+        }
+    }
+}
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl From<&RawValue> for Payload {
+    fn from(text: &RawValue) -> Self {
+        Self::Json(text.to_owned())
+    }
+}
+
+/// Two payloads are equal when they mean the same value, whatever their form.
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Json(a), Self::Json(b)) if a.get() == b.get() => true,
+            (Self::Value(a), Self::Value(b)) => a == b,
+            (a, b) => match (a.clone().into_value(), b.clone().into_value()) {
+                (Ok(a), Ok(b)) => a == b,
+                _ => false,
+            },
+        }
+    }
+}
+
+/// JSON text can only be written by a JSON serializer: see [`Message::to_msgpack`](crate::Message::to_msgpack), which decodes it first.
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Json(text) => text.serialize(serializer),
+            Self::Value(value) => value.serialize(serializer),
+        }
+    }
+}

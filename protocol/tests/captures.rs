@@ -1,0 +1,137 @@
+//! Real traffic of Node servers, message by message: everything decodes, and is written again as Node wrote it.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+use socketio_pg_protocol::{Message, Notification, budget::Budget, notification::Encoded};
+
+#[derive(Deserialize)]
+struct Line {
+    scenario: String,
+    payload: String,
+    attachment_hex: Option<String>,
+}
+
+impl Line {
+    fn attachment(&self) -> Option<Vec<u8>> {
+        let hex = self.attachment_hex.as_ref()?;
+        Some((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
+    }
+}
+
+fn captures() -> Vec<Line> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .collect();
+    files.sort();
+    let lines: Vec<Line> = files
+        .iter()
+        .flat_map(|file| {
+            let text = fs::read_to_string(file).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(lines.len() > 400, "only {} notifications were found", lines.len());
+    lines
+}
+
+/// What differs, by scenario. Strict: an entry that stops differing, or one that is not listed, fails.
+fn check(what: &str, expected: &[(&str, &str)], found: BTreeMap<String, String>) {
+    let expected: BTreeMap<_, _> = expected.iter().copied().collect();
+    let unexpected: Vec<_> = found.iter().filter(|(scenario, _)| !expected.contains_key(scenario.as_str())).collect();
+    assert!(unexpected.is_empty(), "{what}: not as Node has it: {unexpected:#?}");
+    let gone: Vec<_> = expected.keys().filter(|scenario| !found.contains_key(**scenario)).collect();
+    assert!(gone.is_empty(), "{what}: as Node has it by now, take it off the list: {gone:#?}");
+}
+
+/// Not a message of an adapter: Node's cluster module publishes whatever a worker passes to `process.send`.
+const FOREIGN: (&str, &str) = ("90-node-cluster/foreign-ipc-message", "has neither type nor uid");
+
+#[test]
+fn every_notification_decodes() {
+    let mut failed = BTreeMap::new();
+    for line in captures() {
+        match (Notification::decode(&line.payload), &line.attachment_hex) {
+            (Ok(Notification::Inline(_)), None) | (Ok(Notification::Attachment(_)), Some(_)) => {}
+            (Ok(other), _) => drop(failed.insert(line.scenario, format!("read as {other:?}"))),
+            (Err(error), _) => drop(failed.insert(line.scenario, error.to_string())),
+        }
+    }
+    check("decoding", &[FOREIGN], failed);
+}
+
+#[test]
+fn every_inline_message_is_written_as_node_wrote_it() {
+    let mut differ = BTreeMap::new();
+    for line in captures() {
+        if line.attachment_hex.is_none()
+            && let Ok(message) = Message::from_json(&line.payload)
+        {
+            let written = message.to_json().unwrap();
+            if written != line.payload {
+                differ.insert(line.scenario, format!("{written}\ninstead of\n{}", line.payload));
+            }
+        }
+    }
+    check("JSON", &[], differ);
+}
+
+#[test]
+fn every_attachment_is_written_as_node_wrote_it() {
+    let mut differ = BTreeMap::new();
+    for line in captures() {
+        let Some(bytes) = line.attachment() else { continue };
+        match Message::from_msgpack(&bytes).map(Message::into_msgpack) {
+            Ok(Ok(written)) if written == bytes => {}
+            Ok(Ok(written)) => drop(differ.insert(line.scenario, format!("{written:02x?}"))),
+            Ok(Err(error)) => drop(differ.insert(line.scenario, error.to_string())),
+            Err(error) => drop(differ.insert(line.scenario, error.to_string())),
+        }
+    }
+    check(
+        "MessagePack",
+        &[
+            ("71-values-msgpack/lone-high-surrogate", "a Rust string cannot hold it: written with U+FFFD"),
+            ("71-values-msgpack/lone-low-surrogate", "a Rust string cannot hold it: written with U+FFFD"),
+        ],
+        differ,
+    );
+}
+
+#[test]
+fn a_header_agrees_with_its_attachment() {
+    for line in captures() {
+        let Some(bytes) = line.attachment() else { continue };
+        let Notification::Attachment(header) = Notification::decode(&line.payload).unwrap() else { unreachable!() };
+        let message = Message::from_msgpack(&bytes).unwrap();
+        assert_eq!(header.uid, message.uid, "{}", line.scenario);
+        assert_eq!(header.kind, Some(message.body.kind()), "{}", line.scenario);
+        assert_eq!(header.nsp, None, "{}: Node names no namespace in headers", line.scenario);
+    }
+}
+
+/// What Node sent inline we send inline, and what it sent as an attachment we send as one: where we do not, other readers
+/// would get another kind of value.
+#[test]
+fn every_message_takes_the_road_that_node_took() {
+    let mut differ = BTreeMap::new();
+    for line in captures() {
+        let threshold = if line.scenario.starts_with("63-custom-prefix-and-table") { 200 } else { 8000 };
+        let Ok(message) = line.attachment().map_or_else(|| Message::from_json(&line.payload), |b| Message::from_msgpack(&b))
+        else {
+            continue;
+        };
+        match (message.encode(Budget::new(threshold)).unwrap(), line.attachment_hex.is_some()) {
+            (Encoded::Inline(_), false) | (Encoded::Attachment { .. }, true) => {}
+            (other, _) => drop(differ.insert(line.scenario, format!("{other:.200?}"))),
+        }
+    }
+    check(
+        "the road",
+        &[("17-broadcast-binary/arraybuffer", "Node takes it for binary and then writes an empty object")],
+        differ,
+    );
+}

@@ -1,0 +1,310 @@
+//! The rules of being a node, as Node's adapter has them.
+
+use std::time::{Duration, Instant};
+
+use socketio_pg_protocol::{
+    Body, Message, NodeId, Payload, RequestId,
+    cluster::{Action, Cluster, Config, Outcome, Progress},
+    message::{Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, Packet, ServerSideEmitResponse},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn json(text: &str) -> Payload {
+    Payload::from_json(text).unwrap()
+}
+
+/// A node `me` that has joined, and the time.
+struct Node {
+    cluster: Cluster,
+    now: Instant,
+}
+
+impl Node {
+    fn joined() -> Self {
+        let mut cluster = Cluster::new("me".into(), "/", Config::default());
+        let now = Instant::now();
+        cluster.join(now);
+        let mut node = Self { cluster, now };
+        assert_eq!(node.actions(), [Action::Publish(Body::InitialHeartbeat)]);
+        node
+    }
+
+    fn with_peers(peers: &[&str]) -> Self {
+        let mut node = Self::joined();
+        for peer in peers {
+            assert_eq!(node.hear(peer, Body::Heartbeat), [Action::NodeJoined((*peer).into())]);
+        }
+        node
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.cluster.poll_action()).collect()
+    }
+
+    fn hear(&mut self, from: &str, body: Body) -> Vec<Action> {
+        self.cluster.handle(self.now, Message::new(from.into(), "/", body));
+        self.actions()
+    }
+
+    fn wait(&mut self, time: Duration) -> Vec<Action> {
+        self.now += time;
+        self.cluster.handle_timeout(self.now);
+        self.actions()
+    }
+
+    fn fetch_sockets(&mut self, id: &str) -> Vec<Action> {
+        self.cluster.fetch_sockets(self.now, id.into(), Options::all(), 5 * SECOND);
+        self.actions()
+    }
+
+    fn broadcast_with_ack(&mut self, id: &str) -> Vec<Action> {
+        let packet = Packet::event(json(r#"["q"]"#));
+        let broadcast = Broadcast { packet, request_id: Some(id.into()), opts: Options::all() };
+        self.cluster.broadcast_with_ack(self.now, broadcast, 2 * SECOND);
+        self.actions()
+    }
+}
+
+fn no_sockets(id: &str) -> Body {
+    Body::FetchSocketsResponse(FetchSocketsResponse { request_id: id.into(), sockets: Vec::new() })
+}
+
+fn count(id: &str, client_count: u64) -> Body {
+    Body::BroadcastClientCount(BroadcastClientCount { request_id: id.into(), client_count })
+}
+
+fn ack(id: &str, value: &str) -> Body {
+    Body::BroadcastAck(BroadcastAck { request_id: id.into(), packet: Some(json(value)) })
+}
+
+fn completed(id: &str, missing_nodes: &[&str], missing_acks: u64) -> Action {
+    let missing_nodes = missing_nodes.iter().map(|node| NodeId::from(*node)).collect();
+    Action::Completed { request: id.into(), outcome: Outcome { missing_nodes, missing_acks } }
+}
+
+fn progress(id: &str, node: &str, progress: Progress) -> Action {
+    Action::Progress { request: RequestId::from(id), node: Some(node.into()), progress }
+}
+
+#[test]
+fn a_joining_node_is_answered() {
+    let mut node = Node::joined();
+    assert_eq!(
+        node.hear("b", Body::InitialHeartbeat),
+        [Action::NodeJoined("b".into()), Action::Publish(Body::Heartbeat)]
+    );
+    assert_eq!(node.cluster.server_count(), 2);
+}
+
+#[test]
+fn any_message_proves_that_its_sender_lives() {
+    let mut node = Node::joined();
+    let unknown = Body::Unknown { kind: 99, data: None };
+    assert_eq!(node.hear("b", unknown), [Action::NodeJoined("b".into())]);
+    assert!(node.hear("c", no_sockets("not mine")).contains(&Action::NodeJoined("c".into())));
+    assert_eq!(node.cluster.server_count(), 3);
+}
+
+#[test]
+fn the_emitter_and_oneself_are_no_other_nodes() {
+    let mut node = Node::joined();
+    let join = || Body::Broadcast(Broadcast { packet: Packet::event(json("[1]")), request_id: None, opts: Options::all() });
+    assert!(matches!(node.hear("emitter", join())[..], [Action::Broadcast(_)]));
+    assert_eq!(node.hear("me", join()), []);
+    assert_eq!(node.cluster.server_count(), 1);
+}
+
+#[test]
+fn a_message_of_another_namespace_is_ignored() {
+    let mut node = Node::joined();
+    node.cluster.handle(node.now, Message::new("b".into(), "/other", Body::InitialHeartbeat));
+    assert_eq!(node.actions(), []);
+}
+
+#[test]
+fn a_silent_node_is_dropped_after_ten_seconds() {
+    let mut node = Node::with_peers(&["b", "c"]);
+    assert_eq!(node.wait(4 * SECOND), []);
+    assert_eq!(node.hear("c", Body::Heartbeat), []);
+    let actions = node.wait(6 * SECOND);
+    assert!(actions.contains(&Action::NodeLeft { node: "b".into(), closed: false }), "{actions:?}");
+    assert_eq!(node.cluster.nodes().map(NodeId::as_str).collect::<Vec<_>>(), ["c"]);
+}
+
+#[test]
+fn a_heartbeat_is_due_after_five_seconds_of_silence() {
+    let mut node = Node::joined();
+    assert_eq!(node.cluster.next_timeout(), Some(node.now + 5 * SECOND));
+    assert_eq!(node.wait(4 * SECOND), []);
+    node.cluster.published(node.now);
+    assert_eq!(node.wait(4 * SECOND), []);
+    assert_eq!(node.wait(SECOND), [Action::Publish(Body::Heartbeat)]);
+    assert_eq!(node.wait(5 * SECOND), [Action::Publish(Body::Heartbeat)]);
+}
+
+#[test]
+fn a_closing_node_is_forgotten_at_once() {
+    let mut node = Node::with_peers(&["b"]);
+    assert_eq!(node.hear("b", Body::AdapterClose), [Action::NodeLeft { node: "b".into(), closed: true }]);
+    assert_eq!(node.hear("stranger", Body::AdapterClose), []);
+    assert_eq!(node.cluster.server_count(), 1);
+}
+
+#[test]
+fn alone_a_request_completes_at_once_and_publishes_nothing() {
+    let mut node = Node::joined();
+    assert_eq!(node.fetch_sockets("r"), [completed("r", &[], 0)]);
+    node.cluster.server_side_emit_with_ack(node.now, "s".into(), json(r#"["e"]"#), SECOND);
+    assert_eq!(node.actions(), [completed("s", &[], 0)]);
+}
+
+#[test]
+fn a_request_waits_for_the_nodes_that_were_known() {
+    let mut node = Node::with_peers(&["b", "c"]);
+    assert!(matches!(node.fetch_sockets("r")[..], [Action::Publish(Body::FetchSockets(_))]));
+    assert_eq!(node.hear("b", no_sockets("r")), [progress("r", "b", Progress::Sockets(Vec::new()))]);
+    // d joined later: its answer is taken, but it is not the one that is waited for
+    assert!(node.hear("d", no_sockets("r")).contains(&progress("r", "d", Progress::Sockets(Vec::new()))));
+    assert_eq!(
+        node.hear("c", no_sockets("r")),
+        [progress("r", "c", Progress::Sockets(Vec::new())), completed("r", &[], 0)]
+    );
+    assert_eq!(node.hear("c", no_sockets("r")), [], "it has ended");
+}
+
+#[test]
+fn a_request_tells_who_did_not_answer() {
+    let mut node = Node::with_peers(&["b", "c"]);
+    node.fetch_sockets("r");
+    node.hear("b", no_sockets("r"));
+    let actions = node.wait(5 * SECOND);
+    assert!(actions.contains(&completed("r", &["c"], 0)), "{actions:?}");
+    assert_eq!(node.cluster.waiting_requests(), 0);
+}
+
+#[test]
+fn a_dead_node_is_no_longer_waited_for() {
+    let mut node = Node::with_peers(&["b", "c"]);
+    node.wait(4 * SECOND);
+    node.hear("c", Body::Heartbeat);
+    node.cluster.fetch_sockets(node.now, "r".into(), Options::all(), 60 * SECOND);
+    node.actions();
+    node.hear("c", no_sockets("r"));
+    let actions = node.wait(6 * SECOND);
+    let left = Action::NodeLeft { node: "b".into(), closed: false };
+    assert!(actions.contains(&completed("r", &[], 0)) && actions.contains(&left), "{actions:?}");
+}
+
+#[test]
+fn a_node_that_closes_is_no_longer_waited_for() {
+    let mut node = Node::with_peers(&["b"]);
+    node.cluster.server_side_emit_with_ack(node.now, "s".into(), json(r#"["e"]"#), SECOND);
+    node.actions();
+    assert_eq!(
+        node.hear("b", Body::AdapterClose),
+        [completed("s", &[], 0), Action::NodeLeft { node: "b".into(), closed: true }]
+    );
+}
+
+#[test]
+fn an_ack_may_come_before_its_nodes_count() {
+    let mut node = Node::with_peers(&["b", "c"]);
+    assert!(matches!(node.broadcast_with_ack("r")[..], [Action::Publish(Body::Broadcast(_))]));
+    assert_eq!(node.hear("b", ack("r", "1")), [progress("r", "b", Progress::Ack(Some(json("1"))))]);
+    assert_eq!(node.hear("c", count("r", 0)), [progress("r", "c", Progress::ClientCount(0))]);
+    assert_eq!(node.hear("b", count("r", 2)), [progress("r", "b", Progress::ClientCount(2))]);
+    assert_eq!(
+        node.hear("b", ack("r", "2")),
+        [progress("r", "b", Progress::Ack(Some(json("2")))), completed("r", &[], 0)]
+    );
+}
+
+#[test]
+fn acks_that_do_not_come_are_counted() {
+    let mut node = Node::with_peers(&["b", "c", "d"]);
+    node.broadcast_with_ack("r");
+    node.hear("b", count("r", 3));
+    node.hear("b", ack("r", "1"));
+    node.hear("c", count("r", 1));
+    node.hear("c", ack("r", "1"));
+    assert_eq!(node.wait(2 * SECOND), [completed("r", &["d"], 2)]);
+}
+
+#[test]
+fn the_acks_of_a_node_that_left_are_not_missing() {
+    let mut node = Node::with_peers(&["b", "c"]);
+    node.broadcast_with_ack("r");
+    node.hear("b", count("r", 3));
+    node.hear("c", count("r", 1));
+    node.hear("c", ack("r", "1"));
+    assert!(node.hear("b", Body::AdapterClose).contains(&completed("r", &[], 0)));
+}
+
+#[test]
+fn a_count_that_comes_twice_counts_once() {
+    let mut node = Node::with_peers(&["b"]);
+    node.broadcast_with_ack("r");
+    node.hear("b", count("r", 1));
+    assert_eq!(node.hear("b", count("r", 7)), []);
+    assert!(node.hear("b", ack("r", "1")).contains(&completed("r", &[], 0)));
+}
+
+#[test]
+fn an_acknowledged_broadcast_is_published_even_when_alone() {
+    let mut node = Node::joined();
+    assert!(matches!(
+        node.broadcast_with_ack("r")[..],
+        [Action::Publish(Body::Broadcast(_)), Action::Completed { .. }]
+    ));
+}
+
+#[test]
+fn an_answer_of_another_kind_is_ignored() {
+    let mut node = Node::with_peers(&["b"]);
+    node.fetch_sockets("r");
+    assert_eq!(node.hear("b", count("r", 1)), []);
+    assert_eq!(node.hear("b", ack("r", "1")), []);
+    assert_eq!(node.cluster.waiting_requests(), 1);
+}
+
+#[test]
+fn server_side_answers_arrive() {
+    let mut node = Node::with_peers(&["b"]);
+    node.cluster.server_side_emit_with_ack(node.now, "s".into(), json(r#"["e"]"#), SECOND);
+    node.actions();
+    let response = ServerSideEmitResponse { request_id: "s".into(), packet: None };
+    assert_eq!(
+        node.hear("b", Body::ServerSideEmitResponse(response)),
+        [progress("s", "b", Progress::Answer(None)), completed("s", &[], 0)]
+    );
+}
+
+#[test]
+fn a_cancelled_request_says_no_more() {
+    let mut node = Node::with_peers(&["b"]);
+    node.fetch_sockets("r");
+    node.cluster.cancel(&"r".into());
+    assert_eq!(node.hear("b", no_sockets("r")), []);
+    assert!(!node.wait(5 * SECOND).iter().any(|action| matches!(action, Action::Completed { .. })));
+}
+
+#[test]
+fn forged_senders_do_not_fill_the_memory() {
+    let config = Config { max_nodes: 2, ..Config::default() };
+    let mut node = Node { cluster: Cluster::new("me".into(), "/", config), now: Instant::now() };
+    node.hear("a", Body::Heartbeat);
+    node.hear("b", Body::Heartbeat);
+    assert_eq!(node.hear("c", Body::Heartbeat), [Action::TooManyNodes("c".into())]);
+    assert_eq!(node.hear("a", Body::Heartbeat), []);
+    assert_eq!(node.cluster.server_count(), 3);
+}
+
+#[test]
+fn leaving_ends_all_requests_and_says_farewell() {
+    let mut node = Node::with_peers(&["b"]);
+    node.fetch_sockets("r");
+    node.cluster.leave();
+    assert_eq!(node.actions(), [completed("r", &["b"], 0), Action::Publish(Body::AdapterClose)]);
+    assert_eq!(node.wait(5 * SECOND), [], "no heartbeat any more");
+}
