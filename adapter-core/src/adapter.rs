@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use socketio_pg_protocol::{
     Body, Payload,
@@ -35,6 +36,7 @@ use crate::{
     event::Poison,
     hub::Hub,
     namespace::{Answer, LocalRequest, LocalSockets, Namespace},
+    operators::{self, LocalAck},
     packet::{self, Parser},
     selection::Selection,
 };
@@ -173,7 +175,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     async fn rooms(&self, options: BroadcastOptions) -> Result<Vec<Room>, Error> {
         let mut rooms = std::collections::HashSet::new();
         if let Some(opts) = self.remote_options(&options, None) {
-            for (_, socket) in self.cluster.fetch_remote(&self.namespace, opts).await? {
+            for (_, socket) in operators::fetch_remote(self.hub(), &self.namespace, opts).await? {
                 let own = socket.id.as_str();
                 let names = socket.rooms.iter().flatten().filter_map(WireRoom::as_str).filter(|name| *name != own);
                 rooms.extend(names.map(|name| Room::from(name.to_owned())));
@@ -189,7 +191,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let mut sockets = Vec::new();
         if let Some(opts) = self.remote_options(&options, None) {
             let aliases = self.cluster.aliases();
-            for (node, socket) in self.cluster.fetch_remote(&self.namespace, opts).await? {
+            for (node, socket) in operators::fetch_remote(self.hub(), &self.namespace, opts).await? {
                 sockets.push(RemoteSocketData {
                     id: aliases.alias(&socket.id),
                     server_id: aliases.server(node.as_ref()),
@@ -312,7 +314,10 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
             LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast),
             LocalRequest::Fetch(fetch) => {
                 let sockets = self.describe(&fetch.opts);
-                return vec![Body::FetchSocketsResponse(FetchSocketsResponse { request_id: fetch.request_id, sockets })];
+                return vec![Body::FetchSocketsResponse(FetchSocketsResponse {
+                    request_id: fetch.request_id,
+                    sockets,
+                })];
             }
             LocalRequest::Join(SocketsJoin { opts, rooms }) => {
                 for options in Selection::of_message(&self.local, &opts).into_options() {
@@ -327,6 +332,23 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
             LocalRequest::Disconnect(disconnect) => self.disconnect(disconnect),
         }
         Vec::new()
+    }
+
+    fn ask_clients(&self, Broadcast { packet, opts, .. }: Broadcast) -> BoxStream<'static, LocalAck> {
+        let event = match packet::packet_from_payload(&packet.data, self.local.path(), self.parser) {
+            Ok(event) => event,
+            Err(error) => {
+                self.refuse(Poison::InvalidEvent, error);
+                return Box::pin(futures_util::stream::empty());
+            }
+        };
+        let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
+        let streams = Selection::of_message(&self.local, &opts)
+            .into_options()
+            .into_iter()
+            .map(|options| self.local.broadcast_with_ack(event.clone(), options, timeout).0);
+        let acks = AckStream::<E>::local(streams);
+        Box::pin(acks.map(|(_, value)| packet::payload_from_ack(&value.ok()?).ok()))
     }
 
     fn describe(&self, options: &Options) -> Vec<SocketDescription> {

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use socketio_pg_protocol::{
     NodeId, Payload, SocketId,
-    message::{Handshake, Options as WireOptions, Room, SocketDescription},
+    message::{Handshake, Room, SocketDescription},
 };
 use socketioxide::{SocketIo, adapter::Adapter};
 use socketioxide_core::Sid;
 
 use crate::{
-    adapter::collect_sockets,
     alias::Aliases,
     backend::Backend,
     describe::{self, Server},
-    error::{ConnectError, Error},
+    error::ConnectError,
     event::{Counts, EventStream},
     hub::Hub,
-    namespace::Namespace,
+    operators::ClusterNamespace,
     options::Options,
 };
 
@@ -77,7 +76,7 @@ impl<B: Backend> Cluster<B> {
 
     /// One namespace of the cluster.
     pub fn of(&self, namespace: impl Into<String>) -> ClusterNamespace<B> {
-        ClusterNamespace { cluster: self.clone(), name: namespace.into() }
+        ClusterNamespace::new(self.clone(), namespace.into())
     }
 
     /// What happens to the node from now on.
@@ -129,61 +128,6 @@ impl<B: Backend> Cluster<B> {
             None => false,
         }
     }
-
-    /// The sockets of the other nodes that match.
-    pub(crate) async fn fetch_remote(
-        &self,
-        namespace: &Arc<Namespace>,
-        options: WireOptions,
-    ) -> Result<Vec<(Option<NodeId>, SocketDescription)>, Error> {
-        let hub = self.hub();
-        let timeout = options.flags.as_ref().and_then(|flags| flags.timeout());
-        let timeout = timeout.unwrap_or(hub.options().request_timeout);
-        let request = hub.ask(namespace, |cluster, now, id| cluster.fetch_sockets(now, id, options, timeout)).await?;
-        collect_sockets(request).await
-    }
-}
-
-/// One namespace of the cluster, across all nodes: what socketioxide's own operators do not offer.
-pub struct ClusterNamespace<B: Backend> {
-    cluster: Cluster<B>,
-    name: String,
-}
-
-impl<B: Backend> ClusterNamespace<B> {
-    fn namespace(&self) -> Result<Arc<Namespace>, Error> {
-        self.cluster.hub().namespace(&self.name).ok_or_else(|| Error::UnknownNamespace(self.name.clone()))
-    }
-
-    /// How many servers have this namespace, this one included. 0 when it is not one of this server.
-    pub fn server_count(&self) -> usize {
-        self.namespace().map_or(0, |namespace| namespace.lock().server_count())
-    }
-
-    /// The uid of this node here; `None` when the namespace is not one of this server.
-    pub fn uid(&self) -> Option<NodeId> {
-        self.namespace().ok().map(|namespace| namespace.uid().clone())
-    }
-
-    /// The other nodes that have this namespace.
-    pub fn nodes(&self) -> Vec<NodeId> {
-        self.namespace().map_or_else(|_| Vec::new(), |namespace| namespace.lock().nodes().cloned().collect())
-    }
-
-    /// Every socket of the namespace in the whole cluster, with rooms, handshake and data: Node's included, whose ids do
-    /// not fit into socketioxide's.
-    ///
-    /// # Errors
-    /// [`Error::Timeout`] when a node does not answer in time, as in Node.
-    pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
-        let namespace = self.namespace()?;
-        let local = namespace.local().map(|local| local.describe(&WireOptions::all())).unwrap_or_default();
-        let mut sockets: Vec<ClusterSocket> =
-            local.into_iter().map(|socket| ClusterSocket::new(Some(namespace.uid().clone()), socket)).collect();
-        let remote = self.cluster.fetch_remote(&namespace, WireOptions::all()).await?;
-        sockets.extend(remote.into_iter().map(|(node, socket)| ClusterSocket::new(node, socket)));
-        Ok(sockets)
-    }
 }
 
 /// A socket anywhere in the cluster.
@@ -202,7 +146,7 @@ pub struct ClusterSocket {
 }
 
 impl ClusterSocket {
-    fn new(node: Option<NodeId>, socket: SocketDescription) -> Self {
+    pub(crate) fn new(node: Option<NodeId>, socket: SocketDescription) -> Self {
         let SocketDescription { id, handshake, rooms, data } = socket;
         let rooms = rooms.into_iter().flatten().filter_map(|room| match room {
             Room::Name(name) => Some(name),

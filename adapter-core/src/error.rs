@@ -108,6 +108,12 @@ pub enum Error {
         /// The nodes that did not answer.
         missing: Vec<NodeId>,
     },
+    /// Some clients did not acknowledge in time, or a node told nothing of its clients.
+    #[error("operation has timed out: {missing} acknowledgements are missing")]
+    NotAcknowledged {
+        /// How many.
+        missing: u64,
+    },
     /// The server has no such namespace.
     #[error("this server has no namespace {0:?}: add it with `io.ns` first")]
     UnknownNamespace(String),

@@ -74,6 +74,8 @@ pub enum Poison {
     AttachmentUnreadable,
     /// An event that no client could read.
     InvalidEvent,
+    /// Arguments that the handler of a server-side event does not take.
+    InvalidArguments,
     /// Data that cannot be put into an answer.
     InvalidAnswer,
 }
@@ -120,7 +122,12 @@ impl Events {
             Event::NodeJoined { namespace, node } => tracing::info!(namespace, %node, "a node joined"),
             Event::NodeLeft { namespace, node, closed } => tracing::info!(namespace, %node, closed, "a node left"),
             Event::Poisoned { channel, sender, reason, .. } => {
-                tracing::warn!(channel, ?sender, reason, "something arrived that is not a message; later ones of this kind are only counted");
+                tracing::warn!(
+                    channel,
+                    ?sender,
+                    reason,
+                    "something arrived that is not a message; later ones of this kind are only counted"
+                );
             }
             Event::Overloaded { what } => tracing::warn!(what, "overloaded"),
         }

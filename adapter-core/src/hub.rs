@@ -28,6 +28,7 @@ use crate::{
     namespace::{Answer, LocalRequest, Namespace, Request},
     options::Options,
     publisher::{Published, Publisher},
+    server_side,
 };
 
 /// How long closing waits for what was accepted to be published.
@@ -39,6 +40,7 @@ pub(crate) struct Hub<B: Backend> {
     options: Options,
     events: Arc<Events>,
     clock: Arc<Notify>,
+    handlers: server_side::Handlers,
     namespaces: RwLock<Register>,
     /// Gone once the node has left.
     roads: RwLock<Option<Roads>>,
@@ -86,6 +88,7 @@ impl<B: Backend> Hub<B> {
             backend: backend.clone(),
             events: events.clone(),
             clock: Arc::new(Notify::new()),
+            handlers: server_side::Handlers::default(),
             namespaces: RwLock::default(),
             roads: RwLock::default(),
             probe: Mutex::default(),
@@ -95,8 +98,7 @@ impl<B: Backend> Hub<B> {
         let options = &hub.options;
         let (intake, inbox_tasks) =
             inbox::start(weak.clone(), options.channel_prefix.clone(), options.max_inbox_bytes, events.clone());
-        let (publisher, publishing) =
-            Publisher::start(backend.clone(), options.table.clone(), options.publish_queue);
+        let (publisher, publishing) = Publisher::start(backend.clone(), options.table.clone(), options.publish_queue);
         let (link, started, link_task) =
             Link::start(backend.clone(), options.check_interval, events, move |arrival| intake.take(arrival));
         let mut tasks = vec![
@@ -153,6 +155,10 @@ impl<B: Backend> Hub<B> {
         &self.events
     }
 
+    pub(crate) fn handlers(&self) -> &server_side::Handlers {
+        &self.handlers
+    }
+
     fn link(&self) -> Option<Link> {
         self.roads.read().as_ref().map(|roads| roads.link.clone())
     }
@@ -170,7 +176,7 @@ impl<B: Backend> Hub<B> {
     }
 
     /// Lets a namespace join the cluster: listens first, then announces, so that no answer is missed.
-    pub(crate) async fn join(&self, namespace: &Arc<Namespace>) -> Result<(), Error> {
+    pub(crate) async fn join(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Result<(), Error> {
         let link = self.link().ok_or(Error::Closed)?;
         {
             let mut register = self.namespaces.write();
@@ -267,7 +273,7 @@ impl<B: Backend> Hub<B> {
 
     /// Starts a request of this node, and publishes what the rules say. Fails when it cannot be published.
     pub(crate) async fn ask(
-        &self,
+        self: &Arc<Self>,
         namespace: &Arc<Namespace>,
         start: impl FnOnce(&mut Rules, std::time::Instant, RequestId),
     ) -> Result<Request, Error> {
@@ -286,7 +292,7 @@ impl<B: Backend> Hub<B> {
     // ---- in ----
 
     /// Handles a message, in its turn.
-    pub(crate) async fn handle(&self, namespace: &str, message: Message) {
+    pub(crate) async fn handle(self: &Arc<Self>, namespace: &str, message: Message) {
         let Some(namespace) = self.namespace(namespace) else { return };
         let actions = namespace.with_cluster(|cluster, now| cluster.handle(now, message));
         if let Err(error) = self.perform(&namespace, actions).await {
@@ -295,7 +301,7 @@ impl<B: Backend> Hub<B> {
     }
 
     /// Announces all namespaces again, after the node was deaf.
-    pub(crate) async fn announce_all(&self) {
+    pub(crate) async fn announce_all(self: &Arc<Self>) {
         let namespaces: Vec<_> = self.namespaces.read().by_name.values().cloned().collect();
         for namespace in namespaces {
             let actions = namespace.with_cluster(Rules::join);
@@ -305,14 +311,14 @@ impl<B: Backend> Hub<B> {
         }
     }
 
-    async fn perform(&self, namespace: &Arc<Namespace>, actions: Vec<Action>) -> Result<(), Error> {
+    async fn perform(self: &Arc<Self>, namespace: &Arc<Namespace>, actions: Vec<Action>) -> Result<(), Error> {
         for action in actions {
             self.perform_one(namespace, action).await?;
         }
         Ok(())
     }
 
-    async fn perform_one(&self, namespace: &Arc<Namespace>, action: Action) -> Result<(), Error> {
+    async fn perform_one(self: &Arc<Self>, namespace: &Arc<Namespace>, action: Action) -> Result<(), Error> {
         match action {
             Action::Publish(body) => self.queue(namespace, body).await?.detach(),
             Action::Broadcast(data) => self.local(namespace, LocalRequest::Broadcast(data)).await?,
@@ -320,7 +326,7 @@ impl<B: Backend> Hub<B> {
             Action::SocketsLeave(data) => self.local(namespace, LocalRequest::Leave(data)).await?,
             Action::DisconnectSockets(data) => self.local(namespace, LocalRequest::Disconnect(data)).await?,
             Action::FetchSockets(data) => self.local(namespace, LocalRequest::Fetch(data)).await?,
-            Action::ServerSideEmit(_) => {}
+            Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data),
             Action::Progress { request, node, progress } => {
                 namespace.answer(&request, Answer::Progress { node, progress });
             }

@@ -8,11 +8,7 @@ use std::{
     },
 };
 
-use socketio_pg_protocol::{
-    Body, Message, NodeId, Notification, channel,
-    message::liveness,
-    notification::Header,
-};
+use socketio_pg_protocol::{Body, Message, NodeId, Notification, channel, message::liveness, notification::Header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
@@ -154,11 +150,7 @@ fn is_unwanted_response<B: Backend, P>(hub: &Hub<B>, namespace: &str, body: &Bod
 }
 
 /// Fetches attachments in batches, a bounded number of them ahead of their turn.
-async fn fetch_ahead<B: Backend>(
-    hub: Weak<Hub<B>>,
-    events: Arc<Events>,
-    mut wanted: mpsc::UnboundedReceiver<Wanted>,
-) {
+async fn fetch_ahead<B: Backend>(hub: Weak<Hub<B>>, events: Arc<Events>, mut wanted: mpsc::UnboundedReceiver<Wanted>) {
     let ahead = Arc::new(Semaphore::new(FETCH_AHEAD));
     while let Some(first) = wanted.recv().await {
         let mut batch = VecDeque::new();
@@ -190,11 +182,7 @@ fn spawn_fetch<B: Backend>(hub: &Weak<Hub<B>>, events: &Arc<Events>, batch: VecD
     }
 }
 
-async fn fetch<B: Backend>(
-    hub: Arc<Hub<B>>,
-    events: Arc<Events>,
-    batch: VecDeque<(Wanted, OwnedSemaphorePermit)>,
-) {
+async fn fetch<B: Backend>(hub: Arc<Hub<B>>, events: Arc<Events>, batch: VecDeque<(Wanted, OwnedSemaphorePermit)>) {
     let ids: Vec<i64> = batch.iter().map(|(want, _)| want.header.attachment_id).collect();
     let rows = hub.fetch_attachments(&ids).await;
     let mut rows = match rows {

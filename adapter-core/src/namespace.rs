@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use futures_core::stream::BoxStream;
 use parking_lot::{Mutex, MutexGuard};
 use socketio_pg_protocol::{
     Body, NodeId, RequestId,
@@ -14,10 +15,15 @@ use socketio_pg_protocol::{
 };
 use tokio::sync::{Notify, mpsc};
 
+use crate::operators::LocalAck;
+
 /// What the adapter does with its local sockets when other nodes ask for it.
 pub(crate) trait LocalSockets: Send + Sync {
     /// Carries out a request; what it returns is to be published, in order.
     fn carry_out(&self, request: LocalRequest) -> Vec<Body>;
+
+    /// Sends an event to the sockets that match and yields their acknowledgements, one item for each.
+    fn ask_clients(&self, broadcast: Broadcast) -> BoxStream<'static, LocalAck>;
 
     /// Describes the sockets that match.
     fn describe(&self, options: &Options) -> Vec<SocketDescription>;
@@ -31,7 +37,6 @@ pub(crate) enum LocalRequest {
     Leave(SocketsLeave),
     Disconnect(DisconnectSockets),
     Fetch(FetchSockets),
-
 }
 
 /// What comes for a request of this node.

@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn equal_payloads_of_one_batch_are_kept_apart() {
-        let mut batch = vec![inline("a", "{}"), inline("a", "{}"), inline("b", "{}"), inline("a", "{} "), inline("a", "{}")];
+        let mut batch =
+            vec![inline("a", "{}"), inline("a", "{}"), inline("b", "{}"), inline("a", "{} "), inline("a", "{}")];
         make_distinct(&mut batch);
         let distinct: HashSet<_> = batch.iter().map(|outgoing| format!("{outgoing:?}")).collect();
         assert_eq!(distinct.len(), 5);

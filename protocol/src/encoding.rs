@@ -16,9 +16,7 @@ impl<'a> Message<&'a RawValue> {
     ///
     /// Application data is checked to be JSON and otherwise left alone: any depth passes.
     pub fn from_json_borrowed(text: &'a str) -> Result<Self, DecodeError> {
-        serde_json::from_str::<Envelope<&RawValue>>(text)
-            .and_then(Envelope::into_message)
-            .map_err(DecodeError::json)
+        serde_json::from_str::<Envelope<&RawValue>>(text).and_then(Envelope::into_message).map_err(DecodeError::json)
     }
 
     /// Copies the application data.
@@ -60,7 +58,8 @@ impl Message {
 
     /// Writes the message as MessagePack, as Node's `@msgpack/msgpack` does.
     pub fn into_msgpack(self) -> Result<Vec<u8>, EncodeError> {
-        let message = self.try_map(|data| data.into_value().map_err(|error| EncodeError::TooDeep(error.to_string())))?;
+        let message =
+            self.try_map(|data| data.into_value().map_err(|error| EncodeError::TooDeep(error.to_string())))?;
         let mut bytes = Vec::new();
         let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
         message.serialize(&mut serializer).map_err(|error| EncodeError::MessagePack(error.to_string()))?;

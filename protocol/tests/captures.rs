@@ -120,7 +120,8 @@ fn every_message_takes_the_road_that_node_took() {
     let mut differ = BTreeMap::new();
     for line in captures() {
         let threshold = if line.scenario.starts_with("63-custom-prefix-and-table") { 200 } else { 8000 };
-        let Ok(message) = line.attachment().map_or_else(|| Message::from_json(&line.payload), |b| Message::from_msgpack(&b))
+        let Ok(message) =
+            line.attachment().map_or_else(|| Message::from_json(&line.payload), |b| Message::from_msgpack(&b))
         else {
             continue;
         };

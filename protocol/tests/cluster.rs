@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use socketio_pg_protocol::{
     Body, Message, NodeId, Payload, RequestId,
     cluster::{Action, Cluster, Config, Outcome, Progress},
-    message::{Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, Packet, ServerSideEmitResponse},
+    message::{
+        Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, Packet, ServerSideEmitResponse,
+    },
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -109,7 +111,8 @@ fn any_message_proves_that_its_sender_lives() {
 #[test]
 fn the_emitter_and_oneself_are_no_other_nodes() {
     let mut node = Node::joined();
-    let join = || Body::Broadcast(Broadcast { packet: Packet::event(json("[1]")), request_id: None, opts: Options::all() });
+    let join =
+        || Body::Broadcast(Broadcast { packet: Packet::event(json("[1]")), request_id: None, opts: Options::all() });
     assert!(matches!(node.hear("emitter", join())[..], [Action::Broadcast(_)]));
     assert_eq!(node.hear("me", join()), []);
     assert_eq!(node.cluster.server_count(), 1);

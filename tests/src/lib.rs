@@ -1,1 +1,52 @@
-//! Test nodes.
+//! Drives *test nodes*: processes that host one Socket.IO server, a number of clients or an emitter, in any language, and
+//! take commands as JSON lines.
+//!
+//! One scenario so runs on any mixture of nodes, and Node with Node shows what the right outcome is.
+//!
+//! ```no_run
+//! use serde_json::json;
+//! use socketio_pg_tests::{ClientHost, Connect, Kind, Node, NodeOptions};
+//!
+//! # async fn example() -> Result<(), socketio_pg_tests::Error> {
+//! let options = NodeOptions::new("postgres://postgres@127.0.0.1:5432/test");
+//! let one = Node::start(&Kind::NodeServer, &options).await?;
+//! let other = Node::start(&Kind::NodeServer, &options).await?;
+//! one.wait_for_server_count("/", 2).await?;
+//! other.wait_for_server_count("/", 2).await?;
+//!
+//! let clients = ClientHost::start().await?;
+//! let client = clients.connect(other.port(), &Connect::default()).await?;
+//! one.call("emit", json!({"event": "hello", "args": ["world"]})).await?;
+//! assert_eq!(client.wait_for_packet("hello").await?, [json!("world")]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything that waits gives up after [`DEADLINE`], with an error that tells what came instead and what the process
+//! wrote to stderr. A node, a host and its clients may be used from several runtimes: no task of theirs lives in one.
+
+mod barrier;
+mod client;
+mod error;
+mod install;
+mod node;
+mod options;
+mod process;
+mod tool;
+
+pub use barrier::barrier;
+pub use client::{Client, ClientHost, Connect, Packet};
+pub use error::Error;
+pub use install::install;
+pub use node::{Kind, Node};
+pub use options::{NodeOptions, Parser};
+pub use tool::{NODE, Tool, database, require};
+
+/// How long anything is waited for: long enough for a busy machine, so that only what never comes fails.
+pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Bytes as they are written in arguments and answers: `{"$bin": "<base64>"}`.
+pub fn binary(bytes: impl AsRef<[u8]>) -> serde_json::Value {
+    use base64::Engine as _;
+    serde_json::json!({ "$bin": base64::engine::general_purpose::STANDARD.encode(bytes) })
+}

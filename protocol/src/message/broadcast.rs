@@ -22,7 +22,12 @@ pub struct Broadcast<P = Payload> {
     /// The event.
     pub packet: Packet<P>,
     /// There when acknowledgements are wanted.
-    #[serde(rename = "requestId", default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    #[serde(
+        rename = "requestId",
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::present"
+    )]
     pub request_id: Option<RequestId>,
     /// Which sockets it is for. The `timeout` flag says how long clients may take to acknowledge.
     pub opts: Options,

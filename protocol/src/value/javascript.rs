@@ -90,6 +90,17 @@ pub(super) fn timestamp_millis(bytes: &[u8]) -> Option<i64> {
     (millis.abs() <= MAX_DATE).then_some(millis.trunc() as i64)
 }
 
+/// A MessagePack timestamp, in the shortest of its three forms.
+pub(super) fn timestamp_bytes(millis: i64) -> Vec<u8> {
+    let seconds = millis.div_euclid(1000);
+    let nanoseconds = millis.rem_euclid(1000) as u32 * 1_000_000;
+    match (u32::try_from(seconds), u64::try_from(seconds)) {
+        (Ok(seconds), _) if nanoseconds == 0 => seconds.to_be_bytes().into(),
+        (_, Ok(seconds)) if seconds < 1 << 34 => (u64::from(nanoseconds) << 34 | seconds).to_be_bytes().into(),
+        _ => [&nanoseconds.to_be_bytes()[..], &seconds.to_be_bytes()].concat(),
+    }
+}
+
 /// Writes a date as `Date.prototype.toISOString` does.
 pub(super) fn write_iso_date(out: &mut String, millis: i64) {
     let (year, month, day) = civil_date(millis.div_euclid(MILLIS_PER_DAY));
@@ -188,16 +199,6 @@ impl<'a> Name<'a> {
             Self::Broken(bytes) => broken_lossy(bytes).into(),
         }
     }
-
-    /// The number that the name is, if JavaScript counts it among an object's indices.
-    fn index(&self) -> Option<u32> {
-        let bytes = self.as_bytes();
-        let canonical = bytes == b"0" || matches!(bytes.first(), Some(b'1'..=b'9'));
-        if !canonical || !bytes.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        std::str::from_utf8(bytes).ok()?.parse().ok().filter(|index| *index < u32::MAX)
-    }
 }
 
 fn number_name(number: f64) -> String {
@@ -220,11 +221,24 @@ pub(super) fn properties(entries: &[(Value, Value)]) -> Vec<Property<'_>> {
             })
             .collect();
     }
-    if properties.iter().any(|property| property.name.index().is_some()) {
-        // stable: names that are no index stay in the order of their assignment
-        properties.sort_by_key(|property| property.name.index().unwrap_or(u32::MAX));
-    }
+    sort_indices_first(&mut properties, |property| property.name.as_bytes());
     properties
+}
+
+/// Puts the names that are indices first, in ascending order; the others stay in the order of their assignment.
+pub(super) fn sort_indices_first<T>(properties: &mut [T], name: impl Fn(&T) -> &[u8]) {
+    if properties.iter().any(|property| index(name(property)).is_some()) {
+        properties.sort_by_key(|property| index(name(property)).unwrap_or(u32::MAX));
+    }
+}
+
+/// The number that a name is, if JavaScript counts it among an object's indices.
+fn index(name: &[u8]) -> Option<u32> {
+    let canonical = name == b"0" || matches!(name.first(), Some(b'1'..=b'9'));
+    if !canonical || !name.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(name).ok()?.parse().ok().filter(|index| *index < u32::MAX)
 }
 
 /// Which of several assignments to properties survive, each in the place of the first one to its name. `None` when all do.

@@ -4,7 +4,7 @@
 
 use super::{
     MAX_DEPTH, Value,
-    javascript::{safe_integer, surviving_assignments},
+    javascript::{safe_integer, sort_indices_first, surviving_assignments},
     malformed,
 };
 use crate::error::{DecodeError, DecodeErrorKind};
@@ -216,7 +216,8 @@ impl<A: AsRef<[u8]>> Reader<'_, A> {
     }
 
     fn unicode_escape(&mut self, bytes: &mut Vec<u8>) -> Result<bool, DecodeError> {
-        let first = self.unicode_unit().ok_or_else(|| self.malformed("four hexadecimal digits expected after `\\u`"))?;
+        let first =
+            self.unicode_unit().ok_or_else(|| self.malformed("four hexadecimal digits expected after `\\u`"))?;
         self.position += 6;
         let pair = self.unicode_unit().filter(|second| matches!((first, second), (0xd800..=0xdbff, 0xdc00..=0xdfff)));
         let code = match pair {
@@ -261,17 +262,21 @@ impl<A: AsRef<[u8]>> Reader<'_, A> {
     }
 }
 
-/// The entries of an object after all of them were assigned: of several with one key the last, in the place of the first.
-fn assigned(entries: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
-    let names: Vec<&[u8]> = entries
-        .iter()
-        .map(|(key, _)| match key {
-            Value::Str(text) => text.as_bytes(),
-            Value::BrokenStr(bytes) => bytes,
-            _ => &[],
-        })
-        .collect();
-    let Some(surviving) = surviving_assignments(&names) else { return entries };
-    let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
-    surviving.into_iter().filter_map(|position| entries[position].take()).collect()
+/// The entries that an object has after each of them was assigned to it, in its order.
+fn assigned(mut entries: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
+    let names: Vec<&[u8]> = entries.iter().map(name).collect();
+    if let Some(surviving) = surviving_assignments(&names) {
+        let mut all: Vec<_> = entries.into_iter().map(Some).collect();
+        entries = surviving.into_iter().filter_map(|position| all[position].take()).collect();
+    }
+    sort_indices_first(&mut entries, name);
+    entries
+}
+
+fn name(entry: &(Value, Value)) -> &[u8] {
+    match &entry.0 {
+        Value::Str(text) => text.as_bytes(),
+        Value::BrokenStr(bytes) => bytes,
+        _ => &[], // JSON has no other keys
+    }
 }

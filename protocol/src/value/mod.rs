@@ -198,7 +198,9 @@ impl Value {
     /// The value of a key, if it is a map that has it; of several the last, as in JavaScript.
     pub fn get(&self, key: &str) -> Option<&Value> {
         match self {
-            Self::Map(entries) => entries.iter().rev().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value),
+            Self::Map(entries) => {
+                entries.iter().rev().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)
+            }
             _ => None,
         }
     }
@@ -210,6 +212,11 @@ impl Value {
             Self::Ext(TIMESTAMP, bytes) => javascript::timestamp_millis(bytes),
             _ => None,
         }
+    }
+
+    /// A date, by its time in milliseconds since 1970, in the form in which Node would write it.
+    pub fn from_date_millis(millis: i64) -> Self {
+        Self::Ext(TIMESTAMP, javascript::timestamp_bytes(millis))
     }
 }
 

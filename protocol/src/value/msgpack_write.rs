@@ -12,8 +12,8 @@ use rmp::{
 use serde::{
     Deserialize, Serialize, Serializer,
     ser::{
-        self, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleStruct,
-        SerializeTupleVariant,
+        self, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+        SerializeTupleStruct, SerializeTupleVariant,
     },
 };
 use serde_bytes::ByteBuf;
@@ -385,7 +385,22 @@ fn is_key(marker: Marker) -> bool {
     use Marker::{F32, F64, FixNeg, FixPos, FixStr, I8, I16, I32, I64, Str8, Str16, Str32, U8, U16, U32, U64};
     matches!(
         marker,
-        FixStr(_) | Str8 | Str16 | Str32 | FixPos(_) | FixNeg(_) | U8 | U16 | U32 | U64 | I8 | I16 | I32 | I64 | F32 | F64
+        FixStr(_)
+            | Str8
+            | Str16
+            | Str32
+            | FixPos(_)
+            | FixNeg(_)
+            | U8
+            | U16
+            | U32
+            | U64
+            | I8
+            | I16
+            | I32
+            | I64
+            | F32
+            | F64
     )
 }
 

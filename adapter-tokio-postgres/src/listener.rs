@@ -1,0 +1,97 @@
+//! A session that listens.
+
+use crate::error;
+use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener};
+use socketio_pg_core::protocol::channel::quote_identifier;
+use std::{fmt, future::poll_fn};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_postgres::{
+    AsyncMessage, Client, Config, Connection, Socket,
+    tls::{MakeTlsConnect, TlsConnect},
+};
+
+/// A connection of its own, whose socket a task drains at all times. Dropping it ends both.
+pub struct TokioPostgresListener {
+    client: Client,
+    incoming: mpsc::UnboundedReceiver<Result<Incoming, BackendError>>,
+    driver: JoinHandle<()>,
+}
+
+impl TokioPostgresListener {
+    pub(crate) async fn connect<T>(config: &Config, tls: T) -> Result<Self, BackendError>
+    where
+        T: MakeTlsConnect<Socket>,
+        T::Stream: Send + 'static,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let (client, connection) = config.connect(tls).await.map_err(error::connecting)?;
+        // Unbounded, as the socket must be read whatever the reader does; the reader bounds what it keeps.
+        let (sender, incoming) = mpsc::unbounded_channel();
+        let driver = tokio::spawn(drive(connection, sender));
+        Ok(Self { client, incoming, driver })
+    }
+
+    /// All channels in one round trip.
+    async fn for_each(&self, command: &str, channels: &[String]) -> Result<(), BackendError> {
+        let statements: Vec<String> =
+            channels.iter().map(|channel| format!("{command} {}", quote_identifier(channel))).collect();
+        self.client.batch_execute(&statements.join(";")).await.map_err(error::in_session)
+    }
+}
+
+impl Listener for TokioPostgresListener {
+    async fn listen(&mut self, channels: &[String]) -> Result<(), BackendError> {
+        self.for_each("LISTEN", channels).await
+    }
+
+    async fn unlisten(&mut self, channels: &[String]) -> Result<(), BackendError> {
+        self.for_each("UNLISTEN", channels).await
+    }
+
+    async fn next(&mut self) -> Result<Incoming, BackendError> {
+        self.incoming.recv().await.unwrap_or_else(|| Err(closed()))
+    }
+
+    async fn check(&mut self) -> Result<(), BackendError> {
+        self.client.check_connection().await.map_err(error::in_session)
+    }
+}
+
+impl Drop for TokioPostgresListener {
+    fn drop(&mut self) {
+        // The connection goes with its task. Left to itself it would first try to say goodbye, over a link that may be dead.
+        self.driver.abort();
+    }
+}
+
+impl fmt::Debug for TokioPostgresListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokioPostgresListener").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+/// Moves notifications from the connection to the channel until either ends.
+async fn drive<S>(mut connection: Connection<Socket, S>, sender: mpsc::UnboundedSender<Result<Incoming, BackendError>>)
+where
+    S: tokio_postgres::tls::TlsStream + Unpin,
+{
+    loop {
+        let message = match poll_fn(|cx| connection.poll_message(cx)).await {
+            Some(Ok(AsyncMessage::Notification(message))) => {
+                Ok(Incoming { channel: message.channel().to_owned(), payload: message.payload().to_owned() })
+            }
+            Some(Ok(_)) => continue,
+            Some(Err(error)) => Err(error::in_session(error)),
+            None => Err(closed()),
+        };
+        let ended = message.is_err();
+        if sender.send(message).is_err() || ended {
+            return;
+        }
+    }
+}
+
+fn closed() -> BackendError {
+    BackendError::new(ErrorKind::Connection, "the server closed the listening connection")
+}

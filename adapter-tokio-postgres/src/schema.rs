@@ -1,0 +1,148 @@
+//! The attachments table: its name, its shape, how it comes into being.
+
+use socketio_pg_core::backend::{BackendError, ErrorKind};
+use socketio_pg_core::protocol::channel::quote_identifier;
+use std::fmt;
+
+/// The statement that creates the attachments table, for those who keep their schema in migrations.
+///
+/// The shape is the one that `@socket.io/postgres-adapter` documents, so that Rust and Node servers can share the table.
+/// `table` is a name, or a schema and a name: see [`InvalidTableName`].
+///
+/// # Errors
+/// When `table` is not such a name.
+///
+/// ```
+/// let sql = socketio_pg_tokio_postgres::schema_sql("socket_io_attachments")?;
+/// assert!(sql.starts_with(r#"CREATE TABLE IF NOT EXISTS "socket_io_attachments" ("#));
+/// # Ok::<(), socketio_pg_tokio_postgres::InvalidTableName>(())
+/// ```
+pub fn schema_sql(table: &str) -> Result<String, InvalidTableName> {
+    Ok(TableName::parse(table)?.create_statement())
+}
+
+/// The name of a table cannot be understood.
+///
+/// A name is read as SQL reads it, since Node pastes it into its statements as it is: at most two parts with a dot between
+/// them; a part without quotes is taken in lower case; a part in double quotes is taken literally, `""` being one quote. Other than
+/// in SQL, a part without quotes may contain anything but a dot, and is then taken literally.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not a table: give `table` or `schema.table`, a part with a dot in it in double quotes")]
+pub struct InvalidTableName {
+    name: String,
+}
+
+impl From<InvalidTableName> for BackendError {
+    fn from(error: InvalidTableName) -> Self {
+        Self::new(ErrorKind::Configuration, error)
+    }
+}
+
+/// A table's name, quoted: displayed as it goes into statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TableName {
+    quoted: String,
+}
+
+impl TableName {
+    pub(crate) fn parse(name: &str) -> Result<Self, InvalidTableName> {
+        let invalid = || InvalidTableName { name: name.to_owned() };
+        let (first, rest) = take_part(name).ok_or_else(invalid)?;
+        let quoted = match rest.strip_prefix('.') {
+            None if rest.is_empty() => quote_identifier(&first),
+            None => return Err(invalid()),
+            Some(rest) => match take_part(rest) {
+                Some((second, "")) => format!("{}.{}", quote_identifier(&first), quote_identifier(&second)),
+                _ => return Err(invalid()),
+            },
+        };
+        // PostgreSQL's text has no NUL.
+        if quoted.contains('\0') { Err(invalid()) } else { Ok(Self { quoted }) }
+    }
+
+    pub(crate) fn create_statement(&self) -> String {
+        format!(
+            "CREATE TABLE IF NOT EXISTS {self} (\n    \
+                 id          bigserial UNIQUE,\n    \
+                 created_at  timestamptz DEFAULT NOW(),\n    \
+                 payload     bytea\n\
+             );"
+        )
+    }
+
+    /// Statements that create the table once, however many nodes run them at the same time: alone, `IF NOT EXISTS` fails when
+    /// two sessions pass it together. Sent as one simple query they are one transaction, which the lock ends with.
+    pub(crate) fn create_alone(&self) -> String {
+        // The same for all tables: nodes seldom start. The bytes of "socketio".
+        const LOCK: i64 = i64::from_be_bytes(*b"socketio");
+        format!("SELECT pg_advisory_xact_lock({LOCK}); {}", self.create_statement())
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.quoted)
+    }
+}
+
+/// The first part of a name, unquoted, and what follows it.
+fn take_part(text: &str) -> Option<(String, &str)> {
+    let (part, rest) = match text.strip_prefix('"') {
+        Some(quoted) => take_quoted(quoted)?,
+        None => {
+            let (part, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+            (if is_plain(part) { part.to_ascii_lowercase() } else { part.to_owned() }, rest)
+        }
+    };
+    if part.is_empty() { None } else { Some((part, rest)) }
+}
+
+fn take_quoted(text: &str) -> Option<(String, &str)> {
+    let mut part = String::new();
+    let mut rest = text;
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        part.push_str(before);
+        match after.strip_prefix('"') {
+            Some(after) => {
+                part.push('"');
+                rest = after;
+            }
+            None => return Some((part, after)),
+        }
+    }
+}
+
+/// What SQL takes for a name without quotes.
+fn is_plain(part: &str) -> bool {
+    part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_sql_reads_them_and_quoted() {
+        for (name, quoted) in [
+            ("socket_io_attachments", r#""socket_io_attachments""#),
+            ("chat.Attachments", r#""chat"."attachments""#),
+            (r#""Chat"."Atta.chments""#, r#""Chat"."Atta.chments""#),
+            (r#"chat."At""ta""#, r#""chat"."At""ta""#),
+            ("user", r#""user""#),
+            ("my-table", r#""my-table""#),
+            (r#"a"; DROP TABLE x; --"#, r#""a""; DROP TABLE x; --""#),
+            ("Größe", r#""Größe""#),
+        ] {
+            assert_eq!(TableName::parse(name).map(|table| table.to_string()).as_deref(), Ok(quoted));
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for name in ["", ".", "a.", ".a", "a.b.c", r#"""#, r#""a"#, r#""a"b"#, r#""""#, r#""a"."b"c"#, "a\0b"] {
+            assert_eq!(TableName::parse(name), Err(InvalidTableName { name: name.to_owned() }), "{name:?}");
+        }
+    }
+}

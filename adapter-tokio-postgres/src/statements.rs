@@ -1,0 +1,58 @@
+//! The SQL that a running node sends.
+
+use crate::schema::TableName;
+
+/// Publishes a batch without attachments. `$1`: channels, `$2`: payloads.
+///
+/// It does not ask for `synchronous_commit = off`: a transaction that does nothing but notify writes nothing that PostgreSQL
+/// would wait for. Counting spares a row per notification in the answer.
+pub(crate) const NOTIFY: &str =
+    "SELECT count(pg_notify(channel, payload)) FROM unnest($1::text[], $2::text[]) AS batch(channel, payload)";
+
+/// Publishes a batch with attachments, in order and in one statement, which is one transaction.
+///
+/// `$1`: channels; `$2`: payloads, or for an attachment what comes before its id; `$3`: what comes after the id, null for
+/// a payload; `$4`: the bodies of the attachments alone, in their order.
+///
+/// * Ids are taken from the sequence in the order of `position`, so the n-th body has the n-th smallest of the new ids.
+/// * `synchronous_commit = off` for this transaction only: neither the session nor a pooler's other clients see it. Notifications
+///   are not durable, so their attachments need not be, and to wait for the disk while holding PostgreSQL's lock on
+///   the notification queue would hold up everybody who notifies.
+/// * `OFFSET 0` keeps the planner from dissolving the subquery that puts the notifications in order.
+pub(crate) fn notify_with_attachments(table: &TableName) -> String {
+    format!(
+        "WITH relaxed AS MATERIALIZED (
+             SELECT set_config('synchronous_commit', 'off', true)
+         ), inserted AS (
+             INSERT INTO {table} (payload)
+             SELECT body FROM unnest($4::bytea[]) WITH ORDINALITY AS bodies(body, position) ORDER BY position
+             RETURNING id
+         )
+         SELECT count(pg_notify(
+             channel,
+             CASE WHEN after_id IS NULL THEN payload ELSE payload || ids[attachment] || after_id END
+         ))
+         FROM relaxed, (
+             SELECT array_agg(id ORDER BY id) AS ids FROM inserted
+         ) AS attachments, (
+             SELECT channel, payload, after_id, count(after_id) OVER (ORDER BY position) AS attachment
+             FROM unnest($1::text[], $2::text[], $3::text[])
+                 WITH ORDINALITY AS batch(channel, payload, after_id, position)
+             ORDER BY position
+             OFFSET 0
+         ) AS batch"
+    )
+}
+
+/// Fetches attachments. `$1`: ids.
+pub(crate) fn fetch(table: &TableName) -> String {
+    format!("SELECT id, payload FROM {table} WHERE id = ANY($1::int8[])")
+}
+
+/// Deletes attachments that are older than `$1` seconds.
+pub(crate) fn sweep(table: &TableName) -> String {
+    format!("DELETE FROM {table} WHERE created_at < now() - make_interval(secs => $1::float8)")
+}
+
+/// Whether the table `$1` is there, for this role and its search path.
+pub(crate) const TABLE_EXISTS: &str = "SELECT to_regclass($1::text) IS NOT NULL";

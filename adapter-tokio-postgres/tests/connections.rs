@@ -1,0 +1,157 @@
+//! Which connections are made, what is left in them, and what becomes of them when the server goes.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use deadpool_postgres::{Manager, Pool};
+use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, Listener, Outgoing};
+use socketio_pg_throwaway::{Server, StopMode};
+use socketio_pg_tokio_postgres::TokioPostgresBackend;
+use std::{net::TcpListener, sync::Arc, time::Duration};
+use tokio_postgres::{Config, NoTls};
+
+const TABLE: &str = "socket_io_attachments";
+
+fn config(url: &str, application_name: &str) -> Config {
+    let mut config: Config = url.parse().unwrap();
+    config.application_name(application_name);
+    config
+}
+
+fn small_and_large() -> [Outgoing; 2] {
+    let attachment =
+        Content::Attachment { body: vec![7; 9000], before_id: "large ".to_owned(), after_id: ".".to_owned() };
+    [Content::Inline("small".to_owned()), attachment].map(|content| Outgoing { channel: "c".to_owned(), content })
+}
+
+/// Runs each kind of statement.
+async fn use_everything(backend: &TokioPostgresBackend) -> Result<(), BackendError> {
+    backend.prepare(TABLE, true).await?;
+    backend.publish(TABLE, &small_and_large()[..1]).await?;
+    backend.publish(TABLE, &small_and_large()).await?;
+    backend.fetch(TABLE, &[1]).await?;
+    backend.sweep(TABLE, Duration::from_secs(60)).await?;
+    Ok(())
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("it happens within a minute")
+}
+
+#[tokio::test]
+async fn statements_and_listening_go_where_each_is_told() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let (statements, listening) = (config(&database.url(), "statements"), config(&database.url(), "listening"));
+    let backend = TokioPostgresBackend::with_listen_config(statements, listening, NoTls);
+    use_everything(&backend).await.unwrap();
+    let mut listener = backend.connect_listener().await.unwrap();
+    listener.listen(&["c".to_owned()]).await.unwrap();
+
+    let sessions = "SELECT string_agg(DISTINCT application_name, ' ') FROM pg_stat_activity
+                    WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN%' = ";
+    let names = |listening| database.execute(&format!("{sessions}{listening}")).unwrap();
+    assert_eq!(names(true).as_deref(), Some("listening"));
+    assert_eq!(names(false).as_deref(), Some("statements"));
+}
+
+#[tokio::test]
+async fn a_borrowed_pool_is_returned_as_it_was() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let manager = Manager::new(database.url().parse().unwrap(), NoTls);
+    let pool = Pool::builder(manager).max_size(1).build().unwrap();
+    let settings = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings";
+    let settings_before: String = pool.get().await.unwrap().query_one(settings, &[]).await.unwrap().get(0);
+
+    let backend = TokioPostgresBackend::with_pool(pool.clone(), config(&database.url(), "listening"), NoTls);
+    for _ in 0..10 {
+        use_everything(&backend).await.unwrap();
+    }
+    backend.close();
+    assert!(use_everything(&backend).await.is_err());
+
+    let client = pool.get().await.unwrap();
+    let settings_after: String = client.query_one(settings, &[]).await.unwrap().get(0);
+    assert_eq!(settings_after, settings_before);
+    // The one that counts is itself prepared.
+    let prepared: i64 = client.query_one("SELECT count(*) FROM pg_prepared_statements", &[]).await.unwrap().get(0);
+    assert_eq!(prepared, 1);
+}
+
+#[tokio::test]
+async fn a_transaction_with_attachments_does_not_wait_for_the_disk() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    for backend in [
+        TokioPostgresBackend::new(database.url().parse().unwrap(), NoTls),
+        TokioPostgresBackend::with_listen_config(
+            database.url().parse().unwrap(),
+            database.url().parse().unwrap(),
+            NoTls,
+        ),
+    ] {
+        backend.prepare(TABLE, true).await.unwrap();
+        // Looks when the transaction commits, which is when the setting counts.
+        database
+            .execute(
+                "DROP TABLE IF EXISTS seen; CREATE TABLE seen (setting text);
+                 CREATE OR REPLACE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+                     'BEGIN INSERT INTO seen VALUES (current_setting(''synchronous_commit'')); RETURN NULL; END';
+                 DROP TRIGGER IF EXISTS see ON socket_io_attachments;
+                 CREATE CONSTRAINT TRIGGER see AFTER INSERT ON socket_io_attachments DEFERRABLE INITIALLY DEFERRED
+                     FOR EACH ROW EXECUTE FUNCTION see()",
+            )
+            .unwrap();
+        backend.publish(TABLE, &small_and_large()).await.unwrap();
+        assert_eq!(database.execute("SELECT string_agg(setting, ' ') FROM seen").unwrap().as_deref(), Some("off"));
+    }
+}
+
+#[tokio::test]
+async fn a_node_server_that_creates_the_table_meanwhile_is_no_obstacle() {
+    let database = Arc::new(Server::shared().unwrap().create_database().unwrap());
+    let backend = TokioPostgresBackend::new(database.url().parse().unwrap(), NoTls);
+    // One transaction, and without our lock: whoever creates the table meanwhile waits for it, and then fails.
+    let creates = "CREATE TABLE IF NOT EXISTS socket_io_attachments (id bigserial UNIQUE); SELECT pg_sleep(1)";
+    let node_server = tokio::task::spawn_blocking({
+        let database = database.clone();
+        move || database.execute(creates).unwrap()
+    });
+    let is_at_it = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    while database.execute(is_at_it).unwrap().as_deref() != Some("1") {
+        assert!(!node_server.is_finished(), "it was to take a second");
+    }
+    soon(backend.prepare(TABLE, true)).await.unwrap();
+    node_server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_used_again() {
+    let server = Server::builder().start().unwrap();
+    let database = server.create_database().unwrap();
+    let backend = TokioPostgresBackend::new(database.url().parse().unwrap(), NoTls);
+    for mode in [StopMode::Fast, StopMode::Kill] {
+        use_everything(&backend).await.unwrap();
+        let mut listener = backend.connect_listener().await.unwrap();
+        listener.listen(&["c".to_owned()]).await.unwrap();
+
+        server.stop(mode).unwrap();
+        assert_eq!(soon(listener.next()).await.unwrap_err().kind(), ErrorKind::Connection, "{mode:?}");
+        assert_eq!(soon(use_everything(&backend)).await.unwrap_err().kind(), ErrorKind::Connection, "{mode:?}");
+        assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection, "{mode:?}");
+
+        server.restart().unwrap();
+        let mut listener = backend.connect_listener().await.unwrap();
+        listener.listen(&["c".to_owned()]).await.unwrap();
+        use_everything(&backend).await.unwrap();
+        assert_eq!(soon(listener.next()).await.unwrap().payload, "small", "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up() {
+    // Connections are accepted by the operating system, and then nobody speaks.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://postgres@{}/postgres?connect_timeout=1", silent.local_addr().unwrap());
+    let backend = TokioPostgresBackend::new(url.parse().unwrap(), NoTls);
+    let batch = small_and_large();
+    assert_eq!(soon(backend.publish(TABLE, &batch)).await.unwrap_err().kind(), ErrorKind::Connection);
+    assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection);
+}

@@ -1,0 +1,97 @@
+// A test node that is no node: a process with any number of Socket.IO clients, driven by JSON lines.
+//
+//   node client.mjs
+//
+// Beyond the common interface, `connect` takes `over`: the number of a client whose connection is shared, as a browser
+// does for several namespaces of one server.
+//
+// An event that wants an acknowledgement gets one at once and without arguments, unless the op `reply` said otherwise.
+
+import msgpackParser from "socket.io-msgpack-parser";
+import { Manager } from "socket.io-client";
+import { event, print, serve } from "./wire.mjs";
+
+const clients = [];
+
+serve(
+  {
+    async connect({ port, nsp = "/", auth, query, headers, transports = ["websocket"], parser = "common", over }) {
+      const manager =
+        over === undefined
+          ? new Manager(`http://127.0.0.1:${port}`, {
+              query,
+              extraHeaders: headers,
+              transports,
+              parser: parser === "msgpack" ? msgpackParser : undefined,
+              // A lost connection stays lost: a test wants to see it.
+              reconnection: false,
+            })
+          : client(over).socket.io;
+      return new Client(clients.length, manager.socket(nsp, { auth })).connected();
+    },
+    emit({ client: index, event, args = [] }) {
+      client(index).connectedSocket().emit(event, ...args);
+    },
+    reply({ client: index, event, with: values = [], never = false, afterMs }) {
+      client(index).replies.set(event, { values, never, afterMs });
+    },
+    received: ({ client: index }) => client(index).received,
+    disconnect({ client: index }) {
+      client(index).connectedSocket().disconnect();
+    },
+  },
+  async () => clients.forEach(({ socket }) => socket.disconnect()),
+);
+print({ ready: true });
+
+class Client {
+  received = [];
+  replies = new Map();
+
+  constructor(index, socket) {
+    this.index = index;
+    this.socket = socket;
+    clients.push(this);
+    // Before it is connected: the server may emit at once.
+    socket.onAny((name, ...args) => this.#onPacket(name, args));
+    socket.on("disconnect", (reason) => event("disconnect", { client: index, reason }));
+  }
+
+  connected() {
+    return new Promise((resolve, reject) => {
+      this.socket.once("connect", () => resolve({ client: this.index, socket: this.socket.id }));
+      this.socket.once("connect_error", (error) => reject(new Error(`cannot connect: ${error.message}`)));
+    });
+  }
+
+  connectedSocket() {
+    if (!this.socket.connected) {
+      throw new Error(`client ${this.index} is not connected`);
+    }
+    return this.socket;
+  }
+
+  #onPacket(name, args) {
+    const acknowledge = typeof args.at(-1) === "function" ? args.pop() : undefined;
+    this.received.push({ event: name, args });
+    event("packet", { client: this.index, name, args });
+
+    const { values = [], never = false, afterMs } = this.replies.get(name) ?? {};
+    if (acknowledge === undefined || never) {
+      return;
+    }
+    if (afterMs === undefined) {
+      acknowledge(...values);
+    } else {
+      setTimeout(() => acknowledge(...values), afterMs);
+    }
+  }
+}
+
+function client(index) {
+  const found = clients[index];
+  if (found === undefined) {
+    throw new Error(`no such client: ${index}`);
+  }
+  return found;
+}

@@ -1,0 +1,62 @@
+// A test node for processes without sockets: the official emitter, driven by JSON lines.
+//
+//   node emitter.mjs --database-url URL [options]
+
+import { Emitter } from "@socket.io/postgres-emitter";
+import { readOptions } from "./options.mjs";
+import { AdapterPool } from "./postgres.mjs";
+import { log, print, serve } from "./wire.mjs";
+
+const UNSUPPORTED = ["local", "timeout", "from"];
+
+const options = readOptions();
+const pool = new AdapterPool(options);
+await pool.createTable(options.tableName).catch((error) => log("the table is not created:", error.message));
+
+let failure;
+const queries = {
+  // On a failed query the emitter broadcasts an event named "error", by another query, and so on for ever. So it never
+  // learns of a failure; the sender of the command does.
+  query: (...args) =>
+    pool.query(...args).catch((error) => {
+      failure = error;
+      return new Promise(() => {});
+    }),
+};
+
+const published = (operation) => async (command) => {
+  const unsupported = UNSUPPORTED.filter((name) => name in command);
+  if (unsupported.length > 0) {
+    throw new Error(`the official emitter has no ${unsupported.join(", ")}`);
+  }
+  failure = undefined;
+  operation(select(command), command);
+  await pool.idle();
+  if (failure !== undefined) {
+    throw failure;
+  }
+};
+
+serve(
+  {
+    emit: published((emitter, { event, args = [] }) => emitter.emit(event, ...args)),
+    socketsJoin: published((emitter, { join }) => emitter.socketsJoin(join)),
+    socketsLeave: published((emitter, { leave }) => emitter.socketsLeave(leave)),
+    disconnectSockets: published((emitter, { close }) => emitter.disconnectSockets(close)),
+    serverSideEmit: published((emitter, { event, args = [] }) => emitter.serverSideEmit(event, ...args)),
+  },
+  () => pool.idle(),
+);
+print({ ready: true, uid: "emitter" });
+
+// One emitter a namespace: `of` would forget the options.
+function select({ nsp = "/", rooms = [], except = [], volatile, compress }) {
+  let operator = new Emitter(queries, nsp, options.adapter).to(rooms).except(except);
+  if (volatile) {
+    operator = operator.volatile;
+  }
+  if (compress !== undefined) {
+    operator = operator.compress(compress);
+  }
+  return operator;
+}

@@ -1,0 +1,235 @@
+// One Socket.IO server and the ops on it, whatever its adapter is.
+
+import { createServer } from "node:http";
+import msgpackParser from "socket.io-msgpack-parser";
+import { Server } from "socket.io";
+import { event, log } from "./wire.mjs";
+
+// Node has no default for acknowledgements, a Rust server has this one.
+const ACK_TIMEOUT_MS = 5_000;
+
+export class Host {
+  #io;
+  #http = createServer();
+  #dynamic;
+  #statics;
+  #join;
+  // name of a namespace -> resolves to it once it takes part in the cluster
+  #joined = new Map();
+  // name of a namespace -> event -> how it is answered
+  #replies = new Map();
+
+  /** `join(nsp)` resolves once the namespace's adapter takes part in the cluster. */
+  constructor({ namespaces, dynamicNamespaces, parser }, adapter, join) {
+    this.#join = join;
+    this.#statics = namespaces;
+    this.#dynamic = dynamicNamespaces;
+    this.#io = new Server(this.#http, {
+      adapter,
+      parser: parser === "msgpack" ? msgpackParser : undefined,
+      // acknowledgements of some megabytes
+      maxHttpBufferSize: 1e8,
+    });
+  }
+
+  /** Starts serving, resolves to the port once all static namespaces take part in the cluster. */
+  async start() {
+    this.#io.on("new_namespace", (nsp) => this.#watch(nsp));
+    await this.#watch(this.#io.of("/"));
+    // After "/" listens: the adapter issues its first LISTENs one after the other, and a name that breaks one of them
+    // would cost all the namespaces after it theirs.
+    await Promise.all(this.#statics.map((name) => this.#joined.get(this.#io.of(name).name)));
+    for (const pattern of this.#dynamic) {
+      this.#io.of(pattern).on("connection", (socket) => this.#onConnection(socket));
+    }
+    // Exclusive: the workers of a cluster would share one port.
+    await new Promise((resolve) => this.#http.listen({ port: 0, host: "127.0.0.1", exclusive: true }, resolve));
+    return this.#http.address().port;
+  }
+
+  /** The id of the node in the namespace "/". */
+  get uid() {
+    return this.#io.of("/").adapter.uid;
+  }
+
+  /** Announces the node again in a namespace, if it has it. */
+  announce(name) {
+    this.#io._nsps.get(name)?.adapter.init();
+  }
+
+  /** Disconnects everybody and announces the departure in every namespace; the latter may still be on its way. */
+  close() {
+    this.#io.close().catch((error) => log("close:", error));
+  }
+
+  get operations() {
+    const on = (operation) => async (command) => operation(await this.#namespace(command.nsp), command);
+    return {
+      emit: on((nsp, command) => published(nsp, () => select(nsp, command).emit(command.event, ...(command.args ?? [])))),
+      emitWithAck: on((nsp, command) => {
+        const timeout = command.timeout ?? ACK_TIMEOUT_MS;
+        return responses(select(nsp, { ...command, timeout }).emitWithAck(command.event, ...(command.args ?? [])));
+      }),
+      socketsJoin: on((nsp, command) => published(nsp, () => select(nsp, command).socketsJoin(command.join))),
+      socketsLeave: on((nsp, command) => published(nsp, () => select(nsp, command).socketsLeave(command.leave))),
+      disconnectSockets: on((nsp, command) => published(nsp, () => select(nsp, command).disconnectSockets(command.close))),
+      fetchSockets: on(async (nsp, command) => (await select(nsp, command).fetchSockets()).map(description)),
+      remote: on(remote),
+      serverSideEmit: on((nsp, { event, args = [] }) => published(nsp, () => nsp.serverSideEmit(event, ...args))),
+      serverSideEmitWithAck: on((nsp, { event, args = [] }) => responses(nsp.serverSideEmitWithAck(event, ...args))),
+      replyServerSide: on((nsp, { event, with: values, never }) => {
+        this.#replies.get(nsp.name).set(event, never ? undefined : (values ?? []));
+      }),
+      serverCount: on((nsp) => nsp.adapter.serverCount()),
+      localSockets: on((nsp) => [...nsp.sockets.values()].map(({ id, rooms }) => ({ id, rooms: [...rooms] }))),
+      setData: on((nsp, { socket, data }) => {
+        localSocket(nsp, socket).data = data;
+      }),
+    };
+  }
+
+  // A namespace once it takes part in the cluster. A dynamic one comes into being when first named, as in an application.
+  #namespace(name = "/") {
+    if (!this.#joined.has(name) && this.#dynamic.some((pattern) => pattern.test(name))) {
+      this.#io.of(name);
+    }
+    const joined = this.#joined.get(name);
+    if (joined === undefined) {
+      throw new Error(`no such namespace: ${name}`);
+    }
+    return joined;
+  }
+
+  // Follows a namespace from its creation, resolves when `#namespace` does.
+  #watch(nsp) {
+    const replies = new Map();
+    this.#replies.set(nsp.name, replies);
+
+    // There is no onAny for what other servers emit.
+    const emitLocally = nsp._onServerSideEmit.bind(nsp);
+    nsp._onServerSideEmit = (packet) => {
+      const [name, ...args] = packet;
+      const answer = typeof args.at(-1) === "function" ? args.pop() : undefined;
+      event("serverSide", { nsp: nsp.name, name, args });
+      // Nobody answers an event that nobody handles.
+      const values = replies.get(name);
+      if (values !== undefined) {
+        answer?.(...values);
+      }
+      emitLocally(packet);
+    };
+
+    // Nor does `emit` say when the message is out.
+    const publish = nsp.adapter.doPublish.bind(nsp.adapter);
+    nsp.adapter.doPublish = (message) => {
+      const publication = publish(message);
+      nsp.adapter.publications?.push(publication);
+      return publication;
+    };
+
+    if (this.#statics.includes(nsp.name)) {
+      nsp.on("connection", (socket) => this.#onConnection(socket));
+    }
+    const joined = this.#join(nsp).then(() => nsp);
+    this.#joined.set(nsp.name, joined);
+    return joined;
+  }
+
+  #onConnection(socket) {
+    const about = { nsp: socket.nsp.name, socket: socket.id };
+    event("connected", about);
+    socket.onAny((name, ...args) => event("packet", { ...about, name, args: withoutCallback(args) }));
+    socket.on("disconnect", () => event("disconnected", about));
+  }
+}
+
+// The sockets that a command is about.
+function select(nsp, { from, rooms = [], except = [], local, volatile, compress, timeout }) {
+  let operator = (from === undefined ? nsp : localSocket(nsp, from).broadcast).to(rooms).except(except);
+  if (local) {
+    operator = operator.local;
+  }
+  if (volatile) {
+    operator = operator.volatile;
+  }
+  if (compress !== undefined) {
+    operator = operator.compress(compress);
+  }
+  if (timeout !== undefined) {
+    operator = operator.timeout(timeout);
+  }
+  return operator;
+}
+
+// Runs an operation, and resolves once what it publishes is out and has had its effect on this node.
+async function published(nsp, operation) {
+  const publications = [];
+  nsp.adapter.publications = publications;
+  try {
+    // The adapter publishes before it waits for anything, so what is collected is this operation's.
+    operation();
+  } finally {
+    nsp.adapter.publications = undefined;
+  }
+  for (const { status, reason } of await Promise.allSettled(publications)) {
+    if (status === "rejected") {
+      // Node tells the sender nothing, so neither is it told here.
+      log("not published:", reason);
+    }
+  }
+  await new Promise(setImmediate);
+}
+
+// The outcome of a request to many: what was answered in time, and why that is not everything.
+async function responses(request) {
+  try {
+    return { responses: await request, error: null };
+  } catch (error) {
+    // A socket of this node times out without a list of responses, a cluster's with one.
+    if (!("responses" in error) && error.message !== "operation has timed out") {
+      throw error;
+    }
+    return { responses: error.responses ?? [], error: error.message };
+  }
+}
+
+// An operation on one socket, wherever it is connected.
+async function remote(nsp, command) {
+  const found = await nsp.in(command.target).fetchSockets();
+  const socket = found.find(({ id }) => id === command.target);
+  if (socket === undefined) {
+    throw new Error(`no such socket in ${nsp.name}: ${command.target}`);
+  }
+  switch (command.do) {
+    case "emit":
+      return published(nsp, () => socket.emit(command.event, ...(command.args ?? [])));
+    case "emitWithAck": {
+      const emit = socket.timeout(command.timeout ?? ACK_TIMEOUT_MS).emitWithAck(command.event, ...(command.args ?? []));
+      return responses(emit.then((response) => [response]));
+    }
+    case "join":
+      return published(nsp, () => socket.join(command.join));
+    case "leave":
+      return published(nsp, () => command.leave.forEach((room) => socket.leave(room)));
+    case "disconnect":
+      return published(nsp, () => socket.disconnect(command.close));
+    default:
+      throw new Error(`remote cannot do: ${command.do}`);
+  }
+}
+
+function withoutCallback(args) {
+  return typeof args.at(-1) === "function" ? args.slice(0, -1) : args;
+}
+
+function description({ id, rooms, handshake, data }) {
+  return { id, rooms: [...rooms], handshake, data };
+}
+
+function localSocket(nsp, id) {
+  const socket = nsp.sockets.get(id);
+  if (socket === undefined) {
+    throw new Error(`no such socket on this node in ${nsp.name}: ${id}`);
+  }
+  return socket;
+}

@@ -1,0 +1,70 @@
+// The command line of servers and emitters, the same names for test nodes in every language.
+
+import { parseArgs } from "node:util";
+
+const ONE = { type: "string" };
+const MANY = { type: "string", multiple: true };
+
+/** The options, as numbers where they are numbers, with Node's own defaults where nothing is said. */
+export function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      "database-url": ONE,
+      "listen-url": ONE,
+      "channel-prefix": ONE,
+      table: ONE,
+      "payload-threshold": ONE,
+      "heartbeat-interval-ms": ONE,
+      "heartbeat-timeout-ms": ONE,
+      "cleanup-interval-ms": ONE,
+      namespace: { ...MANY, default: ["/"] },
+      "dynamic-namespace": MANY,
+      parser: { ...ONE, default: "common" },
+      "pool-size": { ...ONE, default: "10" },
+      // Node only: a primary with that many workers in place of a plain server.
+      "cluster-workers": { ...ONE, default: "0" },
+      // Node only: set up as the adapter's README does it. Such a server crashes when its listening connection is lost.
+      unprotected: { type: "boolean", default: false },
+    },
+  });
+  if (values["database-url"] === undefined) {
+    throw new Error("--database-url is required, e.g. --database-url postgres://postgres@127.0.0.1:5432/test");
+  }
+  if (!["common", "msgpack"].includes(values.parser)) {
+    throw new Error(`--parser is common or msgpack, not ${values.parser}`);
+  }
+
+  const number = (name) => {
+    const value = values[name] === undefined ? undefined : Number(values[name]);
+    if (Number.isNaN(value)) {
+      throw new Error(`--${name} takes a number, not ${values[name]}`);
+    }
+    return value;
+  };
+
+  return {
+    databaseUrl: values["database-url"],
+    listenUrl: values["listen-url"],
+    namespaces: values.namespace,
+    dynamicNamespaces: (values["dynamic-namespace"] ?? []).map((pattern) => new RegExp(pattern)),
+    parser: values.parser,
+    poolSize: number("pool-size"),
+    clusterWorkers: number("cluster-workers"),
+    protected: !values.unprotected,
+    channelPrefix: values["channel-prefix"] ?? "socket.io",
+    tableName: values.table ?? "socket_io_attachments",
+    // What the packages are given: only what was asked for, since an explicit undefined would replace their default.
+    adapter: withoutUndefined({
+      channelPrefix: values["channel-prefix"],
+      tableName: values.table,
+      payloadThreshold: number("payload-threshold"),
+      heartbeatInterval: number("heartbeat-interval-ms"),
+      heartbeatTimeout: number("heartbeat-timeout-ms"),
+      cleanupInterval: number("cleanup-interval-ms"),
+    }),
+  };
+}
+
+function withoutUndefined(object) {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,140 @@
+// What the adapter takes for its pool: real pools, and a view on what the adapter does with them. The adapter itself says
+// neither when it listens nor when a message is out.
+
+import { EventEmitter } from "node:events";
+import pg from "pg";
+import { log } from "./wire.mjs";
+
+/**
+ * The two methods of `pg.Pool` that the adapter calls.
+ *
+ * Events: `notification` (channel, payload text) for whatever the adapter's listening connection hears, `listening`
+ * (channel) once the first LISTEN on that channel has succeeded.
+ */
+export class AdapterPool extends EventEmitter {
+  #queries;
+  #listener;
+  #running = new Set();
+  #channels = new Map();
+
+  constructor({ databaseUrl, listenUrl, poolSize, protected: isProtected }) {
+    super();
+    const open = (connectionString, max) => {
+      const pool = new pg.Pool({ connectionString, max });
+      pool.on("error", (error) => log("idle connection lost:", error.message));
+      if (isProtected) {
+        // A connection in use has no error handler of the pool's. Without this one, losing the LISTEN connection ends
+        // the process.
+        pool.on("connect", (client) => client.on("error", (error) => log("connection lost:", error.message)));
+      }
+      return pool;
+    };
+    // With one pool the listening connection is one of its `poolSize`; with two, it still counts.
+    this.#queries = open(databaseUrl, listenUrl ? Math.max(1, poolSize - 1) : poolSize);
+    this.#listener = listenUrl ? open(listenUrl, 1) : this.#queries;
+  }
+
+  query(...args) {
+    const running = this.#queries.query(...args);
+    this.#running.add(running);
+    const done = () => this.#running.delete(running);
+    running.then(done, done);
+    return running;
+  }
+
+  /** The adapter calls this for its listening connection only. */
+  async connect() {
+    const client = await this.#listener.connect();
+    client.on("notification", ({ channel, payload }) => this.emit("notification", channel, payload));
+    const query = client.query.bind(client);
+    client.query = (text, ...rest) => {
+      const result = query(text, ...rest);
+      const channel = /^LISTEN "(.*)"$/s.exec(text)?.[1];
+      if (channel !== undefined) {
+        this.#channel(channel).settle(result);
+      }
+      return result;
+    };
+    return client;
+  }
+
+  /** Resolves to whether the adapter's first LISTEN on that channel succeeded, once it is known. */
+  listens(channel) {
+    return this.#channel(channel).listens;
+  }
+
+  /** Resolves once a message of type `type` from the node `uid` was heard on the channel. */
+  hears(channel, uid, type) {
+    return new Promise((resolve) => {
+      const look = (heardOn, payload) => {
+        const message = heardOn === channel ? parse(payload) : undefined;
+        if (message?.uid === uid && message.type === type) {
+          this.off("notification", look);
+          resolve();
+        }
+      };
+      this.on("notification", look);
+    });
+  }
+
+  /** Resolves once no query is under way, nor one that follows from it. */
+  async idle() {
+    while (this.#running.size > 0) {
+      await Promise.allSettled([...this.#running]);
+      await new Promise(setImmediate);
+    }
+  }
+
+  /** Creates the attachments table as the adapter's README shows it. Several nodes start at once, hence the lock. */
+  async createTable(name) {
+    const client = await this.#queries.connect();
+    try {
+      await client.query("BEGIN");
+      await client.query("SELECT pg_advisory_xact_lock(hashtext('socket_io_attachments'))");
+      // Not IF NOT EXISTS alone: that asks for the right to create even when the table is there.
+      const { rows } = await client.query("SELECT to_regclass($1) AS found", [name]);
+      if (rows[0].found === null) {
+        await client.query(
+          `CREATE TABLE IF NOT EXISTS ${name} (
+             id          bigserial UNIQUE,
+             created_at  timestamptz DEFAULT NOW(),
+             payload     bytea
+           )`,
+        );
+      }
+      await client.query("COMMIT");
+      client.release();
+    } catch (error) {
+      client.release(error);
+      throw error;
+    }
+  }
+
+  // The fate of the first LISTEN on a channel.
+  #channel(name) {
+    if (!this.#channels.has(name)) {
+      let settle;
+      const first = new Promise((resolve) => (settle = resolve));
+      const listens = first.then(
+        () => {
+          this.emit("listening", name);
+          return true;
+        },
+        (error) => {
+          log(`LISTEN ${JSON.stringify(name)} failed:`, error.message);
+          return false;
+        },
+      );
+      this.#channels.set(name, { listens, settle });
+    }
+    return this.#channels.get(name);
+  }
+}
+
+function parse(payload) {
+  try {
+    return JSON.parse(payload);
+  } catch {
+    return undefined;
+  }
+}

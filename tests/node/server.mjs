@@ -1,0 +1,65 @@
+// A test node: one Socket.IO server on the official Postgres adapter, driven by JSON lines.
+//
+//   node server.mjs --database-url URL [options]                       one server
+//   node server.mjs --database-url URL --cluster-workers N [options]   a primary and N workers; commands take `worker`
+//
+// The options are those of options.mjs, the conversation that of wire.mjs, the ops those of host.mjs.
+
+import cluster from "node:cluster";
+import { MessageType } from "socket.io-adapter";
+import { createAdapter } from "@socket.io/postgres-adapter";
+import { createAdapter as createWorkerAdapter } from "@socket.io/cluster-adapter";
+import { Host } from "./host.mjs";
+import { readOptions } from "./options.mjs";
+import { AdapterPool } from "./postgres.mjs";
+import { runPrimary } from "./primary.mjs";
+import { event, log, print, serve } from "./wire.mjs";
+
+const options = readOptions();
+if (cluster.isWorker) {
+  await runWorker();
+} else if (options.clusterWorkers > 0) {
+  await runPrimary(options);
+} else {
+  await runServer();
+}
+
+async function runServer() {
+  const pool = new AdapterPool(options);
+  await pool.createTable(options.tableName).catch((error) => log("the table is not created:", error.message));
+
+  const errorHandler = (error) => {
+    log("adapter error:", error);
+    event("adapterError", { error: String(error?.message ?? error) });
+  };
+  const host = new Host(options, createAdapter(pool, { ...options.adapter, errorHandler }), async (nsp) => {
+    const channel = `${options.channelPrefix}#${nsp.name}`;
+    if (!(await pool.listens(channel))) {
+      return;
+    }
+    // The adapter announced itself before it listened and may have missed the answers: the other nodes would stay
+    // unknown until their next heartbeat, 5 s later.
+    const heard = pool.hears(channel, nsp.adapter.uid, MessageType.INITIAL_HEARTBEAT);
+    nsp.adapter.init();
+    // PostgreSQL notifies on no channel longer than that, so the node is deaf there: a known defect, not to be waited for.
+    if (Buffer.byteLength(channel) <= 63) {
+      await heard;
+    }
+  });
+
+  const port = await host.start();
+  serve(host.operations, async () => {
+    host.close();
+    await pool.idle();
+  });
+  print({ ready: true, port, uid: host.uid });
+}
+
+async function runWorker() {
+  // The primary listens for the workers, and tells them to announce themselves again when it does.
+  const host = new Host(options, createWorkerAdapter(options.adapter), async () => {});
+  const port = await host.start();
+  const operations = { ...host.operations, announce: ({ nsp }) => host.announce(nsp) };
+  serve(operations, async () => host.close());
+  print({ ready: true, port, uid: host.uid });
+}

@@ -1,0 +1,290 @@
+//! A server of our own, run by `supervisor.sh`.
+
+use crate::{
+    binaries::{self, Account, Binaries},
+    error::{StartError, StopError},
+};
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Write},
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Stdio},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+/// A loaded machine may take its time; a server that fails says so at once.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a [`Server::builder`](crate::Server::builder) collects.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    settings: Vec<(String, String)>,
+}
+
+impl Builder {
+    /// Sets a parameter of `postgresql.conf`, such as `max_connections` or `log_statement`. Defaults are PostgreSQL's, but for
+    /// `fsync = off`, `full_page_writes = off` and `max_connections = 300`.
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = String> {
+        const DEFAULTS: [(&str, &str); 6] = [
+            ("listen_addresses", "127.0.0.1"),
+            ("unix_socket_directories", ""),
+            // Shared memory as a file within the data directory: a server that was killed leaves nothing elsewhere.
+            ("dynamic_shared_memory_type", "mmap"),
+            ("fsync", "off"),
+            ("full_page_writes", "off"),
+            ("max_connections", "300"),
+        ];
+        let defaults = DEFAULTS.iter().map(|(name, value)| format!("{name}={value}"));
+        let own = self.settings.iter().map(|(name, value)| format!("{name}={value}"));
+        defaults.chain(own).flat_map(|setting| ["-c".to_owned(), setting])
+    }
+}
+
+/// How to [`stop`](crate::Server::stop) a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopMode {
+    /// Sessions are told and ended, data is written: what `systemctl stop` does.
+    Fast,
+    /// Sessions are ended without writing data: the next start recovers from the log.
+    Immediate,
+    /// `kill -9` of the server process: as when the machine's memory runs out.
+    Kill,
+}
+
+#[derive(Debug)]
+pub(crate) struct PrivateServer {
+    directory: PathBuf,
+    port: u16,
+    supervisor: Mutex<Supervisor>,
+}
+
+impl PrivateServer {
+    pub(crate) fn start(builder: Builder) -> Result<Self, StartError> {
+        let mut binaries = binaries::find()?;
+        let account = Account::find()?;
+        let checked = account.check(&binaries.directory.join("postgres"));
+        let mut supervisor = Supervisor::spawn(&account, &builder)?;
+        match (checked, binaries.relocatable.take()) {
+            (Err(StartError::NotExecutable { .. }), Some(tree)) => {
+                binaries = copy_as(&account, &tree, &supervisor.directory)?;
+            }
+            (checked, _) => checked?,
+        }
+        supervisor.initdb(&binaries.directory)?;
+        let mut attempt = 1;
+        let port = loop {
+            let port = free_port()?;
+            match supervisor.start(port) {
+                Ok(()) => break port,
+                // Someone else was faster to take it.
+                Err(StartError::Server { log }) if log.contains("could not bind") && attempt < 10 => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Self { directory: supervisor.directory.clone(), port, supervisor: Mutex::new(supervisor) })
+    }
+
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn stop(&self, mode: StopMode) -> Result<(), StopError> {
+        self.supervisor().stop(mode).map_err(StopError::Restart)
+    }
+
+    pub(crate) fn restart(&self) -> Result<(), StopError> {
+        let mut supervisor = self.supervisor();
+        supervisor.stop(StopMode::Fast).map_err(StopError::Restart)?;
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            match supervisor.start(self.port) {
+                // The sessions of a killed server outlive it by a moment, and hold its port and memory.
+                Err(StartError::Server { log }) if is_still_in_use(&log) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                result => return result.map_err(StopError::Restart),
+            }
+        }
+    }
+
+    fn supervisor(&self) -> MutexGuard<'_, Supervisor> {
+        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_still_in_use(log: &str) -> bool {
+    ["could not bind", "pre-existing shared memory block", "lock file"].iter().any(|reason| log.contains(reason))
+}
+
+fn free_port() -> Result<u16, StartError> {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| Ok(listener.local_addr()?.port()))
+        .map_err(|source| StartError::Io { what: "no free port on 127.0.0.1".to_owned(), source })
+}
+
+/// Copies a tree to where the account can read it. The account writes the copy itself, so that it can delete it too.
+fn copy_as(account: &Account, tree: &Path, directory: &Path) -> Result<Binaries, StartError> {
+    let copy = || -> io::Result<bool> {
+        let mut pack = std::process::Command::new("tar")
+            .arg("-cf-")
+            .arg("-C")
+            .arg(tree)
+            .args(["bin", "lib", "share"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let packed = pack.stdout.take().ok_or_else(|| io::Error::other("tar has no output"))?;
+        let unpacked = account.command("tar").arg("-xf-").arg("-C").arg(directory).stdin(packed).status();
+        Ok(pack.wait()?.success() && unpacked?.success())
+    };
+    match copy() {
+        Ok(true) => Ok(Binaries { directory: directory.join("bin"), relocatable: None }),
+        Ok(false) => {
+            Err(StartError::Io { what: "copying PostgreSQL".to_owned(), source: io::Error::other("tar failed") })
+        }
+        Err(source) => Err(StartError::Io { what: "copying PostgreSQL with tar".to_owned(), source }),
+    }
+}
+
+/// The running `supervisor.sh`. It ends, and takes the server along, when its stdin is closed.
+#[derive(Debug)]
+struct Supervisor {
+    directory: PathBuf,
+    child: Child,
+    commands: Option<ChildStdin>,
+    events: Receiver<String>,
+    running: bool,
+}
+
+impl Supervisor {
+    fn spawn(account: &Account, builder: &Builder) -> Result<Self, StartError> {
+        let failed = |source| StartError::Io { what: "the supervising shell".to_owned(), source };
+        let mut child = account
+            .command("/bin/sh")
+            .args(["-c", include_str!("supervisor.sh"), "throwaway-postgres"])
+            .args(builder.arguments())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Ctrl-C in a terminal goes to the group: the supervisor ends when we do, not before.
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let commands = child.stdin.take();
+        let output = child.stdout.take().ok_or_else(|| failed(io::Error::other("it has no output")))?;
+        let (sender, events) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut supervisor = Self { directory: PathBuf::new(), child, commands, events, running: false };
+        supervisor.directory = supervisor.event("directory")?.into();
+        Ok(supervisor)
+    }
+
+    fn initdb(&mut self, bin: &Path) -> Result<(), StartError> {
+        self.command(&format!("initdb {}", bin.display()))?;
+        if self.event("initdb")? == "0" { Ok(()) } else { Err(StartError::Server { log: self.log() }) }
+    }
+
+    /// Returns once the server takes connections. An error carries what this start wrote to the log.
+    fn start(&mut self, port: u16) -> Result<(), StartError> {
+        let deadline = Instant::now() + START_DEADLINE;
+        let log_before = self.log().len();
+        self.command(&format!("start {port}"))?;
+        let pid = self.event("started")?;
+        self.running = true;
+        while !self.is_ready(&pid) {
+            let ended = match self.events.recv_timeout(Duration::from_millis(5)) {
+                Ok(event) => event.starts_with("exited"),
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            if ended {
+                self.running = false;
+            } else if Instant::now() > deadline {
+                self.stop(StopMode::Kill)?;
+            }
+            if !self.running {
+                let log = self.log();
+                return Err(StartError::Server { log: log.get(log_before..).unwrap_or(&log).to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, mode: StopMode) -> Result<(), StartError> {
+        if !self.running {
+            return Ok(());
+        }
+        let signal = match mode {
+            StopMode::Fast => "INT",
+            StopMode::Immediate => "QUIT",
+            StopMode::Kill => "KILL",
+        };
+        self.command(&format!("signal {signal}"))?;
+        self.event("exited")?;
+        self.running = false;
+        Ok(())
+    }
+
+    /// The eighth line of the lock file says how far the server of that pid is.
+    fn is_ready(&self, pid: &str) -> bool {
+        let lock_file = fs::read_to_string(self.directory.join("data/postmaster.pid")).unwrap_or_default();
+        let mut lines = lock_file.lines().map(str::trim);
+        lines.next() == Some(pid) && lines.nth(6) == Some("ready")
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(self.directory.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn command(&mut self, line: &str) -> Result<(), StartError> {
+        let commands = self.commands.as_mut().expect("the supervisor's input is open as long as it lives");
+        writeln!(commands, "{line}")
+            .map_err(|source| StartError::Io { what: "the supervising shell is gone".to_owned(), source })
+    }
+
+    /// Waits for an event and returns what it says; others before it are of an earlier server, and outdated.
+    fn event(&mut self, name: &str) -> Result<String, StartError> {
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            let Ok(line) = self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
+                let what = format!("the supervising shell did not answer with `{name}`");
+                return Err(StartError::Io { what, source: io::ErrorKind::TimedOut.into() });
+            };
+            if let Some(rest) = line.strip_prefix(name) {
+                return Ok(rest.trim().to_owned());
+            }
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.commands.take();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,56 @@
+# Owns one private PostgreSQL: its directory, its processes, its end.
+#
+# Commands arrive on stdin, events leave on stdout. Only the process that started this script holds the other end of
+# stdin, so end of file means that it is gone, however it went: stop the server, delete the directory, go.
+#
+#   initdb BIN     -> "initdb STATUS"     STATUS 0 when the cluster is made
+#   start PORT     -> "started PID", and "exited STATUS" once that server has ended for whatever reason
+#   signal NAME                           sends a signal to the running server, if there is one
+#
+# The arguments of the script are passed on to every start of the server.
+
+trap '' INT TERM HUP QUIT PIPE
+
+directory=$(mktemp -d "${TMPDIR:-/tmp}/socketio-pg-XXXXXX" 2>/dev/null || mktemp -d /tmp/socketio-pg-XXXXXX) || exit 1
+echo "directory $directory"
+
+while read -r command argument; do
+    case $command in
+        initdb)
+            bin=$argument
+            "$bin/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --no-sync --wal-segsize=1 \
+                >"$directory/log" 2>&1 </dev/null &&
+                printf 'host all %s all %s\n' postgres trust all scram-sha-256 >"$directory/data/pg_hba.conf"
+            echo "initdb $?"
+            ;;
+        start)
+            rm -f "$directory/pid" "$directory/ended"
+            {
+                "$bin/postgres" -D "$directory/data" -p "$argument" "$@" >>"$directory/log" 2>&1 </dev/null &
+                echo $! >"$directory/pid"
+                echo "started $!"
+                wait $!
+                status=$?
+                mv "$directory/pid" "$directory/ended"
+                echo "exited $status"
+            } &
+            # From here on a signal, or the end, knows whom to stop.
+            until [ -s "$directory/pid" ] || [ -e "$directory/ended" ]; do sleep 0.01; done
+            ;;
+        signal)
+            [ -s "$directory/pid" ] && kill -s "$argument" "$(cat "$directory/pid")" 2>/dev/null
+            ;;
+    esac
+done
+
+# SIGQUIT: an immediate shutdown, which ends even backends that hang.
+[ -s "$directory/pid" ] && kill -s QUIT "$(cat "$directory/pid")"
+wait
+# A server that was killed could not give its System V shared memory back.
+segment=$(sed -n '7s/.* //p' "$directory/data/postmaster.pid" 2>/dev/null)
+[ -n "$segment" ] && ipcrm -m "$segment" 2>/dev/null
+# Orphans of a killed server may still be writing for a moment.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf "$directory" 2>/dev/null && break
+    sleep 0.2
+done

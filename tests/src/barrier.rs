@@ -1,0 +1,37 @@
+//! How a test knows that nothing more is on its way, without waiting for it not to come.
+
+use crate::{Client, Error, Node, binary};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The event that marks the end of what was sent before.
+pub(crate) const MARKER: &str = "test:barrier";
+
+/// Returns once every client has whatever the nodes' finished ops had published for it in this namespace: then what a
+/// client has not got, it will not get.
+///
+/// Each node sends a marker after them. It is binary, hence an attachment, which is fetched after the attachments before
+/// it. That is an order only where a node has one connection to query with: see [`NodeOptions::pool_size`].
+///
+/// The nodes must hear each other, and each of the clients must be connected to one of them.
+///
+/// [`NodeOptions::pool_size`]: crate::NodeOptions::pool_size
+///
+/// # Errors
+/// When a marker does not arrive in time.
+pub async fn barrier(nodes: &[&Node], nsp: &str, clients: &[&Client]) -> Result<(), Error> {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let mut markers = Vec::new();
+    for node in nodes {
+        let marker = LAST.fetch_add(1, Ordering::Relaxed);
+        let command = json!({ "nsp": nsp, "event": MARKER, "args": [marker, binary([0])] });
+        node.call("emit", command).await?;
+        markers.push(Value::from(marker));
+    }
+    for client in clients {
+        for marker in &markers {
+            client.wait_for_packet_with(MARKER, |args| args.first() == Some(marker)).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The demo: Rust and Node servers in one cluster, and a page on which one sees it.
+//!
+//! `cargo demo` starts a private PostgreSQL, two Rust nodes and, where `node` is installed, a Node node, and prints the
+//! page's address: on standard output that line alone, the explanations on standard error. See `tests/demo/README.md`.
+
+mod node_server;
+mod page;
+mod rust_node;
+mod visitor;
+
+use std::{error::Error, io::Write as _, process::ExitCode};
+
+use clap::Parser;
+use node_server::{NodeServer, StartError};
+use page::ServerInfo;
+use rust_node::RustNode;
+use socketio_pg_throwaway::Server;
+use tokio::signal;
+
+/// Rust and Node Socket.IO servers in one cluster over one PostgreSQL, and a page on which one sees it.
+#[derive(Parser)]
+#[command(name = "demo")]
+struct Arguments {
+    /// The port of the page; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Starts the Rust nodes only.
+    #[arg(long)]
+    no_node: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    eprintln!("One Socket.IO cluster in two languages\n");
+
+    let postgres = Server::start()?;
+    let database = postgres.create_database()?;
+    match postgres.port() {
+        Some(port) => started("PostgreSQL", &format!("a private one on port {port}, gone when the demo ends")),
+        None => started("PostgreSQL", "the one in DATABASE_URL; its database for this is dropped when the demo ends"),
+    }
+
+    let mut rust_nodes = Vec::new();
+    for (name, port) in [("Rust node 1", arguments.port), ("Rust node 2", 0)] {
+        let node = RustNode::join(name, &database.url(), port).await?;
+        started(name, &describe(node.info()));
+        rust_nodes.push(node);
+    }
+    let node_server = if arguments.no_node { None } else { start_node_server(&database.url()).await? };
+
+    let servers: Vec<ServerInfo> =
+        rust_nodes.iter().map(RustNode::info).chain(node_server.as_ref().map(NodeServer::info)).cloned().collect();
+    for node in &mut rust_nodes {
+        node.serve(page::router(&servers));
+    }
+
+    eprintln!("\nThe servers know nothing of each other but that database. Each has a pane on this page:");
+    eprintln!("draw, write or drop a file in one of them, and watch the others.\n");
+    writeln!(std::io::stdout(), "http://127.0.0.1:{}/", servers[0].port)?;
+    eprintln!("\nCtrl-C stops everything.");
+    asked_to_stop().await?;
+
+    eprintln!("\nStopping.");
+    if let Some(node) = node_server {
+        node.stop().await;
+    }
+    for node in rust_nodes {
+        node.stop().await;
+    }
+    Ok(())
+}
+
+/// A machine without Node.js still has a demo: of Rust nodes alone.
+async fn start_node_server(database_url: &str) -> Result<Option<NodeServer>, StartError> {
+    const NAME: &str = "Node node";
+    match NodeServer::start(NAME, database_url).await {
+        Ok(node) => {
+            started(NAME, &describe(node.info()));
+            Ok(Some(node))
+        }
+        Err(StartError::NoNode(_)) => {
+            started(NAME, "none: `node` is not installed. Install Node.js 20 or newer to see both languages");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn started(what: &str, details: &str) {
+    eprintln!("  {what:<13} {details}");
+}
+
+fn describe(server: &ServerInfo) -> String {
+    format!("{} on port {}", server.software, server.port)
+}
+
+async fn asked_to_stop() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    signal::ctrl_c().await
+}

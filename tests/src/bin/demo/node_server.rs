@@ -1,0 +1,88 @@
+//! The Node node: a process that runs `tests/demo/node-server.mjs`.
+
+use std::{io, path::Path, process::Stdio, time::Duration};
+
+use serde::Deserialize;
+use socketio_pg_tests::install;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::page::{Kind, ServerInfo};
+
+/// How long the process may take to come up, and to leave.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running Node node. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of the cluster first.
+pub struct NodeServer {
+    process: Child,
+    info: ServerInfo,
+}
+
+/// Why there is no Node node.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no `node`.
+    #[error("`node` cannot be run: {0}")]
+    NoNode(#[source] io::Error),
+    /// Its packages are not there.
+    #[error(
+        "the Node node's packages cannot be installed (`npm ci` in tests/node: {0}). `--no-node` starts the demo without it"
+    )]
+    Packages(#[source] io::Error),
+    /// It ended, or did not become ready in time.
+    #[error("the Node node did not start ({0}): what it said is above. `--no-node` starts the demo without it")]
+    NotReady(String),
+}
+
+/// The line with which the process says that it serves.
+#[derive(Deserialize)]
+struct Ready {
+    port: u16,
+    software: String,
+}
+
+impl NodeServer {
+    /// Starts a node and waits until it serves. Installs its packages on first use.
+    pub async fn start(name: &str, database_url: &str) -> Result<Self, StartError> {
+        Command::new("node").arg("--version").output().await.map_err(StartError::NoNode)?;
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        install(&tests.join("node")).map_err(StartError::Packages)?;
+        let mut process = Command::new("node")
+            .arg(tests.join("demo/node-server.mjs"))
+            .args(["--name", name, "--database-url", database_url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(StartError::NoNode)?;
+        let ready = timeout(PATIENCE, read_ready(&mut process))
+            .await
+            .map_err(|_| StartError::NotReady(format!("not ready after {PATIENCE:?}")))?
+            .map_err(|error| StartError::NotReady(error.to_string()))?;
+        let info = ServerInfo { name: name.to_owned(), kind: Kind::Node, software: ready.software, port: ready.port };
+        Ok(Self { process, info })
+    }
+
+    /// Where it listens.
+    pub fn info(&self) -> &ServerInfo {
+        &self.info
+    }
+
+    /// Lets it leave the cluster, and waits until it has ended.
+    pub async fn stop(mut self) {
+        // it leaves when its standard input ends
+        drop(self.process.stdin.take());
+        if timeout(PATIENCE, self.process.wait()).await.is_err() {
+            eprintln!("{} did not end by itself", self.info.name);
+        }
+    }
+}
+
+async fn read_ready(process: &mut Child) -> io::Result<Ready> {
+    let output = process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let line = BufReader::new(output).lines().next_line().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok(serde_json::from_str(&line)?)
+}

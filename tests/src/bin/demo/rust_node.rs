@@ -1,0 +1,75 @@
+//! A Rust node: socketioxide under axum, with the adapter.
+
+use std::{error::Error, net::Ipv4Addr};
+
+use axum::Router;
+use socketio_pg_tokio_postgres::{Adapter, Cluster, Options};
+use socketioxide::{SocketIo, extract::SocketRef, layer::SocketIoLayer};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    page::{Kind, ServerInfo},
+    visitor::{self, Here},
+};
+
+/// The largest message that a client may send, in bytes. The page sends files of up to 4 MB.
+const MAX_PAYLOAD: u64 = 8 * 1024 * 1024;
+
+/// The adapter, as socketioxide uses it.
+pub type PgAdapter = Adapter<socketioxide::adapter::Emitter>;
+
+/// A node of the cluster. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of the cluster first.
+pub struct RustNode {
+    info: ServerInfo,
+    cluster: Cluster,
+    layer: SocketIoLayer<PgAdapter>,
+    listener: Option<TcpListener>,
+    server: Option<JoinHandle<()>>,
+}
+
+impl RustNode {
+    /// Takes a port (0: a free one) and joins the cluster. Clients are served from [`serve`](Self::serve) on.
+    pub async fn join(name: &str, database_url: &str, port: u16) -> Result<Self, Box<dyn Error>> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(|error| format!("port {port} cannot be used ({error}): give another one as --port"))?;
+        let info = ServerInfo {
+            name: name.to_owned(),
+            kind: Kind::Rust,
+            software: "socketioxide".to_owned(),
+            port: listener.local_addr()?.port(),
+        };
+
+        let cluster = Cluster::connect(database_url, Options::default()).await?;
+        let (layer, io) =
+            SocketIo::builder().max_payload(MAX_PAYLOAD).with_adapter::<PgAdapter>(cluster.clone()).build_layer();
+        cluster.attach(&io);
+        let here = Here { node: info.name.clone(), cluster: cluster.clone(), io: io.clone() };
+        io.ns("/", async move |socket: SocketRef<PgAdapter>, auth| visitor::welcome(here, socket, auth).await).await?;
+        Ok(Self { info, cluster, layer, listener: Some(listener), server: None })
+    }
+
+    /// What the page says about it.
+    pub fn info(&self) -> &ServerInfo {
+        &self.info
+    }
+
+    /// Serves Socket.IO clients, and the page to browsers.
+    pub fn serve(&mut self, page: Router) {
+        let Some(listener) = self.listener.take() else { return };
+        let app = page.layer(self.layer.clone());
+        self.server = Some(tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, app).await {
+                eprintln!("the web server ended: {error}");
+            }
+        }));
+    }
+
+    /// Leaves the cluster and ends.
+    pub async fn stop(mut self) {
+        self.cluster.close().await;
+        if let Some(server) = self.server.take() {
+            server.abort();
+        }
+    }
+}

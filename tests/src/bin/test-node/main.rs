@@ -1,0 +1,35 @@
+//! A test node: one Socket.IO server on this adapter, driven by JSON lines.
+//!
+//! ```text
+//! test-node --backend tokio-postgres --database-url URL [options]
+//! ```
+//!
+//! The first line out is `{"ready":true,"port":…,"uid":"…"}`. Then each line in is a command `{"id":1,"op":"emit",…}` and
+//! has one line out, `{"id":1,"ok":…}` or `{"id":1,"error":"…"}`; lines with an `event` key come unasked. Logs go to stderr.
+//! At the end of input the node leaves the cluster.
+
+mod arguments;
+mod conversation;
+mod operations;
+mod options;
+mod server;
+
+use clap::Parser as _;
+use socketio_pg_tokio_postgres::Cluster;
+
+use self::options::{Backend, Options};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let options = Options::parse();
+    match options.backend {
+        Backend::TokioPostgres => {
+            let cluster = Cluster::connect(options.tokio_postgres()?, options.cluster()).await?;
+            server::run(cluster, &options).await
+        }
+    }
+}

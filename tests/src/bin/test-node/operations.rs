@@ -1,0 +1,266 @@
+//! The ops of a server node.
+//!
+//! What socketioxide's own operators can say is said with them, since that is what an application uses; the rest with those
+//! of the cluster handle.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use parking_lot::Mutex;
+use serde_json::{Value as Json, json};
+use socketio_pg_core::{
+    Acks, Cluster, ClusterNamespace, ClusterSocket, PostgresAdapter, SocketData,
+    backend::Backend,
+    protocol::{SocketId, Value},
+};
+use socketioxide::{SocketIo, adapter::Emitter, extract::SocketRef, operators::BroadcastOperators, socket::Sid};
+
+use crate::{
+    arguments::{self, Arguments},
+    conversation::Command,
+};
+
+type Adapter<B> = PostgresAdapter<Emitter, B>;
+type Answer = Result<Json, String>;
+
+pub(crate) struct Node<B: Backend> {
+    pub(crate) io: SocketIo<Adapter<B>>,
+    pub(crate) cluster: Cluster<B>,
+    pub(crate) events: Arc<Mutex<Vec<String>>>,
+}
+
+/// The fields of a command.
+struct Fields(serde_json::Map<String, Json>);
+
+impl Fields {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    fn required(&self, name: &str) -> Result<&str, String> {
+        self.text(name).ok_or_else(|| format!("`{name}` is missing"))
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.0.get(name).and_then(Json::as_bool).unwrap_or_default()
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        let list = self.0.get(name).and_then(Json::as_array);
+        list.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+    }
+
+    fn nsp(&self) -> &str {
+        self.text("nsp").unwrap_or("/")
+    }
+
+    fn args(&self) -> Arguments {
+        Arguments::from_json(self.0.get("args"))
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.0.get("timeout").and_then(Json::as_u64).map(Duration::from_millis)
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+impl<B: Backend> Node<B> {
+    pub(crate) async fn carry_out(self: Arc<Self>, command: Command) -> Answer {
+        let fields = Fields(command.fields);
+        match command.op.as_str() {
+            "emit" => self.emit(fields).await,
+            "emitWithAck" => self.emit_with_ack(fields).await,
+            "socketsJoin" => {
+                self.select(&fields)?.join(fields.list("join")).await.map_err(failed)?;
+                Ok(Json::Null)
+            }
+            "socketsLeave" => {
+                self.select(&fields)?.leave(fields.list("leave")).await.map_err(failed)?;
+                Ok(Json::Null)
+            }
+            "disconnectSockets" if fields.flag("close") => {
+                self.handle(&fields).disconnect_sockets(true).await.map_err(failed)?;
+                Ok(Json::Null)
+            }
+            "disconnectSockets" => {
+                self.select(&fields)?.disconnect().await.map_err(failed)?;
+                Ok(Json::Null)
+            }
+            "fetchSockets" => {
+                let sockets = self.handle(&fields).fetch_sockets().await.map_err(failed)?;
+                Ok(sockets.into_iter().map(described).collect())
+            }
+            "remote" => self.remote(fields).await,
+            "serverSideEmit" => {
+                let event = fields.required("event")?;
+                self.cluster.of(fields.nsp()).server_side_emit(event, &fields.args()).await.map_err(failed)?;
+                Ok(Json::Null)
+            }
+            "serverSideEmitWithAck" => {
+                let mut namespace = self.cluster.of(fields.nsp());
+                if let Some(timeout) = fields.timeout() {
+                    namespace = namespace.timeout(timeout);
+                }
+                let event = fields.required("event")?;
+                let answers = namespace.server_side_emit_with_ack::<_, Value>(event, &fields.args()).await;
+                Ok(responses(answers.map_err(failed)?.all().await))
+            }
+            "replyServerSide" => self.reply_server_side(fields),
+            "serverCount" => Ok(json!(self.cluster.of(fields.nsp()).server_count())),
+            "localSockets" => {
+                let sockets = self.handle(&fields).local().fetch_sockets().await.map_err(failed)?;
+                Ok(sockets.into_iter().map(|socket| json!({ "id": socket.id, "rooms": socket.rooms })).collect())
+            }
+            "setData" => {
+                let data = fields.0.get("data").map(arguments::from_json).unwrap_or(Value::Nil);
+                let data = SocketData::new(&data).map_err(failed)?;
+                self.local_socket(&fields, "socket")?.extensions.insert(data);
+                Ok(Json::Null)
+            }
+            "events" => Ok(json!(*self.events.lock())),
+            "close" => {
+                self.io.close().await;
+                self.cluster.close().await;
+                Ok(Json::Null)
+            }
+            unknown => Err(format!("no such op: {unknown}")),
+        }
+    }
+
+    async fn emit(&self, fields: Fields) -> Answer {
+        let event = fields.required("event")?;
+        if let Some(compress) = fields.0.get("compress").and_then(Json::as_bool) {
+            self.handle(&fields).compress(compress).emit(event, &fields.args()).await.map_err(failed)?;
+        } else {
+            self.select(&fields)?.emit(event, &fields.args()).await.map_err(failed)?;
+        }
+        Ok(Json::Null)
+    }
+
+    async fn emit_with_ack(&self, fields: Fields) -> Answer {
+        let mut operators = self.select(&fields)?;
+        if let Some(timeout) = fields.timeout() {
+            operators = operators.timeout(timeout);
+        }
+        let event = fields.required("event")?;
+        let mut acks = operators.emit_with_ack::<_, Arguments>(event, &fields.args()).await.map_err(failed)?;
+        let (mut answers, mut error) = (Vec::new(), Json::Null);
+        while let Some((_, ack)) = acks.next().await {
+            match ack {
+                // As in Node, only the first argument of an acknowledgement is passed on.
+                Ok(Arguments(values)) => answers.push(values.first().map_or(Json::Null, arguments::to_json)),
+                Err(socketioxide::AckError::Timeout) => error = json!("operation has timed out"),
+                Err(other) => return Err(failed(other)),
+            }
+        }
+        Ok(json!({ "responses": answers, "error": error }))
+    }
+
+    async fn remote(&self, fields: Fields) -> Answer {
+        let target = SocketId::from(fields.required("target")?);
+        let namespace = self.cluster.of(fields.nsp());
+        let mut socket = namespace.socket(&target);
+        if socket.fetch_sockets().await.map_err(failed)?.is_empty() {
+            return Err(format!("no such socket in {}: {target}", fields.nsp()));
+        }
+        if let Some(timeout) = fields.timeout() {
+            socket = socket.timeout(timeout);
+        }
+        match fields.required("do")? {
+            "emit" => socket.emit(fields.required("event")?, &fields.args()).await.map_err(failed)?,
+            "emitWithAck" => {
+                let acks: Acks<Value> =
+                    socket.emit_with_ack(fields.required("event")?, &fields.args()).await.map_err(failed)?;
+                return Ok(responses(acks.all().await));
+            }
+            "join" => socket.sockets_join(fields.list("join")).await.map_err(failed)?,
+            "leave" => socket.sockets_leave(fields.list("leave")).await.map_err(failed)?,
+            "disconnect" => socket.disconnect_sockets(fields.flag("close")).await.map_err(failed)?,
+            unknown => return Err(format!("remote cannot do: {unknown}")),
+        }
+        Ok(Json::Null)
+    }
+
+    fn reply_server_side(&self, fields: Fields) -> Answer {
+        let event = fields.required("event")?;
+        let namespace = self.cluster.of(fields.nsp());
+        namespace.off_server_side(event);
+        if !fields.flag("never") {
+            // As in Node, only the first value of an answer is passed on; no value is the empty answer.
+            match Arguments::from_json(fields.0.get("with")).0.into_iter().next() {
+                Some(value) => namespace.on_server_side_with_ack(event, move |_: Arguments| std::future::ready(value.clone())),
+                None => namespace.on_server_side_with_ack(event, |_: Arguments| std::future::ready(())),
+            }
+        }
+        Ok(Json::Null)
+    }
+
+    /// The sockets that a command is about, with socketioxide's own operators.
+    fn select(&self, fields: &Fields) -> Result<BroadcastOperators<Adapter<B>>, String> {
+        let mut operators = match fields.text("from") {
+            Some(_) => self.local_socket(fields, "from")?.broadcast(),
+            None => self.io.of(fields.nsp()).ok_or_else(|| format!("no such namespace: {}", fields.nsp()))?,
+        };
+        for room in fields.list("rooms") {
+            operators = operators.to(room);
+        }
+        for room in fields.list("except") {
+            operators = operators.except(room);
+        }
+        if fields.flag("local") {
+            operators = operators.local();
+        }
+        if fields.flag("volatile") {
+            operators = operators.volatile();
+        }
+        Ok(operators)
+    }
+
+    /// The sockets that a command is about, with the operators of the cluster handle.
+    fn handle(&self, fields: &Fields) -> ClusterNamespace<B> {
+        let mut namespace = self.cluster.of(fields.nsp());
+        for room in fields.list("rooms") {
+            namespace = namespace.to(room);
+        }
+        for room in fields.list("except").into_iter().chain(fields.text("from").map(str::to_owned)) {
+            namespace = namespace.except(room);
+        }
+        if fields.flag("local") {
+            namespace = namespace.local();
+        }
+        if fields.flag("volatile") {
+            namespace = namespace.volatile();
+        }
+        if let Some(timeout) = fields.timeout() {
+            namespace = namespace.timeout(timeout);
+        }
+        namespace
+    }
+
+    fn local_socket(&self, fields: &Fields, name: &str) -> Result<SocketRef<Adapter<B>>, String> {
+        let id = fields.required(name)?;
+        let sid: Sid = id.parse().map_err(|error| format!("{id}: {error:?}"))?;
+        let operators = self.io.of(fields.nsp()).ok_or_else(|| format!("no such namespace: {}", fields.nsp()))?;
+        operators.get_socket(sid).ok_or_else(|| format!("no such socket on this node in {}: {id}", fields.nsp()))
+    }
+}
+
+fn responses((answers, outcome): (Vec<Value>, Result<(), socketio_pg_core::Error>)) -> Json {
+    let error = outcome.err().map(|error| match error {
+        socketio_pg_core::Error::NotAcknowledged { .. } => "operation has timed out".to_owned(),
+        other => other.to_string(),
+    });
+    json!({ "responses": answers.iter().map(arguments::to_json).collect::<Json>(), "error": error })
+}
+
+fn described(socket: ClusterSocket) -> Json {
+    json!({
+        "id": socket.id,
+        "rooms": socket.rooms,
+        "handshake": socket.handshake,
+        "data": socket.data.map(arguments::payload_to_json),
+    })
+}

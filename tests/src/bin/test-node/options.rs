@@ -1,0 +1,84 @@
+//! The command line, the same for test nodes in every language.
+
+use std::time::Duration;
+
+use socketio_pg_tokio_postgres::TokioPostgresBackend;
+use tokio_postgres::NoTls;
+
+/// A Socket.IO server in a cluster, driven by JSON lines.
+#[derive(clap::Parser)]
+pub(crate) struct Options {
+    #[arg(long, value_enum)]
+    pub(crate) backend: Backend,
+    #[arg(long)]
+    database_url: String,
+    /// Listen through another connection than the one for publishing.
+    #[arg(long)]
+    listen_url: Option<String>,
+    #[arg(long)]
+    channel_prefix: Option<String>,
+    #[arg(long)]
+    table: Option<String>,
+    #[arg(long)]
+    payload_threshold: Option<usize>,
+    #[arg(long)]
+    heartbeat_interval_ms: Option<u64>,
+    #[arg(long)]
+    heartbeat_timeout_ms: Option<u64>,
+    #[arg(long)]
+    cleanup_interval_ms: Option<u64>,
+    #[arg(long = "namespace", default_value = "/")]
+    pub(crate) namespaces: Vec<String>,
+    /// socketioxide's own pattern syntax: `/dynamic-{id}`.
+    #[arg(long = "dynamic-namespace")]
+    pub(crate) dynamic_namespaces: Vec<String>,
+    #[arg(long, value_enum, default_value = "common")]
+    pub(crate) parser: Parser,
+    /// Accepted for the sake of the other nodes; this one needs no more than its own few connections.
+    #[arg(long)]
+    pool_size: Option<usize>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Backend {
+    TokioPostgres,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Parser {
+    Common,
+    Msgpack,
+}
+
+impl Options {
+    pub(crate) fn cluster(&self) -> socketio_pg_core::Options {
+        let mut options = socketio_pg_core::Options::default();
+        if let Some(prefix) = &self.channel_prefix {
+            options = options.channel_prefix(prefix);
+        }
+        if let Some(table) = &self.table {
+            options = options.table(table);
+        }
+        if let Some(bytes) = self.payload_threshold {
+            options = options.payload_threshold(bytes);
+        }
+        if let Some(ms) = self.heartbeat_interval_ms {
+            options = options.heartbeat_interval(Duration::from_millis(ms));
+        }
+        if let Some(ms) = self.heartbeat_timeout_ms {
+            options = options.heartbeat_timeout(Duration::from_millis(ms));
+        }
+        if let Some(ms) = self.cleanup_interval_ms {
+            options = options.cleanup_interval(Duration::from_millis(ms));
+        }
+        options
+    }
+
+    pub(crate) fn tokio_postgres(&self) -> Result<TokioPostgresBackend, tokio_postgres::Error> {
+        let config: tokio_postgres::Config = self.database_url.parse()?;
+        Ok(match &self.listen_url {
+            Some(url) => TokioPostgresBackend::with_listen_config(config, url.parse()?, NoTls),
+            None => TokioPostgresBackend::new(config, NoTls),
+        })
+    }
+}

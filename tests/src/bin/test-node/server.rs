@@ -1,0 +1,90 @@
+//! The server.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::json;
+use socketio_pg_core::{Cluster, ConnectInfo, Event, PostgresAdapter, backend::Backend};
+use socketioxide::{
+    ParserConfig, SocketIo,
+    adapter::{Adapter, Emitter},
+    extract::{SocketRef, TryData},
+};
+
+use crate::{
+    arguments::Arguments,
+    conversation::{self, say},
+    operations::Node,
+    options::{Options, Parser},
+};
+
+/// Serves until the conversation ends, then leaves the cluster.
+pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    tokio::spawn(record(cluster.events(), events.clone()));
+
+    let builder = SocketIo::builder().max_payload(100_000_000).ws_read_buffer_size(64 * 1024);
+    let builder = match options.parser {
+        Parser::Common => builder.with_parser(ParserConfig::common()),
+        Parser::Msgpack => builder.with_parser(ParserConfig::msgpack()),
+    };
+    let (layer, io) = builder.with_adapter::<PostgresAdapter<Emitter, B>>(cluster.clone()).build_layer();
+    cluster.attach(&io);
+    for namespace in &options.namespaces {
+        report_server_side(&cluster, namespace);
+        io.ns(namespace.clone(), on_connect).await?;
+    }
+    for pattern in &options.dynamic_namespaces {
+        io.dyn_ns(pattern.clone(), on_connect)?;
+    }
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    // The address is known to the connection only, so it is put where the adapter finds it.
+    let app = axum::Router::new().layer(layer).layer(axum::middleware::from_fn(with_address));
+    let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+
+    let uid = options.namespaces.first().and_then(|namespace| cluster.of(namespace).uid());
+    say(&json!({ "ready": true, "port": port, "uid": uid }));
+    let node = Arc::new(Node { io: io.clone(), cluster: cluster.clone(), events });
+    conversation::hold(|command| node.clone().carry_out(command)).await?;
+    io.close().await;
+    cluster.close().await;
+    Ok(())
+}
+
+async fn with_address(
+    axum::extract::ConnectInfo(address): axum::extract::ConnectInfo<std::net::SocketAddr>,
+    mut request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
+    request.extensions_mut().insert(address);
+    next.run(request).await
+}
+
+async fn on_connect<A: Adapter>(socket: SocketRef<A>, auth: TryData<serde_json::Value>) {
+    socket.extensions.insert(ConnectInfo { auth: auth.0.ok(), ..ConnectInfo::default() });
+    say(&json!({ "event": "connected", "nsp": socket.ns(), "socket": socket.id }));
+    socket.on_disconnect(async |socket: SocketRef<A>| {
+        say(&json!({ "event": "disconnected", "nsp": socket.ns(), "socket": socket.id }));
+    });
+}
+
+/// Reports every event of another server.
+pub(crate) fn report_server_side<B: Backend>(cluster: &Cluster<B>, namespace: &str) {
+    let nsp = namespace.to_owned();
+    cluster.of(namespace).on_any_server_side(move |name, args: Arguments| {
+        // Said here and not in the future, so that the order is that of the events.
+        say(&json!({ "event": "serverSide", "nsp": nsp, "name": name, "args": args.into_json() }));
+        std::future::ready(())
+    });
+}
+
+/// Keeps the adapter's events for the op that asks for them.
+async fn record(mut events: socketio_pg_core::EventStream, log: Arc<Mutex<Vec<String>>>) {
+    while let Some(event) = events.next().await {
+        let event: Event = event;
+        log.lock().push(format!("{event:?}"));
+    }
+}

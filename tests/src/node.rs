@@ -1,0 +1,223 @@
+//! One test node that is a server or an emitter.
+
+use crate::{
+    DEADLINE, Error, NodeOptions,
+    install::node_command,
+    options::Language,
+    process::{Process, all},
+};
+use serde_json::{Value, json};
+use std::{path::PathBuf, process::Command, time::Duration};
+use tokio::time::Instant;
+
+/// What a test node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A Node server on the official adapter.
+    NodeServer,
+    /// A Node primary with workers that host a server each: one process, commands take `worker` (the first is 0).
+    NodeCluster {
+        /// How many workers.
+        workers: usize,
+    },
+    /// The official emitter.
+    NodeEmitter,
+    /// A Rust server.
+    RustServer {
+        /// The binary `test-node`: `env!("CARGO_BIN_EXE_test-node")` in an integration test.
+        program: PathBuf,
+        /// The backend's name: `tokio-postgres`, `diesel`.
+        backend: String,
+    },
+    /// The Rust emitter.
+    RustEmitter {
+        /// The binary `test-node`.
+        program: PathBuf,
+        /// The backend's name.
+        backend: String,
+    },
+}
+
+/// A running server or emitter. Dropping it kills the process, as [`kill`](Self::kill) does.
+pub struct Node {
+    process: Process,
+}
+
+impl Node {
+    /// Starts a node and waits until it says that it is ready: that it listens, and has announced itself.
+    ///
+    /// The packages of Node's nodes are installed when they are not there yet.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or is not ready in time.
+    pub async fn start(kind: &Kind, options: &NodeOptions) -> Result<Self, Error> {
+        let mut command = kind.command().await?;
+        command.args(options.arguments(kind.language()));
+        Ok(Self { process: Process::start(kind.name(), &mut command).await? })
+    }
+
+    /// Has the node carry out an op and returns its answer. `fields` is an object, or null for none.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the node's own text; any other when there is no answer.
+    pub async fn call(&self, op: &str, fields: Value) -> Result<Value, Error> {
+        self.process.call(op, fields).await
+    }
+
+    /// The port of a server; of a cluster, that of its first worker. 0 for an emitter.
+    pub fn port(&self) -> u16 {
+        port(&self.process.ready("port"))
+    }
+
+    /// The ports of a cluster's workers.
+    pub fn worker_ports(&self) -> Vec<u16> {
+        self.process.ready("ports").as_array().map(|ports| ports.iter().map(port).collect()).unwrap_or_default()
+    }
+
+    /// The id of a server in the namespace `/`; of a cluster, that of its first worker.
+    pub fn uid(&self) -> String {
+        self.process.ready("uid").as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Everything unasked-for that the node has said so far, e.g. `{"event": "connected", "nsp": "/", "socket": "…"}`.
+    pub fn events(&self) -> Vec<Value> {
+        self.process.events()
+    }
+
+    /// Waits for an event that `matches`, which may have come already. Each event is returned by one wait only. `awaited`
+    /// describes it, for the error.
+    ///
+    /// # Errors
+    /// When it does not come in time; the text lists what came instead.
+    pub async fn wait_for_event(&self, awaited: &str, matches: impl FnMut(&Value) -> bool) -> Result<Value, Error> {
+        self.process.wait_for_event(awaited, all, matches).await
+    }
+
+    /// Waits for an event that another server emitted to the servers, and returns its arguments.
+    ///
+    /// # Errors
+    /// When it does not come in time.
+    pub async fn wait_for_server_side(&self, nsp: &str, name: &str) -> Result<Value, Error> {
+        let is_it = |event: &Value| event["event"] == "serverSide" && event["nsp"] == nsp && event["name"] == name;
+        let mut event = self.wait_for_event(&format!("serverSide event {name:?} in {nsp}"), is_it).await?;
+        Ok(event["args"].take())
+    }
+
+    /// Waits until the node counts that many servers in a namespace, itself included.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn wait_for_server_count(&self, nsp: &str, count: usize) -> Result<(), Error> {
+        self.count_until(json!({ "nsp": nsp }), count).await
+    }
+
+    /// As [`wait_for_server_count`](Self::wait_for_server_count), for one worker of a cluster.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn wait_for_worker_server_count(&self, worker: usize, nsp: &str, count: usize) -> Result<(), Error> {
+        self.count_until(json!({ "nsp": nsp, "worker": worker }), count).await
+    }
+
+    async fn count_until(&self, fields: Value, count: usize) -> Result<(), Error> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let counted = self.call("serverCount", fields.clone()).await?;
+            if counted == count {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let awaited = format!("server count of {count} (it counts {counted})");
+                return Err(self.process.not_seen(&awaited, all));
+            }
+            // The count is asked for, not told: this only spares the processor between two questions.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Has the node leave the cluster, and waits until its process has ended.
+    ///
+    /// # Errors
+    /// When it does not, or exits with a failure.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.call("close", Value::Null).await?;
+        self.process.wait_for_success().await
+    }
+
+    /// Ends the conversation instead: a node whose stdin ends leaves the cluster, too.
+    ///
+    /// # Errors
+    /// When it does not, or exits with a failure.
+    pub async fn hang_up(&self) -> Result<(), Error> {
+        self.process.close_stdin();
+        self.process.wait_for_success().await
+    }
+
+    /// Waits until the process has ended of its own accord, and returns what it last wrote to stderr.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn wait_for_crash(&self) -> Result<String, Error> {
+        self.process.wait_for_end().await?;
+        Ok(self.process.stderr())
+    }
+
+    /// Kills the process, without a word to the cluster (SIGKILL), and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub async fn kill(&self) -> Result<(), Error> {
+        self.process.kill().await
+    }
+}
+
+impl Kind {
+    async fn command(&self) -> Result<Command, Error> {
+        Ok(match self {
+            Self::NodeServer => node_command("server.mjs").await?,
+            Self::NodeCluster { workers } => {
+                let mut command = node_command("server.mjs").await?;
+                command.arg(format!("--cluster-workers={workers}"));
+                command
+            }
+            Self::NodeEmitter => node_command("emitter.mjs").await?,
+            Self::RustServer { program, backend } => {
+                let mut command = Command::new(program);
+                command.args(["--backend", backend]);
+                command
+            }
+            Self::RustEmitter { program, backend } => {
+                let mut command = Command::new(program);
+                command.args(["--role", "emitter", "--backend", backend]);
+                command
+            }
+        })
+    }
+
+    fn language(&self) -> Language {
+        match self {
+            Self::NodeServer | Self::NodeCluster { .. } | Self::NodeEmitter => Language::Node,
+            Self::RustServer { .. } | Self::RustEmitter { .. } => Language::Rust,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::NodeServer => "Node server",
+            Self::NodeCluster { .. } => "Node cluster",
+            Self::NodeEmitter => "Node emitter",
+            Self::RustServer { .. } => "Rust server",
+            Self::RustEmitter { .. } => "Rust emitter",
+        }
+    }
+}
+
+fn port(value: &Value) -> u16 {
+    value.as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or_default()
+}

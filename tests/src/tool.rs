@@ -1,0 +1,69 @@
+//! What a test needs of the machine: found, or said loudly to be missing.
+
+use socketio_pg_throwaway::{Database, Server};
+use std::{io::Write, process::Command};
+
+/// Something that must be installed.
+#[derive(Clone, Copy, Debug)]
+pub struct Tool {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is there.
+    pub is_there: fn() -> bool,
+    /// What to do when it is not.
+    pub remedy: &'static str,
+}
+
+/// Node.js, with npm: for Node's servers, and for all clients.
+pub const NODE: Tool = Tool {
+    name: "Node.js 18.3 or later with npm",
+    is_there: || node_version().is_some_and(|version| version >= (18, 3)) && runs("npm"),
+    remedy: "install it (Debian: apt-get install nodejs npm; macOS: brew install node)",
+};
+
+/// Whether a tool is there. If not, the test skips itself: `if !require(&NODE) { return }`. That is said in one line on
+/// stderr which the test harness does not hold back.
+///
+/// # Panics
+/// With `CI` set, instead of returning false: what is not tested there is tested nowhere.
+#[must_use]
+pub fn require(tool: &Tool) -> bool {
+    let is_there = (tool.is_there)();
+    if !is_there {
+        missing(tool.name, tool.remedy);
+    }
+    is_there
+}
+
+/// A database of its own for a test; `None` where there is no PostgreSQL, which is then said as [`require`] says it.
+///
+/// # Panics
+/// With `CI` set, instead of returning `None`; and when the server refuses.
+pub fn database() -> Option<Database> {
+    match Server::shared() {
+        Ok(server) => Some(server.create_database().unwrap_or_else(|error| panic!("{error}"))),
+        Err(error) => {
+            missing("PostgreSQL", &error.to_string());
+            None
+        }
+    }
+}
+
+fn missing(name: &str, remedy: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let line = format!("SKIPPED {test}: no {name}: {}", remedy.replace('\n', " "));
+    assert!(std::env::var_os("CI").is_none(), "{line}");
+    // Not eprintln, which the harness shows for failed tests only.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn node_version() -> Option<(u32, u32)> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut parts = text.trim().strip_prefix('v')?.split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+fn runs(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}

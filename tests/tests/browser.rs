@@ -1,0 +1,109 @@
+//! The demo as its users meet it: in a real browser, and on Ctrl-C.
+//!
+//! What is tried in the browser is in `tests/browser/demo.test.mjs`.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use serde_json::Value;
+use socketio_pg_tests::{DEADLINE, NODE, Tool, database, install, require};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+    process::{Child, Command},
+    time::timeout,
+};
+
+const CHROMIUM: Tool = Tool {
+    name: "Chromium",
+    is_there: || {
+        std::process::Command::new("node")
+            .arg(folder().join("find.mjs"))
+            .output()
+            .is_ok_and(|found| found.status.success())
+    },
+    remedy: "install it (Debian: apt-get install chromium), or set CHROMIUM to the path of a Chromium or Chrome",
+};
+
+#[tokio::test]
+async fn what_is_done_in_one_pane_is_seen_in_the_others() {
+    if !require(&NODE) || !require(&CHROMIUM) {
+        return;
+    }
+    let Some(database) = database() else { return };
+    install(&folder()).unwrap();
+    let demo = Demo::start(Some(&database.url())).await;
+    let test = Command::new("node").arg("demo.test.mjs").arg(&demo.url).current_dir(folder()).output().await.unwrap();
+    assert!(
+        test.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&test.stdout),
+        String::from_utf8_lossy(&test.stderr)
+    );
+}
+
+#[tokio::test]
+async fn ctrl_c_stops_every_server() {
+    if !require(&NODE) || database().is_none() {
+        return;
+    }
+    let mut demo = Demo::start(None).await;
+    let ports = demo.ports().await;
+    assert_eq!(ports.len(), 3, "two Rust nodes and a Node node");
+    for port in &ports {
+        TcpStream::connect(("127.0.0.1", *port)).await.unwrap();
+    }
+
+    demo.interrupt().await;
+    let status = timeout(DEADLINE, demo.process.wait()).await.expect("the demo stops").unwrap();
+    assert!(status.success(), "{status}");
+    for port in &ports {
+        TcpStream::connect(("127.0.0.1", *port)).await.unwrap_err();
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("browser")
+}
+
+/// A running demo. Dropping it ends it.
+struct Demo {
+    process: Child,
+    url: String,
+}
+
+impl Demo {
+    /// Starts it with a server that is there, or one of its own.
+    async fn start(database_url: Option<&str>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+        command.envs(database_url.map(|url| ("DATABASE_URL", url)));
+        let mut process = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+        let url = output.next_line().await.unwrap().expect("the demo prints its address");
+        assert!(url.starts_with("http://127.0.0.1:"), "{url:?} is not an address");
+        Self { process, url }
+    }
+
+    /// The ports of its servers, from `/servers.json`.
+    async fn ports(&self) -> Vec<u16> {
+        let host = self.url.trim_start_matches("http://").trim_end_matches('/');
+        let mut connection = TcpStream::connect(host).await.unwrap();
+        let request = format!("GET /servers.json HTTP/1.0\r\nHost: {host}\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let list: Value = serde_json::from_str(body).unwrap();
+        list["servers"].as_array().unwrap().iter().map(|server| server["port"].as_u64().unwrap() as u16).collect()
+    }
+
+    /// What Ctrl-C does.
+    async fn interrupt(&self) {
+        let pid = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
+    }
+}
