@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use socketio_pg_protocol::{
-    NodeId, Payload, SocketId,
+    NodeId, Payload, SocketId, Value,
     message::{Handshake, Room, SocketDescription},
 };
 use socketioxide::{SocketIo, adapter::Adapter};
@@ -156,8 +156,22 @@ impl ClusterSocket {
             id,
             node,
             rooms: rooms.collect(),
-            handshake: handshake.and_then(|handshake| handshake.deserialize().ok()).unwrap_or_default(),
-            data,
+            // By way of JSON, as Node's applications see it: a date is text then.
+            handshake: handshake
+                .and_then(|handshake| serde_json::from_str(&handshake.into_value().ok()?.to_json()).ok())
+                .unwrap_or_default(),
+            data: data.map(with_binary),
         }
+    }
+}
+
+/// Node does not look for binary in this message: inline, a `Buffer` comes as `{"type":"Buffer","data":[…]}`.
+fn with_binary(data: Payload) -> Payload {
+    match &data {
+        Payload::Json(text) if text.get().contains(r#""Buffer""#) => match Value::from_json(text.get()) {
+            Ok(value) => Payload::Value(value.revive_buffers()),
+            Err(_) => data,
+        },
+        _ => data,
     }
 }

@@ -9,6 +9,7 @@ pub mod backend;
 pub mod backend_tests;
 mod cluster;
 mod describe;
+mod emitter;
 mod error;
 mod event;
 mod hub;
@@ -29,6 +30,7 @@ pub use self::{
     adapter::{Init, PostgresAdapter},
     cluster::{Cluster, ClusterSocket},
     describe::{ConnectInfo, SocketData},
+    emitter::{Emitter, PublishOn},
     error::{ConnectError, Error},
     event::{Counts, Event, EventStream, Poison},
     operators::{Acks, ClusterNamespace},

@@ -26,8 +26,8 @@ use crate::{
     error::Error,
     event::Poison,
     hub::Hub,
-    operators::ClusterNamespace,
     namespace::{Answer, Namespace, Request},
+    operators::ClusterNamespace,
 };
 
 /// A handler's answer: nothing for a handler that does not answer.

@@ -2,6 +2,7 @@
 
 mod connect;
 mod driver;
+mod emitter;
 mod error;
 mod listener;
 mod pool;
@@ -10,6 +11,7 @@ mod settings;
 mod statements;
 
 pub use driver::TokioPostgresBackend;
+pub use emitter::Emitter;
 pub use listener::TokioPostgresListener;
 pub use schema::{InvalidTableName, schema_sql};
 

@@ -56,3 +56,16 @@ pub(crate) fn sweep(table: &TableName) -> String {
 
 /// Whether the table `$1` is there, for this role and its search path.
 pub(crate) const TABLE_EXISTS: &str = "SELECT to_regclass($1::text) IS NOT NULL";
+
+/// Publishes one notification. `$1`: the channel, `$2`: the payload.
+pub(crate) const NOTIFY_ONE: &str = "SELECT pg_notify($1, $2)";
+
+/// Publishes one attachment as part of the application's own transaction, whose settings are left alone.
+///
+/// `$1`: the channel, `$2` and `$3`: what comes before and after the id, `$4`: the body.
+pub(crate) fn notify_one_with_attachment(table: &TableName) -> String {
+    format!(
+        "WITH inserted AS (INSERT INTO {table} (payload) VALUES ($4) RETURNING id)
+         SELECT pg_notify($1, $2 || id || $3) FROM inserted"
+    )
+}

@@ -1,6 +1,5 @@
 //! Messages to and from bytes, in both encodings.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -8,7 +7,7 @@ use crate::{
     error::{DecodeError, DecodeErrorKind, EncodeError},
     message::envelope::Envelope,
     payload::Payload,
-    value::Value,
+    value::{Value, to_msgpack},
 };
 
 impl<'a> Message<&'a RawValue> {
@@ -60,9 +59,6 @@ impl Message {
     pub fn into_msgpack(self) -> Result<Vec<u8>, EncodeError> {
         let message =
             self.try_map(|data| data.into_value().map_err(|error| EncodeError::TooDeep(error.to_string())))?;
-        let mut bytes = Vec::new();
-        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-        message.serialize(&mut serializer).map_err(|error| EncodeError::MessagePack(error.to_string()))?;
-        Ok(bytes)
+        to_msgpack(&message)
     }
 }

@@ -86,11 +86,15 @@ impl PartialEq for Payload {
     }
 }
 
-/// JSON text can only be written by a JSON serializer: see [`Message::to_msgpack`](crate::Message::to_msgpack), which decodes it first.
+/// JSON text can only be written by a JSON serializer: see [`Message::into_msgpack`](crate::Message::into_msgpack), which decodes it first.
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Json(text) => text.serialize(serializer),
+            Self::Value(value) if serializer.is_human_readable() => {
+                let text = RawValue::from_string(value.to_json()).map_err(serde::ser::Error::custom)?;
+                text.serialize(serializer)
+            }
             Self::Value(value) => value.serialize(serializer),
         }
     }

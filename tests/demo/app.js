@@ -12,6 +12,7 @@ const spelled = (n) => ["no", "one", "two", "three", "four", "five"][n] ?? Strin
 const { servers } = await (await fetch("servers.json")).json();
 
 document.querySelector("#lead").textContent = lead();
+if (kinds().length < 2) document.querySelector("h1 em").textContent = `${spelled(servers.length)} servers`;
 const tones = new Map(servers.map(({ name }, index) => [name, TONES[index % TONES.length]]));
 const wires = new Wires(document.querySelector("#wires"), tones);
 const names = NAMES.map((name) => [Math.random(), name]).sort().map(([, name]) => name);
@@ -24,15 +25,22 @@ servers.forEach((server, index) => {
   wires.attach(server.name, pane.element);
 });
 
+/** How many servers there are in each language: `["two in Rust", "one in Node.js"]`. */
+function kinds() {
+  const languages = { rust: "Rust", node: "Node.js" };
+  return Object.entries(languages)
+    .map(([kind, language]) => [servers.filter((server) => server.kind === kind).length, language])
+    .filter(([count]) => count > 0)
+    .map(([count, language]) => `${spelled(count)} in ${language}`);
+}
+
 /** What the reader is looking at, in two sentences. */
 function lead() {
-  const count = (kind) => servers.filter((server) => server.kind === kind).length;
-  const [rust, node] = [count("rust"), count("node")];
-  const nodes = (n, language) => `${spelled(n)} in ${language}`;
-  const kinds = [rust && nodes(rust, "Rust"), node && nodes(node, "Node.js")].filter(Boolean).join(", ");
   const all = spelled(servers.length);
+  const count = `${all[0].toUpperCase()}${all.slice(1)} Socket.IO servers`;
+  const who = kinds().length > 1 ? `${count}, ${kinds().join(", ")}, share` : `${count} share`;
   return (
-    `${all[0].toUpperCase()}${all.slice(1)} Socket.IO servers, ${kinds}, share nothing but a PostgreSQL. ` +
+    `${who} nothing but a PostgreSQL. ` +
     "Each pane is a browser on its own server: draw, write or drop a file in one, and watch the others."
   );
 }

@@ -5,13 +5,12 @@
 import { Emitter } from "@socket.io/postgres-emitter";
 import { readOptions } from "./options.mjs";
 import { AdapterPool } from "./postgres.mjs";
-import { log, print, serve } from "./wire.mjs";
+import { print, serve } from "./wire.mjs";
 
 const UNSUPPORTED = ["local", "timeout", "from"];
 
 const options = readOptions();
-const pool = new AdapterPool(options);
-await pool.createTable(options.tableName).catch((error) => log("the table is not created:", error.message));
+const pool = await AdapterPool.open(options);
 
 let failure;
 const queries = {

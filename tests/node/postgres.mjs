@@ -3,7 +3,21 @@
 
 import { EventEmitter } from "node:events";
 import pg from "pg";
-import { log } from "./wire.mjs";
+import { event, log } from "./wire.mjs";
+
+/** What the adapter is given besides a pool. It has nobody to tell its errors to: they become events. */
+export function adapterOptions({ adapter }) {
+  const errorHandler = (error) => {
+    log("adapter error:", error);
+    event("adapterError", { error: String(error?.message ?? error) });
+  };
+  return { ...adapter, errorHandler };
+}
+
+/** The channel of a namespace. */
+export function channelOf({ channelPrefix }, nsp) {
+  return `${channelPrefix}#${nsp}`;
+}
 
 /**
  * The two methods of `pg.Pool` that the adapter calls.
@@ -16,6 +30,13 @@ export class AdapterPool extends EventEmitter {
   #listener;
   #running = new Set();
   #channels = new Map();
+
+  /** Opens the pool, and creates the attachments table if it is missing and that is allowed. */
+  static async open(options) {
+    const pool = new AdapterPool(options);
+    await pool.#createTable(options.tableName).catch((error) => log("the table is not created:", error.message));
+    return pool;
+  }
 
   constructor({ databaseUrl, listenUrl, poolSize, protected: isProtected }) {
     super();
@@ -85,8 +106,8 @@ export class AdapterPool extends EventEmitter {
     }
   }
 
-  /** Creates the attachments table as the adapter's README shows it. Several nodes start at once, hence the lock. */
-  async createTable(name) {
+  // As the adapter's README shows it. Several nodes start at once, hence the lock.
+  async #createTable(name) {
     const client = await this.#queries.connect();
     try {
       await client.query("BEGIN");

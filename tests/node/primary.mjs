@@ -7,13 +7,11 @@
 import cluster from "node:cluster";
 import { setupPrimary } from "@socket.io/postgres-adapter";
 import { MessageType } from "socket.io-adapter";
-import { AdapterPool } from "./postgres.mjs";
-import { event, inConversation, log, ofConversation, print, serveRaw } from "./wire.mjs";
+import { AdapterPool, adapterOptions, channelOf } from "./postgres.mjs";
+import { inConversation, log, ofConversation, print, serveRaw } from "./wire.mjs";
 
 export async function runPrimary(options) {
-  const pool = new AdapterPool(options);
-  await pool.createTable(options.tableName).catch((error) => log("the table is not created:", error.message));
-
+  const pool = await AdapterPool.open(options);
   // What the adapter sees of node:cluster. The published package looks for its import's `default`, which is not there;
   // and it publishes whatever workers send, which shall not be their answers to us.
   cluster.default = {
@@ -25,24 +23,20 @@ export async function runPrimary(options) {
   };
   // Keeps binary binary.
   cluster.setupPrimary({ serialization: "advanced" });
-  const errorHandler = (error) => {
-    log("adapter error:", error);
-    event("adapterError", { error: String(error?.message ?? error) });
-  };
-  setupPrimary(pool, { ...options.adapter, errorHandler });
+  setupPrimary(pool, adapterOptions(options));
 
   const workers = Array.from({ length: options.clusterWorkers }, (_, index) => new Worker(index));
   const announce = (nsp) => Promise.all(workers.map((worker) => worker.call({ op: "announce", nsp })));
-  const channelOf = (nsp) => `${options.channelPrefix}#${nsp}`;
+  const prefix = channelOf(options, "");
 
   const ready = await Promise.all(workers.map((worker) => worker.ready));
-  const heard = ready.map(({ uid }) => pool.hears(channelOf("/"), uid, MessageType.INITIAL_HEARTBEAT));
+  const heard = ready.map(({ uid }) => pool.hears(channelOf(options, "/"), uid, MessageType.INITIAL_HEARTBEAT));
   // As in a plain server: the first announcement went out before anything listened.
   pool.on("listening", (channel) => {
-    announce(channel.slice(channelOf("").length)).catch((error) => log("not announced:", error.message));
+    announce(channel.slice(prefix.length)).catch((error) => log("not announced:", error.message));
   });
   for (const nsp of new Set(["/", ...options.namespaces])) {
-    if (await pool.listens(channelOf(nsp))) {
+    if (await pool.listens(channelOf(options, nsp))) {
       await announce(nsp);
     }
   }

@@ -11,9 +11,9 @@ import { createAdapter } from "@socket.io/postgres-adapter";
 import { createAdapter as createWorkerAdapter } from "@socket.io/cluster-adapter";
 import { Host } from "./host.mjs";
 import { readOptions } from "./options.mjs";
-import { AdapterPool } from "./postgres.mjs";
+import { AdapterPool, adapterOptions, channelOf } from "./postgres.mjs";
 import { runPrimary } from "./primary.mjs";
-import { event, log, print, serve } from "./wire.mjs";
+import { print, serve } from "./wire.mjs";
 
 const options = readOptions();
 if (cluster.isWorker) {
@@ -25,15 +25,9 @@ if (cluster.isWorker) {
 }
 
 async function runServer() {
-  const pool = new AdapterPool(options);
-  await pool.createTable(options.tableName).catch((error) => log("the table is not created:", error.message));
-
-  const errorHandler = (error) => {
-    log("adapter error:", error);
-    event("adapterError", { error: String(error?.message ?? error) });
-  };
-  const host = new Host(options, createAdapter(pool, { ...options.adapter, errorHandler }), async (nsp) => {
-    const channel = `${options.channelPrefix}#${nsp.name}`;
+  const pool = await AdapterPool.open(options);
+  const host = new Host(options, createAdapter(pool, adapterOptions(options)), async (nsp) => {
+    const channel = channelOf(options, nsp.name);
     if (!(await pool.listens(channel))) {
       return;
     }

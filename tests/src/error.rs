@@ -14,7 +14,7 @@ pub enum Error {
     },
 
     /// The process has ended.
-    #[error("{node} has ended ({}) before {awaited}{stderr}", status.map_or("it is not known how".into(), |s| s.to_string()))]
+    #[error("{node} has ended ({}) before {awaited}{}", ending(*status), last_words(stderr))]
     Ended {
         /// Which process.
         node: String,
@@ -22,21 +22,21 @@ pub enum Error {
         awaited: String,
         /// How it ended.
         status: Option<ExitStatus>,
-        /// What it wrote.
-        stderr: Stderr,
+        /// The last lines that it wrote to stderr.
+        stderr: Vec<String>,
     },
 
     /// What was waited for did not come in time.
-    #[error("{node}: no {awaited} within {} s{came}{stderr}", crate::DEADLINE.as_secs())]
+    #[error("{node}: no {awaited} within {} s; {}{}", crate::DEADLINE.as_secs(), instead(came), last_words(stderr))]
     NotSeen {
         /// Which process.
         node: String,
         /// What was waited for.
         awaited: String,
-        /// What came instead.
-        came: Came,
-        /// What it wrote.
-        stderr: Stderr,
+        /// The events that came instead.
+        came: Vec<String>,
+        /// The last lines that it wrote to stderr.
+        stderr: Vec<String>,
     },
 
     /// The process cannot be started or written to.
@@ -64,26 +64,37 @@ impl fmt::Debug for Error {
     }
 }
 
-/// The events that came while another was waited for.
-pub struct Came(pub(crate) Vec<String>);
-
-impl fmt::Display for Came {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
-            [] => write!(formatter, "; nothing came"),
-            events => write!(formatter, "; what came instead:\n  {}", events.join("\n  ")),
-        }
-    }
+fn ending(status: Option<ExitStatus>) -> String {
+    status.map_or_else(|| "it is not known how".to_owned(), |status| status.to_string())
 }
 
-/// The last lines that a process wrote to stderr.
-pub struct Stderr(pub(crate) Vec<String>);
+fn instead(came: &[String]) -> String {
+    if came.is_empty() { "nothing came".to_owned() } else { format!("what came instead:\n  {}", came.join("\n  ")) }
+}
 
-impl fmt::Display for Stderr {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_slice() {
-            [] => Ok(()),
-            lines => write!(formatter, "\nits stderr:\n  {}", lines.join("\n  ")),
-        }
+fn last_words(stderr: &[String]) -> String {
+    if stderr.is_empty() { String::new() } else { format!("\nits stderr:\n  {}", stderr.join("\n  ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_come_is_reported_with_what_came_instead() {
+        let error = Error::NotSeen {
+            node: "Node server (pid 7)".to_owned(),
+            awaited: "packet \"hello\"".to_owned(),
+            came: vec![r#"{"event":"packet","name":"bye"}"#.to_owned()],
+            stderr: vec!["adapter error".to_owned()],
+        };
+        let text = concat!(
+            "Node server (pid 7): no packet \"hello\" within 20 s; what came instead:\n",
+            "  {\"event\":\"packet\",\"name\":\"bye\"}\n",
+            "its stderr:\n",
+            "  adapter error",
+        );
+        assert_eq!(error.to_string(), text);
+        assert_eq!(format!("{error:?}"), text);
     }
 }

@@ -3,10 +3,7 @@
 //! Its output is read by threads, not by tasks: the process outlives the runtime of the test that started it, and
 //! is never held up by a test that does not look.
 
-use crate::{
-    DEADLINE, Error,
-    error::{Came, Stderr},
-};
+use crate::{DEADLINE, Error};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
@@ -80,13 +77,18 @@ impl Process {
             state: Mutex::default(),
             changed: Notify::new(),
         });
-        thread::spawn({
+        let stderr_reader = thread::spawn({
             let shared = shared.clone();
-            move || shared.read_stdout(stdout)
+            move || shared.read_stderr(stderr)
         });
         thread::spawn({
             let shared = shared.clone();
-            move || shared.read_stderr(stderr)
+            move || {
+                shared.read_stdout(stdout);
+                // So that its last words are there when its end is told.
+                let _ = stderr_reader.join();
+                shared.end();
+            }
         });
         Ok(Self { shared })
     }
@@ -179,7 +181,7 @@ impl Process {
 
     /// The last lines of its stderr.
     pub(crate) fn stderr(&self) -> String {
-        lock(&self.shared.state).last_stderr().0.join("\n")
+        lock(&self.shared.state).last_stderr().join("\n")
     }
 
     /// Ends the conversation: the process leaves by itself.
@@ -261,6 +263,9 @@ impl Shared {
             self.take_line(&line);
             self.changed.notify_waiters();
         }
+    }
+
+    fn end(&self) {
         let status = lock(&self.child).wait().ok();
         let mut state = lock(&self.state);
         state.ended = true;
@@ -304,15 +309,15 @@ impl Shared {
 }
 
 impl State {
-    fn last_stderr(&self) -> Stderr {
-        Stderr(self.stderr.iter().cloned().collect())
+    fn last_stderr(&self) -> Vec<String> {
+        self.stderr.iter().cloned().collect()
     }
 
-    fn last_events(&self, relevant: impl Fn(&Value) -> bool) -> Came {
+    fn last_events(&self, relevant: impl Fn(&Value) -> bool) -> Vec<String> {
         let relevant = self.events.iter().rev().map(|event| &event.value).filter(|event| relevant(event));
         let mut last: Vec<_> = relevant.take(SHOWN_EVENTS).map(shown).collect();
         last.reverse();
-        Came(last)
+        last
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a test needs of the machine: found, or said loudly to be missing.
 
 use socketio_pg_throwaway::{Database, Server};
-use std::{io::Write, process::Command};
+use std::{io::Write, process::Command, sync::LazyLock};
 
 /// Something that must be installed.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,11 @@ pub struct Tool {
 /// Node.js, with npm: for Node's servers, and for all clients.
 pub const NODE: Tool = Tool {
     name: "Node.js 18.3 or later with npm",
-    is_there: || node_version().is_some_and(|version| version >= (18, 3)) && runs("npm"),
+    is_there: || {
+        // npm takes a quarter of a second to say its version, which is not for every test to spend.
+        static FOUND: LazyLock<bool> = LazyLock::new(|| node_version().is_some_and(|it| it >= (18, 3)) && runs("npm"));
+        *FOUND
+    },
     remedy: "install it (Debian: apt-get install nodejs npm; macOS: brew install node)",
 };
 

@@ -209,3 +209,36 @@ async fn a_node_that_leaves_is_forgotten_and_one_that_is_killed_is_no_longer_wai
     assert_eq!(node.call("fetchSockets", json!({})).await?, json!([]));
     Ok(())
 }
+
+#[tokio::test]
+async fn our_emitter_reaches_both_and_nodes_reaches_us() -> Result {
+    let Some(cluster) = Cluster::start().await? else { return Ok(()) };
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_test-node"));
+    let ours = Kind::RustEmitter { program, backend: "tokio-postgres".to_owned() };
+    let ours = Node::start(&ours, &cluster.options).await?;
+    let args = json!(["a", binary([1, 2]), 3]);
+    ours.call("emit", json!({ "event": "ours", "args": args })).await?;
+    both_get(&cluster, "ours", args.as_array().unwrap()).await?;
+
+    // Equal events of one transaction are two; those of one that is rolled back are none.
+    let twice = json!({ "op": "emit", "event": "twice", "args": [1] });
+    let transaction = |commit: bool| json!({ "ops": [twice, twice], "commit": commit });
+    ours.call("transaction", transaction(false)).await?;
+    ours.call("transaction", transaction(true)).await?;
+    ours.call("serverSideEmit", json!({ "event": "ours-too", "args": [1] })).await?;
+    for server in [&cluster.rust, &cluster.node] {
+        assert_eq!(server.wait_for_server_side("/", "ours-too").await?, json!([1]));
+    }
+    for client in [&cluster.rust_client, &cluster.node_client] {
+        client.wait_for_packet("twice").await?;
+        client.wait_for_packet("twice").await?;
+        assert_eq!(client.received().await?.iter().filter(|packet| packet.event == "twice").count(), 2);
+    }
+
+    // Node's own emitter names no namespace: Node's adapter 0.5.0 drops all it sends, Rust reads it from the channel.
+    let theirs = Node::start(&Kind::NodeEmitter, &cluster.options).await?;
+    theirs.call("emit", json!({ "event": "theirs", "args": args })).await?;
+    assert_eq!(cluster.rust_client.wait_for_packet("theirs").await?, *args.as_array().unwrap());
+    assert!(!cluster.node_client.received().await?.iter().any(|packet| packet.event == "theirs"));
+    Ok(())
+}

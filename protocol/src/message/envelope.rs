@@ -43,6 +43,7 @@ pub(crate) struct Envelope<P> {
     pub(crate) uid: Option<NodeId>,
     pub(crate) nsp: Option<String>,
     pub(crate) relay: Relay,
+    pub(crate) nonce: Option<String>,
     pub(crate) attachment_id: Option<AttachmentIdField>,
 }
 
@@ -53,7 +54,7 @@ impl<'de, P: Deserialize<'de>> Envelope<P> {
             Some(body) => body,
             None => Body::bare(kind)?,
         };
-        Ok(Message { body, uid: self.uid, nsp: self.nsp, relay: self.relay })
+        Ok(Message { body, uid: self.uid, nsp: self.nsp, relay: self.relay, nonce: self.nonce })
     }
 }
 
@@ -89,6 +90,7 @@ enum Key {
     Source,
     RequesterUid,
     NodeId,
+    Nonce,
     #[serde(other)]
     Other,
 }
@@ -111,6 +113,7 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                     uid: None,
                     nsp: None,
                     relay: Relay::default(),
+                    nonce: None,
                     attachment_id: None,
                 };
                 let mut late: Option<P::Late> = None;
@@ -124,9 +127,10 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                         Key::Uid => envelope.uid = map.next_value()?,
                         Key::Nsp => envelope.nsp = map.next_value()?,
                         Key::AttachmentId => envelope.attachment_id = Some(map.next_value()?),
-                        Key::Source => envelope.relay.source = map.next_value()?,
-                        Key::RequesterUid => envelope.relay.requester_uid = map.next_value()?,
-                        Key::NodeId => envelope.relay.node_id = map.next_value()?,
+                        Key::Source => envelope.relay.source = map.next_value::<Text>()?.0,
+                        Key::RequesterUid => envelope.relay.requester_uid = map.next_value::<Text>()?.0.map(NodeId::from),
+                        Key::NodeId => envelope.relay.node_id = map.next_value::<Text>()?.0,
+                        Key::Nonce => envelope.nonce = map.next_value::<Text>()?.0,
                         Key::Other => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -140,6 +144,18 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
         }
 
         deserializer.deserialize_map(Visitor(PhantomData))
+    }
+}
+
+/// A string; anything else is as if it were not there. For keys that not everybody knows, and may use otherwise.
+struct Text(Option<String>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Str(text) => Self(Some(text)),
+            _ => Self(None),
+        })
     }
 }
 

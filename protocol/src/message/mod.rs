@@ -51,19 +51,25 @@ pub struct Message<P = Payload> {
     pub nsp: Option<String>,
     /// Keys that Node's `cluster` module puts on messages.
     pub relay: Relay,
+    /// Tells apart messages that are equal otherwise: PostgreSQL folds equal notifications of one transaction into one.
+    ///
+    /// An extension of ours, which only our emitter writes, since only it publishes in transactions of others; everybody
+    /// ignores it.
+    pub nonce: Option<String>,
 }
 
 impl<P> Message<P> {
     /// A message of a node.
     pub fn new(uid: NodeId, nsp: impl Into<String>, body: Body<P>) -> Self {
-        Self { body, uid: Some(uid), nsp: Some(nsp.into()), relay: Relay::default() }
+        Self { body, uid: Some(uid), nsp: Some(nsp.into()), relay: Relay::default(), nonce: None }
     }
 }
 
 impl<P: Serialize> Serialize for Message<P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { body, uid, nsp, relay } = self;
-        let entries = body.entries() + usize::from(uid.is_some()) + usize::from(nsp.is_some()) + relay.entries();
+        let Self { body, uid, nsp, relay, nonce } = self;
+        let optional = [uid.is_some(), nsp.is_some(), nonce.is_some()].map(usize::from).iter().sum::<usize>();
+        let entries = body.entries() + optional + relay.entries();
         let mut map = serializer.serialize_map(Some(entries))?;
         body.write(&mut map)?;
         if let Some(uid) = uid {
@@ -73,6 +79,9 @@ impl<P: Serialize> Serialize for Message<P> {
             map.serialize_entry("nsp", nsp)?;
         }
         relay.write(&mut map)?;
+        if let Some(nonce) = nonce {
+            map.serialize_entry("nonce", nonce)?;
+        }
         map.end()
     }
 }

@@ -17,7 +17,7 @@ pub(super) const BROKEN_STRING: &str = "_BrokenString";
 /// In MessagePack a value is written as it is, in human-readable formats as JavaScript shows it: what serde_json writes is
 /// [`Value::to_json`], but for the way numbers are spelled, and binary, which is left to the format (`serialize_bytes`).
 ///
-/// A serializer other than [`to_msgpack`] gets a broken string with U+FFFD where it is broken.
+/// A serializer other than [`to_msgpack`](super::to_msgpack) gets a broken string with U+FFFD where it is broken.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let readable = serializer.is_human_readable();

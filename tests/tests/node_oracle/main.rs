@@ -7,6 +7,7 @@
 mod broadcast;
 mod clients;
 mod cluster;
+mod driver;
 mod emitter;
 mod membership;
 mod options;

@@ -89,7 +89,7 @@ async fn start_node_server(database_url: &str) -> Result<Option<NodeServer>, Sta
             Ok(Some(node))
         }
         Err(StartError::NoNode(_)) => {
-            started(NAME, "none: `node` is not installed. Install Node.js 20 or newer to see both languages");
+            started(NAME, "none: `node` is not installed. Install Node.js (18.3 or later) to see both languages");
             Ok(None)
         }
         Err(error) => Err(error),

@@ -16,14 +16,14 @@ use crate::page::{Kind, ServerInfo};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running Node node. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of the cluster first.
-pub struct NodeServer {
+pub(crate) struct NodeServer {
     process: Child,
     info: ServerInfo,
 }
 
 /// Why there is no Node node.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// There is no `node`.
     #[error("`node` cannot be run: {0}")]
     NoNode(#[source] io::Error),
@@ -46,7 +46,7 @@ struct Ready {
 
 impl NodeServer {
     /// Starts a node and waits until it serves. Installs its packages on first use.
-    pub async fn start(name: &str, database_url: &str) -> Result<Self, StartError> {
+    pub(crate) async fn start(name: &str, database_url: &str) -> Result<Self, StartError> {
         Command::new("node").arg("--version").output().await.map_err(StartError::NoNode)?;
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
         install(&tests.join("node")).map_err(StartError::Packages)?;
@@ -67,12 +67,12 @@ impl NodeServer {
     }
 
     /// Where it listens.
-    pub fn info(&self) -> &ServerInfo {
+    pub(crate) fn info(&self) -> &ServerInfo {
         &self.info
     }
 
     /// Lets it leave the cluster, and waits until it has ended.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         // it leaves when its standard input ends
         drop(self.process.stdin.take());
         if timeout(PATIENCE, self.process.wait()).await.is_err() {

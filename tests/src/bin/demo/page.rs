@@ -32,21 +32,21 @@ const FILES: [(&str, &str, &str); 8] = [
 
 /// A server of the cluster, as the page's `/servers.json` lists it.
 #[derive(Clone, Debug, Serialize)]
-pub struct ServerInfo {
+pub(crate) struct ServerInfo {
     /// Its name in this demo: sockets carry it as the name of their node.
-    pub name: String,
+    pub(crate) name: String,
     /// The language.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// What it runs, for display.
-    pub software: String,
+    pub(crate) software: String,
     /// Where it listens, on 127.0.0.1.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 /// What a server is written in.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Rust, with socketioxide.
     Rust,
     /// Node.js, with socket.io.
@@ -54,7 +54,7 @@ pub enum Kind {
 }
 
 /// Serves the page for these servers.
-pub fn router(servers: &[ServerInfo]) -> Router {
+pub(crate) fn router(servers: &[ServerInfo]) -> Router {
     let list = serde_json::json!({ "servers": servers }).to_string();
     let list = Router::new().route("/servers.json", get(async || ([(CONTENT_TYPE, JSON)], list)));
     FILES.into_iter().fold(list, |router, (path, kind, content)| {

@@ -16,10 +16,10 @@ use crate::{
 const MAX_PAYLOAD: u64 = 8 * 1024 * 1024;
 
 /// The adapter, as socketioxide uses it.
-pub type PgAdapter = Adapter<socketioxide::adapter::Emitter>;
+pub(crate) type PgAdapter = Adapter<socketioxide::adapter::Emitter>;
 
 /// A node of the cluster. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of the cluster first.
-pub struct RustNode {
+pub(crate) struct RustNode {
     info: ServerInfo,
     cluster: Cluster,
     layer: SocketIoLayer<PgAdapter>,
@@ -29,7 +29,7 @@ pub struct RustNode {
 
 impl RustNode {
     /// Takes a port (0: a free one) and joins the cluster. Clients are served from [`serve`](Self::serve) on.
-    pub async fn join(name: &str, database_url: &str, port: u16) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn join(name: &str, database_url: &str, port: u16) -> Result<Self, Box<dyn Error>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .map_err(|error| format!("port {port} cannot be used ({error}): give another one as --port"))?;
@@ -50,12 +50,12 @@ impl RustNode {
     }
 
     /// What the page says about it.
-    pub fn info(&self) -> &ServerInfo {
+    pub(crate) fn info(&self) -> &ServerInfo {
         &self.info
     }
 
     /// Serves Socket.IO clients, and the page to browsers.
-    pub fn serve(&mut self, page: Router) {
+    pub(crate) fn serve(&mut self, page: Router) {
         let Some(listener) = self.listener.take() else { return };
         let app = page.layer(self.layer.clone());
         self.server = Some(tokio::spawn(async move {
@@ -66,7 +66,7 @@ impl RustNode {
     }
 
     /// Leaves the cluster and ends.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.cluster.close().await;
         if let Some(server) = self.server.take() {
             server.abort();

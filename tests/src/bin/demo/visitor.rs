@@ -19,15 +19,15 @@ type Socket = SocketRef<PgAdapter>;
 
 /// The node that a client came to.
 #[derive(Clone)]
-pub struct Here {
-    pub node: String,
-    pub cluster: Cluster,
-    pub io: SocketIo<PgAdapter>,
+pub(crate) struct Here {
+    pub(crate) node: String,
+    pub(crate) cluster: Cluster,
+    pub(crate) io: SocketIo<PgAdapter>,
 }
 
 /// What clients give as `auth` when they connect.
 #[derive(Deserialize)]
-pub struct Auth {
+pub(crate) struct Auth {
     name: String,
 }
 
@@ -47,7 +47,7 @@ struct Card {
 }
 
 /// Greets a client, tells the others, and sees to its wishes from now on.
-pub async fn welcome(here: Here, socket: Socket, auth: TryData<Auth>) {
+pub(crate) async fn welcome(here: Here, socket: Socket, auth: TryData<Auth>) {
     let name = auth.0.map_or_else(|_| "Guest".to_owned(), |auth| auth.name);
     let card = Card { node: here.node.clone(), name };
     match SocketData::new(&card) {

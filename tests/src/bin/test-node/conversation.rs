@@ -1,19 +1,66 @@
 //! Lines in, lines out.
 
-use std::{future::Future, io::Write};
+use std::{future::Future, io::Write, time::Duration};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::arguments::Arguments;
 
 /// A command.
 #[derive(Deserialize)]
 pub(crate) struct Command {
     id: u64,
     pub(crate) op: String,
-    /// All its fields, `op` and `id` among them.
     #[serde(flatten)]
-    pub(crate) fields: serde_json::Map<String, Value>,
+    pub(crate) fields: Fields,
+}
+
+/// What an op gives: a value, or why it failed.
+pub(crate) type Answer = Result<Value, String>;
+
+/// The fields of a command.
+#[derive(Deserialize)]
+pub(crate) struct Fields(serde_json::Map<String, Value>);
+
+impl Fields {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    pub(crate) fn required(&self, name: &str) -> Result<&str, String> {
+        self.text(name).ok_or_else(|| format!("`{name}` is missing"))
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.0.get(name).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        let list = self.0.get(name).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    pub(crate) fn nsp(&self) -> &str {
+        self.text("nsp").unwrap_or("/")
+    }
+
+    pub(crate) fn args(&self) -> Arguments {
+        Arguments::from_json(self.0.get("args"))
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.0.get("timeout").and_then(Value::as_u64).map(Duration::from_millis)
+    }
+}
+
+pub(crate) fn failed(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// Writes a line. One at a time, whole.
@@ -31,7 +78,7 @@ pub(crate) fn say(line: &Value) {
 pub(crate) async fn hold<F, Fut>(mut carry_out: F) -> std::io::Result<()>
 where
     F: FnMut(Command) -> Fut,
-    Fut: Future<Output = Result<Value, String>> + Send + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
 {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
@@ -58,7 +105,7 @@ where
     Ok(())
 }
 
-fn answer(id: u64, result: Result<Value, String>) {
+fn answer(id: u64, result: Answer) {
     say(&match result {
         Ok(value) => json!({ "id": id, "ok": value }),
         Err(error) => json!({ "id": id, "error": error }),

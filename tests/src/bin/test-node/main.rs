@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! test-node --backend tokio-postgres --database-url URL [options]
+//! test-node --role emitter --backend tokio-postgres --database-url URL [options]
 //! ```
 //!
 //! The first line out is `{"ready":true,"port":…,"uid":"…"}`. Then each line in is a command `{"id":1,"op":"emit",…}` and
@@ -10,6 +11,7 @@
 
 mod arguments;
 mod conversation;
+mod emitter;
 mod operations;
 mod options;
 mod server;
@@ -17,7 +19,7 @@ mod server;
 use clap::Parser as _;
 use socketio_pg_tokio_postgres::Cluster;
 
-use self::options::{Backend, Options};
+use self::options::{Backend, Options, Role};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,8 +28,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_writer(std::io::stderr)
         .init();
     let options = Options::parse();
-    match options.backend {
-        Backend::TokioPostgres => {
+    match (options.backend, options.role) {
+        (Backend::TokioPostgres, Role::Emitter) => emitter::tokio_postgres(&options).await,
+        (Backend::TokioPostgres, Role::Server) => {
             let cluster = Cluster::connect(options.tokio_postgres()?, options.cluster()).await?;
             server::run(cluster, &options).await
         }

@@ -3,7 +3,7 @@
 //! What socketioxide's own operators can say is said with them, since that is what an application uses; the rest with those
 //! of the cluster handle.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use parking_lot::Mutex;
@@ -17,11 +17,10 @@ use socketioxide::{SocketIo, adapter::Emitter, extract::SocketRef, operators::Br
 
 use crate::{
     arguments::{self, Arguments},
-    conversation::Command,
+    conversation::{Answer, Command, Fields, failed},
 };
 
 type Adapter<B> = PostgresAdapter<Emitter, B>;
-type Answer = Result<Json, String>;
 
 pub(crate) struct Node<B: Backend> {
     pub(crate) io: SocketIo<Adapter<B>>,
@@ -29,47 +28,9 @@ pub(crate) struct Node<B: Backend> {
     pub(crate) events: Arc<Mutex<Vec<String>>>,
 }
 
-/// The fields of a command.
-struct Fields(serde_json::Map<String, Json>);
-
-impl Fields {
-    fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_str()
-    }
-
-    fn required(&self, name: &str) -> Result<&str, String> {
-        self.text(name).ok_or_else(|| format!("`{name}` is missing"))
-    }
-
-    fn flag(&self, name: &str) -> bool {
-        self.0.get(name).and_then(Json::as_bool).unwrap_or_default()
-    }
-
-    fn list(&self, name: &str) -> Vec<String> {
-        let list = self.0.get(name).and_then(Json::as_array);
-        list.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
-    }
-
-    fn nsp(&self) -> &str {
-        self.text("nsp").unwrap_or("/")
-    }
-
-    fn args(&self) -> Arguments {
-        Arguments::from_json(self.0.get("args"))
-    }
-
-    fn timeout(&self) -> Option<Duration> {
-        self.0.get("timeout").and_then(Json::as_u64).map(Duration::from_millis)
-    }
-}
-
-fn failed(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
 impl<B: Backend> Node<B> {
     pub(crate) async fn carry_out(self: Arc<Self>, command: Command) -> Answer {
-        let fields = Fields(command.fields);
+        let fields = command.fields;
         match command.op.as_str() {
             "emit" => self.emit(fields).await,
             "emitWithAck" => self.emit_with_ack(fields).await,
@@ -115,7 +76,7 @@ impl<B: Backend> Node<B> {
                 Ok(sockets.into_iter().map(|socket| json!({ "id": socket.id, "rooms": socket.rooms })).collect())
             }
             "setData" => {
-                let data = fields.0.get("data").map(arguments::from_json).unwrap_or(Value::Nil);
+                let data = fields.get("data").map(arguments::from_json).unwrap_or(Value::Nil);
                 let data = SocketData::new(&data).map_err(failed)?;
                 self.local_socket(&fields, "socket")?.extensions.insert(data);
                 Ok(Json::Null)
@@ -132,7 +93,7 @@ impl<B: Backend> Node<B> {
 
     async fn emit(&self, fields: Fields) -> Answer {
         let event = fields.required("event")?;
-        if let Some(compress) = fields.0.get("compress").and_then(Json::as_bool) {
+        if let Some(compress) = fields.get("compress").and_then(Json::as_bool) {
             self.handle(&fields).compress(compress).emit(event, &fields.args()).await.map_err(failed)?;
         } else {
             self.select(&fields)?.emit(event, &fields.args()).await.map_err(failed)?;
@@ -190,8 +151,10 @@ impl<B: Backend> Node<B> {
         namespace.off_server_side(event);
         if !fields.flag("never") {
             // As in Node, only the first value of an answer is passed on; no value is the empty answer.
-            match Arguments::from_json(fields.0.get("with")).0.into_iter().next() {
-                Some(value) => namespace.on_server_side_with_ack(event, move |_: Arguments| std::future::ready(value.clone())),
+            match Arguments::from_json(fields.get("with")).0.into_iter().next() {
+                Some(value) => {
+                    namespace.on_server_side_with_ack(event, move |_: Arguments| std::future::ready(value.clone()))
+                }
                 None => namespace.on_server_side_with_ack(event, |_: Arguments| std::future::ready(())),
             }
         }

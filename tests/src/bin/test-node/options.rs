@@ -10,8 +10,10 @@ use tokio_postgres::NoTls;
 pub(crate) struct Options {
     #[arg(long, value_enum)]
     pub(crate) backend: Backend,
+    #[arg(long, value_enum, default_value = "server")]
+    pub(crate) role: Role,
     #[arg(long)]
-    database_url: String,
+    pub(crate) database_url: String,
     /// Listen through another connection than the one for publishing.
     #[arg(long)]
     listen_url: Option<String>,
@@ -42,6 +44,12 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Backend {
     TokioPostgres,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Role {
+    Server,
+    Emitter,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]

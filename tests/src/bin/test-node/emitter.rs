@@ -1,0 +1,86 @@
+//! An emitter: a process without sockets.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use socketio_pg_core::PublishOn;
+use socketio_pg_tokio_postgres::Emitter;
+use tokio::sync::Mutex;
+use tokio_postgres::NoTls;
+
+use crate::{
+    conversation::{self, Answer, Command, failed, say},
+    options::Options,
+};
+
+/// Serves on tokio-postgres until the conversation ends.
+pub(crate) async fn tokio_postgres(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    let (client, connection) = tokio_postgres::connect(&options.database_url, NoTls).await?;
+    tokio::spawn(connection);
+    let emitter = Emitter::with_options(&options.cluster());
+    let client = Arc::new(Mutex::new(client));
+    say(&json!({ "ready": true, "port": 0, "uid": "emitter" }));
+    conversation::hold(|command| {
+        let (emitter, client) = (emitter.clone(), client.clone());
+        async move {
+            let mut client = client.lock().await;
+            if command.op != "transaction" {
+                return carry_out(&emitter, &command, &*client).await;
+            }
+            let transaction = client.transaction().await.map_err(failed)?;
+            for command in transaction_ops(&command)? {
+                carry_out(&emitter, &command, &transaction).await?;
+            }
+            if command.fields.flag("commit") {
+                transaction.commit().await.map_err(failed)?;
+            } else {
+                transaction.rollback().await.map_err(failed)?;
+            }
+            Ok(Value::Null)
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+/// The ops inside of `transaction`.
+fn transaction_ops(command: &Command) -> Result<Vec<Command>, String> {
+    let ops = command.fields.get("ops").and_then(Value::as_array).cloned().unwrap_or_default();
+    let with_id = |mut op: Value| {
+        op["id"] = json!(0);
+        serde_json::from_value(op).map_err(failed)
+    };
+    ops.into_iter().map(with_id).collect()
+}
+
+/// Carries out one op on a connection of any kind.
+async fn carry_out<B, C>(emitter: &socketio_pg_core::Emitter<B>, command: &Command, connection: C) -> Answer
+where
+    B: PublishOn<C>,
+{
+    let fields = &command.fields;
+    let mut emitter = emitter.of(fields.nsp());
+    for room in fields.list("rooms") {
+        emitter = emitter.to(room);
+    }
+    for room in fields.list("except") {
+        emitter = emitter.except(room);
+    }
+    if fields.flag("volatile") {
+        emitter = emitter.volatile();
+    }
+    if let Some(compress) = fields.get("compress").and_then(Value::as_bool) {
+        emitter = emitter.compress(compress);
+    }
+    match command.op.as_str() {
+        "emit" => emitter.emit(fields.required("event")?, &fields.args(), connection).await,
+        "socketsJoin" => emitter.sockets_join(fields.list("join"), connection).await,
+        "socketsLeave" => emitter.sockets_leave(fields.list("leave"), connection).await,
+        "disconnectSockets" => emitter.disconnect_sockets(fields.flag("close"), connection).await,
+        "serverSideEmit" => emitter.server_side_emit(fields.required("event")?, &fields.args(), connection).await,
+        "close" => Ok(()),
+        unknown => return Err(format!("no such op: {unknown}")),
+    }
+    .map_err(failed)?;
+    Ok(Value::Null)
+}
