@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -13,7 +14,7 @@ use socketio_pg_protocol::{
     EncodeError, Payload, SocketId,
     message::{Handshake, Room, SocketDescription},
 };
-use socketioxide::{SocketIo, adapter::Adapter, extract::SocketRef};
+use socketioxide::{SocketIo, adapter::Adapter, extract::{SocketRef, TryData}};
 use socketioxide_core::Sid;
 
 /// What the application stores on a socket for other nodes to see: Node's `socket.data`.
@@ -45,8 +46,8 @@ impl SocketData {
     }
 }
 
-/// What the application knows of a connection and socketioxide does not: put it into the socket's extensions, in the
-/// connect handler, for other nodes to see in the socket's handshake.
+/// What the application knows of a connection and socketioxide does not: put it into the socket's extensions for other
+/// nodes to see in the socket's handshake. [`record_handshake`] does so for `auth`.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectInfo {
     /// What the client gave as `auth`.
@@ -55,6 +56,28 @@ pub struct ConnectInfo {
     pub address: Option<IpAddr>,
     /// Whether the transport is encrypted at this server.
     pub secure: bool,
+}
+
+/// Records how a client connected, for other nodes to see in the handshake of its socket: `auth`, `time` and `issued`, which
+/// socketioxide does not keep. A connect middleware; without it `auth` is empty and `issued` the time of the first question.
+///
+/// ```
+/// use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler};
+/// use socketio_pg_core::record_handshake;
+///
+/// async fn on_connect(socket: SocketRef) {}
+///
+/// let (layer, io) = SocketIo::new_layer();
+/// io.ns("/", on_connect.with(record_handshake));
+/// ```
+///
+/// # Errors
+/// None: the type is what middlewares have.
+pub async fn record_handshake<A: Adapter>(socket: SocketRef<A>, auth: TryData<Json>) -> Result<(), Infallible> {
+    let info = socket.extensions.get::<ConnectInfo>().unwrap_or_default();
+    socket.extensions.insert(ConnectInfo { auth: auth.0.ok(), ..info });
+    socket.extensions.insert(Issued(SystemTime::now()));
+    Ok(())
 }
 
 /// When a socket was first seen here.

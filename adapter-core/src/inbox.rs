@@ -25,9 +25,10 @@ const FETCH_AHEAD: usize = 64;
 const MAX_FETCH: usize = 16;
 
 /// Something to be handled, in order.
+#[expect(clippy::large_enum_variant, reason = "the large one is what nearly all are")]
 enum Slot {
     Message { namespace: String, message: Message, bytes: usize },
-    Attachment { channel: String, fetched: oneshot::Receiver<Fetched> },
+    Attachment { channel: String, fetched: oneshot::Receiver<Fetched>, bytes: usize },
     Restored,
 }
 
@@ -109,8 +110,18 @@ impl<B: Backend> Intake<B> {
                 if header.uid.as_ref().is_some_and(|uid| hub.is_own(uid)) {
                     return;
                 }
+                let bytes = payload.len();
+                if !self.has_room(bytes) {
+                    // Swept by and by; not fetched, it is lost for this node.
+                    self.push(Slot::Message {
+                        namespace: header.nsp.unwrap_or_default(),
+                        message: sign_of_life(header.uid),
+                        bytes: 0,
+                    });
+                    return;
+                }
                 let (done, fetched) = oneshot::channel();
-                self.push(Slot::Attachment { channel: channel.clone(), fetched });
+                self.push(Slot::Attachment { channel: channel.clone(), fetched, bytes });
                 // Fails only together with the hub; the slot then says so.
                 let _ = self.wanted.send(Wanted { channel, header, done });
             }
@@ -122,14 +133,24 @@ impl<B: Backend> Intake<B> {
     }
 
     fn message(&self, namespace: String, message: Message, bytes: usize) {
-        let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if queued > self.max_bytes && !liveness::is_liveness(&message.body) {
-            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.events.dropped("more notifications wait than Options::max_inbox_bytes allows");
+        if liveness::is_liveness(&message.body) {
+            self.push(Slot::Message { namespace, message, bytes: 0 });
+        } else if self.has_room(bytes) {
+            self.push(Slot::Message { namespace, message, bytes });
+        } else {
             self.push(Slot::Message { namespace, message: sign_of_life(message.uid), bytes: 0 });
-            return;
         }
-        self.push(Slot::Message { namespace, message, bytes });
+    }
+
+    /// Counts so many bytes as waiting, unless there are too many: then what they belong to is dropped, and that is reported.
+    fn has_room(&self, bytes: usize) -> bool {
+        let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if queued <= self.max_bytes {
+            return true;
+        }
+        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.events.dropped("more notifications wait than Options::max_inbox_bytes allows");
+        false
     }
 }
 
@@ -228,7 +249,8 @@ async fn hand_on<B: Backend>(
                 hub.handle(&namespace, message).await;
                 queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
-            Slot::Attachment { channel, fetched } => {
+            Slot::Attachment { channel, fetched, bytes } => {
+                queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
                 let Ok(Fetched { message, _ahead }) = fetched.await else { continue };
                 let Some(hub) = hub.upgrade() else { return };
                 if let Some(message) = message {

@@ -1,4 +1,7 @@
 //! The Socket.IO Postgres adapter for socketioxide, generic over the database driver.
+//!
+//! Applications take a backend crate, which re-exports what they need: `socketio-pg-tokio-postgres` or
+//! `socketio-pg-diesel`. This one is for whoever writes another [`Backend`](backend::Backend).
 
 mod ack;
 mod adapter;
@@ -15,6 +18,8 @@ mod event;
 mod hub;
 mod inbox;
 mod link;
+#[cfg(feature = "backend-tests")]
+pub mod memory;
 mod namespace;
 mod operators;
 mod options;
@@ -22,6 +27,7 @@ mod packet;
 mod publisher;
 mod selection;
 mod server_side;
+pub mod table;
 
 pub use socketio_pg_protocol as protocol;
 
@@ -29,7 +35,7 @@ pub use self::{
     ack::AckStream,
     adapter::{Init, PostgresAdapter},
     cluster::{Cluster, ClusterSocket},
-    describe::{ConnectInfo, SocketData},
+    describe::{ConnectInfo, SocketData, record_handshake},
     emitter::{Emitter, PublishOn},
     error::{ConnectError, Error},
     event::{Counts, Event, EventStream, Poison},

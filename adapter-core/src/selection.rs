@@ -12,6 +12,7 @@ use socketioxide_core::{
 
 /// Selected local sockets.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 pub(crate) enum Selection {
     /// Those that match, by socketioxide's own rules.
     Matching(BroadcastOptions),

@@ -34,9 +34,12 @@ use crate::{
 type Reply = Result<Option<Option<Payload>>, Error>;
 type Handler = Arc<dyn Fn(&str, &Payload) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
 
-/// The handlers of a node, by namespace and event; `None` is any event.
+/// The handlers of one namespace by event; `None` is any event.
+type ByEvent = HashMap<Option<String>, Vec<Handler>>;
+
+/// The handlers of a node, by namespace.
 #[derive(Default)]
-pub(crate) struct Handlers(RwLock<HashMap<String, HashMap<Option<String>, Vec<Handler>>>>);
+pub(crate) struct Handlers(RwLock<HashMap<String, ByEvent>>);
 
 impl Handlers {
     fn add(&self, namespace: &str, event: Option<String>, handler: Handler) {

@@ -4,13 +4,15 @@ use crate::{
     error,
     listener::TokioPostgresListener,
     pool::{Connections, Parameter, StatementKind},
-    schema::TableName,
     settings::{total_connect_timeout, with_defaults},
     statements,
 };
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
-use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, Outgoing};
+use socketio_pg_core::{
+    backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
+    table::TableName,
+};
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
     Config, Socket,

@@ -4,10 +4,11 @@ use deadpool_postgres::Pool;
 use socketio_pg_core::{
     PublishOn,
     backend::{BackendError, Content, Outgoing},
+    table::TableName,
 };
 use tokio_postgres::{GenericClient, types::Type};
 
-use crate::{TokioPostgresBackend, error, schema::TableName, statements};
+use crate::{TokioPostgresBackend, error, statements};
 
 /// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request handlers.
 ///

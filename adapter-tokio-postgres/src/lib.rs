@@ -1,4 +1,42 @@
-//! The tokio-postgres backend.
+//! Socket.IO servers in Rust and Node in one cluster, over PostgreSQL: the adapter for [socketioxide] on tokio-postgres.
+//!
+//! It speaks the protocol of Node's `@socket.io/postgres-adapter`, so a Rust server joins a cluster of Node servers, and
+//! neither side notices.
+//!
+//! ```no_run
+//! use socketio_pg_tokio_postgres::{Adapter, Cluster, Options};
+//! use socketioxide::{SocketIo, adapter::Adapter as AnyAdapter, extract::SocketRef};
+//!
+//! async fn on_connect<A: AnyAdapter>(socket: SocketRef<A>) {
+//!     socket.join("chat");
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::connect("postgres://app@localhost/app", Options::default()).await?;
+//! let (layer, io) = SocketIo::builder().with_adapter::<Adapter<_>>(cluster.clone()).build_layer();
+//! cluster.attach(&io);
+//! io.ns("/", on_connect).await?;
+//!
+//! // every client of the room, on whichever server
+//! io.to("chat").emit("message", "hello").await?;
+//! // every socket of the cluster, with rooms, handshake and data
+//! let sockets = cluster.of("/").fetch_sockets().await?;
+//! // the other servers
+//! let (loads, outcome) = cluster.of("/").server_side_emit_with_ack::<_, f64>("load", &()).await?.all().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | for | see |
+//! |---|---|
+//! | timings, prefix, table, limits | [`Options`] |
+//! | TLS, a pool of your own, a connection of its own for listening | [`TokioPostgresBackend`] |
+//! | everything that Node's operators can say | [`ClusterNamespace`] |
+//! | processes without sockets; events in your transaction | [`Emitter`] |
+//! | what happens to the node | [`Cluster::events`](socketio_pg_core::Cluster::events) |
+//! | the table in your migrations | [`schema_sql`] |
+//!
+//! [socketioxide]: https://docs.rs/socketioxide
 
 mod connect;
 mod driver;
@@ -6,18 +44,17 @@ mod emitter;
 mod error;
 mod listener;
 mod pool;
-mod schema;
 mod settings;
 mod statements;
 
 pub use driver::TokioPostgresBackend;
 pub use emitter::Emitter;
 pub use listener::TokioPostgresListener;
-pub use schema::{InvalidTableName, schema_sql};
+pub use socketio_pg_core::table::{InvalidTableName, schema_sql};
 
 pub use socketio_pg_core::{
     AckStream, Acks, Answers, ClusterSocket, ConnectError, ConnectInfo, Counts, Error, Event, EventStream, Init, Options, Poison,
-    SocketData, protocol,
+    SocketData, protocol, record_handshake,
 };
 
 /// A node's membership in a cluster, on tokio-postgres.

@@ -1,6 +1,6 @@
 //! The SQL that a running node sends.
 
-use crate::schema::TableName;
+use socketio_pg_core::table::TableName;
 
 /// Publishes a batch without attachments. `$1`: channels, `$2`: payloads.
 ///

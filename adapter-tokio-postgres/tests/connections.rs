@@ -114,7 +114,8 @@ async fn a_node_server_that_creates_the_table_meanwhile_is_no_obstacle() {
         let database = database.clone();
         move || database.execute(creates).unwrap()
     });
-    let is_at_it = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    let is_at_it =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
     while database.execute(is_at_it).unwrap().as_deref() != Some("1") {
         assert!(!node_server.is_finished(), "it was to take a second");
     }

@@ -9,8 +9,9 @@ const EMITTER: &str = "emitter";
 
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident) => {
-        $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        $(#[$meta])*
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -68,6 +69,7 @@ id! {
     /// Who sent a message: the `uid` of one node in one namespace.
     ///
     /// Node draws 8 random bytes and writes them as 16 lower-case hex digits; readers take any string.
+    #[cfg_attr(feature = "schema", schemars(example = &"8f42b1c09d5e7a36"))]
     NodeId
 }
 
@@ -85,10 +87,12 @@ impl NodeId {
 
 id! {
     /// What ties a response to its request. Chosen by the requester, in the form of a [`NodeId`], unique while it waits.
+    #[cfg_attr(feature = "schema", schemars(example = &"0f1e2d3c4b5a6978"))]
     RequestId
 }
 
 id! {
     /// The id of a client's socket: 20 characters from Node, 16 from socketioxide; readers take any string.
+    #[cfg_attr(feature = "schema", schemars(example = &"kZKYGMOmZqTEZGEfAAAq"))]
     SocketId
 }

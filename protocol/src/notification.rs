@@ -1,5 +1,7 @@
 //! What stands in the payload of a NOTIFY: a message, or a header that points to an attachment.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -12,6 +14,12 @@ use crate::{
         envelope::{AttachmentIdField, Envelope},
     },
 };
+
+/// The attachments table, by default.
+pub const DEFAULT_TABLE: &str = "socket_io_attachments";
+
+/// How old attachments must be to be deleted, and how often each node deletes those of all, by default.
+pub const CLEANUP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A notification, read.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,14 +35,22 @@ pub enum Notification<M = Message> {
 /// Node writes `{"uid":"…","type":3,"attachmentId":"17"}`, with the id as a string and without a namespace. We write
 /// `nsp` as well, so that a node can tell its own headers without fetching the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "NotificationHeader"))]
 pub struct Header {
     /// The sender.
+    #[cfg_attr(feature = "schema", schemars(with = "NodeId"))]
     pub uid: Option<NodeId>,
-    /// The type of the message.
+    /// The type of the message: `type` on the wire.
+    #[cfg_attr(feature = "schema", schemars(rename = "type", with = "u64", range(min = 1, max = 13)))]
     pub kind: Option<u64>,
     /// The namespace, where the sender names it.
+    #[cfg_attr(feature = "schema", schemars(with = "String", skip_serializing_if = "Option::is_none"))]
     pub nsp: Option<String>,
-    /// The row.
+    /// The row: `attachmentId` on the wire, its number as a decimal string.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(rename = "attachmentId", with = "String", regex(pattern = "^[1-9][0-9]{0,18}$"))
+    )]
     pub attachment_id: i64,
 }
 

@@ -1,42 +1,13 @@
 //! Real traffic of Node servers, message by message: everything decodes, and is written again as Node wrote it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use serde::Deserialize;
+mod recordings;
+
+use std::collections::BTreeMap;
+
+use recordings::{FOREIGN, captures};
 use socketio_pg_protocol::{Message, Notification, budget::Budget, notification::Encoded};
-
-#[derive(Deserialize)]
-struct Line {
-    scenario: String,
-    payload: String,
-    attachment_hex: Option<String>,
-}
-
-impl Line {
-    fn attachment(&self) -> Option<Vec<u8>> {
-        let hex = self.attachment_hex.as_ref()?;
-        Some((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
-    }
-}
-
-fn captures() -> Vec<Line> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
-    let mut files: Vec<_> = fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
-        .collect();
-    files.sort();
-    let lines: Vec<Line> = files
-        .iter()
-        .flat_map(|file| {
-            let text = fs::read_to_string(file).unwrap();
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()
-        })
-        .collect();
-    assert!(lines.len() > 400, "only {} notifications were found", lines.len());
-    lines
-}
 
 /// What differs, by scenario. Strict: an entry that stops differing, or one that is not listed, fails.
 fn check(what: &str, expected: &[(&str, &str)], found: BTreeMap<String, String>) {
@@ -46,9 +17,6 @@ fn check(what: &str, expected: &[(&str, &str)], found: BTreeMap<String, String>)
     let gone: Vec<_> = expected.keys().filter(|scenario| !found.contains_key(**scenario)).collect();
     assert!(gone.is_empty(), "{what}: as Node has it by now, take it off the list: {gone:#?}");
 }
-
-/// Not a message of an adapter: Node's cluster module publishes whatever a worker passes to `process.send`.
-const FOREIGN: (&str, &str) = ("90-node-cluster/foreign-ipc-message", "has neither type nor uid");
 
 #[test]
 fn every_notification_decodes() {

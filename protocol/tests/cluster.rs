@@ -1,5 +1,7 @@
 //! The rules of being a node, as Node's adapter has them.
 
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
 use std::time::{Duration, Instant};
 
 use socketio_pg_protocol::{

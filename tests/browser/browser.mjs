@@ -135,8 +135,9 @@ export class PaneUnderTest {
     return this.log.locator(".message").filter({ has: this.page.getByText(text, { exact: true }) });
   }
 
-  async notices(text) {
-    await this.log.locator(".notice").getByText(text, { exact: true }).waitFor();
+  /** Waits for the notice that this happened to a socket. */
+  async notices(socket, text) {
+    await this.log.locator(`.notice[data-socket="${socket}"]`).and(this.page.getByText(text, { exact: true })).waitFor();
   }
 
   /** The bytes of a file that this pane got, once it is there. */

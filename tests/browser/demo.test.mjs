@@ -162,17 +162,23 @@ test("what is said to a room reaches those who joined it, until they leave", asy
 
 test("a second window is seen coming, counted, and seen going", async () => {
   const second = await open(browser, url);
-  for (const [index, pane] of panes.entries()) {
-    await pane.counts(3, 6);
-    const newcomer = second.panes[index];
-    const name = await newcomer.element.locator(".me b").textContent();
-    for (const witness of panes) await witness.notices(`${name} joined on ${pane.name}`);
-    await newcomer.say(`${pane.name}, second window`);
-    for (const reader of panes) await reader.reads(`${pane.name}, second window`);
+  const newcomers = [];
+  for (const pane of second.panes) {
+    newcomers.push({ socket: await pane.socket(), name: await pane.element.locator(".me b").textContent(), on: pane.name });
   }
+  for (const pane of panes) {
+    await pane.counts(3, 6);
+    for (const { socket, name, on } of newcomers) await pane.notices(socket, `${name} joined on ${on}`);
+  }
+  await second.panes[0].say("hello from the second window");
+  for (const pane of panes) await pane.reads("hello from the second window");
   assert.deepEqual(second.complaints, []);
+
   await second.close();
-  for (const pane of panes) await pane.counts(3, 3);
+  for (const pane of panes) {
+    await pane.counts(3, 3);
+    for (const { socket, name, on } of newcomers) await pane.notices(socket, `${name} left ${on}`);
+  }
 });
 
 test("a narrow window stacks the panes and nothing overflows", async () => {

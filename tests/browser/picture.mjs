@@ -114,7 +114,6 @@ async function sketch(pane, strokes) {
 await sketch(rust, crab);
 await sketch(node, hexagon);
 await sketch(secondRust, elephant);
-await sketch(secondRust, { plum: [heart(0.5, 0.2, 0.034)] });
 await sketch(node, {
   sun: [
     arc([0.885, 0.15], [0.036, 0.0576]),
@@ -151,8 +150,8 @@ await node.reads("Just between you and me: nice hexagon.");
 await rust.address("everyone");
 await secondRust.join("elephants");
 
-await page.mouse.move(0, 0);
+// last, so that the picture shows something on its way
+await sketch(secondRust, { plum: [heart(0.5, 0.2, 0.034)] });
 await page.evaluate(() => document.activeElement.blur());
-await page.waitForTimeout(250); // the last message has faded in, its pulse is still on its way
 await page.screenshot({ path: file, animations: "allow" });
 await browser.close();

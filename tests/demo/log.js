@@ -18,8 +18,10 @@ export class Log {
     this.#own = own;
   }
 
-  notice(text) {
+  /** Something that happened; `id` is the socket that it happened to, if to one. */
+  notice(text, id = "") {
     const entry = element("li", "notice", text);
+    entry.dataset.socket = id;
     this.#last = null;
     this.#append(entry);
   }

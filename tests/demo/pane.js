@@ -58,24 +58,23 @@ export class Pane {
     this.#socket = socket;
     this.#showState("connecting");
 
-    socket.on("connect", () => {
-      this.#showState("connected");
-      for (const room of this.#rooms) socket.emit("join", room, () => {});
-    });
+    socket.on("connect", () => this.#showState("connected"));
     socket.on("disconnect", () => this.#showState("reconnecting"));
     socket.on("connect_error", () => this.#showState("server is gone, trying again"));
 
     socket.on("hello", ({ id }) => {
       this.#find(".me code").textContent = id.slice(0, 6);
       this.element.dataset.socket = id;
+      // after a reconnect this is a new socket, which is in no room yet
+      for (const room of this.#rooms) socket.emit("join", room, () => {});
       this.#refresh();
     });
     socket.on("joined", (person) => {
-      this.#log.notice(`${person.name} joined on ${person.node}`);
+      this.#log.notice(`${person.name} joined on ${person.node}`, person.id);
       this.#refresh();
     });
     socket.on("left", (person) => {
-      this.#log.notice(`${person.name} left ${person.node}`);
+      this.#log.notice(`${person.name} left ${person.node}`, person.id);
       this.#refresh();
     });
     socket.on("chat", ({ from, text, room, at }) => {

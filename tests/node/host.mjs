@@ -64,18 +64,19 @@ export class Host {
 
   get operations() {
     const on = (operation) => async (command) => operation(await this.#namespace(command.nsp), command);
+    const publishing = (operation) => on((nsp, command) => published(nsp, () => operation(nsp, command)));
     return {
-      emit: on((nsp, command) => published(nsp, () => select(nsp, command).emit(command.event, ...(command.args ?? [])))),
+      emit: publishing((nsp, command) => select(nsp, command).emit(command.event, ...(command.args ?? []))),
       emitWithAck: on((nsp, command) => {
         const timeout = command.timeout ?? ACK_TIMEOUT_MS;
         return responses(select(nsp, { ...command, timeout }).emitWithAck(command.event, ...(command.args ?? [])));
       }),
-      socketsJoin: on((nsp, command) => published(nsp, () => select(nsp, command).socketsJoin(command.join))),
-      socketsLeave: on((nsp, command) => published(nsp, () => select(nsp, command).socketsLeave(command.leave))),
-      disconnectSockets: on((nsp, command) => published(nsp, () => select(nsp, command).disconnectSockets(command.close))),
+      socketsJoin: publishing((nsp, command) => select(nsp, command).socketsJoin(command.join)),
+      socketsLeave: publishing((nsp, command) => select(nsp, command).socketsLeave(command.leave)),
+      disconnectSockets: publishing((nsp, command) => select(nsp, command).disconnectSockets(command.close)),
       fetchSockets: on(async (nsp, command) => (await select(nsp, command).fetchSockets()).map(description)),
       remote: on(remote),
-      serverSideEmit: on((nsp, { event, args = [] }) => published(nsp, () => nsp.serverSideEmit(event, ...args))),
+      serverSideEmit: publishing((nsp, { event, args = [] }) => nsp.serverSideEmit(event, ...args)),
       serverSideEmitWithAck: on((nsp, { event, args = [] }) => responses(nsp.serverSideEmitWithAck(event, ...args))),
       replyServerSide: on((nsp, { event, with: values, never }) => {
         this.#replies.get(nsp.name).set(event, never ? undefined : (values ?? []));
@@ -88,7 +89,8 @@ export class Host {
     };
   }
 
-  // A namespace once it takes part in the cluster. A dynamic one comes into being when first named, as in an application.
+  // A namespace once it takes part in the cluster. A dynamic one comes into being when first named, as in an
+  // application.
   #namespace(name = "/") {
     if (!this.#joined.has(name) && this.#dynamic.some((pattern) => pattern.test(name))) {
       this.#io.of(name);
@@ -204,8 +206,9 @@ async function remote(nsp, command) {
     case "emit":
       return published(nsp, () => socket.emit(command.event, ...(command.args ?? [])));
     case "emitWithAck": {
-      const emit = socket.timeout(command.timeout ?? ACK_TIMEOUT_MS).emitWithAck(command.event, ...(command.args ?? []));
-      return responses(emit.then((response) => [response]));
+      const operator = socket.timeout(command.timeout ?? ACK_TIMEOUT_MS);
+      const response = operator.emitWithAck(command.event, ...(command.args ?? []));
+      return responses(response.then((value) => [value]));
     }
     case "join":
       return published(nsp, () => socket.join(command.join));

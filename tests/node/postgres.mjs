@@ -1,5 +1,5 @@
-// What the adapter takes for its pool: real pools, and a view on what the adapter does with them. The adapter itself says
-// neither when it listens nor when a message is out.
+// What the adapter takes for its pool: real pools, and a view on what the adapter does with them. The adapter itself
+// says neither when it listens nor when a message is out.
 
 import { EventEmitter } from "node:events";
 import pg from "pg";

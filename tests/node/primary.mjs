@@ -1,8 +1,8 @@
 // The primary of a Node cluster: it alone talks to PostgreSQL, its workers serve the sockets.
 //
-// The primary hands each command to the worker that its `worker` names (the first is 0, the default), and passes on what
-// the workers print, with `worker` added to events. Its first line has the `ports` and `uids` of all workers. `close`
-// without a `worker` closes them all, and the primary with them.
+// The primary hands each command to the worker that its `worker` names (the first is 0, the default), and passes on
+// what the workers print, with `worker` added to events. Its first line has the `ports` and `uids` of all workers.
+// `close` without a `worker` closes them all, and the primary with them.
 
 import cluster from "node:cluster";
 import { setupPrimary } from "@socket.io/postgres-adapter";

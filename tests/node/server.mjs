@@ -35,7 +35,7 @@ async function runServer() {
     // unknown until their next heartbeat, 5 s later.
     const heard = pool.hears(channel, nsp.adapter.uid, MessageType.INITIAL_HEARTBEAT);
     nsp.adapter.init();
-    // PostgreSQL notifies on no channel longer than that, so the node is deaf there: a known defect, not to be waited for.
+    // PostgreSQL notifies on no channel longer than that, so the node is deaf there: a known defect.
     if (Buffer.byteLength(channel) <= 63) {
       await heard;
     }

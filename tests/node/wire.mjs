@@ -1,8 +1,8 @@
 // How a test node talks to whoever started it: one JSON object a line, commands in on stdin, answers and events out on
 // stdout. Nothing else may write to stdout.
 //
-// A worker of a Node cluster has the same conversation with its primary, over the channel by which it publishes, too: so
-// its answer to a command comes after what the command published.
+// A worker of a Node cluster has the same conversation with its primary, over the channel by which it publishes, too:
+// so its answer to a command comes after what the command published.
 
 import cluster from "node:cluster";
 
@@ -43,8 +43,8 @@ export function log(...parts) {
 
 /**
  * Serves commands until stdin ends. `operations` maps an op to a function of its command; what that returns (or
- * resolves to) is the answer. `leave` ends the node's part in the cluster; it is called once, for the op `close` or when
- * stdin ends, and then the process exits.
+ * resolves to) is the answer. `leave` ends the node's part in the cluster; it is called once, for the op `close` or
+ * when stdin ends, and then the process exits.
  */
 export function serve(operations, leave) {
   const carryOut = async (command) => {

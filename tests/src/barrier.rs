@@ -13,7 +13,8 @@ pub(crate) const MARKER: &str = "test:barrier";
 /// Each node sends a marker after them. It is binary, hence an attachment, which is fetched after the attachments before
 /// it. That is an order only where a node has one connection to query with: see [`NodeOptions::pool_size`].
 ///
-/// The nodes must hear each other, and each of the clients must be connected to one of them.
+/// `nodes` are all that published something, and all Node clusters that have clients: their workers hear each other by
+/// another way than they hear the rest. Every server that has one of the `clients` must hear them all.
 ///
 /// [`NodeOptions::pool_size`]: crate::NodeOptions::pool_size
 ///

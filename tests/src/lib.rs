@@ -50,3 +50,8 @@ pub fn binary(bytes: impl AsRef<[u8]>) -> serde_json::Value {
     use base64::Engine as _;
     serde_json::json!({ "$bin": base64::engine::general_purpose::STANDARD.encode(bytes) })
 }
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

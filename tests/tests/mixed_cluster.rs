@@ -1,5 +1,7 @@
 //! A Rust server and a Node server in one cluster, with real clients: the main job, end to end.
 
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
 use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};

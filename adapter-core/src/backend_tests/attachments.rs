@@ -21,7 +21,7 @@ pub async fn a_mixed_batch_keeps_its_order_and_its_ids<F: Fixture>(fixture: &F) 
     let mut listener = listening(&backend, &["c"]).await;
     // Often enough for a prepared statement to get its generic plan, and in ever other mixtures.
     for round in 0..8 {
-        let is_inline = |index: usize| (index * index + index / 7 + round) % (2 + round) == 0;
+        let is_inline = |index: usize| (index * index + index / 7 + round).is_multiple_of(2 + round);
         let batch: Vec<Outgoing> = (0..2000)
             .map(|index| match is_inline(index) {
                 true => inline("c", index.to_string()),

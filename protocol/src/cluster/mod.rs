@@ -35,6 +35,9 @@ use crate::{
     },
 };
 
+/// How long the answers to FETCH_SOCKETS and SERVER_SIDE_EMIT are waited for, by default.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The time-outs and bounds of a node. Defaults are Node's where Node has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {

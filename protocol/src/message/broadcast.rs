@@ -12,12 +12,13 @@ use crate::{RequestId, payload::Payload};
 
 /// Type 3, BROADCAST: an event for the selected sockets of every node.
 ///
-/// Answered by 11 and 12 when `request_id` is there, else by nothing.
+/// Answered by 11 and 12 when `requestId` is there, else by nothing.
 ///
 /// ```json
 /// {"type":3,"data":{"packet":{"type":2,"data":["hello","world"]},"opts":{"rooms":[],"except":[],"flags":{}}},"uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "BroadcastData"))]
 pub struct Broadcast<P = Payload> {
     /// The event.
     pub packet: Packet<P>,
@@ -28,6 +29,7 @@ pub struct Broadcast<P = Payload> {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "super::present"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "RequestId"))]
     pub request_id: Option<RequestId>,
     /// Which sockets it is for. The `timeout` flag says how long clients may take to acknowledge.
     pub opts: Options,
@@ -35,14 +37,18 @@ pub struct Broadcast<P = Payload> {
 
 /// A Socket.IO packet of type EVENT: `{"type":2,"data":[event, ...args]}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "EventPacket"))]
 pub struct Packet<P = Payload> {
     /// The packet's type. Only 2, EVENT, may be sent: clients disconnect on anything else.
     #[serde(rename = "type", deserialize_with = "number::deserialize")]
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 2)))]
     pub kind: u64,
     /// The event's name and its arguments, an array.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<P>", length(min = 1)))]
     pub data: P,
     /// Written by the emitter, read by nobody: the message's own `nsp` counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub nsp: Option<String>,
 }
 
@@ -65,11 +71,13 @@ impl<P> Packet<P> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "BroadcastClientCountData"))]
 pub struct BroadcastClientCount {
     /// The broadcast it answers.
     pub request_id: RequestId,
     /// The number of clients, 0 included.
     #[serde(deserialize_with = "number::deserialize")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 9_007_199_254_740_991_u64)))]
     pub client_count: u64,
 }
 
@@ -81,10 +89,12 @@ pub struct BroadcastClientCount {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "BroadcastAckData"))]
 pub struct BroadcastAck<P = Payload> {
     /// The broadcast it answers.
     pub request_id: RequestId,
     /// The first argument of the acknowledgement, missing when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    #[cfg_attr(feature = "schema", schemars(with = "P"))]
     pub packet: Option<P>,
 }

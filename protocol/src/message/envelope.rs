@@ -128,7 +128,9 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                         Key::Nsp => envelope.nsp = map.next_value()?,
                         Key::AttachmentId => envelope.attachment_id = Some(map.next_value()?),
                         Key::Source => envelope.relay.source = map.next_value::<Text>()?.0,
-                        Key::RequesterUid => envelope.relay.requester_uid = map.next_value::<Text>()?.0.map(NodeId::from),
+                        Key::RequesterUid => {
+                            envelope.relay.requester_uid = map.next_value::<Text>()?.0.map(NodeId::from)
+                        }
                         Key::NodeId => envelope.relay.node_id = map.next_value::<Text>()?.0,
                         Key::Nonce => envelope.nonce = map.next_value::<Text>()?.0,
                         Key::Other => {

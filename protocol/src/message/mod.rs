@@ -131,11 +131,11 @@ impl Relay {
 
 /// Defines [`Body`] and how each variant is numbered, read and written, from one table.
 macro_rules! messages {
-    ($( $(#[$meta:meta])* $code:literal $name:literal => $variant:ident $(($data:ty))? ),* $(,)?) => {
+    ($( $(#[doc = $doc:literal])* $code:literal $name:literal => $variant:ident $(($data:ty))? ),* $(,)?) => {
         /// What a message says: its `type` and `data`.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Body<P = Payload> {
-            $( $(#[$meta])* $variant $(($data))?, )*
+            $( $(#[doc = $doc])* $variant $(($data))?, )*
             /// A type that this version does not know: kept out of the way, not an error.
             Unknown {
                 /// Its number.
@@ -199,7 +199,23 @@ macro_rules! messages {
                 }
             }
         }
+
+        #[cfg(feature = "schema")]
+        impl<P: schemars::JsonSchema> Body<P> {
+            /// What the schemas say of each type.
+            pub(crate) const FORMS: &'static [crate::schema::Form] = &[
+                $( crate::schema::Form {
+                    kind: $code,
+                    name: $name,
+                    identifier: stringify!($variant),
+                    documentation: concat!($($doc, "\n"),*),
+                    data: messages!(@schema $($data)?),
+                }, )*
+            ];
+        }
     };
+    (@schema) => { None };
+    (@schema $data:ty) => { Some(|generator| generator.subschema_for::<$data>()) };
     (@pattern $variant:ident) => { Self::$variant };
     (@pattern $variant:ident ($data:ty)) => { Self::$variant(_) };
     (@bind $d:ident $variant:ident) => { Self::$variant };
@@ -215,31 +231,36 @@ macro_rules! messages {
 }
 
 messages! {
-    /// See [`liveness`].
+    /// A node joins. It is sent once the node listens, and again when it listens anew after it was deaf. Every other node
+    /// answers with 2, HEARTBEAT.
     1 "INITIAL_HEARTBEAT" => InitialHeartbeat,
-    /// See [`liveness`].
+    /// A node lives. It is sent after the heartbeat interval (5 s by default) in which the node published nothing, and in
+    /// answer to 1, INITIAL_HEARTBEAT. Nothing answers it.
     2 "HEARTBEAT" => Heartbeat,
-    /// See [`broadcast`].
+    /// An event for the selected sockets of every other node. With a `requestId` each of them answers with one 11,
+    /// BROADCAST_CLIENT_COUNT, and with a 12, BROADCAST_ACK, for each client that acknowledges. Without, nothing answers it.
     3 "BROADCAST" => Broadcast(Broadcast<P>),
-    /// See [`rooms`].
+    /// The selected sockets of the other nodes join rooms. Nothing answers it.
     4 "SOCKETS_JOIN" => SocketsJoin(SocketsJoin),
-    /// See [`rooms`].
+    /// The selected sockets of the other nodes leave rooms. Nothing answers it.
     5 "SOCKETS_LEAVE" => SocketsLeave(SocketsLeave),
-    /// See [`rooms`].
+    /// The selected sockets of the other nodes are disconnected. Nothing answers it.
     6 "DISCONNECT_SOCKETS" => DisconnectSockets(DisconnectSockets),
-    /// See [`sockets`].
+    /// A question: which of your sockets match? Every other node answers with one 8, FETCH_SOCKETS_RESPONSE.
     7 "FETCH_SOCKETS" => FetchSockets(FetchSockets),
-    /// See [`sockets`].
+    /// The answer of one node to 7, FETCH_SOCKETS. Sent also when no socket matches.
     8 "FETCH_SOCKETS_RESPONSE" => FetchSocketsResponse(FetchSocketsResponse<P>),
-    /// See [`server_side`].
+    /// An event for the other servers. With a `requestId` each of them answers with one 10, SERVER_SIDE_EMIT_RESPONSE, when its
+    /// application acknowledges. Without, nothing answers it.
     9 "SERVER_SIDE_EMIT" => ServerSideEmit(ServerSideEmit<P>),
-    /// See [`server_side`].
+    /// The answer of one server to 9, SERVER_SIDE_EMIT.
     10 "SERVER_SIDE_EMIT_RESPONSE" => ServerSideEmitResponse(ServerSideEmitResponse<P>),
-    /// See [`broadcast`].
+    /// How many clients of one node got a 3, BROADCAST, that wants acknowledgements. Sent exactly once by every node that
+    /// got it, also when there are none.
     11 "BROADCAST_CLIENT_COUNT" => BroadcastClientCount(BroadcastClientCount),
-    /// See [`broadcast`].
+    /// The acknowledgement of one client to a 3, BROADCAST. It may overtake the 11, BROADCAST_CLIENT_COUNT, of its own node.
     12 "BROADCAST_ACK" => BroadcastAck(BroadcastAck<P>),
-    /// See [`liveness`].
+    /// A node leaves in good order. The others forget it at once and wait for it no longer. Nothing answers it.
     13 "ADAPTER_CLOSE" => AdapterClose,
 }
 

@@ -13,14 +13,17 @@ use crate::value::Value;
 ///
 /// Wire form: `{"rooms":["a"],"except":[],"flags":{"volatile":true}}`. Missing or null lists are read as empty.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Options {
     /// Rooms whose sockets are selected.
     pub rooms: Vec<Room>,
     /// Rooms whose sockets are left out.
     pub except: Vec<Room>,
-    /// Flags; `None` where the key is missing, as the emitter leaves it out of messages 4, 5 and 6.
+    /// Flags. Node's emitter leaves the key out of messages 4, 5 and 6.
+    #[cfg_attr(feature = "schema", schemars(with = "Flags", default, skip_serializing_if = "Option::is_none"))]
     pub flags: Option<Flags>,
     /// The order in which the keys are written.
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub order: KeyOrder,
 }
 

@@ -10,6 +10,7 @@ use super::{Options, Room};
 /// {"type":4,"data":{"opts":{"rooms":[],"except":[],"flags":{}},"rooms":["news"]},"uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SocketsJoinData"))]
 pub struct SocketsJoin {
     /// Which sockets.
     pub opts: Options,
@@ -19,6 +20,7 @@ pub struct SocketsJoin {
 
 /// Type 5, SOCKETS_LEAVE: the selected sockets leave rooms. The form is that of [`SocketsJoin`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SocketsLeaveData"))]
 pub struct SocketsLeave {
     /// Which sockets.
     pub opts: Options,
@@ -32,6 +34,7 @@ pub struct SocketsLeave {
 /// {"type":6,"data":{"opts":{"rooms":["idle"],"except":[],"flags":{}},"close":true},"uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DisconnectSocketsData"))]
 pub struct DisconnectSockets {
     /// Which sockets.
     pub opts: Options,

@@ -15,11 +15,14 @@ use crate::{RequestId, payload::Payload};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ServerSideEmitData"))]
 pub struct ServerSideEmit<P = Payload> {
     /// There when answers are wanted.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    #[cfg_attr(feature = "schema", schemars(with = "RequestId"))]
     pub request_id: Option<RequestId>,
     /// The event's name and its arguments, an array.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<P>", length(min = 1)))]
     pub packet: P,
 }
 
@@ -31,10 +34,12 @@ pub struct ServerSideEmit<P = Payload> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ServerSideEmitResponseData"))]
 pub struct ServerSideEmitResponse<P = Payload> {
     /// The request it answers.
     pub request_id: RequestId,
     /// The one value of the answer, missing when it was empty.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    #[cfg_attr(feature = "schema", schemars(with = "P"))]
     pub packet: Option<P>,
 }

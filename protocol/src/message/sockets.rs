@@ -15,6 +15,7 @@ use crate::{RequestId, SocketId, payload::Payload};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "FetchSocketsData"))]
 pub struct FetchSockets {
     /// Which sockets. The `timeout` flag tells how long the asking node waits.
     pub opts: Options,
@@ -30,6 +31,7 @@ pub struct FetchSockets {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "FetchSocketsResponseData"))]
 pub struct FetchSocketsResponse<P = Payload> {
     /// The request it answers.
     pub request_id: RequestId,
@@ -42,25 +44,35 @@ pub struct FetchSocketsResponse<P = Payload> {
 /// A key `server` must never be sent: Node then hands the application a plain object instead of a socket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("required" = ["id", "handshake", "rooms"]))
+)]
 pub struct SocketDescription<P = Payload> {
     /// The socket's id.
     pub id: SocketId,
     /// How the client connected, see [`Handshake`]. Node always sends it and its applications rely on it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    #[cfg_attr(feature = "schema", schemars(with = "Handshake"))]
     pub handshake: Option<P>,
     /// The rooms it is in, its own id among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Room>"))]
     pub rooms: Option<Vec<Room>>,
     /// What the application stored on the socket; `{}` when it stored nothing.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    #[cfg_attr(feature = "schema", schemars(with = "P"))]
     pub data: Option<P>,
 }
 
 /// The keys of a handshake that Node sends. Readers find any of them missing, and more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Handshake {
     /// The headers of the first request, names in lower case; several values of one name joined by `, `.
+    #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<String, crate::schema::Texts>"))]
     pub headers: std::collections::BTreeMap<String, serde_json::Value>,
     /// When the client connected, in the words of JavaScript's `Date.prototype.toString`.
     pub time: String,
@@ -75,7 +87,9 @@ pub struct Handshake {
     /// Path and query of the first request.
     pub url: String,
     /// The query of the first request; a key that came several times has a list.
+    #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<String, crate::schema::Texts>"))]
     pub query: serde_json::Map<String, serde_json::Value>,
     /// What the client gave as `auth`, `{}` when nothing.
+    #[cfg_attr(feature = "schema", schemars(with = "serde_json::Map<String, serde_json::Value>"))]
     pub auth: serde_json::Value,
 }

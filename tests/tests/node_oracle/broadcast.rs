@@ -109,7 +109,7 @@ async fn acknowledgements_that_come_too_late_are_left_out() -> Outcome {
     a.reply("ask", json!(["in time"])).await?;
     b.never_reply("ask").await?;
     c.reply_after("ask", json!(["late"]), Duration::from_secs(60)).await?;
-    let late = pair.one.call("emitWithAck", json!({ "event": "ask", "timeout": 300 })).await?;
+    let late = pair.one.call("emitWithAck", json!({ "event": "ask", "timeout": 1000 })).await?;
     assert_eq!(late, json!({ "responses": ["in time"], "error": "operation has timed out" }));
 
     c.reply_after("ask", json!(["patience"]), Duration::from_millis(50)).await?;

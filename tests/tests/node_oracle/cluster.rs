@@ -40,7 +40,7 @@ async fn the_workers_of_two_clusters_are_servers_of_one() -> Outcome {
 
     // The known defect: a large or binary event reaches the other workers of its own host twice.
     p.call("emit", json!({ "worker": 0, "event": "binary", "args": [binary([1])] })).await?;
-    barrier(&[&q], "/", &all).await?;
+    barrier(&[&p, &q], "/", &all).await?;
     assert_eq!(names(&p0).await?, ["ask", "binary", "small"]);
     assert_eq!(names(&p1).await?, ["ask", "binary", "binary", "small"]);
     assert_eq!(names(&q1).await?, ["ask", "binary", "small"]);

@@ -1,8 +1,9 @@
-//! The test nodes, proved on the oracle: what two Node servers on the official adapter do when they are driven from outside.
+//! The test nodes, proved on the oracle: what two Node servers on the official adapter do when they are driven from
+//! outside.
 //!
 //! Every op and option of the test nodes is used here at least once, so that a scenario that fails on a mixed cluster
-//! fails because of a server, not because of the machine that drives it. Node's own defects that a scenario has to know are asserted
-//! too: a test fails when one is gone.
+//! fails because of a server, not because of the machine that drives it. Node's own defects that a scenario has to know
+//! are asserted too: a test fails when one is gone.
 
 mod broadcast;
 mod clients;

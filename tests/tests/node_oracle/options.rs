@@ -13,8 +13,6 @@ async fn prefix_table_and_threshold_are_the_nodes_own() -> Outcome {
     };
     let Some(pair) = Pair::start_own(own).await? else { return Ok(()) };
     let stranger = Node::start(&Kind::NodeServer, &NodeOptions::new(pair.database().url())).await?;
-    stranger.wait_for_server_count("/", 1).await?;
-
     let client = pair.connect(&pair.other).await?;
     pair.one.call("emit", json!({ "event": "short", "args": ["x"] })).await?;
     client.wait_for_packet("short").await?;
@@ -23,6 +21,10 @@ async fn prefix_table_and_threshold_are_the_nodes_own() -> Outcome {
     client.wait_for_packet("long").await?;
     assert!(holds(pair.database(), "(SELECT count(*) FROM my_attachments) = 1"));
     assert!(holds(pair.database(), "(SELECT count(*) FROM socket_io_attachments) = 0"));
+
+    // On channels with another prefix, nodes do not know of each other.
+    assert_eq!(stranger.call("serverCount", json!({})).await?, 1);
+    assert_eq!(pair.one.call("serverCount", json!({})).await?, 2);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ async fn the_sockets_of_both_servers_are_described_in_full() -> Outcome {
     pair.other.call("socketsJoin", json!({ "rooms": [far.id()], "join": ["red"] })).await?;
     pair.other.call("setData", json!({ "socket": far.id(), "data": { "name": "far" } })).await?;
 
-    let found = pair.one.call("fetchSockets", json!({ "timeout": 2000 })).await?;
+    let found = pair.one.call("fetchSockets", json!({ "timeout": 10_000 })).await?;
     assert_eq!(ids(&found), sorted(&json!([far.id(), near.id()])));
     let described = found.as_array().and_then(|all| all.iter().find(|socket| socket["id"] == far.id())).expect("far");
     assert_eq!(sorted(&described["rooms"]), sorted(&json!([far.id(), "red"])));

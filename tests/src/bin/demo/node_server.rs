@@ -49,7 +49,11 @@ impl NodeServer {
     pub(crate) async fn start(name: &str, database_url: &str) -> Result<Self, StartError> {
         Command::new("node").arg("--version").output().await.map_err(StartError::NoNode)?;
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-        install(&tests.join("node")).map_err(StartError::Packages)?;
+        let packages = tests.join("node");
+        if !packages.join("node_modules").is_dir() {
+            eprintln!("  (installing the Node node's packages: once, a few seconds)");
+        }
+        install(&packages).map_err(StartError::Packages)?;
         let mut process = Command::new("node")
             .arg(tests.join("demo/node-server.mjs"))
             .args(["--name", name, "--database-url", database_url])

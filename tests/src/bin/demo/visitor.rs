@@ -55,10 +55,10 @@ pub(crate) async fn welcome(here: Here, socket: Socket, auth: TryData<Auth>) {
         Err(error) => eprintln!("{}: {error}", here.node),
     }
     let person = Person { id: socket.id.to_string(), card };
-    report(&here, socket.broadcast().emit("joined", &person).await);
-    // the page may ask for something as soon as it is greeted
+    // what arrives before there is a handler is lost: greet when they are all there
     listen(&here, &socket, &person);
     socket.emit("hello", &person).ok();
+    report(&here, socket.broadcast().emit("joined", &person).await);
 }
 
 /// What a client wants. socketioxide runs each handler in a task of its own, several at a time: wishes are queued instead

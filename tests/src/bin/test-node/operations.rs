@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use socketio_pg_core::{
-    Acks, Cluster, ClusterNamespace, ClusterSocket, PostgresAdapter, SocketData,
+    Acks, Cluster, ClusterNamespace, ClusterSocket, Counts, PostgresAdapter, SocketData,
     backend::Backend,
     protocol::{SocketId, Value},
 };
@@ -82,6 +82,10 @@ impl<B: Backend> Node<B> {
                 Ok(Json::Null)
             }
             "events" => Ok(json!(*self.events.lock())),
+            "counts" => {
+                let Counts { poisoned, dropped, .. } = self.cluster.counts();
+                Ok(json!({ "poisoned": poisoned, "dropped": dropped }))
+            }
             "close" => {
                 self.io.close().await;
                 self.cluster.close().await;

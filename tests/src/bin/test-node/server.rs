@@ -1,14 +1,15 @@
 //! The server.
 
-use std::sync::Arc;
+use std::{collections::HashSet, convert::Infallible, sync::Arc};
 
 use parking_lot::Mutex;
 use serde_json::json;
-use socketio_pg_core::{Cluster, ConnectInfo, Event, PostgresAdapter, backend::Backend};
+use socketio_pg_core::{Cluster, PostgresAdapter, backend::Backend, record_handshake};
 use socketioxide::{
     ParserConfig, SocketIo,
     adapter::{Adapter, Emitter},
-    extract::{SocketRef, TryData},
+    extract::SocketRef,
+    handler::ConnectHandler,
 };
 
 use crate::{
@@ -32,10 +33,19 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     cluster.attach(&io);
     for namespace in &options.namespaces {
         report_server_side(&cluster, namespace);
-        io.ns(namespace.clone(), on_connect).await?;
+        io.ns(namespace.clone(), on_connect.with(record_handshake)).await?;
     }
+    let reported: Arc<Mutex<HashSet<String>>> = Arc::default();
     for pattern in &options.dynamic_namespaces {
-        io.dyn_ns(pattern.clone(), on_connect)?;
+        let (cluster, reported) = (cluster.clone(), reported.clone());
+        // A namespace like that comes into being with its first client: before that one is told, events are reported.
+        let report = move |socket: SocketRef<PostgresAdapter<Emitter, B>>| {
+            if reported.lock().insert(socket.ns().to_owned()) {
+                report_server_side(&cluster, socket.ns());
+            }
+            std::future::ready(Ok::<_, Infallible>(()))
+        };
+        io.dyn_ns(pattern.clone(), on_connect.with(record_handshake).with(report))?;
     }
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -63,8 +73,7 @@ async fn with_address(
     next.run(request).await
 }
 
-async fn on_connect<A: Adapter>(socket: SocketRef<A>, auth: TryData<serde_json::Value>) {
-    socket.extensions.insert(ConnectInfo { auth: auth.0.ok(), ..ConnectInfo::default() });
+async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
     say(&json!({ "event": "connected", "nsp": socket.ns(), "socket": socket.id }));
     socket.on_disconnect(async |socket: SocketRef<A>| {
         say(&json!({ "event": "disconnected", "nsp": socket.ns(), "socket": socket.id }));
@@ -84,7 +93,6 @@ pub(crate) fn report_server_side<B: Backend>(cluster: &Cluster<B>, namespace: &s
 /// Keeps the adapter's events for the op that asks for them.
 async fn record(mut events: socketio_pg_core::EventStream, log: Arc<Mutex<Vec<String>>>) {
     while let Some(event) = events.next().await {
-        let event: Event = event;
         log.lock().push(format!("{event:?}"));
     }
 }

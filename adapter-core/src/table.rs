@@ -1,8 +1,10 @@
 //! The attachments table: its name, its shape, how it comes into being.
 
-use socketio_pg_core::backend::{BackendError, ErrorKind};
-use socketio_pg_core::protocol::channel::quote_identifier;
 use std::fmt;
+
+use socketio_pg_protocol::channel::quote_identifier;
+
+use crate::backend::{BackendError, ErrorKind};
 
 /// The statement that creates the attachments table, for those who keep their schema in migrations.
 ///
@@ -13,9 +15,9 @@ use std::fmt;
 /// When `table` is not such a name.
 ///
 /// ```
-/// let sql = socketio_pg_tokio_postgres::schema_sql("socket_io_attachments")?;
+/// let sql = socketio_pg_core::table::schema_sql("socket_io_attachments")?;
 /// assert!(sql.starts_with(r#"CREATE TABLE IF NOT EXISTS "socket_io_attachments" ("#));
-/// # Ok::<(), socketio_pg_tokio_postgres::InvalidTableName>(())
+/// # Ok::<(), socketio_pg_core::table::InvalidTableName>(())
 /// ```
 pub fn schema_sql(table: &str) -> Result<String, InvalidTableName> {
     Ok(TableName::parse(table)?.create_statement())
@@ -40,12 +42,16 @@ impl From<InvalidTableName> for BackendError {
 
 /// A table's name, quoted: displayed as it goes into statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TableName {
+pub struct TableName {
     quoted: String,
 }
 
 impl TableName {
-    pub(crate) fn parse(name: &str) -> Result<Self, InvalidTableName> {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// When it is not one: see [`InvalidTableName`].
+    pub fn parse(name: &str) -> Result<Self, InvalidTableName> {
         let invalid = || InvalidTableName { name: name.to_owned() };
         let (first, rest) = take_part(name).ok_or_else(invalid)?;
         let quoted = match rest.strip_prefix('.') {
@@ -60,7 +66,8 @@ impl TableName {
         if quoted.contains('\0') { Err(invalid()) } else { Ok(Self { quoted }) }
     }
 
-    pub(crate) fn create_statement(&self) -> String {
+    /// The statement that creates the table when it is missing.
+    pub fn create_statement(&self) -> String {
         format!(
             "CREATE TABLE IF NOT EXISTS {self} (\n    \
                  id          bigserial UNIQUE,\n    \
@@ -72,7 +79,7 @@ impl TableName {
 
     /// Statements that create the table once, however many nodes run them at the same time: alone, `IF NOT EXISTS` fails when
     /// two sessions pass it together. Sent as one simple query they are one transaction, which the lock ends with.
-    pub(crate) fn create_alone(&self) -> String {
+    pub fn create_alone(&self) -> String {
         // The same for all tables: nodes seldom start. The bytes of "socketio".
         const LOCK: i64 = i64::from_be_bytes(*b"socketio");
         format!("SELECT pg_advisory_xact_lock({LOCK}); {}", self.create_statement())

@@ -1,0 +1,263 @@
+//! Whole nodes on a database in memory, with the clock in our hand.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::time::Duration;
+
+use socketio_pg_core::{
+    Cluster, ConnectError, Error, Event, EventStream, Options, PostgresAdapter,
+    memory::{MemoryBackend, MemoryDatabase},
+};
+use socketioxide::{SocketIo, adapter::Emitter};
+use tokio::sync::mpsc;
+
+type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
+
+/// A server with the namespace `/`.
+struct Node {
+    cluster: Cluster<MemoryBackend>,
+    io: SocketIo<Adapter>,
+    events: EventStream,
+}
+
+impl Node {
+    async fn start(database: &MemoryDatabase) -> Self {
+        Self::with_options(database, Options::default()).await
+    }
+
+    async fn with_options(database: &MemoryDatabase, options: Options) -> Self {
+        let cluster = Cluster::connect(database.backend(), options).await.unwrap();
+        let events = cluster.events();
+        let (_, io) = SocketIo::builder().with_adapter::<Adapter>(cluster.clone()).build_layer();
+        io.ns("/", async || {}).await.unwrap();
+        Self { cluster, io, events }
+    }
+
+    /// Waits for an event; those before it are dropped.
+    async fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        let waiting = async {
+            loop {
+                let event = self.events.next().await.expect("the node lives");
+                if wanted(&event) {
+                    return event;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(600), waiting).await.expect("the event comes")
+    }
+
+    async fn wait_for_peer(&mut self) {
+        self.wait_for(|event| matches!(event, Event::NodeJoined { .. })).await;
+    }
+
+    fn server_count(&self) -> usize {
+        self.cluster.of("/").server_count()
+    }
+}
+
+async fn pair(database: &MemoryDatabase) -> [Node; 2] {
+    let mut nodes = [Node::start(database).await, Node::start(database).await];
+    for node in &mut nodes {
+        node.wait_for_peer().await;
+    }
+    nodes
+}
+
+/// Collects the events `e` that other servers emit.
+fn collect(node: &Node) -> mpsc::UnboundedReceiver<u64> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    node.cluster.of("/").on_server_side("e", move |number: u64| {
+        let _ = sender.send(number);
+        std::future::ready(())
+    });
+    receiver
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_find_each_other_and_notice_who_leaves() {
+    let database = MemoryDatabase::default();
+    let [mut one, other] = pair(&database).await;
+    assert_eq!((one.server_count(), other.server_count()), (2, 2));
+    other.cluster.close().await;
+    let left = one.wait_for(|event| matches!(event, Event::NodeLeft { .. })).await;
+    assert!(matches!(left, Event::NodeLeft { closed: true, .. }));
+    assert_eq!(one.server_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_the_server_leaves_the_cluster() {
+    let database = MemoryDatabase::default();
+    let [mut one, other] = pair(&database).await;
+    other.io.close().await;
+    one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_everything_leaves_the_cluster() {
+    let database = MemoryDatabase::default();
+    let [mut one, Node { cluster, io, events }] = pair(&database).await;
+    drop((cluster, io, events));
+    one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_arrive_in_order_large_and_small_alike() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let (sender, mut received) = mpsc::unbounded_channel();
+    other.cluster.of("/").on_server_side("mixed", move |(number, _): (u64, String)| {
+        let _ = sender.send(number);
+        std::future::ready(())
+    });
+    let namespace = one.cluster.of("/");
+    let mut sending = Vec::new();
+    for number in 0..2000_u64 {
+        let text = if number % 3 == 0 { "x".repeat(9000) } else { String::new() };
+        let namespace = namespace.clone();
+        // Tasks of this runtime begin in the order in which they are spawned.
+        sending.push(tokio::spawn(async move { namespace.server_side_emit("mixed", &(number, text)).await }));
+    }
+    for sent in sending {
+        sent.await.unwrap().unwrap();
+    }
+    for number in 0..2000 {
+        assert_eq!(received.recv().await, Some(number));
+    }
+    assert!(database.batches() < 200, "{} batches", database.batches());
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_events_all_arrive() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let mut received = collect(&other);
+    let namespace = one.cluster.of("/");
+    futures_util::future::try_join_all((0..600).map(|_| namespace.server_side_emit("e", &7_u64))).await.unwrap();
+    for _ in 0..600 {
+        assert_eq!(received.recv().await, Some(7));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_session_is_replaced_and_the_gap_is_told() {
+    let database = MemoryDatabase::default();
+    let [one, mut other] = pair(&database).await;
+    let mut received = collect(&other);
+    database.break_sessions();
+    other.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
+    let gap = other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
+    assert!(matches!(gap, Event::Gap { since, until } if since <= until), "{gap:?}");
+    one.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap();
+    assert_eq!(received.recv().await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_away_is_an_error_for_senders_and_no_end() {
+    let database = MemoryDatabase::default();
+    let [one, mut other] = pair(&database).await;
+    let mut received = collect(&other);
+    database.set_down(true);
+    let error = one.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap_err();
+    assert!(matches!(error, Error::Publish(_)), "{error}");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    database.set_down(false);
+    other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
+    one.cluster.of("/").server_side_emit("e", &2_u64).await.unwrap();
+    assert_eq!(received.recv().await, Some(2));
+    // They were silent for a minute, and took each other for dead: they are found again.
+    while (one.server_count(), other.server_count()) != (2, 2) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_come_from_every_server() {
+    let database = MemoryDatabase::default();
+    let [mut one, other] = pair(&database).await;
+    let third = Node::start(&database).await;
+    one.wait_for_peer().await;
+    other.cluster.of("/").on_server_side_with_ack("sum", async |(a, b): (u64, u64)| a + b);
+    third.cluster.of("/").on_server_side_with_ack("sum", async |(a, b): (u64, u64)| a * b);
+    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("sum", &(3, 4)).await.unwrap();
+    let (mut answers, outcome) = asking.all().await;
+    answers.sort_unstable();
+    assert_eq!(answers, [7, 12]);
+    outcome.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_named_after_the_time_out() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let started = tokio::time::Instant::now();
+    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("nobody", &()).await.unwrap();
+    let (answers, outcome) = asking.all().await;
+    assert!(answers.is_empty());
+    let Err(Error::Timeout { missing }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(missing, [other.cluster.of("/").uid().unwrap()]);
+    assert_eq!(started.elapsed().as_secs(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn alone_nobody_is_asked() {
+    let database = MemoryDatabase::default();
+    let node = Node::start(&database).await;
+    let published = database.published();
+    let namespace = node.cluster.of("/");
+    let answers = namespace.server_side_emit_with_ack::<_, u64>("sum", &()).await.unwrap();
+    assert_eq!(answers.all().await.0, [0; 0]);
+    assert!(namespace.fetch_sockets().await.unwrap().is_empty());
+    assert_eq!(database.published(), published);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_a_message_is_told_once_and_counted() {
+    let database = MemoryDatabase::default();
+    let [one, mut other] = pair(&database).await;
+    let mut received = collect(&other);
+    for _ in 0..10 {
+        database.notify("socket.io#/", "{");
+        database.notify("socket.io#/", r#"{"uid":"x","type":3,"nsp":"/","attachmentId":"99"}"#);
+    }
+    one.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap();
+    assert_eq!(received.recv().await, Some(1));
+    assert_eq!(other.cluster.counts().poisoned, 20);
+    for _ in 0..2 {
+        other.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
+    }
+    other.cluster.close().await;
+    drop(other.cluster);
+    drop(other.io);
+    while let Some(event) = other.events.next().await {
+        assert!(!matches!(event, Event::Poisoned { .. }), "told twice: {event:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_without_namespace_is_for_that_of_its_channel() {
+    let database = MemoryDatabase::default();
+    let node = Node::start(&database).await;
+    let mut received = collect(&node);
+    // as Node's emitter sends it
+    database.notify("socket.io#/", r#"{"type":9,"data":{"packet":["e",5]},"uid":"emitter"}"#);
+    assert_eq!(received.recv().await, Some(5));
+    assert_eq!(node.server_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_node_says_so() {
+    let database = MemoryDatabase::default();
+    let node = Node::start(&database).await;
+    let namespace = node.cluster.of("/");
+    node.cluster.close().await;
+    assert!(matches!(namespace.server_side_emit("e", &1).await, Err(Error::UnknownNamespace(_) | Error::Closed)));
+    assert!(matches!(node.io.to("room").emit("e", &1).await, Err(error) if error.to_string().contains("closed")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_down_at_the_start_is_an_error() {
+    let database = MemoryDatabase::default();
+    database.set_down(true);
+    let error = Cluster::<MemoryBackend>::connect(database.backend(), Options::default()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Unreachable(_)), "{error}");
+}

@@ -1,0 +1,30 @@
+//! A backend from a database URL.
+
+use socketio_pg_core::backend::BackendError;
+
+use crate::DieselBackend;
+
+/// A backend without TLS, with pool and listening connection of its own: see [`DieselBackend::new`].
+impl TryFrom<&str> for DieselBackend {
+    type Error = BackendError;
+
+    fn try_from(url: &str) -> Result<Self, BackendError> {
+        Self::new(url)
+    }
+}
+
+impl TryFrom<String> for DieselBackend {
+    type Error = BackendError;
+
+    fn try_from(url: String) -> Result<Self, BackendError> {
+        Self::new(&url)
+    }
+}
+
+impl TryFrom<&String> for DieselBackend {
+    type Error = BackendError;
+
+    fn try_from(url: &String) -> Result<Self, BackendError> {
+        Self::new(url)
+    }
+}

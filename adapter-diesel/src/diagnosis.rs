@@ -1,0 +1,106 @@
+//! Finding out why a statement failed.
+//!
+//! diesel keeps PostgreSQL's error codes to itself, and the texts come in the server's language. What an error means is
+//! therefore asked of the server, on the same connection, once a statement has failed.
+
+use crate::error::is_of_connection;
+use diesel::{
+    QueryableByName,
+    result::Error,
+    sql_types::{Array, Bool, Nullable, Text},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use socketio_pg_core::{
+    backend::{BackendError, ErrorKind},
+    table::TableName,
+};
+
+/// What a statement was about.
+#[derive(Clone, Copy)]
+pub(crate) enum Concern<'a> {
+    /// The session itself.
+    Session,
+    /// The table, with the rights that it takes.
+    Table(&'a TableName, &'static [&'static str]),
+    /// A table that is to be created.
+    Creation(&'a TableName),
+}
+
+pub(crate) const TO_LOOK: &[&str] = &[];
+pub(crate) const TO_INSERT: &[&str] = &["INSERT", "SELECT"];
+pub(crate) const TO_FETCH: &[&str] = &["SELECT"];
+pub(crate) const TO_SWEEP: &[&str] = &["DELETE", "SELECT"];
+
+pub(crate) async fn explain(connection: &mut AsyncPgConnection, concern: Concern<'_>, error: Error) -> BackendError {
+    let kind = match find_out(connection, concern).await {
+        Ok(kind) => kind,
+        // Who does not answer is not there.
+        Err(unanswered) if is_of_connection(&unanswered) => ErrorKind::Connection,
+        // As in a transaction that has failed, where nothing can be asked.
+        Err(_) => ErrorKind::Other,
+    };
+    BackendError::new(kind, error)
+}
+
+async fn find_out(connection: &mut AsyncPgConnection, concern: Concern<'_>) -> Result<ErrorKind, Error> {
+    match concern {
+        Concern::Session => {
+            diesel::sql_query("SELECT 1").execute(connection).await?;
+            Ok(ErrorKind::Other)
+        }
+        Concern::Table(table, rights) => Ok(match circumstances(connection, table, rights).await? {
+            Circumstances { may_use_schema: Some(false), .. } => ErrorKind::Permission,
+            Circumstances { table_exists: false, .. } => ErrorKind::MissingTable,
+            Circumstances { has_rights: Some(false), .. } => ErrorKind::Permission,
+            _ => ErrorKind::Other,
+        }),
+        Concern::Creation(table) => Ok(match circumstances(connection, table, TO_LOOK).await? {
+            Circumstances { may_use_schema: None, .. } => ErrorKind::Configuration,
+            Circumstances { may_create: Some(false), .. } => ErrorKind::Permission,
+            _ => ErrorKind::Other,
+        }),
+    }
+}
+
+#[derive(QueryableByName)]
+struct Circumstances {
+    /// `None`: there is no such schema.
+    #[diesel(sql_type = Nullable<Bool>)]
+    may_use_schema: Option<bool>,
+    #[diesel(sql_type = Nullable<Bool>)]
+    may_create: Option<bool>,
+    #[diesel(sql_type = Bool)]
+    table_exists: bool,
+    #[diesel(sql_type = Nullable<Bool>)]
+    has_rights: Option<bool>,
+}
+
+async fn circumstances(
+    connection: &mut AsyncPgConnection,
+    table: &TableName,
+    rights: &[&str],
+) -> Result<Circumstances, Error> {
+    // `to_regclass` fails where the schema may not be used. Who inserts also takes an id from the sequence.
+    diesel::sql_query(
+        "SELECT may_use_schema, may_create, found IS NOT NULL AS table_exists,
+             CASE WHEN found IS NOT NULL THEN
+                 (SELECT bool_and(has_table_privilege(found, kind)) FROM unnest($2) AS rights(kind)) AND (
+                     'INSERT' <> ALL ($2)
+                     OR coalesce(has_sequence_privilege(pg_get_serial_sequence($1, 'id'), 'USAGE'), true)
+                 )
+             END AS has_rights
+         FROM parse_ident($1) AS parts
+         LEFT JOIN LATERAL (
+             SELECT has_schema_privilege(oid, 'USAGE') AS may_use_schema, has_schema_privilege(oid, 'CREATE') AS may_create
+             FROM pg_namespace
+             WHERE nspname = CASE cardinality(parts) WHEN 1 THEN current_schema() ELSE parts[1] END
+         ) AS schema ON true
+         LEFT JOIN LATERAL (
+             SELECT CASE WHEN may_use_schema THEN to_regclass($1) END AS found
+         ) AS looked_for ON true",
+    )
+    .bind::<Text, _>(table.to_string())
+    .bind::<Array<Text>, _>(rights)
+    .get_result(connection)
+    .await
+}

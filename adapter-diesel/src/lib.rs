@@ -1,0 +1,64 @@
+//! Socket.IO servers in Rust and Node in one cluster, over PostgreSQL: the adapter for [socketioxide] on diesel-async.
+//!
+//! It speaks the protocol of Node's `@socket.io/postgres-adapter`, so a Rust server joins a cluster of Node servers, and
+//! neither side notices.
+//!
+//! ```no_run
+//! use socketio_pg_diesel::{Adapter, Cluster, Options};
+//! use socketioxide::{SocketIo, adapter::Adapter as AnyAdapter, extract::SocketRef};
+//!
+//! async fn on_connect<A: AnyAdapter>(socket: SocketRef<A>) {
+//!     socket.join("chat");
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::connect("postgres://app@localhost/app", Options::default()).await?;
+//! let (layer, io) = SocketIo::builder().with_adapter::<Adapter<_>>(cluster.clone()).build_layer();
+//! cluster.attach(&io);
+//! io.ns("/", on_connect).await?;
+//!
+//! // every client of the room, on whichever server
+//! io.to("chat").emit("message", "hello").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | for | see |
+//! |---|---|
+//! | timings, prefix, table, limits | [`Options`] |
+//! | TLS, a pool of your own, a connection of its own for listening | [`DieselBackend`] |
+//! | everything that Node's operators can say | [`ClusterNamespace`] |
+//! | what happens to the node | [`Cluster::events`](socketio_pg_core::Cluster::events) |
+//! | the table in your migrations | [`MIGRATIONS`], [`schema_sql`] |
+//!
+//! [socketioxide]: https://docs.rs/socketioxide
+
+mod connect;
+mod connector;
+mod diagnosis;
+mod driver;
+mod error;
+mod listener;
+mod migrations;
+mod pool;
+mod settings;
+mod statements;
+
+pub use driver::DieselBackend;
+pub use listener::DieselListener;
+pub use migrations::{MIGRATIONS, Migrations};
+pub use socketio_pg_core::table::{InvalidTableName, schema_sql};
+
+pub use socketio_pg_core::{
+    AckStream, Acks, Answers, ClusterSocket, ConnectError, ConnectInfo, Counts, Error, Event, EventStream, Init,
+    Options, Poison, SocketData, protocol, record_handshake,
+};
+
+/// A node's membership in a cluster, on diesel-async.
+pub type Cluster = socketio_pg_core::Cluster<DieselBackend>;
+
+/// One namespace of a [`Cluster`], across all nodes.
+pub type ClusterNamespace = socketio_pg_core::ClusterNamespace<DieselBackend>;
+
+/// The adapter to build a server with: `SocketIo::builder().with_adapter::<Adapter<_>>(cluster)`.
+pub type Adapter<E> = socketio_pg_core::PostgresAdapter<E, DieselBackend>;

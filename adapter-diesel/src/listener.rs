@@ -1,0 +1,73 @@
+//! A session that listens.
+
+use crate::{
+    connector::Connector,
+    diagnosis::{self, Concern},
+};
+use diesel::QueryResult;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use futures_util::StreamExt;
+use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener};
+use socketio_pg_core::protocol::channel::quote_identifier;
+use std::{fmt, pin::pin};
+
+/// A connection of its own. Dropping it ends the session.
+///
+/// diesel-async has a task for every connection, which reads its socket at all times and keeps notifications in a queue without
+/// bound. That is what the contract of a [`Listener`] asks for, so there is no task in between.
+pub struct DieselListener {
+    connection: AsyncPgConnection,
+}
+
+impl DieselListener {
+    pub(crate) async fn connect(connector: &Connector) -> Result<Self, BackendError> {
+        Ok(Self { connection: connector.connect().await? })
+    }
+
+    /// All channels in one round trip.
+    async fn for_each(&mut self, command: &str, channels: &[String]) -> Result<(), BackendError> {
+        let statements: Vec<String> =
+            channels.iter().map(|channel| format!("{command} {}", quote_identifier(channel))).collect();
+        let result = self.connection.batch_execute(&statements.join(";")).await;
+        self.explain(result).await
+    }
+
+    async fn explain(&mut self, result: QueryResult<()>) -> Result<(), BackendError> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(diagnosis::explain(&mut self.connection, Concern::Session, error).await),
+        }
+    }
+}
+
+impl Listener for DieselListener {
+    async fn listen(&mut self, channels: &[String]) -> Result<(), BackendError> {
+        self.for_each("LISTEN", channels).await
+    }
+
+    async fn unlisten(&mut self, channels: &[String]) -> Result<(), BackendError> {
+        self.for_each("UNLISTEN", channels).await
+    }
+
+    async fn next(&mut self) -> Result<Incoming, BackendError> {
+        // A stream is only a view of the connection's queue. One that has ended panics when polled again, so each is asked
+        // once; after the error that ended the session, a new one is empty.
+        match pin!(self.connection.notifications_stream()).next().await {
+            Some(Ok(notification)) => Ok(Incoming { channel: notification.channel, payload: notification.payload }),
+            Some(Err(error)) => Err(BackendError::new(ErrorKind::Connection, error)),
+            None => Err(BackendError::new(ErrorKind::Connection, "the server closed the listening connection")),
+        }
+    }
+
+    async fn check(&mut self) -> Result<(), BackendError> {
+        // An empty statement is answered, and is nothing to the server's statistics and logs.
+        let result = self.connection.batch_execute("").await;
+        self.explain(result).await
+    }
+}
+
+impl fmt::Debug for DieselListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DieselListener").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! The attachments table as a migration of diesel, to run with the application's own.
+
+use diesel::{
+    connection::BoxableConnection,
+    migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion, Result},
+    pg::Pg,
+};
+use socketio_pg_core::table::{InvalidTableName, TableName};
+use std::{borrow::Cow, fmt};
+
+/// The migrations for a cluster with default options.
+///
+/// Run them with the application's own, and tell the node that it need not create the table:
+///
+/// ```no_run
+/// use diesel_async::{AsyncMigrationHarness, AsyncPgConnection};
+/// use diesel_migrations::MigrationHarness;
+/// use socketio_pg_diesel::{MIGRATIONS, Options};
+///
+/// # fn example(connection: AsyncPgConnection) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let mut harness = AsyncMigrationHarness::new(connection);
+/// harness.run_pending_migrations(MIGRATIONS)?;
+/// // harness.run_pending_migrations(the application's own)?;
+/// let options = Options::default().create_table(false);
+/// # Ok(())
+/// # }
+/// ```
+pub const MIGRATIONS: Migrations = Migrations { table: Cow::Borrowed("socket_io_attachments") };
+
+/// Migrations that bring about the attachments table: a diesel `MigrationSource`, for any harness on PostgreSQL.
+///
+/// See [`MIGRATIONS`] for an example. They leave a table alone that is already there, as one that a Node server created.
+#[derive(Clone, Debug)]
+pub struct Migrations {
+    table: Cow<'static, str>,
+}
+
+impl Migrations {
+    /// The migrations for another table than the default one, with the name that
+    /// [`Options::table`](crate::Options::table) gets. One database may have those of one table.
+    ///
+    /// # Errors
+    /// When `table` is not a name or a schema and a name.
+    pub fn for_table(table: impl Into<String>) -> std::result::Result<Self, InvalidTableName> {
+        let table = table.into();
+        TableName::parse(&table)?;
+        Ok(Self { table: Cow::Owned(table) })
+    }
+}
+
+impl MigrationSource<Pg> for Migrations {
+    fn migrations(&self) -> Result<Vec<Box<dyn Migration<Pg>>>> {
+        let table = TableName::parse(&self.table)?;
+        Ok(vec![Box::new(CreateTable { up: table.create_statement(), down: format!("DROP TABLE {table}") })])
+    }
+}
+
+struct CreateTable {
+    up: String,
+    down: String,
+}
+
+impl Migration<Pg> for CreateTable {
+    fn run(&self, connection: &mut dyn BoxableConnection<Pg>) -> Result<()> {
+        Ok(connection.batch_execute(&self.up)?)
+    }
+
+    fn revert(&self, connection: &mut dyn BoxableConnection<Pg>) -> Result<()> {
+        Ok(connection.batch_execute(&self.down)?)
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        &InTransaction
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        &Name
+    }
+}
+
+struct InTransaction;
+
+impl MigrationMetadata for InTransaction {}
+
+struct Name;
+
+impl MigrationName for Name {
+    /// Unlike any of an application. It comes before those that begin with a date, so that "revert the last one" means one
+    /// of the application's.
+    fn version(&self) -> MigrationVersion<'_> {
+        "00000000000000-socketio-pg-1".into()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_create_attachments", self.version())
+    }
+}

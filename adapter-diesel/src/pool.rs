@@ -1,0 +1,107 @@
+//! Connections for statements.
+
+use crate::{
+    connector::Connector,
+    diagnosis::{self, Concern},
+    error,
+};
+use diesel::QueryResult;
+use diesel_async::{
+    AsyncPgConnection,
+    pooled_connection::{
+        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+        deadpool::{Object, Pool},
+    },
+};
+use futures_util::FutureExt;
+use socketio_pg_core::backend::BackendError;
+use std::{
+    ops::{Deref, DerefMut},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// A pool of connections, each used for one statement at a time.
+pub(crate) struct Connections {
+    pool: Pool<AsyncPgConnection>,
+    is_ours: bool,
+    is_closed: AtomicBool,
+}
+
+impl Connections {
+    /// A pool of our own. Nothing is connected yet.
+    pub(crate) fn new(connector: Connector, size: usize) -> Self {
+        let mut config = ManagerConfig::default();
+        // A connection that is known to be closed is not handed out in any case, and to ask each time would take a round trip.
+        config.recycling_method = RecyclingMethod::Fast;
+        config.custom_setup = Box::new(move |_| {
+            let connector = connector.clone();
+            async move { connector.connect().await.map_err(error::carried) }.boxed()
+        });
+        // The connector has its own copy of the address.
+        let manager = AsyncDieselConnectionManager::new_with_config(String::new(), config);
+        let pool = Pool::builder(manager).max_size(size).build().expect("a pool without timeouts can be built");
+        Self { pool, is_ours: true, is_closed: AtomicBool::new(false) }
+    }
+
+    /// The application's pool.
+    pub(crate) fn borrowed(pool: Pool<AsyncPgConnection>) -> Self {
+        Self { pool, is_ours: false, is_closed: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        if self.is_ours {
+            self.pool.close();
+        }
+    }
+
+    pub(crate) async fn acquire(&self) -> Result<Lease, BackendError> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(error::closed());
+        }
+        let connection = self.pool.get().await.map_err(error::acquiring)?;
+        Ok(Lease { connection: Some(connection) })
+    }
+}
+
+/// A connection of the pool, while a statement runs on it. [`finish`](Self::finish) gives it back.
+///
+/// When the statement is given up (its future dropped), the connection is closed and not returned: the next user would wait for
+/// the answer to a question it did not ask, for ever if the link is dead.
+pub(crate) struct Lease {
+    connection: Option<Object<AsyncPgConnection>>,
+}
+
+impl Lease {
+    /// Gives the connection back, having found out what an error means.
+    pub(crate) async fn finish<T>(mut self, result: QueryResult<T>, concern: Concern<'_>) -> Result<T, BackendError> {
+        let result = match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(diagnosis::explain(&mut self, concern, error).await),
+        };
+        drop(self.connection.take());
+        result
+    }
+}
+
+impl Deref for Lease {
+    type Target = AsyncPgConnection;
+
+    fn deref(&self) -> &AsyncPgConnection {
+        self.connection.as_ref().expect("a lease holds its connection as long as it lives")
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        self.connection.as_mut().expect("a lease holds its connection as long as it lives")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(Object::take(connection));
+        }
+    }
+}

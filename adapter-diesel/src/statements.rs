@@ -1,0 +1,238 @@
+//! The statements that a running node sends.
+//!
+//! `table!` fixes the name of its table when it is compiled, while ours is an option. So the table takes the fixed name as an
+//! alias in each statement, `FROM "chat"."attachments" AS "socket_io_attachments"`: columns and conditions are then those
+//! of diesel's query builder, and only the frame around them is written by hand. Each statement is prepared once per
+//! connection, diesel telling them apart by their type or their text.
+
+use diesel::{
+    QueryResult,
+    data_types::PgInterval,
+    dsl::now,
+    expression::Expression,
+    pg::Pg,
+    prelude::*,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    sql_types::{Array, BigInt, Binary, Bool, Interval, Nullable, Text, Timestamptz},
+};
+use socketio_pg_core::{
+    backend::{Content, Outgoing},
+    table::TableName,
+};
+use std::time::Duration;
+
+diesel::table! {
+    socket_io_attachments (id) {
+        id -> BigInt,
+        created_at -> Nullable<Timestamptz>,
+        payload -> Nullable<Binary>,
+    }
+}
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The table of that name for this role and its search path.
+    fn to_regclass(name: Text) -> Nullable<Oid>;
+}
+
+/// Whether the table is there.
+pub(crate) fn exists(table: &TableName) -> impl Query<SqlType = Bool> + QueryFragment<Pg> + QueryId + Send + use<> {
+    diesel::select(to_regclass(table.to_string()).is_not_null())
+}
+
+/// Fetches the attachments that are there, in any order.
+pub(crate) fn fetch<'a>(
+    table: &'a TableName,
+    ids: &'a [i64],
+) -> impl Query<SqlType = (BigInt, Nullable<Binary>)> + QueryFragment<Pg> + QueryId + Send + use<'a> {
+    use socket_io_attachments::{id, payload};
+    Rows { selection: (id, payload), table, condition: id.eq_any(ids) }
+}
+
+/// Deletes the attachments that are older.
+pub(crate) fn sweep(table: &TableName, age: Duration) -> impl QueryFragment<Pg> + QueryId + Send + use<'_> {
+    use socket_io_attachments::created_at;
+    // An interval has its bounds, and nothing in a database is as old.
+    const OLDEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    let microseconds = age.min(OLDEST).as_micros().try_into().unwrap_or(i64::MAX);
+    let age = PgInterval::from_microseconds(microseconds);
+    let limit = now.into_sql::<Timestamptz>() - age.into_sql::<Interval>();
+    Delete { table, condition: created_at.lt(limit.nullable()) }
+}
+
+/// The table after `FROM` or `INTO`, under the name that `table!` knows.
+fn push_table(out: &mut AstPass<'_, '_, Pg>, table: &TableName) {
+    out.push_sql(&table.to_string());
+    out.push_sql(r#" AS "socket_io_attachments""#);
+}
+
+/// `SELECT selection FROM table WHERE condition`
+struct Rows<'a, S, C> {
+    selection: S,
+    table: &'a TableName,
+    condition: C,
+}
+
+impl<S: QueryFragment<Pg>, C: QueryFragment<Pg>> QueryFragment<Pg> for Rows<'_, S, C> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT ");
+        self.selection.walk_ast(out.reborrow())?;
+        out.push_sql(" FROM ");
+        push_table(&mut out, self.table);
+        out.push_sql(" WHERE ");
+        self.condition.walk_ast(out)
+    }
+}
+
+impl<S: Expression, C> Query for Rows<'_, S, C> {
+    type SqlType = S::SqlType;
+}
+
+/// `DELETE FROM table WHERE condition`
+struct Delete<'a, C> {
+    table: &'a TableName,
+    condition: C,
+}
+
+impl<C: QueryFragment<Pg>> QueryFragment<Pg> for Delete<'_, C> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("DELETE FROM ");
+        push_table(&mut out, self.table);
+        out.push_sql(" WHERE ");
+        self.condition.walk_ast(out)
+    }
+}
+
+/// A batch in columns.
+pub(crate) struct Batch<'a> {
+    channels: Vec<&'a str>,
+    /// For an attachment, what comes before its id.
+    payloads: Vec<&'a str>,
+    /// What comes after the id, `None` for a payload.
+    after_ids: Vec<Option<&'a str>>,
+    /// Those of the attachments alone, in their order.
+    bodies: Vec<&'a [u8]>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(batch: &'a [Outgoing]) -> Self {
+        let mut columns = Self {
+            channels: Vec::with_capacity(batch.len()),
+            payloads: Vec::with_capacity(batch.len()),
+            after_ids: Vec::with_capacity(batch.len()),
+            bodies: Vec::new(),
+        };
+        for outgoing in batch {
+            columns.channels.push(&outgoing.channel);
+            match &outgoing.content {
+                Content::Inline(payload) => {
+                    columns.payloads.push(payload);
+                    columns.after_ids.push(None);
+                }
+                Content::Attachment { body, before_id, after_id } => {
+                    columns.payloads.push(before_id);
+                    columns.after_ids.push(Some(after_id));
+                    columns.bodies.push(body);
+                }
+            }
+        }
+        columns
+    }
+
+    pub(crate) fn has_attachments(&self) -> bool {
+        !self.bodies.is_empty()
+    }
+}
+
+/// Publishes a batch without attachments.
+///
+/// It does not ask for `synchronous_commit = off`: a transaction that does nothing but notify writes nothing that PostgreSQL
+/// would wait for. Counting spares a row per notification in the answer.
+pub(crate) struct Notify<'a>(pub(crate) &'a Batch<'a>);
+
+impl QueryFragment<Pg> for Notify<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT count(pg_notify(channel, payload)) FROM unnest(");
+        out.push_bind_param::<Array<Text>, _>(&self.0.channels)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.0.payloads)?;
+        out.push_sql(") AS batch(channel, payload)");
+        Ok(())
+    }
+}
+
+/// Publishes a batch with attachments, in order and in one statement, which is one transaction.
+///
+/// * Ids are taken from the sequence in the order of `position`, so the n-th body has the n-th smallest of the new ids.
+/// * `synchronous_commit = off` for this transaction only. Notifications are not durable, so their attachments need not be, and
+///   to wait for the disk while holding PostgreSQL's lock on the notification queue would hold up everybody who notifies.
+/// * `OFFSET 0` keeps the planner from dissolving the subquery that puts the notifications in order.
+pub(crate) struct NotifyWithAttachments<'a> {
+    pub(crate) table: &'a TableName,
+    pub(crate) batch: &'a Batch<'a>,
+}
+
+impl QueryFragment<Pg> for NotifyWithAttachments<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "WITH relaxed AS MATERIALIZED (
+                 SELECT set_config('synchronous_commit', 'off', true)
+             ), inserted AS (
+                 INSERT INTO ",
+        );
+        push_table(&mut out, self.table);
+        out.push_sql(
+            " (payload)
+                 SELECT body FROM unnest(",
+        );
+        out.push_bind_param::<Array<Binary>, _>(&self.batch.bodies)?;
+        out.push_sql(
+            ") WITH ORDINALITY AS bodies(body, position) ORDER BY position
+                 RETURNING id
+             )
+             SELECT count(pg_notify(
+                 channel,
+                 CASE WHEN after_id IS NULL THEN payload ELSE payload || ids[attachment] || after_id END
+             ))
+             FROM relaxed, (
+                 SELECT array_agg(id ORDER BY id) AS ids FROM inserted
+             ) AS attachments, (
+                 SELECT channel, payload, after_id, count(after_id) OVER (ORDER BY position) AS attachment
+                 FROM unnest(",
+        );
+        out.push_bind_param::<Array<Text>, _>(&self.batch.channels)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.batch.payloads)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.batch.after_ids)?;
+        out.push_sql(
+            ") WITH ORDINALITY AS batch(channel, payload, after_id, position)
+                 ORDER BY position
+                 OFFSET 0
+             ) AS batch",
+        );
+        Ok(())
+    }
+}
+
+/// Its text is always the same, so its type identifies it.
+impl QueryId for Notify<'_> {
+    type QueryId = Notify<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+/// These are identified by their text: it has the table's name in it.
+macro_rules! identified_by_text {
+    ($($statement:ty $(, $parameter:ident)*;)*) => { $(
+        impl<$($parameter),*> QueryId for $statement {
+            type QueryId = ();
+            const HAS_STATIC_QUERY_ID: bool = false;
+        }
+    )* };
+}
+
+identified_by_text! {
+    Rows<'_, S, C>, S, C;
+    Delete<'_, C>, C;
+    NotifyWithAttachments<'_>;
+}

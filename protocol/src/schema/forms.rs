@@ -1,0 +1,119 @@
+//! What no type of this crate says of the wire by itself: common keys, flags, application data.
+
+#![expect(dead_code, reason = "of these types only the schema is used")]
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::{
+    NodeId, Payload, Relay,
+    message::{Flags, Room},
+};
+
+/// The keys that a message of any type may have, besides `type` and `data`, in their order.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub(super) struct Common {
+    /// The sender.
+    uid: NodeId,
+    /// The namespace, such as `/` or `/admin`. Every writer must write it: Node's adapters drop a message without.
+    /// Node's emitter does not write it, so readers take it from the channel where it is missing.
+    #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
+    nsp: Option<String>,
+    /// Marks the message for the workers of a Node cluster (`setupPrimary`), which hear no message without it. Plain Node
+    /// adapters do not write it; everybody else ignores it. Write it to be heard by all.
+    #[schemars(with = "String", skip_serializing_if = "Option::is_none", extend("const" = Relay::SOURCE))]
+    source: Option<String>,
+    /// Who asked. Only the workers of a Node cluster write it; everybody else ignores it.
+    #[schemars(with = "NodeId", skip_serializing_if = "Option::is_none")]
+    requester_uid: Option<NodeId>,
+    /// The primary process that passed the message on. Only the primary of a Node cluster writes it, and ignores messages
+    /// that have its own id; everybody else ignores it.
+    #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
+    node_id: Option<String>,
+    /// Any text that tells apart messages which are equal otherwise: PostgreSQL folds equal notifications of one
+    /// transaction into one. Only needed for messages that are published in a transaction of the application; everybody
+    /// ignores it.
+    #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
+    nonce: Option<String>,
+}
+
+/// Flags of a message, in the order in which the sender set them. All are optional, and others may occur.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+struct KnownFlags {
+    /// Whether the message may be dropped for a client that is not ready to receive.
+    #[schemars(with = "bool", skip_serializing_if = "Option::is_none")]
+    volatile: Option<bool>,
+    /// Whether the transport may compress the message.
+    #[schemars(with = "bool", skip_serializing_if = "Option::is_none")]
+    compress: Option<bool>,
+    /// How long acknowledgements or answers are waited for, in milliseconds.
+    #[schemars(with = "f64", skip_serializing_if = "Option::is_none", range(min = 0), extend("examples" = [1000]))]
+    timeout: Option<f64>,
+    /// Whether the message is for one socket, through a remote handle of it: there is one acknowledgement at most.
+    #[schemars(with = "bool", skip_serializing_if = "Option::is_none")]
+    expect_single_response: Option<bool>,
+    /// Never on the wire: what is local is not published.
+    #[schemars(with = "bool", skip_serializing_if = "Option::is_none")]
+    local: Option<bool>,
+}
+
+impl JsonSchema for Flags {
+    fn schema_name() -> Cow<'static, str> {
+        "Flags".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        KnownFlags::json_schema(generator)
+    }
+}
+
+impl JsonSchema for Room {
+    fn schema_name() -> Cow<'static, str> {
+        "Room".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The name of a room: a string. A Node application that says `io.to(7)` or \
+                            `io.to(undefined)` sends a number or null, which readers must survive; such a room never \
+                            equals one whose name is a string.",
+            "type": ["string", "number", "null"],
+            "examples": ["news", "kZKYGMOmZqTEZGEfAAAq"],
+        })
+    }
+}
+
+impl JsonSchema for Payload {
+    fn schema_name() -> Cow<'static, str> {
+        "ApplicationData".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Data of the application: any JSON value, of which the protocol reads nothing. In an \
+                            attachment it is any MessagePack value, which may also hold binary (`bin`) and dates \
+                            (extension type -1); see `MessagePackBinary` and `MessagePackTimestamp` in attachment.json.",
+            "type": ["null", "boolean", "number", "string", "array", "object"],
+        })
+    }
+}
+
+/// One text, or several of the same name.
+pub(crate) struct Texts;
+
+impl JsonSchema for Texts {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
+    }
+}

@@ -1,0 +1,101 @@
+//! Messages: what each type has, and the choice of all.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use super::{examples, forms::Common};
+use crate::{Message, Payload, message::Body};
+
+/// All types of messages.
+pub(super) const FORMS: &[Form] = Body::<Payload>::FORMS;
+
+/// What the schemas say of a type of message.
+pub(crate) struct Form {
+    /// Its number.
+    pub(crate) kind: u64,
+    /// Its name, such as `ADAPTER_CLOSE`.
+    pub(crate) name: &'static str,
+    /// The same, as `AdapterClose`.
+    pub(crate) identifier: &'static str,
+    /// The doc comment of its variant.
+    pub(crate) documentation: &'static str,
+    /// The schema of its `data`, if it has any.
+    pub(crate) data: Option<fn(&mut SchemaGenerator) -> Schema>,
+}
+
+impl Form {
+    /// The name of the schema.
+    pub(super) fn title(&self) -> String {
+        format!("{}Message", self.identifier)
+    }
+
+    /// The name of the document, without extension.
+    pub(super) fn file_name(&self) -> String {
+        self.name.to_lowercase().replace('_', "-")
+    }
+
+    /// Whether it answers a request.
+    fn is_response(&self) -> bool {
+        matches!(self.kind, 8 | 10 | 11 | 12)
+    }
+
+    /// Whether it may be a request, or answers one.
+    pub(super) fn has_request_id(&self) -> bool {
+        self.is_response() || matches!(self.kind, 3 | 7 | 9)
+    }
+
+    pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        let number_and_name = format!("{}: {}.", self.kind, self.name);
+        let mut properties = Map::new();
+        properties
+            .insert("type".into(), json!({ "description": number_and_name, "type": "integer", "const": self.kind }));
+        let mut required = vec!["type"];
+        if let Some(data) = self.data {
+            properties.insert("data".into(), data(generator).to_value());
+            required.push("data");
+        }
+        let mut common = Common::json_schema(generator);
+        if let Some(Value::Object(common)) = common.get_mut("properties") {
+            common.retain(|key, _| key != "requesterUid" || self.is_response());
+            properties.append(common);
+        }
+        required.push("uid");
+        json_schema!({
+            "description": format!("{number_and_name} {}", self.documentation.trim()),
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "examples": examples::messages(self.kind),
+        })
+    }
+
+    /// Adds the schema to the definitions, and refers to it.
+    pub(super) fn reference(&self, generator: &mut SchemaGenerator) -> Schema {
+        let title = self.title();
+        if !generator.definitions().contains_key(&title) {
+            // what it needs comes after it
+            generator.definitions_mut().insert(title.clone(), Value::Null);
+            let schema = self.schema(generator);
+            generator.definitions_mut().insert(title.clone(), schema.to_value());
+        }
+        Schema::new_ref(format!("#{}/{title}", generator.settings().definitions_path))
+    }
+}
+
+impl JsonSchema for Message {
+    fn schema_name() -> Cow<'static, str> {
+        "ClusterMessage".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let messages: Vec<Schema> = FORMS.iter().map(|form| form.reference(generator)).collect();
+        json_schema!({
+            "description": "A message from one node to all others that listen on the channel of its namespace. `type` \
+                            tells what it is. Writers keep to the order of keys that is given here, as Node does; \
+                            readers take any order, and ignore keys and types that they do not know.",
+            "oneOf": messages,
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! What was recorded on clusters of Node servers: one notification in each line of `tests/fixtures/captures/*.jsonl`.
+
+use std::{fs, path::Path};
+
+use serde::Deserialize;
+
+/// Not a message of an adapter: Node's cluster module publishes whatever a worker passes to `process.send`.
+pub const FOREIGN: (&str, &str) = ("90-node-cluster/foreign-ipc-message", "has neither type nor uid");
+
+#[derive(Deserialize)]
+pub struct Line {
+    pub scenario: String,
+    pub payload: String,
+    pub attachment_hex: Option<String>,
+}
+
+impl Line {
+    pub fn attachment(&self) -> Option<Vec<u8>> {
+        let hex = self.attachment_hex.as_ref()?;
+        Some((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
+    }
+}
+
+/// All of them.
+pub fn captures() -> Vec<Line> {
+    let lines: Vec<Line> = lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() > 400, "only {} notifications were found", lines.len());
+    lines
+}
+
+/// The lines, unread.
+pub fn lines() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .collect();
+    files.sort();
+    let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+    texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}

@@ -1,0 +1,107 @@
+//! `emit`, and what selects the sockets that get the event.
+
+use crate::{
+    scenario::{Outcome, Scenario, observed},
+    scene::Scene,
+};
+use serde_json::json;
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::new("emit to all", to_all),
+        Scenario::new("emit to rooms and except rooms", rooms),
+        Scenario::new("emit as a socket's broadcast", as_a_socket),
+        Scenario::new("emit with flags", flags),
+        Scenario::new("private messages by socket id", private),
+    ]
+}
+
+async fn to_all(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    scene.cast().await?;
+    for (event, args) in [("world", json!(["hello", 1, true, null, { "a": [1.5] }])), ("nothing", json!([]))] {
+        scene.act("emit", json!({ "event": event, "args": args })).await?;
+    }
+    let both = json!([["nothing"], ["world", "hello", 1, true, null, { "a": [1.5] }]]);
+    observed(scene.received().await?, json!({ "a": both, "b": both, "c": both }))
+}
+
+/// Of `a` in red, `b` in red and blue, `c` in blue: each gets an event once, in however many of its rooms it is.
+async fn rooms(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    for (client, rooms) in cast.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
+        scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
+    }
+    for (event, rooms, except) in [
+        ("red", json!(["red"]), json!([])),
+        ("red or blue", json!(["red", "blue"]), json!([])),
+        ("not red", json!([]), json!(["red"])),
+        ("neither", json!([]), json!(["red", "blue"])),
+        ("blue and not red", json!(["blue"]), json!(["red"])),
+        ("red and not b", json!(["red"]), json!([cast.b.id()])),
+        ("no such room", json!(["green"]), json!([])),
+        ("all but no such room", json!([]), json!(["green"])),
+    ] {
+        scene.act("emit", json!({ "event": event, "rooms": rooms, "except": except })).await?;
+    }
+    let expected = json!({
+        "a": [["all but no such room"], ["red and not b"], ["red or blue"], ["red"]],
+        "b": [["all but no such room"], ["red or blue"], ["red"]],
+        "c": [["all but no such room"], ["blue and not red"], ["not red"], ["red or blue"]],
+    });
+    observed(scene.received().await?, expected)
+}
+
+async fn as_a_socket(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    for client in [&cast.a, &cast.b] {
+        scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": ["red"] })).await?;
+    }
+    let from = cast.a.id();
+    scene.act("emit", json!({ "event": "to the others", "from": from })).await?;
+    scene.act("emit", json!({ "event": "to red", "from": from, "rooms": ["red"] })).await?;
+    scene.act("emit", json!({ "event": "to nobody in red", "from": from, "except": ["red"] })).await?;
+    scene.act("emit", json!({ "event": "to c", "from": from, "rooms": [cast.c.id(), from] })).await?;
+    let expected = json!({
+        "a": [],
+        "b": [["to red"], ["to the others"]],
+        "c": [["to c"], ["to nobody in red"], ["to the others"]],
+    });
+    observed(scene.received().await?, expected)
+}
+
+async fn flags(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    // A volatile event is dropped when another is under way to the client: each waits for the last.
+    for (event, flag) in [
+        ("volatile", json!({ "volatile": true })),
+        ("compressed", json!({ "compress": true })),
+        ("uncompressed", json!({ "compress": false })),
+        ("with a timeout", json!({ "timeout": 1000 })),
+        ("local", json!({ "local": true })),
+    ] {
+        let mut command = flag;
+        command["event"] = event.into();
+        scene.settle(&cast.all().map(|client| &**client)).await?;
+        scene.act("emit", command).await?;
+    }
+    let everywhere = json!([["compressed"], ["uncompressed"], ["volatile"], ["with a timeout"]]);
+    let here = json!([["compressed"], ["local"], ["uncompressed"], ["volatile"], ["with a timeout"]]);
+    observed(scene.received().await?, json!({ "a": here, "b": everywhere, "c": everywhere }))
+}
+
+/// Every server to every client, by the room that is named like the socket.
+async fn private(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
+        for client in cast.all() {
+            scene.call(server, "emit", json!({ "event": from, "args": [client.id()], "rooms": [client.id()] })).await?;
+        }
+    }
+    let from_each = |name: &str| json!([["one", name], ["three", name], ["two", name]]);
+    observed(scene.received().await?, json!({ "a": from_each("a"), "b": from_each("b"), "c": from_each("c") }))
+}

@@ -1,0 +1,197 @@
+//! What the three servers of a cluster are, and how they are started.
+
+use serde_json::{Value, json};
+use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Parser};
+use std::{path::PathBuf, sync::Arc};
+
+/// The backends that Rust servers are tested on. Each gets every composition with Rust in it.
+const BACKENDS: &[&str] = &["tokio-postgres"];
+
+/// Three servers: the one that acts, and two others.
+#[derive(Clone, Debug)]
+pub(crate) struct Composition {
+    pub(crate) name: String,
+    pub(crate) seats: [Seat; 3],
+}
+
+/// What a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// Node on the official adapter.
+    Node,
+    /// A worker of a Node cluster; all workers of a composition have the same primary.
+    Worker,
+    Rust {
+        backend: &'static str,
+        parser: Parser,
+    },
+}
+
+/// A running server.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) seat: Seat,
+    pub(crate) node: Arc<Node>,
+    pub(crate) port: u16,
+    worker: Option<usize>,
+}
+
+impl Composition {
+    /// All of them, the oracle first.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = vec![Self::of([Seat::Node; 3])];
+        for &backend in BACKENDS {
+            let rust = Seat::Rust { backend, parser: Parser::Common };
+            let msgpack = Seat::Rust { backend, parser: Parser::MsgPack };
+            let (node, worker) = (Seat::Node, Seat::Worker);
+            all.extend(
+                [
+                    [rust, rust, rust],
+                    [rust, node, node],
+                    [node, rust, rust],
+                    [rust, node, rust],
+                    [node, rust, node],
+                    [rust, worker, worker],
+                    [worker, rust, worker],
+                    [msgpack, node, msgpack],
+                    [node, msgpack, rust],
+                ]
+                .map(Self::of),
+            );
+        }
+        for pair in BACKENDS.windows(2) {
+            let [one, other] = [0, 1].map(|index| Seat::Rust { backend: pair[index], parser: Parser::Common });
+            all.push(Self::of([one, other, Seat::Node]));
+        }
+        all
+    }
+
+    fn of(seats: [Seat; 3]) -> Self {
+        let name = seats.map(Seat::symbol).join(" ");
+        Self { name, seats }
+    }
+
+    /// Starts the three, with namespaces that they all have. They need not know each other yet.
+    pub(crate) async fn start(&self, options: &NodeOptions) -> Result<[Server; 3], Error> {
+        let workers = self.seats.iter().filter(|&&seat| seat == Seat::Worker).count();
+        let cluster = async {
+            if workers == 0 {
+                return Ok(None);
+            }
+            Node::start(&Kind::NodeCluster { workers }, options).await.map(Arc::new).map(Some)
+        };
+        let single = |index: usize| async move {
+            match self.seats[index] {
+                Seat::Worker => Ok(None),
+                seat => seat.start(options).await.map(Some),
+            }
+        };
+        let (cluster, a, b, c) = tokio::try_join!(cluster, single(0), single(1), single(2))?;
+        let mut of_the_cluster = cluster.into_iter().flat_map(|primary| Server::workers(&primary));
+        Ok([a, b, c].map(|server| {
+            server.or_else(|| of_the_cluster.next()).expect("there are as many workers as seats for them")
+        }))
+    }
+}
+
+impl Seat {
+    /// One server.
+    pub(crate) async fn start(self, options: &NodeOptions) -> Result<Server, Error> {
+        let (kind, options) = match self {
+            Self::Node => (Kind::NodeServer, options.clone()),
+            Self::Worker => (Kind::NodeCluster { workers: 1 }, options.clone()),
+            Self::Rust { backend, parser } => {
+                (Kind::RustServer { program: program(), backend: backend.to_owned() }, options.clone().parser(parser))
+            }
+        };
+        let node = Arc::new(Node::start(&kind, &options).await?);
+        let worker = (self == Self::Worker).then_some(0);
+        Ok(Server { seat: self, port: node.port(), node, worker })
+    }
+
+    pub(crate) fn is_rust(self) -> bool {
+        matches!(self, Self::Rust { .. })
+    }
+
+    /// The parser of its clients.
+    pub(crate) fn parser(self) -> Parser {
+        match self {
+            Self::Rust { parser, .. } => parser,
+            Self::Node | Self::Worker => Parser::Common,
+        }
+    }
+
+    /// How it stands at the head of the table.
+    pub(crate) fn symbol(self) -> String {
+        match self {
+            Self::Node => "N".to_owned(),
+            Self::Worker => "W".to_owned(),
+            Self::Rust { backend, parser } => {
+                let backend = if backend == BACKENDS[0] { "R" } else { backend.get(..1).unwrap_or("?") };
+                let parser = if parser == Parser::MsgPack { "ᵐ" } else { "" };
+                format!("{backend}{parser}")
+            }
+        }
+    }
+}
+
+impl Server {
+    fn workers(primary: &Arc<Node>) -> Vec<Self> {
+        let ports = primary.worker_ports().into_iter().enumerate();
+        ports
+            .map(|(index, port)| Self { seat: Seat::Worker, node: primary.clone(), port, worker: Some(index) })
+            .collect()
+    }
+
+    /// As [`Node::call`].
+    pub(crate) async fn call(&self, op: &str, mut fields: Value) -> Result<Value, Error> {
+        if let Some(worker) = self.worker {
+            fields["worker"] = json!(worker);
+        }
+        self.node.call(op, fields).await
+    }
+
+    /// Waits until it counts that many servers.
+    pub(crate) async fn wait_for_server_count(&self, nsp: &str, count: usize) -> Result<(), Error> {
+        match self.worker {
+            Some(worker) => self.node.wait_for_worker_server_count(worker, nsp, count).await,
+            None => self.node.wait_for_server_count(nsp, count).await,
+        }
+    }
+
+    /// Waits for an event of another server, and returns its arguments.
+    pub(crate) async fn wait_for_server_side(&self, nsp: &str, name: &str) -> Result<Value, Error> {
+        let awaited = format!("serverSide event {name:?} in {nsp}");
+        let mut event = self
+            .node
+            .wait_for_event(&awaited, |event| self.is_server_side(event, nsp) && event["name"] == name)
+            .await?;
+        Ok(event["args"].take())
+    }
+
+    /// The events of other servers so far, each as `[name, ...args]`.
+    pub(crate) fn server_side_events(&self, nsp: &str) -> Vec<Value> {
+        let events = self.node.events().into_iter().filter(|event| self.is_server_side(event, nsp));
+        events.map(|event| one_list(&event["name"], &event["args"])).collect()
+    }
+
+    fn is_server_side(&self, event: &Value, nsp: &str) -> bool {
+        let worker = self.worker.map_or(Value::Null, Value::from);
+        event["event"] == "serverSide" && event["nsp"] == nsp && event["worker"] == worker
+    }
+}
+
+/// `[name, ...args]`.
+pub(crate) fn one_list(name: &Value, args: &Value) -> Value {
+    std::iter::once(name).chain(args.as_array().into_iter().flatten()).cloned().collect()
+}
+
+/// The test nodes in Rust.
+pub(crate) fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_test-node"))
+}
+
+/// The first backend's emitter.
+pub(crate) fn backends() -> &'static [&'static str] {
+    BACKENDS
+}

@@ -1,0 +1,164 @@
+//! The conformance suite: every scenario on every composition of servers, with Node as the judge.
+//!
+//! A scenario is written once. What it expects is what three Node servers show, which is checked in the first column; every
+//! cluster with Rust in it must show the same. Where Node itself is wrong, [`defects`] says what is seen instead.
+//!
+//! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs what has one of the words in its scenario's name, or
+//! whose composition's name is one of them without spaces, e.g. `RNN`.
+
+mod composition;
+mod defects;
+mod report;
+mod scenario;
+mod scene;
+
+mod acknowledgements;
+mod broadcast;
+mod emitters;
+mod membership;
+mod namespaces;
+mod options;
+mod order;
+mod remote_sockets;
+mod rooms;
+mod server_side;
+mod sizes;
+mod sockets;
+mod values;
+
+use composition::Composition;
+use futures_util::{StreamExt, stream};
+use report::Cell;
+use scenario::Scenario;
+use scene::{Cluster, Scene, Stage};
+use socketio_pg_tests::{Error, NODE, database, require};
+use std::{
+    io::Write as _,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How many compositions run at the same time, and how many scenarios of each: most of their time is waiting.
+const COMPOSITIONS_AT_ONCE: usize = 2;
+const SCENARIOS_AT_ONCE: usize = 8;
+/// How long a scenario may take in all.
+const SCENARIO_DEADLINE: Duration = Duration::from_secs(90);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let (compositions, scenarios) = selected(&words);
+    if std::env::args().any(|word| word == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    if !require(&NODE) || database().is_none() {
+        return ExitCode::SUCCESS; // as every other test that skips itself, having said so
+    }
+
+    let started = Instant::now();
+    let columns = stream::iter(&compositions).map(|composition| column(composition, &scenarios));
+    let columns: Vec<Vec<Cell>> = columns.buffered(COMPOSITIONS_AT_ONCE).collect().await;
+    let cells: Vec<Vec<Cell>> = (0..scenarios.len()).map(|row| columns.iter().map(|it| it[row].clone()).collect()).collect();
+
+    let mut failed = 0;
+    for (scenario, row) in scenarios.iter().zip(&cells) {
+        for (composition, cell) in compositions.iter().zip(row) {
+            if let Cell::Failed(reason) = cell {
+                failed += 1;
+                say(&format!("✗ {} · {}\n{reason}", scenario.name, composition.name));
+            }
+        }
+    }
+    let table = report::table(&compositions, &scenarios, &cells);
+    say(&format!("\n{table}"));
+    if words.is_empty() {
+        match report::write(&table) {
+            Ok(path) => say(&format!("written to {}", path.display())),
+            Err(error) => say(&format!("the table cannot be written: {error}")),
+        }
+    }
+    let passed = scenarios.len() * compositions.len() - failed;
+    say(&format!("{passed} passed, {failed} failed, 0 skipped in {:.0} s", started.elapsed().as_secs_f64()));
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn selected(words: &[String]) -> (Vec<Composition>, Vec<Scenario>) {
+    let (mut compositions, mut scenarios) = (Composition::all(), Scenario::all());
+    let is_composition = |word: &String| Composition::all().iter().any(|it| it.name.replace(' ', "") == *word);
+    let (names, parts): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| is_composition(word));
+    if !names.is_empty() {
+        compositions.retain(|it| names.iter().any(|name| it.name.replace(' ', "") == **name));
+    }
+    if !parts.is_empty() {
+        scenarios.retain(|it| parts.iter().any(|part| it.name.contains(part.as_str())));
+    }
+    (compositions, scenarios)
+}
+
+/// All scenarios on one composition, in a database of its own.
+async fn column(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> {
+    let Some(database) = database().map(Arc::new) else { return failures(scenarios, "there is no database") };
+    let started = Instant::now();
+    let mut column: Vec<Option<Cell>> = vec![None; scenarios.len()];
+    for stage in Stage::ALL {
+        let of_stage: Vec<(usize, &Scenario)> =
+            scenarios.iter().enumerate().filter(|(_, scenario)| scenario.stage == stage).collect();
+        if of_stage.is_empty() {
+            continue;
+        }
+        let namespaces = of_stage.iter().map(|(_, scenario)| scenario.namespace());
+        let cluster = match Cluster::start(composition, stage, namespaces, database.clone()).await {
+            Ok(cluster) => Arc::new(cluster),
+            Err(error) => return failures(scenarios, &format!("    the servers did not start: {error}")),
+        };
+        let played = stream::iter(of_stage)
+            .map(|(index, scenario)| {
+                let cluster = cluster.clone();
+                async move { (index, cell(scenario, cluster).await) }
+            })
+            .buffer_unordered(SCENARIOS_AT_ONCE);
+        for (index, cell) in played.collect::<Vec<_>>().await {
+            column[index] = Some(cell);
+        }
+    }
+    let failed = column.iter().filter(|cell| matches!(cell, Some(Cell::Failed(_)))).count();
+    let seconds = started.elapsed().as_secs_f64();
+    say(&format!("{}: {} scenarios, {failed} failed, {seconds:.1} s", composition.name, scenarios.len()));
+    column.into_iter().map(|cell| cell.unwrap_or_else(|| Cell::Failed("    not played".to_owned()))).collect()
+}
+
+fn failures(scenarios: &[Scenario], reason: &str) -> Vec<Cell> {
+    vec![Cell::Failed(reason.to_owned()); scenarios.len()]
+}
+
+/// One scenario on one composition.
+async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
+    let composition = cluster.composition.clone();
+    let played = async {
+        let scene = Scene::new(cluster, scenario.namespace()).await?;
+        (scenario.play)(scene).await
+    };
+    let observation = match tokio::time::timeout(SCENARIO_DEADLINE, played).await {
+        Ok(Ok(observation)) => observation,
+        Ok(Err(error)) => return Cell::Failed(indented(&error)),
+        Err(_) => return Cell::Failed(format!("    it took longer than {} s", SCENARIO_DEADLINE.as_secs())),
+    };
+    let (shown, defects) = defects::shown(&composition, scenario.name, &observation.expected);
+    if observation.seen == shown {
+        return if defects.is_empty() { Cell::AsExpected } else { Cell::Defects(defects) };
+    }
+    let mut reason = report::differences(&observation.seen, &shown);
+    if observation.seen == observation.expected {
+        reason = format!("    the defect {} has disappeared: take it off the list\n{reason}", defects.join("+"));
+    }
+    Cell::Failed(reason)
+}
+
+fn indented(error: &Error) -> String {
+    format!("    {}", error.to_string().replace('\n', "\n    "))
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

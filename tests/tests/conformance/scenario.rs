@@ -1,0 +1,75 @@
+//! What a scenario is.
+
+use crate::{
+    acknowledgements, broadcast, emitters, membership, namespaces, options, order, remote_sockets, rooms,
+    scene::{Scene, Stage},
+    server_side, sizes, sockets, values,
+};
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use socketio_pg_tests::Error;
+use std::sync::Arc;
+
+/// What was seen, and what should have been.
+pub(crate) struct Observation {
+    pub(crate) seen: Value,
+    pub(crate) expected: Value,
+}
+
+pub(crate) type Outcome = Result<Observation, Error>;
+type Play = Arc<dyn Fn(Scene) -> BoxFuture<'static, Outcome> + Send + Sync>;
+
+/// Something that happens the same way on every composition.
+#[derive(Clone)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) stage: Stage,
+    pub(crate) play: Play,
+}
+
+impl Scenario {
+    /// Plays on servers that are connected for good.
+    pub(crate) fn new<P, F>(name: &'static str, play: P) -> Self
+    where
+        P: Fn(Scene) -> F + Send + Sync + 'static,
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        Self { name, stage: Stage::Main, play: Arc::new(move |scene| Box::pin(play(scene))) }
+    }
+
+    /// Plays on other servers.
+    pub(crate) fn on(mut self, stage: Stage) -> Self {
+        self.stage = stage;
+        self
+    }
+
+    /// The namespace that is the scenario's own.
+    pub(crate) fn namespace(&self) -> String {
+        namespaces::special(self.name).unwrap_or_else(|| format!("/{}", self.name.replace([' ', ','], "-")))
+    }
+
+    /// All of them, by topic.
+    pub(crate) fn all() -> Vec<Self> {
+        [
+            broadcast::scenarios(),
+            sizes::scenarios(),
+            values::scenarios(),
+            order::scenarios(),
+            acknowledgements::scenarios(),
+            rooms::scenarios(),
+            sockets::scenarios(),
+            remote_sockets::scenarios(),
+            server_side::scenarios(),
+            membership::scenarios(),
+            namespaces::scenarios(),
+            options::scenarios(),
+            emitters::scenarios(),
+        ]
+        .concat()
+    }
+}
+
+/// The observation of a scenario.
+pub(crate) fn observed(seen: Value, expected: Value) -> Outcome {
+    Ok(Observation { seen, expected })
+}

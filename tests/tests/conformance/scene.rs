@@ -1,0 +1,261 @@
+//! Where a scenario plays: three servers, a namespace, clients.
+
+use crate::composition::{Composition, Server, backends, one_list, program};
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use socketio_pg_tests::{Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, barrier};
+use socketio_pg_throwaway::Database;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::OnceCell;
+
+/// Which servers a scenario plays on. All scenarios of a stage share them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stage {
+    /// With Node's defaults.
+    Main,
+    /// With a prefix, a table and a threshold of their own, and ten connections for each Node server.
+    Custom,
+    /// With short heartbeats, so that a dead node is soon known to be dead.
+    Mortal,
+}
+
+impl Stage {
+    pub(crate) const ALL: [Self; 3] = [Self::Main, Self::Custom, Self::Mortal];
+
+    fn options(self, database: &Database) -> NodeOptions {
+        let options = NodeOptions::new(database.url());
+        match self {
+            Self::Main => options,
+            Self::Custom => {
+                options.channel_prefix("app").table("app_attachments").payload_threshold(200).pool_size(10)
+            }
+            Self::Mortal => options
+                .channel_prefix("mortal")
+                .heartbeat_interval(Duration::from_millis(500))
+                .heartbeat_timeout(Duration::from_millis(2500)),
+        }
+    }
+}
+
+/// The servers of a composition on one stage.
+pub(crate) struct Cluster {
+    pub(crate) composition: Composition,
+    servers: [Server; 3],
+    options: NodeOptions,
+    rust_emitter: OnceCell<Node>,
+    node_emitter: OnceCell<Node>,
+    // Dropped last: the servers are connected to it.
+    database: Arc<Database>,
+}
+
+impl Cluster {
+    pub(crate) async fn start(
+        composition: &Composition,
+        stage: Stage,
+        namespaces: impl IntoIterator<Item = String>,
+        database: Arc<Database>,
+    ) -> Result<Self, Error> {
+        let options = stage.options(&database);
+        let with_namespaces = namespaces.into_iter().fold(options.clone(), NodeOptions::namespace);
+        let with_namespaces = with_namespaces.dynamic_namespace("^/dynamic-[0-9]+$", "/dynamic-{number}");
+        let servers = composition.start(&with_namespaces).await?;
+        Ok(Self {
+            composition: composition.clone(),
+            servers,
+            options,
+            rust_emitter: OnceCell::new(),
+            node_emitter: OnceCell::new(),
+            database,
+        })
+    }
+}
+
+/// A scenario's view of its servers.
+pub(crate) struct Scene {
+    cluster: Arc<Cluster>,
+    pub(crate) nsp: String,
+    host: &'static ClientHost,
+    clients: Mutex<Vec<(String, Arc<Client>)>>,
+}
+
+/// A client on each server.
+pub(crate) struct Cast {
+    /// Of the server that acts.
+    pub(crate) a: Arc<Client>,
+    /// Of the second server.
+    pub(crate) b: Arc<Client>,
+    /// Of the third server.
+    pub(crate) c: Arc<Client>,
+}
+
+impl Cast {
+    pub(crate) fn all(&self) -> [&Arc<Client>; 3] {
+        [&self.a, &self.b, &self.c]
+    }
+}
+
+impl Scene {
+    pub(crate) async fn new(cluster: Arc<Cluster>, nsp: String) -> Result<Self, Error> {
+        let host = ClientHost::shared().await?;
+        Ok(Self { cluster, nsp, host, clients: Mutex::default() })
+    }
+
+    /// The same servers, in another namespace.
+    pub(crate) fn in_namespace(&self, nsp: &str) -> Self {
+        Self { cluster: self.cluster.clone(), nsp: nsp.to_owned(), host: self.host, clients: Mutex::default() }
+    }
+
+    pub(crate) fn composition(&self) -> &Composition {
+        &self.cluster.composition
+    }
+
+    /// The server that acts.
+    pub(crate) fn actor(&self) -> &Server {
+        &self.cluster.servers[0]
+    }
+
+    /// All three: the one that acts, and the others.
+    pub(crate) fn servers(&self) -> &[Server; 3] {
+        &self.cluster.servers
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.cluster.database
+    }
+
+    /// Waits until each server counts that many in the namespace.
+    pub(crate) async fn wait_for_servers(&self, count: usize) -> Result<(), Error> {
+        for server in self.servers() {
+            server.wait_for_server_count(&self.nsp, count).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the server that acts carry out an op in the namespace.
+    pub(crate) async fn act(&self, op: &str, fields: Value) -> Result<Value, Error> {
+        self.call(self.actor(), op, fields).await
+    }
+
+    /// Has a server carry out an op in the namespace.
+    pub(crate) async fn call(&self, server: &Server, op: &str, mut fields: Value) -> Result<Value, Error> {
+        if fields.get("nsp").is_none() {
+            fields["nsp"] = self.nsp.as_str().into();
+        }
+        server.call(op, fields).await
+    }
+
+    /// Starts one more server like the third, with this namespace alone.
+    pub(crate) async fn start_another(&self) -> Result<Server, Error> {
+        self.servers()[2].seat.start(&self.cluster.options.clone().namespace(&*self.nsp)).await
+    }
+
+    /// Starts a server like the one that acts, alone in a cluster.
+    pub(crate) async fn start_alone(&self) -> Result<Server, Error> {
+        let options = self.cluster.options.clone().channel_prefix("alone").namespace(&*self.nsp);
+        self.actor().seat.start(&options).await
+    }
+
+    /// The emitter of this project, on the backend of the composition's first Rust server.
+    pub(crate) async fn rust_emitter(&self) -> Result<&Node, Error> {
+        let backend = self.servers().iter().find_map(|server| match server.seat {
+            crate::composition::Seat::Rust { backend, .. } => Some(backend),
+            _ => None,
+        });
+        let backend = backend.unwrap_or(backends()[0]).to_owned();
+        let kind = Kind::RustEmitter { program: program(), backend };
+        self.cluster.rust_emitter.get_or_try_init(|| Node::start(&kind, &self.cluster.options)).await
+    }
+
+    /// The official emitter.
+    pub(crate) async fn node_emitter(&self) -> Result<&Node, Error> {
+        let options = &self.cluster.options;
+        self.cluster.node_emitter.get_or_try_init(|| Node::start(&Kind::NodeEmitter, options)).await
+    }
+
+    /// A client on each server, `a`, `b` and `c`.
+    pub(crate) async fn cast(&self) -> Result<Cast, Error> {
+        let how = || Connect::to(&self.nsp);
+        let [one, two, three] = self.servers();
+        let (a, b, c) = tokio::try_join!(
+            self.connect("a", one, how()),
+            self.connect("b", two, how()),
+            self.connect("c", three, how())
+        )?;
+        Ok(Cast { a, b, c })
+    }
+
+    /// One more client, to the namespace that `how` says.
+    pub(crate) async fn connect(&self, name: &str, server: &Server, how: Connect) -> Result<Arc<Client>, Error> {
+        let client = Arc::new(self.host.connect(server.port, &how.parser(server.seat.parser())).await?);
+        self.clients.lock().push((name.to_owned(), client.clone()));
+        Ok(client)
+    }
+
+    /// One more client over the connection of another. What it gets is not part of [`received`](Self::received).
+    pub(crate) async fn connect_over(&self, other: &Client, nsp: &str) -> Result<Client, Error> {
+        self.host.connect_over(other, &Connect::to(nsp)).await
+    }
+
+    /// What each client that is still connected got, by its name: a list of `[event, ...args]`, sorted, because Node keeps no
+    /// order between small and large events. Nothing more of what was sent before is on its way then.
+    pub(crate) async fn received(&self) -> Result<Value, Error> {
+        let clients = self.clients.lock().clone();
+        let all: Vec<&Client> = clients.iter().map(|(_, client)| &**client).collect();
+        barrier(&self.nodes(), &self.nsp, &all).await?;
+        self.received_so_far().await
+    }
+
+    /// As [`received`](Self::received), without making sure that it is all.
+    pub(crate) async fn received_so_far(&self) -> Result<Value, Error> {
+        let mut received = Map::new();
+        let clients = self.clients.lock().clone();
+        for (name, client) in clients {
+            let packets = client.received().await?.into_iter();
+            let events = packets.map(|packet| one_list(&json!(packet.event), &Value::Array(packet.args)));
+            received.insert(name, sorted(events));
+        }
+        Ok(self.named(received.into()))
+    }
+
+    /// Returns once those clients have all that was sent to them.
+    pub(crate) async fn settle(&self, clients: &[&Client]) -> Result<(), Error> {
+        barrier(&self.nodes(), &self.nsp, clients).await
+    }
+
+    /// The processes: that of a Node cluster once.
+    fn nodes(&self) -> Vec<&Node> {
+        let mut nodes: Vec<&Node> = self.servers().iter().map(|server| &*server.node).collect();
+        nodes.sort_by_key(|node| node.pid());
+        nodes.dedup_by_key(|node| node.pid());
+        nodes
+    }
+
+    /// With the clients' names in place of their ids, wherever these stand.
+    pub(crate) fn named(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => {
+                let clients = self.clients.lock();
+                let found = clients.iter().find(|(_, client)| client.id() == text);
+                Value::String(found.map_or(text, |(name, _)| name.clone()))
+            }
+            Value::Array(array) => array.into_iter().map(|value| self.named(value)).collect(),
+            Value::Object(object) => object.into_iter().map(|(key, value)| (key, self.named(value))).collect(),
+            other => other,
+        }
+    }
+}
+
+/// A list without an order.
+pub(crate) fn sorted(values: impl IntoIterator<Item = Value>) -> Value {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_by_key(Value::to_string);
+    values.into()
+}
+
+/// The array's values without an order; other values as they are.
+pub(crate) fn unordered(value: Value) -> Value {
+    match value {
+        Value::Array(values) => sorted(values),
+        other => other,
+    }
+}
