@@ -15,6 +15,9 @@ mod describe;
 mod emitter;
 mod error;
 mod event;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod hub;
 mod inbox;
 mod link;

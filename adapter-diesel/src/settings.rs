@@ -108,7 +108,7 @@ mod tests {
             "postgres://user:a%40b@%2Fvar%2Frun/db?sslmode=require",
             "postgres://host?",
             "postgres://host/db?options=-c%20search_path%3Dchat&",
-            "host=localhost user='odd user' password='with '' and ?' dbname=db",
+            r"host=localhost user='odd user' password='with \' and ?' dbname=db",
         ] {
             let settings = Settings::parse(text).unwrap();
             let mut expected: Config = text.parse().unwrap();

@@ -1,26 +1,27 @@
 //! Messages to and from bytes, in both encodings.
 
-use serde_json::value::RawValue;
-
 use crate::{
     Message,
     error::{DecodeError, DecodeErrorKind, EncodeError},
     message::envelope::Envelope,
-    payload::Payload,
+    payload::{BorrowedPayload, Payload},
     value::{Value, to_msgpack},
 };
 
-impl<'a> Message<&'a RawValue> {
+impl<'a> Message<BorrowedPayload<'a>> {
     /// Reads a message from JSON without copying its application data.
     ///
     /// Application data is checked to be JSON and otherwise left alone: any depth passes.
+    ///
+    /// # Errors
+    /// Those of [`Message::from_json`].
     pub fn from_json_borrowed(text: &'a str) -> Result<Self, DecodeError> {
-        serde_json::from_str::<Envelope<&RawValue>>(text).and_then(Envelope::into_message).map_err(DecodeError::json)
+        Envelope::from_json(text)?.into_message().map_err(DecodeError::json)
     }
 
     /// Copies the application data.
     pub fn into_owned(self) -> Message {
-        let Ok(message) = self.try_map(|text| Ok::<_, std::convert::Infallible>(Payload::from(text)));
+        let Ok(message) = self.try_map(|data| Ok::<_, std::convert::Infallible>(Payload::from(data)));
         message
     }
 }
@@ -60,5 +61,31 @@ impl Message {
         let message =
             self.try_map(|data| data.into_value().map_err(|error| EncodeError::TooDeep(error.to_string())))?;
         to_msgpack(&message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client of a Node server may choose such a name; what the others are told must not be lost by it.
+    #[test]
+    fn a_room_whose_name_is_no_text_does_not_spoil_its_message() {
+        for payload in [
+            r#"{"type":3,"data":{"packet":{"type":2,"data":["\ud800","x"]},"opts":{"rooms":["\ud800x","news"],"except":[],"flags":{}}},"uid":"400ee0cce65324e0","nsp":"/"}"#,
+            r#"{"type":8,"data":{"requestId":"b730114f3cfbe6b3","sockets":[{"id":"a","rooms":["a","\ud800"],"data":{}}]},"uid":"400ee0cce65324e0","nsp":"/"}"#,
+        ] {
+            let message = Message::from_json(payload).unwrap();
+            assert_eq!(message.to_json().unwrap(), payload);
+            assert_eq!(Message::from_msgpack(&message.clone().into_msgpack().unwrap()).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_with_the_same_words_when_it_has_lone_surrogates() {
+        let error = |text| Message::from_json(text).unwrap_err();
+        assert_eq!(error(r#"{"type":3}"#).to_string(), "not a message in JSON: missing field `data`");
+        assert_eq!(error(r#"{"type":3,"x":"\ud800"}"#).to_string(), "not a message in JSON: missing field `data`");
+        assert_eq!(error(r#"["\ud800"]"#).kind(), DecodeErrorKind::Json);
     }
 }

@@ -82,8 +82,8 @@ pub enum EncodeError {
     /// The data does not serialize to MessagePack.
     #[error("cannot be written as MessagePack: {0}")]
     MessagePack(String),
-    /// The data is nested deeper than the other nodes read it.
-    #[error("nested deeper than 100 levels, which no Node server reads: {0}")]
+    /// The data is nested deeper than 128 levels: as an attachment no node would read it.
+    #[error("cannot travel as an attachment: {0}")]
     TooDeep(String),
 }
 

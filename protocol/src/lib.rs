@@ -49,6 +49,6 @@ pub use self::{
     id::{NodeId, RequestId, SocketId},
     message::{Body, Message, Relay},
     notification::Notification,
-    payload::Payload,
+    payload::{BorrowedPayload, Payload},
     value::Value,
 };

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::{
     Message, NodeId, RequestId,
@@ -13,6 +12,7 @@ use crate::{
         Body,
         envelope::{AttachmentIdField, Envelope},
     },
+    payload::BorrowedPayload,
 };
 
 /// The attachments table, by default.
@@ -54,10 +54,13 @@ pub struct Header {
     pub attachment_id: i64,
 }
 
-impl<'a> Notification<Message<&'a RawValue>> {
+impl<'a> Notification<Message<BorrowedPayload<'a>>> {
     /// Reads a payload without copying application data.
+    ///
+    /// # Errors
+    /// Those of [`Notification::decode`].
     pub fn decode_borrowed(payload: &'a str) -> Result<Self, DecodeError> {
-        let envelope: Envelope<&RawValue> = serde_json::from_str(payload).map_err(DecodeError::json)?;
+        let envelope = Envelope::from_json(payload)?;
         let attachment_id = match &envelope.attachment_id {
             None | Some(AttachmentIdField::Falsy) => {
                 return envelope.into_message().map(Self::Inline).map_err(DecodeError::json);

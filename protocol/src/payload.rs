@@ -60,6 +60,24 @@ impl Payload {
     }
 }
 
+/// Application data of a message in JSON, not yet copied.
+#[derive(Clone, Debug)]
+pub enum BorrowedPayload<'a> {
+    /// Where it stands in the text.
+    Json(&'a RawValue),
+    /// Decoded: the names in the message around it have lone surrogates, which no reader of text knows.
+    Value(Value),
+}
+
+impl From<BorrowedPayload<'_>> for Payload {
+    fn from(data: BorrowedPayload<'_>) -> Self {
+        match data {
+            BorrowedPayload::Json(text) => text.into(),
+            BorrowedPayload::Value(value) => Self::Value(value),
+        }
+    }
+}
+
 impl From<Value> for Payload {
     fn from(value: Value) -> Self {
         Self::Value(value)
@@ -91,11 +109,20 @@ impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Json(text) => text.serialize(serializer),
-            Self::Value(value) if serializer.is_human_readable() => {
-                let text = RawValue::from_string(value.to_json()).map_err(serde::ser::Error::custom)?;
-                text.serialize(serializer)
-            }
-            Self::Value(value) => value.serialize(serializer),
+            Self::Value(value) => AsJavaScript(value).serialize(serializer),
         }
+    }
+}
+
+/// A value whose JSON is spelled as JavaScript does it, lone surrogates included.
+pub(crate) struct AsJavaScript<'a>(pub(crate) &'a Value);
+
+impl Serialize for AsJavaScript<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            let text = RawValue::from_string(self.0.to_json()).map_err(serde::ser::Error::custom)?;
+            return text.serialize(serializer);
+        }
+        self.0.serialize(serializer)
     }
 }

@@ -313,3 +313,28 @@ fn leaving_ends_all_requests_and_says_farewell() {
     assert_eq!(node.actions(), [completed("r", &["b"], 0), Action::Publish(Body::AdapterClose)]);
     assert_eq!(node.wait(5 * SECOND), [], "no heartbeat any more");
 }
+
+#[test]
+fn who_cannot_be_remembered_is_not_waited_for() {
+    let config = Config { max_nodes: 1, ..Config::default() };
+    let mut node = Node { cluster: Cluster::new("me".into(), "/", config), now: Instant::now() };
+    node.hear("b", Body::Heartbeat);
+    node.broadcast_with_ack("r");
+    let stranger = Action::TooManyNodes("c".into());
+    assert_eq!(node.hear("c", ack("r", "1")), [stranger.clone(), progress("r", "c", Progress::Ack(Some(json("1"))))]);
+    assert_eq!(node.hear("c", count("r", 7)), [stranger]);
+    assert!(node.hear("b", count("r", 0)).contains(&completed("r", &[], 0)));
+}
+
+#[test]
+fn a_node_that_is_not_there_answers_nothing() {
+    let mut node = Node { cluster: Cluster::new("me".into(), "/", Config::default()), now: Instant::now() };
+    assert_eq!(node.hear("b", Body::InitialHeartbeat), [Action::NodeJoined("b".into())]);
+    node.cluster.join(node.now);
+    node.actions();
+    assert_eq!(node.hear("b", Body::InitialHeartbeat), [Action::Publish(Body::Heartbeat)]);
+    node.cluster.leave();
+    node.actions();
+    assert_eq!(node.hear("b", Body::InitialHeartbeat), []);
+    assert_eq!(node.wait(5 * SECOND), [], "no heartbeat either");
+}

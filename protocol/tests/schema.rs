@@ -73,7 +73,7 @@ fn everything_is_described() {
 fn no_description_speaks_of_rust() {
     for (path, schema) in schemas() {
         let text = schema.to_string();
-        for word in ["None", "Option<", "[`", "Vec<", "crate::", "Cluster::", "Handshake`]"] {
+        for word in ["None", "Option<", "[`", "Vec<", "crate::", "Cluster::"] {
             assert!(!text.contains(word), "{path} contains {word:?}");
         }
     }
@@ -91,6 +91,18 @@ fn the_examples_are_valid_and_were_recorded() {
         assert!(!examples.is_empty() || path == "messages.json", "{path} has no example");
         for example in examples {
             assert!(validator.is_valid(example), "{path}: {example}");
+        }
+    }
+}
+
+#[test]
+fn every_example_is_read() {
+    for kind in 1..=13 {
+        let schema = schema::message(kind).unwrap().to_value();
+        for example in schema["examples"].as_array().unwrap() {
+            let message = Message::from_json(&example.to_string()).unwrap();
+            assert_eq!(message.body.kind(), kind);
+            assert_eq!(message.to_json().unwrap(), example.to_string());
         }
     }
 }
@@ -318,18 +330,5 @@ fn for_each_property(schema: &Value, visit: &mut impl FnMut(&str, &Value)) {
             }
         }
         _ => {}
-    }
-}
-
-/// What is valid by the schemas is read by the types, and so is what is recorded: they cannot part.
-#[test]
-fn every_example_is_read() {
-    for kind in 1..=13 {
-        let schema = schema::message(kind).unwrap().to_value();
-        for example in schema["examples"].as_array().unwrap() {
-            let message = Message::from_json(&example.to_string()).unwrap();
-            assert_eq!(message.body.kind(), kind);
-            assert_eq!(message.to_json().unwrap(), example.to_string());
-        }
     }
 }

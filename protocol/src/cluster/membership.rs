@@ -25,6 +25,10 @@ impl Membership {
         self.heard.keys()
     }
 
+    pub(super) fn contains(&self, node: &NodeId) -> bool {
+        self.heard.contains_key(node)
+    }
+
     /// A message of this node has come.
     pub(super) fn heard(&mut self, now: Instant, node: &NodeId, max: usize, actions: &mut VecDeque<Action>) {
         let is_full = self.heard.len() >= max;

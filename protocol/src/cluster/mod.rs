@@ -166,6 +166,7 @@ impl Cluster {
 
     /// Joins: announces the node. To be called once it listens, and again whenever it listens anew after it was deaf.
     pub fn join(&mut self, now: Instant) {
+        self.heartbeat_due = Some(now);
         self.publish(now, Body::InitialHeartbeat);
     }
 
@@ -196,8 +197,8 @@ impl Cluster {
             self.members.heard(now, uid, self.config.max_nodes, &mut self.actions);
         }
         match body {
-            Body::InitialHeartbeat => self.publish(now, Body::Heartbeat),
-            Body::Heartbeat | Body::Unknown { .. } => {}
+            Body::InitialHeartbeat if self.heartbeat_due.is_some() => self.publish(now, Body::Heartbeat),
+            Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. } => {}
             Body::AdapterClose => {
                 if let Some(uid) = uid
                     && self.members.remove(&uid)
@@ -214,7 +215,10 @@ impl Cluster {
             response @ (Body::FetchSocketsResponse(_)
             | Body::ServerSideEmitResponse(_)
             | Body::BroadcastClientCount(_)
-            | Body::BroadcastAck(_)) => self.requests.answer(uid, response, &mut self.actions),
+            | Body::BroadcastAck(_)) => {
+                let is_member = uid.as_ref().is_some_and(|uid| self.members.contains(uid));
+                self.requests.answer(uid, is_member, response, &mut self.actions);
+            }
         }
     }
 
@@ -283,7 +287,7 @@ impl Cluster {
     }
 
     fn publish(&mut self, now: Instant, body: Body) {
-        self.heartbeat_due = Some(now + self.config.heartbeat_interval);
+        self.published(now);
         self.actions.push_back(Action::Publish(body));
     }
 

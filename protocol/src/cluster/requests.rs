@@ -131,8 +131,15 @@ impl Requests {
         self.waiting.insert(id, Request { deadline, pending });
     }
 
-    /// Takes a response. One that nobody waits for is dropped.
-    pub(super) fn answer(&mut self, from: Option<NodeId>, response: Body, actions: &mut VecDeque<Action>) {
+    /// Takes a response. One that nobody waits for is dropped. Only members are waited for: of others nobody would learn
+    /// that they have left.
+    pub(super) fn answer(
+        &mut self,
+        from: Option<NodeId>,
+        is_member: bool,
+        response: Body,
+        actions: &mut VecDeque<Action>,
+    ) {
         let Some(id) = response.request_id().cloned() else { return };
         let Some(request) = self.waiting.get_mut(&id) else { return };
         let node = from.clone();
@@ -146,7 +153,7 @@ impl Requests {
                 Progress::Answer(data.packet)
             }
             (Pending::Acks(nodes), Body::BroadcastClientCount(data)) => {
-                let Some(from) = from else { return };
+                let Some(from) = from.filter(|_| is_member) else { return };
                 let acks = nodes.entry(from).or_default();
                 if acks.expected.is_some() {
                     return; // a node tells its count once: what comes again is an echo
@@ -155,7 +162,7 @@ impl Requests {
                 Progress::ClientCount(data.client_count)
             }
             (Pending::Acks(nodes), Body::BroadcastAck(data)) => {
-                if let Some(from) = from {
+                if let Some(from) = from.filter(|_| is_member) {
                     nodes.entry(from).or_default().received += 1;
                 }
                 Progress::Ack(data.packet)

@@ -1,6 +1,6 @@
 //! Reading the outermost object, of a message or of a header.
 
-use std::{fmt, marker::PhantomData};
+use std::{convert::Infallible, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
@@ -9,7 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{Body, Message, Relay, number};
-use crate::{NodeId, value::Value};
+use crate::{NodeId, error::DecodeError, payload::BorrowedPayload, value::Value};
 
 /// A form in which application data is read.
 ///
@@ -47,7 +47,33 @@ pub(crate) struct Envelope<P> {
     pub(crate) attachment_id: Option<AttachmentIdField>,
 }
 
-impl<'de, P: Deserialize<'de>> Envelope<P> {
+impl<'a> Envelope<BorrowedPayload<'a>> {
+    pub(crate) fn from_json(text: &'a str) -> Result<Self, DecodeError> {
+        serde_json::from_str::<Envelope<&RawValue>>(text).map(|envelope| envelope.map(BorrowedPayload::Json)).or_else(
+            |error| {
+                // A client of a Node server can name a room so that serde_json has no string for it.
+                let decoded = may_have_lone_surrogates(text).then(|| Value::from_json(text).ok()).flatten();
+                let envelope = decoded.and_then(|value| Envelope::<Value>::deserialize(value).ok());
+                envelope.map(|envelope| envelope.map(BorrowedPayload::Value)).ok_or_else(|| DecodeError::json(error))
+            },
+        )
+    }
+}
+
+fn may_have_lone_surrogates(text: &str) -> bool {
+    text.contains("\\ud") || text.contains("\\uD")
+}
+
+impl<P> Envelope<P> {
+    fn map<Q>(self, mut convert: impl FnMut(P) -> Q) -> Envelope<Q> {
+        let Self { kind, body, uid, nsp, relay, nonce, attachment_id } = self;
+        let body = body.map(|body| {
+            let Ok(body) = body.try_map(&mut |data| Ok::<_, Infallible>(convert(data)));
+            body
+        });
+        Envelope { kind, body, uid, nsp, relay, nonce, attachment_id }
+    }
+
     pub(crate) fn into_message<E: de::Error>(self) -> Result<Message<P>, E> {
         let kind = self.kind.ok_or_else(|| E::missing_field("type"))?;
         let body = match self.body {

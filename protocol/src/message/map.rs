@@ -11,7 +11,7 @@ impl<P> Message<P> {
 }
 
 impl<P> Body<P> {
-    fn try_map<Q, E>(self, convert: &mut impl FnMut(P) -> Result<Q, E>) -> Result<Body<Q>, E> {
+    pub(super) fn try_map<Q, E>(self, convert: &mut impl FnMut(P) -> Result<Q, E>) -> Result<Body<Q>, E> {
         Ok(match self {
             Self::InitialHeartbeat => Body::InitialHeartbeat,
             Self::Heartbeat => Body::Heartbeat,

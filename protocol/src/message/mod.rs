@@ -190,7 +190,9 @@ macro_rules! messages {
                     _ => Ok(Self::Unknown { kind, data: Some(P::deserialize(data)?) }),
                 }
             }
+        }
 
+        impl<P> Body<P> {
             /// A message that came without `data`.
             pub(crate) fn bare<E: de::Error>(kind: u64) -> Result<Self, E> {
                 match kind {

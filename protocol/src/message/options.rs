@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 
-use crate::value::Value;
+use crate::{payload::AsJavaScript, value::Value};
 
 /// The `opts` of a message: the sockets it selects, and flags.
 ///
@@ -163,7 +163,7 @@ impl Serialize for Room {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Name(name) => serializer.serialize_str(name),
-            Self::Other(value) => value.serialize(serializer),
+            Self::Other(value) => AsJavaScript(value).serialize(serializer),
         }
     }
 }
@@ -226,7 +226,7 @@ impl Flags {
 
 impl Serialize for Flags {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, AsJavaScript(value))))
     }
 }
 

@@ -1,1 +1,24 @@
-//! tbd
+//! Strategies for [`proptest`](::proptest): messages, application data, and the life of a cluster.
+//!
+//! They are exported so that whatever works with this protocol can be tested against all of it. What [`message`] makes is
+//! valid by the schemas that the feature `schema` exports, and far from what people usually send.
+//!
+//! ```
+//! use proptest::prelude::*;
+//! use socketio_pg_protocol::{Message, strategies};
+//!
+//! proptest!(|(message in strategies::message(strategies::json()))| {
+//!     let text = message.to_json().unwrap();
+//!     prop_assert_eq!(Message::from_json(&text).unwrap(), message);
+//! });
+//! ```
+
+mod cluster;
+mod messages;
+mod values;
+
+pub use self::{
+    cluster::{Operation, Player, operation},
+    messages::{flags, message, namespace, node_id, options, request_id, room, socket_id},
+    values::{data, json},
+};

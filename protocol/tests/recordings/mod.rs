@@ -5,31 +5,31 @@ use std::{fs, path::Path};
 use serde::Deserialize;
 
 /// Not a message of an adapter: Node's cluster module publishes whatever a worker passes to `process.send`.
-pub const FOREIGN: (&str, &str) = ("90-node-cluster/foreign-ipc-message", "has neither type nor uid");
+pub(crate) const FOREIGN: (&str, &str) = ("90-node-cluster/foreign-ipc-message", "has neither type nor uid");
 
 #[derive(Deserialize)]
-pub struct Line {
-    pub scenario: String,
-    pub payload: String,
-    pub attachment_hex: Option<String>,
+pub(crate) struct Line {
+    pub(crate) scenario: String,
+    pub(crate) payload: String,
+    pub(crate) attachment_hex: Option<String>,
 }
 
 impl Line {
-    pub fn attachment(&self) -> Option<Vec<u8>> {
+    pub(crate) fn attachment(&self) -> Option<Vec<u8>> {
         let hex = self.attachment_hex.as_ref()?;
         Some((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
     }
 }
 
 /// All of them.
-pub fn captures() -> Vec<Line> {
+pub(crate) fn captures() -> Vec<Line> {
     let lines: Vec<Line> = lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.len() > 400, "only {} notifications were found", lines.len());
     lines
 }
 
 /// The lines, unread.
-pub fn lines() -> Vec<String> {
+pub(crate) fn lines() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
     let mut files: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))

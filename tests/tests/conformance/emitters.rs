@@ -1,3 +1,101 @@
-//! TODO
-use crate::scenario::Scenario;
-pub(crate) fn scenarios() -> Vec<Scenario> { vec![] }
+//! Processes without sockets: this project's emitter, and the official one.
+
+use crate::{
+    scenario::{Outcome, Scenario, observed},
+    scene::Scene,
+};
+use serde_json::{Map, Value, json};
+use socketio_pg_tests::{Error, Node, binary};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::new("Rust emitter", |scene: Scene| async move {
+            let emitter = scene.rust_emitter().await?;
+            every_operation(&scene, emitter).await
+        }),
+        Scenario::new("Rust emitter: transactions", transactions),
+        Scenario::new("official emitter", |scene: Scene| async move {
+            let emitter = scene.node_emitter().await?;
+            every_operation(&scene, emitter).await
+        }),
+    ]
+}
+
+async fn say(scene: &Scene, emitter: &Node, op: &str, mut fields: Value) -> Result<(), Error> {
+    fields["nsp"] = scene.nsp.as_str().into();
+    emitter.call(op, fields).await.map(drop)
+}
+
+async fn every_operation(scene: &Scene, emitter: &Node) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    let [_, b, c] = cast.all();
+    for (op, fields) in [
+        ("socketsJoin", json!({ "join": ["red", "blue"], "rooms": [b.id(), c.id()] })),
+        ("socketsLeave", json!({ "leave": ["blue"], "rooms": [c.id()] })),
+        ("emit", json!({ "event": "to all", "args": [1, { "a": null }] })),
+        ("emit", json!({ "event": "nothing", "args": [] })),
+        ("emit", json!({ "event": "to red", "rooms": ["red"] })),
+        ("emit", json!({ "event": "to red or blue", "rooms": ["red", "blue"] })),
+        ("emit", json!({ "event": "not to blue", "except": ["blue"] })),
+        ("emit", json!({ "event": "to red not blue", "rooms": ["red"], "except": ["blue"] })),
+        ("emit", json!({ "event": "to b", "rooms": [b.id()], "compress": true })),
+        ("emit", json!({ "event": "binary", "args": [{ "bytes": binary([1, 2]) }] })),
+        ("emit", json!({ "event": "large", "args": ["x".repeat(9000)] })),
+        ("serverSideEmit", json!({ "event": "news", "args": ["a", binary([1])] })),
+        ("serverSideEmit", json!({ "event": "over", "args": [] })),
+    ] {
+        say(scene, emitter, op, fields).await?;
+    }
+    let mut received = scene.received().await?;
+    for (_, events) in received.as_object_mut().into_iter().flatten() {
+        for event in events.as_array_mut().into_iter().flatten() {
+            if event[0] == "large" {
+                event[1] = json!(event[1].as_str().map(str::len));
+            }
+        }
+    }
+
+    say(scene, emitter, "disconnectSockets", json!({ "rooms": [c.id()], "close": true })).await?;
+    // Nobody is told when sockets are disconnected, so the others ask.
+    let clients = [&*cast.a, &**b];
+    scene.settle(&clients).await?;
+    let mut still_there = Vec::new();
+    let mut server_side = Map::new();
+    for (name, server) in ["one", "two", "three"].into_iter().zip(scene.servers()) {
+        let sockets = scene.named(scene.call(server, "localSockets", json!({})).await?);
+        still_there.extend(sockets.as_array().into_iter().flatten().map(|socket| socket["id"].clone()));
+        server_side.insert(name.to_owned(), crate::scene::sorted(server.server_side_events(&scene.nsp)));
+    }
+
+    let (all, large) = (json!(["to all", 1, { "a": null }]), json!(["large", 9000]));
+    let bytes = json!(["binary", { "bytes": binary([1, 2]) }]);
+    let events = json!([["news", "a", binary([1])], ["over"]]);
+    observed(
+        json!({ "received": received, "still there": still_there, "server side": server_side }),
+        json!({
+            "received": {
+                "a": [bytes, large, ["not to blue"], ["nothing"], all],
+                "b": [bytes, large, ["nothing"], all, ["to b"], ["to red or blue"], ["to red"]],
+                "c": [bytes, large, ["not to blue"], ["nothing"], all, ["to red not blue"], ["to red or blue"], ["to red"]],
+            },
+            "still there": ["a", "b"],
+            "server side": { "one": events, "two": events, "three": events },
+        }),
+    )
+}
+
+/// Events go out when, and only if, the transaction commits; equal ones are two.
+async fn transactions(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    scene.cast().await?;
+    let emitter = scene.rust_emitter().await?;
+    for (event, commit) in [("never", false), ("committed", true)] {
+        let emit = json!({ "op": "emit", "nsp": scene.nsp, "event": event, "args": [1] });
+        let large = json!({ "op": "emit", "nsp": scene.nsp, "event": event, "args": [binary([2])] });
+        say(&scene, emitter, "transaction", json!({ "ops": [emit, emit, large, large], "commit": commit })).await?;
+    }
+    let once = |arg: Value| json!(["committed", arg]);
+    let four = json!([once(json!(1)), once(json!(1)), once(binary([2])), once(binary([2]))]);
+    observed(scene.received().await?, json!({ "a": four, "b": four, "c": four }))
+}

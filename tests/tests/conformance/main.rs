@@ -134,15 +134,14 @@ fn failures(scenarios: &[Scenario], reason: &str) -> Vec<Cell> {
 
 /// One scenario on one composition.
 async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
-    let composition = cluster.composition.clone();
-    let played = async {
-        let scene = Scene::new(cluster, scenario.namespace()).await?;
-        (scenario.play)(scene).await
-    };
-    let observation = match tokio::time::timeout(SCENARIO_DEADLINE, played).await {
-        Ok(Ok(observation)) => observation,
-        Ok(Err(error)) => return Cell::Failed(indented(&error)),
-        Err(_) => return Cell::Failed(format!("    it took longer than {} s", SCENARIO_DEADLINE.as_secs())),
+    let (composition, play, nsp) = (cluster.composition.clone(), scenario.play.clone(), scenario.namespace());
+    let played = async move { play(Scene::new(cluster, nsp).await?).await };
+    // In a task: one that panics fails alone.
+    let observation = match tokio::spawn(tokio::time::timeout(SCENARIO_DEADLINE, played)).await {
+        Ok(Ok(Ok(observation))) => observation,
+        Ok(Ok(Err(error))) => return Cell::Failed(indented(&error)),
+        Err(panic) => return Cell::Failed(format!("    {panic}")),
+        Ok(Err(_)) => return Cell::Failed(format!("    it took longer than {} s", SCENARIO_DEADLINE.as_secs())),
     };
     let (shown, defects) = defects::shown(&composition, scenario.name, &observation.expected);
     if observation.seen == shown {

@@ -1,4 +1,175 @@
-//! TODO
-use crate::scenario::Scenario;
-pub(crate) fn scenarios() -> Vec<Scenario> { vec![] }
-pub(crate) fn special(_: &str) -> Option<String> { None }
+//! Namespaces with names of all kinds.
+
+use crate::{
+    composition::Seat,
+    scenario::{Outcome, Scenario, observed},
+    scene::Scene,
+};
+use serde_json::{Map, Value, json};
+use socketio_pg_tests::{Connect, Error, binary};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::new("namespaces are apart", apart),
+        Scenario::new(UNICODE, everything),
+        Scenario::new(ODD, everything),
+        Scenario::new(DYNAMIC, dynamic),
+        Scenario::new(LONG, long),
+        Scenario::new(QUOTE, quote),
+    ]
+}
+
+const UNICODE: &str = "a namespace in Unicode";
+const ODD: &str = "a namespace with odd characters";
+const DYNAMIC: &str = "a dynamic namespace";
+const LONG: &str = "a namespace of over 63 bytes";
+const QUOTE: &str = "a namespace with a quote";
+
+/// The namespace of a scenario that is about its name.
+pub(crate) fn special(scenario: &str) -> Option<String> {
+    Some(match scenario {
+        UNICODE => "/räume/雪😀".to_owned(),
+        ODD => r"/A b#;\'%?{}/c".to_owned(),
+        // Its channel is cut in the middle of a character.
+        LONG => format!("/{}", "lang-ä".repeat(12)),
+        QUOTE => r#"/quote"end"#.to_owned(),
+        _ => return None,
+    })
+}
+
+/// An event of one namespace, or a room of one, is nothing to another.
+async fn apart(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    let main = scene.in_namespace("/");
+    main.wait_for_servers(3).await?;
+    for (name, server) in ["a", "b", "c"].into_iter().zip(main.servers()) {
+        main.connect(name, server, Connect::to("/")).await?;
+    }
+    for scene in [&scene, &main] {
+        scene.act("socketsJoin", json!({ "join": ["red"] })).await?;
+        scene.act("emit", json!({ "event": "to red", "args": [scene.nsp], "rooms": ["red"] })).await?;
+        scene.act("emit", json!({ "event": "to all", "args": [scene.nsp, binary([1])] })).await?;
+    }
+    scene.act("emit", json!({ "event": "to c", "rooms": [cast.c.id()] })).await?;
+    main.act("emit", json!({ "event": "to nobody", "rooms": [cast.c.id()] })).await?;
+    // Other scenarios play in the main namespace, too.
+    let mut in_main = main.received().await?;
+    for (_, events) in in_main.as_object_mut().into_iter().flatten() {
+        if let Some(events) = events.as_array_mut() {
+            events.retain(|event| event[0].as_str().is_some_and(|name| name.starts_with("to ")));
+        }
+    }
+    let all = |nsp: &str| json!([["to all", nsp, binary([1])], ["to red", nsp]]);
+    let (own, main_events) = (all(&scene.nsp), all("/"));
+    let mut with_c = own.clone();
+    with_c.as_array_mut().into_iter().for_each(|events| events.insert(1, json!(["to c"])));
+    observed(
+        json!({ "own": scene.received().await?, "main": in_main }),
+        json!({
+            "own": { "a": own, "b": own, "c": with_c },
+            "main": { "a": main_events, "b": main_events, "c": main_events },
+        }),
+    )
+}
+
+/// Some of every operation.
+async fn everything(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    scene.act("socketsJoin", json!({ "rooms": [cast.c.id()], "join": ["zimmer ü"] })).await?;
+    for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
+        scene.call(server, "emit", json!({ "event": "grüße", "args": [from] })).await?;
+        scene.call(server, "emit", json!({ "event": "large", "args": [from, "x".repeat(9000)] })).await?;
+        scene.call(server, "emit", json!({ "event": "to a room", "args": [from], "rooms": ["zimmer ü"] })).await?;
+        scene.call(server, "replyServerSide", json!({ "event": "ask", "with": [1] })).await?;
+    }
+    cast.c.reply("ask", json!(["c"])).await?;
+    let acks = scene.act("emitWithAck", json!({ "event": "ask", "rooms": ["zimmer ü"] })).await?;
+    let answers = scene.act("serverSideEmitWithAck", json!({ "event": "ask" })).await?;
+    let found = scene.named(scene.act("fetchSockets", json!({ "rooms": ["zimmer ü"] })).await?);
+    let received = scene.received().await?;
+    let counts = |name: &str| received[name].as_array().map(Vec::len);
+    let seen = json!({
+        "acks": acks, "answers": answers, "found": found[0]["id"],
+        "received": [counts("a"), counts("b"), counts("c")],
+    });
+    let expected = json!({
+        "acks": { "responses": ["c"], "error": null },
+        "answers": { "responses": [1, 1], "error": null },
+        "found": "c",
+        "received": [6, 6, 10],
+    });
+    observed(seen, expected)
+}
+
+/// It comes into being with its first client on a server.
+async fn dynamic(scene: Scene) -> Outcome {
+    let scene = scene.in_namespace("/dynamic-7");
+    scene.cast().await?;
+    scene.wait_for_servers(3).await?;
+    for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
+        scene.call(server, "emit", json!({ "event": "from", "args": [from] })).await?;
+        scene.call(server, "replyServerSide", json!({ "event": "ask", "with": [from] })).await?;
+    }
+    scene.act("serverSideEmit", json!({ "event": "news", "args": [1] })).await?;
+    let mut answers = scene.act("serverSideEmitWithAck", json!({ "event": "ask" })).await?;
+    answers["responses"] = crate::scene::unordered(answers["responses"].take());
+    let mut heard = Vec::new();
+    for server in &scene.servers()[1..] {
+        heard.push(server.wait_for_server_side(&scene.nsp, "news").await?);
+    }
+    let events = json!([["from", "one"], ["from", "three"], ["from", "two"]]);
+    observed(
+        json!({ "received": scene.received().await?, "answers": answers, "heard": heard }),
+        json!({
+            "received": { "a": events, "b": events, "c": events },
+            "answers": { "responses": ["three", "two"], "error": null },
+            "heard": [[1], [1]],
+        }),
+    )
+}
+
+/// PostgreSQL cuts the name of its channel off where Node listens, and refuses it where Node publishes.
+async fn long(scene: Scene) -> Outcome {
+    each_to_each(scene, |sender, receiver| sender.is_rust() || (sender, receiver) == (Seat::Worker, Seat::Worker)).await
+}
+
+/// Node pastes the name of its channel into a statement, which is then none.
+async fn quote(scene: Scene) -> Outcome {
+    each_to_each(scene, |sender, receiver| receiver.is_rust() || (sender, receiver) == (Seat::Worker, Seat::Worker)).await
+}
+
+/// Which servers each client hears. Of servers that hear each other, as `hears` says, it is made sure that nothing more
+/// comes; what comes from others has come by then, too, since they refuse to publish it, or nobody listens.
+async fn each_to_each(scene: Scene, hears: fn(Seat, Seat) -> bool) -> Outcome {
+    let cast = scene.cast().await?;
+    for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
+        scene.call(server, "emit", json!({ "event": "small", "args": [from] })).await?;
+        scene.call(server, "emit", json!({ "event": "binary", "args": [from, binary([1])] })).await?;
+    }
+    settle(&scene, &cast, hears).await?;
+    let received = scene.received_so_far().await?;
+    let senders = |(name, events): (&String, &Value)| {
+        let senders = events.as_array().into_iter().flatten().map(|event| json!([event[0], event[1]]));
+        (name.clone(), senders.collect())
+    };
+    let seen: Map<String, Value> = received.as_object().into_iter().flatten().map(senders).collect();
+    let all = json!([
+        ["binary", "one"], ["binary", "three"], ["binary", "two"], ["small", "one"], ["small", "three"], ["small", "two"],
+    ]);
+    observed(seen.into(), json!({ "a": all, "b": all, "c": all }))
+}
+
+async fn settle(scene: &Scene, cast: &crate::scene::Cast, hears: fn(Seat, Seat) -> bool) -> Result<(), Error> {
+    for (index, sender) in scene.servers().iter().enumerate() {
+        let marker = format!("marker of {index}");
+        scene.call(sender, "emit", json!({ "event": marker, "args": [binary([0])] })).await?;
+        for (other, (receiver, client)) in scene.servers().iter().zip(cast.all()).enumerate() {
+            if other == index || hears(sender.seat, receiver.seat) {
+                client.wait_for_packet(&marker).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,3 +1,39 @@
-//! TODO
-use crate::scenario::Scenario;
-pub(crate) fn scenarios() -> Vec<Scenario> { vec![] }
+//! The order of events from one server.
+
+use crate::{
+    scenario::{Outcome, Scenario, observed},
+    scene::{Scene, Stage},
+};
+use serde_json::{Value, json};
+use socketio_pg_tests::Client;
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![Scenario::new("order of small and large events", alternating).on(Stage::Custom)]
+}
+
+const EVENTS: u64 = 100;
+
+/// Emitted without waiting for one before the next, over all the connections that a server has.
+async fn alternating(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    let emits = (0..EVENTS).map(|number| {
+        let size = if number % 2 == 0 { 2000 } else { 10 };
+        scene.act("emit", json!({ "event": "numbered", "args": [number, "x".repeat(size)] }))
+    });
+    futures_util::future::try_join_all(emits).await?;
+    let seen = json!({ "b": is_in_order(&cast.b).await?, "c": is_in_order(&cast.c).await? });
+    observed(seen, json!({ "b": true, "c": true }))
+}
+
+async fn is_in_order(client: &Client) -> Result<bool, socketio_pg_tests::Error> {
+    for number in 0..EVENTS {
+        client.wait_for_packet_with("numbered", |args| args.first() == Some(&json!(number))).await?;
+    }
+    let mut numbers: Vec<u64> = Vec::new();
+    for packet in client.received().await? {
+        let number = packet.args.first().and_then(Value::as_u64);
+        numbers.extend(number.filter(|number| !numbers.contains(number)));
+    }
+    Ok(numbers.is_sorted())
+}

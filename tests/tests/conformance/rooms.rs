@@ -1,3 +1,196 @@
-//! TODO
-use crate::scenario::Scenario;
-pub(crate) fn scenarios() -> Vec<Scenario> { vec![] }
+//! `socketsJoin`, `socketsLeave` and `disconnectSockets`.
+
+use crate::{
+    scenario::{Outcome, Scenario, observed},
+    scene::{Cast, Scene, sorted},
+};
+use serde_json::{Map, Value, json};
+use socketio_pg_tests::{Connect, Error};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::new("socketsJoin by every selector", join),
+        Scenario::new("socketsLeave by every selector", leave),
+        Scenario::new("rooms named like sockets", named_like_sockets),
+        Scenario::new("disconnectSockets by every selector", disconnect),
+        Scenario::new("disconnectSockets from a namespace", from_a_namespace),
+        Scenario::new("disconnectSockets closes connections", closes),
+    ]
+}
+
+/// Every way to select sockets: `a` is in red, `b` in red and blue, `c` in blue.
+fn selectors(cast: &Cast) -> [(&'static str, Value); 9] {
+    [
+        ("all", json!({})),
+        ("a room", json!({ "rooms": ["red"] })),
+        ("two rooms", json!({ "rooms": ["red", "blue"] })),
+        ("not a room", json!({ "except": ["red"] })),
+        ("a room and not another", json!({ "rooms": ["blue"], "except": ["red"] })),
+        ("a socket", json!({ "rooms": [cast.c.id()] })),
+        ("not a socket", json!({ "except": [cast.b.id()] })),
+        ("local", json!({ "local": true })),
+        ("the others than a socket", json!({ "from": cast.a.id() })),
+    ]
+}
+
+/// Whom each selects.
+const SELECTED: [&[&str]; 9] = [
+    &["a", "b", "c"],
+    &["a", "b"],
+    &["a", "b", "c"],
+    &["c"],
+    &["c"],
+    &["c"],
+    &["a", "c"],
+    &["a"],
+    &["b", "c"],
+];
+
+async fn in_red_and_blue(scene: &Scene) -> Result<Cast, Error> {
+    let cast = scene.cast().await?;
+    for (client, rooms) in cast.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
+        scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
+    }
+    Ok(cast)
+}
+
+/// The rooms of each client, its own left out, as the server that acts is told.
+async fn rooms_of_each(scene: &Scene) -> Result<Value, Error> {
+    let found = scene.named(scene.act("fetchSockets", json!({})).await?);
+    let rooms = |socket: &Value| {
+        let rooms = socket["rooms"].as_array().into_iter().flatten();
+        let name = socket["id"].as_str().unwrap_or_default().to_owned();
+        let others = rooms.filter(|room| **room != socket["id"]).cloned();
+        (name, sorted(others))
+    };
+    Ok(found.as_array().into_iter().flatten().map(rooms).collect::<Map<_, _>>().into())
+}
+
+async fn join(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = in_red_and_blue(&scene).await?;
+    let mut expected = [vec!["red"], vec!["blue", "red"], vec!["blue"]];
+    for ((name, mut command), selected) in selectors(&cast).into_iter().zip(SELECTED) {
+        command["join"] = json!([name, "common"]);
+        scene.act("socketsJoin", command).await?;
+        for (rooms, client) in expected.iter_mut().zip(["a", "b", "c"]) {
+            rooms.extend(selected.contains(&client).then_some(name));
+        }
+    }
+    let [a, b, c] = expected.map(|rooms| sorted(rooms.into_iter().chain(["common"]).map(Value::from)));
+    observed(rooms_of_each(&scene).await?, json!({ "a": a, "b": b, "c": c }))
+}
+
+async fn leave(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = in_red_and_blue(&scene).await?;
+    let names = selectors(&cast).map(|(name, _)| name);
+    scene.act("socketsJoin", json!({ "join": names })).await?;
+    for (name, mut command) in selectors(&cast) {
+        command["leave"] = json!([name, "no such room"]);
+        scene.act("socketsLeave", command).await?;
+    }
+    let remaining = |client: &str, others: &[&str]| {
+        let kept = names.iter().zip(SELECTED).filter(|(_, selected)| !selected.contains(&client));
+        sorted(kept.map(|(&name, _)| name).chain(others.iter().copied()).map(Value::from))
+    };
+    let expected = json!({
+        "a": remaining("a", &["red"]),
+        "b": remaining("b", &["red", "blue"]),
+        "c": remaining("c", &["blue"]),
+    });
+    observed(rooms_of_each(&scene).await?, expected)
+}
+
+/// A room that is named like a socket's id has that socket in it, and whoever joined it besides.
+async fn named_like_sockets(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    // c follows a
+    scene.act("socketsJoin", json!({ "rooms": [cast.c.id()], "join": [cast.a.id()] })).await?;
+    scene.act("emit", json!({ "event": "to a", "rooms": [cast.a.id()] })).await?;
+    scene.act("emit", json!({ "event": "not to a", "except": [cast.a.id()] })).await?;
+    let rooms = rooms_of_each(&scene).await?;
+    scene.act("socketsLeave", json!({ "rooms": [cast.c.id()], "leave": [cast.a.id()] })).await?;
+    scene.act("emit", json!({ "event": "to a alone", "rooms": [cast.a.id()] })).await?;
+    let expected = json!({
+        "rooms": { "a": [], "b": [], "c": ["a"] },
+        "received": { "a": [["to a alone"], ["to a"]], "b": [["not to a"]], "c": [["to a"]] },
+    });
+    observed(json!({ "rooms": rooms, "received": scene.received().await? }), expected)
+}
+
+/// For each selector, who is disconnected of three new clients.
+async fn disconnect(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let (mut seen, mut expected) = (Map::new(), Map::new());
+    for (index, selected) in SELECTED.into_iter().enumerate() {
+        for close in [false, true] {
+            let scene = scene.in_namespace(&scene.nsp);
+            let cast = in_red_and_blue(&scene).await?;
+            let (name, mut command) = selectors(&cast)[index].clone();
+            command["close"] = close.into();
+            scene.act("disconnectSockets", command).await?;
+
+            let still_there = scene.named(scene.act("fetchSockets", json!({})).await?);
+            let is_there = |name: &str| still_there.as_array().is_some_and(|all| all.iter().any(|it| it["id"] == name));
+            let mut gone = Map::new();
+            for (name, client) in ["a", "b", "c"].into_iter().zip(cast.all()) {
+                if is_there(name) {
+                    client.disconnect().await?;
+                    client.wait_for_disconnect().await?;
+                } else {
+                    gone.insert(name.to_owned(), client.wait_for_disconnect().await?.into());
+                }
+            }
+            scene.wait_for_no_sockets().await?;
+            let name = format!("{name}{}", if close { ", closing" } else { "" });
+            seen.insert(name.clone(), gone.into());
+            expected.insert(name, selected.iter().map(|client| (*client, "io server disconnect")).collect());
+        }
+    }
+    observed(seen.into(), expected.into())
+}
+
+/// The connection stays: the client's other namespace does not notice.
+async fn from_a_namespace(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    let mut reasons = Vec::new();
+    let mut others = Vec::new();
+    for client in cast.all() {
+        others.push(scene.connect_over(client, "/").await?);
+    }
+    let main = scene.in_namespace("/");
+    main.wait_for_servers(3).await?;
+    for other in &others {
+        main.act("disconnectSockets", json!({ "rooms": [other.id()], "close": false })).await?;
+        reasons.push(other.wait_for_disconnect().await?);
+    }
+    scene.act("emit", json!({ "event": "still there" })).await?;
+    let heard = json!([["still there"]]);
+    observed(
+        json!({ "reasons": reasons, "received": scene.received().await? }),
+        json!({ "reasons": vec!["io server disconnect"; 3], "received": { "a": heard, "b": heard, "c": heard } }),
+    )
+}
+
+/// The whole connection ends, that to other namespaces included.
+async fn closes(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let main = scene.in_namespace("/");
+    main.wait_for_servers(3).await?;
+    let (mut seen, mut expected) = (Map::new(), Map::new());
+    for (name, server) in ["a", "b", "c"].into_iter().zip(scene.servers()) {
+        for transport in ["websocket", "polling"] {
+            let how = Connect::to(&scene.nsp).transports(&[transport]);
+            let client = scene.connect(name, server, how).await?;
+            let other = scene.connect_over(&client, "/").await?;
+            main.act("disconnectSockets", json!({ "rooms": [other.id()], "close": true })).await?;
+            let reasons = [other.wait_for_disconnect().await?, client.wait_for_disconnect().await?];
+            seen.insert(format!("{name} by {transport}"), json!(reasons));
+            expected.insert(format!("{name} by {transport}"), json!(["io server disconnect", "io server disconnect"]));
+        }
+    }
+    observed(seen.into(), expected.into())
+}

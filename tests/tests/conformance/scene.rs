@@ -149,6 +149,11 @@ impl Scene {
         self.servers()[2].seat.start(&self.cluster.options.clone().namespace(&*self.nsp)).await
     }
 
+    /// Starts one more server like the one that acts, with this namespace alone.
+    pub(crate) async fn start_another_like_the_first(&self) -> Result<Server, Error> {
+        self.actor().seat.start(&self.cluster.options.clone().namespace(&*self.nsp)).await
+    }
+
     /// Starts a server like the one that acts, alone in a cluster.
     pub(crate) async fn start_alone(&self) -> Result<Server, Error> {
         let options = self.cluster.options.clone().channel_prefix("alone").namespace(&*self.nsp);
@@ -220,6 +225,24 @@ impl Scene {
     /// Returns once those clients have all that was sent to them.
     pub(crate) async fn settle(&self, clients: &[&Client]) -> Result<(), Error> {
         barrier(&self.nodes(), &self.nsp, clients).await
+    }
+
+    /// Waits until the server with that index knows that a client is gone.
+    pub(crate) async fn wait_for_disconnected(&self, server: usize, client: &Client) -> Result<(), Error> {
+        let gone = |event: &Value| event["event"] == "disconnected" && event["socket"] == client.id();
+        self.servers()[server].node.wait_for_event("disconnected event", gone).await.map(drop)
+    }
+
+    /// Waits until no server has a socket in the namespace.
+    pub(crate) async fn wait_for_no_sockets(&self) -> Result<(), Error> {
+        for server in self.servers() {
+            let sockets = self.call(server, "localSockets", json!({})).await?;
+            for socket in sockets.as_array().into_iter().flatten() {
+                let gone = |event: &Value| event["event"] == "disconnected" && event["socket"] == socket["id"];
+                server.node.wait_for_event("disconnected event", gone).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The processes: that of a Node cluster once.

@@ -1,3 +1,228 @@
-//! TODO
-use crate::scenario::Scenario;
-pub(crate) fn scenarios() -> Vec<Scenario> { vec![] }
+//! `fetchSockets`: what servers tell of their sockets.
+
+use crate::{
+    composition::Server,
+    scenario::{Outcome, Scenario, observed},
+    scene::{Scene, Stage, sorted},
+};
+use serde_json::{Map, Value, json};
+use socketio_pg_tests::{Connect, Error, binary};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::new("fetchSockets by every selector", selectors),
+        Scenario::new("fetchSockets: rooms", rooms),
+        Scenario::new("fetchSockets: handshake", handshake),
+        Scenario::new("fetchSockets: data", data),
+        Scenario::new("fetchSockets: binary data", binary_data),
+        Scenario::new("fetchSockets: large data", large_data),
+        Scenario::new("fetchSockets: clients come and go", come_and_go),
+        Scenario::new("fetchSockets: a node is dead", dead_node).on(Stage::Mortal),
+    ]
+}
+
+/// The names of the sockets that a server finds.
+async fn found(scene: &Scene, server: &Server, command: Value) -> Result<Value, Error> {
+    let sockets = scene.named(scene.call(server, "fetchSockets", command).await?);
+    Ok(sorted(sockets.as_array().into_iter().flatten().map(|socket| socket["id"].clone())))
+}
+
+/// A field of each socket that each server finds, by the socket's name. Clients are in place of servers' names.
+async fn told(scene: &Scene, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
+    let mut by_server = Map::new();
+    for (name, server) in ["one", "two", "three"].into_iter().zip(scene.servers()) {
+        let sockets = scene.named(scene.call(server, "fetchSockets", json!({})).await?);
+        let sockets = sockets.as_array().cloned().unwrap_or_default().into_iter();
+        let told = sockets.map(|socket| (socket["id"].as_str().unwrap_or_default().to_owned(), tell(&socket)));
+        by_server.insert(name.to_owned(), told.collect());
+    }
+    Ok(by_server.into())
+}
+
+fn by_every_server(told: Value) -> Value {
+    json!({ "one": told, "two": told, "three": told })
+}
+
+async fn selectors(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    for (client, rooms) in cast.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
+        scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
+    }
+    let mut seen = Map::new();
+    for (name, command) in [
+        ("all", json!({})),
+        ("a room", json!({ "rooms": ["red"] })),
+        ("two rooms", json!({ "rooms": ["red", "blue"] })),
+        ("not a room", json!({ "except": ["red"] })),
+        ("a room and not another", json!({ "rooms": ["blue"], "except": ["red"] })),
+        ("a remote socket", json!({ "rooms": [cast.c.id()] })),
+        ("not a remote socket", json!({ "except": [cast.c.id()] })),
+        ("local", json!({ "local": true })),
+        ("the others than a socket", json!({ "from": cast.a.id() })),
+        ("no such room", json!({ "rooms": ["green"] })),
+        ("with a timeout", json!({ "timeout": 10_000 })),
+    ] {
+        seen.insert(name.to_owned(), found(&scene, scene.actor(), command).await?);
+    }
+    let expected = json!({
+        "all": ["a", "b", "c"],
+        "a room": ["a", "b"],
+        "two rooms": ["a", "b", "c"],
+        "not a room": ["c"],
+        "a room and not another": ["c"],
+        "a remote socket": ["c"],
+        "not a remote socket": ["a", "b"],
+        "local": ["a"],
+        "the others than a socket": ["b", "c"],
+        "no such room": [],
+        "with a timeout": ["a", "b", "c"],
+    });
+    observed(seen.into(), expected)
+}
+
+/// The one named by its own id first.
+async fn rooms(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    scene.cast().await?;
+    scene.act("socketsJoin", json!({ "join": ["red", "ä b", ""] })).await?;
+    let seen = told(&scene, |socket| {
+        let rooms = socket["rooms"].as_array().cloned().unwrap_or_default();
+        let (first, others) = rooms.split_first().map(|(first, others)| (first.clone(), others)).unwrap_or_default();
+        json!([first, sorted(others.iter().cloned())])
+    });
+    let rooms = json!(["", "red", "ä b"]);
+    observed(seen.await?, by_every_server(json!({ "a": ["a", rooms], "b": ["b", rooms], "c": ["c", rooms] })))
+}
+
+async fn handshake(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let auth = json!({ "token": "t", "nested": { "list": [1, null] } });
+    for (name, server) in ["a", "b", "c"].into_iter().zip(scene.servers()) {
+        let how = Connect::to(&scene.nsp)
+            .auth(auth.clone())
+            .query(json!({ "version": "7", "odd name": "ä&b" }))
+            .headers(json!({ "x-tenant": "acme", "cookie": "one=1; two=2" }));
+        scene.connect(name, server, how).await?;
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seen = told(&scene, |socket| {
+        let mut handshake = socket["handshake"].clone();
+        let issued = handshake["issued"].as_u64().unwrap_or_default() / 1000;
+        handshake["issued"] = json!(issued.abs_diff(now) < 60);
+        // Thu Jan 01 1970 00:00:00 GMT+0000 (Coordinated Universal Time)
+        let time = handshake["time"].as_str().unwrap_or_default();
+        let words: Vec<&str> = time.split(' ').collect();
+        let is_time = words.len() >= 6 && words[4].len() == "00:00:00".len() && words[5].starts_with("GMT");
+        handshake["time"] = json!(is_time);
+        let headers = &mut handshake["headers"];
+        headers["host"] = json!(headers["host"].as_str().is_some_and(|host| host.starts_with("127.0.0.1:")));
+        headers["sec-websocket-key"] = json!(headers["sec-websocket-key"].as_str().map(str::len));
+        handshake
+    });
+    let handshake = json!({
+        "headers": {
+            "host": true,
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "cookie": "one=1; two=2",
+            "x-tenant": "acme",
+            "sec-websocket-extensions": "permessage-deflate; client_max_window_bits",
+            "sec-websocket-key": 24,
+            "sec-websocket-version": "13",
+        },
+        "time": true,
+        "address": "127.0.0.1",
+        "xdomain": false,
+        "secure": false,
+        "issued": true,
+        "url": "/socket.io/?version=7&odd%20name=%C3%A4%26b&EIO=4&transport=websocket",
+        "query": { "version": "7", "odd name": "ä&b", "EIO": "4", "transport": "websocket" },
+        "auth": auth,
+    });
+    observed(seen.await?, by_every_server(json!({ "a": handshake, "b": handshake, "c": handshake })))
+}
+
+/// Sets the same data on a socket of each server and tells what every server is told.
+async fn with_data(scene: &Scene, data: Value) -> Result<Value, Error> {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    for (server, client) in scene.servers().iter().zip(cast.all()) {
+        scene.call(server, "setData", json!({ "socket": client.id(), "data": data })).await?;
+    }
+    told(scene, |socket| socket["data"].clone()).await
+}
+
+async fn data(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let before = scene.in_namespace(&scene.nsp);
+    let cast = before.cast().await?;
+    let unset = told(&before, |socket| socket["data"].clone()).await?;
+    for client in cast.all() {
+        client.disconnect().await?;
+    }
+    scene.wait_for_no_sockets().await?;
+    let data = json!({ "user": "ada", "list": [1, 2.5, null, true], "nested": { "ä": "\u{2028}" }, "": "" });
+    let set = with_data(&scene, data.clone()).await?;
+    observed(
+        json!({ "unset": unset, "set": set }),
+        json!({
+            "unset": by_every_server(json!({ "a": {}, "b": {}, "c": {} })),
+            "set": by_every_server(json!({ "a": data, "b": data, "c": data })),
+        }),
+    )
+}
+
+async fn binary_data(scene: Scene) -> Outcome {
+    let data = json!({ "bytes": binary([1, 2]), "deep": [{ "bytes": binary([]) }] });
+    let seen = with_data(&scene, data.clone()).await?;
+    observed(seen, by_every_server(json!({ "a": data, "b": data, "c": data })))
+}
+
+async fn large_data(scene: Scene) -> Outcome {
+    let data = json!({ "text": "x".repeat(20_000), "bytes": binary(vec![7; 10_000]) });
+    let seen = with_data(&scene, data.clone()).await?;
+    observed(seen, by_every_server(json!({ "a": data, "b": data, "c": data })))
+}
+
+async fn come_and_go(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let nobody = found(&scene, scene.actor(), json!({})).await?;
+    let cast = scene.cast().await?;
+    let [_, second, third] = scene.servers();
+    scene.connect("b2", second, Connect::to(&scene.nsp)).await?;
+    scene.connect("c2", third, Connect::to(&scene.nsp).transports(&["polling"])).await?;
+    let all = found(&scene, scene.actor(), json!({})).await?;
+    for (client, server) in [(&cast.a, 0), (&cast.c, 2)] {
+        client.disconnect().await?;
+        scene.wait_for_disconnected(server, client).await?;
+    }
+    let rest = found(&scene, scene.actor(), json!({})).await?;
+    observed(
+        json!([nobody, all, rest]),
+        json!([[], ["a", "b", "b2", "c", "c2"], ["b", "b2", "c2"]]),
+    )
+}
+
+/// It is waited for in vain until it is known to be dead.
+async fn dead_node(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    scene.cast().await?;
+    let dying = scene.start_another().await?;
+    scene.wait_for_servers(4).await?;
+    let how = Connect::to(&scene.nsp);
+    scene.connect("d", &dying, how).await?;
+    let alive = found(&scene, scene.actor(), json!({})).await?;
+    dying.node.kill().await?;
+    let missed = match found(&scene, scene.actor(), json!({ "timeout": 500 })).await {
+        Err(Error::Refused { text }) => json!(text),
+        other => other?,
+    };
+    scene.wait_for_servers(3).await?;
+    let afterwards = found(&scene, scene.actor(), json!({})).await?;
+    observed(
+        json!([alive, missed, afterwards]),
+        json!([["a", "b", "c", "d"], "timeout reached: missing 1 responses", ["a", "b", "c"]]),
+    )
+}

@@ -1,3 +1,205 @@
-//! TODO
-use crate::scenario::Scenario;
-pub(crate) fn scenarios() -> Vec<Scenario> { vec![] }
+//! Values of every kind, on both roads: inline as JSON, and as an attachment.
+
+use crate::{
+    scenario::{Outcome, Scenario, observed},
+    scene::Scene,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use socketio_pg_tests::binary;
+use std::{collections::BTreeMap, path::Path};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![
+        Scenario::new("values inline", |scene| emitted(scene, false)),
+        Scenario::new("values in attachments", |scene| emitted(scene, true)),
+        Scenario::new("the key __proto__ inline", |scene| proto(scene, false)),
+        Scenario::new("the key __proto__ in attachments", |scene| proto(scene, true)),
+        Scenario::new("deep nesting", deep),
+        Scenario::new("what Node sent inline", |scene| replayed(scene, "70-values-json")),
+        Scenario::new("what Node sent in attachments", |scene| replayed(scene, "71-values-msgpack")),
+    ]
+}
+
+fn values() -> Vec<Value> {
+    let mut values = vec![json!(null), json!(true), json!(false)];
+    let integers = [0, 1, -1, 127, 128, 255, 256, 65_535, 65_536, -32, -33, -128, -129, -32_768, -32_769];
+    values.extend(integers.map(|number: i64| json!(number)));
+    let large = [1 << 31, (1 << 32) - 1, 1 << 32, -(1 << 31), -(1 << 31) - 1, (1 << 53) - 1, -(1 << 53) + 1];
+    values.extend(large.map(|number: i64| json!(number)));
+    values.extend([0.5, -1.5, 0.1, 1e21, 1e-7, 5e-324, f64::MAX, 123_456_789.125].map(|number| json!(number)));
+    values.extend(["", "abc", "ä€😀👨‍👩‍👧", "a\0b", "\u{1}\u{1f}\u{7f}\n\t\r\u{8}\u{c}", "\u{2028}\u{2029}", "\u{feff}x", "\"\\/"].map(Value::from));
+    values.extend([31, 32, 255, 256, 3000].map(|length| json!("é".repeat(length))));
+    values.extend([json!([]), json!({}), json!([[[]]]), json!([1, "a", null, [true, {}]])]);
+    values.extend([15, 16, 300].map(|length| json!((0..length).collect::<Vec<_>>())));
+    values.extend([15, 16].map(|length| (0..length).map(|key| (format!("k{key}"), json!(key))).collect::<Value>()));
+    values.extend([
+        json!({ "": 1, "a.b": { "c d": 1 }, "é😀\0": 1, "1": "a", "2": "b" }),
+        json!({ "type": "Buffer", "data": [1, 2] }),
+        json!({ "attachmentId": "1" }),
+        json!({ "constructor": 1, "toString": 2, "length": 3, "__defineGetter__": 4 }),
+    ]);
+    values
+}
+
+/// Emitted by the server that acts.
+async fn emitted(scene: Scene, in_attachments: bool) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    scene.cast().await?;
+    let values = values();
+    for (number, value) in values.iter().enumerate() {
+        let mut args = vec![json!(number), value.clone()];
+        args.extend(in_attachments.then(|| binary([0xab])));
+        scene.act("emit", json!({ "event": "v", "args": args })).await?;
+    }
+    let received = scene.received().await?;
+    let mut seen = Map::new();
+    for (name, events) in received.as_object().into_iter().flatten() {
+        // Each by its number; one that comes twice is a list of two.
+        let mut by_number: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
+        for event in events.as_array().into_iter().flatten() {
+            by_number.entry(event[1].as_u64().unwrap_or(u64::MAX)).or_default().push(event[2].clone());
+        }
+        seen.insert(name.clone(), by_number.into_iter().map(|(number, all)| (number.to_string(), json!(all))).collect());
+    }
+    let each: Value = values.iter().enumerate().map(|(number, value)| (number.to_string(), json!([value]))).collect();
+    observed(seen.into(), json!({ "a": each, "b": each, "c": each }))
+}
+
+async fn proto(scene: Scene, in_attachments: bool) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    scene.cast().await?;
+    let mut args = vec![json!({ "__proto__": { "x": 1 }, "y": 2 })];
+    args.extend(in_attachments.then(|| binary([0xab])));
+    scene.act("emit", json!({ "event": "v", "args": args })).await?;
+    let event = json!([crate::composition::one_list(&json!("v"), &Value::Array(args))]);
+    observed(scene.received().await?, json!({ "a": event, "b": event, "c": event }))
+}
+
+/// Deeper than most parsers of JSON go by default.
+async fn deep(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    scene.cast().await?;
+    let mut args = Vec::new();
+    for depth in [90, 130, 500] {
+        let value = (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        scene.act("emit", json!({ "event": "deep", "args": [depth, value] })).await?;
+        args.push(json!(["deep", depth, value]));
+    }
+    let args = crate::scene::sorted(args);
+    observed(scene.received().await?, json!({ "a": args, "b": args, "c": args }))
+}
+
+#[derive(Deserialize)]
+struct Notification {
+    scenario: String,
+    channel: String,
+    payload: String,
+    attachment_hex: Option<String>,
+}
+
+/// What a recorded Node server notified others of, in the same bytes, and what a client of another Node server then got.
+async fn replayed(scene: Scene, capture: &str) -> Outcome {
+    let scene = scene.in_namespace("/");
+    let cast = scene.cast().await?;
+    let capture = Capture::read(capture);
+    // Each in a transaction of its own: some are equal.
+    let statements = capture.notifications.iter().map(|it| format!("BEGIN; {}; COMMIT;", it.statement()));
+    let statements: String = statements.collect();
+    scene.database().execute(&statements).unwrap_or_else(|error| panic!("{error}"));
+    let clients: Vec<_> = cast.all().map(|client| &**client).into();
+    scene.settle(&clients).await?;
+
+    let mut seen = Map::new();
+    for (name, events) in scene.received_so_far().await?.as_object().into_iter().flatten() {
+        let events = events.as_array().into_iter().flatten().filter(|event| event[0] == "v");
+        seen.insert(name.clone(), counted(events));
+    }
+    let events = counted(&capture.events());
+    observed(seen.into(), json!({ "a": events, "b": events, "c": events }))
+}
+
+/// How often each is there.
+fn counted<'a>(events: impl IntoIterator<Item = &'a Value>) -> Value {
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    for event in events {
+        *counts.entry(event.to_string()).or_default() += 1;
+    }
+    json!(counts)
+}
+
+impl Notification {
+    /// Does what the recorded server did: a row for the attachment, and a notification with the row's id.
+    fn statement(&self) -> String {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        let channel = quoted(&self.channel);
+        let Some(hex) = &self.attachment_hex else {
+            return format!("SELECT pg_notify({channel}, {})", quoted(&self.payload));
+        };
+        let (before, _) = self.payload.split_once(r#""attachmentId":""#).expect("a header names its attachment");
+        format!(
+            r#"WITH row AS (INSERT INTO socket_io_attachments (payload) VALUES (decode('{hex}', 'hex')) RETURNING id)
+            SELECT pg_notify({channel}, {} || '"attachmentId":"' || id || '"}}') FROM row"#,
+            quoted(before),
+        )
+    }
+}
+
+/// A recorded scenario.
+struct Capture {
+    notifications: Vec<Notification>,
+    observed: Frames,
+}
+
+/// What the clients got. The rest of the observation is not read: there are strings in it that are none in Rust.
+#[derive(Deserialize)]
+struct Frames {
+    client_frames: Vec<Value>,
+}
+
+impl Capture {
+    fn read(name: &str) -> Self {
+        let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/tests/fixtures/captures"));
+        let read = |file: String| {
+            std::fs::read_to_string(directory.join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+        };
+        let lines = read(format!("{name}.jsonl"));
+        let notifications = lines.lines().map(|line| serde_json::from_str(line).expect("a notification"));
+        let observed = serde_json::from_str(&read(format!("{name}.observed.json"))).expect("an observation");
+        Self { notifications: notifications.collect(), observed }
+    }
+
+    /// The events that the client of the other Node server got, as this suite's clients tell them.
+    fn events(&self) -> Vec<Value> {
+        let frames = self.observed.client_frames.iter();
+        let frames: Vec<&Value> =
+            frames.filter(|frame| frame["client"] == "b1").map(|frame| &frame["data"]).collect();
+        let starts = frames.iter().enumerate().filter_map(|(index, frame)| Some((index, frame.as_str()?)));
+        starts.map(|(index, text)| event(text, &frames[index + 1..])).collect()
+    }
+}
+
+/// The event of a frame, `2["v",1]`, or with binary `51-["v",{"_placeholder":true,"num":0}]`, whose bytes are the frames
+/// after it.
+fn event(text: &str, after: &[&Value]) -> Value {
+    let (_, list) = text.split_at(text.find('[').expect("an event is a list"));
+    // Half of a character is no text here.
+    let list = list.replace(r#""x\ud800y""#, r#"{"$utf16":"eAAA2HkA"}"#).replace(r#""x\udc00y""#, r#"{"$utf16":"eAAA3HkA"}"#);
+    with_bytes(serde_json::from_str(&list).expect("an event is JSON"), after)
+}
+
+fn with_bytes(value: Value, frames: &[&Value]) -> Value {
+    match value {
+        Value::Object(object) if object.get("_placeholder") == Some(&Value::Bool(true)) && !frames.is_empty() => {
+            let number = object["num"].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or_default();
+            binary(unhex(frames[number]["$binary_hex"].as_str().unwrap_or_default()))
+        }
+        Value::Object(object) => object.into_iter().map(|(key, value)| (key, with_bytes(value, frames))).collect(),
+        Value::Array(array) => array.into_iter().map(|value| with_bytes(value, frames)).collect(),
+        other => other,
+    }
+}
+
+fn unhex(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).filter_map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok()).collect()
+}

@@ -1,7 +1,7 @@
 //! A test node: one Socket.IO server on this adapter, driven by JSON lines.
 //!
 //! ```text
-//! test-node --backend tokio-postgres --database-url URL [options]
+//! test-node --backend tokio-postgres|diesel --database-url URL [options]
 //! test-node --role emitter --backend tokio-postgres --database-url URL [options]
 //! ```
 //!
@@ -32,6 +32,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         (Backend::TokioPostgres, Role::Emitter) => emitter::tokio_postgres(&options).await,
         (Backend::TokioPostgres, Role::Server) => {
             let cluster = Cluster::connect(options.tokio_postgres()?, options.cluster()).await?;
+            server::run(cluster, &options).await
+        }
+        (Backend::Diesel, Role::Emitter) => Err("there is no emitter on diesel yet".into()),
+        (Backend::Diesel, Role::Server) => {
+            let cluster = socketio_pg_diesel::Cluster::connect(options.diesel()?, options.cluster()).await?;
             server::run(cluster, &options).await
         }
     }

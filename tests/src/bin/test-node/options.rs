@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use socketio_pg_core::backend::BackendError;
+use socketio_pg_diesel::DieselBackend;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio_postgres::NoTls;
 
@@ -44,6 +46,7 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Backend {
     TokioPostgres,
+    Diesel,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -88,5 +91,9 @@ impl Options {
             Some(url) => TokioPostgresBackend::with_listen_config(config, url.parse()?, NoTls),
             None => TokioPostgresBackend::new(config, NoTls),
         })
+    }
+
+    pub(crate) fn diesel(&self) -> Result<DieselBackend, BackendError> {
+        DieselBackend::with_listen_url(&self.database_url, self.listen_url.as_ref().unwrap_or(&self.database_url))
     }
 }

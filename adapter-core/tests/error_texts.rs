@@ -1,0 +1,72 @@
+//! The text of every error that an application can get, as it stands: a change is seen in review.
+//!
+//! `cargo insta review` or `INSTA_UPDATE=always` takes over a change that is meant.
+
+use std::{fmt::Write, io, sync::Arc, time::Duration};
+
+use socketio_pg_core::{
+    ConnectError, Error,
+    backend::{BackendError, ErrorKind},
+    protocol::{EncodeError, NodeId, Payload},
+};
+
+/// A driver's error that keeps its reason in its source, as drivers do.
+fn database(kind: ErrorKind, reason: &'static str) -> BackendError {
+    #[derive(Debug)]
+    struct Driver(io::Error);
+
+    impl std::fmt::Display for Driver {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("db error")
+        }
+    }
+
+    impl std::error::Error for Driver {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    BackendError::new(kind, Driver(io::Error::other(reason)))
+}
+
+#[test]
+fn connecting() {
+    let problem = "it is 0: give at least 1".to_owned();
+    let texts = texts(&[
+        &ConnectError::Option { option: "publish_queue", problem },
+        &ConnectError::Settings(database(ErrorKind::Configuration, "password authentication failed")),
+        &ConnectError::Unreachable(database(ErrorKind::Connection, "connection refused")),
+        &ConnectError::MissingTable { table: "socket_io_attachments".to_owned() },
+        &ConnectError::MayNotCreateTable {
+            table: "socket_io_attachments".to_owned(),
+            error: database(ErrorKind::Permission, "permission denied for schema public"),
+        },
+        &ConnectError::Deaf { waited: Duration::from_secs(5) },
+        &ConnectError::Timeout(Duration::from_secs(10)),
+        &ConnectError::Database(database(ErrorKind::Other, "out of memory")),
+    ]);
+    insta::assert_snapshot!(texts);
+}
+
+#[test]
+fn operating() {
+    let not_text = Payload::from_json("1").unwrap().deserialize::<String>().unwrap_err();
+    let texts = texts(&[
+        &Error::Encode(Arc::new(EncodeError::TooDeep("the data has more than 128 levels".to_owned()))),
+        &Error::Data(Arc::new(not_text)),
+        &Error::Publish(Arc::new(database(ErrorKind::Connection, "connection closed"))),
+        &Error::Timeout { missing: vec![NodeId::from("8f42b1c09d5e7a36")] },
+        &Error::NotAcknowledged { missing: 2 },
+        &Error::UnknownNamespace("/admin".to_owned()),
+        &Error::Closed,
+    ]);
+    insta::assert_snapshot!(texts);
+}
+
+fn texts(errors: &[&dyn std::error::Error]) -> String {
+    errors.iter().fold(String::new(), |mut texts, error| {
+        writeln!(texts, "{error}").unwrap();
+        texts
+    })
+}

@@ -1,0 +1,160 @@
+//! Which connections are made, what is left in them, and what becomes of them when the server goes.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use diesel_async::{
+    AsyncPgConnection,
+    pooled_connection::{
+        AsyncDieselConnectionManager,
+        deadpool::{Object, Pool},
+    },
+};
+use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, Listener, Outgoing};
+use socketio_pg_diesel::DieselBackend;
+use socketio_pg_throwaway::{Server, StopMode};
+use std::{net::TcpListener, time::Duration};
+
+const TABLE: &str = "socket_io_attachments";
+
+fn small_and_large() -> [Outgoing; 2] {
+    let attachment =
+        Content::Attachment { body: vec![7; 9000], before_id: "large ".to_owned(), after_id: ".".to_owned() };
+    [Content::Inline("small".to_owned()), attachment].map(|content| Outgoing { channel: "c".to_owned(), content })
+}
+
+/// Runs each kind of statement.
+async fn use_everything(backend: &DieselBackend) -> Result<(), BackendError> {
+    backend.prepare(TABLE, true).await?;
+    backend.publish(TABLE, &small_and_large()[..1]).await?;
+    backend.publish(TABLE, &small_and_large()).await?;
+    backend.fetch(TABLE, &[1]).await?;
+    backend.sweep(TABLE, Duration::from_secs(60)).await?;
+    Ok(())
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("it happens within a minute")
+}
+
+fn named(url: &str, application_name: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}application_name={application_name}")
+}
+
+#[tokio::test]
+async fn statements_and_listening_go_where_each_is_told() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let url = database.url();
+    let backend = DieselBackend::with_listen_url(&named(&url, "statements"), &named(&url, "listening")).unwrap();
+    use_everything(&backend).await.unwrap();
+    let mut listener = backend.connect_listener().await.unwrap();
+    listener.listen(&["c".to_owned()]).await.unwrap();
+
+    let sessions = "SELECT string_agg(DISTINCT application_name, ' ') FROM pg_stat_activity
+                    WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN%' = ";
+    let names = |listening| database.execute(&format!("{sessions}{listening}")).unwrap();
+    assert_eq!(names(true).as_deref(), Some("listening"));
+    assert_eq!(names(false).as_deref(), Some("statements"));
+}
+
+#[derive(diesel::QueryableByName)]
+struct Found {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
+}
+
+async fn ask(connection: &mut Object<AsyncPgConnection>, question: &str) -> String {
+    use diesel_async::RunQueryDsl as _;
+    let found: Found = diesel::sql_query(format!("SELECT ({question}) AS text")).get_result(connection).await.unwrap();
+    found.text
+}
+
+#[tokio::test]
+async fn a_borrowed_pool_stays_the_applications() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let pool = Pool::builder(AsyncDieselConnectionManager::new(database.url())).max_size(1).build().unwrap();
+    let settings = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings";
+    let session = "SELECT pg_backend_pid()::text";
+    let before = {
+        let mut connection = pool.get().await.unwrap();
+        (ask(&mut connection, settings).await, ask(&mut connection, session).await)
+    };
+
+    let backend = DieselBackend::with_pool(pool.clone(), &database.url()).unwrap();
+    use_everything(&backend).await.unwrap();
+    backend.close();
+    assert!(use_everything(&backend).await.is_err());
+
+    let mut connection = pool.get().await.unwrap();
+    assert_eq!((ask(&mut connection, settings).await, ask(&mut connection, session).await), before);
+}
+
+#[tokio::test]
+async fn each_statement_is_prepared_once_per_connection() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let pool = Pool::builder(AsyncDieselConnectionManager::new(database.url())).max_size(1).build().unwrap();
+    let backend = DieselBackend::with_pool(pool.clone(), &database.url()).unwrap();
+    // By the names that the driver gives them, one after the other. The pool asks something of its own.
+    let prepared = "SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements
+                    WHERE statement ~ 'pg_notify|attachments|to_regclass' AND statement !~ 'prepared'";
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        use_everything(&backend).await.unwrap();
+        seen.push(ask(&mut pool.get().await.unwrap(), prepared).await);
+    }
+    assert_eq!(seen[0].split(' ').count(), 5, "{seen:?}");
+    assert!(seen.iter().all(|names| *names == seen[0]), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_transaction_with_attachments_does_not_wait_for_the_disk() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let backend = DieselBackend::new(&database.url()).unwrap();
+    backend.prepare(TABLE, true).await.unwrap();
+    // Looks when the transaction commits, which is when the setting counts.
+    database
+        .execute(
+            "CREATE TABLE seen (setting text);
+             CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN INSERT INTO seen VALUES (current_setting(''synchronous_commit'')); RETURN NULL; END';
+             CREATE CONSTRAINT TRIGGER see AFTER INSERT ON socket_io_attachments DEFERRABLE INITIALLY DEFERRED
+                 FOR EACH ROW EXECUTE FUNCTION see()",
+        )
+        .unwrap();
+    backend.publish(TABLE, &small_and_large()).await.unwrap();
+    assert_eq!(database.execute("SELECT string_agg(setting, ' ') FROM seen").unwrap().as_deref(), Some("off"));
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_used_again() {
+    let server = Server::builder().start().unwrap();
+    let database = server.create_database().unwrap();
+    let backend = DieselBackend::new(&database.url()).unwrap();
+    for mode in [StopMode::Fast, StopMode::Kill] {
+        use_everything(&backend).await.unwrap();
+        let mut listener = backend.connect_listener().await.unwrap();
+        listener.listen(&["c".to_owned()]).await.unwrap();
+
+        server.stop(mode).unwrap();
+        assert_eq!(soon(listener.next()).await.unwrap_err().kind(), ErrorKind::Connection, "{mode:?}");
+        assert_eq!(soon(use_everything(&backend)).await.unwrap_err().kind(), ErrorKind::Connection, "{mode:?}");
+        assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection, "{mode:?}");
+
+        server.restart().unwrap();
+        let mut listener = backend.connect_listener().await.unwrap();
+        listener.listen(&["c".to_owned()]).await.unwrap();
+        use_everything(&backend).await.unwrap();
+        assert_eq!(soon(listener.next()).await.unwrap().payload, "small", "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up() {
+    // Connections are accepted by the operating system, and then nobody speaks.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://postgres@{}/postgres?connect_timeout=1", silent.local_addr().unwrap());
+    let backend = DieselBackend::new(&url).unwrap();
+    let batch = small_and_large();
+    assert_eq!(soon(backend.publish(TABLE, &batch)).await.unwrap_err().kind(), ErrorKind::Connection);
+    assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection);
+}

@@ -1,0 +1,94 @@
+//! The attachments table by diesel's migrations.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use diesel::{
+    migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion, Result},
+    pg::Pg,
+};
+use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
+use diesel_migrations::MigrationHarness;
+use socketio_pg_core::backend::{Backend, ErrorKind};
+use socketio_pg_diesel::{DieselBackend, MIGRATIONS, Migrations};
+use socketio_pg_throwaway::{Database, Server};
+use std::fmt;
+
+async fn harness(database: &Database) -> AsyncMigrationHarness<AsyncPgConnection> {
+    AsyncMigrationHarness::new(AsyncPgConnection::establish(&database.url()).await.unwrap())
+}
+
+/// A migration of the application's own.
+struct CreateOrders;
+
+impl MigrationSource<Pg> for CreateOrders {
+    fn migrations(&self) -> Result<Vec<Box<dyn Migration<Pg>>>> {
+        Ok(vec![Box::new(Self)])
+    }
+}
+
+impl Migration<Pg> for CreateOrders {
+    fn run(&self, connection: &mut dyn diesel::connection::BoxableConnection<Pg>) -> Result<()> {
+        Ok(connection.batch_execute("CREATE TABLE orders (item text)")?)
+    }
+
+    fn revert(&self, connection: &mut dyn diesel::connection::BoxableConnection<Pg>) -> Result<()> {
+        Ok(connection.batch_execute("DROP TABLE orders")?)
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        self
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        self
+    }
+}
+
+impl MigrationMetadata for CreateOrders {}
+
+impl MigrationName for CreateOrders {
+    fn version(&self) -> MigrationVersion<'_> {
+        "20260101000000".into()
+    }
+}
+
+impl fmt::Display for CreateOrders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("20260101000000_create_orders")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_run_beside_the_applications_own_and_once() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let backend = DieselBackend::new(&database.url()).unwrap();
+    let missing = backend.prepare("socket_io_attachments", false).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::MissingTable);
+
+    let mut harness = harness(&database).await;
+    assert_eq!(harness.run_pending_migrations(CreateOrders).unwrap().len(), 1);
+    assert_eq!(harness.run_pending_migrations(MIGRATIONS).unwrap().len(), 1);
+    assert_eq!(harness.run_pending_migrations(MIGRATIONS).unwrap().len(), 0);
+    backend.prepare("socket_io_attachments", false).await.unwrap();
+
+    // The last one is the application's, although ours ran later.
+    harness.revert_last_migration(CreateOrders).unwrap();
+    backend.prepare("socket_io_attachments", false).await.unwrap();
+    harness.revert_last_migration(MIGRATIONS).unwrap();
+    assert!(backend.prepare("socket_io_attachments", false).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_create_a_table_of_any_name_and_accept_one_that_is_there() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    database.execute("CREATE SCHEMA chat").unwrap();
+    let backend = DieselBackend::new(&database.url()).unwrap();
+    let name = r#"chat."My Attachments""#;
+    backend.prepare(name, true).await.unwrap();
+    harness(&database).await.run_pending_migrations(Migrations::for_table(name).unwrap()).unwrap();
+
+    database.execute("DROP TABLE chat.\"My Attachments\"; DROP TABLE __diesel_schema_migrations").unwrap();
+    harness(&database).await.run_pending_migrations(Migrations::for_table(name).unwrap()).unwrap();
+    backend.prepare(name, false).await.unwrap();
+    assert!(Migrations::for_table("a.b.c").is_err());
+}

@@ -1,0 +1,100 @@
+//! TLS by the caller's own set-up of connections, for statements and for listening.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::AsyncPgConnection;
+use futures_util::{FutureExt, future::BoxFuture};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
+use socketio_pg_core::backend::{Backend, ErrorKind, Listener};
+use socketio_pg_diesel::DieselBackend;
+use socketio_pg_throwaway::{Database, Server};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    sync::Arc,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// A server that has a certificate for `localhost`.
+struct TlsServer {
+    database: Database,
+    certificate: CertificateDer<'static>,
+    _server: Server,
+}
+
+impl TlsServer {
+    fn start() -> Self {
+        let server = Server::builder().start().unwrap();
+        let directory = server.directory().unwrap();
+        let database = server.create_database().unwrap();
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let owner = fs::metadata(directory).unwrap();
+        for (setting, text) in [("ssl_cert_file", cert.pem()), ("ssl_key_file", signing_key.serialize_pem())] {
+            let file = directory.join(setting);
+            fs::write(&file, text).unwrap();
+            // PostgreSQL reads its key only from a file that is its own, and nobody else's.
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
+            database.execute(&format!("ALTER SYSTEM SET {setting} = '{}'", file.display())).unwrap();
+        }
+        database.execute("ALTER SYSTEM SET ssl = on").unwrap();
+        server.restart().unwrap();
+        Self { database, certificate: cert.der().clone(), _server: server }
+    }
+
+    /// Certificates are made out to names, not to addresses.
+    fn url(&self) -> String {
+        format!("{}?sslmode=require", self.database.url().replace("127.0.0.1", "localhost"))
+    }
+}
+
+/// What an application gives to `ManagerConfig::custom_setup` of its own pool.
+fn establish<'a>(
+    url: &'a str,
+    trusted: &CertificateDer<'static>,
+) -> BoxFuture<'a, ConnectionResult<AsyncPgConnection>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    async move {
+        let (client, connection) = tokio_postgres::connect(url, MakeRustlsConnect::new(config))
+            .await
+            .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await
+    }
+    .boxed()
+}
+
+#[tokio::test]
+async fn all_connections_are_made_by_the_callers_set_up() {
+    let server = TlsServer::start();
+    let trusted = server.certificate.clone();
+    let backend = DieselBackend::new(&server.url()).unwrap().custom_setup(move |url| establish(url, &trusted));
+    backend.prepare("attachments", true).await.unwrap();
+    let mut listener = backend.connect_listener().await.unwrap();
+    listener.listen(&["c".to_owned()]).await.unwrap();
+
+    let encrypted = "SELECT string_agg(ssl::text || ' ' || application_name, ', ')
+                     FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    // The connection string has the defaults in it.
+    let expected = Some("true socketio-pg, true socketio-pg");
+    assert_eq!(server.database.execute(encrypted).unwrap().as_deref(), expected);
+}
+
+#[tokio::test]
+async fn required_tls_without_a_set_up_for_it_is_a_matter_of_configuration() {
+    let server = TlsServer::start();
+    let backend = DieselBackend::new(&server.url()).unwrap();
+    for error in [backend.fetch("attachments", &[1]).await.unwrap_err(), backend.connect_listener().await.unwrap_err()]
+    {
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        assert!(error.to_string().contains("TLS"), "{error}");
+    }
+}

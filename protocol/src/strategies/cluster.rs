@@ -1,0 +1,158 @@
+//! The life of a cluster, operation by operation.
+
+use std::time::{Duration, Instant};
+
+use proptest::{option, prelude::*};
+
+use crate::{
+    Body, Message, NodeId, RequestId, Value,
+    cluster::{Action, Cluster, Config},
+    message::{
+        Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, Packet, ServerSideEmit,
+        ServerSideEmitResponse,
+    },
+};
+
+/// Something that happens to a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// It joins.
+    Join,
+    /// It leaves.
+    Leave,
+    /// Time passes, and the node is told.
+    Wait(Duration),
+    /// It publishes something by itself.
+    Publish,
+    /// It asks for sockets, for so long.
+    FetchSockets(Duration),
+    /// It emits to the other servers, and waits so long for answers.
+    ServerSideEmit(Duration),
+    /// It broadcasts, and waits so long for acknowledgements.
+    Broadcast(Duration),
+    /// It gives up one of its requests, counted from the first.
+    Cancel(usize),
+    /// It hears a message.
+    Hear(Box<Message>),
+}
+
+/// A node that operations happen to. It names its requests `r0`, `r1` and so on.
+#[derive(Debug)]
+pub struct Player {
+    /// The node.
+    pub cluster: Cluster,
+    /// The time.
+    pub now: Instant,
+    asked: usize,
+}
+
+impl Player {
+    /// A node that has not joined, whose clock begins at `now`.
+    pub fn new(now: Instant, config: Config) -> Self {
+        Self { cluster: Cluster::new(NodeId::from("me"), "/", config), now, asked: 0 }
+    }
+
+    /// Lets an operation happen; what the node then has to do.
+    pub fn play(&mut self, operation: Operation) -> Vec<Action> {
+        let now = self.now;
+        match operation {
+            Operation::Join => self.cluster.join(now),
+            Operation::Leave => self.cluster.leave(),
+            Operation::Wait(time) => {
+                self.now += time;
+                self.cluster.handle_timeout(self.now);
+            }
+            Operation::Publish => self.cluster.published(now),
+            Operation::FetchSockets(timeout) => {
+                let id = self.next_request();
+                self.cluster.fetch_sockets(now, id, Options::all(), timeout);
+            }
+            Operation::ServerSideEmit(timeout) => {
+                let id = self.next_request();
+                self.cluster.server_side_emit_with_ack(now, id, event().into(), timeout);
+            }
+            Operation::Broadcast(timeout) => {
+                let request_id = Some(self.next_request());
+                let broadcast = Broadcast { packet: Packet::event(event().into()), request_id, opts: Options::all() };
+                self.cluster.broadcast_with_ack(now, broadcast, timeout);
+            }
+            Operation::Cancel(number) => self.cluster.cancel(&request(number)),
+            Operation::Hear(message) => self.cluster.handle(now, *message),
+        }
+        std::iter::from_fn(|| self.cluster.poll_action()).collect()
+    }
+
+    /// The name of the request that the node would make next.
+    pub fn next_request_id(&self) -> RequestId {
+        request(self.asked)
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.asked += 1;
+        request(self.asked - 1)
+    }
+}
+
+/// An operation. Messages come from a few nodes and answer the first few requests, so that in a list of operations much
+/// of it belongs together.
+pub fn operation() -> BoxedStrategy<Operation> {
+    let timeout = || (0..20_000_u64).prop_map(Duration::from_millis);
+    prop_oneof![
+        1 => Just(Operation::Join),
+        1 => Just(Operation::Leave),
+        4 => (0..6_000_u64).prop_map(|ms| Operation::Wait(Duration::from_millis(ms))),
+        1 => Just(Operation::Publish),
+        2 => timeout().prop_map(Operation::FetchSockets),
+        2 => timeout().prop_map(Operation::ServerSideEmit),
+        3 => timeout().prop_map(Operation::Broadcast),
+        1 => (0..REQUESTS).prop_map(Operation::Cancel),
+        20 => heard().prop_map(|message| Operation::Hear(Box::new(message))),
+    ]
+    .boxed()
+}
+
+/// How many requests messages answer.
+const REQUESTS: usize = 8;
+
+fn heard() -> impl Strategy<Value = Message> {
+    let sender = prop_oneof![
+        8 => (0..6_u8).prop_map(|number| NodeId::from(format!("node{number}"))),
+        1 => Just(NodeId::emitter()),
+        1 => Just(NodeId::from("me")),
+    ];
+    let nsp = prop_oneof![1 => Just(None), 8 => Just(Some("/".to_owned())), 1 => Just(Some("/other".to_owned()))];
+    (answer_or_other(), option::weighted(0.95, sender), nsp).prop_map(|(body, uid, nsp)| Message {
+        body,
+        uid,
+        nsp,
+        relay: Default::default(),
+        nonce: None,
+    })
+}
+
+fn answer_or_other() -> impl Strategy<Value = Body> {
+    let id = || (0..REQUESTS).prop_map(request);
+    prop_oneof![
+        1 => Just(Body::InitialHeartbeat),
+        3 => Just(Body::Heartbeat),
+        2 => Just(Body::AdapterClose),
+        1 => Just(Body::Unknown { kind: 99, data: None }),
+        1 => option::of(id()).prop_map(|request_id| Body::ServerSideEmit(ServerSideEmit { request_id, packet: event().into() })),
+        4 => id().prop_map(|request_id| {
+            Body::FetchSocketsResponse(FetchSocketsResponse { request_id, sockets: Vec::new() })
+        }),
+        4 => id().prop_map(|request_id| Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id, packet: None })),
+        5 => (id(), prop_oneof![0..3_u64, Just(u64::MAX)]).prop_map(|(request_id, client_count)| {
+            Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count })
+        }),
+        5 => id().prop_map(|request_id| Body::BroadcastAck(BroadcastAck { request_id, packet: None })),
+    ]
+}
+
+fn request(number: usize) -> RequestId {
+    RequestId::from(format!("r{number}"))
+}
+
+fn event() -> Value {
+    Value::Array(vec![Value::from("event")])
+}

@@ -1,0 +1,160 @@
+//! What holds of every life of a node, whatever it hears and is asked to do.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use proptest::{collection::vec, prelude::*};
+use socketio_pg_protocol::{
+    NodeId, RequestId,
+    cluster::{Action, Config, Progress},
+    strategies::{Operation, Player, operation},
+};
+
+/// Fewer than there are nodes to hear of.
+const MAX_NODES: usize = 4;
+
+fn bounded() -> Config {
+    Config { max_nodes: MAX_NODES, ..Config::default() }
+}
+
+proptest! {
+    #![proptest_config(crate::config())]
+
+    #[test]
+    fn a_cluster_keeps_its_promises(operations in vec(operation(), 0..120)) {
+        let mut witness = Witness::new();
+        for operation in operations {
+            witness.play(operation);
+        }
+        // every request ends, at its deadline at the latest
+        witness.play(Operation::Wait(Duration::from_secs(60)));
+        assert_eq!(witness.player.cluster.waiting_requests(), 0);
+        // and every node that says nothing is forgotten
+        assert_eq!(witness.player.cluster.server_count(), 1);
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_actions(operations in vec(operation(), 0..120)) {
+        let start = Instant::now();
+        let (mut one, mut other) = (Player::new(start, bounded()), Player::new(start, bounded()));
+        for operation in operations {
+            prop_assert_eq!(one.play(operation.clone()), other.play(operation));
+            prop_assert_eq!(one.cluster.next_timeout(), other.cluster.next_timeout());
+        }
+    }
+}
+
+/// Watches a node, and knows from its actions alone how things must stand.
+struct Witness {
+    player: Player,
+    joined: bool,
+    members: BTreeSet<NodeId>,
+    requests: BTreeMap<RequestId, Request>,
+}
+
+/// A request that has not ended.
+struct Request {
+    deadline: Instant,
+    /// The nodes that were known when it was made, or that spoke of it since, and have not left.
+    involved: BTreeSet<NodeId>,
+    /// The clients that were told of.
+    clients: u64,
+}
+
+impl Witness {
+    fn new() -> Self {
+        Self {
+            player: Player::new(Instant::now(), bounded()),
+            joined: false,
+            members: BTreeSet::new(),
+            requests: BTreeMap::new(),
+        }
+    }
+
+    fn play(&mut self, operation: Operation) {
+        let timeout = match &operation {
+            Operation::FetchSockets(timeout) | Operation::ServerSideEmit(timeout) | Operation::Broadcast(timeout) => {
+                Some(*timeout)
+            }
+            _ => None,
+        };
+        match &operation {
+            Operation::Join => self.joined = true,
+            Operation::Leave => self.joined = false,
+            Operation::Cancel(number) => {
+                let id = RequestId::from(format!("r{number}"));
+                if self.requests.remove(&id).is_some() {}
+            }
+            _ => {}
+        }
+        if let Some(timeout) = timeout {
+            let request = Request { deadline: self.player.now + timeout, involved: self.members.clone(), clients: 0 };
+            self.requests.insert(self.player.next_request_id(), request);
+        }
+
+        let may_publish = self.joined || timeout.is_some() || operation == Operation::Leave;
+        let waited = matches!(operation, Operation::Wait(_));
+        for action in self.player.play(operation) {
+            if let Action::Publish(body) = &action {
+                assert!(may_publish, "published by a node that is not there: {body:?}");
+            }
+            self.see(action);
+        }
+
+        let cluster = &self.player.cluster;
+        assert_eq!(cluster.server_count(), 1 + self.members.len());
+        assert!(cluster.nodes().eq(&self.members), "{:?}", self.members);
+        assert!(self.members.len() <= MAX_NODES);
+        assert_eq!(cluster.waiting_requests(), self.requests.len());
+        if waited {
+            let late: Vec<_> = self
+                .requests
+                .iter()
+                .filter(|(_, request)| request.deadline <= self.player.now)
+                .map(|(id, _)| id)
+                .collect();
+            assert!(late.is_empty(), "should have ended: {late:?}");
+            assert!(cluster.next_timeout().is_none_or(|next| next > self.player.now), "something is still due");
+        }
+        if !self.joined && self.members.is_empty() && self.requests.is_empty() {
+            assert_eq!(cluster.next_timeout(), None, "there is nothing to wait for");
+        }
+    }
+
+    fn see(&mut self, action: Action) {
+        match action {
+            Action::NodeJoined(node) => assert!(self.members.insert(node)),
+            Action::NodeLeft { node, .. } => {
+                assert!(self.members.remove(&node), "{node} was not there");
+                for request in self.requests.values_mut() {
+                    request.involved.remove(&node);
+                }
+            }
+            Action::TooManyNodes(node) => {
+                assert_eq!(self.members.len(), MAX_NODES);
+                assert!(!self.members.contains(&node));
+            }
+            Action::Progress { request, node, progress } => {
+                let request = self.requests.get_mut(&request).expect("it has not ended");
+                if let Some(node) = node.filter(|node| self.members.contains(node)) {
+                    request.involved.insert(node);
+                }
+                if let Progress::ClientCount(count) = progress {
+                    request.clients = request.clients.saturating_add(count);
+                }
+            }
+            Action::Completed { request: id, outcome } => {
+                let request = self.requests.remove(&id).expect("it has not ended before");
+                for node in &outcome.missing_nodes {
+                    assert!(request.involved.contains(node), "{id} waited for {node}, which has left or was not asked");
+                }
+                assert!(outcome.missing_acks <= request.clients, "more acks are missing than there are clients");
+                let is_over = self.player.now >= request.deadline || !self.joined;
+                assert!(outcome.is_complete() || is_over, "{id} ended before its time: {outcome:?}");
+            }
+            _ => {}
+        }
+    }
+}
