@@ -11,7 +11,7 @@ use std::{
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use socketio_pg_protocol::{
-    Body, Payload,
+    Body, NodeId, Payload,
     cluster::Progress,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Flags, Options, Packet,
@@ -240,11 +240,14 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     }
 
     /// Delivers an event of another node, and answers with acknowledgements when it wants them.
-    fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast) -> Vec<Body> {
+    fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, sender: Option<&NodeId>) -> Vec<Body> {
         let event = match packet::packet_from_payload(&packet.data, self.local.path(), self.parser) {
             Ok(event) if packet.kind == Packet::<Payload>::EVENT => event,
-            Ok(_) => return self.refuse(Poison::InvalidEvent, format!("packet type {} is no event", packet.kind)),
-            Err(error) => return self.refuse(Poison::InvalidEvent, error),
+            Ok(_) => {
+                let reason = format!("packet type {} is no event", packet.kind);
+                return self.refuse(sender, Poison::InvalidEvent, reason);
+            }
+            Err(error) => return self.refuse(sender, Poison::InvalidEvent, error),
         };
         let selected = Selection::of_message(&self.local, &opts).into_options();
         let Some(request_id) = request_id else {
@@ -279,7 +282,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             let packet = match packet::payload_from_ack(&value) {
                 Ok(packet) => packet,
                 Err(error) => {
-                    self.refuse(Poison::InvalidAnswer, error);
+                    self.refuse(None, Poison::InvalidAnswer, error);
                     continue;
                 }
             };
@@ -290,8 +293,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    fn refuse(&self, kind: Poison, reason: impl ToString) -> Vec<Body> {
-        self.hub().events().poisoned(self.namespace.channel(), None, kind, reason);
+    fn refuse(&self, sender: Option<&NodeId>, kind: Poison, reason: impl ToString) -> Vec<Body> {
+        self.hub().events().poisoned(self.namespace.channel(), sender, kind, reason);
         Vec::new()
     }
 
@@ -309,9 +312,9 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
 }
 
 impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
-    fn carry_out(&self, request: LocalRequest) -> Vec<Body> {
+    fn carry_out(&self, request: LocalRequest, sender: Option<&NodeId>) -> Vec<Body> {
         match request {
-            LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast),
+            LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast, sender),
             LocalRequest::Fetch(fetch) => {
                 let sockets = self.describe(&fetch.opts);
                 return vec![Body::FetchSocketsResponse(FetchSocketsResponse {
@@ -338,7 +341,7 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
         let event = match packet::packet_from_payload(&packet.data, self.local.path(), self.parser) {
             Ok(event) => event,
             Err(error) => {
-                self.refuse(Poison::InvalidEvent, error);
+                self.refuse(None, Poison::InvalidEvent, error);
                 return Box::pin(futures_util::stream::empty());
             }
         };
@@ -353,7 +356,8 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
 
     fn describe(&self, options: &Options) -> Vec<SocketDescription> {
         let sids = Selection::of_message(&self.local, options).sids(&self.local);
-        sids.into_iter().map(|sid| self.cluster.describe(self.namespace.name(), sid, self.rooms_of(sid))).collect()
+        let describe = |sid| self.cluster.describe(self.namespace.name(), sid, self.rooms_of(sid));
+        sids.into_iter().filter_map(describe).collect()
     }
 }
 

@@ -113,9 +113,13 @@ impl<B: Backend> Cluster<B> {
         }
     }
 
-    pub(crate) fn describe(&self, namespace: &str, sid: Sid, rooms: Vec<Room>) -> SocketDescription {
-        let details = self.shared.server.read().as_ref().and_then(|server| server.describe(namespace, sid));
-        describe::description(sid, rooms, details)
+    /// `None` for a socket that is being disconnected.
+    pub(crate) fn describe(&self, namespace: &str, sid: Sid, rooms: Vec<Room>) -> Option<SocketDescription> {
+        let details = match &*self.shared.server.read() {
+            Some(server) => Some(server.describe(namespace, sid)?),
+            None => None,
+        };
+        Some(describe::description(sid, rooms, details))
     }
 
     /// Disconnects a client from all its namespaces; false when the server is not known.

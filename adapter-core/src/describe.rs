@@ -86,7 +86,7 @@ struct Issued(SystemTime);
 
 /// The server whose sockets are described, without its type.
 pub(crate) trait Server: Send + Sync {
-    /// Handshake and data of a socket.
+    /// Handshake and data of a socket that is connected.
     fn describe(&self, namespace: &str, sid: Sid) -> Option<(Handshake, Option<Payload>)>;
 
     /// Disconnects a client from all its namespaces, upon which it closes its connection.
@@ -95,7 +95,8 @@ pub(crate) trait Server: Send + Sync {
 
 impl<A: Adapter> Server for SocketIo<A> {
     fn describe(&self, namespace: &str, sid: Sid) -> Option<(Handshake, Option<Payload>)> {
-        let socket = self.of(namespace)?.get_socket(sid)?;
+        // socketioxide keeps a socket until its disconnect handler has ended, Node does not.
+        let socket = self.of(namespace)?.get_socket(sid).filter(|socket| socket.connected())?;
         let data = socket.extensions.get::<SocketData>().map(|data| data.0);
         Some((handshake(&socket), data))
     }

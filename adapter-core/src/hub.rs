@@ -185,7 +185,7 @@ impl<B: Backend> Hub<B> {
         }
         link.listen(namespace.channel().to_owned()).await?;
         let actions = namespace.with_cluster(Rules::join);
-        self.perform(namespace, actions).await
+        self.perform(namespace, actions, None).await
     }
 
     /// Lets a namespace leave. Works without waiting, so that it may be called from anywhere; the result tells when the
@@ -283,7 +283,7 @@ impl<B: Backend> Hub<B> {
         for action in actions {
             match action {
                 Action::Publish(body) => self.queue(namespace, body).await?.committed().await?,
-                other => self.perform_one(namespace, other).await?,
+                other => self.perform_one(namespace, other, None).await?,
             }
         }
         Ok(request)
@@ -294,8 +294,9 @@ impl<B: Backend> Hub<B> {
     /// Handles a message, in its turn.
     pub(crate) async fn handle(self: &Arc<Self>, namespace: &str, message: Message) {
         let Some(namespace) = self.namespace(namespace) else { return };
+        let sender = message.uid.clone();
         let actions = namespace.with_cluster(|cluster, now| cluster.handle(now, message));
-        if let Err(error) = self.perform(&namespace, actions).await {
+        if let Err(error) = self.perform(&namespace, actions, sender.as_ref()).await {
             tracing::debug!(%error, "an answer was not published");
         }
     }
@@ -305,28 +306,39 @@ impl<B: Backend> Hub<B> {
         let namespaces: Vec<_> = self.namespaces.read().by_name.values().cloned().collect();
         for namespace in namespaces {
             let actions = namespace.with_cluster(Rules::join);
-            if let Err(error) = self.perform(&namespace, actions).await {
+            if let Err(error) = self.perform(&namespace, actions, None).await {
                 tracing::debug!(%error, "could not announce the node again");
             }
         }
     }
 
-    async fn perform(self: &Arc<Self>, namespace: &Arc<Namespace>, actions: Vec<Action>) -> Result<(), Error> {
+    /// `sender` is the node whose message it comes from, if it comes from one.
+    async fn perform(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        actions: Vec<Action>,
+        sender: Option<&NodeId>,
+    ) -> Result<(), Error> {
         for action in actions {
-            self.perform_one(namespace, action).await?;
+            self.perform_one(namespace, action, sender).await?;
         }
         Ok(())
     }
 
-    async fn perform_one(self: &Arc<Self>, namespace: &Arc<Namespace>, action: Action) -> Result<(), Error> {
+    async fn perform_one(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        action: Action,
+        sender: Option<&NodeId>,
+    ) -> Result<(), Error> {
         match action {
             Action::Publish(body) => self.queue(namespace, body).await?.detach(),
-            Action::Broadcast(data) => self.local(namespace, LocalRequest::Broadcast(data)).await?,
-            Action::SocketsJoin(data) => self.local(namespace, LocalRequest::Join(data)).await?,
-            Action::SocketsLeave(data) => self.local(namespace, LocalRequest::Leave(data)).await?,
-            Action::DisconnectSockets(data) => self.local(namespace, LocalRequest::Disconnect(data)).await?,
-            Action::FetchSockets(data) => self.local(namespace, LocalRequest::Fetch(data)).await?,
-            Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data),
+            Action::Broadcast(data) => self.local(namespace, LocalRequest::Broadcast(data), sender).await?,
+            Action::SocketsJoin(data) => self.local(namespace, LocalRequest::Join(data), sender).await?,
+            Action::SocketsLeave(data) => self.local(namespace, LocalRequest::Leave(data), sender).await?,
+            Action::DisconnectSockets(data) => self.local(namespace, LocalRequest::Disconnect(data), sender).await?,
+            Action::FetchSockets(data) => self.local(namespace, LocalRequest::Fetch(data), sender).await?,
+            Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data, sender),
             Action::Progress { request, node, progress } => {
                 namespace.answer(&request, Answer::Progress { node, progress });
             }
@@ -342,9 +354,14 @@ impl<B: Backend> Hub<B> {
         Ok(())
     }
 
-    async fn local(&self, namespace: &Arc<Namespace>, request: LocalRequest) -> Result<(), Error> {
+    async fn local(
+        &self,
+        namespace: &Arc<Namespace>,
+        request: LocalRequest,
+        sender: Option<&NodeId>,
+    ) -> Result<(), Error> {
         let Some(local) = namespace.local() else { return Ok(()) };
-        for body in local.carry_out(request) {
+        for body in local.carry_out(request, sender) {
             self.queue(namespace, body).await?.detach();
         }
         Ok(())
@@ -408,7 +425,7 @@ async fn keep_time<B: Backend>(hub: Weak<Hub<B>>, clock: Arc<Notify>) {
                 let namespaces: Vec<_> = hub.namespaces.read().by_name.values().cloned().collect();
                 for namespace in namespaces {
                     let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
-                    if let Err(error) = hub.perform(&namespace, actions).await {
+                    if let Err(error) = hub.perform(&namespace, actions, None).await {
                         tracing::debug!(%error, "a heartbeat was not published");
                     }
                 }

@@ -2,12 +2,14 @@
 
 use std::{
     collections::VecDeque,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use futures_util::FutureExt;
 use socketio_pg_protocol::{Body, Message, NodeId, Notification, channel, message::liveness, notification::Header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -246,7 +248,7 @@ async fn hand_on<B: Backend>(
         match slot {
             Slot::Message { namespace, message, bytes } => {
                 let Some(hub) = hub.upgrade() else { return };
-                hub.handle(&namespace, message).await;
+                handle(&hub, &namespace, message).await;
                 queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
             Slot::Attachment { channel, fetched, bytes } => {
@@ -258,7 +260,7 @@ async fn hand_on<B: Backend>(
                         Some(namespace) => namespace.clone(),
                         None => channel::namespace(&prefix, &channel).unwrap_or_default().to_owned(),
                     };
-                    hub.handle(&namespace, message).await;
+                    handle(&hub, &namespace, message).await;
                 }
             }
             Slot::Restored => {
@@ -266,5 +268,13 @@ async fn hand_on<B: Backend>(
                 hub.announce_all().await;
             }
         }
+    }
+}
+
+/// Handles a message. When a handler of the application panics in it, the later messages are handled all the same.
+async fn handle<B: Backend>(hub: &Arc<Hub<B>>, namespace: &str, message: Message) {
+    // What a panic leaves behind is that of a message handled in part: no lock of ours is held while a handler runs.
+    if AssertUnwindSafe(hub.handle(namespace, message)).catch_unwind().await.is_err() {
+        tracing::error!(namespace, "a handler of the application panicked while a message was handled");
     }
 }

@@ -19,8 +19,8 @@ use crate::operators::LocalAck;
 
 /// What the adapter does with its local sockets when other nodes ask for it.
 pub(crate) trait LocalSockets: Send + Sync {
-    /// Carries out a request; what it returns is to be published, in order.
-    fn carry_out(&self, request: LocalRequest) -> Vec<Body>;
+    /// Carries out a request of `sender`, or of this node; what it returns is to be published, in order.
+    fn carry_out(&self, request: LocalRequest, sender: Option<&NodeId>) -> Vec<Body>;
 
     /// Sends an event to the sockets that match and yields their acknowledgements, one item for each.
     fn ask_clients(&self, broadcast: Broadcast) -> BoxStream<'static, LocalAck>;

@@ -256,7 +256,7 @@ impl<B: Backend> ClusterNamespace<B> {
         let namespace = self.namespace()?;
         let published = if self.local { Ok(()) } else { self.hub().publish(&namespace, body).await };
         if let Some(local) = namespace.local() {
-            local.carry_out(request);
+            local.carry_out(request, None);
         }
         published
     }

@@ -40,6 +40,9 @@ pub(crate) enum PacketError {
     /// An event by a reserved name.
     #[error("`{0}` is an event of Socket.IO's own: clients disconnect when they are sent it")]
     ReservedEvent(String),
+    /// An object that a client would take for the place of binary that is not there.
+    #[error("an object looks like the placeholder of binary that is not there: clients disconnect when they are sent it")]
+    StrayPlaceholder,
     /// An acknowledgement that is no array.
     #[error("an acknowledgement is an array of its arguments")]
     NotAnAcknowledgement,
@@ -90,7 +93,11 @@ pub(crate) fn payload_from_packet(packet: &Packet) -> Result<Payload, PacketErro
 pub(crate) fn packet_from_payload(payload: &Payload, ns: &str, parser: Parser) -> Result<Packet, PacketError> {
     check_event(payload)?;
     let data = match (parser, payload) {
-        (Parser::Common, payload) => to_common(payload),
+        (Parser::Common, payload) => {
+            let data = to_common(payload);
+            check_placeholders(payload, &data)?;
+            data
+        }
         (Parser::Msgpack, Payload::Json(text)) => to_bytes(&ForClient(&Value::from_json(text.get())?))?,
         (Parser::Msgpack, Payload::Value(value)) => to_bytes(&ForClient(value))?,
     };
@@ -177,6 +184,31 @@ fn check_event(payload: &Payload) -> Result<(), PacketError> {
         None => Err(PacketError::NoEventName),
         Some(name) if RESERVED_EVENTS.contains(&name.as_ref()) => Err(PacketError::ReservedEvent(name.into())),
         Some(_) => Ok(()),
+    }
+}
+
+/// Checks what socket.io-parser checks when it puts binary in its place. Without binary it looks for no place.
+fn check_placeholders(payload: &Payload, data: &ServerValue) -> Result<(), PacketError> {
+    match (payload, data) {
+        (Payload::Value(value), ServerValue::Str(_, Some(attachments)))
+            if has_stray_placeholder(value, attachments.len()) =>
+        {
+            Err(PacketError::StrayPlaceholder)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn has_stray_placeholder(value: &Value, attachments: usize) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|item| has_stray_placeholder(item, attachments)),
+        Value::Map(entries) => {
+            let is_place = value.get("_placeholder") == Some(&Value::Bool(true));
+            let num = value.get("num").and_then(Value::as_f64);
+            is_place && !num.is_some_and(|num| (0.0..attachments as f64).contains(&num))
+                || entries.iter().any(|(_, item)| has_stray_placeholder(item, attachments))
+        }
+        _ => false,
     }
 }
 

@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use parking_lot::RwLock;
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
-    Body, Payload,
+    Body, NodeId, Payload,
     cluster::Progress,
     message::{ServerSideEmit, ServerSideEmitResponse},
 };
@@ -170,11 +170,16 @@ impl<B: Backend> ClusterNamespace<B> {
 }
 
 /// Calls the handlers of an event; the first answer is published when one is wanted.
-pub(crate) fn dispatch<B: Backend>(hub: &Arc<Hub<B>>, namespace: &Arc<Namespace>, emit: ServerSideEmit) {
+pub(crate) fn dispatch<B: Backend>(
+    hub: &Arc<Hub<B>>,
+    namespace: &Arc<Namespace>,
+    emit: ServerSideEmit,
+    sender: Option<&NodeId>,
+) {
     let ServerSideEmit { request_id, packet } = emit;
     let event = match arguments::event_name(&packet) {
         Ok(event) => event,
-        Err(error) => return hub.events().poisoned(namespace.channel(), None, Poison::InvalidEvent, error),
+        Err(error) => return hub.events().poisoned(namespace.channel(), sender, Poison::InvalidEvent, error),
     };
     let handlers = hub.handlers().get(namespace.name(), &event);
     if handlers.is_empty() {
@@ -184,7 +189,7 @@ pub(crate) fn dispatch<B: Backend>(hub: &Arc<Hub<B>>, namespace: &Arc<Namespace>
     // Called here, so that the beginnings of all handlers run in the order of the events.
     let mut answers: futures_util::stream::FuturesUnordered<_> =
         handlers.iter().map(|handler| handler(&event, &packet)).collect();
-    let (hub, namespace) = (hub.clone(), namespace.clone());
+    let (hub, namespace, sender) = (hub.clone(), namespace.clone(), sender.cloned());
     tokio::spawn(async move {
         let mut wanted = request_id;
         while let Some(reply) = answers.next().await {
@@ -192,7 +197,7 @@ pub(crate) fn dispatch<B: Backend>(hub: &Arc<Hub<B>>, namespace: &Arc<Namespace>
                 Ok(Some(answer)) => answer,
                 Ok(None) => continue,
                 Err(error) => {
-                    hub.events().poisoned(namespace.channel(), None, Poison::InvalidArguments, error);
+                    hub.events().poisoned(namespace.channel(), sender.as_ref(), Poison::InvalidArguments, error);
                     continue;
                 }
             };

@@ -28,6 +28,7 @@
 //! | timings, prefix, table, limits | [`Options`] |
 //! | TLS, a pool of your own, a connection of its own for listening | [`DieselBackend`] |
 //! | everything that Node's operators can say | [`ClusterNamespace`] |
+//! | processes without sockets; events in your transaction | [`Emitter`] |
 //! | what happens to the node | [`Cluster::events`](socketio_pg_core::Cluster::events) |
 //! | the table in your migrations | [`MIGRATIONS`], [`schema_sql`] |
 //!
@@ -37,6 +38,7 @@ mod connect;
 mod connector;
 mod diagnosis;
 mod driver;
+mod emitter;
 mod error;
 mod listener;
 mod migrations;
@@ -45,6 +47,7 @@ mod settings;
 mod statements;
 
 pub use driver::DieselBackend;
+pub use emitter::Emitter;
 pub use listener::DieselListener;
 pub use migrations::{MIGRATIONS, Migrations};
 pub use socketio_pg_core::table::{InvalidTableName, schema_sql};

@@ -160,6 +160,31 @@ fn an_event_that_clients_would_choke_on_is_refused() {
     }
 }
 
+#[test]
+fn an_object_in_the_place_of_binary_that_is_not_there_is_refused() {
+    let with_binary = |object: &str| {
+        let arguments = [Value::from("e"), Value::Bin(vec![1]), Value::from_json(object).unwrap()];
+        Payload::Value(Value::Array(arguments.to_vec()))
+    };
+    for object in [
+        r#"{"_placeholder":true,"num":1}"#,
+        r#"{"_placeholder":true,"num":-1}"#,
+        r#"{"_placeholder":true,"num":"0"}"#,
+        r#"[{"deep":{"_placeholder":true}}]"#,
+    ] {
+        let payload = with_binary(object);
+        let refused = packet_from_payload(&payload, "/", Parser::Common);
+        assert!(matches!(refused, Err(PacketError::StrayPlaceholder)), "{object}");
+        // This parser has no placeholders.
+        packet_from_payload(&payload, "/", Parser::Msgpack).unwrap();
+        let without_binary = Payload::Value(Value::from_json(&format!(r#"["e",{object}]"#)).unwrap());
+        packet_from_payload(&without_binary, "/", Parser::Common).unwrap();
+    }
+    for object in [r#"{"_placeholder":true,"num":0}"#, r#"{"_placeholder":1,"num":7}"#, r#"{"num":7}"#] {
+        packet_from_payload(&with_binary(object), "/", Parser::Common).unwrap();
+    }
+}
+
 fn refused(text: &str, expected: fn(&PacketError) -> bool) {
     for payload in both_forms(text) {
         for parser in [Parser::Common, Parser::Msgpack] {

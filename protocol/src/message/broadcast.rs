@@ -23,12 +23,8 @@ pub struct Broadcast<P = Payload> {
     /// The event.
     pub packet: Packet<P>,
     /// There when acknowledgements are wanted.
-    #[serde(
-        rename = "requestId",
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "super::present"
-    )]
+    // Null is read as missing. Node takes it for a request, though none that could be answered.
+    #[serde(rename = "requestId", default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "RequestId"))]
     pub request_id: Option<RequestId>,
     /// Which sockets it is for. The `timeout` flag says how long clients may take to acknowledge.
@@ -47,7 +43,7 @@ pub struct Packet<P = Payload> {
     #[cfg_attr(feature = "schema", schemars(with = "Vec<P>", length(min = 1)))]
     pub data: P,
     /// Written by the emitter, read by nobody: the message's own `nsp` counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::envelope::text")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub nsp: Option<String>,
 }

@@ -96,11 +96,14 @@ pub(crate) enum AttachmentIdField {
 impl<'de> Deserialize<'de> for AttachmentIdField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match Value::deserialize(deserializer)? {
-            Value::Nil | Value::Bool(false) | Value::Int(0) => Self::Falsy,
+            Value::Nil | Value::Bool(false) => Self::Falsy,
             Value::Str(text) if text.is_empty() => Self::Falsy,
             Value::Str(text) => Self::Text(text),
-            Value::Int(number) => Self::Number(number),
-            _ => Self::Other,
+            other => match other.as_i64() {
+                Some(0) => Self::Falsy,
+                Some(number) => Self::Number(number),
+                None => Self::Other,
+            },
         })
     }
 }
@@ -167,12 +170,23 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                 if let (None, Some(kind), Some(late)) = (&envelope.body, envelope.kind, late) {
                     envelope.body = Some(P::read_late(kind, late)?);
                 }
+                // The data was read as that of the type before it.
+                if let (Some(body), Some(kind)) = (&envelope.body, envelope.kind)
+                    && body.kind() != kind
+                {
+                    return Err(de::Error::duplicate_field("type"));
+                }
                 Ok(envelope)
             }
         }
 
         deserializer.deserialize_map(Visitor(PhantomData))
     }
+}
+
+/// Reads a key that is of no use where it is no string.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Text::deserialize(deserializer).map(|text| text.0)
 }
 
 /// A string; anything else is as if it were not there. For keys that not everybody knows, and may use otherwise.

@@ -18,7 +18,8 @@ use crate::{RequestId, payload::Payload};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ServerSideEmitData"))]
 pub struct ServerSideEmit<P = Payload> {
     /// There when answers are wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    // Null is read as missing. Node takes it for a request, though none that could be answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "RequestId"))]
     pub request_id: Option<RequestId>,
     /// The event's name and its arguments, an array.

@@ -109,6 +109,11 @@ impl Seat {
         Ok(Server { seat: self, port: node.port(), node, worker })
     }
 
+    /// Node, in whichever way.
+    pub(crate) fn is_node(self) -> bool {
+        !self.is_rust()
+    }
+
     pub(crate) fn is_rust(self) -> bool {
         matches!(self, Self::Rust { .. })
     }
@@ -191,7 +196,7 @@ pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_test-node"))
 }
 
-/// The first backend's emitter.
+/// The backends, that of the first columns first.
 pub(crate) fn backends() -> &'static [&'static str] {
     BACKENDS
 }

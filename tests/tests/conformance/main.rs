@@ -31,7 +31,8 @@ use futures_util::{StreamExt, stream};
 use report::Cell;
 use scenario::Scenario;
 use scene::{Cluster, Scene, Stage};
-use socketio_pg_tests::{Error, NODE, database, require};
+use socketio_pg_tests::{NODE, database, require};
+use socketio_pg_throwaway::Database;
 use std::{
     io::Write as _,
     process::ExitCode,
@@ -40,7 +41,7 @@ use std::{
 };
 
 /// How many compositions run at the same time, and how many scenarios of each: most of their time is waiting.
-const COMPOSITIONS_AT_ONCE: usize = 2;
+const COMPOSITIONS_AT_ONCE: usize = 3;
 const SCENARIOS_AT_ONCE: usize = 8;
 /// How long a scenario may take in all.
 const SCENARIO_DEADLINE: Duration = Duration::from_secs(90);
@@ -98,38 +99,48 @@ fn selected(words: &[String]) -> (Vec<Composition>, Vec<Scenario>) {
 
 /// All scenarios on one composition, in a database of its own.
 async fn column(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> {
-    let Some(database) = database().map(Arc::new) else { return failures(scenarios, "there is no database") };
+    let Some(database) = database().map(Arc::new) else { return vec![failed("there is no database"); scenarios.len()] };
     let started = Instant::now();
-    let mut column: Vec<Option<Cell>> = vec![None; scenarios.len()];
-    for stage in Stage::ALL {
-        let of_stage: Vec<(usize, &Scenario)> =
-            scenarios.iter().enumerate().filter(|(_, scenario)| scenario.stage == stage).collect();
-        if of_stage.is_empty() {
-            continue;
-        }
-        let namespaces = of_stage.iter().map(|(_, scenario)| scenario.namespace());
-        let cluster = match Cluster::start(composition, stage, namespaces, database.clone()).await {
-            Ok(cluster) => Arc::new(cluster),
-            Err(error) => return failures(scenarios, &format!("    the servers did not start: {error}")),
-        };
-        let played = stream::iter(of_stage)
-            .map(|(index, scenario)| {
-                let cluster = cluster.clone();
-                async move { (index, cell(scenario, cluster).await) }
-            })
-            .buffer_unordered(SCENARIOS_AT_ONCE);
-        for (index, cell) in played.collect::<Vec<_>>().await {
-            column[index] = Some(cell);
-        }
+    let mut column = vec![failed("it was not played"); scenarios.len()];
+    let stages = Stage::ALL.map(|stage| on_stage(stage, composition, scenarios, database.clone()));
+    for (index, cell) in futures_util::future::join_all(stages).await.into_iter().flatten() {
+        column[index] = cell;
     }
-    let failed = column.iter().filter(|cell| matches!(cell, Some(Cell::Failed(_)))).count();
+    let failed = column.iter().filter(|cell| matches!(cell, Cell::Failed(_))).count();
     let seconds = started.elapsed().as_secs_f64();
     say(&format!("{}: {} scenarios, {failed} failed, {seconds:.1} s", composition.name, scenarios.len()));
-    column.into_iter().map(|cell| cell.unwrap_or_else(|| Cell::Failed("    not played".to_owned()))).collect()
+    column
 }
 
-fn failures(scenarios: &[Scenario], reason: &str) -> Vec<Cell> {
-    vec![Cell::Failed(reason.to_owned()); scenarios.len()]
+/// The scenarios of one stage, each with its index.
+async fn on_stage(
+    stage: Stage,
+    composition: &Composition,
+    scenarios: &[Scenario],
+    database: Arc<Database>,
+) -> Vec<(usize, Cell)> {
+    let of_stage = scenarios.iter().enumerate().filter(|(_, scenario)| scenario.stage == stage);
+    let of_stage: Vec<(usize, &Scenario)> = of_stage.collect();
+    if of_stage.is_empty() {
+        return Vec::new();
+    }
+    let namespaces = of_stage.iter().map(|(_, scenario)| scenario.namespace());
+    let cluster = match Cluster::start(composition, stage, namespaces, database).await {
+        Ok(cluster) => Arc::new(cluster),
+        Err(error) => {
+            let cell = failed(&format!("the servers did not start: {error}"));
+            return of_stage.into_iter().map(|(index, _)| (index, cell.clone())).collect();
+        }
+    };
+    let played = stream::iter(of_stage).map(|(index, scenario)| {
+        let cluster = cluster.clone();
+        async move { (index, cell(scenario, cluster).await) }
+    });
+    played.buffer_unordered(SCENARIOS_AT_ONCE).collect().await
+}
+
+fn failed(reason: &str) -> Cell {
+    Cell::Failed(format!("    {}", reason.replace('\n', "\n    ")))
 }
 
 /// One scenario on one composition.
@@ -139,9 +150,9 @@ async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     // In a task: one that panics fails alone.
     let observation = match tokio::spawn(tokio::time::timeout(SCENARIO_DEADLINE, played)).await {
         Ok(Ok(Ok(observation))) => observation,
-        Ok(Ok(Err(error))) => return Cell::Failed(indented(&error)),
-        Err(panic) => return Cell::Failed(format!("    {panic}")),
-        Ok(Err(_)) => return Cell::Failed(format!("    it took longer than {} s", SCENARIO_DEADLINE.as_secs())),
+        Ok(Ok(Err(error))) => return failed(&error.to_string()),
+        Err(panic) => return failed(&panic.to_string()),
+        Ok(Err(_)) => return failed(&format!("it took longer than {} s", SCENARIO_DEADLINE.as_secs())),
     };
     let (shown, defects) = defects::shown(&composition, scenario.name, &observation.expected);
     if observation.seen == shown {
@@ -152,10 +163,6 @@ async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
         reason = format!("    the defect {} has disappeared: take it off the list\n{reason}", defects.join("+"));
     }
     Cell::Failed(reason)
-}
-
-fn indented(error: &Error) -> String {
-    format!("    {}", error.to_string().replace('\n', "\n    "))
 }
 
 fn say(text: &str) {

@@ -151,8 +151,8 @@ async fn each_to_each(scene: Scene, hears: fn(Seat, Seat) -> bool) -> Outcome {
     settle(&scene, &cast, hears).await?;
     let received = scene.received_so_far().await?;
     let senders = |(name, events): (&String, &Value)| {
-        let senders = events.as_array().into_iter().flatten().map(|event| json!([event[0], event[1]]));
-        (name.clone(), senders.collect())
+        let senders = events.as_array().into_iter().flatten().filter(|event| event[1].is_string());
+        (name.clone(), senders.map(|event| json!([event[0], event[1]])).collect())
     };
     let seen: Map<String, Value> = received.as_object().into_iter().flatten().map(senders).collect();
     let all = json!([

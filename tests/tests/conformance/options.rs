@@ -16,7 +16,7 @@ async fn of_ones_own(scene: Scene) -> Outcome {
     let cast = scene.cast().await?;
     let events = [
         ("short", json!(["needle-short"])),
-        ("long", json!([format!("needle-long {}", "x".repeat(200))])),
+        ("long", json!([format!("needle-long {}", "x".repeat(400))])),
         ("binary", json!(["needle-binary", binary([1])])),
     ];
     for (event, args) in &events {

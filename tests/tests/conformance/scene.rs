@@ -27,7 +27,7 @@ impl Stage {
         match self {
             Self::Main => options,
             Self::Custom => {
-                options.channel_prefix("app").table("app_attachments").payload_threshold(200).pool_size(10)
+                options.channel_prefix("app").table("app_attachments").payload_threshold(400).pool_size(10)
             }
             Self::Mortal => options
                 .channel_prefix("mortal")
@@ -56,7 +56,7 @@ impl Cluster {
         database: Arc<Database>,
     ) -> Result<Self, Error> {
         let options = stage.options(&database);
-        let with_namespaces = namespaces.into_iter().fold(options.clone(), NodeOptions::namespace);
+        let with_namespaces = namespaces.into_iter().fold(options.clone().namespace("/"), NodeOptions::namespace);
         let with_namespaces = with_namespaces.dynamic_namespace("^/dynamic-[0-9]+$", "/dynamic-{number}");
         let servers = composition.start(&with_namespaces).await?;
         Ok(Self {

@@ -102,7 +102,7 @@ async fn handshake(scene: Scene) -> Outcome {
     for (name, server) in ["a", "b", "c"].into_iter().zip(scene.servers()) {
         let how = Connect::to(&scene.nsp)
             .auth(auth.clone())
-            .query(json!({ "version": "7", "odd name": "ä&b" }))
+            .query(json!({ "odd name": "ä&b", "version": "7" }))
             .headers(json!({ "x-tenant": "acme", "cookie": "one=1; two=2" }));
         scene.connect(name, server, how).await?;
     }
@@ -137,7 +137,7 @@ async fn handshake(scene: Scene) -> Outcome {
         "xdomain": false,
         "secure": false,
         "issued": true,
-        "url": "/socket.io/?version=7&odd%20name=%C3%A4%26b&EIO=4&transport=websocket",
+        "url": "/socket.io/?odd%20name=%C3%A4%26b&version=7&EIO=4&transport=websocket",
         "query": { "version": "7", "odd name": "ä&b", "EIO": "4", "transport": "websocket" },
         "auth": auth,
     });

@@ -112,7 +112,9 @@ async fn replayed(scene: Scene, capture: &str) -> Outcome {
 
     let mut seen = Map::new();
     for (name, events) in scene.received_so_far().await?.as_object().into_iter().flatten() {
-        let events = events.as_array().into_iter().flatten().filter(|event| event[0] == "v");
+        // Both recordings play in the main namespace. In an attachment there is a buffer besides.
+        let is_of_this = |event: &&Value| event[0] == "v" && event.get(2).is_some() == capture.has_attachments();
+        let events = events.as_array().into_iter().flatten().filter(is_of_this);
         seen.insert(name.clone(), counted(events));
     }
     let events = counted(&capture.events());
@@ -169,14 +171,27 @@ impl Capture {
         Self { notifications: notifications.collect(), observed }
     }
 
+    fn has_attachments(&self) -> bool {
+        self.notifications.iter().any(|notification| notification.attachment_hex.is_some())
+    }
+
     /// The events that the client of the other Node server got, as this suite's clients tell them.
     fn events(&self) -> Vec<Value> {
         let frames = self.observed.client_frames.iter();
         let frames: Vec<&Value> =
             frames.filter(|frame| frame["client"] == "b1").map(|frame| &frame["data"]).collect();
         let starts = frames.iter().enumerate().filter_map(|(index, frame)| Some((index, frame.as_str()?)));
-        starts.map(|(index, text)| event(text, &frames[index + 1..])).collect()
+        let events = starts.map(|(index, text)| {
+            let after = frames[index + 1..].iter().take_while(|frame| !frame.is_string());
+            event(text, &after.copied().collect::<Vec<_>>())
+        });
+        events.chain(self.has_attachments().then(refused_by_node)).collect()
     }
+}
+
+/// What one of the recorded attachments says, which Node refuses to read.
+pub(crate) fn refused_by_node() -> Value {
+    json!(["v", { "__proto__": { "x": 1 }, "y": 2 }, binary([0xab])])
 }
 
 /// The event of a frame, `2["v",1]`, or with binary `51-["v",{"_placeholder":true,"num":0}]`, whose bytes are the frames

@@ -82,7 +82,7 @@ where
 {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        match serde_json::from_str::<Command>(&line) {
+        match read(&line) {
             Ok(command) => {
                 let (id, is_last) = (command.id, command.op == "close");
                 let work = carry_out(command);
@@ -103,6 +103,15 @@ where
         }
     }
     Ok(())
+}
+
+/// Reads a command of any depth: its arguments may go deeper than serde_json's 128 levels.
+fn read(line: &str) -> serde_json::Result<Command> {
+    let mut deserializer = serde_json::Deserializer::from_str(line);
+    deserializer.disable_recursion_limit();
+    let command = Command::deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(command)
 }
 
 fn answer(id: u64, result: Answer) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::{Value, json};
 use socketio_pg_core::PublishOn;
 use socketio_pg_tokio_postgres::Emitter;
@@ -41,6 +42,48 @@ pub(crate) async fn tokio_postgres(options: &Options) -> Result<(), Box<dyn std:
     })
     .await?;
     Ok(())
+}
+
+/// Serves on diesel-async until the conversation ends.
+pub(crate) async fn diesel(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    let connection = AsyncPgConnection::establish(&options.database_url).await?;
+    let emitter = socketio_pg_diesel::Emitter::with_options(&options.cluster());
+    let connection = Arc::new(Mutex::new(connection));
+    say(&json!({ "ready": true, "port": 0, "uid": "emitter" }));
+    conversation::hold(|command| {
+        let (emitter, connection) = (emitter.clone(), connection.clone());
+        async move {
+            let mut connection = connection.lock().await;
+            if command.op != "transaction" {
+                return carry_out(&emitter, &command, &mut *connection).await;
+            }
+            let commit = command.fields.flag("commit");
+            let ended = connection.transaction(async |connection| {
+                for command in transaction_ops(&command).map_err(End::Failed)? {
+                    carry_out(&emitter, &command, connection).await.map_err(End::Failed)?;
+                }
+                if commit { Ok(()) } else { Err(End::RolledBack) }
+            });
+            match ended.await {
+                Ok(()) | Err(End::RolledBack) => Ok(Value::Null),
+                Err(End::Failed(error)) => Err(error),
+            }
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+/// Why a transaction is not committed.
+enum End {
+    RolledBack,
+    Failed(String),
+}
+
+impl From<diesel::result::Error> for End {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Failed(failed(error))
+    }
 }
 
 /// The ops inside of `transaction`.

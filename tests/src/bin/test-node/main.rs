@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let cluster = Cluster::connect(options.tokio_postgres()?, options.cluster()).await?;
             server::run(cluster, &options).await
         }
-        (Backend::Diesel, Role::Emitter) => Err("there is no emitter on diesel yet".into()),
+        (Backend::Diesel, Role::Emitter) => emitter::diesel(&options).await,
         (Backend::Diesel, Role::Server) => {
             let cluster = socketio_pg_diesel::Cluster::connect(options.diesel()?, options.cluster()).await?;
             server::run(cluster, &options).await

@@ -1,0 +1,31 @@
+//! Insert the order, tell the room: both, or neither.
+//!
+//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-diesel --example order -- tea`
+
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use socketio_pg_diesel::Emitter;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
+    let mut connection = AsyncPgConnection::establish(&std::env::var("DATABASE_URL")?).await?;
+    connection.batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))").await?;
+
+    let emitter = Emitter::new();
+    let ordered = connection.transaction(async |connection| {
+        // The kitchen is told first, and still hears nothing of an order that is not taken: try an empty item.
+        emitter.of("/kitchen").to("cooks").emit("order", &item, connection).await?;
+        diesel::sql_query("INSERT INTO orders (item) VALUES ($1)")
+            .bind::<diesel::sql_types::Text, _>(&item)
+            .execute(connection)
+            .await?;
+        Ok::<_, Error>(())
+    });
+    match ordered.await {
+        Ok(()) => eprintln!("ordered {item:?}, and the kitchen was told"),
+        Err(error) => eprintln!("not ordered, and nobody was told: {error}"),
+    }
+    Ok(())
+}

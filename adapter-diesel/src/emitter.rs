@@ -1,0 +1,125 @@
+//! Emitting on the application's own connections.
+
+use diesel::{
+    QueryResult,
+    pg::Pg,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    result::{DatabaseErrorKind, Error},
+    sql_types::{Binary, Text},
+};
+use diesel_async::{AsyncConnectionCore, RunQueryDsl};
+use socketio_pg_core::{
+    PublishOn,
+    backend::{BackendError, Content, ErrorKind, Outgoing},
+    table::TableName,
+};
+
+use crate::{DieselBackend, error};
+
+/// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request handlers.
+///
+/// The connection comes last: `&mut` to an `AsyncPgConnection`, plain or pooled. Inside of `.transaction(…)`, savepoints
+/// included, the event is sent if, and only if, the transaction commits.
+///
+/// ```no_run
+/// use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+/// use socketio_pg_diesel::Emitter;
+///
+/// # async fn example(mut connection: AsyncPgConnection) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let emitter = Emitter::new();
+/// connection
+///     .transaction(async |connection| {
+///         diesel::sql_query("INSERT INTO orders (item) VALUES ('tea')").execute(connection).await?;
+///         emitter.of("/kitchen").to("orders").emit("order", "tea", connection).await?;
+///         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(()) // now the kitchen hears of it
+///     })
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+pub type Emitter = socketio_pg_core::Emitter<DieselBackend>;
+
+impl<C> PublishOn<&mut C> for DieselBackend
+where
+    C: AsyncConnectionCore<Backend = Pg> + Send,
+{
+    async fn publish_on(connection: &mut C, table: &str, outgoing: Outgoing) -> Result<(), BackendError> {
+        let Outgoing { channel, content } = outgoing;
+        let published = match content {
+            Content::Inline(payload) => NotifyOne { channel, payload }.execute(connection).await,
+            Content::Attachment { body, before_id, after_id } => {
+                let table = TableName::parse(table)?;
+                NotifyOneWithAttachment { table, channel, before_id, after_id, body }.execute(connection).await
+            }
+        };
+        published.map(drop).map_err(failed)
+    }
+}
+
+/// Without asking further, as the connection may be in a transaction that has failed by now.
+fn failed(error: Error) -> BackendError {
+    let kind = match &error {
+        _ if error::is_of_connection(&error) => ErrorKind::Connection,
+        Error::DatabaseError(DatabaseErrorKind::Unknown, information)
+            if information.message().starts_with("permission denied") =>
+        {
+            ErrorKind::Permission
+        }
+        _ => ErrorKind::Other,
+    };
+    BackendError::new(kind, error)
+}
+
+/// Publishes one notification.
+struct NotifyOne {
+    channel: String,
+    payload: String,
+}
+
+impl QueryFragment<Pg> for NotifyOne {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT pg_notify(");
+        out.push_bind_param::<Text, _>(&self.channel)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&self.payload)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl QueryId for NotifyOne {
+    type QueryId = Self;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+/// Publishes one attachment as part of the application's own transaction, whose settings are left alone.
+struct NotifyOneWithAttachment {
+    table: TableName,
+    channel: String,
+    before_id: String,
+    after_id: String,
+    body: Vec<u8>,
+}
+
+impl QueryFragment<Pg> for NotifyOneWithAttachment {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH inserted AS (INSERT INTO ");
+        out.push_sql(&self.table.to_string());
+        out.push_sql(" (payload) VALUES (");
+        out.push_bind_param::<Binary, _>(&self.body)?;
+        out.push_sql(") RETURNING id) SELECT pg_notify(");
+        out.push_bind_param::<Text, _>(&self.channel)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&self.before_id)?;
+        out.push_sql(" || id || ");
+        out.push_bind_param::<Text, _>(&self.after_id)?;
+        out.push_sql(") FROM inserted");
+        Ok(())
+    }
+}
+
+/// Identified by its text, which has the table's name in it.
+impl QueryId for NotifyOneWithAttachment {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}

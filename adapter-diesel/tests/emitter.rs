@@ -1,0 +1,135 @@
+//! Emitting on the application's own connections: when it is sent, and when it is not. What is sent is the core's matter.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use diesel::result::Error as DieselError;
+use diesel_async::{
+    AsyncConnection, AsyncPgConnection,
+    pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool},
+};
+use socketio_pg_core::backend::{Backend, Listener};
+use socketio_pg_diesel::{
+    DieselBackend, DieselListener, Emitter, Error, Options,
+    protocol::{Body, Message, Notification},
+};
+use socketio_pg_throwaway::{Database, Server};
+
+const TABLE: &str = "socket_io_attachments";
+
+struct Scene {
+    connection: AsyncPgConnection,
+    backend: DieselBackend,
+    listener: DieselListener,
+    database: Database,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let database = Server::shared().unwrap().create_database().unwrap();
+        let connection = AsyncPgConnection::establish(&database.url()).await.unwrap();
+        let backend = DieselBackend::try_from(database.url()).unwrap();
+        backend.prepare(TABLE, true).await.unwrap();
+        let mut listener = backend.connect_listener().await.unwrap();
+        listener.listen(&["socket.io#/".to_owned()]).await.unwrap();
+        Self { connection, backend, listener, database }
+    }
+
+    /// The text of the next event that a node would get.
+    async fn hear(&mut self) -> String {
+        let incoming = self.listener.next().await.unwrap();
+        let message = match Notification::decode(&incoming.payload).unwrap() {
+            Notification::Inline(message) => message,
+            Notification::Attachment(header) => {
+                let rows = self.backend.fetch(TABLE, &[header.attachment_id]).await.unwrap();
+                Message::from_msgpack(rows[0].as_ref().unwrap()).unwrap()
+            }
+        };
+        match message.body {
+            Body::Broadcast(broadcast) => broadcast.packet.data.deserialize::<(String, String)>().unwrap().1,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What a transaction of an application may end with.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Database(#[from] DieselError),
+    #[error(transparent)]
+    Emitter(#[from] Error),
+    #[error("changed our mind")]
+    ChangedOurMind,
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_rolled_back_tells_nobody() {
+    let mut scene = Scene::new().await;
+    let emitter = Emitter::new();
+    let rolled_back = scene.connection.transaction(async |connection| {
+        emitter.emit("order", "rolled back", connection).await?;
+        emitter.emit("order", &"large, rolled back".repeat(1000), connection).await?;
+        Err::<(), _>(Failure::ChangedOurMind)
+    });
+    assert!(matches!(rolled_back.await, Err(Failure::ChangedOurMind)));
+
+    let committed = scene.connection.transaction(async |connection| {
+        emitter.emit("order", "before", connection).await?;
+        let savepoint = connection.transaction(async |connection| {
+            emitter.emit("order", "in the savepoint", connection).await?;
+            Err::<(), _>(Failure::ChangedOurMind)
+        });
+        assert!(matches!(savepoint.await, Err(Failure::ChangedOurMind)));
+        emitter.emit("order", "after", connection).await?;
+        Ok::<_, Failure>(())
+    });
+    committed.await.unwrap();
+    assert_eq!(scene.hear().await, "before");
+    assert_eq!(scene.hear().await, "after");
+    let rows = scene.database.execute("SELECT count(*) FROM socket_io_attachments").unwrap();
+    assert_eq!(rows.as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn equal_events_of_one_transaction_all_arrive() {
+    let mut scene = Scene::new().await;
+    let emitter = Emitter::new();
+    let large = "the same".repeat(2000);
+    let sent = scene.connection.transaction(async |connection| {
+        for text in ["the same", "the same", &large, &large] {
+            emitter.emit("order", text, connection).await?;
+        }
+        Ok::<_, Failure>(())
+    });
+    sent.await.unwrap();
+    for expected in ["the same", "the same", &large, &large] {
+        assert_eq!(scene.hear().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_plain_and_a_pooled_connection_will_do() {
+    let mut scene = Scene::new().await;
+    let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(scene.database.url());
+    let pool = Pool::builder(manager).max_size(1).build().unwrap();
+    let emitter = Emitter::new();
+    emitter.emit("order", "plain", &mut scene.connection).await.unwrap();
+    let mut pooled = pool.get().await.unwrap();
+    emitter.emit("order", "pooled", &mut pooled).await.unwrap();
+    let in_transaction = pooled.transaction(async |connection| {
+        emitter.emit("order", "pooled, in a transaction", connection).await?;
+        Ok::<_, Failure>(())
+    });
+    in_transaction.await.unwrap();
+    for expected in ["plain", "pooled", "pooled, in a transaction"] {
+        assert_eq!(scene.hear().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_message_is_an_error() {
+    let mut scene = Scene::new().await;
+    let missing = Emitter::with_options(&Options::default().table("nowhere"));
+    let error = missing.emit("order", &"x".repeat(9000), &mut scene.connection).await.unwrap_err();
+    assert!(matches!(error, Error::Publish(_)) && error.to_string().contains("nowhere"), "{error}");
+}

@@ -1,0 +1,33 @@
+//! Insert the order, tell the room: both, or neither.
+//!
+//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-tokio-postgres --example order -- tea`
+
+use socketio_pg_tokio_postgres::Emitter;
+use tokio_postgres::{Client, NoTls};
+
+type Error = Box<dyn std::error::Error>;
+
+async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(), Error> {
+    let transaction = client.transaction().await?;
+    // The kitchen is told first, and still hears nothing of an order that is not taken: try an empty item.
+    emitter.of("/kitchen").to("cooks").emit("order", item, &transaction).await?;
+    transaction.execute("INSERT INTO orders (item) VALUES ($1)", &[&item]).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
+    let (mut client, connection) = tokio_postgres::connect(&std::env::var("DATABASE_URL")?, NoTls).await?;
+    tokio::spawn(connection);
+    client
+        .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
+        .await?;
+
+    match order(&mut client, &Emitter::new(), &item).await {
+        Ok(()) => eprintln!("ordered {item:?}, and the kitchen was told"),
+        Err(error) => eprintln!("not ordered, and nobody was told: {error}"),
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Emitting on the application's own connections: what it sends, when it is sent, and when it is not.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use socketio_pg_core::backend::{Backend, Listener};
+use socketio_pg_throwaway::{Database, Server};
+use socketio_pg_tokio_postgres::{
+    Emitter, Error, Options, TokioPostgresBackend, TokioPostgresListener,
+    protocol::{Body, Message, Notification},
+};
+use tokio_postgres::{Client, NoTls};
+
+struct Scene {
+    client: Client,
+    backend: TokioPostgresBackend,
+    listener: TokioPostgresListener,
+    database: Database,
+}
+
+const TABLE: &str = "socket_io_attachments";
+
+impl Scene {
+    async fn new() -> Self {
+        let database = Server::shared().unwrap().create_database().unwrap();
+        let (client, connection) = tokio_postgres::connect(&database.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let backend = TokioPostgresBackend::try_from(database.url()).unwrap();
+        backend.prepare(TABLE, true).await.unwrap();
+        let mut listener = backend.connect_listener().await.unwrap();
+        listener.listen(&["socket.io#/".to_owned(), "socket.io#/kitchen".to_owned()]).await.unwrap();
+        Self { client, backend, listener, database }
+    }
+
+    /// The next message that a node would get, and its channel.
+    async fn hear(&mut self) -> (String, Message) {
+        let incoming = self.listener.next().await.unwrap();
+        let message = match Notification::decode(&incoming.payload).unwrap() {
+            Notification::Inline(message) => message,
+            Notification::Attachment(header) => {
+                let rows = self.backend.fetch(TABLE, &[header.attachment_id]).await.unwrap();
+                Message::from_msgpack(rows[0].as_ref().unwrap()).unwrap()
+            }
+        };
+        (incoming.channel, message)
+    }
+
+    /// The text of the next event.
+    async fn hear_text(&mut self) -> String {
+        match self.hear().await.1.body {
+            Body::Broadcast(broadcast) => broadcast.packet.data.deserialize::<(String, String)>().unwrap().1,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_is_a_message_that_every_node_understands() {
+    let mut scene = Scene::new().await;
+    let emitter = Emitter::new();
+    let selected = emitter.of("/kitchen").to("a").to("b").except("c").volatile().compress(false);
+    selected.emit("order", &("tea", 2), &scene.client).await.unwrap();
+    selected.sockets_join(["x", "y"], &scene.client).await.unwrap();
+    selected.sockets_leave(["x"], &scene.client).await.unwrap();
+    selected.disconnect_sockets(true, &scene.client).await.unwrap();
+    emitter.server_side_emit("news", "now", &scene.client).await.unwrap();
+
+    let opts = r#""opts":{"rooms":["a","b"],"flags":{"volatile":true,"compress":false},"except":["c"]}"#;
+    let opts_without_flags = r#""opts":{"rooms":["a","b"],"except":["c"]}"#;
+    let expected = [
+        ("/kitchen", format!(r#""type":3,"data":{{"packet":{{"type":2,"data":["order","tea",2],"nsp":"/kitchen"}},{opts}}}"#)),
+        ("/kitchen", format!(r#""type":4,"data":{{{opts_without_flags},"rooms":["x","y"]}}"#)),
+        ("/kitchen", format!(r#""type":5,"data":{{{opts_without_flags},"rooms":["x"]}}"#)),
+        ("/kitchen", format!(r#""type":6,"data":{{{opts_without_flags},"close":true}}"#)),
+        ("/", r#""type":9,"data":{"packet":["news","now"]}"#.to_owned()),
+    ];
+    for (namespace, body) in expected {
+        let (channel, message) = scene.hear().await;
+        assert_eq!(channel, format!("socket.io#{namespace}"));
+        let start = format!(r#"{{{body},"uid":"emitter","nsp":"{namespace}","source":"_sio_adapter","nonce":""#);
+        let json = message.to_json().unwrap();
+        assert!(json.starts_with(&start), "{json}\nshould start with\n{start}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_rolled_back_tells_nobody() {
+    let mut scene = Scene::new().await;
+    let emitter = Emitter::new();
+    let transaction = scene.client.transaction().await.unwrap();
+    emitter.emit("order", "rolled back", &transaction).await.unwrap();
+    emitter.emit("order", &"large, rolled back".repeat(1000), &transaction).await.unwrap();
+    transaction.rollback().await.unwrap();
+
+    let mut transaction = scene.client.transaction().await.unwrap();
+    emitter.emit("order", "before", &transaction).await.unwrap();
+    let savepoint = transaction.savepoint("nested").await.unwrap();
+    emitter.emit("order", "in the savepoint", &savepoint).await.unwrap();
+    savepoint.rollback().await.unwrap();
+    emitter.emit("order", "after", &transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(scene.hear_text().await, "before");
+    assert_eq!(scene.hear_text().await, "after");
+    let rows = scene.database.execute("SELECT count(*) FROM socket_io_attachments").unwrap();
+    assert_eq!(rows.as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn equal_events_of_one_transaction_all_arrive() {
+    let mut scene = Scene::new().await;
+    let emitter = Emitter::new();
+    let transaction = scene.client.transaction().await.unwrap();
+    for _ in 0..3 {
+        emitter.emit("order", "the same", &transaction).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(scene.hear_text().await, "the same");
+    }
+}
+
+#[tokio::test]
+async fn pools_and_pooled_connections_will_do() {
+    let mut scene = Scene::new().await;
+    let config = scene.database.url().parse().unwrap();
+    let manager = deadpool_postgres::Manager::new(config, NoTls);
+    let pool = deadpool_postgres::Pool::builder(manager).max_size(1).build().unwrap();
+    let emitter = Emitter::new();
+    emitter.emit("order", "by the pool", &pool).await.unwrap();
+    let mut client = pool.get().await.unwrap();
+    emitter.emit("order", "by its client", &client).await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    emitter.emit("order", "by its transaction", &transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    for expected in ["by the pool", "by its client", "by its transaction"] {
+        assert_eq!(scene.hear_text().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn options_hold_in_every_namespace() {
+    let scene = Scene::new().await;
+    let options = Options::default().channel_prefix("shop").table("parcels").payload_threshold(100);
+    scene.backend.prepare("parcels", true).await.unwrap();
+    let mut listener = scene.backend.connect_listener().await.unwrap();
+    listener.listen(&["shop#/kitchen".to_owned()]).await.unwrap();
+    Emitter::with_options(&options).of("/kitchen").emit("order", "tea", &scene.client).await.unwrap();
+    let payload = listener.next().await.unwrap().payload;
+    assert!(matches!(Notification::decode(&payload), Ok(Notification::Attachment(_))), "{payload}");
+}
+
+#[tokio::test]
+async fn a_refused_message_is_an_error() {
+    let scene = Scene::new().await;
+    let missing = Emitter::with_options(&Options::default().table("nowhere"));
+    let error = missing.emit("order", &"x".repeat(9000), &scene.client).await.unwrap_err();
+    assert!(matches!(error, Error::Publish(_)) && error.to_string().contains("nowhere"), "{error}");
+}

@@ -1,0 +1,264 @@
+//! The life of a node, as a list of operations.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use socketio_pg_protocol::{
+    Body, Message, NodeId, RequestId,
+    cluster::{Action, Config, Progress},
+    message::{BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, SocketsJoin, ServerSideEmitResponse},
+    strategies::{Operation, Player},
+};
+
+/// Fewer than there are nodes to hear of.
+const MAX_NODES: usize = 4;
+
+/// So many requests are answered or given up.
+const REQUESTS: u8 = 8;
+
+/// Longer than any list of operations goes on for by itself.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Takes any bytes for operations, and plays them to two nodes at once.
+pub fn check(data: &[u8]) {
+    let start = Instant::now();
+    let config = Config { max_nodes: MAX_NODES, ..Config::default() };
+    let mut twin = Player::new(start, config);
+    let mut witness = Witness::new(Player::new(start, config));
+    for operation in Operations(data.iter().take(1000)) {
+        let actions = twin.play(operation.clone());
+        assert_eq!(witness.play(operation), actions, "the same inputs, other actions");
+        assert_eq!(witness.player.cluster.next_timeout(), twin.cluster.next_timeout());
+    }
+    witness.end();
+}
+
+/// Operations, read from bytes: what to do, and one to three that tell how.
+struct Operations<'a>(std::iter::Take<std::slice::Iter<'a, u8>>);
+
+impl Iterator for Operations<'_> {
+    type Item = Operation;
+
+    fn next(&mut self) -> Option<Operation> {
+        let what = self.byte()?;
+        Some(match what % 16 {
+            0 => Operation::Join,
+            1 => Operation::Leave,
+            2 => Operation::Publish,
+            3..=5 => Operation::Wait(Duration::from_millis(u64::from(self.byte()?) * 50)),
+            6 => Operation::FetchSockets(self.timeout()?),
+            7 => Operation::ServerSideEmit(self.timeout()?),
+            8 => Operation::Broadcast(self.timeout()?),
+            9 => Operation::Cancel(usize::from(self.byte()? % REQUESTS)),
+            _ => Operation::Hear(Box::new(self.message()?)),
+        })
+    }
+}
+
+impl Operations<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        self.0.next().copied()
+    }
+
+    /// At times longer than any clock can tell.
+    fn timeout(&mut self) -> Option<Duration> {
+        Some(match self.byte()? {
+            u8::MAX => Duration::MAX,
+            tenths => Duration::from_millis(u64::from(tenths) * 100),
+        })
+    }
+
+    fn message(&mut self) -> Option<Message> {
+        let (sender, body) = (self.byte()?, self.body()?);
+        let uid = match sender % 16 {
+            0 => None,
+            1 => Some(NodeId::emitter()),
+            2 => Some(NodeId::from("me")),
+            number => Some(NodeId::from(format!("node{}", number % 6))),
+        };
+        let nsp = match sender / 16 {
+            0 => None,
+            1 => Some("/other".to_owned()),
+            _ => Some("/".to_owned()),
+        };
+        Some(Message { body, uid, nsp, relay: Default::default(), nonce: None })
+    }
+
+    fn body(&mut self) -> Option<Body> {
+        let what = self.byte()?;
+        Some(match what % 12 {
+            0 => Body::InitialHeartbeat,
+            1 => Body::Heartbeat,
+            2 | 3 => Body::AdapterClose,
+            4 => Body::Unknown { kind: what.into(), data: None },
+            5 => Body::SocketsJoin(SocketsJoin { opts: Options::all(), rooms: Vec::new() }),
+            6 => Body::FetchSocketsResponse(FetchSocketsResponse { request_id: self.request()?, sockets: Vec::new() }),
+            7 => Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id: self.request()?, packet: None }),
+            8 | 9 => {
+                let (request_id, count) = (self.request()?, self.byte()?);
+                let client_count = if count == u8::MAX { u64::MAX } else { (count % 4).into() };
+                Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count })
+            }
+            _ => Body::BroadcastAck(BroadcastAck { request_id: self.request()?, packet: None }),
+        })
+    }
+
+    fn request(&mut self) -> Option<RequestId> {
+        Some(RequestId::from(format!("r{}", self.byte()? % REQUESTS)))
+    }
+}
+
+/// Watches a node, and knows from its actions how things must stand.
+struct Witness {
+    player: Player,
+    members: BTreeSet<NodeId>,
+    requests: BTreeMap<RequestId, Request>,
+}
+
+/// A request that has not ended.
+struct Request {
+    /// `None` when no clock will ever show it.
+    deadline: Option<Instant>,
+    waits: Waits,
+}
+
+/// What a request waits for.
+enum Waits {
+    /// For the answers of these nodes.
+    Answers(BTreeSet<NodeId>),
+    /// For the clients of these nodes: so many, if they have told, less those that have acknowledged.
+    Acks(BTreeMap<NodeId, (Option<u64>, u64)>),
+}
+
+impl Waits {
+    fn forget(&mut self, node: &NodeId) {
+        match self {
+            Self::Answers(nodes) => _ = nodes.remove(node),
+            Self::Acks(nodes) => _ = nodes.remove(node),
+        }
+    }
+
+    fn for_nobody(&self) -> bool {
+        match self {
+            Self::Answers(nodes) => nodes.is_empty(),
+            Self::Acks(nodes) => {
+                nodes.values().all(|(expected, received)| expected.is_some_and(|expected| *received >= expected))
+            }
+        }
+    }
+
+    /// The nodes that have not told all.
+    fn missing(&self) -> BTreeSet<&NodeId> {
+        match self {
+            Self::Answers(nodes) => nodes.iter().collect(),
+            Self::Acks(nodes) => nodes.iter().filter(|(_, (expected, _))| expected.is_none()).map(|it| it.0).collect(),
+        }
+    }
+}
+
+impl Witness {
+    fn new(player: Player) -> Self {
+        Self { player, members: BTreeSet::new(), requests: BTreeMap::new() }
+    }
+
+    fn play(&mut self, operation: Operation) -> Vec<Action> {
+        let waited = matches!(operation, Operation::Wait(_));
+        let has_left = operation == Operation::Leave;
+        self.note_request(&operation);
+        let actions = self.player.play(operation);
+        for action in &actions {
+            self.see(action, has_left);
+        }
+        self.check();
+        if waited {
+            self.check_time();
+        }
+        actions
+    }
+
+    fn note_request(&mut self, operation: &Operation) {
+        let (timeout, waits) = match operation {
+            Operation::FetchSockets(timeout) | Operation::ServerSideEmit(timeout) => {
+                (timeout, Waits::Answers(self.members.clone()))
+            }
+            Operation::Broadcast(timeout) => {
+                (timeout, Waits::Acks(self.members.iter().map(|node| (node.clone(), (None, 0))).collect()))
+            }
+            Operation::Cancel(number) => {
+                self.requests.remove(format!("r{number}").as_str());
+                return;
+            }
+            _ => return,
+        };
+        let deadline = self.player.now.checked_add(*timeout);
+        self.requests.insert(self.player.next_request_id(), Request { deadline, waits });
+    }
+
+    fn see(&mut self, action: &Action, has_left: bool) {
+        match action {
+            Action::NodeJoined(node) => assert!(self.members.insert(node.clone()), "{node} joined twice"),
+            Action::NodeLeft { node, .. } => {
+                assert!(self.members.remove(node), "{node} was not there");
+                self.requests.values_mut().for_each(|request| request.waits.forget(node));
+            }
+            Action::TooManyNodes(node) => assert!(self.members.len() == MAX_NODES && !self.members.contains(node)),
+            Action::Progress { request, node, progress } => {
+                let request = self.requests.get_mut(request).expect("answers come only to a request that waits");
+                let member = node.as_ref().filter(|node| self.members.contains(*node));
+                match (&mut request.waits, progress, member) {
+                    (Waits::Answers(_), Progress::Sockets(_) | Progress::Answer(_), None) => {}
+                    (Waits::Answers(nodes), Progress::Sockets(_) | Progress::Answer(_), Some(node)) => {
+                        nodes.remove(node);
+                    }
+                    (Waits::Acks(nodes), Progress::ClientCount(count), Some(node)) => {
+                        let told = nodes.entry(node.clone()).or_default().0.replace(*count);
+                        assert_eq!(told, None, "{node} told its count twice");
+                    }
+                    (Waits::Acks(_), Progress::Ack(_), None) => {}
+                    (Waits::Acks(nodes), Progress::Ack(_), Some(node)) => {
+                        nodes.entry(node.clone()).or_default().1 += 1;
+                    }
+                    _ => panic!("the answer to another question: {progress:?} of {node:?}"),
+                }
+            }
+            Action::Completed { request: id, outcome } => {
+                let request = self.requests.remove(id).expect("a request ends once");
+                // as they come out in order, a node may leave before the request that waited for it ends
+                let missing: BTreeSet<_> = outcome.missing_nodes.iter().collect();
+                assert!(missing.iter().all(|node| self.members.contains(*node)), "{id} waited for one that has left");
+                assert!(missing.is_subset(&request.waits.missing()), "{id} waited for one that was not asked");
+                let is_over = has_left || request.deadline.is_some_and(|deadline| deadline <= self.player.now);
+                assert!(is_over || outcome.is_complete(), "{id} ended before its time: {outcome:?}");
+            }
+            _ => {}
+        }
+    }
+
+    fn check(&self) {
+        let cluster = &self.player.cluster;
+        assert_eq!(cluster.server_count(), 1 + self.members.len());
+        assert!(cluster.nodes().eq(&self.members), "{:?}", self.members);
+        assert_eq!(cluster.waiting_requests(), self.requests.len());
+        for (id, request) in &self.requests {
+            assert!(!request.waits.for_nobody(), "{id} waits for nobody");
+        }
+    }
+
+    /// Once the time is told, nothing that is due is left.
+    fn check_time(&self) {
+        let now = self.player.now;
+        assert!(self.player.cluster.next_timeout().is_none_or(|next| next > now), "something is still due");
+        for (id, request) in &self.requests {
+            assert!(request.deadline.is_none_or(|deadline| deadline > now), "{id} should have ended");
+        }
+    }
+
+    /// Lets time pass until the others are forgotten and all requests have ended.
+    fn end(mut self) {
+        self.play(Operation::Wait(LONG));
+        assert_eq!(self.player.cluster.server_count(), 1, "nodes that say nothing are forgotten");
+        assert_eq!(self.player.cluster.waiting_requests(), 0, "every request ends");
+    }
+}

@@ -1,0 +1,77 @@
+//! Application data: JSON and MessagePack, to values and back.
+
+use serde_json::value::RawValue;
+use socketio_pg_protocol::{DecodeErrorKind, Value, value::to_msgpack};
+
+/// Reads any bytes as JSON and as MessagePack.
+pub fn check(data: &[u8]) {
+    if let Ok(text) = str::from_utf8(data) {
+        check_json(text);
+    }
+    if let Ok(value) = Value::from_msgpack(data) {
+        check_messagepack(&value);
+    }
+}
+
+/// What serde_json takes for JSON and what we take for JSON is the same, as deep as we go.
+fn check_json(text: &str) {
+    let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+    match Value::from_json(text) {
+        Ok(value) => {
+            assert!(is_json, "read as {value}, and is no JSON");
+            check_form(&value);
+            assert!(!value.has_binary(), "JSON has no binary");
+            let packed = to_msgpack(&value).expect("what was read can be written");
+            let unpacked = Value::from_msgpack(&packed).expect("what was written can be read");
+            assert_eq!(unpacked, value);
+        }
+        Err(error) => assert!(!is_json || error.kind() == DecodeErrorKind::TooDeep, "JSON is refused: {error}"),
+    }
+}
+
+fn check_messagepack(value: &Value) {
+    check_form(value);
+    let bytes = to_msgpack(value).expect("what was read can be written");
+    let again = Value::from_msgpack(&bytes).expect("what was written can be read");
+    // not compared as values: NaN is equal to nothing
+    assert_eq!(to_msgpack(&again).expect("what was read can be written"), bytes, "the MessagePack is not stable");
+    assert_eq!(again.to_json(), value.to_json());
+}
+
+/// Whatever road a value came on, its JSON is JSON, and says the same once it is read.
+fn check_form(value: &Value) {
+    let json = value.to_json();
+    assert!(serde_json::from_str::<&RawValue>(&json).is_ok(), "no JSON: {json}");
+    match Value::from_json(&json) {
+        Ok(again) => assert_eq!(again.to_json(), json, "the JSON is not stable"),
+        // binary is two levels deeper in JSON
+        Err(error) => {
+            assert!(value.has_binary() && error.kind() == DecodeErrorKind::TooDeep, "{json} is refused: {error}");
+        }
+    }
+
+    let (text, attachments) = value.to_json_with_attachments();
+    assert!(attachments.is_empty() || value.has_binary());
+    if value.has_binary() || !text.contains("_placeholder") {
+        check_attachments(&text, &attachments);
+    }
+
+    let taken = Value::from_serialize(value).expect("a value can be serialized");
+    if !json.contains("\\ud") {
+        assert_eq!(taken.to_json_with_attachments(), (text, attachments), "taken as another value");
+    }
+    let revived = value.clone().revive_buffers();
+    assert!(revived.has_binary() || !value.has_binary(), "binary is lost");
+}
+
+/// A client gets its binary apart, and sends it so.
+fn check_attachments(text: &str, attachments: &[&[u8]]) {
+    match Value::from_json_with_attachments(text, attachments) {
+        Ok(again) => assert_eq!(again.to_json_with_attachments(), (text.to_owned(), attachments.to_vec())),
+        // it has placeholders of its own, or is deeper by the object that a placeholder is
+        Err(error) => assert!(
+            matches!(error.kind(), DecodeErrorKind::Shape | DecodeErrorKind::TooDeep),
+            "{text} is refused: {error}"
+        ),
+    }
+}

@@ -1,0 +1,92 @@
+//! What fuzzing has stored, without libFuzzer: seeds, corpus and past findings through the properties of `fuzz/`, and some
+//! thousand inputs more, made from them.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use socketio_pg_fuzz::{TARGETS, mutation::Mutator, node, stored};
+use socketio_pg_tests::{NODE, install, require};
+
+/// How many inputs each target gets that are not stored.
+const MADE: usize = 3_000;
+
+/// How many inputs Node is asked about at once.
+const BATCH: usize = 250;
+
+#[test]
+fn what_is_stored_keeps_every_property() {
+    for target in TARGETS {
+        let inputs = stored(target.name, target.seeds).unwrap();
+        assert!(inputs.len() >= 5, "{} has only {} inputs", target.name, inputs.len());
+        for (path, input) in &inputs {
+            told(path, || (target.check)(input));
+        }
+        println!("{}: {} inputs", target.name, inputs.len());
+    }
+}
+
+#[test]
+fn what_is_made_from_it_keeps_every_property() {
+    let seed = seed();
+    for target in TARGETS {
+        let inputs = inputs(target.name, target.seeds);
+        let mut mutator = Mutator::new(&inputs, seed);
+        for number in 0..MADE {
+            let input = mutator.input();
+            told(&format!("FUZZ_SEED={seed}, {} number {number}: {input:?}", target.name), || (target.check)(&input));
+        }
+    }
+}
+
+#[test]
+fn json_is_what_node_makes_of_it() {
+    with_node("node_json", "json", node::check_all_json);
+}
+
+#[test]
+fn messagepack_is_what_node_makes_of_it() {
+    with_node("node_msgpack", "msgpack", node::check_all_msgpack);
+}
+
+/// Compares what is stored, and what is made from it, with Node.
+fn with_node(target: &str, seeds: &str, compare: fn(&[Vec<u8>]) -> node::Compared) {
+    if !require(&NODE) {
+        return;
+    }
+    install(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("node")).unwrap();
+
+    let inputs = inputs(target, seeds);
+    let seed = seed();
+    let mut mutator = Mutator::new(&inputs, seed);
+    let made: Vec<Vec<u8>> = std::iter::repeat_with(|| mutator.input()).take(MADE).collect();
+    let (mut values, mut messages) = (0, 0);
+    for batch in inputs.chunks(BATCH).chain(made.chunks(BATCH)) {
+        let compared = told(&format!("FUZZ_SEED={seed}, {target}"), || compare(batch));
+        values += compared.values;
+        messages += compared.messages;
+    }
+    println!("{target}: of {} inputs {values} were values and {messages} messages", inputs.len() + MADE);
+    assert!(values > MADE / 20 && messages > MADE / 100, "only {values} values and {messages} messages were compared");
+}
+
+fn inputs(target: &str, seeds: &str) -> Vec<Vec<u8>> {
+    stored(target, seeds).unwrap().into_iter().map(|(_, input)| input).collect()
+}
+
+/// `FUZZ_SEED` repeats a run.
+fn seed() -> u64 {
+    let given = std::env::var("FUZZ_SEED").ok().map(|seed| seed.parse().unwrap());
+    let seed = given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64);
+    println!("FUZZ_SEED={seed}");
+    seed
+}
+
+/// Says for what input a property does not hold.
+fn told<T>(input: &str, check: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+        eprintln!("for {input}");
+        resume_unwind(panic)
+    })
+}
