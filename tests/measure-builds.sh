@@ -35,7 +35,10 @@ TOML
   cd "$application"
   cargo fetch --quiet
   crates=$(cargo tree --edges=normal,build --prefix=none --format='{p}' | sed 's/ (\*)$//' | sort -u | wc -l)
-  times=$({ time cargo build --release --quiet --offline --target-dir "$work/target" >/dev/null 2>&1; } 2>&1)
+  if ! times=$({ time cargo build --release --offline --target-dir "$work/target" >"$work/log" 2>&1; } 2>&1); then
+    cat "$work/log" >&2
+    exit 1
+  fi
   binary=$work/target/release/server
   strip -o "$work/stripped" "$binary"
   echo "| ${folder#adapter-} | $((crates - 1)) | $times | $(in_mb "$binary") | $(in_mb "$work/stripped") |"

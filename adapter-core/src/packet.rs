@@ -272,7 +272,12 @@ fn property_name(key: &Value) -> Cow<'_, str> {
     match key {
         Value::Str(name) => name.into(),
         broken @ Value::BrokenStr(_) => lossy(broken).into(),
-        number => number.to_json().into(),
+        number => match number.as_f64() {
+            Some(number) if number.is_nan() => "NaN".into(),
+            Some(f64::INFINITY) => "Infinity".into(),
+            Some(f64::NEG_INFINITY) => "-Infinity".into(),
+            _ => number.to_json().into(),
+        },
     }
 }
 

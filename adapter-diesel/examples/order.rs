@@ -11,7 +11,9 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 async fn main() -> Result<(), Error> {
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
     let mut connection = AsyncPgConnection::establish(&std::env::var("DATABASE_URL")?).await?;
-    connection.batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))").await?;
+    connection
+        .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
+        .await?;
 
     let emitter = Emitter::new();
     let ordered = connection.transaction(async |connection| {

@@ -8,7 +8,7 @@ use std::{
 use socketio_pg_protocol::{
     Body, Message, NodeId, RequestId,
     cluster::{Action, Config, Progress},
-    message::{BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, SocketsJoin, ServerSideEmitResponse},
+    message::{BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, ServerSideEmitResponse, SocketsJoin},
     strategies::{Operation, Player},
 };
 

@@ -7,6 +7,8 @@
 //! * `corpus/`: what libFuzzer found to go new ways, minimised;
 //! * `artifacts/`: what once made a property fail.
 
+#![warn(missing_docs)]
+
 pub mod attachment;
 pub mod channel;
 pub mod cluster;

@@ -50,6 +50,8 @@ pub fn check_all_msgpack<T: AsRef<[u8]>>(inputs: &[T]) -> Compared {
         let data = data.as_ref();
         let input = hex(data);
         match Value::from_msgpack(data) {
+            // the end of such a string is what follows it, in Node
+            Ok(value) if has_cut_string(&value) => continue,
             Ok(value) => {
                 batch.values += 1;
                 batch.ask(Question::MessagePack, data, Ours::IsIfAny(value.to_json()), &input);
@@ -62,6 +64,31 @@ pub fn check_all_msgpack<T: AsRef<[u8]>>(inputs: &[T]) -> Compared {
         }
     }
     batch.compare()
+}
+
+/// Whether a string ends within a character, by its first byte.
+fn has_cut_string(value: &Value) -> bool {
+    match value {
+        Value::BrokenStr(bytes) => {
+            let mut rest = &bytes[..];
+            while let Some(first) = rest.first() {
+                let length = match first {
+                    0xc0..=0xdf => 2,
+                    0xe0..=0xef => 3,
+                    0xf0..=0xf7 => 4,
+                    _ => 1,
+                };
+                match rest.get(length..) {
+                    Some(others) => rest = others,
+                    None => return true,
+                }
+            }
+            false
+        }
+        Value::Array(items) => items.iter().any(has_cut_string),
+        Value::Map(entries) => entries.iter().any(|(key, value)| has_cut_string(key) || has_cut_string(value)),
+        _ => false,
+    }
 }
 
 /// Node takes memory for as many items as a header claims.
@@ -130,6 +157,10 @@ impl Batch {
         }
         self.ask(question, data, Ours::MayBeAnything, input);
         self.ask(Question::JsonMessage, json.as_bytes(), Ours::IsAsBefore, input);
+        // lone surrogates in long strings: Node, too, loses them in MessagePack
+        if json.contains("\\ud") {
+            return;
+        }
         if let Ok(bytes) = message.into_msgpack() {
             self.ask(Question::MessagePackMessage, &bytes, Ours::IsAsBefore, input);
         }
@@ -168,7 +199,7 @@ struct Oracle {
     answers: BufReader<ChildStdout>,
 }
 
-/// Nodes's answers, in order; `None` where it refuses the input.
+/// Node's answers, in order; `None` where it refuses the input.
 fn oracle(questions: &[Vec<u8>]) -> io::Result<Vec<Option<String>>> {
     static ORACLE: OnceLock<Mutex<Option<Oracle>>> = OnceLock::new();
     let mut oracle = ORACLE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);

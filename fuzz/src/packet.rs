@@ -13,6 +13,8 @@ use socketioxide_core::{
 use socketioxide_parser_common::CommonParser;
 use socketioxide_parser_msgpack::MsgPackParser;
 
+use crate::value::has_placeholders_of_its_own;
+
 /// Takes any bytes for data of another node, and for data of a client.
 pub fn check(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {
@@ -46,6 +48,10 @@ fn from_node(payload: &Payload) {
 /// An event that goes to clients comes back as the same.
 fn event_from_node(payload: &Payload, parser: impl Parse) {
     let Ok(packet) = packet_from_payload(payload, parser) else { return };
+    if looks_like_placeholders(payload) {
+        _ = payload_from_packet(&packet);
+        return;
+    }
     let back = payload_from_packet(&packet).expect("what was written can be read");
     same(&back, payload);
     // the parser takes it
@@ -55,6 +61,10 @@ fn event_from_node(payload: &Payload, parser: impl Parse) {
 /// What is read from an acknowledgement is what another node acknowledged.
 fn acknowledgement_from_node(payload: &Payload, parser: impl Parse) {
     let Ok(acknowledgement) = ack_from_payload(Some(payload), parser) else { return };
+    if looks_like_placeholders(payload) {
+        _ = payload_from_ack(&acknowledgement);
+        return;
+    }
     let back = payload_from_ack(&acknowledgement).expect("what was written can be read");
     same(&back.expect("there is an argument"), payload);
 }
@@ -74,12 +84,16 @@ fn from_client(data: &ServerValue) {
 fn same(back: &Payload, sent: &Payload) {
     let (Ok(back), Ok(sent)) = (back.clone().into_value(), sent.clone().into_value()) else { return };
     let (text, attachments) = sent.to_json_with_attachments();
-    // what no Rust string can hold is replaced on some roads; what looks like a placeholder is the client's own fault
-    if text.contains("\\ud") || text.contains("_placeholder\":true,\"num") && attachments.is_empty() {
-        return;
+    // what no Rust string can hold is replaced on some roads
+    if !text.contains("\\ud") {
+        assert_eq!(back.to_json_with_attachments(), (text, attachments), "changed on its way");
     }
-    let back = back.to_json_with_attachments();
-    if !text.contains("_placeholder\":true") || back.1.len() == attachments.len() {
-        assert_eq!(back, (text, attachments), "changed on its way");
-    }
+}
+
+/// Whether there are objects that a client takes for placeholders. Its own fault, or that of the application.
+fn looks_like_placeholders(payload: &Payload) -> bool {
+    payload.clone().into_value().is_ok_and(|value| {
+        let (text, attachments) = value.to_json_with_attachments();
+        has_placeholders_of_its_own(&text, &attachments)
+    })
 }

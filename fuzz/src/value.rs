@@ -23,7 +23,10 @@ fn check_json(text: &str) {
             assert!(!value.has_binary(), "JSON has no binary");
             let packed = to_msgpack(&value).expect("what was read can be written");
             let unpacked = Value::from_msgpack(&packed).expect("what was written can be read");
-            assert_eq!(unpacked, value);
+            // as in Node, MessagePack loses lone surrogates of long strings
+            if !value.to_json().contains("\\ud") {
+                assert_eq!(unpacked, value);
+            }
         }
         Err(error) => assert!(!is_json || error.kind() == DecodeErrorKind::TooDeep, "JSON is refused: {error}"),
     }
@@ -52,9 +55,7 @@ fn check_form(value: &Value) {
 
     let (text, attachments) = value.to_json_with_attachments();
     assert!(attachments.is_empty() || value.has_binary());
-    if value.has_binary() || !text.contains("_placeholder") {
-        check_attachments(&text, &attachments);
-    }
+    check_attachments(&text, &attachments);
 
     let taken = Value::from_serialize(value).expect("a value can be serialized");
     if !json.contains("\\ud") {
@@ -66,12 +67,18 @@ fn check_form(value: &Value) {
 
 /// A client gets its binary apart, and sends it so.
 fn check_attachments(text: &str, attachments: &[&[u8]]) {
+    if has_placeholders_of_its_own(text, attachments) {
+        _ = Value::from_json_with_attachments(text, attachments);
+        return;
+    }
     match Value::from_json_with_attachments(text, attachments) {
         Ok(again) => assert_eq!(again.to_json_with_attachments(), (text.to_owned(), attachments.to_vec())),
-        // it has placeholders of its own, or is deeper by the object that a placeholder is
-        Err(error) => assert!(
-            matches!(error.kind(), DecodeErrorKind::Shape | DecodeErrorKind::TooDeep),
-            "{text} is refused: {error}"
-        ),
+        // a placeholder is an object, one level deeper than the binary
+        Err(error) => assert_eq!(error.kind(), DecodeErrorKind::TooDeep, "{text} is refused: {error}"),
     }
+}
+
+/// Whether there may be objects that look like placeholders: they are taken for such.
+pub(crate) fn has_placeholders_of_its_own<T>(text: &str, attachments: &[T]) -> bool {
+    text.matches("\"_placeholder\"").count() != attachments.len()
 }

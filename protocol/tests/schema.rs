@@ -9,7 +9,7 @@ use std::{
 };
 
 use jsonschema::Validator;
-use recordings::{FOREIGN, Line, captures};
+use recordings::{captures, messages};
 use serde_json::{Value, json};
 use socketio_pg_protocol::{Message, schema};
 
@@ -51,6 +51,22 @@ fn every_schema_is_a_valid_json_schema_2020_12() {
     for (path, schema) in schemas() {
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{path}");
         jsonschema::draft202012::meta::validate(&schema).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+}
+
+/// Its parser does not look into them.
+#[test]
+fn the_asyncapi_document_has_the_same_schemas() {
+    let document = schema::asyncapi();
+    let messages: Value = schema::messages().to_value();
+    let same = |schema: &Value| schema.to_string().replace("#/components/schemas/", "#/$defs/");
+    for (name, definition) in messages["$defs"].as_object().unwrap() {
+        let component = &document["components"]["schemas"][name];
+        assert_eq!(same(component), definition.to_string(), "{name}");
+    }
+    for (name, message) in document["components"]["messages"].as_object().unwrap() {
+        let schema = message["payload"]["schema"]["$ref"].as_str().unwrap();
+        assert!(document.pointer(schema.trim_start_matches('#')).is_some(), "{name}: {schema}");
     }
 }
 
@@ -295,21 +311,6 @@ impl Schemas {
 
 fn validator(schema: &Value) -> Validator {
     jsonschema::draft202012::new(schema).unwrap()
-}
-
-/// Every recorded message as a tree of JSON, whichever road it took.
-fn messages() -> impl Iterator<Item = (String, Value)> {
-    captures().into_iter().filter(|line| line.scenario != FOREIGN.0).map(|line| {
-        let message = tree(&line);
-        (line.scenario, message)
-    })
-}
-
-/// Not by serde_json: some strings have lone surrogates.
-fn tree(line: &Line) -> Value {
-    use socketio_pg_protocol::Value as Data;
-    let data = line.attachment().map_or_else(|| Data::from_json(&line.payload), |bytes| Data::from_msgpack(&bytes));
-    serde_json::to_value(data.unwrap()).unwrap()
 }
 
 fn for_each_property(schema: &Value, visit: &mut impl FnMut(&str, &Value)) {

@@ -32,6 +32,7 @@ mod install;
 mod node;
 mod options;
 mod process;
+mod python;
 mod tool;
 
 pub use barrier::barrier;
@@ -40,6 +41,7 @@ pub use error::Error;
 pub use install::install;
 pub use node::{Kind, Node};
 pub use options::{NodeOptions, Parser};
+pub use python::{PYTHON, python_environment};
 pub use tool::{NODE, Tool, database, require};
 
 /// How long anything is waited for: long enough for a busy machine, so that only what never comes fails.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Action;
+use super::{Action, after};
 use crate::NodeId;
 
 /// The other nodes, and when each was last heard.
@@ -65,7 +65,7 @@ impl Membership {
     /// Forgets a node that has been silent for the time-out.
     pub(super) fn pop_silent(&mut self, now: Instant, timeout: Duration) -> Option<NodeId> {
         let (heard, node) = self.by_time.first()?;
-        if *heard + timeout > now {
+        if after(*heard, timeout) > now {
             return None;
         }
         let node = node.clone();

@@ -180,7 +180,7 @@ impl Cluster {
     /// Tells that the node has published something by itself, which proves its life like a heartbeat does.
     pub fn published(&mut self, now: Instant) {
         if self.heartbeat_due.is_some() {
-            self.heartbeat_due = Some(now + self.config.heartbeat_interval);
+            self.heartbeat_due = Some(after(now, self.config.heartbeat_interval));
         }
     }
 
@@ -235,7 +235,7 @@ impl Cluster {
 
     /// When [`Self::handle_timeout`] has something to do next.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let silent = self.members.oldest().map(|heard| heard + self.config.heartbeat_timeout);
+        let silent = self.members.oldest().map(|heard| after(heard, self.config.heartbeat_timeout));
         [self.heartbeat_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
     }
 
@@ -262,7 +262,7 @@ impl Cluster {
             self.actions.push_back(Action::Completed { request: id, outcome: Outcome::default() });
             return;
         }
-        self.requests.wait_for_answers(id, now + timeout, self.members.nodes());
+        self.requests.wait_for_answers(id, after(now, timeout), self.members.nodes());
         self.publish(now, body);
     }
 
@@ -272,7 +272,7 @@ impl Cluster {
     /// when no other node is known, as Node does.
     pub fn broadcast_with_ack(&mut self, now: Instant, broadcast: Broadcast, timeout: Duration) {
         if let Some(id) = &broadcast.request_id {
-            self.requests.wait_for_acks(id.clone(), now + timeout, self.members.nodes());
+            self.requests.wait_for_acks(id.clone(), after(now, timeout), self.members.nodes());
         }
         let id = broadcast.request_id.clone();
         self.publish(now, Body::Broadcast(broadcast));
@@ -295,4 +295,10 @@ impl Cluster {
         self.requests.node_left(&node, &mut self.actions);
         self.actions.push_back(Action::NodeLeft { node, closed });
     }
+}
+
+/// A time in the future. Where no clock goes as far, it is one that nobody will see.
+fn after(time: Instant, duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    time.checked_add(duration).unwrap_or_else(|| time + FAR)
 }

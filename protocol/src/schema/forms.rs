@@ -96,7 +96,7 @@ impl JsonSchema for Payload {
             "description": "Data of the application: any JSON value, of which the protocol reads nothing. In an \
                             attachment it is any MessagePack value, which may also hold binary (`bin`) and dates \
                             (extension type -1); see `MessagePackBinary` and `MessagePackTimestamp` in attachment.json.",
-            "type": ["null", "boolean", "number", "string", "array", "object"],
+            "type": ["null", "boolean", "integer", "number", "string", "array", "object"],
         })
     }
 }

@@ -12,7 +12,8 @@ const MAX_DATE: f64 = 8.64e15;
 
 const MILLIS_PER_DAY: i64 = 24 * 60 * 60 * 1000;
 
-/// Strings with more bytes than this go through `TextDecoder` in Node's MessagePack decoder, shorter ones through its own code.
+/// Strings with more bytes than this go through `TextDecoder` and `TextEncoder` in Node's MessagePack, shorter ones through
+/// its own code.
 const TEXT_DECODER_THRESHOLD: usize = 200;
 
 /// The integer that a double is, when it is a safe one (`Number.isSafeInteger`). -0 is 0.
@@ -132,12 +133,27 @@ fn civil_date(days_since_1970: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
-/// The UTF-16 of a `str` that is not UTF-8, as @msgpack/msgpack decodes it: a lone surrogate becomes itself, and
-/// garbage the same garbage.
-pub(super) fn broken_utf16(bytes: &[u8]) -> Vec<u16> {
+/// The bytes of a `str`, as @msgpack/msgpack decodes them.
+pub(super) fn decode_str(bytes: &[u8]) -> Value {
     if bytes.len() > TEXT_DECODER_THRESHOLD {
-        return String::from_utf8_lossy(bytes).encode_utf16().collect();
+        // `TextDecoder` replaces what is no UTF-8, and drops a byte order mark
+        let text = String::from_utf8_lossy(bytes);
+        return Value::from(text.strip_prefix('\u{feff}').unwrap_or(&text));
     }
+    match str::from_utf8(bytes) {
+        Ok(text) => Value::from(text),
+        Err(_) => Value::BrokenStr(bytes.to_vec()),
+    }
+}
+
+/// The bytes that @msgpack/msgpack writes for a broken string: its own, but `TextEncoder` knows no lone surrogates.
+pub(super) fn encode_broken(bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.len() > TEXT_DECODER_THRESHOLD { broken_lossy(&bytes).into_bytes() } else { bytes }
+}
+
+/// The UTF-16 of a broken string, as @msgpack/msgpack decodes it: a lone surrogate becomes itself, and garbage the same
+/// garbage. What is missing at the end is 0 here, and in Node whatever stands behind the string.
+pub(super) fn broken_utf16(bytes: &[u8]) -> Vec<u16> {
     let mut units = Vec::with_capacity(bytes.len());
     let mut bytes = bytes.iter().map(|byte| u32::from(*byte));
     while let Some(first) = bytes.next() {
@@ -162,6 +178,11 @@ pub(super) fn broken_lossy(bytes: &[u8]) -> String {
     String::from_utf16_lossy(&broken_utf16(bytes))
 }
 
+/// Writes a lone surrogate in the three bytes that UTF-8 would have for it if it allowed it.
+pub(super) fn write_surrogate(out: &mut Vec<u8>, unit: u16) {
+    out.extend_from_slice(&[0xed, 0x80 | (unit >> 6 & 0x3f) as u8, 0x80 | (unit & 0x3f) as u8]);
+}
+
 /// A property of a JavaScript object.
 pub(super) struct Property<'a> {
     pub(super) name: Name<'a>,
@@ -171,19 +192,36 @@ pub(super) struct Property<'a> {
 /// The name of a property.
 pub(super) enum Name<'a> {
     Text(Cow<'a, str>),
-    Broken(&'a [u8]),
+    /// With lone surrogates, each as [`write_surrogate`] writes it.
+    Broken(Vec<u8>),
 }
 
 impl<'a> Name<'a> {
     fn of(key: &'a Value) -> Self {
         Self::Text(match key {
             Value::Str(text) => Cow::Borrowed(text),
-            Value::BrokenStr(bytes) => return Self::Broken(bytes),
+            Value::BrokenStr(bytes) => return Self::of_broken(bytes),
             Value::Float(number) => number_name(*number).into(),
             Value::Float32(number) => number_name((*number).into()).into(),
             // integers; anything else comes from no decoder, only from an application that built the map itself
             other => other.to_json().into(),
         })
+    }
+
+    /// Garbage may spell what has a plainer form, and is the same name then.
+    fn of_broken(bytes: &[u8]) -> Self {
+        let units = broken_utf16(bytes);
+        if let Ok(text) = String::from_utf16(&units) {
+            return Self::Text(text.into());
+        }
+        let mut name = Vec::with_capacity(bytes.len());
+        for unit in char::decode_utf16(units) {
+            match unit {
+                Ok(c) => name.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                Err(lone) => write_surrogate(&mut name, lone.unpaired_surrogate()),
+            }
+        }
+        Self::Broken(name)
     }
 
     fn as_bytes(&self) -> &[u8] {

@@ -4,7 +4,7 @@
 
 use super::{
     MAX_DEPTH, Value,
-    javascript::{safe_integer, sort_indices_first, surviving_assignments},
+    javascript::{safe_integer, sort_indices_first, surviving_assignments, write_surrogate},
     malformed,
 };
 use crate::error::{DecodeError, DecodeErrorKind};
@@ -233,7 +233,7 @@ impl<A: AsRef<[u8]>> Reader<'_, A> {
                 Ok(false)
             }
             None => {
-                bytes.extend_from_slice(&[0xed, 0x80 | (first >> 6 & 0x3f) as u8, 0x80 | (first & 0x3f) as u8]);
+                write_surrogate(bytes, first);
                 Ok(true)
             }
         }

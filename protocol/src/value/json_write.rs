@@ -52,7 +52,7 @@ impl<'a> Writer<'a> {
                     self.comma(position);
                     match property.name {
                         Name::Text(name) => self.string(&name),
-                        Name::Broken(name) => self.broken_string(name),
+                        Name::Broken(name) => self.broken_string(&name),
                     }
                     self.out.push(':');
                     self.value(property.value);

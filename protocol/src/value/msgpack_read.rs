@@ -2,7 +2,7 @@
 
 use rmp::Marker;
 
-use super::{MAX_DEPTH, Value, malformed};
+use super::{MAX_DEPTH, Value, javascript::decode_str, malformed};
 use crate::error::{DecodeError, DecodeErrorKind};
 
 /// How many items are made room for at once on the word of a header.
@@ -45,8 +45,7 @@ impl<'a> Reader<'a> {
             Marker::F64 => Value::Float(f64::from_be_bytes(self.array()?)),
             Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
                 let length = self.length(marker)?;
-                let bytes = self.take(length)?.to_vec();
-                String::from_utf8(bytes).map_or_else(|error| Value::BrokenStr(error.into_bytes()), Value::Str)
+                decode_str(self.take(length)?)
             }
             Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
                 let length = self.length(marker)?;

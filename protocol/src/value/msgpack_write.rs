@@ -20,6 +20,7 @@ use serde_bytes::ByteBuf;
 
 use super::{
     MAX_DEPTH, Value,
+    javascript::encode_broken,
     ser::{BROKEN_STRING, EXTENSION},
 };
 use crate::error::EncodeError;
@@ -223,7 +224,7 @@ impl<'a> Serializer for &'a mut Encoder {
     fn collect_str<T: fmt::Display + ?Sized>(self, text: &T) -> Result<(), EncodeError> {
         if std::mem::take(&mut self.broken) {
             let bytes: Vec<u8> = format!("{text:#}").chars().map(|byte| u32::from(byte) as u8).collect();
-            return self.string(&bytes);
+            return self.string(&encode_broken(bytes));
         }
         self.serialize_str(&text.to_string())
     }

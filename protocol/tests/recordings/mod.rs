@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use serde::Deserialize;
+use socketio_pg_protocol::Value;
 
 /// Not a message of an adapter: Node's cluster module publishes whatever a worker passes to `process.send`.
 pub(crate) const FOREIGN: (&str, &str) = ("90-node-cluster/foreign-ipc-message", "has neither type nor uid");
@@ -19,6 +20,21 @@ impl Line {
         let hex = self.attachment_hex.as_ref()?;
         Some((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
     }
+
+    /// The message as a tree of JSON, whichever road it took. Not read by serde_json: some strings have lone surrogates.
+    pub(crate) fn tree(&self) -> serde_json::Value {
+        let data =
+            self.attachment().map_or_else(|| Value::from_json(&self.payload), |bytes| Value::from_msgpack(&bytes));
+        serde_json::to_value(data.unwrap()).unwrap()
+    }
+}
+
+/// Every recorded message as a tree of JSON, with its scenario.
+pub(crate) fn messages() -> impl Iterator<Item = (String, serde_json::Value)> {
+    captures().into_iter().filter(|line| line.scenario != FOREIGN.0).map(|line| {
+        let message = line.tree();
+        (line.scenario, message)
+    })
 }
 
 /// All of them.
@@ -30,7 +46,7 @@ pub(crate) fn captures() -> Vec<Line> {
 
 /// The lines, unread.
 pub(crate) fn lines() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/tests/fixtures/captures");
     let mut files: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())

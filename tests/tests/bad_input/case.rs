@@ -47,6 +47,8 @@ pub(crate) enum OnNode {
     DoesNotDeliver,
     /// Its clients take it for a broken packet and disconnect, or crash.
     LosesItsClients,
+    /// It may pass on what is too much for the client that shows it to the test.
+    NotAsked,
 }
 
 pub(crate) const NOT_JSON: Outcome = undecodable(DecodeErrorKind::Json);

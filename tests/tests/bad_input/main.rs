@@ -6,9 +6,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+mod answers;
 mod attachments;
 mod case;
+mod cluster;
+#[cfg(target_os = "linux")]
+mod flood;
 mod packets;
+mod server_side;
 mod shapes;
 mod tables;
 mod text;

@@ -11,7 +11,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = vec![
         case("no packet", message(3, r#"{"opts":{}}"#), NOT_JSON),
         case("packet null", packet("null"), NOT_JSON),
-        case("packet as a string", packet(r#""2[]""#), NOT_JSON).on_node(LosesItsClients),
+        case("packet as a string", packet(r#""2[]""#), NOT_JSON),
         case("packet as an array", packet(r#"["case"]"#), NOT_JSON).on_node(LosesItsClients),
         case("packet empty", packet("{}"), NOT_JSON).on_node(LosesItsClients),
         // type
@@ -29,7 +29,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("no packet data", packet(r#"{"type":2}"#), NOT_JSON).on_node(LosesItsClients),
         case("packet data null", event("null"), NO_EVENT).on_node(LosesItsClients),
         case("packet data as a string", event(r#""case""#), NO_EVENT).on_node(LosesItsClients),
-        case("packet data as a number", event("7"), NO_EVENT).on_node(LosesItsClients),
+        // to Node's clients it is the number of an acknowledgement
+        case("packet data as a number", event("7"), NO_EVENT).on_node(Delivers),
         case("packet data as an object", event(r#"{"0":"case"}"#), NO_EVENT).on_node(LosesItsClients),
         case("packet data empty", event("[]"), NO_EVENT).on_node(LosesItsClients),
         case("an event in an array", event(r#"[["case"]]"#), NO_EVENT).on_node(LosesItsClients),

@@ -16,20 +16,28 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn data_of_every_type() -> Vec<Case> {
-    let wrong = ["null", "5", "true", r#""text""#, "[]", "{}", r#"{"opts":null,"requestId":"r"}"#];
+    let wrong = [
+        ("null", "null"),
+        ("a number", "5"),
+        ("true", "true"),
+        ("a string", r#""text""#),
+        ("an array", "[]"),
+        ("an empty object", "{}"),
+        ("other keys", r#"{"opts":null,"x":1}"#),
+    ];
     let mut cases = Vec::new();
     for kind in 3..=12 {
         let missing = format!(r#"{{"type":{kind},"uid":$uid,"nsp":"/"}}"#);
         cases.push(case(format!("type {kind} without data"), missing, NOT_JSON));
-        for data in wrong {
-            cases.push(case(format!("type {kind} with data {data}"), message(kind, data), NOT_JSON));
+        for (what, data) in wrong {
+            cases.push(case(format!("type {kind}, data: {what}"), message(kind, data), NOT_JSON));
         }
     }
     for kind in [1, 2, 13] {
-        for data in wrong {
-            cases.push(case(format!("type {kind} with data {data}"), message(kind, data), Ignored));
+        for (what, data) in wrong {
+            cases.push(case(format!("type {kind}, data: {what}"), message(kind, data), Ignored));
         }
-        cases.push(case(format!("type {kind} with a broadcast's data"), message(kind, DATA), Ignored));
+        cases.push(case(format!("type {kind}, data: a broadcast's"), message(kind, DATA), Ignored));
     }
     cases
 }
@@ -53,7 +61,7 @@ fn selections() -> Vec<Case> {
         case("a room that is null", opts(r#"{"rooms":[null]}"#), Ignored),
         case("a room that is an array", opts(r#"{"rooms":[[["case"]]]}"#), Ignored),
         case("a room nested deep", opts(&format!(r#"{{"rooms":[{deep}]}}"#)), NOT_JSON),
-        case("a room with a lone surrogate", opts(r#"{"rooms":["\ud800"]}"#), NOT_JSON),
+        case("a room with a lone surrogate", opts(r#"{"rooms":["\ud800"]}"#), Ignored),
         case("a room without members", opts(r#"{"rooms":["nobody"]}"#), Ignored),
         case("a thousand rooms without members", opts(&format!(r#"{{"rooms":[{}0]}}"#, r#""r","#.repeat(1000))), Ignored),
         case("odd rooms beside the client's", opts(r#"{"rooms":[null,7,{},$client,$client]}"#), Delivered),

@@ -18,7 +18,7 @@ pub(crate) struct Composition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seat {
     /// Node on the official adapter.
-    Node,
+    Node { parser: Parser },
     /// A worker of a Node cluster; all workers of a composition have the same primary.
     Worker,
     Rust {
@@ -37,13 +37,14 @@ pub(crate) struct Server {
 }
 
 impl Composition {
-    /// All of them, the oracle first.
+    /// All of them, the oracle first: with both parsers.
     pub(crate) fn all() -> Vec<Self> {
-        let mut all = vec![Self::of([Seat::Node; 3])];
+        let node = Seat::Node { parser: Parser::Common };
+        let mut all = vec![Self::of([node; 3]), Self::of([Seat::Node { parser: Parser::MsgPack }; 3])];
         for &backend in BACKENDS {
             let rust = Seat::Rust { backend, parser: Parser::Common };
             let msgpack = Seat::Rust { backend, parser: Parser::MsgPack };
-            let (node, worker) = (Seat::Node, Seat::Worker);
+            let worker = Seat::Worker;
             all.extend(
                 [
                     [rust, rust, rust],
@@ -61,7 +62,7 @@ impl Composition {
         }
         for pair in BACKENDS.windows(2) {
             let [one, other] = [0, 1].map(|index| Seat::Rust { backend: pair[index], parser: Parser::Common });
-            all.push(Self::of([one, other, Seat::Node]));
+            all.push(Self::of([one, other, node]));
         }
         all
     }
@@ -97,14 +98,12 @@ impl Composition {
 impl Seat {
     /// One server.
     pub(crate) async fn start(self, options: &NodeOptions) -> Result<Server, Error> {
-        let (kind, options) = match self {
-            Self::Node => (Kind::NodeServer, options.clone()),
-            Self::Worker => (Kind::NodeCluster { workers: 1 }, options.clone()),
-            Self::Rust { backend, parser } => {
-                (Kind::RustServer { program: program(), backend: backend.to_owned() }, options.clone().parser(parser))
-            }
+        let kind = match self {
+            Self::Node { .. } => Kind::NodeServer,
+            Self::Worker => Kind::NodeCluster { workers: 1 },
+            Self::Rust { backend, .. } => Kind::RustServer { program: program(), backend: backend.to_owned() },
         };
-        let node = Arc::new(Node::start(&kind, &options).await?);
+        let node = Arc::new(Node::start(&kind, &options.clone().parser(self.parser())).await?);
         let worker = (self == Self::Worker).then_some(0);
         Ok(Server { seat: self, port: node.port(), node, worker })
     }
@@ -121,22 +120,21 @@ impl Seat {
     /// The parser of its clients.
     pub(crate) fn parser(self) -> Parser {
         match self {
-            Self::Rust { parser, .. } => parser,
-            Self::Node | Self::Worker => Parser::Common,
+            Self::Node { parser } | Self::Rust { parser, .. } => parser,
+            Self::Worker => Parser::Common,
         }
     }
 
     /// How it stands at the head of the table.
     pub(crate) fn symbol(self) -> String {
-        match self {
-            Self::Node => "N".to_owned(),
+        let server = match self {
+            Self::Node { .. } => "N".to_owned(),
             Self::Worker => "W".to_owned(),
-            Self::Rust { backend, parser } => {
-                let backend = if backend == BACKENDS[0] { "R" } else { backend.get(..1).unwrap_or("?") };
-                let parser = if parser == Parser::MsgPack { "ᵐ" } else { "" };
-                format!("{backend}{parser}")
-            }
-        }
+            Self::Rust { backend, .. } if backend == BACKENDS[0] => "R".to_owned(),
+            Self::Rust { backend, .. } => backend.get(..1).unwrap_or(backend).to_uppercase(),
+        };
+        let parser = if self.parser() == Parser::MsgPack { "ᵐ" } else { "" };
+        server + parser
     }
 }
 

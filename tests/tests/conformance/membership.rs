@@ -46,15 +46,13 @@ async fn die(scene: Scene) -> Outcome {
     let other = scene.start_another_like_the_first().await?;
     scene.wait_for_servers(5).await?;
     tokio::try_join!(one.node.kill(), other.node.kill())?;
-    // Nobody knows yet.
-    let before = counts(&scene).await?;
     scene.wait_for_servers(3).await?;
     // One that comes back is a new one.
     let again = scene.start_another().await?;
     scene.wait_for_servers(4).await?;
     again.node.close().await?;
     scene.wait_for_servers(3).await?;
-    observed(json!([before, counts(&scene).await?]), json!([[5, 5, 5], [3, 3, 3]]))
+    observed(counts(&scene).await?, json!([3, 3, 3]))
 }
 
 /// No server has a namespace that it was not told of, and its clients do not get in.

@@ -6,7 +6,7 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use socketio_pg_tests::binary;
+use socketio_pg_tests::{Error, binary};
 use std::{collections::BTreeMap, path::Path};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -80,14 +80,29 @@ async fn proto(scene: Scene, in_attachments: bool) -> Outcome {
 async fn deep(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     scene.cast().await?;
-    let mut args = Vec::new();
-    for depth in [90, 130, 500] {
-        let value = (0..depth).fold(json!(1), |inner, _| json!([inner]));
-        scene.act("emit", json!({ "event": "deep", "args": [depth, value] })).await?;
-        args.push(json!(["deep", depth, value]));
+    let mut refused = Vec::new();
+    for depth in DEPTHS {
+        match scene.act("emit", json!({ "event": "deep", "args": [depth, nested(depth)] })).await {
+            Err(Error::Refused { .. }) => refused.push(depth),
+            other => drop(other?),
+        }
     }
-    let args = crate::scene::sorted(args);
-    observed(scene.received().await?, json!({ "a": args, "b": args, "c": args }))
+    let arrived = |(name, events): (&String, &Value)| {
+        let events = events.as_array().into_iter().flatten();
+        let depths = events.map(|event| if event[2] == nested(event[1].as_u64().unwrap_or_default()) { event[1].clone() } else { json!("damaged") });
+        (name.clone(), crate::scene::sorted(depths))
+    };
+    let received = scene.received().await?;
+    let mut seen: Map<String, Value> = received.as_object().into_iter().flatten().map(arrived).collect();
+    seen.insert("refused".to_owned(), json!(refused));
+    let all = crate::scene::sorted(DEPTHS.map(Value::from));
+    observed(seen.into(), json!({ "a": all, "b": all, "c": all, "refused": [] }))
+}
+
+const DEPTHS: [u64; 3] = [90, 130, 500];
+
+fn nested(depth: u64) -> Value {
+    (0..depth).fold(json!(1), |inner, _| json!([inner]))
 }
 
 #[derive(Deserialize)]

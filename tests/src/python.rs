@@ -1,0 +1,54 @@
+//! Python for tests: an environment with the packages of a `requirements.txt`, made once.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::Tool;
+
+/// Python, for what other nodes and other languages make of the protocol.
+pub const PYTHON: Tool = Tool {
+    name: "Python 3.10 or later with venv",
+    is_there: || {
+        let script = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+        Command::new("python3").args(["-c", script]).output().is_ok_and(|output| output.status.success())
+    },
+    remedy: "install it (Debian: apt-get install python3-venv; macOS: brew install python)",
+};
+
+/// Makes a virtual environment with the packages of a `requirements.txt`, unless there is one with just these; returns
+/// its interpreter. Blocks; processes that come at the same time wait for the one that installs.
+///
+/// `folder` is where it belongs, below the target directory: `env!("CARGO_TARGET_TMPDIR")` and a name.
+///
+/// # Errors
+/// When there is no Python with venv, or pip fails: its own text.
+pub fn python_environment(folder: &Path, requirements: &Path) -> io::Result<PathBuf> {
+    let python = folder.join("bin").join("python");
+    let installed = folder.join("installed.txt");
+    let wanted = fs::read_to_string(requirements)?;
+    let parent = folder.parent().ok_or_else(|| io::Error::other("the folder has no parent"))?;
+    fs::create_dir_all(parent)?;
+    let lock = File::create(folder.with_extension("lock"))?;
+    lock.lock()?;
+    if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run(Command::new(&python).args(pip).arg(requirements))?;
+    fs::write(installed, wanted)?;
+    Ok(python)
+}
+
+fn run(command: &mut Command) -> io::Result<()> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    Err(io::Error::other(format!("{command:?} failed: {text}")))
+}
