@@ -87,6 +87,17 @@ impl ConnectError {
             _ => error.into(),
         }
     }
+
+    /// The table is missing, and was not created.
+    pub(crate) fn creating(table: &str, error: BackendError) -> Self {
+        match error.kind() {
+            ErrorKind::Configuration => Self::Option {
+                option: "table",
+                problem: format!("{table:?} cannot be created ({error}): create its schema, or name another table"),
+            },
+            _ => Self::preparing(table, error),
+        }
+    }
 }
 
 /// Why an operation on the cluster failed.

@@ -144,7 +144,7 @@ impl Events {
         };
         if first {
             let (channel, sender) = (channel.to_owned(), sender.cloned());
-            self.emit(Event::Poisoned { channel, sender, kind, reason: reason.to_string() });
+            self.emit(Event::Poisoned { channel, sender, kind, reason: shortened(reason.to_string()) });
         }
     }
 
@@ -159,6 +159,17 @@ impl Events {
     pub(crate) fn counts(&self) -> Counts {
         Counts { poisoned: self.poisoned.load(Ordering::Relaxed), dropped: self.dropped.load(Ordering::Relaxed) }
     }
+}
+
+/// A reason may quote what arrived, which may be long.
+fn shortened(mut reason: String) -> String {
+    const MAX_BYTES: usize = 300;
+    if reason.len() > MAX_BYTES {
+        reason.truncate(reason.floor_char_boundary(MAX_BYTES));
+        reason.push('…');
+        reason.shrink_to_fit();
+    }
+    reason
 }
 
 /// How many arrivals were not handled, since the node connected.
@@ -186,5 +197,68 @@ impl EventStream {
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was told so far; the events end with it.
+    async fn told(events: Events, mut stream: EventStream) -> Vec<Event> {
+        drop(events);
+        let mut told = Vec::new();
+        while let Some(event) = stream.next().await {
+            told.push(event);
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn poison_is_told_once_for_each_kind_and_sender_and_counted_every_time() {
+        let events = Events::default();
+        let stream = events.subscribe();
+        let (a, b) = (NodeId::from("a"), NodeId::from("b"));
+        for _ in 0..3 {
+            for sender in [Some(&a), Some(&b), None] {
+                for kind in [Poison::AttachmentGone, Poison::InvalidEvent] {
+                    events.poisoned("channel", sender, kind, "reason");
+                }
+            }
+        }
+        assert_eq!(events.counts(), Counts { poisoned: 18, dropped: 0 });
+        assert_eq!(told(events, stream).await.len(), 6);
+    }
+
+    #[tokio::test]
+    async fn forged_senders_do_not_grow_what_is_remembered_of_them() {
+        let events = Events::default();
+        for number in 0..2 * MAX_REPORTED {
+            events.poisoned("channel", Some(&number.to_string().into()), Poison::InvalidEvent, "reason");
+        }
+        assert_eq!(events.reported.lock().len(), MAX_REPORTED);
+        assert_eq!(events.counts().poisoned, 2 * MAX_REPORTED as u64);
+    }
+
+    #[tokio::test]
+    async fn a_reason_that_quotes_a_long_arrival_is_cut() {
+        let events = Events::default();
+        let stream = events.subscribe();
+        events.poisoned("channel", None, Poison::InvalidEvent, "é".repeat(1_000_000));
+        let told = told(events, stream).await;
+        let [Event::Poisoned { reason, .. }] = &told[..] else { panic!("{told:?}") };
+        assert!(reason.len() < 310 && reason.ends_with("é…"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_is_told_on_the_first_and_every_thousandth() {
+        let events = Events::default();
+        let stream = events.subscribe();
+        for _ in 0..2500 {
+            events.dropped("something");
+        }
+        let texts: Vec<_> = told(events, stream).await.into_iter().map(|event| format!("{event:?}")).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert!(texts[2].contains("something (2001 dropped so far)"), "{texts:?}");
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    backend::{Backend, BackendError, Content, Outgoing},
+    backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
     error::{ConnectError, Error},
     event::Events,
     inbox,
@@ -78,10 +78,14 @@ impl<B: Backend> Hub<B> {
 
     async fn open(backend: B, options: Options) -> Result<Arc<Self>, ConnectError> {
         let backend = Arc::new(backend);
-        backend
-            .prepare(&options.table, options.create_table)
-            .await
-            .map_err(|error| ConnectError::preparing(&options.table, error))?;
+        match backend.prepare(&options.table, false).await {
+            // It was connected: what goes wrong from here on is the table's fault, and not that of the connection's settings.
+            Err(error) if error.kind() == ErrorKind::MissingTable && options.create_table => {
+                let creating = backend.prepare(&options.table, true).await;
+                creating.map_err(|error| ConnectError::creating(&options.table, error))?;
+            }
+            prepared => prepared.map_err(|error| ConnectError::preparing(&options.table, error))?,
+        }
 
         let events = Arc::new(Events::default());
         let hub = Arc::new(Self {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use socketio_pg_protocol::{
-    budget::{Budget, DEFAULT_THRESHOLD},
+    budget::{Budget, DEFAULT_THRESHOLD, MAX_PAYLOAD},
     channel, cluster,
     message::liveness::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT},
 };
 
-use crate::error::ConnectError;
+use crate::{error::ConnectError, table::TableName};
 
 /// How a node takes part in the cluster. Defaults are those of Node's adapter, where it has them.
 ///
@@ -180,8 +180,8 @@ impl Options {
         if self.channel_prefix.contains('\0') {
             return invalid("channel_prefix", "it contains a NUL character, which no PostgreSQL name can".to_owned());
         }
-        if self.table.trim().is_empty() || self.table.contains('\0') {
-            return invalid("table", format!("{:?} is not the name of a table", self.table));
+        if let Err(error) = TableName::parse(&self.table) {
+            return invalid("table", error.to_string());
         }
         if self.heartbeat_timeout <= self.heartbeat_interval {
             let problem = format!(
@@ -195,14 +195,79 @@ impl Options {
             ("cleanup_interval", self.cleanup_interval),
             ("check_interval", self.check_interval),
             ("connect_timeout", self.connect_timeout),
+            ("request_timeout", self.request_timeout),
         ] {
             if duration.is_zero() {
                 return invalid(option, "it must be longer than zero".to_owned());
             }
         }
-        if self.publish_queue == 0 {
-            return invalid("publish_queue", "it must hold at least one message".to_owned());
+        for (option, size, least) in [
+            ("publish_queue", self.publish_queue, 1),
+            ("max_inbox_bytes", self.max_inbox_bytes, MAX_PAYLOAD),
+            ("max_nodes", self.max_nodes, 1),
+            ("max_remote_sockets", self.max_remote_sockets, 1),
+        ] {
+            if size < least {
+                return invalid(option, format!("it is {size}: give at least {least}"));
+            }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_and_the_extremes_are_valid() {
+        Options::default().validate().unwrap();
+        Options::default()
+            .channel_prefix("p".repeat(61))
+            .table(r#""a.b"."c""#)
+            .payload_threshold(0)
+            .heartbeat_interval(Duration::from_nanos(1))
+            .heartbeat_timeout(Duration::MAX)
+            .cleanup_interval(Duration::MAX)
+            .request_timeout(Duration::MAX)
+            .connect_timeout(Duration::MAX)
+            .check_interval(Duration::MAX)
+            .publish_queue(usize::MAX)
+            .max_inbox_bytes(usize::MAX)
+            .max_nodes(usize::MAX)
+            .max_remote_sockets(usize::MAX)
+            .validate()
+            .unwrap();
+    }
+
+    #[test]
+    fn what_cannot_work_is_named_with_a_remedy() {
+        let valid = Options::default;
+        let second = Duration::from_secs(1);
+        for (options, option, remedy) in [
+            (valid().channel_prefix("p".repeat(62)), "channel_prefix", "at most 61 bytes"),
+            (valid().channel_prefix("é".repeat(31)), "channel_prefix", "it has 62 bytes"),
+            (valid().channel_prefix("a\0b"), "channel_prefix", "NUL"),
+            (valid().table(""), "table", "give `table` or `schema.table`"),
+            (valid().table("a.b.c"), "table", "give `table` or `schema.table`"),
+            (valid().table("a\0b"), "table", "give `table` or `schema.table`"),
+            (valid().heartbeat_timeout(5 * second), "heartbeat_timeout", "not longer than heartbeat_interval"),
+            (valid().heartbeat_interval(Duration::MAX), "heartbeat_timeout", "not longer than heartbeat_interval"),
+            (valid().heartbeat_interval(Duration::ZERO), "heartbeat_interval", "longer than zero"),
+            (valid().cleanup_interval(Duration::ZERO), "cleanup_interval", "longer than zero"),
+            (valid().request_timeout(Duration::ZERO), "request_timeout", "longer than zero"),
+            (valid().connect_timeout(Duration::ZERO), "connect_timeout", "longer than zero"),
+            (valid().check_interval(Duration::ZERO), "check_interval", "longer than zero"),
+            (valid().publish_queue(0), "publish_queue", "at least 1"),
+            (valid().max_inbox_bytes(7998), "max_inbox_bytes", "at least 7999"),
+            (valid().max_nodes(0), "max_nodes", "at least 1"),
+            (valid().max_remote_sockets(0), "max_remote_sockets", "at least 1"),
+        ] {
+            let Err(ConnectError::Option { option: named, problem }) = options.validate() else {
+                panic!("{option} is taken for valid");
+            };
+            assert_eq!(named, option, "{problem}");
+            assert!(problem.contains(remedy), "{option}: {problem}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use socketio_pg_protocol::budget::MAX_PAYLOAD;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
@@ -59,7 +59,7 @@ impl Publisher {
         table: String,
         capacity: usize,
     ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (queue, jobs) = mpsc::channel(capacity);
+        let (queue, jobs) = mpsc::channel(capacity.min(Semaphore::MAX_PERMITS));
         (Self { queue }, tokio::spawn(run(backend, table, jobs)))
     }
 

@@ -2,6 +2,8 @@
 //!
 //! `cargo insta review` or `INSTA_UPDATE=always` takes over a change that is meant.
 
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
 use std::{fmt::Write, io, sync::Arc, time::Duration};
 
 use socketio_pg_core::{

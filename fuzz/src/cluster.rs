@@ -126,6 +126,8 @@ struct Request {
 
 /// What a request waits for.
 enum Waits {
+    /// For the sockets of these nodes.
+    Sockets(BTreeSet<NodeId>),
     /// For the answers of these nodes.
     Answers(BTreeSet<NodeId>),
     /// For the clients of these nodes: so many, if they have told, less those that have acknowledged.
@@ -135,14 +137,14 @@ enum Waits {
 impl Waits {
     fn forget(&mut self, node: &NodeId) {
         match self {
-            Self::Answers(nodes) => _ = nodes.remove(node),
+            Self::Sockets(nodes) | Self::Answers(nodes) => _ = nodes.remove(node),
             Self::Acks(nodes) => _ = nodes.remove(node),
         }
     }
 
     fn for_nobody(&self) -> bool {
         match self {
-            Self::Answers(nodes) => nodes.is_empty(),
+            Self::Sockets(nodes) | Self::Answers(nodes) => nodes.is_empty(),
             Self::Acks(nodes) => {
                 nodes.values().all(|(expected, received)| expected.is_some_and(|expected| *received >= expected))
             }
@@ -152,7 +154,7 @@ impl Waits {
     /// The nodes that have not told all.
     fn missing(&self) -> BTreeSet<&NodeId> {
         match self {
-            Self::Answers(nodes) => nodes.iter().collect(),
+            Self::Sockets(nodes) | Self::Answers(nodes) => nodes.iter().collect(),
             Self::Acks(nodes) => nodes.iter().filter(|(_, (expected, _))| expected.is_none()).map(|it| it.0).collect(),
         }
     }
@@ -180,9 +182,8 @@ impl Witness {
 
     fn note_request(&mut self, operation: &Operation) {
         let (timeout, waits) = match operation {
-            Operation::FetchSockets(timeout) | Operation::ServerSideEmit(timeout) => {
-                (timeout, Waits::Answers(self.members.clone()))
-            }
+            Operation::FetchSockets(timeout) => (timeout, Waits::Sockets(self.members.clone())),
+            Operation::ServerSideEmit(timeout) => (timeout, Waits::Answers(self.members.clone())),
             Operation::Broadcast(timeout) => {
                 (timeout, Waits::Acks(self.members.iter().map(|node| (node.clone(), (None, 0))).collect()))
             }
@@ -208,9 +209,9 @@ impl Witness {
                 let request = self.requests.get_mut(request).expect("answers come only to a request that waits");
                 let member = node.as_ref().filter(|node| self.members.contains(*node));
                 match (&mut request.waits, progress, member) {
-                    (Waits::Answers(_), Progress::Sockets(_) | Progress::Answer(_), None) => {}
-                    (Waits::Answers(nodes), Progress::Sockets(_) | Progress::Answer(_), Some(node)) => {
-                        nodes.remove(node);
+                    (Waits::Sockets(nodes), Progress::Sockets(_), node)
+                    | (Waits::Answers(nodes), Progress::Answer(_), node) => {
+                        node.map(|node| nodes.remove(node));
                     }
                     (Waits::Acks(nodes), Progress::ClientCount(count), Some(node)) => {
                         let told = nodes.entry(node.clone()).or_default().0.replace(*count);
@@ -225,7 +226,6 @@ impl Witness {
             }
             Action::Completed { request: id, outcome } => {
                 let request = self.requests.remove(id).expect("a request ends once");
-                // as they come out in order, a node may leave before the request that waited for it ends
                 let missing: BTreeSet<_> = outcome.missing_nodes.iter().collect();
                 assert!(missing.iter().all(|node| self.members.contains(*node)), "{id} waited for one that has left");
                 assert!(missing.is_subset(&request.waits.missing()), "{id} waited for one that was not asked");

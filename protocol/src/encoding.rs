@@ -88,4 +88,11 @@ mod tests {
         assert_eq!(error(r#"{"type":3,"x":"\ud800"}"#).to_string(), "not a message in JSON: missing field `data`");
         assert_eq!(error(r#"["\ud800"]"#).kind(), DecodeErrorKind::Json);
     }
+
+    #[test]
+    fn a_number_among_the_flags_is_not_taken_for_its_neighbour() {
+        let payload = r#"{"type":4,"data":{"opts":{"rooms":[-1.2168986883560249e+58],"except":[],"flags":{"x":-1.2168986883560249e+58}},"rooms":[]},"uid":"400ee0cce65324e0","nsp":"/"}"#;
+        assert_eq!(Message::from_json(payload).unwrap().to_json().unwrap(), payload);
+        assert_eq!(serde_json::from_str::<f64>("-1.2168986883560249e58").unwrap(), -1.2168986883560249e58);
+    }
 }

@@ -270,6 +270,8 @@ fn an_answer_of_another_kind_is_ignored() {
     node.fetch_sockets("r");
     assert_eq!(node.hear("b", count("r", 1)), []);
     assert_eq!(node.hear("b", ack("r", "1")), []);
+    let answer = ServerSideEmitResponse { request_id: "r".into(), packet: None };
+    assert_eq!(node.hear("b", Body::ServerSideEmitResponse(answer)), []);
     assert_eq!(node.cluster.waiting_requests(), 1);
 }
 
@@ -337,4 +339,19 @@ fn a_node_that_is_not_there_answers_nothing() {
     node.actions();
     assert_eq!(node.hear("b", Body::InitialHeartbeat), []);
     assert_eq!(node.wait(5 * SECOND), [], "no heartbeat either");
+}
+
+#[test]
+fn a_request_may_wait_as_long_as_no_clock_goes() {
+    let mut node = Node::with_peers(&["a"]);
+    node.cluster.fetch_sockets(node.now, "r".into(), Options::all(), Duration::MAX);
+    assert_eq!(node.actions().len(), 1);
+    assert_eq!(node.hear("a", no_sockets("r")).pop(), Some(completed("r", &[], 0)));
+
+    let config = Config { heartbeat_interval: Duration::MAX, heartbeat_timeout: Duration::MAX, ..Config::default() };
+    let mut silent = Cluster::new("me".into(), "/", config);
+    silent.join(node.now);
+    silent.handle(node.now, Message::new("a".into(), "/", Body::Heartbeat));
+    silent.handle_timeout(node.now + 1000 * SECOND);
+    assert_eq!(silent.server_count(), 2, "a node that is waited for without end is never dead");
 }

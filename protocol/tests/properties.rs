@@ -3,6 +3,8 @@
 //! proptest prints the input that a property fails with, made as small as it can be, and keeps its seed in a file beside this
 //! one (`proptest-regressions`), from where the case is repeated first. `PROPTEST_CASES=10000` looks longer.
 
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
 #[path = "properties/cluster.rs"]
 mod cluster;
 

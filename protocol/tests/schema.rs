@@ -1,5 +1,7 @@
 //! The exported documents: that they are current, complete, and right about what Node really sends.
 
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
 mod recordings;
 
 use std::{

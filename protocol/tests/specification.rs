@@ -1,5 +1,7 @@
 //! `docs/protocol.md` against the types, the schemas and the constants: it cannot drift.
 
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use serde_json::Value;

@@ -73,11 +73,7 @@ impl ClientHost {
 
     async fn connect_with(&self, fields: serde_json::Map<String, Value>) -> Result<Client, Error> {
         let answer = self.process.call("connect", fields.into()).await?;
-        Ok(Client {
-            process: self.process.clone(),
-            index: answer["client"].as_u64().unwrap_or_default(),
-            id: answer["socket"].as_str().unwrap_or_default().to_owned(),
-        })
+        Ok(Client::of(self.process.clone(), &answer))
     }
 
     /// Has the process carry out an op and returns its answer: what [`Client`] offers, in the raw.
@@ -126,7 +122,22 @@ impl Connect {
     }
 }
 
+impl From<&Connect> for Value {
+    fn from(how: &Connect) -> Self {
+        how.fields.clone().into()
+    }
+}
+
 impl Client {
+    /// What a process has answered to `connect`, or to `addSocket`.
+    pub(crate) fn of(process: Arc<Process>, answer: &Value) -> Self {
+        Self {
+            process,
+            index: answer["client"].as_u64().unwrap_or_default(),
+            id: answer["socket"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// The id of its socket on the server.
     pub fn id(&self) -> &str {
         &self.id

@@ -41,7 +41,7 @@ pub use error::Error;
 pub use install::install;
 pub use node::{Kind, Node};
 pub use options::{NodeOptions, Parser};
-pub use python::{PYTHON, python_environment};
+pub use python::{PYTHON, python_environment, python_node};
 pub use tool::{NODE, Tool, database, require};
 
 /// How long anything is waited for: long enough for a busy machine, so that only what never comes fails.

@@ -1,13 +1,18 @@
 //! One test node that is a server or an emitter.
 
 use crate::{
-    DEADLINE, Error, NodeOptions,
+    Client, DEADLINE, Error, NodeOptions,
     install::node_command,
     options::Language,
     process::{Process, all},
 };
 use serde_json::{Value, json};
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// What a test node is.
@@ -37,11 +42,17 @@ pub enum Kind {
         /// The backend's name.
         backend: String,
     },
+    /// The node in Python, which was written from the specification alone. It has no clients, but
+    /// [virtual sockets](Node::add_socket). See [`python_node`](crate::python_node).
+    Python {
+        /// The interpreter of an environment with the packages of `tests/python/requirements.txt`.
+        interpreter: PathBuf,
+    },
 }
 
 /// A running server or emitter. Dropping it kills the process, as [`kill`](Self::kill) does.
 pub struct Node {
-    process: Process,
+    process: Arc<Process>,
 }
 
 impl Node {
@@ -54,7 +65,7 @@ impl Node {
     pub async fn start(kind: &Kind, options: &NodeOptions) -> Result<Self, Error> {
         let mut command = kind.command().await?;
         command.args(options.arguments(kind.language()));
-        Ok(Self { process: Process::start(kind.name(), &mut command).await? })
+        Ok(Self { process: Arc::new(Process::start(kind.name(), &mut command).await?) })
     }
 
     /// Has the node carry out an op and returns its answer. `fields` is an object, or null for none.
@@ -83,6 +94,17 @@ impl Node {
     /// The process.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Adds a virtual socket to a node that has no clients: it shows what a client would get, and acknowledges what it is
+    /// told to. `how` is a [`Connect`](crate::Connect), or an object that may have `nsp`, `rooms`, `data`, `auth`, `query` and
+    /// `headers`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the node does not have the namespace, or no virtual sockets.
+    pub async fn add_socket(&self, how: impl Into<Value>) -> Result<Client, Error> {
+        let answer = self.call("addSocket", how.into()).await?;
+        Ok(Client::of(self.process.clone(), &answer))
     }
 
     /// Everything unasked-for that the node has said so far, e.g. `{"event": "connected", "nsp": "/", "socket": "…"}`.
@@ -197,12 +219,17 @@ impl Kind {
                 command.args(["--role", "emitter", "--backend", backend]);
                 command
             }
+            Self::Python { interpreter } => {
+                let mut command = Command::new(interpreter);
+                command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join("node.py"));
+                command
+            }
         })
     }
 
     fn language(&self) -> Language {
         match self {
-            Self::NodeServer | Self::NodeCluster { .. } | Self::NodeEmitter => Language::Node,
+            Self::NodeServer | Self::NodeCluster { .. } | Self::NodeEmitter | Self::Python { .. } => Language::Node,
             Self::RustServer { .. } | Self::RustEmitter { .. } => Language::Rust,
         }
     }
@@ -214,6 +241,7 @@ impl Kind {
             Self::NodeEmitter => "Node emitter",
             Self::RustServer { .. } => "Rust server",
             Self::RustEmitter { .. } => "Rust emitter",
+            Self::Python { .. } => "Python node",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::Tool;
+use crate::{Kind, Tool, require, tool::missing};
 
 /// Python, for what other nodes and other languages make of the protocol.
 pub const PYTHON: Tool = Tool {
@@ -18,6 +18,26 @@ pub const PYTHON: Tool = Tool {
     },
     remedy: "install it (Debian: apt-get install python3-venv; macOS: brew install python)",
 };
+
+/// The node in Python, with its packages in an environment below `target`: `env!("CARGO_TARGET_TMPDIR")`. `None` where there
+/// is no Python, or pip does not get them, which is then said as [`require`] says it.
+///
+/// # Panics
+/// With `CI` set, instead of returning `None`.
+#[must_use]
+pub fn python_node(target: &str) -> Option<Kind> {
+    if !require(&PYTHON) {
+        return None;
+    }
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join("requirements.txt");
+    match python_environment(&Path::new(target).join("node-python"), &requirements) {
+        Ok(interpreter) => Some(Kind::Python { interpreter }),
+        Err(error) => {
+            missing("packages for the node in Python", &error.to_string());
+            None
+        }
+    }
+}
 
 /// Makes a virtual environment with the packages of a `requirements.txt`, unless there is one with just these; returns
 /// its interpreter. Blocks; processes that come at the same time wait for the one that installs.

@@ -53,7 +53,7 @@ pub fn database() -> Option<Database> {
     }
 }
 
-fn missing(name: &str, remedy: &str) {
+pub(crate) fn missing(name: &str, remedy: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("SKIPPED {test}: no {name}: {}", remedy.replace('\n', " "));
     assert!(std::env::var_os("CI").is_none(), "{line}");

@@ -4,8 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-// not all of it is needed here
-#[allow(dead_code)]
 #[path = "../../protocol/tests/recordings/mod.rs"]
 mod recordings;
 

@@ -121,13 +121,20 @@ fn clients_of_the_msgpack_parser_get_objects_with_strings_for_keys_and_no_foreig
         "e".into(),
         Value::Map(vec![
             (Value::Int(1), Value::Nil),
+            (Value::Float(f64::NAN), Value::Nil),
+            (Value::Float(f64::NEG_INFINITY), Value::Nil),
             (Value::BrokenStr(b"\xed\xa0\x80".to_vec()), Value::Ext(5, vec![6])),
         ]),
     ]));
     let packet = packet_from_payload(&payload, "/", Parser::Msgpack).unwrap();
     let PacketData::Event(ServerValue::Bytes(bytes), None) = packet.inner else { panic!("{packet:?}") };
     let extension = Value::Map(vec![("type".into(), Value::Int(5)), ("data".into(), Value::Bin(vec![6]))]);
-    let object = Value::Map(vec![("1".into(), Value::Nil), ("\u{fffd}".into(), extension)]);
+    let object = Value::Map(vec![
+        ("1".into(), Value::Nil),
+        ("NaN".into(), Value::Nil),
+        ("-Infinity".into(), Value::Nil),
+        ("\u{fffd}".into(), extension),
+    ]);
     assert_eq!(Value::from_msgpack(&bytes).unwrap(), Value::Array(vec!["e".into(), object]));
 }
 

@@ -262,7 +262,11 @@ impl Cluster {
             self.actions.push_back(Action::Completed { request: id, outcome: Outcome::default() });
             return;
         }
-        self.requests.wait_for_answers(id, after(now, timeout), self.members.nodes());
+        let (deadline, nodes) = (after(now, timeout), self.members.nodes());
+        match body {
+            Body::FetchSockets(_) => self.requests.wait_for_sockets(id, deadline, nodes),
+            _ => self.requests.wait_for_answers(id, deadline, nodes),
+        }
         self.publish(now, body);
     }
 

@@ -55,6 +55,8 @@ struct Request {
 
 #[derive(Debug)]
 pub(super) enum Pending {
+    /// The sockets of each of these nodes.
+    Sockets(BTreeSet<NodeId>),
     /// One answer from each of these nodes.
     Answers(BTreeSet<NodeId>),
     /// A count from each node, then as many acks.
@@ -81,14 +83,16 @@ impl Acks {
 impl Pending {
     fn is_done(&self) -> bool {
         match self {
-            Self::Answers(nodes) => nodes.is_empty(),
+            Self::Sockets(nodes) | Self::Answers(nodes) => nodes.is_empty(),
             Self::Acks(nodes) => nodes.values().all(Acks::is_done),
         }
     }
 
     fn outcome(self) -> Outcome {
         match self {
-            Self::Answers(nodes) => Outcome { missing_nodes: nodes.into_iter().collect(), missing_acks: 0 },
+            Self::Sockets(nodes) | Self::Answers(nodes) => {
+                Outcome { missing_nodes: nodes.into_iter().collect(), missing_acks: 0 }
+            }
             Self::Acks(nodes) => Outcome {
                 missing_acks: nodes.values().map(Acks::missing).fold(0, u64::saturating_add),
                 missing_nodes: nodes
@@ -104,6 +108,15 @@ impl Pending {
 impl Requests {
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    pub(super) fn wait_for_sockets<'a>(
+        &mut self,
+        id: RequestId,
+        deadline: Instant,
+        nodes: impl Iterator<Item = &'a NodeId>,
+    ) {
+        self.insert(id, deadline, Pending::Sockets(nodes.cloned().collect()));
     }
 
     pub(super) fn wait_for_answers<'a>(
@@ -144,7 +157,7 @@ impl Requests {
         let Some(request) = self.waiting.get_mut(&id) else { return };
         let node = from.clone();
         let progress = match (&mut request.pending, response) {
-            (Pending::Answers(nodes), Body::FetchSocketsResponse(data)) => {
+            (Pending::Sockets(nodes), Body::FetchSocketsResponse(data)) => {
                 remove(nodes, from.as_ref());
                 Progress::Sockets(data.sockets)
             }
@@ -183,7 +196,7 @@ impl Requests {
     pub(super) fn node_left(&mut self, node: &NodeId, actions: &mut VecDeque<Action>) {
         for request in self.waiting.values_mut() {
             match &mut request.pending {
-                Pending::Answers(nodes) => {
+                Pending::Sockets(nodes) | Pending::Answers(nodes) => {
                     nodes.remove(node);
                 }
                 Pending::Acks(nodes) => {

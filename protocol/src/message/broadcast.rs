@@ -21,6 +21,7 @@ use crate::{RequestId, payload::Payload};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "BroadcastData"))]
 pub struct Broadcast<P = Payload> {
     /// The event.
+    #[serde(deserialize_with = "super::object::deserialize", bound(deserialize = "P: Deserialize<'de>"))]
     pub packet: Packet<P>,
     /// There when acknowledgements are wanted.
     // Null is read as missing. Node takes it for a request, though none that could be answered.

@@ -21,6 +21,7 @@ pub(crate) mod envelope;
 pub mod liveness;
 mod map;
 pub(crate) mod number;
+mod object;
 pub mod options;
 pub mod rooms;
 pub mod server_side;
@@ -227,7 +228,7 @@ macro_rules! messages {
     (@write $map:ident $d:ident) => { Ok(()) };
     (@write $map:ident $d:ident ($data:ty)) => { $map.serialize_entry("data", $d) };
     (@read $d:ident $variant:ident) => { de::IgnoredAny::deserialize($d).map(|_| Self::$variant) };
-    (@read $d:ident $variant:ident ($data:ty)) => { Ok(Self::$variant(<$data>::deserialize($d)?)) };
+    (@read $d:ident $variant:ident ($data:ty)) => { Ok(Self::$variant(object::deserialize::<_, $data>($d)?)) };
     (@bare $variant:ident) => { Ok(Self::$variant) };
     (@bare $variant:ident ($data:ty)) => { Err(de::Error::missing_field("data")) };
 }

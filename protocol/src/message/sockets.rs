@@ -36,6 +36,7 @@ pub struct FetchSocketsResponse<P = Payload> {
     /// The request it answers.
     pub request_id: RequestId,
     /// The sockets that match.
+    #[serde(deserialize_with = "super::object::deserialize_array")]
     pub sockets: Vec<SocketDescription<P>>,
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::{collection, option, prelude::*};
 
-use super::values::{broken_text, json, text};
+use super::values::{broken_text, text};
 use crate::{
     Body, Message, NodeId, Payload, Relay, RequestId, SocketId, Value,
     message::{
@@ -12,8 +12,8 @@ use crate::{
     },
 };
 
-/// A message of any of the 13 types, whose application data is made of `data`: [`json`] for what may travel inline, else
-/// [`super::data`].
+/// A message of any of the 13 types, whose application data is made of `data`: [`json`](super::json) for what may travel
+/// inline, else [`data`](super::data).
 pub fn message(data: BoxedStrategy<Value>) -> BoxedStrategy<Message> {
     let relay = prop_oneof![
         Just(Relay::default()),
@@ -64,14 +64,20 @@ pub fn room() -> BoxedStrategy<Room> {
 
 /// Flags that Node knows, in any order, and one that nobody knows.
 pub fn flags() -> BoxedStrategy<Flags> {
-    let known = (
+    let unknown = prop_oneof![
+        Just(Value::Nil),
+        broken_text(),
+        text().prop_map(Value::Str),
+        collection::vec((-1000..1000_i64).prop_map(Value::Int), 0..3).prop_map(Value::Array),
+    ];
+    let flags = (
         option::of(any::<bool>()),
         option::of(any::<bool>()),
         option::of(0..100_000_i64),
         option::of(Just(true)),
-        option::weighted(0.1, json()),
+        option::weighted(0.1, unknown),
     );
-    known
+    flags
         .prop_map(|(volatile, compress, timeout, single, unknown)| {
             [
                 volatile.map(|flag| ("volatile", Value::Bool(flag))),

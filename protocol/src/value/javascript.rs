@@ -32,34 +32,50 @@ pub(super) fn write_number(out: &mut String, number: f64) {
     if number.is_infinite() {
         return out.push_str("Infinity");
     }
-    // Rust finds the same shortest digits as JavaScript, but lays them out differently
-    let scientific = format!("{:e}", number.abs());
-    let (mantissa, exponent) = scientific.split_once('e').expect("a double in scientific notation has an exponent");
-    let exponent: i32 = exponent.parse().expect("the exponent of a double is a small integer");
-    let digits = mantissa.replace('.', "");
-    let count = digits.len();
-    match exponent {
-        0..=20 => {
-            let integral = exponent as usize + 1;
-            if count <= integral {
-                out.push_str(&digits);
-                out.extend(std::iter::repeat_n('0', integral - count));
-            } else {
-                out.push_str(&digits[..integral]);
-                out.push('.');
-                out.push_str(&digits[integral..]);
-            }
+    let (digits, point) = shortest_digits(number.abs());
+    let count = digits.len() as i32;
+    match point {
+        1..=21 if count <= point => {
+            out.push_str(&digits);
+            out.extend(std::iter::repeat_n('0', (point - count) as usize));
         }
-        -6..=-1 => {
+        1..=21 => {
+            let (integral, fraction) = digits.split_at(point as usize);
+            out.extend([integral, ".", fraction]);
+        }
+        -5..=0 => {
             out.push_str("0.");
-            out.extend(std::iter::repeat_n('0', exponent.unsigned_abs() as usize - 1));
+            out.extend(std::iter::repeat_n('0', point.unsigned_abs() as usize));
             out.push_str(&digits);
         }
         _ => {
-            out.push_str(mantissa);
+            let (first, others) = digits.split_at(1);
+            out.push_str(first);
+            if !others.is_empty() {
+                out.extend([".", others]);
+            }
             // writing to a string cannot fail
-            let _ = write!(out, "e{exponent:+}");
+            let _ = write!(out, "e{:+}", point - 1);
         }
+    }
+}
+
+/// The fewest digits that tell a finite double from all others, and how many of them stand before the decimal point: none
+/// or less when zeros follow it.
+///
+/// Of two texts that are as short and as near, JavaScript takes the one that ends with an even digit. So does serde_json;
+/// Rust's own formatting does not.
+fn shortest_digits(number: f64) -> (String, i32) {
+    let text = serde_json::to_string(&number).expect("a number can be written");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().expect("the exponent of a double is a small integer");
+    let (integral, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{integral}{fraction}");
+    let significant = digits.trim_start_matches('0');
+    let leading_zeros = (digits.len() - significant.len()) as i32;
+    match significant.trim_end_matches('0') {
+        "" => ("0".to_owned(), 1),
+        significant => (significant.to_owned(), integral.len() as i32 + exponent - leading_zeros),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What was recorded on clusters of Node servers: one notification in each line of `tests/fixtures/captures/*.jsonl`.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::{fs, path::Path};
 
 use serde::Deserialize;

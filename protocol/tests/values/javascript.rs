@@ -21,6 +21,13 @@ fn numbers_are_spelled_as_javascript_spells_them() {
 }
 
 #[test]
+fn of_two_shortest_texts_of_a_number_the_even_one_is_taken() {
+    for (number, text) in [(f64::from(f32::from_bits(0x3dcc_a200)), "0.09991836547851562"), (5e-324, "5e-324")] {
+        assert_eq!(Value::Float(number).to_json(), text);
+    }
+}
+
+#[test]
 fn json_of_messagepack_is_what_node_stringifies() {
     let table = javascript().msgpack;
     assert!(table.len() > 100);

@@ -9,3 +9,4 @@ mod hostile_input;
 mod javascript;
 mod json;
 mod serde_types;
+mod strings;

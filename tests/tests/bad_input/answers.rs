@@ -87,8 +87,10 @@ async fn client_counts_that_cannot_be_read_are_reported_and_a_second_one_is_igno
     ];
     let answer = async {
         let id = request(&mut world.wire, 3).await;
-        let count = async |count: u64| say(&world.wire, PUPPET, 11, &json!({ "requestId": id, "clientCount": count })).await;
-        let ack = async |packet: &str| say(&world.wire, PUPPET, 12, &json!({ "requestId": id, "packet": packet })).await;
+        let count =
+            async |count: u64| say(&world.wire, PUPPET, 11, &json!({ "requestId": id, "clientCount": count })).await;
+        let ack =
+            async |packet: &str| say(&world.wire, PUPPET, 12, &json!({ "requestId": id, "packet": packet })).await;
         ack("before the count").await;
         for mut data in bad.clone() {
             data["requestId"] = id.clone();

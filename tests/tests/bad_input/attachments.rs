@@ -3,7 +3,8 @@
 use socketio_pg_core::protocol::{Value, value::to_msgpack};
 
 use crate::case::{
-    Case, DATA, GONE, NO_EVENT, NO_ID, NOT_A_MESSAGE, NOT_JSON, NOT_MSGPACK, OnNode, Outcome::{Delivered, Ignored},
+    Case, DATA, GONE, NO_EVENT, NO_ID, NOT_A_MESSAGE, NOT_JSON, NOT_MSGPACK, OnNode,
+    Outcome::{Delivered, Ignored},
     TOO_DEEP, case, event, json_row, mangled_row, message, nested, packet, row,
 };
 
@@ -42,13 +43,26 @@ fn headers() -> Vec<Case> {
         case("an empty id and no message", header(r#""""#), NOT_JSON),
         case("false for an id and no message", header("false"), NOT_JSON),
         case("null for an id and no message", header("null"), NOT_JSON),
-        case("the id 0 and a message", format!(r#"{{"attachmentId":0,"type":3,"data":{DATA},"uid":$uid,"nsp":"/"}}"#), Delivered),
-        case("an empty id and a message", format!(r#"{{"attachmentId":"","type":3,"data":{DATA},"uid":$uid,"nsp":"/"}}"#), Delivered),
-        case("an id and a message", format!(r#"{{"attachmentId":"-1","type":3,"data":{DATA},"uid":$uid,"nsp":"/"}}"#), GONE),
+        case(
+            "the id 0 and a message",
+            format!(r#"{{"attachmentId":0,"type":3,"data":{DATA},"uid":$uid,"nsp":"/"}}"#),
+            Delivered,
+        ),
+        case(
+            "an empty id and a message",
+            format!(r#"{{"attachmentId":"","type":3,"data":{DATA},"uid":$uid,"nsp":"/"}}"#),
+            Delivered,
+        ),
+        case(
+            "an id and a message",
+            format!(r#"{{"attachmentId":"-1","type":3,"data":{DATA},"uid":$uid,"nsp":"/"}}"#),
+            GONE,
+        ),
         case("a header without uid", r#"{"type":3,"attachmentId":"$id"}"#, Delivered).on_node(OnNode::DoesNotDeliver),
         case("a header with only an id and nsp", r#"{"attachmentId":"$id","nsp":"/"}"#, Delivered),
         case("a header of another type", r#"{"uid":$uid,"type":99,"attachmentId":"$id"}"#, Delivered),
-        case("a header with type null", r#"{"uid":$uid,"type":null,"attachmentId":"$id"}"#, NOT_JSON).on_node(OnNode::Delivers),
+        case("a header with type null", r#"{"uid":$uid,"type":null,"attachmentId":"$id"}"#, NOT_JSON)
+            .on_node(OnNode::Delivers),
         case("a header of another nsp", r#"{"uid":$uid,"type":3,"attachmentId":"$id","nsp":"/nobody's"}"#, Delivered),
         case("a header with the server's own uid", r#"{"uid":$own,"type":3,"attachmentId":"$id","nsp":"/"}"#, Ignored),
         case("a header with unknown keys", r#"{"x":[{}],"uid":$uid,"type":3,"attachmentId":"$id"}"#, Delivered),
@@ -90,13 +104,18 @@ fn bytes() -> Vec<Case> {
         row("arrays nested 100 000 deep", deep(&[0x91], 100_000), TOO_DEEP),
         row("maps nested 100 000 deep", deep(&[0x81, 0xa0], 100_000), TOO_DEEP),
         row("arguments nested 100 000 deep", in_arguments(&deep(&[0x91], 100_000)), TOO_DEEP).on_node(OnNode::NotAsked),
-        row("arguments in maps nested 100 000 deep", in_arguments(&deep(&[0x81, 0xa0], 100_000)), TOO_DEEP).on_node(OnNode::NotAsked),
+        row("arguments in maps nested 100 000 deep", in_arguments(&deep(&[0x81, 0xa0], 100_000)), TOO_DEEP)
+            .on_node(OnNode::NotAsked),
         row("arguments nested 90 deep", in_arguments(&deep(&[0x91], 90)), Delivered),
         row("a map key that is null", in_arguments(b"\x81\xc0\xc0"), NOT_MSGPACK),
         row("a map key that is an array", in_arguments(b"\x81\x90\xc0"), NOT_MSGPACK),
         row("a map with numbers for keys", in_arguments(b"\x82\x01\xc0\xcb\x3f\xf8\0\0\0\0\0\0\x01"), Delivered),
         row("an unknown extension", in_arguments(b"\xd4\x2a\x07"), Delivered),
-        row("a date beyond all years", in_arguments(b"\xc7\x0c\xff\xff\xff\xff\xff\x7f\xff\xff\xff\xff\xff\xff\xff"), Delivered),
+        row(
+            "a date beyond all years",
+            in_arguments(b"\xc7\x0c\xff\xff\xff\xff\xff\x7f\xff\xff\xff\xff\xff\xff\xff"),
+            Delivered,
+        ),
         row("a date of two bytes", in_arguments(b"\xd5\xff\x01\x02"), Delivered).on_node(OnNode::DoesNotDeliver),
     ];
     for (what, marker) in [("array", 0xdd), ("map", 0xdf), ("string", 0xdb), ("binary", 0xc6), ("extension", 0xc9)] {
@@ -117,15 +136,21 @@ fn messages() -> Vec<Case> {
         json_row("a row of type 99", message(99, DATA), Ignored),
         json_row("a row without data", r#"{"type":3,"uid":$uid,"nsp":"/"}"#, NOT_A_MESSAGE),
         json_row("a row with data null", message(3, "null"), NOT_A_MESSAGE),
-        json_row("a row with rooms as a number", message(3, r#"{"packet":{"type":2,"data":["case"]},"opts":{"rooms":7}}"#), NOT_A_MESSAGE),
+        json_row(
+            "a row with rooms as a number",
+            message(3, r#"{"packet":{"type":2,"data":["case"]},"opts":{"rooms":7}}"#),
+            NOT_A_MESSAGE,
+        ),
         json_row("a row without uid", good.replace(r#","uid":$uid"#, ""), Delivered),
         json_row("a row without nsp", good.replace(r#","nsp":"/""#, ""), Delivered).on_node(OnNode::DoesNotDeliver),
         json_row("a row of another nsp", good.replace(r#""/""#, r#""/nobody's""#), Ignored),
         json_row("a row with unknown keys", with(r#""x":{"y":[1]},"":null"#), Delivered),
         json_row("a row with the key __proto__", with(r#""__proto__":{}"#), Delivered).on_node(OnNode::DoesNotDeliver),
-        json_row("an argument with the key __proto__", event(r#"["case",{"__proto__":1}]"#), Delivered).on_node(OnNode::DoesNotDeliver),
+        json_row("an argument with the key __proto__", event(r#"["case",{"__proto__":1}]"#), Delivered)
+            .on_node(OnNode::DoesNotDeliver),
         json_row("a row that names another row", with(r#""attachmentId":"7""#), Delivered),
-        json_row("a row of another packet type", packet(r#"{"type":99,"data":["case"]}"#), NO_EVENT).on_node(OnNode::LosesItsClients),
+        json_row("a row of another packet type", packet(r#"{"type":99,"data":["case"]}"#), NO_EVENT)
+            .on_node(OnNode::LosesItsClients),
         json_row("a row with a reserved event", event(r#"["disconnect"]"#), NO_EVENT).on_node(OnNode::LosesItsClients),
         json_row("a row with an empty event", event("[]"), NO_EVENT).on_node(OnNode::LosesItsClients),
     ]
@@ -143,9 +168,12 @@ fn binary() -> Vec<Case> {
     vec![
         beside("binary", "1", Delivered),
         beside("binary beside a placeholder for it", r#"{"_placeholder":true,"num":0}"#, Delivered),
-        beside("binary beside a placeholder for nothing", r#"{"_placeholder":true,"num":9}"#, NO_EVENT).on_node(OnNode::LosesItsClients),
-        beside("binary beside a placeholder below zero", r#"{"_placeholder":true,"num":-1}"#, NO_EVENT).on_node(OnNode::LosesItsClients),
-        beside("binary beside a placeholder without number", r#"[{"a":{"_placeholder":true}}]"#, NO_EVENT).on_node(OnNode::LosesItsClients),
+        beside("binary beside a placeholder for nothing", r#"{"_placeholder":true,"num":9}"#, NO_EVENT)
+            .on_node(OnNode::LosesItsClients),
+        beside("binary beside a placeholder below zero", r#"{"_placeholder":true,"num":-1}"#, NO_EVENT)
+            .on_node(OnNode::LosesItsClients),
+        beside("binary beside a placeholder without number", r#"[{"a":{"_placeholder":true}}]"#, NO_EVENT)
+            .on_node(OnNode::LosesItsClients),
         beside("binary beside what is not quite a placeholder", r#"{"_placeholder":1,"num":9}"#, Delivered),
     ]
 }

@@ -7,7 +7,7 @@ use socketio_pg_core::{
     Poison,
     protocol::DecodeErrorKind::{AttachmentId, Json},
 };
-use socketio_pg_tests::{Client, ClientHost, Connect, Kind, NODE, Node, NodeOptions, database, require};
+use socketio_pg_tests::{Client, ClientHost, Connect, Kind, NODE, Node, NodeOptions, binary, database, require};
 use socketio_pg_tokio_postgres::{Adapter, Cluster, Event, Options};
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::sync::mpsc;
@@ -54,7 +54,9 @@ async fn a_message_is_for_the_namespace_that_it_names_whatever_its_channel() -> 
     let main = clients.connect(server.port(), &Connect::default()).await?;
     let other = clients.connect(server.port(), &Connect::to("/other")).await?;
     let of = |nsp: &str, name: &str| {
-        message(3, &DATA.replace("case", name)).replace(r#""nsp":"/""#, &format!(r#""nsp":"{nsp}""#)).replace("$uid", r#""x""#)
+        message(3, &DATA.replace("case", name))
+            .replace(r#""nsp":"/""#, &format!(r#""nsp":"{nsp}""#))
+            .replace("$uid", r#""x""#)
     };
     wire.notify_on("socket.io#/other", &of("/", "for main, on the other channel")).await;
     wire.notify_on("socket.io#/other", &of("/nobody's", "for nobody")).await;
@@ -100,6 +102,10 @@ async fn rust_and_node_still_hear_each_other_after_all_of_it() -> Result {
         world.send(&case).await;
     }
     world.until_good().await?;
+    // An attachment, which Node fetches after those before it.
+    let last = json!({ "event": "last", "args": [binary([0])] });
+    world.server.call("serverSideEmit", last).await?;
+    node.wait_for_server_side("/", "last").await?;
 
     let far = ClientHost::shared().await?.connect(node.port(), &Connect::default()).await?;
     exchange(&world.server, &world.client, &far, "from Rust").await?;

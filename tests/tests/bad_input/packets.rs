@@ -22,7 +22,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("packet type 99", packet(r#"{"type":99,"data":["case"]}"#), NO_EVENT).on_node(LosesItsClients),
         case("packet type 1, DISCONNECT", packet(r#"{"type":1,"data":["case"]}"#), NO_EVENT).on_node(LosesItsClients),
         case("packet type 3, ACK", packet(r#"{"type":3,"data":["case"]}"#), NO_EVENT),
-        case("packet type 4, CONNECT_ERROR", packet(r#"{"type":4,"data":["case"]}"#), NO_EVENT).on_node(LosesItsClients),
+        case("packet type 4, CONNECT_ERROR", packet(r#"{"type":4,"data":["case"]}"#), NO_EVENT)
+            .on_node(LosesItsClients),
         case("packet type 5, BINARY_EVENT", packet(r#"{"type":5,"data":["case"]}"#), NO_EVENT).on_node(LosesItsClients),
         case("packet type 6, BINARY_ACK", packet(r#"{"type":6,"data":["case"]}"#), NO_EVENT).on_node(LosesItsClients),
         // data
@@ -48,7 +49,11 @@ pub(crate) fn cases() -> Vec<Case> {
         case("a packet with an id", packet(r#"{"type":2,"data":["case"],"id":7}"#), Delivered),
         case("a packet of another nsp", packet(r#"{"type":2,"data":["case"],"nsp":"/nobody's"}"#), Delivered),
         case("a packet with nsp as a number", packet(r#"{"type":2,"data":["case"],"nsp":7}"#), Delivered),
-        case("a packet with unknown keys", packet(r#"{"x":[[]],"type":2,"attachments":3,"data":["case"],"":{}}"#), Delivered),
+        case(
+            "a packet with unknown keys",
+            packet(r#"{"x":[[]],"type":2,"attachments":3,"data":["case"],"":{}}"#),
+            Delivered,
+        ),
         case("a placeholder without binary", event(r#"["case",{"_placeholder":true,"num":9}]"#), Delivered),
     ];
     for name in ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"] {

@@ -31,7 +31,11 @@ async fn a_server_side_event_without_a_name_is_reported_and_the_next_one_is_hand
         ("a name that is an array", with(r#"[["case"]]"#), Err(NO_EVENT)),
         ("a name that is an object", with("[{}]"), Err(NO_EVENT)),
         ("a name nested deep", with(&deep), Err(NO_EVENT)),
-        ("arguments nested deep", with(&format!(r#"["case",{deep}]"#)), Err(Outcome::Poisoned(Poison::InvalidArguments))),
+        (
+            "arguments nested deep",
+            with(&format!(r#"["case",{deep}]"#)),
+            Err(Outcome::Poisoned(Poison::InvalidArguments)),
+        ),
         ("no packet", message(9, r#"{"x":1}"#), Err(NOT_JSON)),
         ("requestId as a number", message(9, r#"{"requestId":7,"packet":["case"]}"#), Err(NOT_JSON)),
     ];

@@ -63,7 +63,11 @@ fn selections() -> Vec<Case> {
         case("a room nested deep", opts(&format!(r#"{{"rooms":[{deep}]}}"#)), NOT_JSON),
         case("a room with a lone surrogate", opts(r#"{"rooms":["\ud800"]}"#), Ignored),
         case("a room without members", opts(r#"{"rooms":["nobody"]}"#), Ignored),
-        case("a thousand rooms without members", opts(&format!(r#"{{"rooms":[{}0]}}"#, r#""r","#.repeat(1000))), Ignored),
+        case(
+            "a thousand rooms without members",
+            opts(&format!(r#"{{"rooms":[{}0]}}"#, r#""r","#.repeat(1000))),
+            Ignored,
+        ),
         case("odd rooms beside the client's", opts(r#"{"rooms":[null,7,{},$client,$client]}"#), Delivered),
         case("except null", opts(r#"{"except":null}"#), Delivered),
         case("except with odd rooms", opts(r#"{"except":[null,7,{},""]}"#), Delivered),
@@ -77,7 +81,11 @@ fn selections() -> Vec<Case> {
 fn flags() -> Vec<Case> {
     let deep = nested("[", "]", 1000);
     let with_ack = |flags: &str| {
-        let data = DATA.replace(r#""flags":{}"#, &format!(r#""flags":{flags},"x":1"#)).replacen('{', r#"{"requestId":"r","#, 1);
+        let data = DATA.replace(r#""flags":{}"#, &format!(r#""flags":{flags},"x":1"#)).replacen(
+            '{',
+            r#"{"requestId":"r","#,
+            1,
+        );
         message(3, &data)
     };
     vec![
@@ -86,7 +94,11 @@ fn flags() -> Vec<Case> {
         case("flags as a string", opts(r#"{"flags":"volatile"}"#), Delivered),
         case("flags as an array", opts(r#"{"flags":["volatile"]}"#), Delivered),
         case("unknown flags", opts(r#"{"flags":{"x":{},"__proto__":null,"":[1]}}"#), Delivered),
-        case("known flags with odd values", opts(r#"{"flags":{"volatile":"yes","compress":5,"expectSingleResponse":[]}}"#), Delivered),
+        case(
+            "known flags with odd values",
+            opts(r#"{"flags":{"volatile":"yes","compress":5,"expectSingleResponse":[]}}"#),
+            Delivered,
+        ),
         case("flags nested deep", opts(&format!(r#"{{"flags":{{"x":{deep}}}}}"#)), NOT_JSON).on_node(OnNode::Delivers),
         case("the flag local", opts(r#"{"flags":{"local":true}}"#), Delivered),
         case("a timeout that is a string", with_ack(r#"{"timeout":"soon"}"#), Delivered),
@@ -112,7 +124,11 @@ fn requests() -> Vec<Case> {
         case("sockets that are null", message(8, r#"{"requestId":"r","sockets":null}"#), NOT_JSON),
         case("a socket that is null", message(8, r#"{"requestId":"r","sockets":[null]}"#), NOT_JSON),
         case("a socket without id", message(8, r#"{"requestId":"r","sockets":[{}]}"#), NOT_JSON),
-        case("a socket's rooms as an object", message(8, r#"{"requestId":"r","sockets":[{"id":"s","rooms":{}}]}"#), NOT_JSON),
+        case(
+            "a socket's rooms as an object",
+            message(8, r#"{"requestId":"r","sockets":[{"id":"s","rooms":{}}]}"#),
+            NOT_JSON,
+        ),
         case("an answer that nobody asked for", message(10, r#"{"requestId":"r","packet":1}"#), Ignored),
         case("a count that nobody asked for", message(11, r#"{"requestId":"r","clientCount":1}"#), Ignored),
         case("a count as a string", message(11, r#"{"requestId":"r","clientCount":"1"}"#), NOT_JSON),
@@ -148,7 +164,9 @@ fn rooms() -> Vec<Case> {
         case("leaving odd rooms", leave("[null,7,{}]"), Ignored),
         case("leaving nothing", leave("[]"), Delivered).then(to_joined()),
         case("leaving what was joined, again", leave(r#"["joined"]"#), Ignored).then(to_joined()),
-        case("leaving the room of its own id", leave("[$client]"), Delivered).then(opts(r#"{"rooms":[$client]}"#)).on_node(OnNode::DoesNotDeliver),
+        case("leaving the room of its own id", leave("[$client]"), Delivered)
+            .then(opts(r#"{"rooms":[$client]}"#))
+            .on_node(OnNode::DoesNotDeliver),
         case("disconnecting nobody", disconnect("true"), Ignored),
         case("disconnecting with close as a string", disconnect(r#""yes""#), NOT_JSON),
         case("disconnecting with close null", disconnect("null"), NOT_JSON),

@@ -80,16 +80,26 @@ pub(crate) fn cases() -> Vec<Case> {
         case("an unknown key, nested deep", with(&format!(r#""x":{}"#, nested("[", "]", 3500))), Delivered),
         case("a key __proto__", with(r#""__proto__":{"type":1}"#), Delivered),
         case("an empty key", with(r#""":{}"#), Delivered),
-        case("keys of other nodes with odd values", with(r#""source":[1,{}],"requesterUid":0,"nodeId":null,"nonce":{}"#), Delivered),
-        case("a deep value in a key of ours", with(&format!(r#""nonce":{}"#, nested("[", "]", 500))), NOT_JSON).on_node(OnNode::Delivers),
+        case(
+            "keys of other nodes with odd values",
+            with(r#""source":[1,{}],"requesterUid":0,"nodeId":null,"nonce":{}"#),
+            Delivered,
+        ),
+        case("a deep value in a key of ours", with(&format!(r#""nonce":{}"#, nested("[", "]", 500))), NOT_JSON)
+            .on_node(OnNode::Delivers),
         // keys that come twice
         case("uid twice, first the server's own", with(r#""uid":$own"#), Delivered),
         case("nsp twice", with(r#""nsp":"/nobody's""#), Delivered),
         case("type twice before data", with(r#""type":1"#), Delivered),
         case("type twice around data", with(&format!(r#""type":1,"data":{DATA}"#)), Delivered),
-        case("type twice, the last behind data", good.replacen("3", "1", 1).replace(r#","uid""#, r#","type":3,"uid""#), NOT_JSON)
-            .on_node(OnNode::Delivers),
+        case(
+            "type twice, the last behind data",
+            good.replacen("3", "1", 1).replace(r#","uid""#, r#","type":3,"uid""#),
+            NOT_JSON,
+        )
+        .on_node(OnNode::Delivers),
         case("data twice", with(r#""data":{}"#), Delivered),
-        case("packet twice", message(3, &DATA.replacen('{', r#"{"packet":{},"#, 1)), NOT_JSON).on_node(OnNode::Delivers),
+        case("packet twice", message(3, &DATA.replacen('{', r#"{"packet":{},"#, 1)), NOT_JSON)
+            .on_node(OnNode::Delivers),
     ]
 }

@@ -18,7 +18,9 @@ pub(crate) struct Composition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seat {
     /// Node on the official adapter.
-    Node { parser: Parser },
+    Node {
+        parser: Parser,
+    },
     /// A worker of a Node cluster; all workers of a composition have the same primary.
     Worker,
     Rust {
@@ -172,9 +174,9 @@ impl Server {
         Ok(event["args"].take())
     }
 
-    /// The events of other servers so far, each as `[name, ...args]`.
-    pub(crate) fn server_side_events(&self, nsp: &str) -> Vec<Value> {
-        let events = self.node.events().into_iter().filter(|event| self.is_server_side(event, nsp));
+    /// The events of other servers after so many of any kind, each as `[name, ...args]`.
+    pub(crate) fn server_side_events(&self, nsp: &str, after: usize) -> Vec<Value> {
+        let events = self.node.events().into_iter().skip(after).filter(|event| self.is_server_side(event, nsp));
         events.map(|event| one_list(&event["name"], &event["args"])).collect()
     }
 

@@ -63,10 +63,10 @@ async fn every_operation(scene: &Scene, emitter: &Node) -> Outcome {
     scene.settle(&[&*cast.a, &**b, &d]).await?;
     let mut still_there = Vec::new();
     let mut server_side = Map::new();
-    for (name, server) in ["one", "two", "three"].into_iter().zip(scene.servers()) {
+    for (index, (name, server)) in ["one", "two", "three"].into_iter().zip(scene.servers()).enumerate() {
         let sockets = scene.named(scene.call(server, "localSockets", json!({})).await?);
         still_there.extend(sockets.as_array().into_iter().flatten().map(|socket| socket["id"].clone()));
-        server_side.insert(name.to_owned(), crate::scene::sorted(server.server_side_events(&scene.nsp)));
+        server_side.insert(name.to_owned(), crate::scene::sorted(scene.server_side_events(index)));
     }
 
     let (all, large) = (json!(["to all", 1, { "a": null }]), json!(["large", 9000]));

@@ -27,9 +27,7 @@ async fn of_ones_own(scene: Scene) -> Outcome {
     }
     let mut stored = Vec::new();
     for needle in ["needle-short", "needle-long", "needle-binary"] {
-        let query = format!(
-            "SELECT count(*) FROM app_attachments WHERE position('{needle}'::bytea IN payload) > 0"
-        );
+        let query = format!("SELECT count(*) FROM app_attachments WHERE position('{needle}'::bytea IN payload) > 0");
         stored.push(scene.database().execute(&query).unwrap_or_else(|error| panic!("{error}")));
     }
     observed(json!(stored), json!(["0", "1", "1"]))

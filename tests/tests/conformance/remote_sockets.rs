@@ -10,7 +10,13 @@ use socketio_pg_tests::{Error, binary};
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("remote sockets: emit", emit),
-        Scenario::new("remote sockets: emitWithAck", emit_with_ack),
+        Scenario::new("remote sockets: emitWithAck", |scene| async move {
+            let replies = [json!(["text", "not passed on"]), json!([["a", "list"]]), json!([])];
+            emit_with_ack(scene, &replies).await
+        }),
+        Scenario::new("remote sockets: binary acknowledgements", |scene| async move {
+            emit_with_ack(scene, &[json!([{ "bytes": binary([1]) }])]).await
+        }),
         Scenario::new("remote sockets: join and leave", join_and_leave),
         Scenario::new("remote sockets: disconnect", disconnect),
         Scenario::new("remote sockets: one that is not there", not_there),
@@ -25,7 +31,9 @@ async fn emit(scene: Scene) -> Outcome {
     let cast = scene.cast().await?;
     for (name, server) in SERVERS.into_iter().zip(scene.servers()) {
         for client in cast.all() {
-            for (event, args) in [(name.to_owned(), json!([client.id(), 1])), (format!("{name} B"), json!([binary([1])]))] {
+            for (event, args) in
+                [(name.to_owned(), json!([client.id(), 1])), (format!("{name} B"), json!([binary([1])]))]
+            {
                 let command = json!({ "target": client.id(), "do": "emit", "event": event, "args": args });
                 scene.call(server, "remote", command).await?;
             }
@@ -41,18 +49,15 @@ async fn emit(scene: Scene) -> Outcome {
     observed(json!(received), json!(CLIENTS.map(heard)))
 }
 
-async fn emit_with_ack(scene: Scene) -> Outcome {
+async fn emit_with_ack(scene: Scene, replies: &[Value]) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
     let (mut seen, mut expected) = (Map::new(), Map::new());
-    let replies = [json!(["text", "not passed on"]), json!([{ "bytes": binary([1]) }]), json!([["a", "list"]]), json!([])];
     for (server_name, server) in SERVERS.into_iter().zip(scene.servers()) {
         for (client_name, client) in CLIENTS.into_iter().zip(cast.all()) {
-            let ask = |timeout: u64| {
-                json!({ "target": client.id(), "do": "emitWithAck", "event": "ask", "args": [1], "timeout": timeout })
-            };
+            let ask = |timeout: u64| json!({ "target": client.id(), "do": "emitWithAck", "event": "ask", "args": [1], "timeout": timeout });
             let (mut answers, mut answers_expected) = (Vec::new(), Vec::new());
-            for reply in &replies {
+            for reply in replies {
                 client.reply("ask", reply.clone()).await?;
                 answers.push(scene.call(server, "remote", ask(15_000)).await?);
                 let first = reply.get(0).unwrap_or(&Value::Null);
@@ -84,9 +89,13 @@ async fn join_and_leave(scene: Scene) -> Outcome {
     let mut seen = Vec::new();
     for server in scene.servers() {
         let sockets = scene.named(scene.call(server, "localSockets", json!({})).await?);
-        seen.extend(sockets.as_array().into_iter().flatten().map(|socket| {
-            json!([socket["id"], sorted(socket["rooms"].as_array().into_iter().flatten().cloned())])
-        }));
+        seen.extend(
+            sockets
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|socket| json!([socket["id"], sorted(socket["rooms"].as_array().into_iter().flatten().cloned())])),
+        );
     }
     let expected = CLIENTS.map(|client| {
         let rooms = ["one", "one too", "two", "two too", "three", "three too", client];

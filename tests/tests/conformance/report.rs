@@ -18,28 +18,29 @@ const SHOWN_CHARACTERS: usize = 400;
 
 /// The table in Markdown. `cells` has a row for each scenario.
 pub(crate) fn table(compositions: &[Composition], scenarios: &[Scenario], cells: &[Vec<Cell>]) -> String {
-    let width = scenarios.iter().map(|scenario| scenario.name.chars().count()).max().unwrap_or_default();
-    let mut text = String::new();
-    let _ = write!(text, "| {:width$} |", "scenario");
-    for composition in compositions {
-        let _ = write!(text, " {} |", composition.name);
-    }
-    let _ = write!(text, "\n|{}|", "-".repeat(width + 2));
-    for composition in compositions {
-        let _ = write!(text, "{}|", "-".repeat(composition.name.chars().count() + 2));
-    }
-    text.push('\n');
+    let mut rows = vec![vec!["scenario".to_owned()]];
+    rows[0].extend(compositions.iter().map(|composition| composition.name.clone()));
     for (scenario, row) in scenarios.iter().zip(cells) {
-        let _ = write!(text, "| {:width$} |", scenario.name);
-        for (composition, cell) in compositions.iter().zip(row) {
-            let width = composition.name.chars().count();
-            let _ = write!(text, " {:width$} |", cell.symbol());
-        }
-        text.push('\n');
+        rows.push(std::iter::once(scenario.name.to_owned()).chain(row.iter().map(Cell::symbol)).collect());
     }
-    text.push_str(
-        "\nThe first server acts, the others hear it. N: Node. W: a worker of a Node cluster. R: Rust. ᵐ: with the MessagePack parser.\n",
-    );
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..=compositions.len()).map(width).collect();
+
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        for (cell, &width) in row.iter().zip(&widths) {
+            let _ = write!(text, "| {cell:width$} ");
+        }
+        text.push_str("|\n");
+        if index == 0 {
+            for &width in &widths {
+                let _ = write!(text, "|{}", "-".repeat(width + 2));
+            }
+            text.push_str("|\n");
+        }
+    }
+    text.push_str("\nThe first server acts, the others hear it. N: Node. W: a worker of a Node cluster. ");
+    text.push_str("R: Rust. ᵐ: with the MessagePack parser. ✓: as three Node servers should.\n\n");
     let shown = |name: &str| cells.iter().flatten().any(|cell| cell.has(name));
     let mut named = Vec::new();
     for defect in DEFECTS.iter().filter(|defect| shown(defect.name)) {

@@ -34,17 +34,8 @@ fn selectors(cast: &Cast) -> [(&'static str, Value); 9] {
 }
 
 /// Whom each selects.
-const SELECTED: [&[&str]; 9] = [
-    &["a", "b", "c"],
-    &["a", "b"],
-    &["a", "b", "c"],
-    &["c"],
-    &["c"],
-    &["c"],
-    &["a", "c"],
-    &["a"],
-    &["b", "c"],
-];
+const SELECTED: [&[&str]; 9] =
+    [&["a", "b", "c"], &["a", "b"], &["a", "b", "c"], &["c"], &["c"], &["c"], &["a", "c"], &["a"], &["b", "c"]];
 
 async fn in_red_and_blue(scene: &Scene) -> Result<Cast, Error> {
     let cast = scene.cast().await?;

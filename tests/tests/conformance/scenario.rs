@@ -43,9 +43,9 @@ impl Scenario {
         self
     }
 
-    /// The namespace that is the scenario's own.
-    pub(crate) fn namespace(&self) -> String {
-        namespaces::special(self.name).unwrap_or_else(|| format!("/{}", self.name.replace([' ', ','], "-")))
+    /// The namespace that it is about; any other will do when it is about none.
+    pub(crate) fn namespace(&self) -> Option<String> {
+        namespaces::special(self.name)
     }
 
     /// All of them, by topic.

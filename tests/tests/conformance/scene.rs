@@ -1,6 +1,9 @@
 //! Where a scenario plays: three servers, a namespace, clients.
 
-use crate::composition::{Composition, Server, backends, one_list, program};
+use crate::{
+    composition::{Composition, Seat, Server, backends, one_list, program},
+    scenario::{Outcome, Scenario},
+};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use socketio_pg_tests::{Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, barrier};
@@ -26,9 +29,7 @@ impl Stage {
         let options = NodeOptions::new(database.url());
         match self {
             Self::Main => options,
-            Self::Custom => {
-                options.channel_prefix("app").table("app_attachments").payload_threshold(400).pool_size(10)
-            }
+            Self::Custom => options.channel_prefix("app").table("app_attachments").payload_threshold(400).pool_size(10),
             Self::Mortal => options
                 .channel_prefix("mortal")
                 .heartbeat_interval(Duration::from_millis(500))
@@ -42,6 +43,8 @@ pub(crate) struct Cluster {
     pub(crate) composition: Composition,
     servers: [Server; 3],
     options: NodeOptions,
+    /// Those that no scenario plays in at the moment.
+    free_namespaces: Mutex<Vec<String>>,
     rust_emitter: OnceCell<Node>,
     node_emitter: OnceCell<Node>,
     // Dropped last: the servers are connected to it.
@@ -49,24 +52,47 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    /// Starts servers on which so many scenarios can play at the same time, besides those in a namespace of their own.
     pub(crate) async fn start(
         composition: &Composition,
         stage: Stage,
-        namespaces: impl IntoIterator<Item = String>,
+        scenarios_at_once: usize,
+        own_namespaces: impl IntoIterator<Item = String>,
         database: Arc<Database>,
     ) -> Result<Self, Error> {
         let options = stage.options(&database);
-        let with_namespaces = namespaces.into_iter().fold(options.clone().namespace("/"), NodeOptions::namespace);
-        let with_namespaces = with_namespaces.dynamic_namespace("^/dynamic-[0-9]+$", "/dynamic-{number}");
-        let servers = composition.start(&with_namespaces).await?;
+        let free_namespaces: Vec<String> = (0..scenarios_at_once).map(|number| format!("/scene-{number}")).collect();
+        let all = free_namespaces.iter().cloned().chain(own_namespaces);
+        let with_all = all.fold(options.clone().namespace("/"), NodeOptions::namespace);
+        let servers = composition.start(&with_all.dynamic_namespace("^/dynamic-[0-9]+$", "/dynamic-{number}")).await?;
         Ok(Self {
             composition: composition.clone(),
             servers,
             options,
+            free_namespaces: Mutex::new(free_namespaces),
             rust_emitter: OnceCell::new(),
             node_emitter: OnceCell::new(),
             database,
         })
+    }
+
+    /// Plays a scenario in a namespace in which nobody else plays, and leaves that as it was.
+    pub(crate) async fn play(self: Arc<Self>, scenario: Scenario) -> Outcome {
+        let nsp = scenario.namespace().or_else(|| self.free_namespaces.lock().pop()).unwrap_or_default();
+        let scene = Scene::new(self.clone(), nsp.clone()).await?;
+        let (view, everybody) = (scene.in_namespace(&nsp), scene.everybody.clone());
+        let outcome = (scenario.play)(scene).await;
+        let clients = std::mem::take(&mut *everybody.lock());
+        for client in clients {
+            // Many are gone already.
+            let _ = client.disconnect().await;
+        }
+        let left = view.wait_for_no_sockets().await;
+        if scenario.namespace().is_none() {
+            self.free_namespaces.lock().push(nsp);
+        }
+        let observation = outcome?;
+        left.map(|()| observation)
     }
 }
 
@@ -76,6 +102,10 @@ pub(crate) struct Scene {
     pub(crate) nsp: String,
     host: &'static ClientHost,
     clients: Mutex<Vec<(String, Arc<Client>)>>,
+    /// All that ever connected, in whichever namespace.
+    everybody: Arc<Mutex<Vec<Arc<Client>>>>,
+    /// How many events each server had told before.
+    events_before: [usize; 3],
 }
 
 /// A client on each server.
@@ -97,16 +127,20 @@ impl Cast {
 impl Scene {
     pub(crate) async fn new(cluster: Arc<Cluster>, nsp: String) -> Result<Self, Error> {
         let host = ClientHost::shared().await?;
-        Ok(Self { cluster, nsp, host, clients: Mutex::default() })
+        let events_before = [0, 1, 2].map(|index| cluster.servers[index].node.events().len());
+        Ok(Self { cluster, nsp, host, clients: Mutex::default(), everybody: Arc::default(), events_before })
     }
 
     /// The same servers, in another namespace.
     pub(crate) fn in_namespace(&self, nsp: &str) -> Self {
-        Self { cluster: self.cluster.clone(), nsp: nsp.to_owned(), host: self.host, clients: Mutex::default() }
-    }
-
-    pub(crate) fn composition(&self) -> &Composition {
-        &self.cluster.composition
+        Self {
+            cluster: self.cluster.clone(),
+            nsp: nsp.to_owned(),
+            host: self.host,
+            clients: Mutex::default(),
+            everybody: self.everybody.clone(),
+            events_before: self.events_before,
+        }
     }
 
     /// The server that acts.
@@ -144,14 +178,21 @@ impl Scene {
         server.call(op, fields).await
     }
 
-    /// Starts one more server like the third, with this namespace alone.
+    /// Starts one more server like the third, with this namespace alone; where that is a worker, a Rust server, which the
+    /// workers hear.
     pub(crate) async fn start_another(&self) -> Result<Server, Error> {
-        self.servers()[2].seat.start(&self.cluster.options.clone().namespace(&*self.nsp)).await
+        self.start_like(self.servers()[2].seat).await
     }
 
-    /// Starts one more server like the one that acts, with this namespace alone.
+    /// Starts one more server like the one that acts, as [`start_another`](Self::start_another) does.
     pub(crate) async fn start_another_like_the_first(&self) -> Result<Server, Error> {
-        self.actor().seat.start(&self.cluster.options.clone().namespace(&*self.nsp)).await
+        self.start_like(self.actor().seat).await
+    }
+
+    async fn start_like(&self, seat: Seat) -> Result<Server, Error> {
+        let rust = self.servers().iter().map(|server| server.seat).find(|seat| seat.is_rust());
+        let seat = if seat == Seat::Worker { rust.unwrap_or(seat) } else { seat };
+        seat.start(&self.cluster.options.clone().namespace(&*self.nsp)).await
     }
 
     /// Starts a server like the one that acts, alone in a cluster.
@@ -163,7 +204,7 @@ impl Scene {
     /// The emitter of this project, on the backend of the composition's first Rust server.
     pub(crate) async fn rust_emitter(&self) -> Result<&Node, Error> {
         let backend = self.servers().iter().find_map(|server| match server.seat {
-            crate::composition::Seat::Rust { backend, .. } => Some(backend),
+            Seat::Rust { backend, .. } => Some(backend),
             _ => None,
         });
         let backend = backend.unwrap_or(backends()[0]).to_owned();
@@ -193,12 +234,20 @@ impl Scene {
     pub(crate) async fn connect(&self, name: &str, server: &Server, how: Connect) -> Result<Arc<Client>, Error> {
         let client = Arc::new(self.host.connect(server.port, &how.parser(server.seat.parser())).await?);
         self.clients.lock().push((name.to_owned(), client.clone()));
+        self.everybody.lock().push(client.clone());
         Ok(client)
     }
 
     /// One more client over the connection of another. What it gets is not part of [`received`](Self::received).
-    pub(crate) async fn connect_over(&self, other: &Client, nsp: &str) -> Result<Client, Error> {
-        self.host.connect_over(other, &Connect::to(nsp)).await
+    pub(crate) async fn connect_over(&self, other: &Client, nsp: &str) -> Result<Arc<Client>, Error> {
+        let client = Arc::new(self.host.connect_over(other, &Connect::to(nsp)).await?);
+        self.everybody.lock().push(client.clone());
+        Ok(client)
+    }
+
+    /// The events of other servers that a server got, each as `[name, ...args]`.
+    pub(crate) fn server_side_events(&self, server: usize) -> Vec<Value> {
+        self.servers()[server].server_side_events(&self.nsp, self.events_before[server])
     }
 
     /// What each client that is still connected got, by its name: a list of `[event, ...args]`, sorted, because Node keeps no

@@ -35,7 +35,7 @@ async fn heard(scene: &Scene, events: &[(&str, Value)]) -> Result<Value, Error> 
         }
     }
     let events = |index: usize| {
-        let events = scene.servers()[index].server_side_events(&scene.nsp).into_iter();
+        let events = scene.server_side_events(index).into_iter();
         sorted(events.filter(|event| event[0] != "over"))
     };
     Ok(json!({ "one": events(0), "two": events(1), "three": events(2) }))

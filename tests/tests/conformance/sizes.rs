@@ -95,7 +95,10 @@ async fn equal(scene: Scene) -> Outcome {
     let emits = (0..100).map(|_| scene.act("emit", json!({ "event": "again", "args": [1] })));
     futures_util::future::try_join_all(emits).await?;
     let received = scene.received().await?;
-    let counted = received.as_object().into_iter().flatten().map(|(name, events)| (name, events.as_array().map(Vec::len)));
-    observed(counted.collect::<BTreeMap<_, _>>().into_iter().map(|(k, v)| (k.clone(), json!(v))).collect(),
-        json!({ "a": 100, "b": 100, "c": 100 }))
+    let counted =
+        received.as_object().into_iter().flatten().map(|(name, events)| (name, events.as_array().map(Vec::len)));
+    observed(
+        counted.collect::<BTreeMap<_, _>>().into_iter().map(|(k, v)| (k.clone(), json!(v))).collect(),
+        json!({ "a": 100, "b": 100, "c": 100 }),
+    )
 }

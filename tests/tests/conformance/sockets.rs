@@ -199,10 +199,7 @@ async fn come_and_go(scene: Scene) -> Outcome {
         scene.wait_for_disconnected(server, client).await?;
     }
     let rest = found(&scene, scene.actor(), json!({})).await?;
-    observed(
-        json!([nobody, all, rest]),
-        json!([[], ["a", "b", "b2", "c", "c2"], ["b", "b2", "c2"]]),
-    )
+    observed(json!([nobody, all, rest]), json!([[], ["a", "b", "b2", "c", "c2"], ["b", "b2", "c2"]]))
 }
 
 /// It is waited for in vain until it is known to be dead.

@@ -28,7 +28,10 @@ fn values() -> Vec<Value> {
     let large = [1 << 31, (1 << 32) - 1, 1 << 32, -(1 << 31), -(1 << 31) - 1, (1 << 53) - 1, -(1 << 53) + 1];
     values.extend(large.map(|number: i64| json!(number)));
     values.extend([0.5, -1.5, 0.1, 1e21, 1e-7, 5e-324, f64::MAX, 123_456_789.125].map(|number| json!(number)));
-    values.extend(["", "abc", "ä€😀👨‍👩‍👧", "a\0b", "\u{1}\u{1f}\u{7f}\n\t\r\u{8}\u{c}", "\u{2028}\u{2029}", "\u{feff}x", "\"\\/"].map(Value::from));
+    values.extend(
+        ["", "abc", "ä€😀👨‍👩‍👧", "a\0b", "\u{1}\u{1f}\u{7f}\n\t\r\u{8}\u{c}", "\u{2028}\u{2029}", "\u{feff}x", "\"\\/"]
+            .map(Value::from),
+    );
     values.extend([31, 32, 255, 256, 3000].map(|length| json!("é".repeat(length))));
     values.extend([json!([]), json!({}), json!([[[]]]), json!([1, "a", null, [true, {}]])]);
     values.extend([15, 16, 300].map(|length| json!((0..length).collect::<Vec<_>>())));
@@ -60,7 +63,10 @@ async fn emitted(scene: Scene, in_attachments: bool) -> Outcome {
         for event in events.as_array().into_iter().flatten() {
             by_number.entry(event[1].as_u64().unwrap_or(u64::MAX)).or_default().push(event[2].clone());
         }
-        seen.insert(name.clone(), by_number.into_iter().map(|(number, all)| (number.to_string(), json!(all))).collect());
+        seen.insert(
+            name.clone(),
+            by_number.into_iter().map(|(number, all)| (number.to_string(), json!(all))).collect(),
+        );
     }
     let each: Value = values.iter().enumerate().map(|(number, value)| (number.to_string(), json!([value]))).collect();
     observed(seen.into(), json!({ "a": each, "b": each, "c": each }))
@@ -89,7 +95,9 @@ async fn deep(scene: Scene) -> Outcome {
     }
     let arrived = |(name, events): (&String, &Value)| {
         let events = events.as_array().into_iter().flatten();
-        let depths = events.map(|event| if event[2] == nested(event[1].as_u64().unwrap_or_default()) { event[1].clone() } else { json!("damaged") });
+        let depths = events.map(|event| {
+            if event[2] == nested(event[1].as_u64().unwrap_or_default()) { event[1].clone() } else { json!("damaged") }
+        });
         (name.clone(), crate::scene::sorted(depths))
     };
     let received = scene.received().await?;
@@ -107,7 +115,6 @@ fn nested(depth: u64) -> Value {
 
 #[derive(Deserialize)]
 struct Notification {
-    scenario: String,
     channel: String,
     payload: String,
     attachment_hex: Option<String>,
@@ -193,8 +200,7 @@ impl Capture {
     /// The events that the client of the other Node server got, as this suite's clients tell them.
     fn events(&self) -> Vec<Value> {
         let frames = self.observed.client_frames.iter();
-        let frames: Vec<&Value> =
-            frames.filter(|frame| frame["client"] == "b1").map(|frame| &frame["data"]).collect();
+        let frames: Vec<&Value> = frames.filter(|frame| frame["client"] == "b1").map(|frame| &frame["data"]).collect();
         let starts = frames.iter().enumerate().filter_map(|(index, frame)| Some((index, frame.as_str()?)));
         let events = starts.map(|(index, text)| {
             let after = frames[index + 1..].iter().take_while(|frame| !frame.is_string());
@@ -214,7 +220,8 @@ pub(crate) fn refused_by_node() -> Value {
 fn event(text: &str, after: &[&Value]) -> Value {
     let (_, list) = text.split_at(text.find('[').expect("an event is a list"));
     // Half of a character is no text here.
-    let list = list.replace(r#""x\ud800y""#, r#"{"$utf16":"eAAA2HkA"}"#).replace(r#""x\udc00y""#, r#"{"$utf16":"eAAA3HkA"}"#);
+    let list =
+        list.replace(r#""x\ud800y""#, r#"{"$utf16":"eAAA2HkA"}"#).replace(r#""x\udc00y""#, r#"{"$utf16":"eAAA3HkA"}"#);
     with_bytes(serde_json::from_str(&list).expect("an event is JSON"), after)
 }
 

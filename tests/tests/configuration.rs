@@ -1,0 +1,273 @@
+//! Settings that cannot work: each is a typed error when a node connects, and its text names the remedy.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::{net::TcpListener, time::Duration};
+
+use socketio_pg_tests::database;
+use socketio_pg_throwaway::Database;
+use socketio_pg_tokio_postgres::{Adapter, Cluster, ConnectError, Event, Options, TokioPostgresBackend, schema_sql};
+use socketioxide::{SocketIo, adapter::Emitter};
+use tokio_postgres::{Config, NoTls, config::SslMode};
+
+/// The settings of a connection that works, to be spoilt.
+fn config(database: &Database) -> Config {
+    database.url().parse().unwrap()
+}
+
+/// The error of a node that connects with these settings.
+async fn refusal(config: Config, options: Options) -> ConnectError {
+    match Cluster::connect(TokioPostgresBackend::new(config, NoTls), options).await {
+        Err(error) => error,
+        Ok(_) => panic!("it connected"),
+    }
+}
+
+/// A role with the password `right`, which goes with this.
+struct Role<'a> {
+    database: &'a Database,
+    name: String,
+}
+
+impl<'a> Role<'a> {
+    fn create(database: &'a Database, what: &str) -> Self {
+        let name = format!("{}_{what}", database.name());
+        database.execute(&format!("CREATE ROLE {name} LOGIN PASSWORD 'right'")).unwrap();
+        // Up to PostgreSQL 14 everybody may create tables.
+        database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").unwrap();
+        Self { database, name }
+    }
+
+    fn config(&self) -> Config {
+        let mut config = config(self.database);
+        config.user(&self.name).password("right");
+        config
+    }
+}
+
+impl Drop for Role<'_> {
+    fn drop(&mut self) {
+        let Self { database, name } = self;
+        let statements = format!("DROP OWNED BY {name}; DROP ROLE {name}");
+        if let Err(error) = database.execute(&statements) {
+            eprintln!("the role {name} is left behind: {error:?}");
+        }
+    }
+}
+
+/// Checks that the text says this, each of them.
+fn says(error: &ConnectError, phrases: &[&str]) {
+    let text = error.to_string();
+    for phrase in phrases {
+        assert!(text.contains(phrase), "not {phrase:?} in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn an_invalid_url_says_to_check_it() {
+    for url in [
+        "",
+        "no url",
+        "http://localhost/database",
+        "postgres://localhost:port/database",
+        "postgres://localhost:99999/database",
+        "postgres://localhost/database?unknown_key=1",
+    ] {
+        let error = Cluster::connect(url, Options::default()).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Settings(_)), "{url:?}: {error:?}");
+        says(&error, &["check the database URL"]);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_user_or_database_says_to_check_them() {
+    let Some(database) = database() else { return };
+    let role = Role::create(&database, "login");
+    let spoilt = |spoil: fn(&mut Config) -> &mut Config| {
+        let mut config = role.config();
+        spoil(&mut config);
+        config
+    };
+    for (config, reason) in [
+        (spoilt(|config| config.password("wrong")), "password authentication failed"),
+        (spoilt(|config| config.user("nobody_of_this_name")), "nobody_of_this_name"),
+        (spoilt(|config| config.dbname("no_such_database")), r#"database "no_such_database" does not exist"#),
+        (spoilt(|config| config.ssl_mode(SslMode::Require)), "TLS"),
+    ] {
+        let error = refusal(config, Options::default()).await;
+        assert!(matches!(error, ConnectError::Settings(_)), "{error:?}");
+        says(&error, &[reason, "check the database URL, the user and the password"]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unreachable() {
+    let free_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("postgres://postgres@127.0.0.1:{free_port}/postgres");
+    let error = Cluster::connect(url.as_str(), Options::default()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
+    says(&error, &["refused", "is it running at this address"]);
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_a_time_out() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://postgres@{}/postgres", silent.local_addr().unwrap());
+    let options = Options::default().connect_timeout(Duration::from_millis(200));
+    let error = Cluster::connect(url.as_str(), options).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Timeout(limit) if limit == Duration::from_millis(200)), "{error:?}");
+    says(&error, &["200ms", "raise `Options::connect_timeout`"]);
+}
+
+#[tokio::test]
+async fn a_role_without_a_connection_to_spare_is_unreachable() {
+    let Some(database) = database() else { return };
+    let role = Role::create(&database, "limited");
+    database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 1", role.name)).unwrap();
+    database.execute(&schema_sql("socket_io_attachments").unwrap()).unwrap();
+    let error = refusal(role.config(), Options::default()).await;
+    assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
+    says(&error, &["too many connections for role", "does it take more connections?"]);
+}
+
+/// Another database of the server is as deaf to this one as a pooler in transaction mode.
+#[tokio::test]
+async fn a_connection_that_hears_nothing_is_deaf() {
+    let (Some(publishing), Some(listening)) = (database(), database()) else { return };
+    let backend = TokioPostgresBackend::with_listen_config(config(&publishing), config(&listening), NoTls);
+    let options = Options::default().connect_timeout(Duration::from_secs(1));
+    let error = Cluster::connect(backend, options).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Deaf { waited } if waited >= Duration::from_millis(400)), "{error:?}");
+    says(&error, &["notifications do not arrive", "transaction pooler", "Give a direct connection for listening"]);
+
+    let backend = TokioPostgresBackend::with_listen_config(config(&publishing), config(&publishing), NoTls);
+    Cluster::connect(backend, Options::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_that_is_missing_and_not_to_be_created_says_how_to_create_it() {
+    let Some(database) = database() else { return };
+    let options = Options::default().table("chat_attachments").create_table(false);
+    let error = refusal(config(&database), options.clone()).await;
+    assert!(matches!(&error, ConnectError::MissingTable { table } if table == "chat_attachments"), "{error:?}");
+    says(&error, &["`chat_attachments` is missing", "`schema_sql`", "`Options::create_table(true)`"]);
+
+    database.execute(&schema_sql("chat_attachments").unwrap()).unwrap();
+    Cluster::connect(database.url(), options).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_that_the_role_may_not_create_says_what_to_grant() {
+    let Some(database) = database() else { return };
+    let role = Role::create(&database, "guest");
+    let error = refusal(role.config(), Options::default()).await;
+    let ConnectError::MayNotCreateTable { table, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(table, "socket_io_attachments");
+    says(
+        &error,
+        &["may not create it", "permission denied for schema public", "`schema_sql`", "GRANT CREATE ON SCHEMA"],
+    );
+
+    database.execute(&schema_sql("socket_io_attachments").unwrap()).unwrap();
+    let backend = TokioPostgresBackend::new(role.config(), NoTls);
+    Cluster::connect(backend, Options::default()).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_table_in_a_schema_that_is_missing_is_an_invalid_option() {
+    let Some(database) = database() else { return };
+    let error = refusal(config(&database), Options::default().table("nowhere.attachments")).await;
+    assert!(matches!(error, ConnectError::Option { option: "table", .. }), "{error:?}");
+    says(&error, &[r#""nowhere" does not exist"#, "create its schema"]);
+}
+
+#[tokio::test]
+async fn options_that_cannot_work_are_refused_before_anything_is_connected() {
+    let second = Duration::from_secs(1);
+    let valid = Options::default;
+    for (options, option, remedy) in [
+        (valid().channel_prefix("p".repeat(62)), "channel_prefix", "give one of at most 61 bytes"),
+        (valid().channel_prefix("p\0"), "channel_prefix", "NUL"),
+        (valid().heartbeat_interval(second).heartbeat_timeout(second), "heartbeat_timeout", "not longer than"),
+        (valid().heartbeat_interval(2 * second).heartbeat_timeout(second), "heartbeat_timeout", "not longer than"),
+        (valid().table(""), "table", "give `table` or `schema.table`"),
+        (valid().table("."), "table", "give `table` or `schema.table`"),
+        (valid().table("one.two.three"), "table", "give `table` or `schema.table`"),
+        (valid().table(r#""open"#), "table", "give `table` or `schema.table`"),
+        (valid().table("a\0b"), "table", "give `table` or `schema.table`"),
+        (valid().max_nodes(0), "max_nodes", "give at least 1"),
+    ] {
+        // Nobody is at this address.
+        let error = Cluster::connect("postgres://127.0.0.1:1/none", options).await.unwrap_err();
+        assert!(matches!(&error, ConnectError::Option { option: named, .. } if *named == option), "{error:?}");
+        says(&error, &[option, remedy]);
+    }
+}
+
+/// An odd name is still a name, and nothing but a name.
+#[tokio::test]
+async fn odd_names_of_tables_and_channels_are_names() {
+    let Some(database) = database() else { return };
+    let prefix = r#"a"b'; DROP TABLE x; -- é"#;
+    for table in [r#"a"; DROP TABLE x; --"#, "select", "Größe 1", &"t".repeat(100)] {
+        let options = Options::default().channel_prefix(prefix).table(table);
+        let nodes = [Node::join(&database, options.clone()).await, Node::join(&database, options).await];
+        exchange(&nodes).await;
+        for node in nodes {
+            node.cluster.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_lasts_for_ever_or_holds_everything_works() {
+    let Some(database) = database() else { return };
+    let options = Options::default()
+        .heartbeat_timeout(Duration::MAX)
+        .cleanup_interval(Duration::MAX)
+        .request_timeout(Duration::MAX)
+        .connect_timeout(Duration::MAX)
+        .check_interval(Duration::MAX)
+        .payload_threshold(usize::MAX)
+        .publish_queue(usize::MAX)
+        .max_inbox_bytes(usize::MAX)
+        .max_nodes(usize::MAX)
+        .max_remote_sockets(usize::MAX);
+    let nodes = [Node::join(&database, options.clone()).await, Node::join(&database, options).await];
+    exchange(&nodes).await;
+}
+
+/// A node in this process, without clients.
+struct Node {
+    cluster: Cluster,
+    _io: SocketIo<Adapter<Emitter>>,
+}
+
+impl Node {
+    async fn join(database: &Database, options: Options) -> Self {
+        let cluster = Cluster::connect(database.url(), options).await.unwrap();
+        let (_, io) = SocketIo::builder().with_adapter::<Adapter<Emitter>>(cluster.clone()).build_layer();
+        cluster.of("/").on_server_side_with_ack("question", async |text: String| text.len());
+        io.ns("/", async || {}).await.unwrap();
+        Self { cluster, _io: io }
+    }
+}
+
+/// Has one node ask the other, with a small question and with one that is stored in the table.
+async fn exchange([one, other]: &[Node; 2]) {
+    let mut events = one.cluster.events();
+    while one.cluster.of("/").server_count() < 2 {
+        let event =
+            tokio::time::timeout(socketio_pg_tests::DEADLINE, events.next()).await.expect("the other node comes");
+        assert!(matches!(event, Some(Event::NodeJoined { .. })), "{event:?}");
+    }
+    let namespace = one.cluster.of("/");
+    for length in [1, 20_000] {
+        let question = "x".repeat(length);
+        let asking = namespace.server_side_emit_with_ack::<_, usize>("question", &question);
+        let (answers, outcome) = asking.await.unwrap().all().await;
+        outcome.unwrap();
+        assert_eq!(answers, [length]);
+    }
+    assert_eq!(other.cluster.counts().poisoned, 0);
+}
