@@ -49,7 +49,8 @@ pub enum ConnectError {
     /// What is sent does not come back: the connection cannot LISTEN.
     #[error(
         "channel notifications do not arrive through this connection (waited {waited:?}): is it a transaction pooler \
-         such as PgBouncer? Give a direct connection for listening as `listen_url`"
+         such as PgBouncer? Give a direct connection for listening: `with_listen_config` of the tokio-postgres \
+         backend, `with_listen_url` of the diesel one"
     )]
     Deaf {
         /// How long it was waited.

@@ -79,7 +79,7 @@ impl<B: Backend> Hub<B> {
     async fn open(backend: B, options: Options) -> Result<Arc<Self>, ConnectError> {
         let backend = Arc::new(backend);
         match backend.prepare(&options.table, false).await {
-            // It was connected: what goes wrong from here on is the table's fault, and not that of the connection's settings.
+            // It was connected: what goes wrong from here on is the table's fault, not that of the connection's settings.
             Err(error) if error.kind() == ErrorKind::MissingTable && options.create_table => {
                 let creating = backend.prepare(&options.table, true).await;
                 creating.map_err(|error| ConnectError::creating(&options.table, error))?;

@@ -41,7 +41,7 @@ pub(crate) enum PacketError {
     #[error("`{0}` is an event of Socket.IO's own: clients disconnect when they are sent it")]
     ReservedEvent(String),
     /// An object that a client would take for the place of binary that is not there.
-    #[error("an object looks like the placeholder of binary that is not there: clients disconnect when they are sent it")]
+    #[error("an object looks like the placeholder of binary that is not there: clients disconnect on it")]
     StrayPlaceholder,
     /// An acknowledgement that is no array.
     #[error("an acknowledgement is an array of its arguments")]

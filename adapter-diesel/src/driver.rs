@@ -93,17 +93,17 @@ impl DieselBackend {
     /// pool has its own.
     ///
     /// ```no_run
-    /// use diesel::{ConnectionError, ConnectionResult};
+    /// use diesel::ConnectionResult;
     /// use diesel_async::AsyncPgConnection;
     /// use futures_util::{FutureExt, future::BoxFuture};
-    /// use socketio_pg_diesel::DieselBackend;
+    /// use socketio_pg_diesel::{DieselBackend, connection_error};
     /// use tokio_postgres_rustls::MakeRustlsConnect;
     ///
     /// fn establish(url: &str) -> BoxFuture<'_, ConnectionResult<AsyncPgConnection>> {
     ///     async move {
     ///         let (client, connection) = tokio_postgres::connect(url, MakeRustlsConnect::new(tls()))
     ///             .await
-    ///             .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
+    ///             .map_err(connection_error)?;
     ///         AsyncPgConnection::try_from_client_and_connection(client, connection).await
     ///     }
     ///     .boxed()

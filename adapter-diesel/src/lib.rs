@@ -48,6 +48,7 @@ mod statements;
 
 pub use driver::DieselBackend;
 pub use emitter::Emitter;
+pub use error::connection_error;
 pub use listener::DieselListener;
 pub use migrations::{MIGRATIONS, Migrations};
 pub use socketio_pg_core::table::{InvalidTableName, schema_sql};

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use diesel::{ConnectionError, ConnectionResult};
+use diesel::ConnectionResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::{FutureExt, future::BoxFuture};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use socketio_pg_core::backend::{Backend, ErrorKind, Listener};
-use socketio_pg_diesel::DieselBackend;
+use socketio_pg_diesel::{DieselBackend, connection_error};
 use socketio_pg_throwaway::{Database, Server};
 use std::{
     fs,
@@ -53,19 +53,18 @@ impl TlsServer {
 /// What an application gives to `ManagerConfig::custom_setup` of its own pool.
 fn establish<'a>(
     url: &'a str,
-    trusted: &CertificateDer<'static>,
+    trusted: Option<&CertificateDer<'static>>,
 ) -> BoxFuture<'a, ConnectionResult<AsyncPgConnection>> {
     let mut roots = RootCertStore::empty();
-    roots.add(trusted.clone()).unwrap();
+    roots.add_parsable_certificates(trusted.cloned());
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
     async move {
-        let (client, connection) = tokio_postgres::connect(url, MakeRustlsConnect::new(config))
-            .await
-            .map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
+        let (client, connection) =
+            tokio_postgres::connect(url, MakeRustlsConnect::new(config)).await.map_err(connection_error)?;
         AsyncPgConnection::try_from_client_and_connection(client, connection).await
     }
     .boxed()
@@ -75,7 +74,7 @@ fn establish<'a>(
 async fn all_connections_are_made_by_the_callers_set_up() {
     let server = TlsServer::start();
     let trusted = server.certificate.clone();
-    let backend = DieselBackend::new(&server.url()).unwrap().custom_setup(move |url| establish(url, &trusted));
+    let backend = DieselBackend::new(&server.url()).unwrap().custom_setup(move |url| establish(url, Some(&trusted)));
     backend.prepare("attachments", true).await.unwrap();
     let mut listener = backend.connect_listener().await.unwrap();
     listener.listen(&["c".to_owned()]).await.unwrap();
@@ -89,12 +88,22 @@ async fn all_connections_are_made_by_the_callers_set_up() {
 }
 
 #[tokio::test]
+async fn what_the_callers_set_up_fails_with_is_told() {
+    let server = TlsServer::start();
+    let backend = DieselBackend::new(&server.url()).unwrap().custom_setup(|url| establish(url, None));
+    assert_misconfigured(&backend, "UnknownIssuer").await;
+}
+
+#[tokio::test]
 async fn required_tls_without_a_set_up_for_it_is_a_matter_of_configuration() {
     let server = TlsServer::start();
-    let backend = DieselBackend::new(&server.url()).unwrap();
+    assert_misconfigured(&DieselBackend::new(&server.url()).unwrap(), "TLS").await;
+}
+
+async fn assert_misconfigured(backend: &DieselBackend, reason: &str) {
     for error in [backend.fetch("attachments", &[1]).await.unwrap_err(), backend.connect_listener().await.unwrap_err()]
     {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
-        assert!(error.to_string().contains("TLS"), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
     }
 }

@@ -157,10 +157,6 @@ impl Batch {
         }
         self.ask(question, data, Ours::MayBeAnything, input);
         self.ask(Question::JsonMessage, json.as_bytes(), Ours::IsAsBefore, input);
-        // lone surrogates in long strings: Node, too, loses them in MessagePack
-        if json.contains("\\ud") {
-            return;
-        }
         if let Ok(bytes) = message.into_msgpack() {
             self.ask(Question::MessagePackMessage, &bytes, Ours::IsAsBefore, input);
         }
@@ -177,8 +173,10 @@ impl Batch {
                 (Ours::Is(ours), None) => panic!("Node refuses {input}, and we read {ours}"),
                 (Ours::IsRefused, Some(node)) => panic!("we refuse {input}, and Node reads {node}"),
                 (Ours::IsAsBefore, node) => {
-                    // what Node refuses, such as a key `__proto__`, cannot be compared
-                    if let (Some(before), Some(node)) = (before, node) {
+                    // what Node refuses, such as a key `__proto__`, cannot be compared; ids have no lone surrogates here
+                    if let (Some(before), Some(node)) = (before, node)
+                        && !before.contains("\\ud")
+                    {
                         assert_eq!(node, before, "left: written by us, right: as it came, of {input}");
                     }
                 }

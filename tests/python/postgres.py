@@ -83,8 +83,10 @@ class Postgres:
         listening: Callable[[], None],
         heard: Callable[[str, str], Awaitable[None]],
     ):
-        """Hands each notification's channel and payload to `heard`, for ever, one after the other. Calls `listening` when
-        it hears, and again when it hears anew after the connection was lost."""
+        """Hands each notification's channel and payload to `heard`, for ever, one after the other.
+
+        Calls `listening` when it hears, and again when it hears anew after the connection was lost.
+        """
         delay = 0.1
         while True:
             try:

@@ -112,7 +112,7 @@ def _plain(value):
 
 def _iso(timestamp: msgpack.Timestamp):
     """As JavaScript's `toISOString` puts it, which knows years that Python does not: `+275760-09-13T00:00:00.000Z`."""
-    milliseconds = timestamp.to_unix_nano() // 10**6
+    milliseconds = int(timestamp.seconds * 1000 + timestamp.nanoseconds / 10**6)
     if abs(milliseconds) > 8.64e15:
         return None  # no date in JavaScript
     # The calendar repeats after 400 years.

@@ -138,7 +138,7 @@ async fn a_connection_that_hears_nothing_is_deaf() {
     let options = Options::default().connect_timeout(Duration::from_secs(1));
     let error = Cluster::connect(backend, options).await.unwrap_err();
     assert!(matches!(error, ConnectError::Deaf { waited } if waited >= Duration::from_millis(400)), "{error:?}");
-    says(&error, &["notifications do not arrive", "transaction pooler", "Give a direct connection for listening"]);
+    says(&error, &["notifications do not arrive", "transaction pooler", "direct connection", "`with_listen_config`"]);
 
     let backend = TokioPostgresBackend::with_listen_config(config(&publishing), config(&publishing), NoTls);
     Cluster::connect(backend, Options::default()).await.unwrap();

@@ -1,6 +1,8 @@
 //! What fuzzing has stored, without libFuzzer: seeds, corpus and past findings through the properties of `fuzz/`, and some
 //! thousand inputs more, made from them.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a test's report, and a seed is to be seen")]
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     time::{SystemTime, UNIX_EPOCH},

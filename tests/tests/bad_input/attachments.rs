@@ -88,6 +88,7 @@ fn rows() -> Vec<Case> {
         json_row("a row that is a number", "3", NOT_A_MESSAGE),
         json_row("a row that is an array", format!(r#"[3,{DATA},$uid,"/"]"#), NOT_A_MESSAGE),
         json_row("a row that is an empty map", "{}", NOT_A_MESSAGE),
+        mangled_row("a row with numbers for keys", number_the_keys, NOT_A_MESSAGE),
     ]
 }
 
@@ -176,6 +177,13 @@ fn binary() -> Vec<Case> {
             .on_node(OnNode::LosesItsClients),
         beside("binary beside what is not quite a placeholder", r#"{"_placeholder":1,"num":9}"#, Delivered),
     ]
+}
+
+/// Numbers the outermost keys in their order.
+fn number_the_keys(bytes: &mut Vec<u8>) {
+    let Ok(Value::Map(entries)) = Value::from_msgpack(bytes) else { panic!("the row is a map") };
+    let numbered = (0..).map(Value::Int).zip(entries.into_iter().map(|(_, value)| value));
+    *bytes = to_msgpack(&Value::Map(numbered.collect())).unwrap();
 }
 
 /// Replaces the first occurrence, which must be there.

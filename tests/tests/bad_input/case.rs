@@ -15,8 +15,8 @@ pub(crate) struct Case {
 
 /// Something that is sent.
 ///
-/// In payloads, `$uid` is the case's own sender, `$own` the uid of the server that is tested, `$client` the id of its client's
-/// socket, and `$id` the id of an attachment with a good event.
+/// In payloads, `$uid` is the case's own sender, `$own` the uid of the server that is tested, `$client` the id of its
+/// client's socket, and `$id` the id of an attachment with a good event.
 #[derive(Clone)]
 pub(crate) enum Sent {
     /// The payload of a notification.

@@ -41,7 +41,7 @@ use std::{
 };
 
 /// How many compositions run at the same time, and how many scenarios of each: most of their time is waiting.
-const COMPOSITIONS_AT_ONCE: usize = 3;
+const COMPOSITIONS_AT_ONCE: usize = 2;
 const SCENARIOS_AT_ONCE: usize = 6;
 /// How long a scenario may take in all.
 const SCENARIO_DEADLINE: Duration = Duration::from_secs(90);

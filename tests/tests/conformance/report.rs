@@ -1,7 +1,12 @@
 //! The table: scenario × composition.
 
-use crate::{composition::Composition, defects::DEFECTS, scenario::Scenario};
+use crate::{
+    composition::{Composition, Seat, backends},
+    defects::DEFECTS,
+    scenario::Scenario,
+};
 use serde_json::Value;
+use socketio_pg_tests::Parser;
 use std::{fmt::Write as _, path::PathBuf};
 
 /// How a scenario went on a composition.
@@ -40,7 +45,11 @@ pub(crate) fn table(compositions: &[Composition], scenarios: &[Scenario], cells:
         }
     }
     text.push_str("\nThe first server acts, the others hear it. N: Node. W: a worker of a Node cluster. ");
-    text.push_str("R: Rust. ᵐ: with the MessagePack parser. ✓: as three Node servers should.\n\n");
+    for backend in backends() {
+        let symbol = Seat::Rust { backend, parser: Parser::Common }.symbol();
+        let _ = write!(text, "{symbol}: Rust on {backend}. ");
+    }
+    text.push_str("ᵐ: with the MessagePack parser. ✓: as three Node servers should.\n\n");
     let shown = |name: &str| cells.iter().flatten().any(|cell| cell.has(name));
     let mut named = Vec::new();
     for defect in DEFECTS.iter().filter(|defect| shown(defect.name)) {

@@ -33,7 +33,7 @@ impl Stage {
             Self::Mortal => options
                 .channel_prefix("mortal")
                 .heartbeat_interval(Duration::from_millis(500))
-                .heartbeat_timeout(Duration::from_millis(2500)),
+                .heartbeat_timeout(Duration::from_millis(3000)),
         }
     }
 }
