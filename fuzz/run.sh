@@ -18,9 +18,11 @@ fi
 if ! cargo fuzz --version >/dev/null 2>&1; then cargo install cargo-fuzz --locked; fi
 if [ ! -e ../tests/node/node_modules/.package-lock.json ]; then (cd ../tests/node && npm ci --no-audit --no-fund); fi
 
-for target in $(targets "$@"); do
+if [ $# = 0 ]; then set -- notification attachment value channel cluster packet node_json node_msgpack; fi
+for target in "$@"; do
   echo "=== $target, $seconds s"
-  mkdir -p "$found/$target" "corpus/$target"
-  cargo fuzz run --sanitizer "$sanitizer" "$target" "$found/$target" "corpus/$target" "seeds/${seeds[$target]}" -- \
+  mkdir -p "$found/$target"
+  cargo fuzz run --sanitizer "$sanitizer" "$target" \
+    "$found/$target" "corpus/${corpus[$target]:-$target}" "seeds/${seeds[$target]}" -- \
     -dict=dictionary -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 -max_total_time="$seconds"
 done

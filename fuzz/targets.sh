@@ -1,15 +1,11 @@
-# The targets and the seeds of each, for run.sh and minimise.sh: the table in src/lib.rs, and those that ask Node.
+# The targets, for run.sh and minimise.sh: the seeds of each, as src/lib.rs has them, and whose corpus those that ask Node share.
 
 declare -A seeds=(
   [notification]=json [attachment]=msgpack [value]=values [channel]=channel [cluster]=cluster [packet]=values
   [node_json]=json [node_msgpack]=msgpack
 )
 
-# Those that are named, or all.
-targets() {
-  if [ $# = 0 ]; then set -- notification attachment value channel cluster packet node_json node_msgpack; fi
-  echo "$@"
-}
+declare -A corpus=([node_json]=notification [node_msgpack]=attachment)
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 

@@ -14,7 +14,11 @@ use socketio_pg_protocol::{
     EncodeError, Payload, SocketId,
     message::{Handshake, Room, SocketDescription},
 };
-use socketioxide::{SocketIo, adapter::Adapter, extract::{SocketRef, TryData}};
+use socketioxide::{
+    SocketIo,
+    adapter::Adapter,
+    extract::{SocketRef, TryData},
+};
 use socketioxide_core::Sid;
 
 /// What the application stores on a socket for other nodes to see: Node's `socket.data`.

@@ -53,8 +53,8 @@ pub use listener::TokioPostgresListener;
 pub use socketio_pg_core::table::{InvalidTableName, schema_sql};
 
 pub use socketio_pg_core::{
-    AckStream, Acks, Answers, ClusterSocket, ConnectError, ConnectInfo, Counts, Error, Event, EventStream, Init, Options, Poison,
-    SocketData, protocol, record_handshake,
+    AckStream, Acks, Answers, ClusterSocket, ConnectError, ConnectInfo, Counts, Error, Event, EventStream, Init,
+    Options, Poison, SocketData, protocol, record_handshake,
 };
 
 /// A node's membership in a cluster, on tokio-postgres.

@@ -67,7 +67,10 @@ async fn every_operation_is_a_message_that_every_node_understands() {
     let opts = r#""opts":{"rooms":["a","b"],"flags":{"volatile":true,"compress":false},"except":["c"]}"#;
     let opts_without_flags = r#""opts":{"rooms":["a","b"],"except":["c"]}"#;
     let expected = [
-        ("/kitchen", format!(r#""type":3,"data":{{"packet":{{"type":2,"data":["order","tea",2],"nsp":"/kitchen"}},{opts}}}"#)),
+        (
+            "/kitchen",
+            format!(r#""type":3,"data":{{"packet":{{"type":2,"data":["order","tea",2],"nsp":"/kitchen"}},{opts}}}"#),
+        ),
         ("/kitchen", format!(r#""type":4,"data":{{{opts_without_flags},"rooms":["x","y"]}}"#)),
         ("/kitchen", format!(r#""type":5,"data":{{{opts_without_flags},"rooms":["x"]}}"#)),
         ("/kitchen", format!(r#""type":6,"data":{{{opts_without_flags},"close":true}}"#)),

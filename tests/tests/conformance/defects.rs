@@ -374,12 +374,16 @@ fn one_more_from_each(composition: &Composition, seen: &mut Value) {
 }
 
 /// What becomes of numbers on the road from a Node server to its client.
-const WIDE_NUMBERS: [(f64, u64); 4] = [
-    (1e21, 3_875_820_019_684_212_700),
-    (f64::MAX, 0),
-    (18_446_744_073_709_551_616.0, 0),
-    (1.234_567_890_123_456_7e20, 12_776_324_570_088_374_000),
-];
+fn wide_number_pairs() -> [(Value, u64); 4] {
+    // Read as those of the clients are, so that they are rounded alike.
+    let read = |text| serde_json::from_str(text).expect("a number");
+    [
+        (read("1e21"), 3_875_820_019_684_212_700),
+        (read("1.7976931348623157e308"), 0),
+        (read("18446744073709552000"), 0),
+        (read("123456789012345680000"), 12_776_324_570_088_374_000),
+    ]
+}
 
 fn wide_numbers(composition: &Composition, seen: &mut Value) {
     for (client, seat) in composition.clients() {
@@ -387,7 +391,7 @@ fn wide_numbers(composition: &Composition, seen: &mut Value) {
             continue;
         }
         for (_, values) in seen[client].as_object_mut().into_iter().flatten() {
-            for (number, shown) in WIDE_NUMBERS {
+            for (number, shown) in wide_number_pairs() {
                 if *values == json!([number]) {
                     *values = json!([shown]);
                 }
@@ -414,7 +418,7 @@ fn by_message_pack(composition: &Composition, seen: &mut Value, event: fn(Value)
         for utf16 in ["eAAA2HkA", "eAAA3HkA"] {
             becomes(seen, &event(json!({ "$utf16": utf16 })), &event(json!(half)));
         }
-        for (number, shown) in WIDE_NUMBERS.into_iter().filter(|_| seat.is_node()) {
+        for (number, shown) in wide_number_pairs().into_iter().filter(|_| seat.is_node()) {
             becomes(seen, &event(json!(number)), &event(json!(shown)));
         }
     }

@@ -31,7 +31,7 @@ use futures_util::{StreamExt, stream};
 use report::Cell;
 use scenario::Scenario;
 use scene::{Cluster, Stage};
-use socketio_pg_tests::{NODE, database, require};
+use socketio_pg_tests::{ClientHost, NODE, database, require};
 use socketio_pg_throwaway::Database;
 use std::{
     io::Write as _,
@@ -103,7 +103,12 @@ async fn column(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> 
     let Some(database) = database().map(Arc::new) else { return vec![failed("there is no database"); scenarios.len()] };
     let started = Instant::now();
     let mut column = vec![failed("it was not played"); scenarios.len()];
-    let stages = Stage::ALL.map(|stage| on_stage(stage, composition, scenarios, database.clone()));
+    // One for each composition, since it keeps all that its clients ever got.
+    let host = match ClientHost::start().await {
+        Ok(host) => Arc::new(host),
+        Err(error) => return vec![failed(&format!("the clients did not start: {error}")); scenarios.len()],
+    };
+    let stages = Stage::ALL.map(|stage| on_stage(stage, composition, scenarios, host.clone(), database.clone()));
     for (index, cell) in futures_util::future::join_all(stages).await.into_iter().flatten() {
         column[index] = cell;
     }
@@ -118,6 +123,7 @@ async fn on_stage(
     stage: Stage,
     composition: &Composition,
     scenarios: &[Scenario],
+    host: Arc<ClientHost>,
     database: Arc<Database>,
 ) -> Vec<(usize, Cell)> {
     let of_stage = scenarios.iter().enumerate().filter(|(_, scenario)| scenario.stage == stage);
@@ -126,7 +132,7 @@ async fn on_stage(
         return Vec::new();
     }
     let namespaces = of_stage.iter().filter_map(|(_, scenario)| scenario.namespace());
-    let cluster = match Cluster::start(composition, stage, SCENARIOS_AT_ONCE, namespaces, database).await {
+    let cluster = match Cluster::start(composition, stage, SCENARIOS_AT_ONCE, namespaces, host, database).await {
         Ok(cluster) => Arc::new(cluster),
         Err(error) => {
             let cell = failed(&format!("the servers did not start: {error}"));

@@ -43,6 +43,7 @@ pub(crate) struct Cluster {
     pub(crate) composition: Composition,
     servers: [Server; 3],
     options: NodeOptions,
+    host: Arc<ClientHost>,
     /// Those that no scenario plays in at the moment.
     free_namespaces: Mutex<Vec<String>>,
     rust_emitter: OnceCell<Node>,
@@ -58,6 +59,7 @@ impl Cluster {
         stage: Stage,
         scenarios_at_once: usize,
         own_namespaces: impl IntoIterator<Item = String>,
+        host: Arc<ClientHost>,
         database: Arc<Database>,
     ) -> Result<Self, Error> {
         let options = stage.options(&database);
@@ -69,6 +71,7 @@ impl Cluster {
             composition: composition.clone(),
             servers,
             options,
+            host,
             free_namespaces: Mutex::new(free_namespaces),
             rust_emitter: OnceCell::new(),
             node_emitter: OnceCell::new(),
@@ -100,7 +103,6 @@ impl Cluster {
 pub(crate) struct Scene {
     cluster: Arc<Cluster>,
     pub(crate) nsp: String,
-    host: &'static ClientHost,
     clients: Mutex<Vec<(String, Arc<Client>)>>,
     /// All that ever connected, in whichever namespace.
     everybody: Arc<Mutex<Vec<Arc<Client>>>>,
@@ -126,9 +128,8 @@ impl Cast {
 
 impl Scene {
     pub(crate) async fn new(cluster: Arc<Cluster>, nsp: String) -> Result<Self, Error> {
-        let host = ClientHost::shared().await?;
         let events_before = [0, 1, 2].map(|index| cluster.servers[index].node.events().len());
-        Ok(Self { cluster, nsp, host, clients: Mutex::default(), everybody: Arc::default(), events_before })
+        Ok(Self { cluster, nsp, clients: Mutex::default(), everybody: Arc::default(), events_before })
     }
 
     /// The same servers, in another namespace.
@@ -136,7 +137,6 @@ impl Scene {
         Self {
             cluster: self.cluster.clone(),
             nsp: nsp.to_owned(),
-            host: self.host,
             clients: Mutex::default(),
             everybody: self.everybody.clone(),
             events_before: self.events_before,
@@ -232,7 +232,10 @@ impl Scene {
 
     /// One more client, to the namespace that `how` says.
     pub(crate) async fn connect(&self, name: &str, server: &Server, how: Connect) -> Result<Arc<Client>, Error> {
-        let client = Arc::new(self.host.connect(server.port, &how.parser(server.seat.parser())).await?);
+        let client = Arc::new(self.cluster.host.connect(server.port, &how.parser(server.seat.parser())).await?);
+        // A server that does not know yet that a client came will not tell that it went.
+        let connected = |event: &Value| event["event"] == "connected" && event["socket"] == client.id();
+        server.node.wait_for_event("connected event", connected).await?;
         self.clients.lock().push((name.to_owned(), client.clone()));
         self.everybody.lock().push(client.clone());
         Ok(client)
@@ -240,7 +243,7 @@ impl Scene {
 
     /// One more client over the connection of another. What it gets is not part of [`received`](Self::received).
     pub(crate) async fn connect_over(&self, other: &Client, nsp: &str) -> Result<Arc<Client>, Error> {
-        let client = Arc::new(self.host.connect_over(other, &Connect::to(nsp)).await?);
+        let client = Arc::new(self.cluster.host.connect_over(other, &Connect::to(nsp)).await?);
         self.everybody.lock().push(client.clone());
         Ok(client)
     }

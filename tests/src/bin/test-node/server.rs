@@ -74,10 +74,11 @@ async fn with_address(
 }
 
 async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
-    say(&json!({ "event": "connected", "nsp": socket.ns(), "socket": socket.id }));
     socket.on_disconnect(async |socket: SocketRef<A>| {
         say(&json!({ "event": "disconnected", "nsp": socket.ns(), "socket": socket.id }));
     });
+    // Last, so that the end of every connection is told whose beginning is.
+    say(&json!({ "event": "connected", "nsp": socket.ns(), "socket": socket.id }));
 }
 
 /// Reports every event of another server.
