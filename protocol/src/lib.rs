@@ -22,7 +22,8 @@
 //! ```
 //!
 //! This is a building block: to run a node, take `socketio-pg-tokio-postgres` or `socketio-pg-diesel`; to write one in
-//! another language, read on.
+//! another language, read on, or take the specification in prose, `docs/protocol.md` in the repository, and the documents
+//! that the feature `schema` exports.
 //!
 //! Features, none of them on by default:
 //!
