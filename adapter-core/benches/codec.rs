@@ -1,0 +1,222 @@
+//! What a message costs, in instructions: reading and writing each of them, and turning packets into payloads and back.
+//!
+//! Instructions are counted by valgrind, so the figures depend on no clock: two runs of one build give the same. Each has
+//! a limit, 5 % above what was counted when it was last set; a change that costs more fails, one that is worth it raises the
+//! limit, and one that saves lowers it. Another compiler counts differently: the limits are for the one that CI has.
+//!
+//! ```text
+//! cargo install --locked gungraun-runner@0.20.0
+//! cargo bench -p socketio-pg-core --features fuzz --bench codec
+//! ```
+
+#![allow(missing_docs, reason = "the macros of the benchmark make public functions")]
+#![allow(clippy::unwrap_used, reason = "a panic ends the benchmark")]
+
+use std::{collections::VecDeque, hint::black_box, process::abort};
+
+use bytes::Bytes;
+use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
+use socketio_pg_core::fuzz::{ack_from_payload, packet_from_payload, payload_from_ack, payload_from_packet};
+use socketio_pg_protocol::{Message, Notification, Payload, budget::Budget, notification::Encoded};
+use socketioxide_core::{
+    Str, Value as ServerValue,
+    packet::{Packet, PacketData},
+};
+use socketioxide_parser_common::CommonParser;
+use socketioxide_parser_msgpack::MsgPackParser;
+
+/// What Node servers sent, one notification in each line.
+const RECORDED: &str = include_str!("../../protocol/src/schema/examples.jsonl");
+
+/// At most 5 % more than was counted.
+fn counted(instructions: u64) -> LibraryBenchmarkConfig {
+    let limit = instructions + instructions / 20;
+    let callgrind = Callgrind::default().hard_limits([(EventKind::Ir, limit)]).clone();
+    LibraryBenchmarkConfig::default().tool(callgrind).clone()
+}
+
+/// The first recorded notification of a type.
+fn recorded(kind: u64) -> String {
+    let payloads = RECORDED.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["payload"].as_str().unwrap().to_owned()
+    });
+    let mut of_kind =
+        payloads.filter(|payload| Message::from_json(payload).is_ok_and(|message| message.body.kind() == kind));
+    of_kind.next().unwrap_or_else(|| abort())
+}
+
+// ---- messages ----
+
+// A payload as PostgreSQL delivers it, to a message whose data is borrowed from it.
+#[library_benchmark]
+#[bench::initial_heartbeat(args = (1), setup = recorded, config = counted(2_914))]
+#[bench::heartbeat(args = (2), setup = recorded, config = counted(2_914))]
+#[bench::broadcast(args = (3), setup = recorded, config = counted(7_225))]
+#[bench::sockets_join(args = (4), setup = recorded, config = counted(7_812))]
+#[bench::sockets_leave(args = (5), setup = recorded, config = counted(6_542))]
+#[bench::disconnect_sockets(args = (6), setup = recorded, config = counted(6_420))]
+#[bench::fetch_sockets(args = (7), setup = recorded, config = counted(7_623))]
+#[bench::fetch_sockets_response(args = (8), setup = recorded, config = counted(17_934))]
+#[bench::server_side_emit(args = (9), setup = recorded, config = counted(4_745))]
+#[bench::server_side_emit_response(args = (10), setup = recorded, config = counted(4_804))]
+#[bench::broadcast_client_count(args = (11), setup = recorded, config = counted(4_737))]
+#[bench::broadcast_ack(args = (12), setup = recorded, config = counted(4_805))]
+#[bench::adapter_close(args = (13), setup = recorded, config = counted(2_929))]
+fn decode(payload: String) -> String {
+    let _ = black_box(Notification::decode_borrowed(black_box(&payload)));
+    payload
+}
+
+// A message, to the payload that is published.
+#[library_benchmark]
+#[bench::initial_heartbeat(args = (1), setup = message, config = counted(1_539))]
+#[bench::heartbeat(args = (2), setup = message, config = counted(1_541))]
+#[bench::broadcast(args = (3), setup = message, config = counted(3_530))]
+#[bench::sockets_join(args = (4), setup = message, config = counted(3_680))]
+#[bench::sockets_leave(args = (5), setup = message, config = counted(2_954))]
+#[bench::disconnect_sockets(args = (6), setup = message, config = counted(2_926))]
+#[bench::fetch_sockets(args = (7), setup = message, config = counted(4_032))]
+#[bench::fetch_sockets_response(args = (8), setup = message, config = counted(5_544))]
+#[bench::server_side_emit(args = (9), setup = message, config = counted(1_899))]
+#[bench::server_side_emit_response(args = (10), setup = message, config = counted(2_433))]
+#[bench::broadcast_client_count(args = (11), setup = message, config = counted(2_380))]
+#[bench::broadcast_ack(args = (12), setup = message, config = counted(2_436))]
+#[bench::adapter_close(args = (13), setup = message, config = counted(1_419))]
+fn encode(message: Message) -> Encoded {
+    black_box(message).encode(Budget::default()).unwrap_or_else(|_| abort())
+}
+
+// The bytes of an attachment, to a message.
+#[library_benchmark]
+#[bench::initial_heartbeat(args = (1), setup = attachment, config = counted(4_152))]
+#[bench::heartbeat(args = (2), setup = attachment, config = counted(4_153))]
+#[bench::broadcast(args = (3), setup = attachment, config = counted(15_028))]
+#[bench::sockets_join(args = (4), setup = attachment, config = counted(13_131))]
+#[bench::sockets_leave(args = (5), setup = attachment, config = counted(11_452))]
+#[bench::disconnect_sockets(args = (6), setup = attachment, config = counted(11_274))]
+#[bench::fetch_sockets(args = (7), setup = attachment, config = counted(12_917))]
+#[bench::fetch_sockets_response(args = (8), setup = attachment, config = counted(44_200))]
+#[bench::server_side_emit(args = (9), setup = attachment, config = counted(8_812))]
+#[bench::server_side_emit_response(args = (10), setup = attachment, config = counted(7_524))]
+#[bench::broadcast_client_count(args = (11), setup = attachment, config = counted(7_185))]
+#[bench::broadcast_ack(args = (12), setup = attachment, config = counted(7_476))]
+#[bench::adapter_close(args = (13), setup = attachment, config = counted(4_154))]
+fn decode_attachment(bytes: Vec<u8>) -> (Vec<u8>, Message) {
+    let message = Message::from_msgpack(black_box(&bytes)).unwrap_or_else(|_| abort());
+    (bytes, message)
+}
+
+// A message, to the bytes of an attachment.
+#[library_benchmark]
+#[bench::initial_heartbeat(args = (1), setup = message, config = counted(2_223))]
+#[bench::heartbeat(args = (2), setup = message, config = counted(2_225))]
+#[bench::broadcast(args = (3), setup = message, config = counted(6_895))]
+#[bench::sockets_join(args = (4), setup = message, config = counted(4_535))]
+#[bench::sockets_leave(args = (5), setup = message, config = counted(3_920))]
+#[bench::disconnect_sockets(args = (6), setup = message, config = counted(3_806))]
+#[bench::fetch_sockets(args = (7), setup = message, config = counted(4_364))]
+#[bench::fetch_sockets_response(args = (8), setup = message, config = counted(58_416))]
+#[bench::server_side_emit(args = (9), setup = message, config = counted(6_736))]
+#[bench::server_side_emit_response(args = (10), setup = message, config = counted(3_905))]
+#[bench::broadcast_client_count(args = (11), setup = message, config = counted(2_986))]
+#[bench::broadcast_ack(args = (12), setup = message, config = counted(3_838))]
+#[bench::adapter_close(args = (13), setup = message, config = counted(2_226))]
+fn encode_attachment(message: Message) -> Vec<u8> {
+    black_box(message).into_msgpack().unwrap_or_else(|_| abort())
+}
+
+fn message(kind: u64) -> Message {
+    Message::from_json(&recorded(kind)).unwrap()
+}
+
+fn attachment(kind: u64) -> Vec<u8> {
+    message(kind).into_msgpack().unwrap()
+}
+
+// ---- packets ----
+
+// What clients of the common parser, and of the msgpack parser, are sent, to what other nodes are sent.
+#[library_benchmark]
+#[bench::text(args = (common_packet(false)), setup = std::convert::identity, config = counted(2_035))]
+#[bench::binary(args = (common_packet(true)), setup = std::convert::identity, config = counted(6_687))]
+#[bench::msgpack(args = (msgpack_packet(false)), setup = std::convert::identity, config = counted(9_175))]
+#[bench::msgpack_binary(args = (msgpack_packet(true)), setup = std::convert::identity, config = counted(3_074))]
+fn packet_to_payload(packet: Packet) -> (Packet, Payload) {
+    let payload = payload_from_packet(black_box(&packet)).unwrap_or_else(|_| abort());
+    (packet, payload)
+}
+
+// What another node sent, to what clients of the common parser are sent.
+#[library_benchmark]
+#[bench::text(args = (false), setup = payload, config = counted(1_461))]
+#[bench::binary(args = (true), setup = payload, config = counted(5_486))]
+fn payload_to_common(payload: Payload) -> (Payload, Packet) {
+    let packet = packet_from_payload(black_box(&payload), CommonParser).unwrap_or_else(|_| abort());
+    (payload, packet)
+}
+
+// What another node sent, to what clients of the msgpack parser are sent.
+#[library_benchmark]
+#[bench::text(args = (false), setup = payload, config = counted(12_256))]
+#[bench::binary(args = (true), setup = payload, config = counted(3_605))]
+fn payload_to_msgpack(payload: Payload) -> (Payload, Packet) {
+    let packet = packet_from_payload(black_box(&payload), MsgPackParser).unwrap_or_else(|_| abort());
+    (payload, packet)
+}
+
+// An acknowledgement of a local client, to what the asking node is sent.
+#[library_benchmark]
+#[bench::text(args = (false), setup = acknowledgement, config = counted(2_413))]
+#[bench::binary(args = (true), setup = acknowledgement, config = counted(8_080))]
+fn ack_to_payload(value: ServerValue) -> (ServerValue, Option<Payload>) {
+    let payload = payload_from_ack(black_box(&value)).unwrap_or_else(|_| abort());
+    (value, payload)
+}
+
+// An acknowledgement from another node, to what the application reads.
+#[library_benchmark]
+#[bench::text(args = (false), setup = payload, config = counted(2_150))]
+#[bench::binary(args = (true), setup = payload, config = counted(6_447))]
+fn payload_to_ack(payload: Payload) -> (Payload, ServerValue) {
+    let value = ack_from_payload(Some(black_box(&payload)), CommonParser).unwrap_or_else(|_| abort());
+    (payload, value)
+}
+
+const TEXT: &str =
+    r#"["chat message",{"room":"general","from":"someone","text":"a line as people write them","at":1732459545}]"#;
+const BINARY: &str = r#"["picture",{"name":"a.png","bytes":{"_placeholder":true,"num":0}}]"#;
+
+/// The event as other nodes send it.
+fn payload(binary: bool) -> Payload {
+    payload_from_packet(&common_packet(binary)).unwrap()
+}
+
+fn common_packet(binary: bool) -> Packet {
+    event(acknowledgement(binary))
+}
+
+fn msgpack_packet(binary: bool) -> Packet {
+    packet_from_payload(&payload(binary), MsgPackParser).unwrap()
+}
+
+fn event(data: ServerValue) -> Packet {
+    Packet { inner: PacketData::Event(data, None), ns: Str::from("/") }
+}
+
+/// The same data as an array of arguments.
+fn acknowledgement(binary: bool) -> ServerValue {
+    if binary {
+        ServerValue::Str(Str::from(BINARY), Some(VecDeque::from([Bytes::from(vec![7; 1024])])))
+    } else {
+        ServerValue::Str(Str::from(TEXT), None)
+    }
+}
+
+library_benchmark_group!(name = messages, benchmarks = [decode, encode, decode_attachment, encode_attachment]);
+library_benchmark_group!(
+    name = packets,
+    benchmarks = [packet_to_payload, payload_to_common, payload_to_msgpack, ack_to_payload, payload_to_ack]
+);
+
+main!(library_benchmark_groups = [messages, packets]);
