@@ -15,8 +15,10 @@ use crate::{
     backend::Backend,
     describe::{self, Server},
     error::ConnectError,
-    event::{Counts, EventStream},
+    event::EventStream,
+    health::Health,
     hub::Hub,
+    meters::Counts,
     operators::ClusterNamespace,
     options::Options,
 };
@@ -84,9 +86,14 @@ impl<B: Backend> Cluster<B> {
         self.shared.hub.events().subscribe()
     }
 
-    /// How many arrivals were not handled so far.
+    /// What was counted so far.
     pub fn counts(&self) -> Counts {
-        self.shared.hub.events().counts()
+        self.shared.hub.events().meters().counts()
+    }
+
+    /// How the node is at this moment. Cheap, and it never waits for PostgreSQL: fit to be asked every second.
+    pub fn health(&self) -> Health {
+        self.shared.hub.health()
     }
 
     /// Leaves the cluster: publishes what was accepted, says farewell in every namespace, ends every task and connection.

@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime},
 };
 
 use parking_lot::Mutex;
 use socketio_pg_protocol::{DecodeErrorKind, NodeId};
 use tokio::sync::broadcast;
+
+use crate::meters::Meters;
 
 /// An event in the life of a node. New kinds may come.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,11 +56,52 @@ pub enum Event {
         /// The error in words.
         reason: String,
     },
-    /// More arrived than could be handled in time, or more nodes than are remembered: something was dropped.
+    /// There was more of something than an option allows: it was dropped. Reported on the first of its class and on every
+    /// thousandth; counted always.
     Overloaded {
-        /// What was dropped, and which option bounds it.
+        /// What was dropped.
+        class: Dropped,
+        /// The same in words: which option bounds it, and how many were dropped so far.
         what: String,
     },
+    /// This reader of the [`EventStream`] was slow: the oldest events it had not read were dropped. Other readers got them.
+    Missed {
+        /// How many.
+        events: u64,
+    },
+}
+
+/// What is dropped for lack of room, so that nothing grows without bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// Messages, attachments included: as many wait as `Options::max_inbox_bytes` allows.
+    Messages,
+    /// Nodes: as many are known as `Options::max_nodes` allows.
+    Nodes,
+    /// Reports of poison: so many different ones were told that later ones are only counted.
+    Reports,
+}
+
+impl Dropped {
+    pub(crate) const ALL: [Self; 3] = [Self::Messages, Self::Nodes, Self::Reports];
+
+    /// A short name, fit for a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Nodes => "nodes",
+            Self::Reports => "reports",
+        }
+    }
+
+    fn why(self) -> &'static str {
+        match self {
+            Self::Messages => "more notifications wait than Options::max_inbox_bytes allows",
+            Self::Nodes => "more nodes were heard than Options::max_nodes allows",
+            Self::Reports => "so much arrived that is not a message that what is new of it is only counted from now on",
+        }
+    }
 }
 
 /// Why something that arrived could not be used.
@@ -80,6 +122,34 @@ pub enum Poison {
     InvalidAnswer,
 }
 
+impl Poison {
+    /// The labels of all kinds.
+    pub(crate) const LABELS: [&str; 6] = [
+        "undecodable",
+        "attachment-gone",
+        "attachment-unreadable",
+        "invalid-event",
+        "invalid-arguments",
+        "invalid-answer",
+    ];
+
+    /// A short name, fit for a metric's label.
+    pub fn as_str(self) -> &'static str {
+        Self::LABELS[self.index()]
+    }
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Undecodable(_) => 0,
+            Self::AttachmentGone => 1,
+            Self::AttachmentUnreadable => 2,
+            Self::InvalidEvent => 3,
+            Self::InvalidArguments => 4,
+            Self::InvalidAnswer => 5,
+        }
+    }
+}
+
 /// How long a reader may lag behind before it misses events.
 const BUFFERED: usize = 1024;
 
@@ -87,8 +157,7 @@ const BUFFERED: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Events {
     sender: broadcast::Sender<Event>,
-    poisoned: AtomicU64,
-    dropped: AtomicU64,
+    meters: Meters,
     reported: Mutex<HashSet<(Poison, Option<NodeId>)>>,
 }
 
@@ -97,12 +166,7 @@ const MAX_REPORTED: usize = 1000;
 
 impl Default for Events {
     fn default() -> Self {
-        Self {
-            sender: broadcast::Sender::new(BUFFERED),
-            poisoned: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            reported: Mutex::default(),
-        }
+        Self { sender: broadcast::Sender::new(BUFFERED), meters: Meters::default(), reported: Mutex::default() }
     }
 }
 
@@ -111,11 +175,22 @@ impl Events {
         EventStream { receiver: self.sender.subscribe() }
     }
 
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
     pub(crate) fn emit(&self, event: Event) {
         match &event {
-            Event::Connected => tracing::info!("listening to PostgreSQL"),
-            Event::Disconnected { reason } => tracing::warn!(reason, "the listening connection broke, reconnecting"),
+            Event::Connected => {
+                self.meters.listens();
+                tracing::info!("listening to PostgreSQL");
+            }
+            Event::Disconnected { reason } => {
+                self.meters.deaf(reason);
+                tracing::warn!(reason, "the listening connection broke, reconnecting");
+            }
             Event::Gap { since, until } => {
+                self.meters.gaps.add(1);
                 let deaf = until.duration_since(*since).unwrap_or(Duration::ZERO);
                 tracing::warn!(?deaf, "listening again; messages published in between are lost");
             }
@@ -129,7 +204,9 @@ impl Events {
                     "something arrived that is not a message; later ones of this kind are only counted"
                 );
             }
-            Event::Overloaded { what } => tracing::warn!(what, "overloaded"),
+            Event::Overloaded { class, what } => tracing::warn!(class = class.as_str(), what, "overloaded"),
+            // Made where the reader is.
+            Event::Missed { .. } => {}
         }
         // Nobody has to listen.
         let _ = self.sender.send(event);
@@ -137,27 +214,34 @@ impl Events {
 
     /// Counts something unusable, and reports it when it is the first of its kind from this sender.
     pub(crate) fn poisoned(&self, channel: &str, sender: Option<&NodeId>, kind: Poison, reason: impl ToString) {
-        self.poisoned.fetch_add(1, Ordering::Relaxed);
-        let first = {
+        self.meters.poisoned(kind);
+        let (is_new, has_room) = {
             let mut reported = self.reported.lock();
-            reported.len() < MAX_REPORTED && reported.insert((kind, sender.cloned()))
+            let key = (kind, sender.cloned());
+            let has_room = reported.len() < MAX_REPORTED;
+            let is_new = !reported.contains(&key);
+            if is_new && has_room {
+                reported.insert(key);
+            }
+            (is_new, has_room)
         };
-        if first {
+        if is_new && has_room {
             let (channel, sender) = (channel.to_owned(), sender.cloned());
             self.emit(Event::Poisoned { channel, sender, kind, reason: shortened(reason.to_string()) });
+        } else if is_new {
+            self.dropped(Dropped::Reports);
         }
     }
 
-    /// Counts something dropped, and reports it on the first and then on every thousandth.
-    pub(crate) fn dropped(&self, what: &str) {
-        let before = self.dropped.fetch_add(1, Ordering::Relaxed);
-        if before.is_multiple_of(1000) {
-            self.emit(Event::Overloaded { what: format!("{what} ({} dropped so far)", before + 1) });
+    /// Counts something dropped, and reports it on the first of its class and then on every thousandth; of reports only on
+    /// the first.
+    pub(crate) fn dropped(&self, class: Dropped) {
+        let before = self.meters.dropped(class);
+        let is_told = if class == Dropped::Reports { before == 0 } else { before.is_multiple_of(1000) };
+        if is_told {
+            let what = format!("{} ({} dropped so far)", class.why(), before + 1);
+            self.emit(Event::Overloaded { class, what });
         }
-    }
-
-    pub(crate) fn counts(&self) -> Counts {
-        Counts { poisoned: self.poisoned.load(Ordering::Relaxed), dropped: self.dropped.load(Ordering::Relaxed) }
     }
 }
 
@@ -172,16 +256,7 @@ fn shortened(mut reason: String) -> String {
     reason
 }
 
-/// How many arrivals were not handled, since the node connected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Arrivals that are not usable: see [`Event::Poisoned`].
-    pub poisoned: u64,
-    /// Arrivals that were dropped for lack of room: see [`Event::Overloaded`].
-    pub dropped: u64,
-}
-
-/// Events as they happen. A reader that lags 1024 events behind misses the oldest.
+/// Events as they happen. A reader that lags 1024 events behind misses the oldest, and is told so: [`Event::Missed`].
 #[derive(Debug)]
 pub struct EventStream {
     receiver: broadcast::Receiver<Event>,
@@ -190,12 +265,13 @@ pub struct EventStream {
 impl EventStream {
     /// The next event; `None` once the node has left and all events were read.
     pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            match self.receiver.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return None,
+        match self.receiver.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(events)) => {
+                tracing::warn!(events, "a reader of events was too slow and missed some");
+                Some(Event::Missed { events })
             }
+            Err(broadcast::error::RecvError::Closed) => None,
         }
     }
 }
@@ -226,18 +302,35 @@ mod tests {
                 }
             }
         }
-        assert_eq!(events.counts(), Counts { poisoned: 18, dropped: 0 });
+        assert_eq!((events.meters().counts().poisoned, events.meters().counts().dropped), (18, 0));
         assert_eq!(told(events, stream).await.len(), 6);
     }
 
     #[tokio::test]
-    async fn forged_senders_do_not_grow_what_is_remembered_of_them() {
+    async fn forged_senders_do_not_grow_what_is_remembered_of_them_and_that_is_told_once() {
         let events = Events::default();
+        let stream = events.subscribe();
         for number in 0..2 * MAX_REPORTED {
             events.poisoned("channel", Some(&number.to_string().into()), Poison::InvalidEvent, "reason");
         }
         assert_eq!(events.reported.lock().len(), MAX_REPORTED);
-        assert_eq!(events.counts().poisoned, 2 * MAX_REPORTED as u64);
+        assert_eq!(events.meters().counts().poisoned, 2 * MAX_REPORTED as u64);
+        let told = told(events, stream).await;
+        // As many as a slow reader keeps: none was missed.
+        assert_eq!(told.len(), MAX_REPORTED + 1);
+        assert!(matches!(told[MAX_REPORTED], Event::Overloaded { class: Dropped::Reports, .. }), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_how_many_events_it_missed() {
+        let events = Events::default();
+        let stream = events.subscribe();
+        for _ in 0..BUFFERED + 7 {
+            events.emit(Event::Connected);
+        }
+        let told = told(events, stream).await;
+        assert_eq!(told[0], Event::Missed { events: 7 });
+        assert_eq!(told.len(), 1 + BUFFERED);
     }
 
     #[tokio::test]
@@ -255,10 +348,10 @@ mod tests {
         let events = Events::default();
         let stream = events.subscribe();
         for _ in 0..2500 {
-            events.dropped("something");
+            events.dropped(Dropped::Messages);
         }
         let texts: Vec<_> = told(events, stream).await.into_iter().map(|event| format!("{event:?}")).collect();
         assert_eq!(texts.len(), 3, "{texts:?}");
-        assert!(texts[2].contains("something (2001 dropped so far)"), "{texts:?}");
+        assert!(texts[2].contains("max_inbox_bytes allows (2001 dropped so far)"), "{texts:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     future::Future,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -22,7 +22,8 @@ use tokio::{
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
     error::{ConnectError, Error},
-    event::Events,
+    event::{Dropped, Events},
+    health::{Health, InboxHealth, PublisherHealth},
     inbox,
     link::Link,
     namespace::{Answer, LocalRequest, Namespace, Request},
@@ -102,7 +103,8 @@ impl<B: Backend> Hub<B> {
         let options = &hub.options;
         let (intake, inbox_tasks) =
             inbox::start(weak.clone(), options.channel_prefix.clone(), options.max_inbox_bytes, events.clone());
-        let (publisher, publishing) = Publisher::start(backend.clone(), options.table.clone(), options.publish_queue);
+        let (publisher, publishing) =
+            Publisher::start(backend.clone(), options.table.clone(), options.publish_queue, events.clone());
         let (link, started, link_task) =
             Link::start(backend.clone(), options.check_interval, events, move |arrival| intake.take(arrival));
         let mut tasks = vec![
@@ -161,6 +163,34 @@ impl<B: Backend> Hub<B> {
 
     pub(crate) fn handlers(&self) -> &server_side::Handlers {
         &self.handlers
+    }
+
+    /// How the node is.
+    pub(crate) fn health(&self) -> Health {
+        let meters = self.events.meters();
+        let publishing = meters.publishing();
+        let waiting = self.roads.read().as_ref().map(|roads| roads.publisher.waiting());
+        let mut namespaces: Vec<_> = self.namespaces.read().by_name.values().map(|it| it.health()).collect();
+        namespaces.sort_by(|one, other| one.name.cmp(&other.name));
+        let health = Health {
+            ready: false,
+            closed: waiting.is_none(),
+            link: meters.link(),
+            publisher: PublisherHealth {
+                waiting: waiting.unwrap_or(0),
+                capacity: self.options.publish_queue,
+                last_error: publishing.last_error,
+                consecutive_failures: publishing.consecutive_failures,
+            },
+            inbox: InboxHealth {
+                waiting: meters.waiting.load(Ordering::Relaxed),
+                bytes: meters.waiting_bytes.load(Ordering::Relaxed),
+                max_bytes: self.options.max_inbox_bytes,
+            },
+            namespaces,
+            counts: meters.counts(),
+        };
+        health.judged()
     }
 
     fn link(&self) -> Option<Link> {
@@ -353,7 +383,7 @@ impl<B: Backend> Hub<B> {
             Action::NodeLeft { node, closed } => {
                 self.events.emit(crate::Event::NodeLeft { namespace: namespace.name().to_owned(), node, closed });
             }
-            Action::TooManyNodes(_) => self.events.dropped("more nodes were heard than Options::max_nodes allows"),
+            Action::TooManyNodes(_) => self.events.dropped(Dropped::Nodes),
         }
         Ok(())
     }

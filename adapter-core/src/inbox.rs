@@ -3,10 +3,7 @@
 use std::{
     collections::VecDeque,
     panic::AssertUnwindSafe,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
 use futures_util::FutureExt;
@@ -15,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
     backend::{Backend, Incoming},
-    event::{Events, Poison},
+    event::{Dropped, Events, Poison},
     hub::Hub,
     link::Arrival,
 };
@@ -54,7 +51,6 @@ pub(crate) struct Intake<B: Backend> {
     events: Arc<Events>,
     line: mpsc::UnboundedSender<Slot>,
     wanted: mpsc::UnboundedSender<Wanted>,
-    queued_bytes: Arc<AtomicUsize>,
     max_bytes: usize,
 }
 
@@ -67,12 +63,11 @@ pub(crate) fn start<B: Backend>(
 ) -> (Intake<B>, [tokio::task::JoinHandle<()>; 2]) {
     let (line, slots) = mpsc::unbounded_channel();
     let (wanted, fetches) = mpsc::unbounded_channel();
-    let queued_bytes = Arc::new(AtomicUsize::new(0));
     let tasks = [
         tokio::spawn(fetch_ahead(hub.clone(), events.clone(), fetches)),
-        tokio::spawn(hand_on(hub.clone(), prefix.clone(), slots, queued_bytes.clone())),
+        tokio::spawn(hand_on(hub.clone(), prefix.clone(), slots, events.clone())),
     ];
-    (Intake { hub, prefix, events, line, wanted, queued_bytes, max_bytes }, tasks)
+    (Intake { hub, prefix, events, line, wanted, max_bytes }, tasks)
 }
 
 impl<B: Backend> Intake<B> {
@@ -84,12 +79,16 @@ impl<B: Backend> Intake<B> {
     }
 
     fn push(&self, slot: Slot) {
+        self.events.meters().waiting.fetch_add(1, Ordering::Relaxed);
         // The other side only ends with the hub.
         let _ = self.line.send(slot);
     }
 
     fn notification(&self, Incoming { channel, payload }: Incoming) {
         let Some(hub) = self.hub.upgrade() else { return };
+        self.events.meters().received.add(1);
+        self.events.meters().received_bytes.add(payload.len() as u64);
+        tracing::trace!(channel, bytes = payload.len(), "a notification arrived");
         if hub.is_probe(&channel) {
             hub.probe_arrived(&payload);
             return;
@@ -146,12 +145,13 @@ impl<B: Backend> Intake<B> {
 
     /// Counts so many bytes as waiting, unless there are too many: then what they belong to is dropped, and that is reported.
     fn has_room(&self, bytes: usize) -> bool {
-        let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let waiting = &self.events.meters().waiting_bytes;
+        let queued = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if queued <= self.max_bytes {
             return true;
         }
-        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.events.dropped("more notifications wait than Options::max_inbox_bytes allows");
+        waiting.fetch_sub(bytes, Ordering::Relaxed);
+        self.events.dropped(Dropped::Messages);
         false
     }
 }
@@ -219,9 +219,13 @@ async fn fetch<B: Backend>(hub: Arc<Hub<B>>, events: Arc<Events>, batch: VecDequ
     for (Wanted { channel, header, done }, permit) in batch {
         let sender = header.uid.as_ref();
         let message = match rows.next() {
-            Some(Ok(Some(bytes))) => Message::from_msgpack(&bytes)
-                .inspect_err(|error| events.poisoned(&channel, sender, Poison::Undecodable(error.kind()), error))
-                .ok(),
+            Some(Ok(Some(bytes))) => {
+                events.meters().attachments.add(1);
+                events.meters().attachment_bytes.add(bytes.len() as u64);
+                Message::from_msgpack(&bytes)
+                    .inspect_err(|error| events.poisoned(&channel, sender, Poison::Undecodable(error.kind()), error))
+                    .ok()
+            }
             Some(Ok(None)) | None => {
                 let reason = format!("attachment {} is gone from the table", header.attachment_id);
                 events.poisoned(&channel, sender, Poison::AttachmentGone, reason);
@@ -242,17 +246,19 @@ async fn hand_on<B: Backend>(
     hub: Weak<Hub<B>>,
     prefix: String,
     mut slots: mpsc::UnboundedReceiver<Slot>,
-    queued_bytes: Arc<AtomicUsize>,
+    events: Arc<Events>,
 ) {
+    let meters = events.meters();
     while let Some(slot) = slots.recv().await {
+        meters.waiting.fetch_sub(1, Ordering::Relaxed);
         match slot {
             Slot::Message { namespace, message, bytes } => {
                 let Some(hub) = hub.upgrade() else { return };
                 handle(&hub, &namespace, message).await;
-                queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                meters.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
             Slot::Attachment { channel, fetched, bytes } => {
-                queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                meters.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
                 let Ok(Fetched { message, _ahead }) = fetched.await else { continue };
                 let Some(hub) = hub.upgrade() else { return };
                 if let Some(message) = message {

@@ -18,11 +18,13 @@ mod event;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
+mod health;
 mod hub;
 mod inbox;
 mod link;
 #[cfg(feature = "backend-tests")]
 pub mod memory;
+mod meters;
 mod namespace;
 mod operators;
 mod options;
@@ -41,7 +43,9 @@ pub use self::{
     describe::{ConnectInfo, SocketData, record_handshake},
     emitter::{Emitter, PublishOn},
     error::{ConnectError, Error},
-    event::{Counts, Event, EventStream, Poison},
+    event::{Dropped, Event, EventStream, Poison},
+    health::{Failure, Health, InboxHealth, LinkHealth, NamespaceHealth, PublisherHealth},
+    meters::Counts,
     operators::{Acks, ClusterNamespace},
     options::Options,
     server_side::Answers,

@@ -112,6 +112,7 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                     backoff = MIN_BACKOFF;
                     self.events.emit(Event::Connected);
                     if let Some(since) = deaf_since.take() {
+                        self.events.meters().reconnects.add(1);
                         self.events.emit(Event::Gap { since, until: SystemTime::now() });
                         (self.arrivals)(Arrival::Restored);
                     }
@@ -133,7 +134,10 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                         let _ = first.send(Err(error));
                         return;
                     }
-                    None => tracing::warn!(%error, ?backoff, "cannot listen, trying again"),
+                    None => {
+                        self.events.meters().deaf(&error.to_string());
+                        tracing::warn!(%error, ?backoff, "cannot listen, trying again");
+                    }
                 },
             }
             let pause = backoff.mul_f64(rand::random_range(0.5..=1.0));
@@ -186,7 +190,7 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                 biased;
                 incoming = listener.next() => match incoming {
                     Ok(incoming) => {
-                        *heard = SystemTime::now();
+                        *heard = self.events.meters().heard();
                         (self.arrivals)(Arrival::Notification(incoming));
                         check.reset();
                         Ok(())
@@ -199,7 +203,7 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                 },
                 _ = check.tick() => match timeout(self.check_interval, listener.check()).await {
                     Ok(Ok(())) => {
-                        *heard = SystemTime::now();
+                        *heard = self.events.meters().heard();
                         Ok(())
                     }
                     Ok(Err(error)) => Err(error),

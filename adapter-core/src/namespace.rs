@@ -15,7 +15,7 @@ use socketio_pg_protocol::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use crate::operators::LocalAck;
+use crate::{health::NamespaceHealth, operators::LocalAck};
 
 /// What the adapter does with its local sockets when other nodes ask for it.
 pub(crate) trait LocalSockets: Send + Sync {
@@ -110,6 +110,14 @@ impl Namespace {
     /// Looks at the cluster.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Cluster> {
         self.cluster.lock()
+    }
+
+    pub(crate) fn health(&self) -> NamespaceHealth {
+        NamespaceHealth {
+            name: self.name.clone(),
+            nodes: self.lock().server_count(),
+            requests: self.waiting.lock().len(),
+        }
     }
 
     /// Registers a request of this node. Dropping the result gives the request up.

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
     error::Error,
+    event::Events,
 };
 
 /// The most notifications in a batch: beyond some hundreds a batch only gets slower, not cheaper.
@@ -58,9 +59,15 @@ impl Publisher {
         backend: Arc<B>,
         table: String,
         capacity: usize,
+        events: Arc<Events>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(capacity.min(Semaphore::MAX_PERMITS));
-        (Self { queue }, tokio::spawn(run(backend, table, jobs)))
+        (Self { queue }, tokio::spawn(run(backend, table, jobs, events)))
+    }
+
+    /// How many messages wait for their batch.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 
     /// Queues a message, waiting while the queue is full.
@@ -78,12 +85,12 @@ impl Publisher {
     }
 }
 
-async fn run<B: Backend>(backend: Arc<B>, table: String, mut jobs: mpsc::Receiver<Job>) {
+async fn run<B: Backend>(backend: Arc<B>, table: String, mut jobs: mpsc::Receiver<Job>, events: Arc<Events>) {
     let mut queued = Vec::new();
     while !queued.is_empty() || jobs.recv_many(&mut queued, MAX_BATCH).await > 0 {
         let (mut batch, done) = take_batch(&mut queued);
         make_distinct(&mut batch);
-        for (result, done) in publish(&*backend, &table, &batch).await.into_iter().zip(done) {
+        for (result, done) in publish(&*backend, &table, &batch, &events).await.into_iter().zip(done) {
             // The sender may have stopped waiting.
             let _ = done.send(result);
         }
@@ -147,27 +154,41 @@ fn make_distinct(batch: &mut [Outgoing]) {
 
 /// Publishes a batch. When PostgreSQL refuses it for what is in it, each message is tried alone, so that one that cannot
 /// be sent takes no other down.
-async fn publish<B: Backend>(backend: &B, table: &str, batch: &[Outgoing]) -> Vec<Result<(), Error>> {
-    match backend.publish(table, batch).await {
+async fn publish<B: Backend>(backend: &B, table: &str, batch: &[Outgoing], events: &Events) -> Vec<Result<(), Error>> {
+    match publish_together(backend, table, batch, events).await {
         Ok(()) => vec![Ok(()); batch.len()],
         Err(error) if batch.len() > 1 && is_about_content(&error) => {
             let mut results = Vec::with_capacity(batch.len());
             for outgoing in batch {
-                let result = backend.publish(table, std::slice::from_ref(outgoing)).await;
-                results.push(result.map_err(|error| failed(error, 1)));
+                let result = publish_together(backend, table, std::slice::from_ref(outgoing), events).await;
+                results.push(result.map_err(|error| failed(error, 1, events)));
             }
             results
         }
-        Err(error) => vec![Err(failed(error, batch.len())); batch.len()],
+        Err(error) => vec![Err(failed(error, batch.len(), events)); batch.len()],
     }
+}
+
+async fn publish_together<B: Backend>(
+    backend: &B,
+    table: &str,
+    batch: &[Outgoing],
+    events: &Events,
+) -> Result<(), BackendError> {
+    backend.publish(table, batch).await?;
+    let bytes = batch.iter().map(size).sum();
+    events.meters().batch_published(batch.len(), bytes);
+    tracing::debug!(messages = batch.len(), bytes, "published a batch");
+    Ok(())
 }
 
 fn is_about_content(error: &BackendError) -> bool {
     !matches!(error.kind(), ErrorKind::Connection | ErrorKind::Configuration)
 }
 
-fn failed(error: BackendError, messages: usize) -> Error {
+fn failed(error: BackendError, messages: usize, events: &Events) -> Error {
     tracing::warn!(%error, messages, "messages were not published");
+    events.meters().not_published(messages, &error, is_about_content(&error));
     Error::Publish(Arc::new(error))
 }
 

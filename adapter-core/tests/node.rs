@@ -171,6 +171,53 @@ async fn a_database_that_is_away_is_an_error_for_senders_and_no_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_is_ready_while_it_listens_and_publishes() {
+    let database = MemoryDatabase::default();
+    let [one, mut other] = pair(&database).await;
+    let health = other.cluster.health();
+    assert!(health.is_ready(), "{health:?}");
+    assert_eq!((health.namespaces[0].name.as_str(), health.namespaces[0].nodes), ("/", 2));
+
+    database.set_down(true);
+    other.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
+    let deaf = other.cluster.health();
+    assert!(!deaf.is_ready() && !deaf.link.is_listening, "{deaf:?}");
+    assert!(deaf.link.since >= deaf.link.last_heard, "{deaf:?}");
+    other.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap_err();
+    let publisher = other.cluster.health().publisher;
+    assert!(publisher.consecutive_failures > 0, "{publisher:?}");
+    assert_eq!(publisher.last_error.unwrap().error, "the database is down");
+
+    database.set_down(false);
+    other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
+    other.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap();
+    let health = other.cluster.health();
+    assert!(health.is_ready(), "{health:?}");
+    assert_eq!((health.counts.reconnects, health.counts.gaps), (1, 1));
+    assert!(health.counts.unpublished > 0);
+
+    other.cluster.close().await;
+    let health = other.cluster.health();
+    assert!(health.closed && !health.is_ready(), "{health:?}");
+    drop(one);
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_is_told_as_json_with_times_that_read() {
+    let database = MemoryDatabase::default();
+    let [_one, other] = pair(&database).await;
+    let asking = other.cluster.of("/").server_side_emit_with_ack::<_, u64>("nobody", &()).await.unwrap();
+    let health = serde_json::to_value(other.cluster.health()).unwrap();
+    assert_eq!(health["ready"], true);
+    assert_eq!(health["namespaces"][0]["requests"], 1, "{health}");
+    assert_eq!(health["counts"]["poisoned_by_kind"]["undecodable"], 0, "{health}");
+    let since = health["link"]["since"].as_str().unwrap();
+    assert!(since.ends_with('Z') && since.contains('T'), "{since}");
+    drop(asking);
+    assert_eq!(other.cluster.health().namespaces[0].requests, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_come_from_every_server() {
     let database = MemoryDatabase::default();
     let [mut one, other] = pair(&database).await;

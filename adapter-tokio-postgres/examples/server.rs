@@ -1,7 +1,8 @@
 //! A chat server. Start several on one database, in Rust and in Node: they are one chat.
 //!
-//! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`
+//! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`; `/healthz` says whether it is ready.
 
+use axum::{Json, Router, http::StatusCode, routing::get};
 use socketio_pg_tokio_postgres::{Adapter, Cluster, Options};
 use socketioxide::{
     SocketIo,
@@ -27,8 +28,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     cluster.attach(&io);
     io.ns("/", on_connect).await?;
 
+    let healthz = get(async move || {
+        let health = cluster.health();
+        let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, Json(health))
+    });
+
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
-    axum::serve(listener, axum::Router::new().layer(layer)).await?;
+    axum::serve(listener, Router::new().route("/healthz", healthz).layer(layer)).await?;
     Ok(())
 }

@@ -34,6 +34,7 @@
 //! | everything that Node's operators can say | [`ClusterNamespace`] |
 //! | processes without sockets; events in your transaction | [`Emitter`] |
 //! | what happens to the node | [`Cluster::events`](socketio_pg_core::Cluster::events) |
+//! | how it is: readiness, queues, counts | [`Cluster::health`](socketio_pg_core::Cluster::health) |
 //! | the table in your migrations | [`schema_sql`] |
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
@@ -53,8 +54,9 @@ pub use listener::TokioPostgresListener;
 pub use socketio_pg_core::table::{InvalidTableName, schema_sql};
 
 pub use socketio_pg_core::{
-    AckStream, Acks, Answers, ClusterSocket, ConnectError, ConnectInfo, Counts, Error, Event, EventStream, Init,
-    Options, Poison, SocketData, protocol, record_handshake,
+    AckStream, Acks, Answers, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event, EventStream,
+    Failure, Health, InboxHealth, Init, LinkHealth, NamespaceHealth, Options, Poison, PublisherHealth, SocketData,
+    protocol, record_handshake,
 };
 
 /// A node's membership in a cluster, on tokio-postgres.

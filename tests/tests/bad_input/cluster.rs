@@ -150,7 +150,7 @@ async fn members_are_bounded_and_forgotten_when_they_fall_silent() -> Result {
         match events.next().await.unwrap() {
             Event::NodeJoined { .. } => joined += 1,
             Event::NodeLeft { closed: false, .. } => left += 1,
-            Event::Overloaded { what } => overloaded.push(what),
+            Event::Overloaded { what, .. } => overloaded.push(what),
             other => panic!("{other:?}"),
         }
     }
