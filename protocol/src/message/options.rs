@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 
-use crate::{payload::AsJavaScript, value::Value};
+use crate::{
+    payload::AsJavaScript,
+    value::{Value, javascript::surviving_assignments},
+};
 
 /// The `opts` of a message: the sockets it selects, and flags.
 ///
@@ -233,17 +236,29 @@ impl Serialize for Flags {
 impl<'de> Deserialize<'de> for Flags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Node takes anything for flags; what is not an object sets none.
-        Ok(match Value::deserialize(deserializer)? {
-            Value::Map(entries) => Self(
-                entries
-                    .into_iter()
-                    .filter_map(|(key, value)| match key {
-                        Value::Str(key) => Some((key, value)),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
-            _ => Self::default(),
-        })
+        let Value::Map(entries) = Value::deserialize(deserializer)? else { return Ok(Self::default()) };
+        let flags = entries.into_iter().filter_map(|(key, value)| match key {
+            Value::Str(key) => Some((key, value)),
+            _ => None,
+        });
+        let flags: Vec<_> = flags.collect();
+        // A flag that is given twice has its last value in the place of the first.
+        let names: Vec<&[u8]> = flags.iter().map(|(name, _)| name.as_bytes()).collect();
+        let Some(surviving) = surviving_assignments(&names) else { return Ok(Self(flags)) };
+        let mut all: Vec<_> = flags.into_iter().map(Some).collect();
+        Ok(Self(surviving.into_iter().filter_map(|position| all[position].take()).collect()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_given_twice_has_its_last_value_in_the_place_of_the_first() {
+        let flags: Flags = serde_json::from_str(r#"{"timeout":1,"volatile":true,"timeout":2}"#).unwrap();
+        assert_eq!(flags.timeout(), Some(Duration::from_millis(2)));
+        assert_eq!(serde_json::to_string(&flags).unwrap(), r#"{"timeout":2,"volatile":true}"#);
     }
 }

@@ -26,7 +26,7 @@
 use crate::error::{DecodeError, DecodeErrorKind, EncodeError};
 
 mod de;
-mod javascript;
+pub(crate) mod javascript;
 mod json_read;
 mod json_write;
 mod msgpack_read;
