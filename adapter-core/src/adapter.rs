@@ -11,7 +11,7 @@ use std::{
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use socketio_pg_protocol::{
-    Body, NodeId, Payload,
+    Body, NodeId, Payload, RequestId,
     cluster::Progress,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Flags, Options, Packet,
@@ -242,12 +242,17 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     /// Delivers an event of another node, and answers with acknowledgements when it wants them.
     fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, sender: Option<&NodeId>) -> Vec<Body> {
         let event = match packet::packet_from_payload(&packet.data, self.local.path(), self.parser) {
-            Ok(event) if packet.kind == Packet::<Payload>::EVENT => event,
-            Ok(_) => {
-                let reason = format!("packet type {} is no event", packet.kind);
-                return self.refuse(sender, Poison::InvalidEvent, reason);
+            Ok(event) if packet.kind == Packet::<Payload>::EVENT => Ok(event),
+            Ok(_) => Err(format!("packet type {} is no event", packet.kind)),
+            Err(error) => Err(error.to_string()),
+        };
+        let event = match event {
+            Ok(event) => event,
+            Err(reason) => {
+                self.refuse(sender, Poison::InvalidEvent, reason);
+                // No client gets it, and whoever asks need not wait for one.
+                return request_id.map(|request_id| count(request_id, 0)).into_iter().collect();
             }
-            Err(error) => return self.refuse(sender, Poison::InvalidEvent, error),
         };
         let selected = Selection::of_message(&self.local, &opts).into_options();
         let Some(request_id) = request_id else {
@@ -271,11 +276,11 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         {
             tokio::spawn(this.acknowledge(request_id.clone(), AckStream::local(streams)));
         }
-        vec![Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count })]
+        vec![count(request_id, client_count)]
     }
 
     /// Passes on what local clients acknowledge.
-    async fn acknowledge(self: Arc<Self>, request_id: socketio_pg_protocol::RequestId, mut acks: AckStream<E>) {
+    async fn acknowledge(self: Arc<Self>, request_id: RequestId, mut acks: AckStream<E>) {
         while let Some((_, value)) = acks.next().await {
             // A client that does not acknowledge is missed by whoever asked, at the same time as here.
             let Ok(value) = value else { continue };
@@ -293,9 +298,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    fn refuse(&self, sender: Option<&NodeId>, kind: Poison, reason: impl ToString) -> Vec<Body> {
+    fn refuse(&self, sender: Option<&NodeId>, kind: Poison, reason: impl ToString) {
         self.hub().events().poisoned(self.namespace.channel(), sender, kind, reason);
-        Vec::new()
     }
 
     fn disconnect(&self, DisconnectSockets { opts, close }: DisconnectSockets) {
@@ -375,6 +379,10 @@ impl<E: SocketEmitter, B: Backend> Drop for PostgresAdapter<E, B> {
     fn drop(&mut self) {
         self.hub().leave(&self.namespace);
     }
+}
+
+fn count(request_id: RequestId, client_count: u64) -> Body {
+    Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count })
 }
 
 fn wire_rooms(rooms: &[Room]) -> Vec<WireRoom> {

@@ -6,6 +6,7 @@ use socketio_pg_protocol::{
     budget::{Budget, DEFAULT_THRESHOLD, MAX_PAYLOAD},
     channel, cluster,
     message::liveness::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT},
+    notification::{CLEANUP_INTERVAL, DEFAULT_TABLE},
 };
 
 use crate::{error::ConnectError, table::TableName};
@@ -43,13 +44,13 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             channel_prefix: channel::DEFAULT_PREFIX.to_owned(),
-            table: "socket_io_attachments".to_owned(),
+            table: DEFAULT_TABLE.to_owned(),
             create_table: true,
             payload_threshold: DEFAULT_THRESHOLD,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             heartbeat_timeout: HEARTBEAT_TIMEOUT,
-            cleanup_interval: Duration::from_secs(30),
-            request_timeout: Duration::from_secs(5),
+            cleanup_interval: CLEANUP_INTERVAL,
+            request_timeout: cluster::REQUEST_TIMEOUT,
             connect_timeout: Duration::from_secs(10),
             check_interval: Duration::from_secs(5),
             publish_queue: 10_000,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use socketio_pg_core::{
     Cluster, ConnectError, Error, Event, EventStream, Options, PostgresAdapter,
+    backend::{Backend as _, Listener as _},
     memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter};
@@ -277,6 +278,31 @@ async fn what_is_not_a_message_is_told_once_and_counted() {
     drop(other.io);
     while let Some(event) = other.events.next().await {
         assert!(!matches!(event, Event::Poisoned { .. }), "told twice: {event:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_with_what_is_no_event_is_told_to_wait_for_nobody() {
+    let database = MemoryDatabase::default();
+    let _node = Node::start(&database).await;
+    let mut wire = database.backend().connect_listener().await.unwrap();
+    wire.listen(&["socket.io#/".to_owned()]).await.unwrap();
+    let no_events = [r#"{"type":3,"data":["e"]}"#, r#"{"type":2,"data":null}"#, r#"{"type":2,"data":["connect"]}"#];
+    for (number, packet) in no_events.iter().enumerate() {
+        let data =
+            format!(r#"{{"packet":{packet},"requestId":"{number}","opts":{{"rooms":[],"except":[],"flags":{{}}}}}}"#);
+        database.notify("socket.io#/", &format!(r#"{{"type":3,"data":{data},"uid":"other","nsp":"/"}}"#));
+    }
+    let mut counts = Vec::new();
+    while counts.len() < no_events.len() {
+        let heard = wire.next().await.unwrap().payload;
+        if heard.contains(r#""type":11"#) {
+            counts.push(heard);
+        }
+    }
+    for (number, heard) in counts.iter().enumerate() {
+        let expected = format!(r#""requestId":"{number}","clientCount":0"#);
+        assert!(heard.contains(&expected), "{heard}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What comes in answer to a server's own requests, from a node that answers oddly.
 
 use serde_json::{Value, json};
-use socketio_pg_tests::ClientHost;
+use socketio_pg_tests::{ClientHost, Kind};
 
 use crate::{
     Result,
@@ -113,6 +113,22 @@ async fn client_counts_that_cannot_be_read_are_reported_and_a_second_one_is_igno
     world.client.wait_for_packet("question").await?;
     assert!(world.until_good().await?.iter().all(|packet| packet.event == "question"));
     world.end().await
+}
+
+/// Node counts its clients, which take what is no event for broken and break off: their acknowledgements never come.
+#[tokio::test]
+async fn a_question_that_is_no_event_is_counted_by_node_with_its_clients_and_by_rust_with_none() -> Result {
+    for (kind, count) in [(Kind::NodeServer, 1), (rust_server(), 0)] {
+        // Of its own, since it ends with the client.
+        let Some(mut world) = World::start(&kind, &ClientHost::start().await?).await? else { return Ok(()) };
+        world.wire.listen().await;
+        let packet = json!({ "type": 4, "data": ["question"] });
+        let question =
+            json!({ "packet": packet, "requestId": "r", "opts": { "rooms": [], "except": [], "flags": {} } });
+        say(&world.wire, PUPPET, 3, &question).await;
+        assert_eq!(world.wire.hear(11).await["data"], json!({ "requestId": "r", "clientCount": count }));
+    }
+    Ok(())
 }
 
 #[tokio::test]
