@@ -1,8 +1,12 @@
 //! What the three servers of a cluster are, and how they are started.
 
+use crate::capability::{Capability, PYTHON_LACKS};
 use serde_json::{Value, json};
-use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Parser};
-use std::{path::PathBuf, sync::Arc};
+use socketio_pg_tests::{Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, Parser, python_node};
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
 
 /// The backends that Rust servers are tested on. Workers and parsers, of which a backend knows nothing, are tested on the
 /// first.
@@ -28,6 +32,8 @@ pub(crate) enum Seat {
         backend: &'static str,
         parser: Parser,
     },
+    /// The node that was written from the specification alone.
+    Python,
 }
 
 /// A running server.
@@ -59,7 +65,23 @@ impl Composition {
             let [one, other] = [0, 1].map(|index| Seat::Rust { backend: pair[index], parser: Parser::Common });
             all.push(Self::of([one, other, node]));
         }
+        for (index, &backend) in BACKENDS.iter().enumerate() {
+            let rust = Seat::Rust { backend, parser: Parser::Common };
+            let mut seats = [Seat::Python, node, rust];
+            seats.rotate_right(index);
+            all.push(Self::of(seats));
+        }
         all
+    }
+
+    /// Whether it stands in the table of the node in Python.
+    pub(crate) fn has_python(&self) -> bool {
+        self.seats.contains(&Seat::Python)
+    }
+
+    /// Whether one of its servers cannot do something.
+    pub(crate) fn lacks(&self, capability: Capability) -> bool {
+        self.has_python() && PYTHON_LACKS.contains(&capability)
     }
 
     fn of(seats: [Seat; 3]) -> Self {
@@ -97,6 +119,7 @@ impl Seat {
             Self::Node { .. } => Kind::NodeServer,
             Self::Worker => Kind::NodeCluster { workers: 1 },
             Self::Rust { backend, .. } => Kind::RustServer { program: program(), backend: backend.to_owned() },
+            Self::Python => python().expect("compositions with Python are played where it is").clone(),
         };
         let node = Arc::new(Node::start(&kind, &options.clone().parser(self.parser())).await?);
         let worker = (self == Self::Worker).then_some(0);
@@ -105,7 +128,7 @@ impl Seat {
 
     /// Node, in whichever way.
     pub(crate) fn is_node(self) -> bool {
-        !self.is_rust()
+        matches!(self, Self::Node { .. } | Self::Worker)
     }
 
     pub(crate) fn is_rust(self) -> bool {
@@ -116,20 +139,35 @@ impl Seat {
     pub(crate) fn parser(self) -> Parser {
         match self {
             Self::Node { parser } | Self::Rust { parser, .. } => parser,
-            Self::Worker => Parser::Common,
+            Self::Worker | Self::Python => Parser::Common,
         }
     }
 
     /// How it stands at the head of the table.
     pub(crate) fn symbol(self) -> String {
-        let server = match self {
+        let parser = if self.parser() == Parser::MsgPack { "ᵐ" } else { "" };
+        self.letter() + parser
+    }
+
+    /// Its symbol, the parser aside.
+    pub(crate) fn letter(self) -> String {
+        match self {
             Self::Node { .. } => "N".to_owned(),
             Self::Worker => "W".to_owned(),
+            Self::Python => "P".to_owned(),
             Self::Rust { backend, .. } if backend == BACKENDS[0] => "R".to_owned(),
             Self::Rust { backend, .. } => backend.get(..1).unwrap_or(backend).to_uppercase(),
-        };
-        let parser = if self.parser() == Parser::MsgPack { "ᵐ" } else { "" };
-        server + parser
+        }
+    }
+
+    /// What its letter stands for.
+    pub(crate) fn about(self) -> String {
+        match self {
+            Self::Node { .. } => "Node".to_owned(),
+            Self::Worker => "a worker of a Node cluster".to_owned(),
+            Self::Rust { backend, .. } => format!("Rust on {backend}"),
+            Self::Python => "the node in Python".to_owned(),
+        }
     }
 }
 
@@ -139,6 +177,14 @@ impl Server {
         ports
             .map(|(index, port)| Self { seat: Seat::Worker, node: primary.clone(), port, worker: Some(index) })
             .collect()
+    }
+
+    /// Connects a client, or adds what stands for one.
+    pub(crate) async fn connect(&self, host: &ClientHost, how: Connect) -> Result<Client, Error> {
+        match self.seat {
+            Seat::Python => self.node.add_socket(&how).await,
+            _ => host.connect(self.port, &how.parser(self.seat.parser())).await,
+        }
     }
 
     /// As [`Node::call`].
@@ -182,6 +228,12 @@ impl Server {
 /// `[name, ...args]`.
 pub(crate) fn one_list(name: &Value, args: &Value) -> Value {
     std::iter::once(name).chain(args.as_array().into_iter().flatten()).cloned().collect()
+}
+
+/// The node in Python; `None` where the machine lacks what it takes, which is then said once.
+pub(crate) fn python() -> Option<&'static Kind> {
+    static PYTHON: LazyLock<Option<Kind>> = LazyLock::new(|| python_node(env!("CARGO_TARGET_TMPDIR")));
+    PYTHON.as_ref()
 }
 
 /// The test nodes in Rust.

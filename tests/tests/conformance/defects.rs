@@ -305,12 +305,15 @@ pub(crate) const DEFECTS: &[Defect] = &[
         scenario: "what Node sent in attachments",
         show: Show::As(|composition, seen| {
             by_message_pack(composition, seen, |value| json!(["v", value, binary([0xab])]));
-            // It is the other parser that takes this for a buffer.
-            for (client, _) in composition.clients().filter(|(_, seat)| seat.parser() == Parser::MsgPack) {
-                let bytes = json!(["v", binary([0xab]), binary([0xab])]);
-                becomes(&mut seen[client], &bytes, &json!(["v", { "_placeholder": true, "num": 0 }, binary([0xab])]));
-            }
+            // It is the other parser that takes it for a buffer.
+            placeholder(composition, seen, |seat| seat.parser() == Parser::MsgPack);
         }),
+    },
+    Defect {
+        name: "no parser",
+        about: "not Node but the node in Python: its sockets have no parser that takes a placeholder in what was sent for the bytes beside it",
+        scenario: "what Node sent in attachments",
+        show: Show::As(|composition, seen| placeholder(composition, seen, |seat| seat == Seat::Python)),
     },
     Defect {
         name: "128 levels",
@@ -421,6 +424,14 @@ fn by_message_pack(composition: &Composition, seen: &mut Value, event: fn(Value)
         for (number, shown) in wide_number_pairs().into_iter().filter(|_| seat.is_node()) {
             becomes(seen, &event(json!(number)), &event(json!(shown)));
         }
+    }
+}
+
+/// An object that looks like a placeholder stays one for these clients.
+fn placeholder(composition: &Composition, seen: &mut Value, keeps: fn(Seat) -> bool) {
+    for (client, _) in composition.clients().filter(|(_, seat)| keeps(*seat)) {
+        let bytes = json!(["v", binary([0xab]), binary([0xab])]);
+        becomes(&mut seen[client], &bytes, &json!(["v", { "_placeholder": true, "num": 0 }, binary([0xab])]));
     }
 }
 

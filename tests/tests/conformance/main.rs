@@ -6,6 +6,7 @@
 //! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs what has one of the words in its scenario's name, or
 //! whose composition's name is one of them without spaces, e.g. `RNN`.
 
+mod capability;
 mod composition;
 mod defects;
 mod report;
@@ -28,7 +29,7 @@ mod values;
 
 use composition::Composition;
 use futures_util::{StreamExt, stream};
-use report::Cell;
+use report::{Cell, Column};
 use scenario::Scenario;
 use scene::{Cluster, Stage};
 use socketio_pg_tests::{ClientHost, NODE, database, require};
@@ -49,7 +50,7 @@ const SCENARIO_DEADLINE: Duration = Duration::from_secs(90);
 #[tokio::main]
 async fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let (compositions, scenarios) = selected(&words);
+    let (mut compositions, scenarios) = selected(&words);
     if std::env::args().any(|word| word == "--list") {
         return ExitCode::SUCCESS;
     }
@@ -57,31 +58,42 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS; // as every other test that skips itself, having said so
     }
 
-    let started = Instant::now();
-    let columns = stream::iter(&compositions).map(|composition| column(composition, &scenarios));
-    let columns: Vec<Vec<Cell>> = columns.buffered(COMPOSITIONS_AT_ONCE).collect().await;
-    let cells: Vec<Vec<Cell>> =
-        (0..scenarios.len()).map(|row| columns.iter().map(|it| it[row].clone()).collect()).collect();
+    if compositions.iter().any(Composition::has_python) && composition::python().is_none() {
+        compositions.retain(|composition| !composition.has_python());
+    }
 
-    let mut failed = 0;
-    for (scenario, row) in scenarios.iter().zip(&cells) {
-        for (composition, cell) in compositions.iter().zip(row) {
-            if let Cell::Failed(reason) = cell {
-                failed += 1;
-                say(&format!("✗ {} · {}\n{reason}", scenario.name, composition.name));
+    let started = Instant::now();
+    let columns = stream::iter(compositions).map(|composition| column(composition, &scenarios));
+    let columns: Vec<Column> = columns.buffered(COMPOSITIONS_AT_ONCE).collect().await;
+
+    let [mut passed, mut failed, mut left_out] = [0; 3];
+    for (index, scenario) in scenarios.iter().enumerate() {
+        for Column { composition, cells } in &columns {
+            match &cells[index] {
+                Cell::AsExpected | Cell::Defects(_) => passed += 1,
+                Cell::LeftOut(_) => left_out += 1,
+                Cell::Failed(reason) => {
+                    failed += 1;
+                    say(&format!("✗ {} · {}\n{reason}", scenario.name, composition.name));
+                }
             }
         }
     }
-    let table = report::table(&compositions, &scenarios, &cells);
-    say(&format!("\n{table}"));
+    let (with_python, main): (Vec<&Column>, Vec<&Column>) =
+        columns.iter().partition(|column| column.composition.has_python());
+    let tables = [main, with_python].into_iter().filter(|columns| !columns.is_empty());
+    let tables = tables.map(|columns| report::table(&columns, &scenarios)).collect::<Vec<_>>().join("\n");
+    say(&format!("\n{tables}"));
     if words.is_empty() {
-        match report::write(&table) {
+        match report::write(&tables) {
             Ok(path) => say(&format!("written to {}", path.display())),
-            Err(error) => say(&format!("the table cannot be written: {error}")),
+            Err(error) => say(&format!("the tables cannot be written: {error}")),
         }
     }
-    let passed = scenarios.len() * compositions.len() - failed;
-    say(&format!("{passed} passed, {failed} failed, 0 skipped in {:.0} s", started.elapsed().as_secs_f64()));
+    let seconds = started.elapsed().as_secs_f64();
+    say(&format!(
+        "{passed} passed, {failed} failed, 0 skipped, {left_out} left out for lack of something, in {seconds:.0} s"
+    ));
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -99,10 +111,18 @@ fn selected(words: &[String]) -> (Vec<Composition>, Vec<Scenario>) {
 }
 
 /// All scenarios on one composition, in a database of its own.
-async fn column(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> {
-    let Some(database) = database().map(Arc::new) else { return vec![failed("there is no database"); scenarios.len()] };
+async fn column(composition: Composition, scenarios: &[Scenario]) -> Column {
     let started = Instant::now();
-    let mut column = vec![failed("it was not played"); scenarios.len()];
+    let cells = cells(&composition, scenarios).await;
+    let failed = cells.iter().filter(|cell| matches!(cell, Cell::Failed(_))).count();
+    let seconds = started.elapsed().as_secs_f64();
+    say(&format!("{}: {} scenarios, {failed} failed, {seconds:.1} s", composition.name, scenarios.len()));
+    Column { composition, cells }
+}
+
+async fn cells(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> {
+    let Some(database) = database().map(Arc::new) else { return vec![failed("there is no database"); scenarios.len()] };
+    let mut cells = vec![failed("it was not played"); scenarios.len()];
     // One for each composition, since it keeps all that its clients ever got.
     let host = match ClientHost::start().await {
         Ok(host) => Arc::new(host),
@@ -110,12 +130,9 @@ async fn column(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> 
     };
     let stages = Stage::ALL.map(|stage| on_stage(stage, composition, scenarios, host.clone(), database.clone()));
     for (index, cell) in futures_util::future::join_all(stages).await.into_iter().flatten() {
-        column[index] = cell;
+        cells[index] = cell;
     }
-    let failed = column.iter().filter(|cell| matches!(cell, Cell::Failed(_))).count();
-    let seconds = started.elapsed().as_secs_f64();
-    say(&format!("{}: {} scenarios, {failed} failed, {seconds:.1} s", composition.name, scenarios.len()));
-    column
+    cells
 }
 
 /// The scenarios of one stage, each with its index.
@@ -150,8 +167,19 @@ fn failed(reason: &str) -> Cell {
     Cell::Failed(format!("    {}", reason.replace('\n', "\n    ")))
 }
 
-/// One scenario on one composition.
+/// One scenario on one composition, which it must fail on where that lacks what it needs.
 async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
+    let lacking = scenario.needs.filter(|&capability| cluster.composition.lacks(capability));
+    match (lacking, played(scenario, cluster).await) {
+        (None, cell) => cell,
+        (Some(capability), Cell::Failed(_)) => Cell::LeftOut(capability),
+        (Some(capability), _) => {
+            failed(&format!("it goes well without {}: say no longer that it needs them", capability.name()))
+        }
+    }
+}
+
+async fn played(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     let composition = cluster.composition.clone();
     let played = cluster.play(scenario.clone());
     // In a task: one that panics fails alone.

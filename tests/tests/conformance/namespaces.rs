@@ -1,6 +1,7 @@
 //! Namespaces with names of all kinds.
 
 use crate::{
+    capability::Capability,
     composition::Seat,
     scenario::{Outcome, Scenario, observed},
     scene::Scene,
@@ -13,7 +14,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("namespaces are apart", apart),
         Scenario::new(UNICODE, everything),
         Scenario::new(ODD, everything),
-        Scenario::new(DYNAMIC, dynamic),
+        Scenario::new(DYNAMIC, dynamic).needs(Capability::DynamicNamespaces),
         Scenario::new(LONG, long),
         Scenario::new(QUOTE, quote),
     ]
@@ -132,12 +133,13 @@ async fn dynamic(scene: Scene) -> Outcome {
 
 /// PostgreSQL cuts the name of its channel off where Node listens, and refuses it where Node publishes.
 async fn long(scene: Scene) -> Outcome {
-    each_to_each(scene, |sender, receiver| sender.is_rust() || (sender, receiver) == (Seat::Worker, Seat::Worker)).await
+    each_to_each(scene, |sender, receiver| !sender.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
+        .await
 }
 
 /// Node pastes the name of its channel into a statement, which is then none.
 async fn quote(scene: Scene) -> Outcome {
-    each_to_each(scene, |sender, receiver| receiver.is_rust() || (sender, receiver) == (Seat::Worker, Seat::Worker))
+    each_to_each(scene, |sender, receiver| !receiver.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
         .await
 }
 

@@ -1,7 +1,8 @@
-//! The table: scenario × composition.
+//! The tables: scenario × composition.
 
 use crate::{
-    composition::{Composition, Seat, backends},
+    capability::Capability,
+    composition::{Composition, Seat},
     defects::DEFECTS,
     scenario::Scenario,
 };
@@ -15,22 +16,58 @@ pub(crate) enum Cell {
     AsExpected,
     Defects(Vec<&'static str>),
     Failed(String),
+    /// It failed, as it must where a server lacks what it needs.
+    LeftOut(Capability),
+}
+
+/// How each scenario went on a composition.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) composition: Composition,
+    pub(crate) cells: Vec<Cell>,
 }
 
 /// As many differences of an observation are shown, each cut after so many characters.
 const SHOWN_DIFFERENCES: usize = 12;
 const SHOWN_CHARACTERS: usize = 400;
 
-/// The table in Markdown. `cells` has a row for each scenario.
-pub(crate) fn table(compositions: &[Composition], scenarios: &[Scenario], cells: &[Vec<Cell>]) -> String {
+/// A table in Markdown of columns that leave out the same scenarios.
+pub(crate) fn table(columns: &[&Column], scenarios: &[Scenario]) -> String {
     let mut rows = vec![vec!["scenario".to_owned()]];
-    rows[0].extend(compositions.iter().map(|composition| composition.name.clone()));
-    for (scenario, row) in scenarios.iter().zip(cells) {
-        rows.push(std::iter::once(scenario.name.to_owned()).chain(row.iter().map(Cell::symbol)).collect());
+    rows[0].extend(columns.iter().map(|column| column.composition.name.clone()));
+    let mut left_out: Vec<(Capability, Vec<&str>)> = Vec::new();
+    for (index, scenario) in scenarios.iter().enumerate() {
+        let cells = || columns.iter().map(|column| &column.cells[index]);
+        let lacking = cells().find_map(|cell| if let Cell::LeftOut(lacking) = cell { Some(*lacking) } else { None });
+        match lacking {
+            None => rows.push(std::iter::once(scenario.name.to_owned()).chain(cells().map(Cell::symbol)).collect()),
+            Some(lacking) => match left_out.iter_mut().find(|(capability, _)| *capability == lacking) {
+                Some((_, names)) => names.push(scenario.name),
+                None => left_out.push((lacking, vec![scenario.name])),
+            },
+        }
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..=compositions.len()).map(width).collect();
+    let mut text = aligned(&rows);
+    if !left_out.is_empty() {
+        let reasons = left_out.iter().map(|(lacking, names)| format!("{} ({})", names.join(", "), lacking.name()));
+        let reasons: Vec<String> = reasons.collect();
+        let _ = write!(text, "\nLeft out for what a server lacks: {}.\n", reasons.join("; "));
+    }
+    let _ = writeln!(text, "\n{}\n", legend(columns));
+    let shown = |name: &str| columns.iter().flat_map(|column| &column.cells).any(|cell| cell.has(name));
+    let mut named = Vec::new();
+    for defect in DEFECTS.iter().filter(|defect| shown(defect.name)) {
+        if !named.contains(&defect.name) {
+            named.push(defect.name);
+            let _ = writeln!(text, "- {}: {}", defect.name, defect.about);
+        }
+    }
+    text
+}
 
+fn aligned(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut text = String::new();
     for (index, row) in rows.iter().enumerate() {
         for (cell, &width) in row.iter().zip(&widths) {
@@ -44,27 +81,29 @@ pub(crate) fn table(compositions: &[Composition], scenarios: &[Scenario], cells:
             text.push_str("|\n");
         }
     }
-    text.push_str("\nThe first server acts, the others hear it. N: Node. W: a worker of a Node cluster. ");
-    for backend in backends() {
-        let symbol = Seat::Rust { backend, parser: Parser::Common }.symbol();
-        let _ = write!(text, "{symbol}: Rust on {backend}. ");
-    }
-    text.push_str("ᵐ: with the MessagePack parser. ✓: as three Node servers should.\n\n");
-    let shown = |name: &str| cells.iter().flatten().any(|cell| cell.has(name));
-    let mut named = Vec::new();
-    for defect in DEFECTS.iter().filter(|defect| shown(defect.name)) {
-        if !named.contains(&defect.name) {
-            named.push(defect.name);
-            let _ = writeln!(text, "- {}: {}", defect.name, defect.about);
-        }
-    }
     text
 }
 
-/// Writes the table to `target/conformance.md`.
-pub(crate) fn write(table: &str) -> std::io::Result<PathBuf> {
+fn legend(columns: &[&Column]) -> String {
+    let mut text = "The first server acts, the others hear it. ".to_owned();
+    let seats: Vec<Seat> = columns.iter().flat_map(|column| column.composition.seats).collect();
+    let mut explained = Vec::new();
+    for symbol in seats.iter().map(|seat| format!("{}: {}. ", seat.letter(), seat.about())) {
+        if !explained.contains(&symbol) {
+            text.push_str(&symbol);
+            explained.push(symbol);
+        }
+    }
+    if seats.iter().any(|seat| seat.parser() == Parser::MsgPack) {
+        text.push_str("ᵐ: with the MessagePack parser. ");
+    }
+    text + "✓: as three Node servers should."
+}
+
+/// Writes the tables to `target/conformance.md`.
+pub(crate) fn write(tables: &str) -> std::io::Result<PathBuf> {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("conformance.md");
-    std::fs::write(&path, table)?;
+    std::fs::write(&path, tables)?;
     Ok(path)
 }
 
@@ -74,6 +113,7 @@ impl Cell {
             Self::AsExpected => "✓".to_owned(),
             Self::Defects(names) => names.join("+"),
             Self::Failed(_) => "✗".to_owned(),
+            Self::LeftOut(_) => "–".to_owned(),
         }
     }
 

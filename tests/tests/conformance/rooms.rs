@@ -1,6 +1,7 @@
 //! `socketsJoin`, `socketsLeave` and `disconnectSockets`.
 
 use crate::{
+    capability::Capability,
     scenario::{Outcome, Scenario, observed},
     scene::{Cast, Scene, sorted},
 };
@@ -13,8 +14,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("socketsLeave by every selector", leave),
         Scenario::new("rooms named like sockets", named_like_sockets),
         Scenario::new("disconnectSockets by every selector", disconnect),
-        Scenario::new("disconnectSockets from a namespace", from_a_namespace),
-        Scenario::new("disconnectSockets closes connections", closes),
+        Scenario::new("disconnectSockets from a namespace", from_a_namespace).needs(Capability::SharedConnections),
+        Scenario::new("disconnectSockets closes connections", closes).needs(Capability::SharedConnections),
     ]
 }
 

@@ -1,7 +1,9 @@
 //! What a scenario is.
 
 use crate::{
-    acknowledgements, broadcast, emitters, membership, namespaces, options, order, remote_sockets, rooms,
+    acknowledgements, broadcast,
+    capability::Capability,
+    emitters, membership, namespaces, options, order, remote_sockets, rooms,
     scene::{Scene, Stage},
     server_side, sizes, sockets, values,
 };
@@ -24,6 +26,7 @@ type Play = Arc<dyn Fn(Scene) -> BoxFuture<'static, Outcome> + Send + Sync>;
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) stage: Stage,
+    pub(crate) needs: Option<Capability>,
     pub(crate) play: Play,
 }
 
@@ -34,12 +37,18 @@ impl Scenario {
         P: Fn(Scene) -> F + Send + Sync + 'static,
         F: Future<Output = Outcome> + Send + 'static,
     {
-        Self { name, stage: Stage::Main, play: Arc::new(move |scene| Box::pin(play(scene))) }
+        Self { name, stage: Stage::Main, needs: None, play: Arc::new(move |scene| Box::pin(play(scene))) }
     }
 
     /// Plays on other servers.
     pub(crate) fn on(mut self, stage: Stage) -> Self {
         self.stage = stage;
+        self
+    }
+
+    /// Needs something that not every server has.
+    pub(crate) fn needs(mut self, capability: Capability) -> Self {
+        self.needs = Some(capability);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Where a scenario plays: three servers, a namespace, clients.
 
 use crate::{
+    capability::Capability,
     composition::{Composition, Seat, Server, backends, one_list, program},
     scenario::{Outcome, Scenario},
 };
@@ -232,7 +233,7 @@ impl Scene {
 
     /// One more client, to the namespace that `how` says.
     pub(crate) async fn connect(&self, name: &str, server: &Server, how: Connect) -> Result<Arc<Client>, Error> {
-        let client = Arc::new(self.cluster.host.connect(server.port, &how.parser(server.seat.parser())).await?);
+        let client = Arc::new(server.connect(&self.cluster.host, how).await?);
         // A server that does not know yet that a client came will not tell that it went.
         let connected = |event: &Value| event["event"] == "connected" && event["socket"] == client.id();
         server.node.wait_for_event("connected event", connected).await?;
@@ -243,6 +244,10 @@ impl Scene {
 
     /// One more client over the connection of another. What it gets is not part of [`received`](Self::received).
     pub(crate) async fn connect_over(&self, other: &Client, nsp: &str) -> Result<Arc<Client>, Error> {
+        if self.cluster.composition.lacks(Capability::SharedConnections) {
+            let text = format!("there are no {}", Capability::SharedConnections.name());
+            return Err(Error::Refused { text });
+        }
         let client = Arc::new(self.cluster.host.connect_over(other, &Connect::to(nsp)).await?);
         self.everybody.lock().push(client.clone());
         Ok(client)

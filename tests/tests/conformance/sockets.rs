@@ -1,6 +1,7 @@
 //! `fetchSockets`: what servers tell of their sockets.
 
 use crate::{
+    capability::Capability,
     composition::Server,
     scenario::{Outcome, Scenario, observed},
     scene::{Scene, Stage, sorted},
@@ -13,7 +14,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("fetchSockets by every selector", selectors),
         Scenario::new("fetchSockets: rooms", rooms),
-        Scenario::new("fetchSockets: handshake", handshake),
+        Scenario::new("fetchSockets: handshake", handshake).needs(Capability::Handshakes),
         Scenario::new("fetchSockets: data", data),
         Scenario::new("fetchSockets: binary data", binary_data),
         Scenario::new("fetchSockets: large data", large_data),
