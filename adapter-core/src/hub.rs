@@ -30,6 +30,7 @@ use crate::{
     options::Options,
     publisher::{Published, Publisher},
     server_side,
+    sweep::{Sightings, sweep},
 };
 
 /// How long closing waits for what was accepted to be published.
@@ -44,8 +45,9 @@ pub(crate) struct Hub<B: Backend> {
     handlers: server_side::Handlers,
     namespaces: RwLock<Register>,
     /// Gone once the node has left.
-    roads: RwLock<Option<Roads>>,
+    roads: RwLock<Option<Roads<B>>>,
     probe: Mutex<Option<Probe>>,
+    attachments: Arc<Sightings>,
 }
 
 #[derive(Default)]
@@ -54,8 +56,8 @@ struct Register {
     uids: HashSet<NodeId>,
 }
 
-struct Roads {
-    publisher: Publisher,
+struct Roads<B> {
+    publisher: Publisher<B>,
     publishing: JoinHandle<()>,
     link: Link,
     tasks: Vec<JoinHandle<()>>,
@@ -97,6 +99,7 @@ impl<B: Backend> Hub<B> {
             namespaces: RwLock::default(),
             roads: RwLock::default(),
             probe: Mutex::default(),
+            attachments: Arc::default(),
             options,
         });
         let weak = Arc::downgrade(&hub);
@@ -104,13 +107,13 @@ impl<B: Backend> Hub<B> {
         let (intake, inbox_tasks) =
             inbox::start(weak.clone(), options.channel_prefix.clone(), options.max_inbox_bytes, events.clone());
         let (publisher, publishing) =
-            Publisher::start(backend.clone(), options.table.clone(), options.publish_queue, events.clone());
+            Publisher::start(backend.clone(), &options.table, options.publish_queue, events.clone());
         let (link, started, link_task) =
             Link::start(backend.clone(), options.check_interval, events, move |arrival| intake.take(arrival));
         let mut tasks = vec![
             link_task,
             tokio::spawn(keep_time(weak, hub.clock.clone())),
-            tokio::spawn(sweep(backend, options.table.clone(), options.cleanup_interval)),
+            tokio::spawn(sweep(backend, options.table.clone(), options.cleanup_interval, hub.attachments.clone())),
         ];
         tasks.extend(inbox_tasks);
         *hub.roads.write() = Some(Roads { publisher, publishing, link, tasks });
@@ -197,7 +200,7 @@ impl<B: Backend> Hub<B> {
         self.roads.read().as_ref().map(|roads| roads.link.clone())
     }
 
-    fn publisher(&self) -> Result<Publisher, Error> {
+    fn publisher(&self) -> Result<Publisher<B>, Error> {
         self.roads.read().as_ref().map(|roads| roads.publisher.clone()).ok_or(Error::Closed)
     }
 
@@ -287,7 +290,10 @@ impl<B: Backend> Hub<B> {
         message.relay = Relay::marked();
         let content = match message.encode(self.options.budget())? {
             Encoded::Inline(payload) => Content::Inline(payload),
-            Encoded::Attachment { body, before_id, after_id } => Content::Attachment { body, before_id, after_id },
+            Encoded::Attachment { body, before_id, after_id } => {
+                self.attachments.seen();
+                Content::Attachment { body, before_id, after_id }
+            }
         };
         Ok(Outgoing { channel: namespace.channel().to_owned(), content })
     }
@@ -300,7 +306,8 @@ impl<B: Backend> Hub<B> {
 
     /// Publishes a message; returns once it is committed.
     pub(crate) async fn publish(&self, namespace: &Namespace, body: Body) -> Result<(), Error> {
-        let result = self.queue(namespace, body).await?.committed().await;
+        let outgoing = self.outgoing(namespace, body)?;
+        let result = self.publisher()?.publish(outgoing).await;
         namespace.lock().published(Instant::now().into_std());
         result
     }
@@ -337,12 +344,53 @@ impl<B: Backend> Hub<B> {
 
     /// Announces all namespaces again, after the node was deaf.
     pub(crate) async fn announce_all(self: &Arc<Self>) {
-        let namespaces: Vec<_> = self.namespaces.read().by_name.values().cloned().collect();
-        for namespace in namespaces {
+        let actions = self.all_namespaces().into_iter().map(|namespace| {
             let actions = namespace.with_cluster(Rules::join);
-            if let Err(error) = self.perform(&namespace, actions, None).await {
-                tracing::debug!(%error, "could not announce the node again");
+            (namespace, actions)
+        });
+        self.perform_together(actions.collect()).await;
+    }
+
+    /// Tells all namespaces the time. When one of them has a heartbeat to send, those that will soon have one send theirs too.
+    async fn tell_time(self: &Arc<Self>) {
+        let is_heartbeat = |action: &Action| matches!(action, Action::Publish(Body::Heartbeat));
+        let mut actions: Vec<_> = self
+            .all_namespaces()
+            .into_iter()
+            .map(|namespace| {
+                let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
+                (namespace, actions)
+            })
+            .collect();
+        if actions.iter().any(|(_, actions)| actions.iter().any(is_heartbeat)) {
+            for (namespace, actions) in &mut actions {
+                actions.extend(namespace.with_cluster(|cluster, now| cluster.heartbeat_along(now)));
             }
+        }
+        self.perform_together(actions).await;
+    }
+
+    fn all_namespaces(&self) -> Vec<Arc<Namespace>> {
+        self.namespaces.read().by_name.values().cloned().collect()
+    }
+
+    /// Performs actions of many namespaces; what is to be published goes out together.
+    async fn perform_together(self: &Arc<Self>, all: Vec<(Arc<Namespace>, Vec<Action>)>) {
+        let mut together = Vec::new();
+        for (namespace, actions) in all {
+            for action in actions {
+                let performed = match action {
+                    Action::Publish(body) => self.outgoing(&namespace, body).map(|outgoing| together.push(outgoing)),
+                    action => self.perform_one(&namespace, action, None).await,
+                };
+                if let Err(error) = performed {
+                    tracing::debug!(%error, "something of a node's own accord was not done");
+                }
+            }
+        }
+        let queued = async { self.publisher()?.queue_together(together).await };
+        if let Err(error) = queued.await {
+            tracing::debug!(%error, "heartbeats were not published");
         }
     }
 
@@ -401,6 +449,11 @@ impl<B: Backend> Hub<B> {
         Ok(())
     }
 
+    /// An attachment was announced.
+    pub(crate) fn attachment_seen(&self) {
+        self.attachments.seen();
+    }
+
     pub(crate) fn fetch_attachments(
         &self,
         ids: &[i64],
@@ -412,8 +465,7 @@ impl<B: Backend> Hub<B> {
 
     /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.
     pub(crate) async fn close(&self) {
-        let namespaces: Vec<_> = self.namespaces.read().by_name.values().cloned().collect();
-        for namespace in &namespaces {
+        for namespace in &self.all_namespaces() {
             self.leave(namespace);
         }
         let Some(Roads { publisher, publishing, link, tasks }) = self.roads.write().take() else { return };
@@ -456,13 +508,7 @@ async fn keep_time<B: Backend>(hub: Weak<Hub<B>>, clock: Arc<Notify>) {
             () = clock.notified() => {}
             () = sleep_until(next) => {
                 let Some(hub) = hub.upgrade() else { return };
-                let namespaces: Vec<_> = hub.namespaces.read().by_name.values().cloned().collect();
-                for namespace in namespaces {
-                    let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
-                    if let Err(error) = hub.perform(&namespace, actions, None).await {
-                        tracing::debug!(%error, "a heartbeat was not published");
-                    }
-                }
+                hub.tell_time().await;
             }
         }
     }
@@ -472,17 +518,5 @@ async fn sleep_until(deadline: Option<std::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Deletes old attachments from time to time, all nodes' alike.
-async fn sweep<B: Backend>(backend: Arc<B>, table: String, interval: Duration) {
-    loop {
-        tokio::time::sleep(interval).await;
-        match backend.sweep(&table, interval).await {
-            Ok(rows) if rows > 0 => tracing::debug!(rows, "old attachments deleted"),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, table, "old attachments could not be deleted"),
-        }
     }
 }

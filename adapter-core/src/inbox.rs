@@ -108,6 +108,7 @@ impl<B: Backend> Intake<B> {
                 self.message(namespace, message, payload.len());
             }
             Ok(Notification::Attachment(header)) => {
+                hub.attachment_seen();
                 if header.uid.as_ref().is_some_and(|uid| hub.is_own(uid)) {
                     return;
                 }

@@ -12,6 +12,7 @@ pub mod backend;
 pub mod backend_tests;
 mod cluster;
 mod describe;
+mod direct;
 mod emitter;
 mod error;
 mod event;
@@ -32,6 +33,7 @@ mod packet;
 mod publisher;
 mod selection;
 mod server_side;
+mod sweep;
 pub mod table;
 
 pub use socketio_pg_protocol as protocol;

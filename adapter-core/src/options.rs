@@ -103,6 +103,9 @@ impl Options {
 
     /// How often attachments are swept, and how old they must be, 30 s by default (Node: `cleanupInterval`). Every node
     /// sweeps those of all.
+    ///
+    /// A sweep is left out while there is nothing to expect: when the node neither wrote an attachment nor heard of one in the last
+    /// two intervals. After its first interval, and then every 20 intervals (10 minutes by default), it sweeps in any case.
     pub fn cleanup_interval(mut self, interval: Duration) -> Self {
         self.cleanup_interval = interval;
         self

@@ -2,6 +2,7 @@
 //!
 //! Whatever was queued while the previous batch was in flight goes out as the next one. So a lone message waits for nobody,
 //! a storm costs one commit for each batch, and the order of a sender's messages is the order in which they were queued.
+//! While the road is empty, a message goes straight from its sender's task: see [`direct`](crate::direct).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,10 +11,15 @@ use std::{
 };
 
 use socketio_pg_protocol::budget::MAX_PAYLOAD;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
+    direct::Road,
     error::Error,
     event::Events,
 };
@@ -25,15 +31,38 @@ const MAX_BATCH: usize = 512;
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Puts messages into the queue.
-#[derive(Clone, Debug)]
-pub(crate) struct Publisher {
-    queue: mpsc::Sender<Job>,
+pub(crate) struct Publisher<B> {
+    queue: mpsc::Sender<Jobs>,
+    road: Arc<Road>,
+    way: Arc<Way<B>>,
+}
+
+impl<B> Clone for Publisher<B> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), road: self.road.clone(), way: self.way.clone() }
+    }
+}
+
+/// How a batch gets to PostgreSQL.
+struct Way<B> {
+    backend: Arc<B>,
+    table: String,
+    events: Arc<Events>,
 }
 
 #[derive(Debug)]
 struct Job {
     outgoing: Outgoing,
     done: oneshot::Sender<Result<(), Error>>,
+}
+
+/// What is queued at once, and so goes into one batch where it fits.
+#[derive(Debug)]
+enum Jobs {
+    One(Job),
+    Together(Vec<Job>),
+    /// Nothing: see after the message that its sender has let go of.
+    TakeOver,
 }
 
 /// A message in the queue. Dropping it does not take the message back.
@@ -53,16 +82,36 @@ impl Published {
     }
 }
 
-impl Publisher {
+impl<B: Backend> Publisher<B> {
     /// Starts the publisher. It ends when all its handles are dropped and the queue is empty.
-    pub(crate) fn start<B: Backend>(
+    pub(crate) fn start(
         backend: Arc<B>,
-        table: String,
+        table: &str,
         capacity: usize,
         events: Arc<Events>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (queue, jobs) = mpsc::channel(capacity.min(Semaphore::MAX_PERMITS));
-        (Self { queue }, tokio::spawn(run(backend, table, jobs, events)))
+        let capacity = capacity.min(Semaphore::MAX_PERMITS);
+        let (queue, jobs) = mpsc::channel(capacity);
+        let way = Arc::new(Way { backend, table: table.to_owned(), events });
+        let road = Arc::new(Road::new());
+        let publishing = tokio::spawn(run(way.clone(), jobs, road.clone()));
+        (Self { queue, road, way }, publishing)
+    }
+
+    /// Publishes a message: returns once it is committed. Dropping the future does not take the message back, once it is queued.
+    pub(crate) async fn publish(&self, outgoing: Outgoing) -> Result<(), Error> {
+        // An attachment may take its time, in which others gather: they are better off with the task.
+        if matches!(outgoing.content, Content::Attachment { .. }) {
+            return self.queue(outgoing).await?.committed().await;
+        }
+        let begun = self.road.begin(outgoing, |outgoing| {
+            let way = self.way.clone();
+            Box::pin(async move { way.publish(&[outgoing]).await.pop().unwrap_or(Err(Error::Closed)) })
+        });
+        match begun {
+            Ok(direct) => self.road.drive(direct, || self.take_over()).await,
+            Err(outgoing) => self.queue(outgoing).await?.committed().await,
+        }
     }
 
     /// How many messages wait for their batch.
@@ -72,25 +121,61 @@ impl Publisher {
 
     /// Queues a message, waiting while the queue is full.
     pub(crate) async fn queue(&self, outgoing: Outgoing) -> Result<Published, Error> {
-        let (done, committed) = oneshot::channel();
-        self.queue.send(Job { outgoing, done }).await.map_err(|_| Error::Closed)?;
-        Ok(Published(committed))
+        // Without waiting where it can be: what is polled in an order is then queued in it.
+        let place = match self.queue.try_reserve() {
+            Err(TrySendError::Full(())) => self.queue.reserve().await.map_err(|_| Error::Closed)?,
+            place => place.map_err(|_| Error::Closed)?,
+        };
+        let (job, published) = Job::new(outgoing);
+        self.road.occupy(|| place.send(Jobs::One(job)));
+        Ok(published)
+    }
+
+    /// Queues messages that go out in one transaction where they fit into one, waiting while the queue is full. Nobody is told what
+    /// becomes of them.
+    pub(crate) async fn queue_together(&self, outgoing: Vec<Outgoing>) -> Result<(), Error> {
+        for chunk in outgoing.chunks(self.queue.max_capacity()) {
+            let mut places = self.queue.reserve_many(chunk.len()).await.map_err(|_| Error::Closed)?;
+            let jobs = chunk.iter().map(|outgoing| Job::new(outgoing.clone()).0).collect();
+            let place = places.next();
+            self.road.occupy(|| place.map(|place| place.send(Jobs::Together(jobs))));
+        }
+        Ok(())
     }
 
     /// Queues a message without waiting, for places that cannot wait; fails when the queue is full.
     pub(crate) fn try_queue(&self, outgoing: Outgoing) -> Result<Published, Error> {
-        let (done, committed) = oneshot::channel();
-        self.queue.try_send(Job { outgoing, done }).map_err(|_| Error::Closed)?;
-        Ok(Published(committed))
+        let place = self.queue.try_reserve().map_err(|_| Error::Closed)?;
+        let (job, published) = Job::new(outgoing);
+        self.road.occupy(|| place.send(Jobs::One(job)));
+        Ok(published)
+    }
+
+    fn take_over(&self) {
+        // A full queue wakes the task as well, and when the task has ended, nobody publishes any more.
+        self.road.occupy(|| self.queue.try_send(Jobs::TakeOver).is_ok());
     }
 }
 
-async fn run<B: Backend>(backend: Arc<B>, table: String, mut jobs: mpsc::Receiver<Job>, events: Arc<Events>) {
+impl Job {
+    fn new(outgoing: Outgoing) -> (Self, Published) {
+        let (done, committed) = oneshot::channel();
+        (Self { outgoing, done }, Published(committed))
+    }
+}
+
+async fn run<B: Backend>(way: Arc<Way<B>>, jobs: mpsc::Receiver<Jobs>, road: Arc<Road>) {
+    let mut jobs = Arrivals { jobs, unpacked: Vec::new() };
     let mut queued = Vec::new();
-    while !queued.is_empty() || jobs.recv_many(&mut queued, MAX_BATCH).await > 0 {
+    while !queued.is_empty() || jobs.recv_many(&mut queued).await {
+        road.take_over().await;
+        if queued.is_empty() {
+            road.leave_if(|| jobs.is_empty());
+            continue;
+        }
         let (mut batch, done) = take_batch(&mut queued);
         make_distinct(&mut batch);
-        for (result, done) in publish(&*backend, &table, &batch, &events).await.into_iter().zip(done) {
+        for (result, done) in way.publish(&batch).await.into_iter().zip(done) {
             // The sender may have stopped waiting.
             let _ = done.send(result);
         }
@@ -100,6 +185,56 @@ async fn run<B: Backend>(backend: Arc<B>, table: String, mut jobs: mpsc::Receive
         {
             queued.push(job);
         }
+        if queued.is_empty() {
+            road.leave_if(|| jobs.is_empty());
+        }
+    }
+}
+
+/// What comes into the queue.
+struct Arrivals {
+    jobs: mpsc::Receiver<Jobs>,
+    /// The rest of what was queued together, the last first.
+    unpacked: Vec<Job>,
+}
+
+impl Arrivals {
+    /// Waits until there is something; false at the end.
+    async fn recv_many(&mut self, queued: &mut Vec<Job>) -> bool {
+        if self.unpacked.is_empty() {
+            let Some(jobs) = self.jobs.recv().await else { return false };
+            self.unpack(jobs);
+        }
+        while queued.len() < MAX_BATCH
+            && let Ok(job) = self.try_recv()
+        {
+            queued.push(job);
+        }
+        true
+    }
+
+    fn try_recv(&mut self) -> Result<Job, mpsc::error::TryRecvError> {
+        loop {
+            if let Some(job) = self.unpacked.pop() {
+                return Ok(job);
+            }
+            match self.jobs.try_recv()? {
+                Jobs::One(job) => return Ok(job),
+                jobs => self.unpack(jobs),
+            }
+        }
+    }
+
+    fn unpack(&mut self, jobs: Jobs) {
+        match jobs {
+            Jobs::One(job) => self.unpacked.push(job),
+            Jobs::Together(jobs) => self.unpacked.extend(jobs.into_iter().rev()),
+            Jobs::TakeOver => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.unpacked.is_empty() && self.jobs.is_empty()
     }
 }
 
@@ -152,44 +287,41 @@ fn make_distinct(batch: &mut [Outgoing]) {
     }
 }
 
-/// Publishes a batch. When PostgreSQL refuses it for what is in it, each message is tried alone, so that one that cannot
-/// be sent takes no other down.
-async fn publish<B: Backend>(backend: &B, table: &str, batch: &[Outgoing], events: &Events) -> Vec<Result<(), Error>> {
-    match publish_together(backend, table, batch, events).await {
-        Ok(()) => vec![Ok(()); batch.len()],
-        Err(error) if batch.len() > 1 && is_about_content(&error) => {
-            let mut results = Vec::with_capacity(batch.len());
-            for outgoing in batch {
-                let result = publish_together(backend, table, std::slice::from_ref(outgoing), events).await;
-                results.push(result.map_err(|error| failed(error, 1, events)));
+impl<B: Backend> Way<B> {
+    /// Publishes a batch. When PostgreSQL refuses it for what is in it, each message is tried alone, so that one that cannot
+    /// be sent takes no other down.
+    async fn publish(&self, batch: &[Outgoing]) -> Vec<Result<(), Error>> {
+        match self.publish_together(batch).await {
+            Ok(()) => vec![Ok(()); batch.len()],
+            Err(error) if batch.len() > 1 && is_about_content(&error) => {
+                let mut results = Vec::with_capacity(batch.len());
+                for outgoing in batch {
+                    let result = self.publish_together(std::slice::from_ref(outgoing)).await;
+                    results.push(result.map_err(|error| self.failed(error, 1)));
+                }
+                results
             }
-            results
+            Err(error) => vec![Err(self.failed(error, batch.len())); batch.len()],
         }
-        Err(error) => vec![Err(failed(error, batch.len(), events)); batch.len()],
     }
-}
 
-async fn publish_together<B: Backend>(
-    backend: &B,
-    table: &str,
-    batch: &[Outgoing],
-    events: &Events,
-) -> Result<(), BackendError> {
-    backend.publish(table, batch).await?;
-    let bytes = batch.iter().map(size).sum();
-    events.meters().batch_published(batch.len(), bytes);
-    tracing::debug!(messages = batch.len(), bytes, "published a batch");
-    Ok(())
+    async fn publish_together(&self, batch: &[Outgoing]) -> Result<(), BackendError> {
+        self.backend.publish(&self.table, batch).await?;
+        let bytes = batch.iter().map(size).sum();
+        self.events.meters().batch_published(batch.len(), bytes);
+        tracing::debug!(messages = batch.len(), bytes, "published a batch");
+        Ok(())
+    }
+
+    fn failed(&self, error: BackendError, messages: usize) -> Error {
+        tracing::warn!(%error, messages, "messages were not published");
+        self.events.meters().not_published(messages, &error, is_about_content(&error));
+        Error::Publish(Arc::new(error))
+    }
 }
 
 fn is_about_content(error: &BackendError) -> bool {
     !matches!(error.kind(), ErrorKind::Connection | ErrorKind::Configuration)
-}
-
-fn failed(error: BackendError, messages: usize, events: &Events) -> Error {
-    tracing::warn!(%error, messages, "messages were not published");
-    events.meters().not_published(messages, &error, is_about_content(&error));
-    Error::Publish(Arc::new(error))
 }
 
 #[cfg(test)]
@@ -201,7 +333,7 @@ mod tests {
     }
 
     fn job(outgoing: Outgoing) -> Job {
-        Job { outgoing, done: oneshot::channel().0 }
+        Job::new(outgoing).0
     }
 
     #[test]

@@ -334,3 +334,79 @@ async fn a_database_that_is_down_at_the_start_is_an_error() {
     let error = Cluster::<MemoryBackend>::connect(database.backend(), Options::default()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Unreachable(_)), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_sender_stops_waiting_is_sent_all_the_same() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let mut received = collect(&other);
+    let namespace = one.cluster.of("/");
+    for number in 0..10 {
+        let mut sending = Box::pin(namespace.server_side_emit("e", &number));
+        assert!(futures_util::poll!(&mut sending).is_pending());
+        drop(sending);
+        assert_eq!(received.recv().await, Some(number));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_does_not_go_on_holds_up_nobody_and_keeps_its_place() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let mut received = collect(&other);
+    let namespace = one.cluster.of("/");
+    let mut first = Box::pin(namespace.server_side_emit("e", &0_u64));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    namespace.server_side_emit("e", &1_u64).await.unwrap();
+    assert_eq!((received.recv().await, received.recv().await), (Some(0), Some(1)));
+    first.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_reaches_a_sender_whose_message_was_taken_over() {
+    let database = MemoryDatabase::default();
+    let [one, _other] = pair(&database).await;
+    let namespace = one.cluster.of("/");
+    let mut first = Box::pin(namespace.server_side_emit("e", &0_u64));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    database.set_down(true);
+    let (first, second) = futures_util::join!(first, namespace.server_side_emit("e", &1_u64));
+    assert!(matches!((first, second), (Err(Error::Publish(_)), Err(Error::Publish(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_heartbeats_of_all_namespaces_are_one_transaction() {
+    let database = MemoryDatabase::default();
+    let [one, mut other] = pair(&database).await;
+    for number in 0..20 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        for node in [&one, &other] {
+            node.io.ns(format!("/{number}"), async || {}).await.unwrap();
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (batches, published) = (database.batches(), database.published());
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let (batches, published) = (database.batches() - batches, database.published() - published);
+    assert!(batches <= 2 * 110, "{batches} transactions in ten minutes");
+    assert!(published >= 2 * 21 * 100, "{published} heartbeats in ten minutes");
+    assert!(published <= 2 * 21 * 110, "{published} heartbeats in ten minutes");
+    while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, other.events.next()).await {
+        assert!(!matches!(event, Event::NodeLeft { .. }), "{event:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_alone_is_quiet_until_another_comes() {
+    let database = MemoryDatabase::default();
+    let mut one = Node::start(&database).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let batches = database.batches();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(database.batches() - batches <= 60, "{} transactions in an hour", database.batches() - batches);
+    let mut other = Node::start(&database).await;
+    one.wait_for_peer().await;
+    other.wait_for_peer().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((one.server_count(), other.server_count()), (2, 2));
+}

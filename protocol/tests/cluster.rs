@@ -140,12 +140,57 @@ fn a_silent_node_is_dropped_after_ten_seconds() {
 #[test]
 fn a_heartbeat_is_due_after_five_seconds_of_silence() {
     let mut node = Node::joined();
-    assert_eq!(node.cluster.next_timeout(), Some(node.now + 5 * SECOND));
+    assert_eq!(node.cluster.next_timeout(), Some(node.now + Duration::from_millis(5500)), "a little later will do");
     assert_eq!(node.wait(4 * SECOND), []);
     node.cluster.published(node.now);
     assert_eq!(node.wait(4 * SECOND), []);
     assert_eq!(node.wait(SECOND), [Action::Publish(Body::Heartbeat)]);
     assert_eq!(node.wait(5 * SECOND), [Action::Publish(Body::Heartbeat)]);
+}
+
+#[test]
+fn a_heartbeat_goes_along_with_others_when_it_is_due_soon() {
+    let mut node = Node::with_peers(&["b"]);
+    node.wait(2 * SECOND);
+    node.cluster.heartbeat_along(node.now);
+    assert_eq!(node.actions(), [], "it is not due soon");
+    node.wait(SECOND);
+    node.cluster.heartbeat_along(node.now);
+    assert_eq!(node.actions(), [Action::Publish(Body::Heartbeat)]);
+    assert_eq!(node.wait(4 * SECOND), []);
+    node.cluster.leave();
+    node.actions();
+    node.wait(60 * SECOND);
+    node.cluster.heartbeat_along(node.now);
+    assert_eq!(node.actions(), [], "it is not there");
+}
+
+#[test]
+fn who_has_long_been_alone_is_quiet_until_another_is_heard() {
+    let mut node = Node::joined();
+    for _ in 0..11 {
+        assert_eq!(node.wait(5 * SECOND), [Action::Publish(Body::Heartbeat)]);
+    }
+    assert_eq!(node.wait(59 * SECOND), []);
+    assert_eq!(node.wait(SECOND), [Action::Publish(Body::Heartbeat)]);
+    assert_eq!(node.wait(50 * SECOND), []);
+    assert_eq!(node.hear("b", Body::Heartbeat), [Action::NodeJoined("b".into())]);
+    assert!(node.cluster.next_timeout() <= Some(node.now), "the other may not know of it");
+    assert_eq!(node.wait(Duration::ZERO), [Action::Publish(Body::Heartbeat)]);
+    node.hear("b", Body::AdapterClose);
+    assert_eq!(node.wait(5 * SECOND), [Action::Publish(Body::Heartbeat)], "not yet long alone");
+    assert_eq!(
+        node.hear("c", Body::InitialHeartbeat),
+        [Action::NodeJoined("c".into()), Action::Publish(Body::Heartbeat)]
+    );
+}
+
+#[test]
+fn the_slack_of_a_heartbeat_leaves_room_before_the_time_out() {
+    let config = Config { heartbeat_interval: 10 * SECOND, heartbeat_timeout: 12 * SECOND, ..Config::default() };
+    let mut node = Node { cluster: Cluster::new("me".into(), "/", config), now: Instant::now() };
+    node.cluster.join(node.now);
+    assert_eq!(node.cluster.next_timeout(), Some(node.now + Duration::from_millis(10_500)));
 }
 
 #[test]

@@ -41,7 +41,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time-outs and bounds of a node. Defaults are Node's where Node has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How long the node may publish nothing before it sends a HEARTBEAT. Default: 5 s.
+    /// How long the node may publish nothing before it sends a HEARTBEAT. Default: 5 s. It may come later by a tenth, so that
+    /// namespaces of one node find together: see [`Cluster::heartbeat_along`].
     pub heartbeat_interval: Duration,
     /// How long after its last message another node is taken for dead. Default: 10 s.
     pub heartbeat_timeout: Duration,
@@ -115,8 +116,10 @@ pub struct Cluster {
     config: Config,
     members: Membership,
     requests: requests::Requests,
-    /// When the next heartbeat is due; `None` before joining and after leaving.
-    heartbeat_due: Option<Instant>,
+    /// When the node has published last; `None` before joining and after leaving.
+    published: Option<Instant>,
+    /// From when on the node is quiet, unless it knows another.
+    quiet_from: Option<Instant>,
     actions: VecDeque<Action>,
 }
 
@@ -129,7 +132,8 @@ impl Cluster {
             config,
             members: Membership::default(),
             requests: requests::Requests::default(),
-            heartbeat_due: None,
+            published: None,
+            quiet_from: None,
             actions: VecDeque::new(),
         }
     }
@@ -166,21 +170,22 @@ impl Cluster {
 
     /// Joins: announces the node. To be called once it listens, and again whenever it listens anew after it was deaf.
     pub fn join(&mut self, now: Instant) {
-        self.heartbeat_due = Some(now);
+        self.published = Some(now);
+        self.seek_company(now);
         self.publish(now, Body::InitialHeartbeat);
     }
 
     /// Leaves: says so, and ends all requests.
     pub fn leave(&mut self) {
-        self.heartbeat_due = None;
+        self.published = None;
         self.requests.end_all(&mut self.actions);
         self.actions.push_back(Action::Publish(Body::AdapterClose));
     }
 
     /// Tells that the node has published something by itself, which proves its life like a heartbeat does.
     pub fn published(&mut self, now: Instant) {
-        if self.heartbeat_due.is_some() {
-            self.heartbeat_due = Some(after(now, self.config.heartbeat_interval));
+        if self.published.is_some() {
+            self.published = Some(now);
         }
     }
 
@@ -195,9 +200,10 @@ impl Cluster {
             && !matches!(body, Body::AdapterClose)
         {
             self.members.heard(now, uid, self.config.max_nodes, &mut self.actions);
+            self.seek_company(now);
         }
         match body {
-            Body::InitialHeartbeat if self.heartbeat_due.is_some() => self.publish(now, Body::Heartbeat),
+            Body::InitialHeartbeat if self.published.is_some() => self.publish(now, Body::Heartbeat),
             Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. } => {}
             Body::AdapterClose => {
                 if let Some(uid) = uid
@@ -228,15 +234,24 @@ impl Cluster {
             self.node_left(node, false);
         }
         self.requests.expire(now, &mut self.actions);
-        if self.heartbeat_due.is_some_and(|due| due <= now) {
-            self.publish(now, Body::Heartbeat);
-        }
+        let (interval, _) = self.rhythm();
+        self.heartbeat_if_silent(now, interval);
     }
 
-    /// When [`Self::handle_timeout`] has something to do next.
+    /// Tells that the node publishes heartbeats of other namespaces now: one that is due within half an interval goes along.
+    /// So the heartbeats of all namespaces of a node come to be one transaction.
+    pub fn heartbeat_along(&mut self, now: Instant) {
+        let (interval, _) = self.rhythm();
+        self.heartbeat_if_silent(now, interval / 2);
+    }
+
+    /// When [`Self::handle_timeout`] has something to do next. A heartbeat may be sent earlier, from
+    /// [`Config::heartbeat_interval`] on.
     pub fn next_timeout(&self) -> Option<Instant> {
+        let (interval, slack) = self.rhythm();
+        let heartbeat = self.published.map(|published| after(after(published, interval), slack));
         let silent = self.members.oldest().map(|heard| after(heard, self.config.heartbeat_timeout));
-        [self.heartbeat_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
+        [heartbeat, silent, self.requests.next_deadline()].into_iter().flatten().min()
     }
 
     /// Asks the other nodes for their sockets.
@@ -288,6 +303,31 @@ impl Cluster {
     /// Gives up a request: nothing more comes for it, not even [`Action::Completed`].
     pub fn cancel(&mut self, id: &RequestId) {
         self.requests.cancel(id);
+    }
+
+    fn heartbeat_if_silent(&mut self, now: Instant, silence: Duration) {
+        if self.published.is_some_and(|published| after(published, silence) <= now) {
+            self.publish(now, Body::Heartbeat);
+        }
+    }
+
+    /// After how much silence a heartbeat is due, and how much later it may come.
+    fn rhythm(&self) -> (Duration, Duration) {
+        let Config { heartbeat_interval, heartbeat_timeout, .. } = self.config;
+        let quiet = |published| self.quiet_from.is_some_and(|from| after(published, heartbeat_interval) >= from);
+        if self.members.len() == 0 && self.published.is_some_and(quiet) {
+            let interval = heartbeat_interval.saturating_mul(liveness::QUIET_INTERVALS);
+            return (interval, interval / 10);
+        }
+        // The others' time-outs are taken to be like one's own.
+        let room = heartbeat_timeout.saturating_sub(heartbeat_interval);
+        (heartbeat_interval, (heartbeat_interval / 10).min(room / 4))
+    }
+
+    /// There may be others: the node is not quiet for a while.
+    fn seek_company(&mut self, now: Instant) {
+        let interval = self.config.heartbeat_interval.saturating_mul(liveness::QUIET_INTERVALS);
+        self.quiet_from = Some(after(now, interval));
     }
 
     fn publish(&mut self, now: Instant, body: Body) {

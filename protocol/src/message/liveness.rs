@@ -3,7 +3,7 @@
 //! | type | name | sent by | answered by |
 //! |---|---|---|---|
 //! | 1 | INITIAL_HEARTBEAT | a node that joins, once it listens | 2, from every other node |
-//! | 2 | HEARTBEAT | a node that published nothing for 5 s; and in answer to 1 | nothing |
+//! | 2 | HEARTBEAT | a node that published nothing for 5 s, 60 s when it has long been alone; and in answer to 1 | nothing |
 //! | 13 | ADAPTER_CLOSE | a node that leaves in good order | nothing |
 //!
 //! Wire form: `{"type":1,"uid":"8f42b1c09d5e7a36","nsp":"/"}`.
@@ -13,6 +13,10 @@
 
 /// How long a node may publish nothing before it sends a HEARTBEAT, by default.
 pub const HEARTBEAT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// A node that has heard no other for so many heartbeat intervals is quiet: until it hears one, it sends a HEARTBEAT only each so
+/// many intervals.
+pub const QUIET_INTERVALS: u32 = 12;
 
 /// How long after its last message a node is taken for dead, by default.
 pub const HEARTBEAT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);

@@ -24,6 +24,8 @@ pub enum Operation {
     Wait(Duration),
     /// It publishes something by itself.
     Publish,
+    /// It sends heartbeats of other namespaces.
+    HeartbeatAlong,
     /// It asks for sockets, for so long.
     FetchSockets(Duration),
     /// It emits to the other servers, and waits so long for answers.
@@ -63,6 +65,7 @@ impl Player {
                 self.cluster.handle_timeout(self.now);
             }
             Operation::Publish => self.cluster.published(now),
+            Operation::HeartbeatAlong => self.cluster.heartbeat_along(now),
             Operation::FetchSockets(timeout) => {
                 let id = self.next_request();
                 self.cluster.fetch_sockets(now, id, Options::all(), timeout);
@@ -102,6 +105,7 @@ pub fn operation() -> BoxedStrategy<Operation> {
         1 => Just(Operation::Leave),
         4 => (0..6_000_u64).prop_map(|ms| Operation::Wait(Duration::from_millis(ms))),
         1 => Just(Operation::Publish),
+        1 => Just(Operation::HeartbeatAlong),
         2 => timeout().prop_map(Operation::FetchSockets),
         2 => timeout().prop_map(Operation::ServerSideEmit),
         3 => timeout().prop_map(Operation::Broadcast),

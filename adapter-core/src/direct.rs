@@ -1,0 +1,148 @@
+//! The short way out: while nothing else is on its way, a message is published by its sender's own task.
+//!
+//! That spares a lone message two changes of task. Order is kept, since it is the road that is claimed: whoever comes meanwhile
+//! is queued, and the publisher's task then sees the message through before it takes up the queue. It does the same when the
+//! sender stops waiting: a message that was begun is never abandoned, nor the connection that it is on. And a sender
+//! that is not polled for a while, being one arm of a `select!`, holds up nobody.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+use tokio::runtime::{Handle, Id};
+
+use crate::error::Error;
+
+type Publication = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// Who publishes.
+pub(crate) struct Road {
+    /// Connections live where they were made: only tasks of this runtime publish by themselves.
+    runtime: Option<Id>,
+    traffic: Mutex<Traffic>,
+}
+
+#[derive(Default)]
+enum Traffic {
+    #[default]
+    None,
+    /// A sender publishes its own message.
+    Direct(Arc<Direct>),
+    /// The publisher's task does, and first sees through what a sender began.
+    Task(Option<Arc<Direct>>),
+}
+
+/// A message that its sender publishes.
+pub(crate) struct Direct {
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Gone when it is over, or when the publisher's task sees it through.
+    publication: Option<Publication>,
+    /// Where the task leaves the outcome for the sender.
+    outcome: Option<Result<(), Error>>,
+    sender: Option<Waker>,
+}
+
+impl Road {
+    pub(crate) fn new() -> Self {
+        Self { runtime: Handle::try_current().ok().map(|runtime| runtime.id()), traffic: Mutex::default() }
+    }
+
+    /// Begins a publication of the calling task's own, if the road is free; else gives the message back.
+    pub(crate) fn begin<T>(&self, message: T, publication: impl FnOnce(T) -> Publication) -> Result<Arc<Direct>, T> {
+        let here = Handle::try_current().ok().map(|runtime| runtime.id());
+        let mut traffic = self.traffic.lock();
+        if !matches!(*traffic, Traffic::None) || here.is_none() || here != self.runtime {
+            return Err(message);
+        }
+        let state = State { publication: Some(publication(message)), outcome: None, sender: None };
+        let direct = Arc::new(Direct { state: Mutex::new(state) });
+        *traffic = Traffic::Direct(direct.clone());
+        Ok(direct)
+    }
+
+    /// Waits for what was begun. `take_over` wakes the publisher's task when it is dropped before.
+    pub(crate) async fn drive(&self, direct: Arc<Direct>, take_over: impl Fn()) -> Result<(), Error> {
+        let mut let_go = LetGo { take_over, is_over: false };
+        let outcome = poll_fn(|context| self.poll(&direct, context)).await;
+        let_go.is_over = true;
+        outcome
+    }
+
+    fn poll(&self, direct: &Arc<Direct>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut state = direct.state.lock();
+        if let Some(outcome) = state.outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        if let Some(publication) = &mut state.publication
+            && let Poll::Ready(outcome) = publication.as_mut().poll(context)
+        {
+            state.publication = None;
+            drop(state);
+            let mut traffic = self.traffic.lock();
+            if matches!(*traffic, Traffic::Direct(_)) {
+                *traffic = Traffic::None;
+            }
+            return Poll::Ready(outcome);
+        }
+        state.sender = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Gives the road to the publisher's task, which `queue` gives something to do.
+    pub(crate) fn occupy<T>(&self, queue: impl FnOnce() -> T) -> T {
+        let mut traffic = self.traffic.lock();
+        *traffic = match std::mem::take(&mut *traffic) {
+            Traffic::None => Traffic::Task(None),
+            Traffic::Direct(direct) => Traffic::Task(Some(direct)),
+            task @ Traffic::Task(_) => task,
+        };
+        // Still under the lock: else the task could find its queue empty, and leave the road, before this is in it.
+        queue()
+    }
+
+    /// Sees through what a sender began. For the publisher's task, before each batch.
+    pub(crate) async fn take_over(&self) {
+        let Some(direct) = (match &mut *self.traffic.lock() {
+            Traffic::Task(direct) => direct.take(),
+            _ => None,
+        }) else {
+            return;
+        };
+        let Some(publication) = direct.state.lock().publication.take() else { return };
+        let outcome = publication.await;
+        let mut state = direct.state.lock();
+        state.outcome = Some(outcome);
+        if let Some(sender) = state.sender.take() {
+            sender.wake();
+        }
+    }
+
+    /// Leaves the road to senders, if the queue is empty. For the publisher's task.
+    pub(crate) fn leave_if(&self, is_empty: impl FnOnce() -> bool) {
+        let mut traffic = self.traffic.lock();
+        if is_empty() && matches!(*traffic, Traffic::Task(None)) {
+            *traffic = Traffic::None;
+        }
+    }
+}
+
+/// Hands a publication over when its sender stops waiting.
+struct LetGo<F: Fn()> {
+    take_over: F,
+    is_over: bool,
+}
+
+impl<F: Fn()> Drop for LetGo<F> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            (self.take_over)();
+        }
+    }
+}
