@@ -1,25 +1,33 @@
 #!/usr/bin/env bash
-# Renews fuzz/corpus/<target> from what fuzz/run.sh has found: short inputs, as few as reach the code that the seeds do not
-# reach. Targets that ask Node share the corpora of those that do not.
+# Renews fuzz/corpus/<target> from what fuzz/run.sh has found: for each target at most 64 inputs of at most 256 bytes, those that reach
+# the most code which the seeds do not reach. What takes more inputs to reach is left to the next long run: all that was found stays
+# in the target directory. Targets that ask Node share the corpora of those that do not.
 #
 # fuzz/minimise.sh, fuzz/minimise.sh packet value
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./targets.sh
 
+inputs=64
+bytes=256
+
 if [ $# = 0 ]; then set -- notification attachment value channel cluster packet; fi
 for target in "$@"; do
   folder=corpus/$target
-  merged=$(mktemp -d)
-  cp "seeds/${seeds[$target]}"/* "$merged"
+  seeds=seeds/${seeds[$target]}
   mkdir -p "$folder" "$found/$target"
-  # which code is reached, not how often, nor by which numbers: else the corpus grows without end
-  cargo fuzz run --sanitizer none "$target" "$merged" "$folder" "$found/$target" -- -set_cover_merge=1 -use_counters=0 -use_cmp=0 -max_len=256
-  rm -rf "$folder"
-  mkdir -p "$folder"
-  for input in "$merged"/*; do
-    if [ ! -e "seeds/${seeds[$target]}/$(basename "$input")" ]; then cp "$input" "$folder"; fi
+  found_by=("$found/$target")
+  for other in "${!corpus[@]}"; do
+    if [ "${corpus[$other]}" = "$target" ] && [ -d "$found/$other" ]; then found_by+=("$found/$other"); fi
   done
-  rm -rf "$merged"
-  echo "$target: $(find "$folder" -type f | wc -l) inputs"
+  work=$(mktemp -d)
+  mkdir "$work/merged" "$work/folder"
+  # which code is reached, not how often, nor by which numbers: else the corpus grows without end
+  cargo fuzz run --sanitizer none "$target" "$work/merged" "$seeds" "$folder" "${found_by[@]}" -- \
+    -set_cover_merge=1 -merge_control_file="$work/control" -use_counters=0 -use_cmp=0 -max_len=$bytes -verbosity=0
+  node fewest.mjs "$work/control" "$seeds" "$work/folder" $inputs $bytes
+  rm -rf "$folder"
+  mv "$work/folder" "$folder"
+  rm -rf "$work"
 done
+du -bc corpus/* | tail -1

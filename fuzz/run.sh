@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Fuzzes each target for so many seconds, one after the other: fuzz/run.sh 600, fuzz/run.sh 600 packet value
 #
-# Works on a stable toolchain. SANITIZER=address also looks for wrong uses of memory, at a fraction of the speed. What makes a property
-# fail is written to fuzz/artifacts/<target>: commit it with the fix, and `cargo test` repeats it for ever.
+# Works on a stable toolchain. What makes a property fail is written to fuzz/artifacts/<target>, and said: commit it with the fix, and
+# `cargo test` repeats it for ever. What reaches new code is kept in the target directory, and the next run goes on from it.
+#
+# FUZZ_SEED=1: the same inputs in every run, which neither uses nor keeps what others have found.
+# SANITIZER=address: also looks for wrong uses of memory, at a fraction of the speed.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./targets.sh
@@ -14,15 +17,22 @@ if [ "$sanitizer" != none ]; then
   # a stable compiler has the sanitizers, and wants to be told that this is meant
   export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$CARGO_TARGET_DIR/$sanitizer
 fi
+if [ -n "${FUZZ_SEED:-}" ]; then
+  found=$(mktemp -d)
+  trap 'rm -rf "$found"' EXIT
+fi
 
 if ! cargo fuzz --version >/dev/null 2>&1; then cargo install cargo-fuzz --locked; fi
 if [ ! -e ../tests/node/node_modules/.package-lock.json ]; then (cd ../tests/node && npm ci --no-audit --no-fund); fi
 
 if [ $# = 0 ]; then set -- notification attachment value channel cluster packet node_json node_msgpack; fi
+cargo fuzz build --sanitizer "$sanitizer"
 for target in "$@"; do
   echo "=== $target, $seconds s"
   mkdir -p "$found/$target"
+  # A busy machine may stop for seconds: what takes a minute does not end.
   cargo fuzz run --sanitizer "$sanitizer" "$target" \
     "$found/$target" "corpus/${corpus[$target]:-$target}" "seeds/${seeds[$target]}" -- \
-    -dict=dictionary -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 -max_total_time="$seconds"
+    -dict=dictionary -max_len=4096 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 -max_total_time="$seconds" \
+    -seed="${FUZZ_SEED:-0}" 2>&1 | quietly
 done

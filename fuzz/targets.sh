@@ -11,3 +11,8 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 # Where what libFuzzer finds new is kept, outside the repository.
 found=$CARGO_TARGET_DIR/corpus
+
+# Passes on what libFuzzer says, all but each new input.
+quietly() {
+  grep --line-buffered -vE '^#[0-9]+\s+(NEW|REDUCE|RELOAD|pulse)\s|^\s+NEW_FUNC|# Uses:|^WARNING: Failed to find function'
+}

@@ -294,12 +294,15 @@ async fn whoever_asks_with_what_is_no_event_is_told_to_wait_for_nobody() {
         database.notify("socket.io#/", &format!(r#"{{"type":3,"data":{data},"uid":"other","nsp":"/"}}"#));
     }
     let mut counts = Vec::new();
-    while counts.len() < no_events.len() {
-        let heard = wire.next().await.unwrap().payload;
-        if heard.contains(r#""type":11"#) {
-            counts.push(heard);
+    let counting = async {
+        while counts.len() < no_events.len() {
+            let heard = wire.next().await.unwrap().payload;
+            if heard.contains(r#""type":11"#) {
+                counts.push(heard);
+            }
         }
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(60), counting).await.expect("an answer to each");
     for (number, heard) in counts.iter().enumerate() {
         let expected = format!(r#""requestId":"{number}","clientCount":0"#);
         assert!(heard.contains(&expected), "{heard}");
