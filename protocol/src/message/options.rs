@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::Serialize
 
 use crate::{
     payload::AsJavaScript,
-    value::{Value, javascript::surviving_assignments},
+    value::{Value, assigned},
 };
 
 /// The `opts` of a message: the sockets it selects, and flags.
@@ -237,16 +237,12 @@ impl<'de> Deserialize<'de> for Flags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Node takes anything for flags; what is not an object sets none.
         let Value::Map(entries) = Value::deserialize(deserializer)? else { return Ok(Self::default()) };
-        let flags = entries.into_iter().filter_map(|(key, value)| match key {
+        let named = entries.into_iter().filter(|(key, _)| matches!(key, Value::Str(_))).collect();
+        let flags = assigned(named).into_iter().filter_map(|(key, value)| match key {
             Value::Str(key) => Some((key, value)),
             _ => None,
         });
-        let flags: Vec<_> = flags.collect();
-        // A flag that is given twice has its last value in the place of the first.
-        let names: Vec<&[u8]> = flags.iter().map(|(name, _)| name.as_bytes()).collect();
-        let Some(surviving) = surviving_assignments(&names) else { return Ok(Self(flags)) };
-        let mut all: Vec<_> = flags.into_iter().map(Some).collect();
-        Ok(Self(surviving.into_iter().filter_map(|position| all[position].take()).collect()))
+        Ok(Self(flags.collect()))
     }
 }
 
@@ -260,5 +256,11 @@ mod tests {
         let flags: Flags = serde_json::from_str(r#"{"timeout":1,"volatile":true,"timeout":2}"#).unwrap();
         assert_eq!(flags.timeout(), Some(Duration::from_millis(2)));
         assert_eq!(serde_json::to_string(&flags).unwrap(), r#"{"timeout":2,"volatile":true}"#);
+    }
+
+    #[test]
+    fn flags_that_are_indices_come_first_as_in_javascript() {
+        let flags: Flags = serde_json::from_str(r#"{"volatile":true,"7":1}"#).unwrap();
+        assert_eq!(serde_json::to_string(&flags).unwrap(), r#"{"7":1,"volatile":true}"#);
     }
 }

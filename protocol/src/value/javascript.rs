@@ -296,7 +296,7 @@ fn index(name: &[u8]) -> Option<u32> {
 }
 
 /// Which of several assignments to properties survive, each in the place of the first one to its name. `None` when all do.
-pub(crate) fn surviving_assignments(names: &[&[u8]]) -> Option<Vec<usize>> {
+pub(super) fn surviving_assignments(names: &[&[u8]]) -> Option<Vec<usize>> {
     const FEW: usize = 16;
     if names.len() <= FEW && !names.iter().enumerate().any(|(position, name)| names[..position].contains(name)) {
         return None;

@@ -263,7 +263,7 @@ impl<A: AsRef<[u8]>> Reader<'_, A> {
 }
 
 /// The entries that an object has after each of them was assigned to it, in its order.
-fn assigned(mut entries: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
+pub(crate) fn assigned(mut entries: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
     let names: Vec<&[u8]> = entries.iter().map(name).collect();
     if let Some(surviving) = surviving_assignments(&names) {
         let mut all: Vec<_> = entries.into_iter().map(Some).collect();

@@ -26,12 +26,14 @@
 use crate::error::{DecodeError, DecodeErrorKind, EncodeError};
 
 mod de;
-pub(crate) mod javascript;
+mod javascript;
 mod json_read;
 mod json_write;
 mod msgpack_read;
 mod msgpack_write;
 mod ser;
+
+pub(crate) use self::json_read::assigned;
 
 pub use self::{de::ValueError, msgpack_write::to_msgpack};
 
