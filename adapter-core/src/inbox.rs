@@ -159,7 +159,7 @@ impl<B: Backend> Intake<B> {
 
 /// What remains of a message whose content nobody needs: it proves that its sender lives.
 fn sign_of_life(uid: Option<NodeId>) -> Message {
-    Message { body: Body::Heartbeat, uid, nsp: None, relay: Default::default(), nonce: None }
+    Message { body: Body::Heartbeat, uid, nsp: None, relay: Default::default(), nonce: None, reply_to: None }
 }
 
 /// Responses go to everyone on the channel; those that answer others' requests are not kept.

@@ -83,7 +83,7 @@ impl Operations<'_> {
             1 => Some("/other".to_owned()),
             _ => Some("/".to_owned()),
         };
-        Some(Message { body, uid, nsp, relay: Default::default(), nonce: None })
+        Some(Message { body, uid, nsp, relay: Default::default(), nonce: None, reply_to: None })
     }
 
     fn body(&mut self) -> Option<Body> {

@@ -39,6 +39,7 @@ mod id;
 pub mod message;
 pub mod notification;
 mod payload;
+mod reply_channel;
 #[cfg(feature = "schema")]
 pub mod schema;
 #[cfg(feature = "proptest")]
@@ -51,5 +52,6 @@ pub use self::{
     message::{Body, Message, Relay},
     notification::Notification,
     payload::{BorrowedPayload, Payload},
+    reply_channel::ReplyChannel,
     value::Value,
 };

@@ -151,6 +151,23 @@ impl Body {
         self.any_data(crate::Payload::has_binary)
     }
 
+    /// Whether the message is a request, which wants answers.
+    pub fn is_request(&self) -> bool {
+        matches!(self, Self::Broadcast(_) | Self::ServerSideEmit(_) | Self::FetchSockets(_))
+            && self.request_id().is_some()
+    }
+
+    /// Whether the message answers a request.
+    pub fn is_response(&self) -> bool {
+        matches!(
+            self,
+            Self::FetchSocketsResponse(_)
+                | Self::ServerSideEmitResponse(_)
+                | Self::BroadcastClientCount(_)
+                | Self::BroadcastAck(_)
+        )
+    }
+
     /// The request that the message is or answers, if any.
     pub fn request_id(&self) -> Option<&RequestId> {
         match self {

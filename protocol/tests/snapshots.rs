@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use socketio_pg_protocol::{
-    Body, DecodeError, Message, Notification, Payload, Relay, Value,
+    Body, DecodeError, Message, Notification, Payload, Relay, ReplyChannel, Value,
     budget::Budget,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSockets, FetchSocketsResponse, Flags,
@@ -79,7 +79,10 @@ fn messages() -> Vec<Message> {
         Body::Unknown { kind: 14, data: Some(json("[1]")) },
     ];
     let marked = Message { relay: Relay::marked(), nonce: Some("1".to_owned()), ..message(Body::Heartbeat) };
-    bodies.into_iter().map(message).chain([marked]).collect()
+    let fetch = Body::FetchSockets(FetchSockets { opts: Options::all(), request_id: request_id() });
+    let reply_to = ReplyChannel::new("socket.io", 0x5f0c_1d2e_3b4a_6978);
+    let with_reply_channel = Message { relay: Relay::marked(), reply_to, ..message(fetch) };
+    bodies.into_iter().map(message).chain([marked, with_reply_channel]).collect()
 }
 
 #[test]

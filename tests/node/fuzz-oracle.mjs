@@ -17,7 +17,7 @@ const questions = {
 };
 
 /** What a reader takes from a message: keys in one order, what is not known left out, and what may be missing read as it must be. */
-function message({ type, data, uid, nsp, source, requesterUid, nodeId, nonce }) {
+function message({ type, data, uid, nsp, source, requesterUid, nodeId, nonce, replyTo }) {
   return {
     type,
     data: type in parts ? parts[type](data) : data,
@@ -27,6 +27,7 @@ function message({ type, data, uid, nsp, source, requesterUid, nodeId, nonce }) 
     requesterUid: text(requesterUid),
     nodeId: text(nodeId),
     nonce: text(nonce),
+    replyTo: replyChannel(replyTo),
   };
 }
 
@@ -65,6 +66,12 @@ function options({ rooms, except, flags }) {
 
 /** Keys that not everybody knows may be used otherwise. */
 const text = (value) => (typeof value === "string" ? value : undefined);
+
+/** The name of a reply channel, or nothing when it is none. */
+function replyChannel(value) {
+  const fits = (name) => Buffer.byteLength(name) <= 63 && /\?[0-9a-f]{16}$/.test(name) && !/#\/|\0/.test(name);
+  return typeof value === "string" && fits(value) ? value : undefined;
+}
 
 function answer(question) {
   try {

@@ -9,7 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{Body, Message, Relay, number};
-use crate::{NodeId, error::DecodeError, payload::BorrowedPayload, value::Value};
+use crate::{NodeId, ReplyChannel, error::DecodeError, payload::BorrowedPayload, value::Value};
 
 /// A form in which application data is read.
 ///
@@ -44,6 +44,7 @@ pub(crate) struct Envelope<P> {
     pub(crate) nsp: Option<String>,
     pub(crate) relay: Relay,
     pub(crate) nonce: Option<String>,
+    pub(crate) reply_to: Option<ReplyChannel>,
     pub(crate) attachment_id: Option<AttachmentIdField>,
 }
 
@@ -66,12 +67,12 @@ fn may_have_lone_surrogates(text: &str) -> bool {
 
 impl<P> Envelope<P> {
     fn map<Q>(self, mut convert: impl FnMut(P) -> Q) -> Envelope<Q> {
-        let Self { kind, body, uid, nsp, relay, nonce, attachment_id } = self;
+        let Self { kind, body, uid, nsp, relay, nonce, reply_to, attachment_id } = self;
         let body = body.map(|body| {
             let Ok(body) = body.try_map(&mut |data| Ok::<_, Infallible>(convert(data)));
             body
         });
-        Envelope { kind, body, uid, nsp, relay, nonce, attachment_id }
+        Envelope { kind, body, uid, nsp, relay, nonce, reply_to, attachment_id }
     }
 
     pub(crate) fn into_message<E: de::Error>(self) -> Result<Message<P>, E> {
@@ -80,7 +81,8 @@ impl<P> Envelope<P> {
             Some(body) => body,
             None => Body::bare(kind)?,
         };
-        Ok(Message { body, uid: self.uid, nsp: self.nsp, relay: self.relay, nonce: self.nonce })
+        let Self { uid, nsp, relay, nonce, reply_to, .. } = self;
+        Ok(Message { body, uid, nsp, relay, nonce, reply_to })
     }
 }
 
@@ -120,6 +122,7 @@ enum Key {
     RequesterUid,
     NodeId,
     Nonce,
+    ReplyTo,
     #[serde(other)]
     Other,
 }
@@ -143,6 +146,7 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                     nsp: None,
                     relay: Relay::default(),
                     nonce: None,
+                    reply_to: None,
                     attachment_id: None,
                 };
                 let mut late: Option<P::Late> = None;
@@ -162,6 +166,10 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                         }
                         Key::NodeId => envelope.relay.node_id = map.next_value::<Text>()?.0,
                         Key::Nonce => envelope.nonce = map.next_value::<Text>()?.0,
+                        Key::ReplyTo => {
+                            let name = map.next_value::<Text>()?.0;
+                            envelope.reply_to = name.as_deref().and_then(ReplyChannel::parse);
+                        }
                         Key::Other => {
                             map.next_value::<IgnoredAny>()?;
                         }

@@ -36,7 +36,7 @@ pub use self::{
     server_side::{ServerSideEmit, ServerSideEmitResponse},
     sockets::{FetchSockets, FetchSocketsResponse, Handshake, SocketDescription},
 };
-use crate::{NodeId, payload::Payload};
+use crate::{NodeId, ReplyChannel, payload::Payload};
 
 /// A message from one node to all others that listen on the namespace's channel.
 ///
@@ -57,19 +57,25 @@ pub struct Message<P = Payload> {
     /// An extension of ours, which only our emitter writes, since only it publishes in transactions of others; everybody
     /// ignores it.
     pub nonce: Option<String>,
+    /// On requests: where the requester wants the answers, so that they do not go to everyone.
+    ///
+    /// An extension of ours. Who does not know it answers on the channel of the namespace; requesters hear both. A name that
+    /// does not have the shape of a [`ReplyChannel`] is read as none.
+    pub reply_to: Option<ReplyChannel>,
 }
 
 impl<P> Message<P> {
     /// A message of a node.
     pub fn new(uid: NodeId, nsp: impl Into<String>, body: Body<P>) -> Self {
-        Self { body, uid: Some(uid), nsp: Some(nsp.into()), relay: Relay::default(), nonce: None }
+        Self { body, uid: Some(uid), nsp: Some(nsp.into()), relay: Relay::default(), nonce: None, reply_to: None }
     }
 }
 
 impl<P: Serialize> Serialize for Message<P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { body, uid, nsp, relay, nonce } = self;
-        let optional = [uid.is_some(), nsp.is_some(), nonce.is_some()].map(usize::from).iter().sum::<usize>();
+        let Self { body, uid, nsp, relay, nonce, reply_to } = self;
+        let optional = [uid.is_some(), nsp.is_some(), nonce.is_some(), reply_to.is_some()];
+        let optional = optional.map(usize::from).iter().sum::<usize>();
         let entries = body.entries() + optional + relay.entries();
         let mut map = serializer.serialize_map(Some(entries))?;
         body.write(&mut map)?;
@@ -82,6 +88,9 @@ impl<P: Serialize> Serialize for Message<P> {
         relay.write(&mut map)?;
         if let Some(nonce) = nonce {
             map.serialize_entry("nonce", nonce)?;
+        }
+        if let Some(channel) = reply_to {
+            map.serialize_entry("replyTo", channel)?;
         }
         map.end()
     }

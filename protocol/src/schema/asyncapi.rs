@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The version of the description. The wire has none: see the specification.
-const VERSION: &str = "1.0.0";
+const VERSION: &str = "1.1.0";
 
 /// Something that a node does, and that it sees others do.
 struct Exchange {
@@ -144,7 +144,11 @@ pub(super) fn document() -> Value {
                                 UTF8.",
             },
         },
-        "channels": { "namespace": namespace_channel(), "attachments": attachments_channel() },
+        "channels": {
+            "namespace": namespace_channel(),
+            "replies": reply_channel(),
+            "attachments": attachments_channel(),
+        },
         "operations": operations(),
         "components": { "messages": messages, "schemas": generator.take_definitions(true) },
     })
@@ -174,6 +178,27 @@ fn namespace_channel() -> Value {
         "x-max-address-bytes": channel::MAX_BYTES,
         "x-max-payload-bytes": MAX_PAYLOAD,
         "x-node-timeout-ms": milliseconds(HEARTBEAT_TIMEOUT.as_millis()),
+    })
+}
+
+fn reply_channel() -> Value {
+    let header = ("NotificationHeader".to_owned(), reference("components/messages", "NotificationHeader"));
+    let responses = FORMS.iter().filter(|form| form.is_response());
+    let messages =
+        responses.map(|form| (form.identifier.to_owned(), reference("components/messages", form.identifier)));
+    json!({
+        "address": "{prefix}?{number}",
+        "title": "The reply channel of a process",
+        "description": "An extension, optional for both sides: a requester that names such a channel as `replyTo` hears \
+                        answers there as well as on the channel of the namespace, and a node that knows the extension \
+                        sends its answers to that request there, and only there. Node's adapters do not know it.",
+        "parameters": {
+            "prefix": { "description": "The same for all nodes of a cluster.", "default": channel::DEFAULT_PREFIX },
+            "number": { "description": "16 hexadecimal digits in lower case, drawn at random by the process that listens." },
+        },
+        "messages": messages.chain([header]).collect::<Map<_, _>>(),
+        "x-max-address-bytes": channel::MAX_BYTES,
+        "x-max-payload-bytes": MAX_PAYLOAD,
     })
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    NodeId, Payload, Relay,
+    NodeId, Payload, Relay, ReplyChannel, channel,
     message::{Flags, Room},
 };
 
@@ -37,6 +37,30 @@ pub(super) struct Common {
     /// ignores it.
     #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
+    /// Where the requester wants the answers, so that they do not go to everyone: `<prefix>?` and 16 digits, a channel on
+    /// which only its process listens. It is optional to write and to read: who does not know it answers on the channel of
+    /// the namespace, and the requester hears both.
+    #[schemars(with = "ReplyChannel", skip_serializing_if = "Option::is_none")]
+    reply_to: Option<ReplyChannel>,
+}
+
+impl JsonSchema for ReplyChannel {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ReplyChannel".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"\?[0-9a-f]{16}$",
+            "maxLength": channel::MAX_BYTES,
+            "examples": ["socket.io?5f0c1d2e3b4a6978"],
+        })
+    }
 }
 
 /// Flags of a message, in the order in which the sender set them. All are optional, and others may occur.

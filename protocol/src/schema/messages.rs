@@ -37,13 +37,18 @@ impl Form {
     }
 
     /// Whether it answers a request.
-    fn is_response(&self) -> bool {
+    pub(super) fn is_response(&self) -> bool {
         matches!(self.kind, 8 | 10 | 11 | 12)
+    }
+
+    /// Whether it may be a request.
+    fn is_request(&self) -> bool {
+        matches!(self.kind, 3 | 7 | 9)
     }
 
     /// Whether it may be a request, or answers one.
     pub(super) fn has_request_id(&self) -> bool {
-        self.is_response() || matches!(self.kind, 3 | 7 | 9)
+        self.is_response() || self.is_request()
     }
 
     pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
@@ -58,7 +63,11 @@ impl Form {
         }
         let mut common = Common::json_schema(generator);
         if let Some(Value::Object(common)) = common.get_mut("properties") {
-            common.retain(|key, _| key != "requesterUid" || self.is_response());
+            common.retain(|key, _| match key.as_str() {
+                "requesterUid" => self.is_response(),
+                "replyTo" => self.is_request(),
+                _ => true,
+            });
             properties.append(common);
         }
         required.push("uid");

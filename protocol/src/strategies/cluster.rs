@@ -131,6 +131,7 @@ fn heard() -> impl Strategy<Value = Message> {
         nsp,
         relay: Default::default(),
         nonce: None,
+        reply_to: None,
     })
 }
 

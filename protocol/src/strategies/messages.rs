@@ -4,7 +4,7 @@ use proptest::{collection, option, prelude::*};
 
 use super::values::{broken_text, text};
 use crate::{
-    Body, Message, NodeId, Payload, Relay, RequestId, SocketId, Value,
+    Body, Message, NodeId, Payload, Relay, ReplyChannel, RequestId, SocketId, Value,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSockets, FetchSocketsResponse, Flags,
         KeyOrder, Options, Packet, Room, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
@@ -24,8 +24,16 @@ pub fn message(data: BoxedStrategy<Value>) -> BoxedStrategy<Message> {
             ..Relay::marked()
         }),
     ];
-    (body(data), node_id(), option::weighted(0.9, namespace()), relay, option::weighted(0.1, text()))
-        .prop_map(|(body, uid, nsp, relay, nonce)| Message { body, uid: Some(uid), nsp, relay, nonce })
+    let (nonce, reply_to) = (option::weighted(0.1, text()), option::weighted(0.1, reply_channel()));
+    (body(data), node_id(), option::weighted(0.9, namespace()), relay, nonce, reply_to)
+        .prop_map(|(body, uid, nsp, relay, nonce, reply_to)| Message {
+            body,
+            uid: Some(uid),
+            nsp,
+            relay,
+            nonce,
+            reply_to,
+        })
         .boxed()
 }
 
@@ -37,6 +45,13 @@ pub fn node_id() -> BoxedStrategy<NodeId> {
 /// What ties a response to its request.
 pub fn request_id() -> BoxedStrategy<RequestId> {
     prop_oneof![8 => "[0-9a-f]{16}".prop_map(RequestId::from), 1 => text().prop_map(RequestId::from)].boxed()
+}
+
+/// Where a requester wants its answers.
+fn reply_channel() -> BoxedStrategy<ReplyChannel> {
+    ("[a-z.?#]{0,46}", any::<u64>())
+        .prop_filter_map("the prefix is fit for it", |(prefix, number)| ReplyChannel::new(&prefix, number))
+        .boxed()
 }
 
 /// A socket's id: one of Node's or of socketioxide's.
