@@ -37,6 +37,7 @@ use crate::{
     hub::Hub,
     namespace::{Answer, LocalRequest, LocalSockets, Namespace},
     operators::{self, LocalAck},
+    origin::Origin,
     packet::{self, Parser},
     selection::Selection,
 };
@@ -44,6 +45,10 @@ use crate::{
 /// The adapter of one namespace. Made by socketioxide from a [`Cluster`]: see there.
 pub struct PostgresAdapter<E: SocketEmitter, B: Backend> {
     cluster: Cluster<B>,
+    /// That of the namespace's database.
+    hub: Arc<Hub<B>>,
+    /// Why the namespace cannot join, if it cannot.
+    refused: Option<Error>,
     namespace: Arc<Namespace>,
     local: CoreLocalAdapter<E>,
     parser: Parser,
@@ -60,9 +65,14 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     type InitRes = Init;
 
     fn new(cluster: &Cluster<B>, local: CoreLocalAdapter<E>) -> Self {
-        let namespace = cluster.hub().new_namespace(local.path());
+        let (hub, refused) = match cluster.hub_of(local.path()) {
+            Ok(hub) => (hub.clone(), None),
+            // Any will do: the namespace never joins.
+            Err(error) => (cluster.any_hub().clone(), Some(error)),
+        };
+        let namespace = hub.new_namespace(local.path());
         let parser = Parser::detect(local.parser());
-        Self { cluster: cluster.clone(), namespace, local, parser, this: std::sync::OnceLock::new() }
+        Self { cluster: cluster.clone(), hub, refused, namespace, local, parser, this: std::sync::OnceLock::new() }
     }
 
     fn init(self: Arc<Self>, on_success: impl FnOnce() + Send + 'static) -> Init {
@@ -70,6 +80,9 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         self.namespace.set_local(weak.clone());
         let _ = self.this.set(weak);
         Init(Box::pin(async move {
+            if let Some(error) = &self.refused {
+                return Err(error.clone());
+            }
             self.hub().join(&self.namespace).await?;
             on_success();
             Ok(())
@@ -212,7 +225,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
 
 impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     fn hub(&self) -> &Arc<Hub<B>> {
-        self.cluster.hub()
+        &self.hub
     }
 
     /// The options as other nodes understand them; `None` when nobody there is meant.
@@ -240,7 +253,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     }
 
     /// Delivers an event of another node, and answers with acknowledgements when it wants them.
-    fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, sender: Option<&NodeId>) -> Vec<Body> {
+    fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, origin: &Origin) -> Vec<Body> {
         let event = match packet::packet_from_payload(&packet.data, self.local.path(), self.parser) {
             Ok(event) if packet.kind == Packet::<Payload>::EVENT => Ok(event),
             Ok(_) => Err(format!("packet type {} is no event", packet.kind)),
@@ -249,7 +262,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         let event = match event {
             Ok(event) => event,
             Err(reason) => {
-                self.refuse(sender, Poison::InvalidEvent, reason);
+                self.refuse(origin.sender(), Poison::InvalidEvent, reason);
                 // No client gets it, and whoever asks need not wait for one.
                 return request_id.map(|request_id| count(request_id, 0)).into_iter().collect();
             }
@@ -274,13 +287,13 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         if client_count > 0
             && let Some(this) = self.this.get().and_then(Weak::upgrade)
         {
-            tokio::spawn(this.acknowledge(request_id.clone(), AckStream::local(streams)));
+            tokio::spawn(this.acknowledge(request_id.clone(), origin.clone(), AckStream::local(streams)));
         }
         vec![count(request_id, client_count)]
     }
 
     /// Passes on what local clients acknowledge.
-    async fn acknowledge(self: Arc<Self>, request_id: RequestId, mut acks: AckStream<E>) {
+    async fn acknowledge(self: Arc<Self>, request_id: RequestId, origin: Origin, mut acks: AckStream<E>) {
         while let Some((_, value)) = acks.next().await {
             // A client that does not acknowledge is missed by whoever asked, at the same time as here.
             let Ok(value) = value else { continue };
@@ -292,7 +305,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
                 }
             };
             let body = Body::BroadcastAck(BroadcastAck { request_id: request_id.clone(), packet });
-            if let Err(error) = self.hub().queue(&self.namespace, body).await {
+            if let Err(error) = self.hub().answer(&self.namespace, body, &origin).await {
                 tracing::debug!(%error, "an acknowledgement was not published");
             }
         }
@@ -316,9 +329,9 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
 }
 
 impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
-    fn carry_out(&self, request: LocalRequest, sender: Option<&NodeId>) -> Vec<Body> {
+    fn carry_out(&self, request: LocalRequest, origin: &Origin) -> Vec<Body> {
         match request {
-            LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast, sender),
+            LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast, origin),
             LocalRequest::Fetch(fetch) => {
                 let sockets = self.describe(&fetch.opts);
                 return vec![Body::FetchSocketsResponse(FetchSocketsResponse {

@@ -14,13 +14,15 @@ use crate::{
     alias::Aliases,
     backend::Backend,
     describe::{self, Server},
-    error::ConnectError,
+    error::{ConnectError, Error},
     event::EventStream,
     health::Health,
     hub::Hub,
     meters::Counts,
     operators::ClusterNamespace,
     options::Options,
+    parts::Parts,
+    server_side::Handlers,
 };
 
 /// A node's membership in a cluster: give it to socketioxide as the state of its adapter.
@@ -32,7 +34,7 @@ pub struct Cluster<B: Backend> {
 }
 
 struct Shared<B: Backend> {
-    hub: Arc<Hub<B>>,
+    parts: Parts<B>,
     aliases: Aliases,
     /// Holds the server, which holds its adapters, which hold this: let go when the node or its last namespace closes.
     server: RwLock<Option<Box<dyn Server>>>,
@@ -46,7 +48,7 @@ impl<B: Backend> Clone for Cluster<B> {
 
 impl<B: Backend> std::fmt::Debug for Cluster<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster").field("options", self.shared.hub.options()).finish_non_exhaustive()
+        f.debug_struct("Cluster").field("options", self.options()).finish_non_exhaustive()
     }
 }
 
@@ -66,8 +68,52 @@ impl<B: Backend> Cluster<B> {
     {
         let backend = backend.try_into().map_err(Into::into)?;
         let aliases = Aliases::new(options.max_remote_sockets);
-        let hub = Hub::connect(backend, options).await?;
-        Ok(Self { shared: Arc::new(Shared { hub, aliases, server: RwLock::default() }) })
+        let parts = Parts::connect_one(backend, options).await?;
+        Ok(Self { shared: Arc::new(Shared { parts, aliases, server: RwLock::default() }) })
+    }
+
+    /// Connects a node to a cluster whose namespaces are spread over several databases: `rule` says by a namespace's name
+    /// in which of the `backends` it is, counted from 0.
+    ///
+    /// Each database carries the traffic of its own namespaces, over connections of its own, and knows nothing of the others:
+    /// one that fails stops its own namespaces only, and there is no order between messages of different databases. The
+    /// options hold for all. To the application it is one node: one server, one handle, one stream of events
+    /// ([`EventStream::next_with_database`] tells where each happened).
+    ///
+    /// **The rule must be the same on all nodes**, Node's servers included, and must not change while any of them runs:
+    /// nodes that look for a namespace in different databases do not find each other there. It must know every name that
+    /// clients may bring where the server has dynamic namespaces; a namespace for which it names no database is refused with
+    /// [`Error::NoDatabase`].
+    ///
+    /// ```no_run
+    /// # use socketio_pg_core::{Cluster, ConnectError, Options, backend::Backend};
+    /// # async fn example<B: Backend>(main: B, games: B) -> Result<(), ConnectError> {
+    /// let rule = |namespace: &str| if namespace.starts_with("/game/") { 1 } else { 0 };
+    /// let cluster = Cluster::<B>::connect_split([main, games], rule, Options::default()).await?;
+    /// assert_eq!(cluster.database_of("/game/chess").ok(), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Self::connect`], in a [`ConnectError::InDatabase`] that says which database: all must be there at the
+    /// start.
+    pub async fn connect_split<T>(
+        backends: impl IntoIterator<Item = T>,
+        rule: impl Fn(&str) -> usize + Send + Sync + 'static,
+        options: Options,
+    ) -> Result<Self, ConnectError>
+    where
+        T: TryInto<B>,
+        T::Error: Into<ConnectError>,
+    {
+        let backends = backends.into_iter().enumerate().map(|(database, backend)| {
+            backend.try_into().map_err(|error| Into::<ConnectError>::into(error).of_database(database))
+        });
+        let backends = backends.collect::<Result<Vec<B>, _>>()?;
+        let aliases = Aliases::new(options.max_remote_sockets);
+        let parts = Parts::connect(backends, Box::new(rule), options).await?;
+        Ok(Self { shared: Arc::new(Shared { parts, aliases, server: RwLock::default() }) })
     }
 
     /// Tells the node about its server, so that other nodes see handshake and data of its sockets, and so that
@@ -83,28 +129,59 @@ impl<B: Backend> Cluster<B> {
 
     /// What happens to the node from now on.
     pub fn events(&self) -> EventStream {
-        self.shared.hub.events().subscribe()
+        self.shared.parts.first().events().subscribe()
     }
 
-    /// What was counted so far.
+    /// In which database a namespace is, counted from 0: always 0 for a node with one. An [`Emitter`](crate::Emitter) needs a
+    /// connection to that one.
+    ///
+    /// # Errors
+    /// [`Error::NoDatabase`] when the rule names none.
+    pub fn database_of(&self, namespace: &str) -> Result<usize, Error> {
+        self.shared.parts.database_of(namespace)
+    }
+
+    /// What was counted so far, in all databases together.
     pub fn counts(&self) -> Counts {
-        self.shared.hub.events().meters().counts()
+        self.shared.parts.counts()
     }
 
     /// How the node is at this moment. Cheap, and it never waits for PostgreSQL: fit to be asked every second.
+    ///
+    /// Of several databases it is the sum, and the worst where there is nothing to add up: it is ready when it is in all of
+    /// them. [`Self::health_by_database`] tells them apart.
     pub fn health(&self) -> Health {
-        self.shared.hub.health()
+        self.shared.parts.health()
+    }
+
+    /// How the node is in each of its databases.
+    pub fn health_by_database(&self) -> Vec<Health> {
+        self.shared.parts.health_by_database().collect()
     }
 
     /// Leaves the cluster: publishes what was accepted, says farewell in every namespace, ends every task and connection.
     /// Operations fail from then on; local sockets stay connected.
     pub async fn close(&self) {
-        self.shared.hub.close().await;
+        self.shared.parts.close().await;
         self.shared.server.write().take();
     }
 
-    pub(crate) fn hub(&self) -> &Arc<Hub<B>> {
-        &self.shared.hub
+    /// The hub of the database that has a namespace.
+    pub(crate) fn hub_of(&self, namespace: &str) -> Result<&Arc<Hub<B>>, Error> {
+        self.shared.parts.of(namespace)
+    }
+
+    /// The hub of one of the databases.
+    pub(crate) fn any_hub(&self) -> &Arc<Hub<B>> {
+        self.shared.parts.first()
+    }
+
+    pub(crate) fn handlers(&self) -> &Handlers {
+        self.shared.parts.handlers()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        self.any_hub().options()
     }
 
     pub(crate) fn aliases(&self) -> &Aliases {
@@ -113,7 +190,7 @@ impl<B: Backend> Cluster<B> {
 
     /// Lets the server go when none of its namespaces is left.
     pub(crate) fn namespace_closed(&self) {
-        if self.shared.hub.has_no_namespace() {
+        if self.shared.parts.has_no_namespace() {
             // Dropped outside of the lock: it may be the last handle of the server.
             let server = self.shared.server.write().take();
             drop(server);

@@ -38,6 +38,10 @@ pub trait PublishOn<C> {
 ///
 /// Built like socketioxide's operators; the connection comes last. On an open transaction of the application, the event is
 /// sent if, and only if, the transaction commits. See the backend crate's `Emitter` for an example.
+///
+/// Where namespaces are spread over several databases ([`Cluster::connect_split`](crate::Cluster::connect_split)), give a
+/// connection to the database of the emitter's namespace: the emitter does not know the rule, and an event that is published
+/// in another database reaches nobody.
 #[derive(Debug)]
 #[must_use]
 pub struct Emitter<B> {

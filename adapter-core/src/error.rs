@@ -59,6 +59,15 @@ pub enum ConnectError {
     /// It took longer than `Options::connect_timeout`.
     #[error("connecting took longer than {0:?}: raise `Options::connect_timeout` if this database is that slow")]
     Timeout(Duration),
+    /// One of several databases cannot be joined.
+    #[error("database {database}, counted from 0: {error}")]
+    InDatabase {
+        /// Its number in the list of backends, from 0.
+        database: usize,
+        /// What is wrong there.
+        #[source]
+        error: Box<Self>,
+    },
     /// Anything else that PostgreSQL refused.
     #[error("PostgreSQL refused: {0}")]
     Database(#[source] BackendError),
@@ -81,6 +90,10 @@ impl From<Infallible> for ConnectError {
 }
 
 impl ConnectError {
+    pub(crate) fn of_database(self, database: usize) -> Self {
+        Self::InDatabase { database, error: Box::new(self) }
+    }
+
     pub(crate) fn preparing(table: &str, error: BackendError) -> Self {
         match error.kind() {
             ErrorKind::MissingTable => Self::MissingTable { table: table.to_owned() },
@@ -129,6 +142,19 @@ pub enum Error {
     /// The server has no such namespace.
     #[error("this server has no namespace {0:?}: add it with `io.ns` first")]
     UnknownNamespace(String),
+    /// The rule of a node with several databases names none for this namespace.
+    #[error(
+        "the namespace {namespace:?} is in no database: the rule says {database}, and there are {databases}, counted \
+         from 0; let the rule return a number below that for every name"
+    )]
+    NoDatabase {
+        /// The namespace.
+        namespace: String,
+        /// What the rule says.
+        database: usize,
+        /// How many databases there are.
+        databases: usize,
+    },
     /// The node has left the cluster.
     #[error("the cluster handle is closed")]
     Closed,

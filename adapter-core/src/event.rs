@@ -156,7 +156,9 @@ const BUFFERED: usize = 1024;
 /// Where events come together.
 #[derive(Debug)]
 pub(crate) struct Events {
-    sender: broadcast::Sender<Event>,
+    sender: broadcast::Sender<(usize, Event)>,
+    /// Which database of the node it is.
+    database: usize,
     meters: Meters,
     reported: Mutex<HashSet<(Poison, Option<NodeId>)>>,
 }
@@ -166,11 +168,22 @@ const MAX_REPORTED: usize = 1000;
 
 impl Default for Events {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(BUFFERED), meters: Meters::default(), reported: Mutex::default() }
+        Self {
+            sender: broadcast::Sender::new(BUFFERED),
+            database: 0,
+            meters: Meters::default(),
+            reported: Mutex::default(),
+        }
     }
 }
 
 impl Events {
+    /// Those of several databases, which come together in one stream.
+    pub(crate) fn of_databases(count: usize) -> Vec<Self> {
+        let sender = broadcast::Sender::new(BUFFERED);
+        (0..count).map(|database| Self { sender: sender.clone(), database, ..Self::default() }).collect()
+    }
+
     pub(crate) fn subscribe(&self) -> EventStream {
         EventStream { receiver: self.sender.subscribe() }
     }
@@ -209,7 +222,7 @@ impl Events {
             Event::Missed { .. } => {}
         }
         // Nobody has to listen.
-        let _ = self.sender.send(event);
+        let _ = self.sender.send((self.database, event));
     }
 
     /// Counts something unusable, and reports it when it is the first of its kind from this sender.
@@ -259,17 +272,24 @@ fn shortened(mut reason: String) -> String {
 /// Events as they happen. A reader that lags 1024 events behind misses the oldest, and is told so: [`Event::Missed`].
 #[derive(Debug)]
 pub struct EventStream {
-    receiver: broadcast::Receiver<Event>,
+    receiver: broadcast::Receiver<(usize, Event)>,
 }
 
 impl EventStream {
     /// The next event; `None` once the node has left and all events were read.
     pub async fn next(&mut self) -> Option<Event> {
+        self.next_with_database().await.map(|(_, event)| event)
+    }
+
+    /// The next event, and in which database it happened: its number in the list that was given to
+    /// [`Cluster::connect_split`](crate::Cluster::connect_split), 0 for a node with one database, and for
+    /// [`Event::Missed`], which happens to the reader.
+    pub async fn next_with_database(&mut self) -> Option<(usize, Event)> {
         match self.receiver.recv().await {
             Ok(event) => Some(event),
             Err(broadcast::error::RecvError::Lagged(events)) => {
                 tracing::warn!(events, "a reader of events was too slow and missed some");
-                Some(Event::Missed { events })
+                Some((0, Event::Missed { events }))
             }
             Err(broadcast::error::RecvError::Closed) => None,
         }

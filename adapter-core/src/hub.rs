@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use socketio_pg_protocol::{
-    Body, Message, NodeId, Relay, RequestId, channel,
+    Body, Message, NodeId, Relay, ReplyChannel, RequestId, channel,
     cluster::{Action, Cluster as Rules},
     notification::Encoded,
 };
@@ -28,6 +28,7 @@ use crate::{
     link::Link,
     namespace::{Answer, LocalRequest, Namespace, Request},
     options::Options,
+    origin::Origin,
     publisher::{Published, Publisher},
     server_side,
     sweep::{Sightings, sweep},
@@ -42,7 +43,10 @@ pub(crate) struct Hub<B: Backend> {
     options: Options,
     events: Arc<Events>,
     clock: Arc<Notify>,
-    handlers: server_side::Handlers,
+    /// Those of all databases of the node.
+    handlers: Arc<server_side::Handlers>,
+    /// Where this process alone hears answers. Written into its requests.
+    reply_channel: Option<ReplyChannel>,
     namespaces: RwLock<Register>,
     /// Gone once the node has left.
     roads: RwLock<Option<Roads<B>>>,
@@ -72,14 +76,24 @@ struct Probe {
 
 impl<B: Backend> Hub<B> {
     /// Connects: prepares the table, opens the roads, and proves that what is sent comes back.
-    pub(crate) async fn connect(backend: B, options: Options) -> Result<Arc<Self>, ConnectError> {
+    pub(crate) async fn connect(
+        backend: B,
+        options: Options,
+        events: Events,
+        handlers: Arc<server_side::Handlers>,
+    ) -> Result<Arc<Self>, ConnectError> {
         options.validate()?;
         let limit = options.connect_timeout;
-        let hub = timeout(limit, Self::open(backend, options)).await.map_err(|_| ConnectError::Timeout(limit))??;
-        Ok(hub)
+        let hub = timeout(limit, Self::open(backend, options, events, handlers)).await;
+        hub.map_err(|_| ConnectError::Timeout(limit))?
     }
 
-    async fn open(backend: B, options: Options) -> Result<Arc<Self>, ConnectError> {
+    async fn open(
+        backend: B,
+        options: Options,
+        events: Events,
+        handlers: Arc<server_side::Handlers>,
+    ) -> Result<Arc<Self>, ConnectError> {
         let backend = Arc::new(backend);
         match backend.prepare(&options.table, false).await {
             // It was connected: what goes wrong from here on is the table's fault, not that of the connection's settings.
@@ -90,12 +104,13 @@ impl<B: Backend> Hub<B> {
             prepared => prepared.map_err(|error| ConnectError::preparing(&options.table, error))?,
         }
 
-        let events = Arc::new(Events::default());
+        let events = Arc::new(events);
         let hub = Arc::new(Self {
             backend: backend.clone(),
             events: events.clone(),
             clock: Arc::new(Notify::new()),
-            handlers: server_side::Handlers::default(),
+            handlers,
+            reply_channel: options.new_reply_channel(),
             namespaces: RwLock::default(),
             roads: RwLock::default(),
             probe: Mutex::default(),
@@ -120,6 +135,11 @@ impl<B: Backend> Hub<B> {
 
         started.await.map_err(|_| ConnectError::Deaf { waited: Duration::ZERO })??;
         hub.prove_hearing().await?;
+        // Before the first request names it.
+        if let (Some(channel), Some(link)) = (&hub.reply_channel, hub.link()) {
+            let listening = link.listen(channel.as_str().to_owned()).await;
+            listening.map_err(|_| ConnectError::Deaf { waited: Duration::ZERO })?;
+        }
         Ok(hub)
     }
 
@@ -222,7 +242,7 @@ impl<B: Backend> Hub<B> {
         }
         link.listen(namespace.channel().to_owned()).await?;
         let actions = namespace.with_cluster(Rules::join);
-        self.perform(namespace, actions, None).await
+        self.perform(namespace, actions, &Origin::default()).await
     }
 
     /// Lets a namespace leave. Works without waiting, so that it may be called from anywhere; the result tells when the
@@ -248,7 +268,7 @@ impl<B: Backend> Hub<B> {
             match action {
                 Action::Publish(body) => {
                     let published = self
-                        .outgoing(namespace, body)
+                        .outgoing(namespace, body, None)
                         .and_then(|outgoing| self.publisher()?.try_queue(outgoing))
                         .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
                     farewell = published.ok();
@@ -285,9 +305,13 @@ impl<B: Backend> Hub<B> {
 
     // ---- out ----
 
-    fn outgoing(&self, namespace: &Namespace, body: Body) -> Result<Outgoing, Error> {
+    /// `reply_to` is the channel of an answer that is not for everyone.
+    fn outgoing(&self, namespace: &Namespace, body: Body, reply_to: Option<&ReplyChannel>) -> Result<Outgoing, Error> {
         let mut message = Message::new(namespace.uid().clone(), namespace.name(), body);
         message.relay = Relay::marked();
+        if message.body.is_request() {
+            message.reply_to = self.reply_channel.clone();
+        }
         let content = match message.encode(self.options.budget())? {
             Encoded::Inline(payload) => Content::Inline(payload),
             Encoded::Attachment { body, before_id, after_id } => {
@@ -295,18 +319,29 @@ impl<B: Backend> Hub<B> {
                 Content::Attachment { body, before_id, after_id }
             }
         };
-        Ok(Outgoing { channel: namespace.channel().to_owned(), content })
+        let channel = reply_to.map_or(namespace.channel(), ReplyChannel::as_str).to_owned();
+        Ok(Outgoing { channel, content })
     }
 
     /// Queues a message; await the result's `committed` to know that the other nodes get it.
     pub(crate) async fn queue(&self, namespace: &Namespace, body: Body) -> Result<Published, Error> {
-        let outgoing = self.outgoing(namespace, body)?;
+        let outgoing = self.outgoing(namespace, body, None)?;
         self.publisher()?.queue(outgoing).await
+    }
+
+    /// Queues an answer: where the requester wants it, else for everyone.
+    ///
+    /// It puts off no heartbeat, because the other nodes may not hear it.
+    pub(crate) async fn answer(&self, namespace: &Namespace, body: Body, origin: &Origin) -> Result<(), Error> {
+        let reply_to = origin.channel_for(&body);
+        let outgoing = self.outgoing(namespace, body, reply_to)?;
+        self.publisher()?.queue(outgoing).await?.detach();
+        Ok(())
     }
 
     /// Publishes a message; returns once it is committed.
     pub(crate) async fn publish(&self, namespace: &Namespace, body: Body) -> Result<(), Error> {
-        let outgoing = self.outgoing(namespace, body)?;
+        let outgoing = self.outgoing(namespace, body, None)?;
         let result = self.publisher()?.publish(outgoing).await;
         namespace.lock().published(Instant::now().into_std());
         result
@@ -324,7 +359,7 @@ impl<B: Backend> Hub<B> {
         for action in actions {
             match action {
                 Action::Publish(body) => self.queue(namespace, body).await?.committed().await?,
-                other => self.perform_one(namespace, other, None).await?,
+                other => self.perform_one(namespace, other, &Origin::default()).await?,
             }
         }
         Ok(request)
@@ -333,11 +368,12 @@ impl<B: Backend> Hub<B> {
     // ---- in ----
 
     /// Handles a message, in its turn.
-    pub(crate) async fn handle(self: &Arc<Self>, namespace: &str, message: Message) {
+    pub(crate) async fn handle(self: &Arc<Self>, namespace: &str, mut message: Message) {
         let Some(namespace) = self.namespace(namespace) else { return };
-        let sender = message.uid.clone();
+        let reply_to = message.reply_to.take().filter(|channel| channel.is_of(&self.options.channel_prefix));
+        let origin = Origin { sender: message.uid.clone(), reply_to };
         let actions = namespace.with_cluster(|cluster, now| cluster.handle(now, message));
-        if let Err(error) = self.perform(&namespace, actions, sender.as_ref()).await {
+        if let Err(error) = self.perform(&namespace, actions, &origin).await {
             tracing::debug!(%error, "an answer was not published");
         }
     }
@@ -380,8 +416,10 @@ impl<B: Backend> Hub<B> {
         for (namespace, actions) in all {
             for action in actions {
                 let performed = match action {
-                    Action::Publish(body) => self.outgoing(&namespace, body).map(|outgoing| together.push(outgoing)),
-                    action => self.perform_one(&namespace, action, None).await,
+                    Action::Publish(body) => {
+                        self.outgoing(&namespace, body, None).map(|outgoing| together.push(outgoing))
+                    }
+                    action => self.perform_one(&namespace, action, &Origin::default()).await,
                 };
                 if let Err(error) = performed {
                     tracing::debug!(%error, "something of a node's own accord was not done");
@@ -394,15 +432,14 @@ impl<B: Backend> Hub<B> {
         }
     }
 
-    /// `sender` is the node whose message it comes from, if it comes from one.
     async fn perform(
         self: &Arc<Self>,
         namespace: &Arc<Namespace>,
         actions: Vec<Action>,
-        sender: Option<&NodeId>,
+        origin: &Origin,
     ) -> Result<(), Error> {
         for action in actions {
-            self.perform_one(namespace, action, sender).await?;
+            self.perform_one(namespace, action, origin).await?;
         }
         Ok(())
     }
@@ -411,16 +448,16 @@ impl<B: Backend> Hub<B> {
         self: &Arc<Self>,
         namespace: &Arc<Namespace>,
         action: Action,
-        sender: Option<&NodeId>,
+        origin: &Origin,
     ) -> Result<(), Error> {
         match action {
             Action::Publish(body) => self.queue(namespace, body).await?.detach(),
-            Action::Broadcast(data) => self.local(namespace, LocalRequest::Broadcast(data), sender).await?,
-            Action::SocketsJoin(data) => self.local(namespace, LocalRequest::Join(data), sender).await?,
-            Action::SocketsLeave(data) => self.local(namespace, LocalRequest::Leave(data), sender).await?,
-            Action::DisconnectSockets(data) => self.local(namespace, LocalRequest::Disconnect(data), sender).await?,
-            Action::FetchSockets(data) => self.local(namespace, LocalRequest::Fetch(data), sender).await?,
-            Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data, sender),
+            Action::Broadcast(data) => self.local(namespace, LocalRequest::Broadcast(data), origin).await?,
+            Action::SocketsJoin(data) => self.local(namespace, LocalRequest::Join(data), origin).await?,
+            Action::SocketsLeave(data) => self.local(namespace, LocalRequest::Leave(data), origin).await?,
+            Action::DisconnectSockets(data) => self.local(namespace, LocalRequest::Disconnect(data), origin).await?,
+            Action::FetchSockets(data) => self.local(namespace, LocalRequest::Fetch(data), origin).await?,
+            Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data, origin),
             Action::Progress { request, node, progress } => {
                 namespace.answer(&request, Answer::Progress { node, progress });
             }
@@ -436,15 +473,10 @@ impl<B: Backend> Hub<B> {
         Ok(())
     }
 
-    async fn local(
-        &self,
-        namespace: &Arc<Namespace>,
-        request: LocalRequest,
-        sender: Option<&NodeId>,
-    ) -> Result<(), Error> {
+    async fn local(&self, namespace: &Arc<Namespace>, request: LocalRequest, origin: &Origin) -> Result<(), Error> {
         let Some(local) = namespace.local() else { return Ok(()) };
-        for body in local.carry_out(request, sender) {
-            self.queue(namespace, body).await?.detach();
+        for body in local.carry_out(request, origin) {
+            self.answer(namespace, body, origin).await?;
         }
         Ok(())
     }

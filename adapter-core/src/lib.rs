@@ -11,6 +11,7 @@ pub mod backend;
 #[cfg(feature = "backend-tests")]
 pub mod backend_tests;
 mod cluster;
+mod combined;
 mod describe;
 mod direct;
 mod emitter;
@@ -29,7 +30,9 @@ mod meters;
 mod namespace;
 mod operators;
 mod options;
+mod origin;
 mod packet;
+mod parts;
 mod publisher;
 mod selection;
 mod server_side;

@@ -15,12 +15,12 @@ use socketio_pg_protocol::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use crate::{health::NamespaceHealth, operators::LocalAck};
+use crate::{health::NamespaceHealth, operators::LocalAck, origin::Origin};
 
 /// What the adapter does with its local sockets when other nodes ask for it.
 pub(crate) trait LocalSockets: Send + Sync {
-    /// Carries out a request of `sender`, or of this node; what it returns is to be published, in order.
-    fn carry_out(&self, request: LocalRequest, sender: Option<&NodeId>) -> Vec<Body>;
+    /// Carries out a request; what it returns is to be published, in order, as answers to `origin`.
+    fn carry_out(&self, request: LocalRequest, origin: &Origin) -> Vec<Body>;
 
     /// Sends an event to the sockets that match and yields their acknowledgements, one item for each.
     fn ask_clients(&self, broadcast: Broadcast) -> BoxStream<'static, LocalAck>;

@@ -26,6 +26,8 @@ use crate::{
     error::Error,
     hub::Hub,
     namespace::{Answer, LocalRequest, Namespace, Request},
+    origin::Origin,
+    server_side::Handlers,
 };
 
 /// One namespace of the cluster, and a selection of its sockets across all nodes.
@@ -123,16 +125,20 @@ impl<B: Backend> ClusterNamespace<B> {
         }
     }
 
-    pub(crate) fn hub(&self) -> &Arc<Hub<B>> {
-        self.cluster.hub()
+    pub(crate) fn hub(&self) -> Result<&Arc<Hub<B>>, Error> {
+        self.cluster.hub_of(&self.name)
+    }
+
+    pub(crate) fn handlers(&self) -> &Handlers {
+        self.cluster.handlers()
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
-        self.flags.timeout().unwrap_or(self.hub().options().request_timeout)
+        self.flags.timeout().unwrap_or(self.cluster.options().request_timeout)
     }
 
     pub(crate) fn namespace(&self) -> Result<Arc<Namespace>, Error> {
-        self.hub().namespace(&self.name).ok_or_else(|| Error::UnknownNamespace(self.name.clone()))
+        self.hub()?.namespace(&self.name).ok_or_else(|| Error::UnknownNamespace(self.name.clone()))
     }
 }
 
@@ -186,7 +192,7 @@ impl<B: Backend> ClusterNamespace<B> {
         let mut remote = None;
         if !self.local {
             let (packet, opts) = (packet.clone(), opts.clone());
-            let asked = self.hub().ask(&namespace, |cluster, now, id| {
+            let asked = self.hub()?.ask(&namespace, |cluster, now, id| {
                 let broadcast = Broadcast { packet, request_id: Some(id), opts };
                 cluster.broadcast_with_ack(now, broadcast, timeout);
             });
@@ -238,7 +244,7 @@ impl<B: Backend> ClusterNamespace<B> {
         let mut sockets: Vec<_> =
             local.into_iter().map(|socket| ClusterSocket::new(Some(uid.clone()), socket)).collect();
         if !self.local {
-            let remote = fetch_remote(self.hub(), &namespace, selector).await?;
+            let remote = fetch_remote(self.hub()?, &namespace, selector).await?;
             sockets.extend(remote.into_iter().map(|(node, socket)| ClusterSocket::new(node, socket)));
         }
         Ok(sockets)
@@ -254,9 +260,9 @@ impl<B: Backend> ClusterNamespace<B> {
     /// Publishes, then does the same here, as Node does.
     async fn everywhere(&self, body: Body, request: LocalRequest) -> Result<(), Error> {
         let namespace = self.namespace()?;
-        let published = if self.local { Ok(()) } else { self.hub().publish(&namespace, body).await };
+        let published = if self.local { Ok(()) } else { self.hub()?.publish(&namespace, body).await };
         if let Some(local) = namespace.local() {
-            local.carry_out(request, None);
+            local.carry_out(request, &Origin::default());
         }
         published
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use socketio_pg_protocol::{
+    ReplyChannel,
     budget::{Budget, DEFAULT_THRESHOLD, MAX_PAYLOAD},
     channel, cluster,
     message::liveness::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT},
@@ -38,6 +39,7 @@ pub struct Options {
     pub(crate) max_inbox_bytes: usize,
     pub(crate) max_nodes: usize,
     pub(crate) max_remote_sockets: usize,
+    pub(crate) reply_channel: bool,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             max_inbox_bytes: 256 * 1024 * 1024,
             max_nodes: cluster::Config::default().max_nodes,
             max_remote_sockets: 100_000,
+            reply_channel: true,
         }
     }
 }
@@ -154,6 +157,24 @@ impl Options {
     pub fn max_remote_sockets(mut self, sockets: usize) -> Self {
         self.max_remote_sockets = sockets;
         self
+    }
+
+    /// Whether other Rust nodes answer this one on a channel of its own, so that only it hears them. Default: true.
+    ///
+    /// Node servers answer where everybody hears, as ever, and need not know. Say false to have all traffic of the cluster
+    /// on the channels of its namespaces, for something that watches it there. A prefix of more than 46 bytes, or with `#/`
+    /// in it, leaves no room for such a channel: then there is none.
+    pub fn reply_channel(mut self, enabled: bool) -> Self {
+        self.reply_channel = enabled;
+        self
+    }
+
+    /// A reply channel that no other process has.
+    pub(crate) fn new_reply_channel(&self) -> Option<ReplyChannel> {
+        if !self.reply_channel {
+            return None;
+        }
+        ReplyChannel::new(&self.channel_prefix, rand::random())
     }
 
     pub(crate) fn budget(&self) -> Budget {

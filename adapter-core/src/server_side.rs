@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use parking_lot::RwLock;
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
-    Body, NodeId, Payload,
+    Body, Payload,
     cluster::Progress,
     message::{ServerSideEmit, ServerSideEmitResponse},
 };
@@ -28,6 +28,7 @@ use crate::{
     hub::Hub,
     namespace::{Answer, Namespace, Request},
     operators::ClusterNamespace,
+    origin::Origin,
 };
 
 /// A handler's answer: nothing for a handler that does not answer.
@@ -71,7 +72,7 @@ impl<B: Backend> ClusterNamespace<B> {
         let packet = arguments::encode(event, data)?;
         let namespace = self.namespace()?;
         let body = Body::ServerSideEmit(ServerSideEmit { request_id: None, packet });
-        self.hub().publish(&namespace, body).await
+        self.hub()?.publish(&namespace, body).await
     }
 
     /// Emits an event to the other servers and waits for their answers: one from each server that has a handler which
@@ -90,7 +91,7 @@ impl<B: Backend> ClusterNamespace<B> {
         let packet = arguments::encode(event, data)?;
         let namespace = self.namespace()?;
         let timeout = self.request_timeout();
-        let ask = self.hub().ask(&namespace, |cluster, now, id| {
+        let ask = self.hub()?.ask(&namespace, |cluster, now, id| {
             cluster.server_side_emit_with_ack(now, id, packet, timeout);
         });
         Ok(Answers { request: Some(ask.await?), answer: PhantomData })
@@ -152,7 +153,7 @@ impl<B: Backend> ClusterNamespace<B> {
 
     /// Removes all handlers of an event.
     pub fn off_server_side(&self, event: &str) {
-        self.hub().handlers().remove(self.name(), event);
+        self.handlers().remove(self.name(), event);
     }
 
     fn add_handler<D, F, Fut>(&self, event: Option<String>, handler: F)
@@ -165,7 +166,7 @@ impl<B: Backend> ClusterNamespace<B> {
             Ok(data) => Box::pin(handler(event, data)),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         });
-        self.hub().handlers().add(self.name(), event, handler);
+        self.handlers().add(self.name(), event, handler);
     }
 }
 
@@ -174,12 +175,12 @@ pub(crate) fn dispatch<B: Backend>(
     hub: &Arc<Hub<B>>,
     namespace: &Arc<Namespace>,
     emit: ServerSideEmit,
-    sender: Option<&NodeId>,
+    origin: &Origin,
 ) {
     let ServerSideEmit { request_id, packet } = emit;
     let event = match arguments::event_name(&packet) {
         Ok(event) => event,
-        Err(error) => return hub.events().poisoned(namespace.channel(), sender, Poison::InvalidEvent, error),
+        Err(error) => return hub.events().poisoned(namespace.channel(), origin.sender(), Poison::InvalidEvent, error),
     };
     let handlers = hub.handlers().get(namespace.name(), &event);
     if handlers.is_empty() {
@@ -189,7 +190,7 @@ pub(crate) fn dispatch<B: Backend>(
     // Called here, so that the beginnings of all handlers run in the order of the events.
     let mut answers: futures_util::stream::FuturesUnordered<_> =
         handlers.iter().map(|handler| handler(&event, &packet)).collect();
-    let (hub, namespace, sender) = (hub.clone(), namespace.clone(), sender.cloned());
+    let (hub, namespace, origin) = (hub.clone(), namespace.clone(), origin.clone());
     tokio::spawn(async move {
         let mut wanted = request_id;
         while let Some(reply) = answers.next().await {
@@ -197,13 +198,13 @@ pub(crate) fn dispatch<B: Backend>(
                 Ok(Some(answer)) => answer,
                 Ok(None) => continue,
                 Err(error) => {
-                    hub.events().poisoned(namespace.channel(), sender.as_ref(), Poison::InvalidArguments, error);
+                    hub.events().poisoned(namespace.channel(), origin.sender(), Poison::InvalidArguments, error);
                     continue;
                 }
             };
             let Some(request_id) = wanted.take() else { continue };
             let body = Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id, packet: answer });
-            if let Err(error) = hub.queue(&namespace, body).await {
+            if let Err(error) = hub.answer(&namespace, body, &origin).await {
                 tracing::debug!(%error, "an answer to another server was not published");
             }
         }

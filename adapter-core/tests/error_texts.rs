@@ -46,6 +46,10 @@ fn connecting() {
         },
         &ConnectError::Deaf { waited: Duration::from_secs(5) },
         &ConnectError::Timeout(Duration::from_secs(10)),
+        &ConnectError::InDatabase {
+            database: 1,
+            error: Box::new(ConnectError::Unreachable(database(ErrorKind::Connection, "connection refused"))),
+        },
         &ConnectError::Database(database(ErrorKind::Other, "out of memory")),
     ]);
     insta::assert_snapshot!(texts);
@@ -61,6 +65,7 @@ fn operating() {
         &Error::Timeout { missing: vec![NodeId::from("8f42b1c09d5e7a36")] },
         &Error::NotAcknowledged { missing: 2 },
         &Error::UnknownNamespace("/admin".to_owned()),
+        &Error::NoDatabase { namespace: "/admin".to_owned(), database: 2, databases: 2 },
         &Error::Closed,
     ]);
     insta::assert_snapshot!(texts);
