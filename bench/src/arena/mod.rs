@@ -1,0 +1,134 @@
+//! Where contenders meet: the servers, and clusters of node processes on them.
+
+mod postgres;
+mod process;
+mod redis;
+mod usage;
+
+pub(crate) use postgres::Postgres;
+pub(crate) use process::NodeProcess;
+pub(crate) use usage::{Usage, cpu_seconds};
+
+use crate::contender::{Contender, Ground};
+use redis::Redis;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The servers of a run.
+pub(crate) struct Arena {
+    postgres: Postgres,
+    redis: Option<Redis>,
+    node: Option<PathBuf>,
+}
+
+/// What a cluster consists of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Node processes: the first sends, the others receive.
+    pub(crate) nodes: usize,
+    /// Namespaces of each.
+    pub(crate) namespaces: usize,
+    /// Sockets in each namespace of a receiving node.
+    pub(crate) sockets: usize,
+    /// Sockets in each namespace of the sending node.
+    pub(crate) sender_sockets: usize,
+}
+
+impl Shape {
+    /// One that sends and one that receives, with one socket.
+    pub(crate) const PAIR: Self = Self { nodes: 2, namespaces: 1, sockets: 1, sender_sockets: 0 };
+}
+
+/// Node processes that know each other. They end when this is dropped.
+pub(crate) struct Cluster {
+    pub(crate) sender: NodeProcess,
+    pub(crate) receivers: Vec<NodeProcess>,
+}
+
+impl Arena {
+    /// Starts the servers that the contenders need. What is missing is said, and left out.
+    pub(crate) fn open(contenders: &[Contender]) -> Result<Self, String> {
+        let postgres = Postgres::start().map_err(|error| error.to_string())?;
+        let wants = |ground| contenders.iter().any(|contender| contender.ground() == ground);
+        let redis = wants(Ground::Redis).then(Redis::start).and_then(|redis| match redis {
+            Ok(redis) => Some(redis),
+            Err(error) => {
+                eprintln!("SKIPPED: socketioxide-redis, for redis-server cannot be run ({error}): apt-get install redis-server");
+                None
+            }
+        });
+        let node = contenders.contains(&Contender::Node).then(node_script).and_then(|script| match script {
+            Ok(script) => Some(script),
+            Err(error) => {
+                let tool = socketio_pg_tests::NODE;
+                eprintln!("SKIPPED: Node, for {} is not there ({error}): {}", tool.name, tool.remedy);
+                None
+            }
+        });
+        Ok(Self { postgres, redis, node })
+    }
+
+    pub(crate) fn has(&self, contender: Contender) -> bool {
+        match contender {
+            Contender::Redis => self.redis.is_some(),
+            Contender::Node => self.node.is_some(),
+            _ => true,
+        }
+    }
+
+    /// What the figures depend on.
+    pub(crate) fn versions(&self) -> Result<Vec<(&'static str, String)>, String> {
+        let mut versions = vec![("PostgreSQL", self.postgres.version()?)];
+        versions.extend(self.redis.as_ref().map(|redis| ("Redis", redis.version())));
+        if self.node.is_some() {
+            versions.push(("Node", node_version().map_err(|error| error.to_string())?));
+        }
+        Ok(versions)
+    }
+
+    /// Starts a cluster of a contender, in a database of its own, and returns once its nodes know each other.
+    pub(crate) fn cluster(&self, contender: Contender, shape: Shape) -> Result<Cluster, String> {
+        let url = match (contender.ground(), &self.redis) {
+            (Ground::Redis, Some(redis)) => redis.url(),
+            (Ground::Redis, None) => return Err("there is no redis-server".to_owned()),
+            (Ground::Postgres, _) => self.postgres.fresh_database(contender)?,
+        };
+        self.cluster_at(contender, shape, &url)
+    }
+
+    /// Like [`cluster`](Self::cluster), in a given database.
+    pub(crate) fn cluster_at(&self, contender: Contender, shape: Shape, url: &str) -> Result<Cluster, String> {
+        let spawn = |index: usize| {
+            let sockets = if index == 0 { shape.sender_sockets } else { shape.sockets };
+            NodeProcess::spawn(contender, self.node.as_deref(), url, shape.namespaces, sockets)
+        };
+        let mut nodes = (0..shape.nodes).map(spawn).collect::<Result<Vec<_>, _>>()?;
+        nodes.iter_mut().try_for_each(NodeProcess::wait_until_ready)?;
+        process::join(&mut nodes)?;
+        let sender = nodes.remove(0);
+        Ok(Cluster { sender, receivers: nodes })
+    }
+
+    /// Processor time that a contender's server has used so far, in seconds, all its processes together.
+    pub(crate) fn server_cpu(&self, contender: Contender) -> f64 {
+        match (contender.ground(), &self.redis) {
+            (Ground::Redis, Some(redis)) => cpu_seconds(redis.pid()),
+            _ => self.postgres.cpu_seconds(),
+        }
+    }
+}
+
+/// The script of a Node node, once its packages are installed.
+fn node_script() -> io::Result<PathBuf> {
+    node_version()?;
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+    socketio_pg_tests::install(&bench.join("../tests/node"))?;
+    Ok(bench.join("node/node.mjs"))
+}
+
+fn node_version() -> io::Result<String> {
+    let output = std::process::Command::new("node").arg("--version").output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

@@ -1,0 +1,83 @@
+//! A private PostgreSQL that writes as a real one does.
+
+use super::usage::family_cpu_seconds;
+use crate::contender::Contender;
+use socketio_pg_throwaway::{Database, Server, StartError};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fs,
+    sync::{Mutex, PoisonError},
+};
+
+/// A PostgreSQL server, the same for all contenders.
+///
+/// Its settings are PostgreSQL's defaults, `fsync = on` included, but for `max_connections`, for Node takes ten connections
+/// a node.
+pub(crate) struct Postgres {
+    server: Server,
+    databases: Mutex<HashMap<Contender, Database>>,
+}
+
+impl Postgres {
+    pub(crate) fn start() -> Result<Self, StartError> {
+        Self::start_with(&[])
+    }
+
+    /// A server with settings of its own besides.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Result<Self, StartError> {
+        let durable = [("fsync", "on"), ("full_page_writes", "on"), ("max_connections", "600")];
+        let builder = durable
+            .iter()
+            .chain(settings)
+            .fold(Server::builder(), |builder, (name, value)| builder.setting(*name, *value));
+        Ok(Self { server: builder.start()?, databases: Mutex::default() })
+    }
+
+    /// The database of a contender, without what it left there, on a server that has nothing to catch up with.
+    pub(crate) fn fresh_database(&self, contender: Contender) -> Result<String, String> {
+        let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Vacant(entry) = databases.entry(contender) {
+            let database = entry.insert(self.create_database()?);
+            let create = "CREATE TABLE socket_io_attachments \
+                          (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea)";
+            // Node does not create it. The peer would create the same.
+            if contender != Contender::Raw {
+                database.execute(create).map_err(|error| error.to_string())?;
+            }
+        }
+        for (owner, database) in &*databases {
+            if *owner != Contender::Raw {
+                database.execute("TRUNCATE socket_io_attachments").map_err(|error| error.to_string())?;
+            }
+        }
+        let database = &databases[&contender];
+        database.execute("CHECKPOINT").map_err(|error| error.to_string())?;
+        Ok(database.url())
+    }
+
+    /// The first value that a statement returns, in the maintenance database.
+    pub(crate) fn query(&self, database: &Database, statement: &str) -> Result<String, String> {
+        let value = database.execute(statement).map_err(|error| error.to_string())?;
+        value.ok_or_else(|| format!("`{statement}` returned nothing"))
+    }
+
+    /// A database beside those of the contenders.
+    pub(crate) fn create_database(&self) -> Result<Database, String> {
+        self.server.create_database().map_err(|error| error.to_string())
+    }
+
+    /// Processor time of all its processes so far, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.pid().map_or(0.0, family_cpu_seconds)
+    }
+
+    pub(crate) fn version(&self) -> Result<String, String> {
+        let database = self.create_database()?;
+        self.query(&database, "SHOW server_version")
+    }
+
+    fn pid(&self) -> Option<u32> {
+        let lock_file = fs::read_to_string(self.server.directory()?.join("data/postmaster.pid")).ok()?;
+        lock_file.lines().next()?.trim().parse().ok()
+    }
+}

@@ -1,0 +1,65 @@
+//! Who is measured.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A way to get a message from one process to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Contender {
+    /// This project's adapter on tokio-postgres.
+    TokioPostgres,
+    /// This project's adapter on diesel-async.
+    Diesel,
+    /// The crate socketioxide-postgres with its tokio-postgres driver.
+    PeerTokioPostgres,
+    /// The crate socketioxide-postgres with its sqlx driver, which is its default.
+    PeerSqlx,
+    /// The crate socketioxide-redis with its redis driver, which is its default.
+    Redis,
+    /// Node's `@socket.io/postgres-adapter`.
+    Node,
+    /// `pg_notify` and `LISTEN` with tokio-postgres and nothing else: the limit of what PostgreSQL does.
+    Raw,
+}
+
+/// Where a contender's nodes meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    Postgres,
+    Redis,
+}
+
+impl Contender {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::TokioPostgres,
+        Self::Diesel,
+        Self::PeerTokioPostgres,
+        Self::PeerSqlx,
+        Self::Redis,
+        Self::Node,
+        Self::Raw,
+    ];
+
+    /// Its name on the command line and in the results.
+    pub(crate) fn id(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Its name in tables.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::TokioPostgres => "ours, tokio-postgres",
+            Self::Diesel => "ours, diesel",
+            Self::PeerTokioPostgres => "socketioxide-postgres, tokio-postgres",
+            Self::PeerSqlx => "socketioxide-postgres, sqlx",
+            Self::Redis => "socketioxide-redis",
+            Self::Node => "Node's postgres-adapter",
+            Self::Raw => "raw NOTIFY",
+        }
+    }
+
+    pub(crate) fn ground(self) -> Ground {
+        if self == Self::Redis { Ground::Redis } else { Ground::Postgres }
+    }
+}

@@ -1,0 +1,45 @@
+//! The adapter, its peers, Node's own and the bare database, measured in one run. See the README beside.
+
+mod arena;
+mod clock;
+mod contender;
+mod event;
+mod node;
+mod report;
+mod run;
+mod wire;
+mod workload;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about, version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Option<Role>,
+    #[command(flatten)]
+    options: run::Options,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// One node of a cluster, as the bench starts it.
+    #[command(hide = true)]
+    Node(node::Setup),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.role {
+        Some(Role::Node(setup)) => node::run(setup),
+        None => run::run(&arguments.options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Every contender that is an adapter for socketioxide, driven the way socketioxide drives it.
+//!
+//! `SocketIo::emit` encodes the data, makes a packet of it and calls `CoreAdapter::broadcast`: so does [`Adapter::emit`]. On the
+//! receiving side the adapter hands the encoded packet to the `SocketEmitter`, where socketioxide would write it to its clients'
+//! queues: there [`Sockets`] counts it.
+
+use super::{Node, Setup, path, sockets::Sockets, tally::Tally};
+use crate::{
+    clock,
+    event::{Header, Load},
+};
+use futures_util::{FutureExt, StreamExt};
+use socketioxide_core::{
+    Str, Uid,
+    adapter::{BroadcastFlags, BroadcastOptions, CoreAdapter, CoreLocalAdapter},
+    packet::Packet,
+};
+use std::{fmt::Display, sync::Arc, time::Duration};
+use tokio_postgres::NoTls;
+
+/// How long an acknowledged event waits: longer than the run, so that whoever waits is seen to.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A node of any adapter.
+pub(crate) struct Adapter<A> {
+    adapters: Vec<(Str, Arc<A>)>,
+}
+
+/// This project's adapter on tokio-postgres, as its documentation starts it.
+pub(crate) async fn tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketio_pg_tokio_postgres::{Adapter as PostgresAdapter, Cluster, Options};
+    let cluster = Cluster::connect(&setup.url, Options::default()).await.map_err(text)?;
+    Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
+}
+
+/// This project's adapter on diesel-async, as its documentation starts it.
+pub(crate) async fn diesel(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketio_pg_diesel::{Adapter as PostgresAdapter, Cluster, Options};
+    let cluster = Cluster::connect(&setup.url, Options::default()).await.map_err(text)?;
+    Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
+}
+
+/// socketioxide-postgres on tokio-postgres: one connection for everything.
+pub(crate) async fn peer_tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketioxide_postgres::{PostgresAdapterCtr, TokioPostgresAdapter};
+    let config = setup.url.parse().map_err(text::<tokio_postgres::Error>)?;
+    let state = PostgresAdapterCtr::new_with_tokio_postgres(config, NoTls).await.map_err(text)?;
+    Adapter::<TokioPostgresAdapter<Sockets>>::start(&state, setup, tallies).await
+}
+
+/// socketioxide-postgres on sqlx, with sqlx' default pool.
+pub(crate) async fn peer_sqlx(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketioxide_postgres::{PostgresAdapterCtr, SqlxAdapter, drivers::sqlx::sqlx_client::PgPool};
+    let pool = PgPool::connect(&setup.url).await.map_err(text)?;
+    let state = PostgresAdapterCtr::new_with_sqlx(pool);
+    Adapter::<SqlxAdapter<Sockets>>::start(&state, setup, tallies).await
+}
+
+/// socketioxide-redis on the redis crate.
+pub(crate) async fn redis(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketioxide_redis::{RedisAdapter, RedisAdapterCtr, drivers::redis::redis_client::Client};
+    let client = Client::open(setup.url.as_str()).map_err(text)?;
+    let state = RedisAdapterCtr::new_with_redis(&client).await.map_err(text)?;
+    Adapter::<RedisAdapter<Sockets>>::start(&state, setup, tallies).await
+}
+
+impl<A: CoreAdapter<Sockets>> Adapter<A> {
+    async fn start<E>(state: &A::State, setup: &Setup, tallies: &[Arc<Tally>]) -> Result<Self, String>
+    where
+        A::InitRes: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        let server = Uid::new();
+        let mut adapters = Vec::new();
+        for (namespace, tally) in tallies.iter().enumerate() {
+            let path = Str::from(path(namespace));
+            let sockets = Sockets::new(path.clone(), server, setup.sockets, tally.clone());
+            let adapter = Arc::new(A::new(state, CoreLocalAdapter::new(sockets)));
+            adapter.clone().init(|| ()).await.map_err(text)?;
+            adapters.push((path, adapter));
+        }
+        Ok(Self { adapters })
+    }
+}
+
+impl<A: CoreAdapter<Sockets>> Node for Adapter<A> {
+    async fn emit(&self, namespace: usize, run: u64, sequence: u64, load: Load) -> Result<(), String> {
+        let (path, adapter) = &self.adapters[namespace];
+        let data = load.encode(Header { run, sequence, stamp: clock::now() })?;
+        adapter.broadcast(Packet::event(path.clone(), data), everyone()).await.map_err(text)
+    }
+
+    async fn nodes(&self, namespace: usize) -> Result<usize, String> {
+        self.adapters[namespace].1.server_count().map(|count| count.map(usize::from).map_err(text)).await
+    }
+
+    async fn fetch_sockets(&self) -> Result<usize, String> {
+        Ok(self.adapters[0].1.fetch_sockets(everyone()).await.map_err(text)?.len())
+    }
+
+    async fn broadcast_with_ack(&self) -> Result<usize, String> {
+        let (path, adapter) = &self.adapters[0];
+        let data = Load::Small.encode(Header { run: 0, sequence: 0, stamp: clock::now() })?;
+        let packet = Packet::event(path.clone(), data);
+        let acks = adapter.broadcast_with_ack(packet, everyone(), Some(ACK_TIMEOUT)).await.map_err(text)?;
+        Ok(acks.filter(|(_, ack)| std::future::ready(ack.is_ok())).count().await)
+    }
+}
+
+/// What `SocketIo::emit` asks for.
+fn everyone() -> BroadcastOptions {
+    let mut options = BroadcastOptions::default();
+    options.add_flag(BroadcastFlags::Broadcast);
+    options
+}
+
+fn text<E: Display>(error: E) -> String {
+    error.to_string()
+}

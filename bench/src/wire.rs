@@ -1,0 +1,90 @@
+//! What the bench and its node processes say to each other: one JSON object a line, commands on stdin, answers on stdout.
+//!
+//! A node first prints `{"ok":null}` once it listens. Then each command is answered in turn, with `{"ok":…}` or
+//! `{"error":"…"}`. A node ends when its stdin does. Node's side is `bench/node/node.mjs`.
+
+use crate::event::Load;
+use serde::{Deserialize, Serialize};
+
+/// A command to a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum Command {
+    /// Answers null once the node knows of that many nodes, itself included, in every namespace.
+    Join { nodes: usize },
+    /// Forgets what was received and takes events of this run. Answers null.
+    Expect { run: u64, load: Load, keep_latencies: bool },
+    /// Sends events for some time, and waits until the last is published. Answers [`Emitted`].
+    Emit { run: u64, load: Load, pace: Pace, millis: u64 },
+    /// Waits until so many events have arrived in each namespace, or until nothing has arrived for a while since. Answers
+    /// [`Received`].
+    Settle { expected: Vec<u64>, quiet_millis: u64 },
+    /// Asks for all sockets of the cluster, again and again, one at a time. Answers [`Answered`].
+    FetchSockets { millis: u64, expected: usize },
+    /// Sends events that every socket of the cluster acknowledges, one at a time. Answers [`Answered`].
+    BroadcastWithAck { millis: u64, expected: usize },
+}
+
+/// How events are sent.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Pace {
+    /// As fast as they go while at most so many are under way.
+    InFlight(usize),
+    /// Each when the one before is published.
+    OneByOne,
+    /// So many a second, whatever becomes of them. Timers tick once a millisecond: above 1000 several go at once.
+    PerSecond(u64),
+}
+
+/// What a sender did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Emitted {
+    /// Events sent, for each namespace.
+    pub(crate) sent: Vec<u64>,
+    /// How many of them failed, as far as the sender was told.
+    pub(crate) failed: u64,
+    /// When the first was given to the adapter, on the common clock.
+    pub(crate) first: u64,
+    /// When the last was published.
+    pub(crate) last: u64,
+}
+
+/// What a receiver got.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Received {
+    /// Different events of the run.
+    pub(crate) delivered: u64,
+    /// Events that had arrived before.
+    pub(crate) duplicated: u64,
+    /// Events that arrived after one with a higher number in their namespace.
+    pub(crate) out_of_order: u64,
+    /// Events that are not what was sent.
+    pub(crate) corrupt: u64,
+    /// Events of earlier runs.
+    pub(crate) late: u64,
+    /// When the last arrived, on the common clock.
+    pub(crate) last: u64,
+    /// Nanoseconds from the sender's stamp to the socket, in order of arrival, if they were to be kept.
+    pub(crate) latencies: Vec<u64>,
+}
+
+/// What became of requests.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Answered {
+    /// Nanoseconds that each complete one took.
+    pub(crate) durations: Vec<u64>,
+    /// Requests that failed, or whose answer was not complete.
+    pub(crate) failed: u64,
+}
+
+/// The answer to a command.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Answer<T> {
+    Ok(T),
+    Error(String),
+}

@@ -1,0 +1,174 @@
+//! What is measured: a table of workloads.
+
+mod emit;
+mod requests;
+
+use crate::{arena::Arena, contender::Contender, event::Load, wire::Pace};
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Workload {
+    /// Its name on the command line and in the results.
+    pub(crate) id: &'static str,
+    /// Its name in tables.
+    pub(crate) title: &'static str,
+    /// The figure that it is about.
+    pub(crate) headline: Metric,
+    kind: Kind,
+    /// Whether rounds cost so much that three must do.
+    is_costly: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Emit { load: Load, pace: Pace, receivers: usize, namespaces: usize },
+    FetchSockets { nodes: usize },
+    BroadcastWithAck { nodes: usize },
+}
+
+/// What is measured in a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Metric {
+    /// Events that reached a socket, each counted at each receiving node, over the time from the first call of the sender
+    /// to the last arrival.
+    DeliveredPerSecond,
+    /// Microseconds from the sender's stamp, set when it encodes the event, to the receiver's socket, or from a request to
+    /// its last answer: half of them took no longer.
+    P50,
+    /// The same: 99 of 100 took no longer.
+    P99,
+    /// Events that were sent and did not arrive at a receiver, those included of which the sender was told.
+    Lost,
+    /// Events that arrived again.
+    Duplicated,
+    /// Events that arrived after one that was sent later.
+    OutOfOrder,
+    /// Events whose content was not what was sent.
+    Corrupt,
+    /// Events whose sender was told of a failure; requests that failed or were answered incompletely.
+    Failed,
+    /// Events that were sent.
+    Sent,
+    /// Seconds of processor time of the sending node for 100 000 events sent.
+    SenderCpu,
+    /// Seconds of processor time of the receiving nodes for 100 000 events delivered.
+    ReceiverCpu,
+    /// Seconds of processor time of PostgreSQL or Redis for 100 000 events sent.
+    ServerCpu,
+    /// MiB resident in the receiving node, or the first of them, before the first event.
+    RestMemory,
+    /// The most MiB that were resident in it.
+    PeakMemory,
+    /// The most MiB that were resident in the sending node.
+    SenderPeakMemory,
+}
+
+/// How long it is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) rounds: usize,
+    pub(crate) warm_up_millis: u64,
+    pub(crate) millis: u64,
+}
+
+/// One figure of one round.
+pub(crate) type Measure = (Metric, f64);
+
+const fn emit(id: &'static str, title: &'static str, load: Load, pace: Pace) -> Workload {
+    let kind = Kind::Emit { load, pace, receivers: 1, namespaces: 1 };
+    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, is_costly: false }
+}
+
+const fn requests(id: &'static str, title: &'static str, kind: Kind) -> Workload {
+    Workload { id, title, headline: Metric::P50, kind, is_costly: false }
+}
+
+/// How many events are under way at once in a storm.
+const STORM: Pace = Pace::InFlight(256);
+
+/// All workloads, in the order in which they run.
+pub(crate) const ALL: &[Workload] = &[
+    emit("storm-small", "storm of small events, 256 in flight", Load::Small, STORM),
+    emit("storm-small-1024", "storm of small events, 1024 in flight", Load::Small, Pace::InFlight(1024)),
+    emit("one-by-one", "small events, each awaited", Load::Small, Pace::OneByOne),
+    Workload {
+        headline: Metric::P50,
+        ..emit("latency-200", "latency at 200 a second", Load::Small, Pace::PerSecond(200))
+    },
+    Workload {
+        headline: Metric::P50,
+        ..emit("latency-2000", "latency at 2 000 a second", Load::Small, Pace::PerSecond(2000))
+    },
+    emit("storm-binary", "storm of 1 KiB binary events, 256 in flight", Load::Binary1K, STORM),
+    emit("storm-64k", "storm of 64 KiB text events, 256 in flight", Load::Text64K, STORM),
+    emit("storm-mixed", "storm of small events with 16 KiB text each eighth, 256 in flight", Load::Mixed, STORM),
+    requests("fetch-2", "fetchSockets over 2 nodes", Kind::FetchSockets { nodes: 2 }),
+    requests("fetch-4", "fetchSockets over 4 nodes", Kind::FetchSockets { nodes: 4 }),
+    requests("fetch-8", "fetchSockets over 8 nodes", Kind::FetchSockets { nodes: 8 }),
+    requests("ack-2", "acknowledged event over 2 nodes", Kind::BroadcastWithAck { nodes: 2 }),
+    requests("ack-4", "acknowledged event over 4 nodes", Kind::BroadcastWithAck { nodes: 4 }),
+    requests("ack-8", "acknowledged event over 8 nodes", Kind::BroadcastWithAck { nodes: 8 }),
+];
+
+impl Workload {
+    /// Whether the contender can do it at all.
+    pub(crate) fn suits(&self, contender: Contender) -> bool {
+        match (self.kind, contender) {
+            // It has no emit that can be awaited.
+            (Kind::Emit { pace: Pace::OneByOne, .. }, Contender::Node) => false,
+            // Notifications are text, and short.
+            (Kind::Emit { load, .. }, Contender::Raw) => load == Load::Small,
+            (Kind::FetchSockets { .. } | Kind::BroadcastWithAck { .. }, Contender::Raw) => false,
+            _ => true,
+        }
+    }
+
+    pub(crate) fn rounds(&self, timing: &Timing) -> usize {
+        if self.is_costly { timing.rounds.min(3) } else { timing.rounds }
+    }
+
+    /// Measures a contender once.
+    pub(crate) fn measure(&self, arena: &Arena, contender: Contender, timing: &Timing) -> Result<Vec<Measure>, String> {
+        match self.kind {
+            Kind::Emit { load, pace, receivers, namespaces } => {
+                emit::measure(arena, contender, &emit::Plan { load, pace, receivers, namespaces }, timing)
+            }
+            Kind::FetchSockets { nodes } => {
+                requests::measure(arena, contender, nodes, requests::Kind::FetchSockets, timing)
+            }
+            Kind::BroadcastWithAck { nodes } => {
+                requests::measure(arena, contender, nodes, requests::Kind::BroadcastWithAck, timing)
+            }
+        }
+    }
+}
+
+/// The values at 50 and at 99 of 100, in microseconds, of nanoseconds in any order.
+fn percentiles(mut nanos: Vec<u64>) -> Vec<Measure> {
+    nanos.sort_unstable();
+    let at = |percent: usize| nanos.get((nanos.len() * percent / 100).min(nanos.len().saturating_sub(1)));
+    let micros = |metric, value: Option<&u64>| value.map(|value| (metric, *value as f64 / 1000.0));
+    [micros(Metric::P50, at(50)), micros(Metric::P99, at(99))].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let nanos = (1..=1000).rev().map(|value| value * 1000).collect();
+        assert_eq!(percentiles(nanos), [(Metric::P50, 501.0), (Metric::P99, 991.0)]);
+        assert_eq!(percentiles(vec![7000]), [(Metric::P50, 7.0), (Metric::P99, 7.0)]);
+        assert_eq!(percentiles(Vec::new()), []);
+    }
+
+    #[test]
+    fn every_workload_has_a_name_of_its_own() {
+        let ids: std::collections::HashSet<_> = ALL.iter().map(|workload| workload.id).collect();
+        assert_eq!(ids.len(), ALL.len());
+    }
+}
