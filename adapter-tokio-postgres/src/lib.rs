@@ -32,6 +32,7 @@
 //! | timings, prefix, table, limits | [`Options`] |
 //! | TLS, a pool of your own, a connection of its own for listening | [`TokioPostgresBackend`] |
 //! | everything that Node's operators can say | [`ClusterNamespace`] |
+//! | namespaces spread over several databases | [`Cluster::connect_split`](socketio_pg_core::Cluster::connect_split) |
 //! | processes without sockets; events in your transaction | [`Emitter`] |
 //! | what happens to the node | [`Cluster::events`](socketio_pg_core::Cluster::events) |
 //! | how it is: readiness, queues, counts | [`Cluster::health`](socketio_pg_core::Cluster::health) |

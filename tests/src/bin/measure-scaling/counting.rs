@@ -1,0 +1,121 @@
+//! A backend that counts what is delivered to its listening sessions.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use socketio_pg_core::backend::{Backend, BackendError, Incoming, Listener, Outgoing};
+
+/// What was delivered to all sessions together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Delivered(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    notifications: AtomicU64,
+    bytes: AtomicU64,
+    batches: AtomicU64,
+}
+
+impl Delivered {
+    /// How many notifications, and how many bytes of channels and payloads.
+    pub(crate) fn so_far(&self) -> [u64; 2] {
+        [&self.0.notifications, &self.0.bytes].map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// How many transactions published something.
+    pub(crate) fn batches(&self) -> u64 {
+        self.0.batches.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nothing more is delivered.
+    pub(crate) async fn settled(&self) {
+        let mut before = None;
+        while before != Some(self.so_far()) {
+            before = Some(self.so_far());
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+}
+
+/// A backend whose sessions are counted.
+pub(crate) struct Counting<B> {
+    inner: B,
+    delivered: Delivered,
+}
+
+impl<B> Counting<B> {
+    pub(crate) fn new(inner: B, delivered: Delivered) -> Self {
+        Self { inner, delivered }
+    }
+}
+
+impl<B: Backend> Backend for Counting<B> {
+    type Listener = CountingListener<B::Listener>;
+
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.inner.prepare(table, create)
+    }
+
+    fn publish(&self, table: &str, batch: &[Outgoing]) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.delivered.0.batches.fetch_add(1, Ordering::Relaxed);
+        self.inner.publish(table, batch)
+    }
+
+    fn fetch(
+        &self,
+        table: &str,
+        ids: &[i64],
+    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, BackendError>> + Send {
+        self.inner.fetch(table, ids)
+    }
+
+    fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send {
+        self.inner.sweep(table, age)
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+
+    async fn connect_listener(&self) -> Result<Self::Listener, BackendError> {
+        Ok(CountingListener { inner: self.inner.connect_listener().await?, delivered: self.delivered.clone() })
+    }
+}
+
+/// A session that is counted.
+pub(crate) struct CountingListener<L> {
+    inner: L,
+    delivered: Delivered,
+}
+
+impl<L: Listener> Listener for CountingListener<L> {
+    fn listen(&mut self, channels: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.inner.listen(channels)
+    }
+
+    fn unlisten(&mut self, channels: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.inner.unlisten(channels)
+    }
+
+    async fn next(&mut self) -> Result<Incoming, BackendError> {
+        let incoming = self.inner.next().await?;
+        let counts = &self.delivered.0;
+        counts.notifications.fetch_add(1, Ordering::Relaxed);
+        counts.bytes.fetch_add((incoming.channel.len() + incoming.payload.len()) as u64, Ordering::Relaxed);
+        Ok(incoming)
+    }
+
+    fn check(&mut self) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.inner.check()
+    }
+}
