@@ -1,5 +1,7 @@
 //! What all namespaces of a node share: the roads in and out, the clock, the register of namespaces.
 
+mod probe;
+
 use std::{
     collections::{HashMap, HashSet},
     future::Future,
@@ -14,11 +16,12 @@ use socketio_pg_protocol::{
     notification::Encoded,
 };
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::Notify,
     task::JoinHandle,
     time::{Instant, timeout},
 };
 
+use self::probe::Probe;
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
     error::{ConnectError, Error},
@@ -65,13 +68,6 @@ struct Roads<B> {
     publishing: JoinHandle<()>,
     link: Link,
     tasks: Vec<JoinHandle<()>>,
-}
-
-/// A notification to oneself, which proves that the connection hears.
-struct Probe {
-    channel: String,
-    payload: String,
-    arrived: Option<oneshot::Sender<()>>,
 }
 
 impl<B: Backend> Hub<B> {
@@ -141,39 +137,6 @@ impl<B: Backend> Hub<B> {
             listening.map_err(|_| ConnectError::Deaf { waited: Duration::ZERO })?;
         }
         Ok(hub)
-    }
-
-    /// Sends a notification to itself and waits until it is heard.
-    async fn prove_hearing(&self) -> Result<(), ConnectError> {
-        let limit = self.options.connect_timeout / 2;
-        let started = Instant::now();
-        // Not a namespace's channel: no other node hears it.
-        let channel = channel::name(&format!("{}?", self.options.channel_prefix), &rand::random::<u64>().to_string());
-        let payload = format!("{:016x}", rand::random::<u64>());
-        let (arrived, heard) = oneshot::channel();
-        *self.probe.lock() = Some(Probe { channel: channel.clone(), payload: payload.clone(), arrived: Some(arrived) });
-        let deaf = |_| ConnectError::Deaf { waited: started.elapsed() };
-        let link = self.link().ok_or(ConnectError::Deaf { waited: Duration::ZERO })?;
-        timeout(limit, link.listen(channel.clone())).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
-        let probe = [Outgoing { channel: channel.clone(), content: Content::Inline(payload) }];
-        self.backend.publish(&self.options.table, &probe).await?;
-        timeout(limit, heard).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
-        link.unlisten(channel);
-        Ok(())
-    }
-
-    /// Whether the channel is that of the proof of hearing.
-    pub(crate) fn is_probe(&self, channel: &str) -> bool {
-        self.probe.lock().as_ref().is_some_and(|probe| probe.channel == channel)
-    }
-
-    pub(crate) fn probe_arrived(&self, payload: &str) {
-        if let Some(probe) = &mut *self.probe.lock()
-            && probe.payload == payload
-            && let Some(arrived) = probe.arrived.take()
-        {
-            let _ = arrived.send(());
-        }
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -522,10 +485,6 @@ impl<B: Backend> Drop for Hub<B> {
             }
         }
     }
-}
-
-fn deaf_now(started: Instant) -> ConnectError {
-    ConnectError::Deaf { waited: started.elapsed() }
 }
 
 /// Wakes the namespaces when their time-outs are due. Heartbeats that are due at about the same time go out together.
