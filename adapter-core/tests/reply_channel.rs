@@ -226,7 +226,7 @@ async fn an_answer_does_not_overtake_what_was_said_before_it() {
         let namespace = namespace.clone();
         async move {
             // Now and then it is an attachment, which has to be fetched.
-            let text = if number % 3 == 0 { "x".repeat(9000) } else { String::new() };
+            let text = if number.is_multiple_of(3) { "x".repeat(9000) } else { String::new() };
             namespace.server_side_emit("progress", &(number, text)).await.unwrap();
             number
         }

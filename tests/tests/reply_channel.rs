@@ -195,7 +195,7 @@ where
         let namespace = namespace.clone();
         async move {
             // Now and then it is an attachment, which has to be fetched; the answer as well.
-            let text = |every: u64| if number % every == 0 { "x".repeat(9000) } else { String::new() };
+            let text = |every: u64| if number.is_multiple_of(every) { "x".repeat(9000) } else { String::new() };
             namespace.server_side_emit("progress", &(number, text(3))).await.unwrap();
             (number, text(4))
         }
