@@ -41,6 +41,9 @@ impl Contender {
         Self::Raw,
     ];
 
+    /// This project's.
+    pub(crate) const OURS: [Self; 2] = [Self::TokioPostgres, Self::Diesel];
+
     /// Its name on the command line and in the results.
     pub(crate) fn id(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())

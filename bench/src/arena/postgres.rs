@@ -37,28 +37,23 @@ impl Postgres {
     pub(crate) fn fresh_database(&self, contender: Contender) -> Result<String, String> {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Vacant(entry) = databases.entry(contender) {
-            let database = entry.insert(self.create_database()?);
-            let create = "CREATE TABLE socket_io_attachments \
-                          (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea)";
-            // Node does not create it. The peer would create the same.
-            if contender != Contender::Raw {
-                database.execute(create).map_err(|error| error.to_string())?;
-            }
+            entry.insert(self.create_database_with_table()?);
         }
-        for (owner, database) in &*databases {
-            if *owner != Contender::Raw {
-                database.execute("TRUNCATE socket_io_attachments").map_err(|error| error.to_string())?;
-            }
+        for database in databases.values() {
+            database.execute("TRUNCATE socket_io_attachments").map_err(|error| error.to_string())?;
         }
         let database = &databases[&contender];
         database.execute("CHECKPOINT").map_err(|error| error.to_string())?;
         Ok(database.url())
     }
 
-    /// The first value that a statement returns, in the maintenance database.
-    pub(crate) fn query(&self, database: &Database, statement: &str) -> Result<String, String> {
-        let value = database.execute(statement).map_err(|error| error.to_string())?;
-        value.ok_or_else(|| format!("`{statement}` returned nothing"))
+    /// A database with the attachments table, which Node's adapter does not create, and the others as it is.
+    pub(crate) fn create_database_with_table(&self) -> Result<Database, String> {
+        let database = self.create_database()?;
+        let table = "CREATE TABLE socket_io_attachments \
+                     (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea)";
+        database.execute(table).map_err(|error| error.to_string())?;
+        Ok(database)
     }
 
     /// A database beside those of the contenders.
@@ -73,7 +68,8 @@ impl Postgres {
 
     pub(crate) fn version(&self) -> Result<String, String> {
         let database = self.create_database()?;
-        self.query(&database, "SHOW server_version")
+        let version = database.execute("SHOW server_version").map_err(|error| error.to_string())?;
+        Ok(version.unwrap_or_default())
     }
 
     fn pid(&self) -> Option<u32> {

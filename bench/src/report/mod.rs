@@ -1,10 +1,17 @@
 //! Figures, and what is made of them.
 
-use crate::{
-    contender::Contender,
-    workload::{Metric, Workload},
-};
+mod docs;
+mod goals;
+mod plot;
+mod table;
+
+pub(crate) use docs::write as write_docs;
+pub(crate) use goals::goals;
+pub(crate) use table::workload as workload_table;
+
+use crate::{contender::Contender, workload::Metric};
 use serde::Serialize;
+use std::{fs, io, path::Path};
 
 /// One figure.
 #[derive(Clone, Debug, Serialize)]
@@ -17,8 +24,10 @@ pub(crate) struct Record {
 }
 
 /// All figures of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Figures {
+    /// What they depend on: names and values.
+    circumstances: Vec<(String, String)>,
     records: Vec<Record>,
 }
 
@@ -31,7 +40,8 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<_> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let (min, max) = (*values.first()?, *values.last()?);
         let middle = values.len() / 2;
@@ -41,46 +51,75 @@ impl Spread {
 }
 
 impl Figures {
-    pub(crate) fn extend(&mut self, records: impl IntoIterator<Item = Record>) {
-        self.records.extend(records);
+    pub(crate) fn new(circumstances: Vec<(String, String)>) -> Self {
+        Self { circumstances, records: Vec::new() }
     }
 
-    /// The values of a metric, round by round.
-    pub(crate) fn values(&self, workload: &str, contender: Contender, metric: Metric) -> Vec<(usize, f64)> {
-        let is_it =
-            |record: &&Record| record.workload == workload && record.contender == contender && record.metric == metric;
-        self.records.iter().filter(is_it).map(|record| (record.round, record.value)).collect()
+    pub(crate) fn push(&mut self, record: Record) {
+        self.records.push(record);
     }
 
-    pub(crate) fn spread(&self, workload: &str, contender: Contender, metric: Metric) -> Option<Spread> {
-        Spread::of(self.values(workload, contender, metric).into_iter().map(|(_, value)| value).collect())
+    /// The values of a metric with their rounds.
+    fn values(&self, workload: &str, contender: Contender, metric: Metric) -> impl Iterator<Item = (usize, f64)> {
+        let is_it = move |record: &&Record| {
+            record.workload == workload && record.contender == contender && record.metric == metric
+        };
+        self.records.iter().filter(is_it).map(|record| (record.round, record.value))
     }
 
-    /// Prints a workload's figures.
-    pub(crate) fn print(&self, workload: &Workload, contenders: &[Contender]) {
-        println!("\n{} ({})", workload.title, workload.id);
-        for &contender in contenders {
-            let text = |metric| {
-                let spread = self.spread(workload.id, contender, metric)?;
-                Some(format!("{:>9.1} {:>9.1} {:>9.1}", spread.min, spread.median, spread.max))
+    fn spread(&self, workload: &str, contender: Contender, metric: Metric) -> Option<Spread> {
+        Spread::of(self.values(workload, contender, metric).map(|(_, value)| value))
+    }
+
+    /// A metric of one over the best of others, in each round that has both.
+    fn ratio(&self, workload: &str, one: Contender, others: &[Contender], metric: Metric) -> Option<Spread> {
+        let best = |round| {
+            let of_round = |other: &Contender| {
+                self.values(workload, *other, metric).find(|(other, _)| *other == round).map(|(_, value)| value)
             };
-            let sum =
-                |metric| -> f64 { self.values(workload.id, contender, metric).iter().map(|(_, value)| value).sum() };
-            println!(
-                "{:38} {} lost {} dup {} disorder {} failed {} | cpu {:.2?} {:.2?} {:.2?} mem {:.1?} {:.1?} p99 {}",
-                contender.label(),
-                text(workload.headline).unwrap_or_default(),
-                sum(Metric::Lost),
-                sum(Metric::Duplicated),
-                sum(Metric::OutOfOrder),
-                sum(Metric::Failed),
-                self.spread(workload.id, contender, Metric::SenderCpu).map(|spread| spread.median),
-                self.spread(workload.id, contender, Metric::ReceiverCpu).map(|spread| spread.median),
-                self.spread(workload.id, contender, Metric::ServerCpu).map(|spread| spread.median),
-                self.spread(workload.id, contender, Metric::RestMemory).map(|spread| spread.median),
-                self.spread(workload.id, contender, Metric::PeakMemory).map(|spread| spread.median),
-                text(Metric::P99).unwrap_or_default(),
-            );
+            let values = others.iter().filter_map(of_round);
+            if metric.is_better_when_high() { values.reduce(f64::max) } else { values.reduce(f64::min) }
+        };
+        let ratios = self.values(workload, one, metric).filter_map(|(round, value)| Some(value / best(round)?));
+        Spread::of(ratios.filter(|ratio| ratio.is_finite()))
+    }
+
+    /// Writes every figure of every round.
+    pub(crate) fn write_json(&self, path: &Path) -> io::Result<()> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
         }
+        fs::write(path, serde_json::to_string_pretty(self)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_made_round_by_round_with_the_best_of_the_others() {
+        let mut figures = Figures::default();
+        for (contender, round, value) in [
+            (Contender::Diesel, 0, 100.0),
+            (Contender::Diesel, 1, 300.0),
+            (Contender::PeerSqlx, 0, 10.0),
+            (Contender::PeerSqlx, 1, 10.0),
+            (Contender::PeerTokioPostgres, 0, 5.0),
+            (Contender::PeerTokioPostgres, 1, 100.0),
+        ] {
+            figures.push(Record { workload: "w", contender, round, metric: Metric::DeliveredPerSecond, value });
+        }
+        let peers = [Contender::PeerSqlx, Contender::PeerTokioPostgres];
+        let ratio = figures.ratio("w", Contender::Diesel, &peers, Metric::DeliveredPerSecond);
+        assert_eq!(ratio, Some(Spread { min: 3.0, median: 6.5, max: 10.0 }));
+        assert_eq!(figures.ratio("w", Contender::Diesel, &[Contender::Node], Metric::DeliveredPerSecond), None);
+    }
+
+    #[test]
+    fn a_spread_has_the_middle_of_its_values() {
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(Spread { min: 1.0, median: 2.0, max: 3.0 }));
+        assert_eq!(Spread::of([4.0, 1.0]), Some(Spread { min: 1.0, median: 2.5, max: 4.0 }));
+        assert_eq!(Spread::of([]), None);
     }
 }

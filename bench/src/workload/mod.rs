@@ -1,10 +1,16 @@
 //! What is measured: a table of workloads.
 
 mod emit;
+mod idle;
 mod requests;
 
-use crate::{arena::Arena, contender::Contender, event::Load, wire::Pace};
-use clap::ValueEnum;
+use crate::{
+    arena::Arena,
+    contender::{Contender, Ground},
+    event::Load,
+    report::Record,
+    wire::Pace,
+};
 use serde::Serialize;
 
 /// One line of the table.
@@ -26,10 +32,11 @@ enum Kind {
     Emit { load: Load, pace: Pace, receivers: usize, namespaces: usize },
     FetchSockets { nodes: usize },
     BroadcastWithAck { nodes: usize },
+    Idle { nodes: usize, namespaces: usize },
 }
 
 /// What is measured in a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Metric {
     /// Events that reached a socket, each counted at each receiving node, over the time from the first call of the sender
@@ -64,6 +71,44 @@ pub(crate) enum Metric {
     PeakMemory,
     /// The most MiB that were resident in the sending node.
     SenderPeakMemory,
+    /// Transactions of idle nodes, committed or rolled back.
+    TransactionsPerMinute,
+    /// KiB of PostgreSQL's log that idle nodes write.
+    WalPerMinute,
+}
+
+impl Metric {
+    /// Its name in tables.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::DeliveredPerSecond => "delivered/s",
+            Self::P50 => "p50 µs",
+            Self::P99 => "p99 µs",
+            Self::Lost => "lost",
+            Self::Duplicated => "duplicated",
+            Self::OutOfOrder => "out of order",
+            Self::Corrupt => "corrupt",
+            Self::Failed => "failed",
+            Self::Sent => "sent",
+            Self::SenderCpu => "sender CPU s/100k",
+            Self::ReceiverCpu => "receiver CPU s/100k",
+            Self::ServerCpu => "server CPU s/100k",
+            Self::RestMemory => "MiB at rest",
+            Self::PeakMemory => "MiB peak",
+            Self::SenderPeakMemory => "sender MiB peak",
+            Self::TransactionsPerMinute => "transactions/min",
+            Self::WalPerMinute => "WAL KiB/min",
+        }
+    }
+
+    /// Whether rounds are added up, as one event lost is one too many.
+    pub(crate) fn is_count(self) -> bool {
+        matches!(self, Self::Lost | Self::Duplicated | Self::OutOfOrder | Self::Corrupt | Self::Failed | Self::Sent)
+    }
+
+    pub(crate) fn is_better_when_high(self) -> bool {
+        self == Self::DeliveredPerSecond
+    }
 }
 
 /// How long it is measured.
@@ -72,6 +117,9 @@ pub(crate) struct Timing {
     pub(crate) rounds: usize,
     pub(crate) warm_up_millis: u64,
     pub(crate) millis: u64,
+    /// How often idle nodes are watched, and how long each time.
+    pub(crate) idle_rounds: usize,
+    pub(crate) idle_millis: u64,
 }
 
 /// One figure of one round.
@@ -84,6 +132,16 @@ const fn emit(id: &'static str, title: &'static str, load: Load, pace: Pace) -> 
 
 const fn requests(id: &'static str, title: &'static str, kind: Kind) -> Workload {
     Workload { id, title, headline: Metric::P50, kind, is_costly: false }
+}
+
+const fn scaled(id: &'static str, title: &'static str, receivers: usize, namespaces: usize) -> Workload {
+    let kind = Kind::Emit { load: Load::Small, pace: STORM, receivers, namespaces };
+    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, is_costly: true }
+}
+
+const fn idle(id: &'static str, title: &'static str, nodes: usize, namespaces: usize) -> Workload {
+    let kind = Kind::Idle { nodes, namespaces };
+    Workload { id, title, headline: Metric::TransactionsPerMinute, kind, is_costly: false }
 }
 
 /// How many events are under way at once in a storm.
@@ -111,6 +169,14 @@ pub(crate) const ALL: &[Workload] = &[
     requests("ack-2", "acknowledged event over 2 nodes", Kind::BroadcastWithAck { nodes: 2 }),
     requests("ack-4", "acknowledged event over 4 nodes", Kind::BroadcastWithAck { nodes: 4 }),
     requests("ack-8", "acknowledged event over 8 nodes", Kind::BroadcastWithAck { nodes: 8 }),
+    scaled("receivers-8", "storm of small events to 8 nodes, 256 in flight", 8, 1),
+    scaled("receivers-32", "storm of small events to 32 nodes, 256 in flight", 32, 1),
+    scaled("namespaces-20", "storm of small events over 20 namespaces, 256 in flight", 1, 20),
+    scaled("namespaces-200", "storm of small events over 200 namespaces, 256 in flight", 1, 200),
+    idle("idle-1x1", "1 idle node with 1 namespace", 1, 1),
+    idle("idle-1x20", "1 idle node with 20 namespaces", 1, 20),
+    idle("idle-4x1", "4 idle nodes with 1 namespace", 4, 1),
+    idle("idle-4x20", "4 idle nodes with 20 namespaces", 4, 20),
 ];
 
 impl Workload {
@@ -122,16 +188,93 @@ impl Workload {
             // Notifications are text, and short.
             (Kind::Emit { load, .. }, Contender::Raw) => load == Load::Small,
             (Kind::FetchSockets { .. } | Kind::BroadcastWithAck { .. }, Contender::Raw) => false,
+            // It has no heartbeats.
+            (Kind::Idle { .. }, Contender::Raw) => false,
+            (Kind::Idle { .. }, _) => contender.ground() == Ground::Postgres,
             _ => true,
         }
     }
 
-    pub(crate) fn rounds(&self, timing: &Timing) -> usize {
+    /// What the printed tables say of it.
+    pub(crate) fn columns(&self) -> &'static [Metric] {
+        match self.kind {
+            Kind::Emit { pace: Pace::PerSecond(_), .. } => {
+                &[Metric::P50, Metric::P99, Metric::Lost, Metric::OutOfOrder]
+            }
+            Kind::Emit { .. } => &[
+                Metric::DeliveredPerSecond,
+                Metric::Lost,
+                Metric::Duplicated,
+                Metric::OutOfOrder,
+                Metric::Corrupt,
+                Metric::SenderCpu,
+                Metric::ReceiverCpu,
+                Metric::ServerCpu,
+                Metric::RestMemory,
+                Metric::PeakMemory,
+            ],
+            Kind::FetchSockets { .. } | Kind::BroadcastWithAck { .. } => &[Metric::P50, Metric::P99, Metric::Failed],
+            Kind::Idle { .. } => &[Metric::TransactionsPerMinute, Metric::WalPerMinute],
+        }
+    }
+}
+
+/// Measures workloads with those of the contenders that suit, round by round, and gives each figure to `record`.
+///
+/// Within a round all contenders take their turn, so that what changes on the machine meanwhile concerns all of them.
+pub(crate) fn measure(
+    workloads: &[&'static Workload],
+    arena: &Arena,
+    contenders: &[Contender],
+    timing: &Timing,
+    mut record: impl FnMut(Record),
+    mut done: impl FnMut(&Workload),
+) {
+    for &workload in workloads {
+        if let Kind::Idle { .. } = workload.kind {
+            continue;
+        }
+        for round in 0..workload.rounds(timing) {
+            for &contender in contenders.iter().filter(|contender| workload.suits(**contender)) {
+                match workload.once(arena, contender, timing) {
+                    Ok(measures) => measures.into_iter().for_each(|(metric, value)| {
+                        record(Record { workload: workload.id, contender, round, metric, value });
+                    }),
+                    Err(error) => {
+                        eprintln!("FAILED: {} of {}, round {}: {error}", workload.id, contender.label(), round + 1);
+                    }
+                }
+            }
+        }
+        done(workload);
+    }
+    let shapes: Vec<_> = workloads.iter().filter_map(|workload| Some((workload.idle_shape()?, *workload))).collect();
+    if let Some((_, any)) = shapes.first() {
+        let suited: Vec<_> = contenders.iter().copied().filter(|contender| any.suits(*contender)).collect();
+        let figures =
+            idle::measure(arena, &suited, &shapes.iter().map(|(shape, _)| *shape).collect::<Vec<_>>(), timing);
+        for (shape, contender, round, (metric, value)) in figures {
+            if let Some((_, workload)) = shapes.iter().find(|(other, _)| *other == shape) {
+                record(Record { workload: workload.id, contender, round, metric, value });
+            }
+        }
+        shapes.iter().for_each(|(_, workload)| done(workload));
+    }
+}
+
+impl Workload {
+    fn idle_shape(&self) -> Option<(usize, usize)> {
+        match self.kind {
+            Kind::Idle { nodes, namespaces } => Some((nodes, namespaces)),
+            _ => None,
+        }
+    }
+
+    fn rounds(&self, timing: &Timing) -> usize {
         if self.is_costly { timing.rounds.min(3) } else { timing.rounds }
     }
 
-    /// Measures a contender once.
-    pub(crate) fn measure(&self, arena: &Arena, contender: Contender, timing: &Timing) -> Result<Vec<Measure>, String> {
+    fn once(&self, arena: &Arena, contender: Contender, timing: &Timing) -> Result<Vec<Measure>, String> {
         match self.kind {
             Kind::Emit { load, pace, receivers, namespaces } => {
                 emit::measure(arena, contender, &emit::Plan { load, pace, receivers, namespaces }, timing)
@@ -142,6 +285,7 @@ impl Workload {
             Kind::BroadcastWithAck { nodes } => {
                 requests::measure(arena, contender, nodes, requests::Kind::BroadcastWithAck, timing)
             }
+            Kind::Idle { .. } => Err("idle nodes are watched all at once".to_owned()),
         }
     }
 }

@@ -1,0 +1,140 @@
+//! The goals, and whether they were reached: ratios of one run, which hold where seconds do not.
+
+use super::{Figures, Spread};
+use crate::{
+    contender::Contender,
+    workload::{self, Metric},
+};
+use std::fmt::Write;
+
+struct Goal {
+    text: &'static str,
+    workload: &'static str,
+    metric: Metric,
+    /// Ours is compared with the best of them.
+    against: &'static [Contender],
+    bound: Bound,
+}
+
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+use Bound::{AtLeast, AtMost};
+use Contender::{Node, PeerSqlx, PeerTokioPostgres, Raw, Redis};
+
+const PEERS: &[Contender] = &[PeerTokioPostgres, PeerSqlx];
+
+const fn goal(
+    text: &'static str,
+    workload: &'static str,
+    metric: Metric,
+    against: &'static [Contender],
+    bound: Bound,
+) -> Goal {
+    Goal { text, workload, metric, against, bound }
+}
+
+const GOALS: &[Goal] = &[
+    goal("small storm / Node", "storm-small", Metric::DeliveredPerSecond, &[Node], AtLeast(20.0)),
+    goal("small storm / faster socketioxide-postgres", "storm-small", Metric::DeliveredPerSecond, PEERS, AtLeast(10.0)),
+    goal("small storm / socketioxide-redis", "storm-small", Metric::DeliveredPerSecond, &[Redis], AtLeast(1.0)),
+    goal("small storm / raw NOTIFY in batches of 64", "storm-small", Metric::DeliveredPerSecond, &[Raw], AtLeast(0.6)),
+    goal("one by one / faster socketioxide-postgres", "one-by-one", Metric::DeliveredPerSecond, PEERS, AtLeast(1.5)),
+    goal("p50 at 200/s / raw NOTIFY", "latency-200", Metric::P50, &[Raw], AtMost(1.3)),
+    goal("64 KiB storm / Node", "storm-64k", Metric::DeliveredPerSecond, &[Node], AtLeast(6.0)),
+    goal("64 KiB storm / socketioxide-redis", "storm-64k", Metric::DeliveredPerSecond, &[Redis], AtLeast(1.0)),
+    goal("1 KiB binary storm / Node", "storm-binary", Metric::DeliveredPerSecond, &[Node], AtLeast(8.0)),
+    goal(
+        "1 KiB binary storm / faster socketioxide-postgres",
+        "storm-binary",
+        Metric::DeliveredPerSecond,
+        PEERS,
+        AtLeast(8.0),
+    ),
+    goal("fetchSockets p50 over 8 nodes / Node", "fetch-8", Metric::P50, &[Node], AtMost(0.5)),
+    goal(
+        "idle transactions, 4 nodes with 20 namespaces / Node",
+        "idle-4x20",
+        Metric::TransactionsPerMinute,
+        &[Node],
+        AtMost(0.05),
+    ),
+];
+
+/// The goals as a table. What was not measured is left out.
+pub(crate) fn goals(figures: &Figures) -> String {
+    let mut table = String::from(
+        "| ratio | goal | ours, tokio-postgres: min, median, max | | ours, diesel: min, median, max | |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for goal in GOALS {
+        let [tokio_postgres, diesel] = Contender::OURS
+            .map(|ours| cells(figures.ratio(goal.workload, ours, goal.against, goal.metric), &goal.bound));
+        if tokio_postgres.is_some() || diesel.is_some() {
+            let bound = match goal.bound {
+                AtLeast(bound) => format!("≥ {bound}"),
+                AtMost(bound) => format!("≤ {bound}"),
+            };
+            let [tokio_postgres, diesel] = [tokio_postgres, diesel].map(|cells| cells.unwrap_or(" | ".to_owned()));
+            let _ = writeln!(table, "| {} | {bound} | {tokio_postgres} | {diesel} |", goal.text);
+        }
+    }
+    for (metric, text) in [(Metric::Lost, "events lost"), (Metric::OutOfOrder, "events out of order")] {
+        let [tokio_postgres, diesel] = Contender::OURS.map(|ours| {
+            let events: f64 = workload::ALL
+                .iter()
+                .flat_map(|workload| figures.values(workload.id, ours, metric))
+                .fold(0.0, |sum, (_, value)| sum + value);
+            format!("{events} | {}", mark(events == 0.0))
+        });
+        let _ = writeln!(table, "| {text}, all workloads | 0 | {tokio_postgres} | {diesel} |");
+    }
+    table
+}
+
+fn cells(ratio: Option<Spread>, bound: &Bound) -> Option<String> {
+    let Spread { min, median, max } = ratio?;
+    let is_reached = match *bound {
+        AtLeast(bound) => median >= bound,
+        AtMost(bound) => median <= bound,
+    };
+    Some(format!("{min:.2}, **{median:.2}**, {max:.2} | {}", mark(is_reached)))
+}
+
+fn mark(is_reached: bool) -> &'static str {
+    if is_reached { "reached" } else { "NOT reached" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Record;
+
+    #[test]
+    fn every_goal_is_about_a_workload_that_is_measured() {
+        for goal in GOALS {
+            let workload = workload::ALL.iter().find(|workload| workload.id == goal.workload);
+            let workload = workload.unwrap_or_else(|| panic!("{}", goal.workload));
+            assert!(workload.columns().contains(&goal.metric), "{}", goal.text);
+            assert!(goal.against.iter().all(|other| workload.suits(*other)), "{}", goal.text);
+        }
+    }
+
+    #[test]
+    fn a_goal_is_reached_or_not_by_its_median() {
+        let mut figures = Figures::default();
+        for (contender, value) in [(Contender::TokioPostgres, 21.0), (Contender::Diesel, 19.0), (Node, 1.0)] {
+            figures.push(Record {
+                workload: "storm-small",
+                contender,
+                round: 0,
+                metric: Metric::DeliveredPerSecond,
+                value,
+            });
+        }
+        let table = goals(&figures);
+        assert!(table.contains("**21.00**, 21.00 | reached | 19.00, **19.00**, 19.00 | NOT reached |"), "{table}");
+    }
+}
