@@ -254,7 +254,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
 
     /// Delivers an event of another node, and answers with acknowledgements when it wants them.
     fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, origin: &Origin) -> Vec<Body> {
-        let event = match packet::packet_from_payload(&packet.data, self.local.path(), self.parser) {
+        let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {
             Ok(event) if packet.kind == Packet::<Payload>::EVENT => Ok(event),
             Ok(_) => Err(format!("packet type {} is no event", packet.kind)),
             Err(error) => Err(error.to_string()),
@@ -355,7 +355,7 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
     }
 
     fn ask_clients(&self, Broadcast { packet, opts, .. }: Broadcast) -> BoxStream<'static, LocalAck> {
-        let event = match packet::packet_from_payload(&packet.data, self.local.path(), self.parser) {
+        let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {
             Ok(event) => event,
             Err(error) => {
                 self.refuse(None, Poison::InvalidEvent, error);

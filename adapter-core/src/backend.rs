@@ -24,7 +24,7 @@ pub trait Backend: Send + Sync + 'static {
     /// A name for logs and errors, such as `tokio-postgres`.
     fn name(&self) -> &'static str;
 
-    /// Creates the attachments table when it is missing, in the shape Node gives it, under an advisory lock
+    /// Creates the attachments table when it is missing, with the columns Node gives it, under an advisory lock
     /// so that any number of nodes may start at once. With `create` false it only looks whether the table is there,
     /// and fails with [`ErrorKind::MissingTable`].
     fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send;
@@ -61,6 +61,11 @@ pub trait Listener: Send + 'static {
     /// The next notification, in the order in which PostgreSQL delivers them. Cancel-safe: dropping the future loses nothing.
     /// An error ends the session for good; it must not be called again after one.
     fn next(&mut self) -> impl Future<Output = Result<Incoming, BackendError>> + Send;
+
+    /// The next notification, if it is there already. What it leaves out, and any error, comes from [`next`](Self::next).
+    fn try_next(&mut self) -> Option<Incoming> {
+        None
+    }
 
     /// Asks the server for a sign of life. The caller puts a timeout around it.
     fn check(&mut self) -> impl Future<Output = Result<(), BackendError>> + Send;

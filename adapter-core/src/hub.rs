@@ -251,7 +251,7 @@ impl<B: Backend> Hub<B> {
         self.namespaces.read().by_name.is_empty()
     }
 
-    pub(crate) fn is_own(&self, uid: &NodeId) -> bool {
+    pub(crate) fn is_own(&self, uid: &str) -> bool {
         self.namespaces.read().uids.contains(uid)
     }
 

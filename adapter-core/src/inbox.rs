@@ -93,13 +93,16 @@ impl<B: Backend> Intake<B> {
             hub.probe_arrived(&payload);
             return;
         }
+        if last_uid(&payload).is_some_and(|uid| hub.is_own(uid)) {
+            return;
+        }
         match Notification::decode_borrowed(&payload) {
-            Ok(Notification::Inline(message)) => {
-                if message.uid.as_ref().is_some_and(|uid| hub.is_own(uid)) {
+            Ok(Notification::Inline(mut message)) => {
+                if message.uid.as_ref().is_some_and(|uid| hub.is_own(uid.as_str())) {
                     return;
                 }
-                let namespace = match &message.nsp {
-                    Some(namespace) => namespace.clone(),
+                let namespace = match message.nsp.take() {
+                    Some(namespace) => namespace,
                     // Node's emitter names none
                     None => channel::namespace(&self.prefix, &channel).unwrap_or_default().to_owned(),
                 };
@@ -109,7 +112,7 @@ impl<B: Backend> Intake<B> {
             }
             Ok(Notification::Attachment(header)) => {
                 hub.attachment_seen();
-                if header.uid.as_ref().is_some_and(|uid| hub.is_own(uid)) {
+                if header.uid.as_ref().is_some_and(|uid| hub.is_own(uid.as_str())) {
                     return;
                 }
                 let bytes = payload.len();
@@ -155,6 +158,21 @@ impl<B: Backend> Intake<B> {
         self.events.dropped(Dropped::Messages);
         false
     }
+}
+
+/// The `uid` of a message that ends as ours do, found without reading what stands before.
+///
+/// Behind it is nothing that opens or closes anything but the end of the message: so it is the message's own, and the one that
+/// counts, since of equal keys the last does.
+fn last_uid(payload: &str) -> Option<&str> {
+    const KEY: &str = r#","uid":""#;
+    /// As far as it is looked for.
+    const MAX_BYTES: usize = 256;
+    let message = payload.trim_end_matches(' ').strip_suffix('}')?;
+    let tail = &message[message.ceil_char_boundary(message.len().saturating_sub(MAX_BYTES))..];
+    let (_, tail) = tail.rsplit_once(KEY)?;
+    let (uid, rest) = tail.split_once('"')?;
+    (!uid.contains('\\') && !rest.contains(['{', '}', '[', ']', '\\'])).then_some(uid)
 }
 
 /// What remains of a message whose content nobody needs: it proves that its sender lives.
@@ -262,9 +280,9 @@ async fn hand_on<B: Backend>(
                 meters.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
                 let Ok(Fetched { message, _ahead }) = fetched.await else { continue };
                 let Some(hub) = hub.upgrade() else { return };
-                if let Some(message) = message {
-                    let namespace = match &message.nsp {
-                        Some(namespace) => namespace.clone(),
+                if let Some(mut message) = message {
+                    let namespace = match message.nsp.take() {
+                        Some(namespace) => namespace,
                         None => channel::namespace(&prefix, &channel).unwrap_or_default().to_owned(),
                     };
                     handle(&hub, &namespace, message).await;
@@ -283,5 +301,32 @@ async fn handle<B: Backend>(hub: &Arc<Hub<B>>, namespace: &str, message: Message
     // What a panic leaves behind is that of a message handled in part: no lock of ours is held while a handler runs.
     if AssertUnwindSafe(hub.handle(namespace, message)).catch_unwind().await.is_err() {
         tracing::error!(namespace, "a handler of the application panicked while a message was handled");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uid_is_found_at_the_end_of_a_message_and_only_there() {
+        for (payload, uid) in [
+            (r#"{"type":3,"data":{"uid":"a"},"uid":"b","nsp":"/","source":"_sio_adapter"}"#, Some("b")),
+            (r#"{"type":2,"uid":"b","nsp":"/"}   "#, Some("b")),
+            (r#"{"type":2,"uid":"a","uid":"b"}"#, Some("b")),
+            // another's message with ours in its data
+            (r#"{"uid":"a","type":3,"data":{"x":1,"uid":"b"}}"#, None),
+            (r#"{"uid":"a","type":3,"data":[{"x":1,"uid":"b"}]}"#, None),
+            (r#"{"uid":"a","type":3,"data":"x,\"uid\":\"b\""}"#, None),
+            (r#"{"uid":"a","nsp":"/,\"uid\":\"b"}"#, None),
+            (r#"{"type":2,"uid":"b\u0000","nsp":"/"}"#, None),
+            (r#"{"uid":"b","type":2}"#, None),
+            ("", None),
+            ("}", None),
+        ] {
+            assert_eq!(last_uid(payload), uid, "{payload}");
+        }
+        let far = format!(r#"{{"type":2,"uid":"b","nsp":"/{}"}}"#, "é".repeat(400));
+        assert_eq!(last_uid(&far), None);
     }
 }

@@ -27,6 +27,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// How long opening a connection and listening to everything may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many notifications are taken before the clock is looked at and other tasks have their turn.
+const MAX_AT_ONCE: usize = 256;
+
 /// What the link tells the inbox, in order.
 #[derive(Debug)]
 pub(crate) enum Arrival {
@@ -190,8 +193,12 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                 biased;
                 incoming = listener.next() => match incoming {
                     Ok(incoming) => {
-                        *heard = self.events.meters().heard();
                         (self.arrivals)(Arrival::Notification(incoming));
+                        for _ in 1..MAX_AT_ONCE {
+                            let Some(incoming) = listener.try_next() else { break };
+                            (self.arrivals)(Arrival::Notification(incoming));
+                        }
+                        *heard = self.events.meters().heard();
                         check.reset();
                         Ok(())
                     }

@@ -188,6 +188,10 @@ impl Listener for MemoryListener {
         self.incoming.recv().await.ok_or_else(broken)
     }
 
+    fn try_next(&mut self) -> Option<Incoming> {
+        self.incoming.try_recv().ok()
+    }
+
     async fn check(&mut self) -> Result<(), BackendError> {
         self.with_session(|_| ())
     }

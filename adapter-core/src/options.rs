@@ -79,7 +79,7 @@ impl Options {
     }
 
     /// Whether a missing attachments table is created when connecting. Default: true. Say false when migrations make it:
-    /// the backend crate exports the SQL as text.
+    /// the backend crate exports the SQL as text, and says there why the table is unlogged.
     pub fn create_table(mut self, create: bool) -> Self {
         self.create_table = create;
         self

@@ -90,7 +90,11 @@ pub(crate) fn payload_from_packet(packet: &Packet) -> Result<Payload, PacketErro
 /// An event of another node, `[event, ...args]`, as a packet for the sockets of the namespace `ns`.
 ///
 /// It is checked to be one that clients take. Node passes on whatever comes, and its clients disconnect, or crash.
-pub(crate) fn packet_from_payload(payload: &Payload, ns: &str, parser: Parser) -> Result<Packet, PacketError> {
+pub(crate) fn packet_from_payload(
+    payload: &Payload,
+    ns: impl Into<Str>,
+    parser: Parser,
+) -> Result<Packet, PacketError> {
     check_event(payload)?;
     let data = match (parser, payload) {
         (Parser::Common, payload) => {
@@ -101,7 +105,7 @@ pub(crate) fn packet_from_payload(payload: &Payload, ns: &str, parser: Parser) -
         (Parser::Msgpack, Payload::Json(text)) => to_bytes(&ForClient(&Value::from_json(text.get())?))?,
         (Parser::Msgpack, Payload::Value(value)) => to_bytes(&ForClient(value))?,
     };
-    Ok(Packet::event(Str::copy_from_slice(ns), data))
+    Ok(Packet::event(ns, data))
 }
 
 /// The first argument of a client's acknowledgement, the only one that the protocol has room for.
@@ -217,6 +221,11 @@ fn name_in_text(text: &RawValue) -> Option<Cow<'_, str>> {
     let arguments = text.get().strip_prefix('[')?.trim_start();
     match arguments.bytes().next()? {
         b'"' => {
+            if let Some((name, _)) = arguments[1..].split_once('"')
+                && !name.contains('\\')
+            {
+                return Some(name.into());
+            }
             let mut values = serde_json::Deserializer::from_str(arguments).into_iter::<String>();
             // a name that is no string for Rust is not reserved either
             Some(values.next().and_then(Result::ok).unwrap_or_default().into())

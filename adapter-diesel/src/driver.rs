@@ -5,13 +5,13 @@ use crate::{
     diagnosis::{self, Concern},
     listener::DieselListener,
     pool::Connections,
-    statements::{self, Batch, Notify, NotifyWithAttachments},
+    statements::{self, Batch, Notify, NotifyOne, NotifyWithAttachments},
 };
 use diesel::ConnectionResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
 use futures_util::future::BoxFuture;
 use socketio_pg_core::{
-    backend::{Backend, BackendError, ErrorKind, Outgoing},
+    backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
     table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -184,8 +184,14 @@ impl Backend for DieselBackend {
     }
 
     async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
-        if batch.is_empty() {
-            return Ok(());
+        match batch {
+            [] => return Ok(()),
+            [Outgoing { channel, content: Content::Inline(payload) }] => {
+                let mut connection = self.publishing.acquire().await?;
+                let published = NotifyOne { channel, payload }.execute(&mut *connection).await;
+                return connection.finish(published, Concern::Session).await.map(drop);
+            }
+            _ => {}
         }
         let batch = Batch::new(batch);
         if batch.has_attachments() {

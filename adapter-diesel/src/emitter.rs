@@ -14,7 +14,7 @@ use socketio_pg_core::{
     table::TableName,
 };
 
-use crate::{DieselBackend, error};
+use crate::{DieselBackend, error, statements::NotifyOne};
 
 /// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request handlers.
 ///
@@ -46,7 +46,7 @@ where
     async fn publish_on(connection: &mut C, table: &str, outgoing: Outgoing) -> Result<(), BackendError> {
         let Outgoing { channel, content } = outgoing;
         let published = match content {
-            Content::Inline(payload) => NotifyOne { channel, payload }.execute(connection).await,
+            Content::Inline(payload) => NotifyOne { channel: &channel, payload: &payload }.execute(connection).await,
             Content::Attachment { body, before_id, after_id } => {
                 let table = TableName::parse(table)?;
                 NotifyOneWithAttachment { table, channel, before_id, after_id, body }.execute(connection).await
@@ -68,28 +68,6 @@ fn failed(error: Error) -> BackendError {
         _ => ErrorKind::Other,
     };
     BackendError::new(kind, error)
-}
-
-/// Publishes one notification.
-struct NotifyOne {
-    channel: String,
-    payload: String,
-}
-
-impl QueryFragment<Pg> for NotifyOne {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT pg_notify(");
-        out.push_bind_param::<Text, _>(&self.channel)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Text, _>(&self.payload)?;
-        out.push_sql(")");
-        Ok(())
-    }
-}
-
-impl QueryId for NotifyOne {
-    type QueryId = Self;
-    const HAS_STATIC_QUERY_ID: bool = true;
 }
 
 /// Publishes one attachment as part of the application's own transaction, whose settings are left alone.

@@ -5,8 +5,9 @@ use crate::{
     diagnosis::{self, Concern},
 };
 use diesel::QueryResult;
+use diesel::pg::PgNotification;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener};
 use socketio_pg_core::protocol::channel::quote_identifier;
 use std::{fmt, pin::pin};
@@ -17,11 +18,13 @@ use std::{fmt, pin::pin};
 /// bound. That is what the contract of a [`Listener`] asks for, so there is no task in between.
 pub struct DieselListener {
     connection: AsyncPgConnection,
+    /// Why the session ended, when [`Listener::try_next`] was first to see it.
+    end: Option<BackendError>,
 }
 
 impl DieselListener {
     pub(crate) async fn connect(connector: &Connector) -> Result<Self, BackendError> {
-        Ok(Self { connection: connector.connect().await? })
+        Ok(Self { connection: connector.connect().await?, end: None })
     }
 
     /// All channels in one round trip.
@@ -50,13 +53,20 @@ impl Listener for DieselListener {
     }
 
     async fn next(&mut self) -> Result<Incoming, BackendError> {
-        // A stream is only a view of the connection's queue. One that has ended panics when polled again, so each is asked
-        // once; after the error that ended the session, a new one is empty.
-        match pin!(self.connection.notifications_stream()).next().await {
-            Some(Ok(notification)) => Ok(Incoming { channel: notification.channel, payload: notification.payload }),
-            Some(Err(error)) => Err(BackendError::new(ErrorKind::Connection, error)),
-            None => Err(BackendError::new(ErrorKind::Connection, "the server closed the listening connection")),
+        match self.end.take() {
+            Some(end) => Err(end),
+            // A stream is only a view of the connection's queue. One that has ended panics when polled again, so each is asked
+            // once; after the error that ended the session, a new one is empty.
+            None => incoming(pin!(self.connection.notifications_stream()).next().await),
         }
+    }
+
+    fn try_next(&mut self) -> Option<Incoming> {
+        if self.end.is_some() {
+            return None;
+        }
+        let next = pin!(self.connection.notifications_stream()).next().now_or_never()?;
+        incoming(next).map_err(|end| self.end = Some(end)).ok()
     }
 
     async fn check(&mut self) -> Result<(), BackendError> {
@@ -69,5 +79,13 @@ impl Listener for DieselListener {
 impl fmt::Debug for DieselListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DieselListener").finish_non_exhaustive()
+    }
+}
+
+fn incoming(next: Option<QueryResult<PgNotification>>) -> Result<Incoming, BackendError> {
+    match next {
+        Some(Ok(notification)) => Ok(Incoming { channel: notification.channel, payload: notification.payload }),
+        Some(Err(error)) => Err(BackendError::new(ErrorKind::Connection, error)),
+        None => Err(BackendError::new(ErrorKind::Connection, "the server closed the listening connection")),
     }
 }

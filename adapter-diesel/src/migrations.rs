@@ -29,7 +29,8 @@ pub const MIGRATIONS: Migrations = Migrations { table: Cow::Borrowed("socket_io_
 
 /// Migrations that bring about the attachments table: a diesel `MigrationSource`, for any harness on PostgreSQL.
 ///
-/// See [`MIGRATIONS`] for an example. They leave a table alone that is already there, as one that a Node server created.
+/// See [`MIGRATIONS`] for an example. A table that is already there, as one that a Node server created, stays
+/// and keeps its rows; they only see to it that later ones are not compressed.
 #[derive(Clone, Debug)]
 pub struct Migrations {
     table: Cow<'static, str>,

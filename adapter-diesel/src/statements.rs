@@ -215,7 +215,29 @@ impl QueryFragment<Pg> for NotifyWithAttachments<'_> {
     }
 }
 
-/// Its text is always the same, so its type identifies it.
+/// Publishes one notification, with less work for PostgreSQL than a batch of one.
+pub(crate) struct NotifyOne<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) payload: &'a str,
+}
+
+impl QueryFragment<Pg> for NotifyOne<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT pg_notify(");
+        out.push_bind_param::<Text, _>(self.channel)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(self.payload)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// Their texts are always the same, so their types identify them.
+impl QueryId for NotifyOne<'_> {
+    type QueryId = NotifyOne<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
 impl QueryId for Notify<'_> {
     type QueryId = Notify<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;

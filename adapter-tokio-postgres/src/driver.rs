@@ -151,8 +151,13 @@ impl Backend for TokioPostgresBackend {
     }
 
     async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
-        if batch.is_empty() {
-            return Ok(());
+        match batch {
+            [] => return Ok(()),
+            [Outgoing { channel, content: Content::Inline(payload) }] => {
+                let parameters: [Parameter<'_>; 2] = [(channel, Type::TEXT), (payload, Type::TEXT)];
+                return self.publishing.query(statements::NOTIFY_ONE, &parameters).await.map(drop);
+            }
+            _ => {}
         }
         let channels: Vec<&str> = batch.iter().map(|outgoing| outgoing.channel.as_str()).collect();
         let mut payloads: Vec<&str> = Vec::with_capacity(batch.len());

@@ -14,6 +14,8 @@ use tokio_postgres::{
 pub struct TokioPostgresListener {
     client: Client,
     incoming: mpsc::UnboundedReceiver<Result<Incoming, BackendError>>,
+    /// Why the session ended, when [`Listener::try_next`] was first to see it.
+    end: Option<BackendError>,
     driver: JoinHandle<()>,
 }
 
@@ -29,7 +31,7 @@ impl TokioPostgresListener {
         // Unbounded, as the socket must be read whatever the reader does; the reader bounds what it keeps.
         let (sender, incoming) = mpsc::unbounded_channel();
         let driver = tokio::spawn(drive(connection, sender));
-        Ok(Self { client, incoming, driver })
+        Ok(Self { client, incoming, end: None, driver })
     }
 
     /// All channels in one round trip.
@@ -50,7 +52,17 @@ impl Listener for TokioPostgresListener {
     }
 
     async fn next(&mut self) -> Result<Incoming, BackendError> {
-        self.incoming.recv().await.unwrap_or_else(|| Err(closed()))
+        match self.end.take() {
+            Some(end) => Err(end),
+            None => self.incoming.recv().await.unwrap_or_else(|| Err(closed())),
+        }
+    }
+
+    fn try_next(&mut self) -> Option<Incoming> {
+        if self.end.is_some() {
+            return None;
+        }
+        self.incoming.try_recv().ok()?.map_err(|end| self.end = Some(end)).ok()
     }
 
     async fn check(&mut self) -> Result<(), BackendError> {

@@ -24,6 +24,11 @@ pub async fn the_table_has_the_shape_that_node_gives_it<F: Fixture>(fixture: &F)
         format!("{}; {}", columns.unwrap(), indexes.unwrap()).replace(table, "T")
     };
     assert_eq!(shape(TABLE), shape("of_node"));
+    let storage = format!(
+        "SELECT concat_ws(' ', relpersistence, attstorage) FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+         WHERE relname = '{TABLE}' AND attname = 'payload'"
+    );
+    assert_eq!(fixture.sql(&storage).as_deref(), Some("u e"), "unlogged, and not compressed");
 }
 
 pub async fn many_nodes_prepare_at_once<F: Fixture>(fixture: &F) {
@@ -66,7 +71,7 @@ pub async fn a_missing_table_without_the_right_to_create_it_is_told<F: Fixture>(
     let backend = fixture.backend(&guest.url("right")).await.unwrap();
     let error = backend.prepare(TABLE, true).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permission, "{error}");
-    assert!(error.to_string().contains("CREATE TABLE"), "it must say what to do: {error}");
+    assert!(error.to_string().contains("CREATE UNLOGGED TABLE"), "it must say what to do: {error}");
 
     // Nor are rights on the table taken for granted.
     prepared(fixture).await;
@@ -80,7 +85,7 @@ pub async fn a_missing_table_is_told<F: Fixture>(fixture: &F) {
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let error = backend.prepare(TABLE, false).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MissingTable, "{error}");
-    assert!(error.to_string().contains("CREATE TABLE"), "it must say what to do: {error}");
+    assert!(error.to_string().contains("CREATE UNLOGGED TABLE"), "it must say what to do: {error}");
     assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::MissingTable);
     assert_kind(backend.fetch(TABLE, &[1]).await, ErrorKind::MissingTable);
     assert_kind(backend.sweep(TABLE, Duration::ZERO).await, ErrorKind::MissingTable);

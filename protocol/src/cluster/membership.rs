@@ -5,15 +5,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Action, after};
+use super::{Action, Config, after};
 use crate::NodeId;
 
 /// The other nodes, and when each was last heard.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
-    heard: BTreeMap<NodeId, Instant>,
-    /// The same, ordered by time, so that the silent ones are found without looking at all.
+    heard: BTreeMap<NodeId, Heard>,
+    /// By the time at which each was heard, so that the silent ones are found without looking at all. It may be a little behind:
+    /// to put it in order for each message of a storm would be most of the work.
     by_time: BTreeSet<(Instant, NodeId)>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    last: Instant,
+    /// Its place in `by_time`, not after `last`.
+    place: Instant,
 }
 
 impl Membership {
@@ -30,46 +38,51 @@ impl Membership {
     }
 
     /// A message of this node has come.
-    pub(super) fn heard(&mut self, now: Instant, node: &NodeId, max: usize, actions: &mut VecDeque<Action>) {
-        let is_full = self.heard.len() >= max;
-        match self.heard.get_mut(node) {
-            Some(last) => {
-                self.by_time.remove(&(*last, node.clone()));
-                *last = now;
+    pub(super) fn heard(&mut self, now: Instant, node: &NodeId, config: &Config, actions: &mut VecDeque<Action>) {
+        if let Some(heard) = self.heard.get_mut(node) {
+            heard.last = now;
+            if now.saturating_duration_since(heard.place) >= config.heartbeat_timeout / 10 {
+                self.by_time.remove(&(heard.place, node.clone()));
+                heard.place = now;
+                self.by_time.insert((now, node.clone()));
             }
-            None if is_full => {
-                actions.push_back(Action::TooManyNodes(node.clone()));
-                return;
-            }
-            None => {
-                self.heard.insert(node.clone(), now);
-                actions.push_back(Action::NodeJoined(node.clone()));
-            }
+        } else if self.heard.len() >= config.max_nodes {
+            actions.push_back(Action::TooManyNodes(node.clone()));
+        } else {
+            self.heard.insert(node.clone(), Heard { last: now, place: now });
+            self.by_time.insert((now, node.clone()));
+            actions.push_back(Action::NodeJoined(node.clone()));
         }
-        self.by_time.insert((now, node.clone()));
     }
 
     /// Forgets a node; tells whether it was there.
     pub(super) fn remove(&mut self, node: &NodeId) -> bool {
         match self.heard.remove(node) {
-            Some(last) => self.by_time.remove(&(last, node.clone())),
+            Some(heard) => self.by_time.remove(&(heard.place, node.clone())),
             None => false,
         }
     }
 
-    /// When the node that is silent for longest was heard.
+    /// No node was heard last before this, nor long after it the one that is silent for longest.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.by_time.first().map(|(heard, _)| *heard)
+        self.by_time.first().map(|(place, _)| *place)
     }
 
     /// Forgets a node that has been silent for the time-out.
     pub(super) fn pop_silent(&mut self, now: Instant, timeout: Duration) -> Option<NodeId> {
-        let (heard, node) = self.by_time.first()?;
-        if after(*heard, timeout) > now {
-            return None;
+        loop {
+            let (place, _) = self.by_time.first()?;
+            if after(*place, timeout) > now {
+                return None;
+            }
+            let (_, node) = self.by_time.pop_first()?;
+            let heard = self.heard.get_mut(&node)?;
+            if after(heard.last, timeout) <= now {
+                self.heard.remove(&node);
+                return Some(node);
+            }
+            heard.place = heard.last;
+            self.by_time.insert((heard.last, node));
         }
-        let node = node.clone();
-        self.remove(&node);
-        Some(node)
     }
 }

@@ -199,7 +199,7 @@ impl Cluster {
             && !uid.is_emitter()
             && !matches!(body, Body::AdapterClose)
         {
-            self.members.heard(now, uid, self.config.max_nodes, &mut self.actions);
+            self.members.heard(now, uid, &self.config, &mut self.actions);
             self.seek_company(now);
         }
         match body {
