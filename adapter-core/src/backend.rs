@@ -9,12 +9,14 @@
 //! * [`Backend::publish`] sends the whole batch in one transaction and in its order, or nothing of it. Dropping the future
 //!   leaves neither half a batch nor a broken connection behind. The caller takes care that no two inline payloads of one
 //!   batch are equal on one channel (PostgreSQL would fold them into one).
-//! * Only one `publish` runs at a time; `fetch`, `sweep` and `prepare` run beside it.
+//! * Only one `publish` or `publish_logged` runs at a time; all else runs beside it.
 //! * A [`Listener`] is one session. When it fails it is thrown away and another is opened: it does not reconnect by itself.
 //!   It drains its socket at all times, also while nobody awaits [`Listener::next`]: a listening session that does not read
 //!   holds back the notification queue of the whole database server.
 
 use std::{error::Error as StdError, fmt, future::Future, time::Duration};
+
+pub use crate::catch_up::CatchUp;
 
 /// A PostgreSQL driver, as the adapter sees it. See the [module's contract](self).
 pub trait Backend: Send + Sync + 'static {
@@ -39,7 +41,34 @@ pub trait Backend: Send + Sync + 'static {
         ids: &[i64],
     ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, BackendError>> + Send;
 
-    /// Deletes the attachments that are older than `age`, by the clock of the database. Returns how many.
+    /// Creates the table of the catch-up log when it is missing, in the way of [`prepare`](Self::prepare).
+    fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Publishes a batch as [`publish`](Self::publish) does, and writes those of it that [are logged](Outgoing::is_logged)
+    /// into the log, exactly as they are notified, in the same transaction and in their order.
+    ///
+    /// Attachments are dated so far ahead as the log goes back: nodes of any kind then sweep them after their row of the log.
+    fn publish_logged(
+        &self,
+        table: &str,
+        log: &CatchUp,
+        batch: &[Outgoing],
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Notifies `channel` in a transaction that is safe on disk when this returns, and returns the position that this
+    /// transaction sees. Then all of it is, so that no transaction number below the position is ever given out again.
+    fn mark(
+        &self,
+        log: &str,
+        channel: &str,
+        payload: &str,
+    ) -> impl Future<Output = Result<Position, BackendError>> + Send;
+
+    /// Reads a part of the log, in the order in which it was written. Each row comes with its number.
+    fn read_log(&self, query: &LogQuery<'_>)
+    -> impl Future<Output = Result<Vec<(i64, Incoming)>, BackendError>> + Send;
+
+    /// Deletes the rows of attachments, or of the log, that are older than `age`, by the clock of the database. Returns how many.
     fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send;
 
     /// Closes all pooled connections; what is called afterwards fails. Open listeners are not touched.
@@ -87,6 +116,38 @@ pub struct Outgoing {
     pub channel: String,
     /// What is sent there.
     pub content: Content,
+    /// Whether it belongs into the catch-up log, where there is one.
+    pub is_logged: bool,
+}
+
+/// A place in the catch-up log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Which transactions had been committed: a `pg_snapshot` as text.
+    pub snapshot: String,
+    /// When that was, since 1970, by the clock of the database.
+    pub taken: Duration,
+    /// Changes when the log is another one: another table, or another past of the server.
+    pub history: String,
+    /// Changes when the server has crashed.
+    pub crashes: String,
+}
+
+/// Which part of the log to read.
+#[derive(Clone, Debug)]
+pub struct LogQuery<'a> {
+    /// The table of the log.
+    pub table: &'a str,
+    /// What was sent on these channels,
+    pub channels: &'a [String],
+    /// was not committed here,
+    pub since: &'a Position,
+    /// was committed here,
+    pub until: &'a Position,
+    /// and has a higher number.
+    pub after: i64,
+    /// How many rows at most.
+    pub limit: i64,
 }
 
 /// The content of an [`Outgoing`] notification.
@@ -115,7 +176,7 @@ pub enum ErrorKind {
     Configuration,
     /// The role lacks a right.
     Permission,
-    /// The attachments table is not there.
+    /// The attachments table, or that of the log, is not there.
     MissingTable,
     /// Anything else the server or the driver reports.
     Other,

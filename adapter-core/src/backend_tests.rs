@@ -14,6 +14,7 @@ use crate::backend::{Backend, BackendError, Content, ErrorKind, Incoming, Listen
 use std::{fmt::Debug, future::Future, time::Duration};
 
 pub mod attachments;
+pub mod catch_up;
 pub mod failures;
 pub mod listening;
 pub mod publishing;
@@ -78,6 +79,16 @@ macro_rules! backend_tests {
             a_missing_table_is_told
             a_table_may_have_any_name
             what_is_no_name_of_a_table_is_refused
+        );
+        $crate::backend_tests!(@module $fixture catch_up:
+            what_is_logged_is_read_as_it_was_notified
+            a_position_is_exact_beside_many_writers_and_long_transactions
+            a_refused_batch_leaves_no_row_in_the_log
+            attachments_outlive_their_row_of_the_log
+            a_mark_is_heard_and_tells_another_log
+            a_log_may_have_any_name
+            a_log_that_is_missing_or_may_not_be_used_is_told
+            many_nodes_prepare_the_log_at_once
         );
         $crate::backend_tests!(@module $fixture failures:
             an_unreachable_server_is_a_matter_of_connection
@@ -146,13 +157,13 @@ async fn hear(listener: &mut impl Listener, count: usize) -> Vec<String> {
 }
 
 fn inline(channel: &str, payload: impl Into<String>) -> Outgoing {
-    Outgoing { channel: channel.to_owned(), content: Content::Inline(payload.into()) }
+    Outgoing { channel: channel.to_owned(), content: Content::Inline(payload.into()), is_logged: false }
 }
 
 /// Announced as `<label>:<id>!`: see [`announced`].
 fn attachment(channel: &str, label: &str, body: impl Into<Vec<u8>>) -> Outgoing {
     let content = Content::Attachment { body: body.into(), before_id: format!("{label}:"), after_id: "!".to_owned() };
-    Outgoing { channel: channel.to_owned(), content }
+    Outgoing { channel: channel.to_owned(), content, is_logged: false }
 }
 
 /// The label and the id that an attachment was announced with; `None` for an inline payload.

@@ -16,7 +16,8 @@ use socketio_pg_protocol::{
 
 use crate::{
     arguments,
-    backend::{BackendError, Content, Outgoing},
+    backend::{BackendError, CatchUp, Content, Outgoing},
+    catch_up,
     error::Error,
     options::Options,
 };
@@ -26,10 +27,12 @@ use crate::{
 /// `C` is a connection in the language of the driver: a client, a pool, an open transaction.
 pub trait PublishOn<C> {
     /// Publishes one notification as part of whatever the connection is doing: inside a transaction it goes out if and when
-    /// that commits.
+    /// that commits. With `log`, and [if it is to be logged](Outgoing::is_logged), it is written there too, as
+    /// [`Backend::publish_logged`](crate::backend::Backend::publish_logged) does.
     fn publish_on(
         connection: C,
         table: &str,
+        log: Option<&CatchUp>,
         outgoing: Outgoing,
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 }
@@ -47,6 +50,7 @@ pub trait PublishOn<C> {
 pub struct Emitter<B> {
     prefix: String,
     table: String,
+    log: Option<CatchUp>,
     budget: Budget,
     namespace: String,
     rooms: Vec<Room>,
@@ -60,6 +64,7 @@ impl<B> Clone for Emitter<B> {
         Self {
             prefix: self.prefix.clone(),
             table: self.table.clone(),
+            log: self.log.clone(),
             budget: self.budget,
             namespace: self.namespace.clone(),
             rooms: self.rooms.clone(),
@@ -82,11 +87,12 @@ impl<B> Emitter<B> {
         Self::with_options(&Options::default())
     }
 
-    /// An emitter for a cluster with these options: prefix, table and threshold count.
+    /// An emitter for a cluster with these options: prefix, table, threshold and catch-up log count.
     pub fn with_options(options: &Options) -> Self {
         Self {
             prefix: options.channel_prefix.clone(),
             table: options.table.clone(),
+            log: options.catch_up.clone(),
             budget: options.budget(),
             namespace: "/".to_owned(),
             rooms: Vec::new(),
@@ -209,6 +215,7 @@ impl<B> Emitter<B> {
     {
         let mut message = Message::new(NodeId::emitter(), self.namespace.as_str(), body);
         message.relay = Relay::marked();
+        let is_logged = catch_up::is_logged(&message.body);
         // Two equal events in one transaction of the application are two.
         message.nonce = Some(format!("{:016x}", rand::random::<u64>()));
         let content = match message.encode(self.budget)? {
@@ -216,7 +223,8 @@ impl<B> Emitter<B> {
             Encoded::Attachment { body, before_id, after_id } => Content::Attachment { body, before_id, after_id },
         };
         let channel = channel::name(&self.prefix, &self.namespace);
-        let published = B::publish_on(connection, &self.table, Outgoing { channel, content }).await;
+        let outgoing = Outgoing { channel, content, is_logged };
+        let published = B::publish_on(connection, &self.table, self.log.as_ref(), outgoing).await;
         published.map_err(|error| Error::Publish(std::sync::Arc::new(error)))
     }
 }

@@ -46,6 +46,18 @@ pub enum ConnectError {
         #[source]
         error: BackendError,
     },
+    /// The table of the catch-up log is not there: it was not to be created, or could not be.
+    #[error(
+        "the table `{table}` of the catch-up log is not there ({error}): run the SQL that the backend crate exports as \
+         `log_schema_sql`, or do without `Options::catch_up`"
+    )]
+    MissingLog {
+        /// The table.
+        table: String,
+        /// What PostgreSQL said.
+        #[source]
+        error: BackendError,
+    },
     /// What is sent does not come back: the connection cannot LISTEN.
     #[error(
         "channel notifications do not arrive through this connection (waited {waited:?}): is it a transaction pooler \
@@ -99,6 +111,13 @@ impl ConnectError {
             ErrorKind::MissingTable => Self::MissingTable { table: table.to_owned() },
             ErrorKind::Permission => Self::MayNotCreateTable { table: table.to_owned(), error },
             _ => error.into(),
+        }
+    }
+
+    pub(crate) fn preparing_log(table: &str, error: BackendError) -> Self {
+        match error.kind() {
+            ErrorKind::Connection => Self::Unreachable(error),
+            _ => Self::MissingLog { table: table.to_owned(), error },
         }
     }
 

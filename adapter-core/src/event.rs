@@ -28,6 +28,8 @@ pub enum Event {
         since: SystemTime,
         /// Until when.
         until: SystemTime,
+        /// How much of it was caught up with.
+        recovery: Recovery,
     },
     /// Another node was heard for the first time.
     NodeJoined {
@@ -102,6 +104,30 @@ impl Dropped {
             Self::Reports => "so much arrived that is not a message that what is new of it is only counted from now on",
         }
     }
+}
+
+/// How much of what was published while a node was deaf it has caught up with: see
+/// [`Options::catch_up`](crate::Options::catch_up).
+///
+/// It is about what the servers and emitters of this project sent, with the same log. What Node servers and others without a log
+/// sent inline is lost in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// The node keeps no log: what was published in between is lost.
+    Off,
+    /// Nothing that is in the log was missed.
+    Complete {
+        /// How many messages were handed on late.
+        messages: u64,
+    },
+    /// Something may be missing.
+    Incomplete {
+        /// How many messages were handed on late.
+        messages: u64,
+        /// What may be missing, and why.
+        reason: String,
+    },
 }
 
 /// Why something that arrived could not be used.
@@ -202,10 +228,23 @@ impl Events {
                 self.meters.deaf(reason);
                 tracing::warn!(reason, "the listening connection broke, reconnecting");
             }
-            Event::Gap { since, until } => {
+            Event::Gap { since, until, recovery } => {
                 self.meters.gaps.add(1);
                 let deaf = until.duration_since(*since).unwrap_or(Duration::ZERO);
-                tracing::warn!(?deaf, "listening again; messages published in between are lost");
+                match recovery {
+                    Recovery::Off => tracing::warn!(?deaf, "listening again; messages published in between are lost"),
+                    Recovery::Complete { messages } => {
+                        tracing::info!(?deaf, messages, "listening again, and caught up with the log");
+                    }
+                    Recovery::Incomplete { messages, reason } => {
+                        tracing::warn!(
+                            ?deaf,
+                            messages,
+                            reason,
+                            "listening again; messages published in between may be lost"
+                        );
+                    }
+                }
             }
             Event::NodeJoined { namespace, node } => tracing::info!(namespace, %node, "a node joined"),
             Event::NodeLeft { namespace, node, closed } => tracing::info!(namespace, %node, closed, "a node left"),

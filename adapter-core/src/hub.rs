@@ -5,7 +5,10 @@ mod probe;
 use std::{
     collections::{HashMap, HashSet},
     future::Future,
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,9 +24,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::probe::Probe;
+use self::probe::{Probe, own_channel};
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
+    catch_up::{self, Reader},
     error::{ConnectError, Error},
     event::{Dropped, Events},
     health::{Health, InboxHealth, PublisherHealth},
@@ -32,9 +36,9 @@ use crate::{
     namespace::{Answer, LocalRequest, Namespace, Request},
     options::Options,
     origin::Origin,
-    publisher::{Published, Publisher},
+    publisher::{Published, Publisher, Tables},
     server_side,
-    sweep::{Sightings, sweep},
+    sweep::{Sightings, sweep, sweep_log},
 };
 
 /// How long closing waits for what was accepted to be published.
@@ -55,6 +59,8 @@ pub(crate) struct Hub<B: Backend> {
     roads: RwLock<Option<Roads<B>>>,
     probe: Mutex<Option<Probe>>,
     attachments: Arc<Sightings>,
+    /// How many messages for the catch-up log were sent: what tells them apart.
+    logged: AtomicU64,
 }
 
 #[derive(Default)]
@@ -99,6 +105,10 @@ impl<B: Backend> Hub<B> {
             }
             prepared => prepared.map_err(|error| ConnectError::preparing(&options.table, error))?,
         }
+        if let Some(log) = &options.catch_up {
+            let prepared = backend.prepare_log(log.table_name(), options.create_table).await;
+            prepared.map_err(|error| ConnectError::preparing_log(log.table_name(), error))?;
+        }
 
         let events = Arc::new(events);
         let hub = Arc::new(Self {
@@ -111,21 +121,36 @@ impl<B: Backend> Hub<B> {
             roads: RwLock::default(),
             probe: Mutex::default(),
             attachments: Arc::default(),
+            logged: AtomicU64::default(),
             options,
         });
         let weak = Arc::downgrade(&hub);
         let options = &hub.options;
         let (intake, inbox_tasks) =
             inbox::start(weak.clone(), options.channel_prefix.clone(), options.max_inbox_bytes, events.clone());
-        let (publisher, publishing) =
-            Publisher::start(backend.clone(), &options.table, options.publish_queue, events.clone());
+        let tables = Tables { attachments: options.table.clone(), log: options.catch_up.clone() };
+        let (publisher, publishing) = Publisher::start(backend.clone(), tables, options.publish_queue, events.clone());
+        let log = options.catch_up.clone().map(|log| {
+            let channel = own_channel(&options.channel_prefix);
+            Reader::new(backend.clone(), log, channel, options.check_interval)
+        });
         let (link, started, link_task) =
-            Link::start(backend.clone(), options.check_interval, events, move |arrival| intake.take(arrival));
+            Link::start(backend.clone(), options.check_interval, events, log, move |arrival| intake.take(arrival));
         let mut tasks = vec![
             link_task,
             tokio::spawn(keep_time(weak, hub.clock.clone())),
-            tokio::spawn(sweep(backend, options.table.clone(), options.cleanup_interval, hub.attachments.clone())),
+            tokio::spawn(sweep(
+                backend.clone(),
+                options.table.clone(),
+                options.cleanup_interval,
+                hub.attachments.clone(),
+            )),
         ];
+        if let Some(log) = &options.catch_up {
+            // A little longer than it goes back, for rows that are dated before their transaction is committed.
+            let age = log.retention().saturating_add(options.cleanup_interval);
+            tasks.push(tokio::spawn(sweep_log(backend, log.table_name().to_owned(), options.cleanup_interval, age)));
+        }
         tasks.extend(inbox_tasks);
         *hub.roads.write() = Some(Roads { publisher, publishing, link, tasks });
 
@@ -275,6 +300,10 @@ impl<B: Backend> Hub<B> {
         if message.body.is_request() {
             message.reply_to = self.reply_channel.clone();
         }
+        let is_logged = self.options.catch_up.is_some() && catch_up::is_logged(&message.body);
+        if is_logged {
+            message.nonce = Some(format!("{:x}", self.logged.fetch_add(1, Ordering::Relaxed)));
+        }
         let content = match message.encode(self.options.budget())? {
             Encoded::Inline(payload) => Content::Inline(payload),
             Encoded::Attachment { body, before_id, after_id } => {
@@ -283,7 +312,7 @@ impl<B: Backend> Hub<B> {
             }
         };
         let channel = reply_to.map_or(namespace.channel(), ReplyChannel::as_str).to_owned();
-        Ok(Outgoing { channel, content })
+        Ok(Outgoing { channel, content, is_logged })
     }
 
     /// Queues a message; await the result's `committed` to know that the other nodes get it.

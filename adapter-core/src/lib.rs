@@ -10,6 +10,7 @@ mod arguments;
 pub mod backend;
 #[cfg(feature = "backend-tests")]
 pub mod backend_tests;
+mod catch_up;
 mod cluster;
 mod combined;
 mod describe;
@@ -24,6 +25,7 @@ mod health;
 mod hub;
 mod inbox;
 mod link;
+pub mod log_sql;
 #[cfg(feature = "backend-tests")]
 pub mod memory;
 mod meters;
@@ -44,11 +46,12 @@ pub use socketio_pg_protocol as protocol;
 pub use self::{
     ack::AckStream,
     adapter::{Init, PostgresAdapter},
+    catch_up::CatchUp,
     cluster::{Cluster, ClusterSocket},
     describe::{ConnectInfo, SocketData, record_handshake},
     emitter::{Emitter, PublishOn},
     error::{ConnectError, Error},
-    event::{Dropped, Event, EventStream, Poison},
+    event::{Dropped, Event, EventStream, Poison, Recovery},
     health::{Failure, Health, InboxHealth, LinkHealth, NamespaceHealth, PublisherHealth},
     meters::Counts,
     operators::{Acks, ClusterNamespace},

@@ -16,8 +16,9 @@ use tokio::{
 };
 
 use crate::{
-    backend::{Backend, BackendError, Incoming, Listener},
-    event::{Event, Events},
+    backend::{Backend, BackendError, ErrorKind, Incoming, Listener},
+    catch_up::Reader,
+    event::{Event, Events, Recovery},
 };
 
 /// The first pause before connecting again; doubled up to [`MAX_BACKOFF`], each time between half and the whole of it.
@@ -56,6 +57,7 @@ impl Link {
         backend: Arc<B>,
         check_interval: Duration,
         events: Arc<Events>,
+        log: Option<Reader<B>>,
         arrivals: impl FnMut(Arrival) + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<(), BackendError>>, tokio::task::JoinHandle<()>) {
         let (commands, receiver) = mpsc::unbounded_channel();
@@ -66,7 +68,8 @@ impl Link {
             events,
             arrivals,
             commands: receiver,
-            channels: BTreeSet::new(),
+            channels: log.iter().map(|log| log.channel().to_owned()).collect(),
+            log,
             waiting: Vec::new(),
         };
         (Self { commands }, started, tokio::spawn(keeper.run(first)))
@@ -89,6 +92,7 @@ struct Keeper<B, F> {
     backend: Arc<B>,
     check_interval: Duration,
     events: Arc<Events>,
+    log: Option<Reader<B>>,
     arrivals: F,
     commands: mpsc::UnboundedReceiver<Command>,
     /// What is to be listened to on every connection.
@@ -110,13 +114,17 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
         let mut deaf_since: Option<SystemTime> = None;
         let mut backoff = MIN_BACKOFF;
         loop {
-            match timeout(OPEN_TIMEOUT, self.open()).await.unwrap_or_else(|_| Err(silent())) {
-                Ok(listener) => {
+            let opened = match timeout(OPEN_TIMEOUT, self.open()).await.unwrap_or_else(|_| Err(silent())) {
+                Ok(listener) if deaf_since.is_some() => self.catch_up().await.map(|recovery| (listener, recovery)),
+                opened => opened.map(|listener| (listener, Recovery::Off)),
+            };
+            match opened {
+                Ok((listener, recovery)) => {
                     backoff = MIN_BACKOFF;
                     self.events.emit(Event::Connected);
                     if let Some(since) = deaf_since.take() {
                         self.events.meters().reconnects.add(1);
-                        self.events.emit(Event::Gap { since, until: SystemTime::now() });
+                        self.events.emit(Event::Gap { since, until: SystemTime::now(), recovery });
                         (self.arrivals)(Arrival::Restored);
                     }
                     if let Some(first) = first.take() {
@@ -127,6 +135,9 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                         End::Unwanted => return,
                         End::Broken(error) => {
                             self.events.emit(Event::Disconnected { reason: error.to_string() });
+                            if let Some(log) = &mut self.log {
+                                log.broken(&self.channels);
+                            }
                             deaf_since = Some(heard);
                         }
                     }
@@ -163,6 +174,17 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
         Ok(listener)
     }
 
+    /// Hands on what was missed while there was no session. What comes on the new one meanwhile waits in it.
+    async fn catch_up(&mut self) -> Result<Recovery, BackendError> {
+        match &mut self.log {
+            Some(log) => {
+                let hand_on = |incoming| (self.arrivals)(Arrival::Notification(incoming));
+                log.catch_up(&self.channels, hand_on).await
+            }
+            None => Ok(Recovery::Off),
+        }
+    }
+
     /// Waits before the next attempt, still taking commands.
     async fn pause(&mut self, pause: Duration) -> Result<(), ()> {
         let until = Instant::now() + pause;
@@ -193,10 +215,10 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                 biased;
                 incoming = listener.next() => match incoming {
                     Ok(incoming) => {
-                        (self.arrivals)(Arrival::Notification(incoming));
+                        self.take(incoming);
                         for _ in 1..MAX_AT_ONCE {
                             let Some(incoming) = listener.try_next() else { break };
-                            (self.arrivals)(Arrival::Notification(incoming));
+                            self.take(incoming);
                         }
                         *heard = self.events.meters().heard();
                         check.reset();
@@ -208,6 +230,7 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                     None => return End::Unwanted,
                     Some(command) => self.carry_out(&mut listener, command).await,
                 },
+                () = keep_position(&mut self.log) => Ok(()),
                 _ = check.tick() => match timeout(self.check_interval, listener.check()).await {
                     Ok(Ok(())) => {
                         *heard = self.events.meters().heard();
@@ -220,6 +243,13 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
             if let Err(error) = result {
                 return End::Broken(error);
             }
+        }
+    }
+
+    /// Takes a notification, unless the catch-up log has told of it.
+    fn take(&mut self, incoming: Incoming) {
+        if self.log.as_mut().is_none_or(|log| log.is_news(&incoming)) {
+            (self.arrivals)(Arrival::Notification(incoming));
         }
     }
 
@@ -263,6 +293,13 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
     }
 }
 
+async fn keep_position<B: Backend>(log: &mut Option<Reader<B>>) {
+    match log {
+        Some(log) => log.step().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn silent() -> BackendError {
-    BackendError::new(crate::backend::ErrorKind::Connection, "the server gave no sign of life in time")
+    BackendError::new(ErrorKind::Connection, "the server gave no sign of life in time")
 }

@@ -12,7 +12,9 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::backend::{Backend, BackendError, Content, ErrorKind, Incoming, Listener, Outgoing};
+use crate::backend::{
+    Backend, BackendError, CatchUp, Content, ErrorKind, Incoming, Listener, LogQuery, Outgoing, Position,
+};
 
 /// A database that nodes share. Clones are the same database.
 #[derive(Clone, Debug, Default)]
@@ -24,9 +26,16 @@ pub struct MemoryDatabase {
 struct State {
     attachments: BTreeMap<i64, (Instant, Vec<u8>)>,
     last_id: i64,
+    /// When, and what; the number is one more than the index. Rows are committed in their order.
+    log: Vec<Option<(Instant, Incoming)>>,
+    /// How often the log was emptied.
+    history: u64,
+    started: Option<Instant>,
+    crashes: u64,
     sessions: BTreeMap<u64, Session>,
     last_session: u64,
     is_down: bool,
+    refuses_sessions: bool,
     published: u64,
     batches: u64,
 }
@@ -55,6 +64,41 @@ impl MemoryDatabase {
         if is_down {
             state.sessions.clear();
         }
+    }
+
+    /// Breaks every listening session and lets no other begin, while all else works; or lets them begin again.
+    pub fn refuse_sessions(&self, refuses: bool) {
+        let mut state = self.state.lock();
+        state.refuses_sessions = refuses;
+        if refuses {
+            state.sessions.clear();
+        }
+    }
+
+    /// Ends and restarts the database at once, as a crash does: every session breaks, and the last rows of the log are lost.
+    pub fn crash(&self, lost_rows: usize) {
+        let mut state = self.state.lock();
+        state.sessions.clear();
+        state.crashes += 1;
+        let kept = state.log.len().saturating_sub(lost_rows);
+        state.log[kept..].fill(None);
+    }
+
+    /// Empties the catch-up log, as an administrator might.
+    pub fn empty_log(&self) {
+        let mut state = self.state.lock();
+        state.history += 1;
+        state.log.fill(None);
+    }
+
+    /// How many attachments there are.
+    pub fn attachments(&self) -> usize {
+        self.state.lock().attachments.len()
+    }
+
+    /// How many rows the catch-up log has.
+    pub fn logged(&self) -> usize {
+        self.state.lock().log.iter().flatten().count()
     }
 
     /// How many notifications were committed.
@@ -108,7 +152,84 @@ impl Backend for MemoryBackend {
         self.reach().map(drop)
     }
 
-    async fn publish(&self, _table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+    async fn prepare_log(&self, _table: &str, _create: bool) -> Result<(), BackendError> {
+        self.reach().map(drop)
+    }
+
+    async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+        self.publish_and_log(table, None, batch).await
+    }
+
+    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
+        self.publish_and_log(table, Some(log), batch).await
+    }
+
+    async fn mark(&self, _log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
+        tokio::task::yield_now().await;
+        let mut state = self.reach()?;
+        state.deliver(channel, payload);
+        Ok(Position {
+            snapshot: state.log.len().to_string(),
+            taken: state.started.get_or_insert_with(Instant::now).elapsed(),
+            history: state.history.to_string(),
+            crashes: state.crashes.to_string(),
+        })
+    }
+
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
+        tokio::task::yield_now().await;
+        let state = self.reach()?;
+        let first = number(&query.since.snapshot)?.max(query.after);
+        let last = number(&query.until.snapshot)?;
+        let rows = (1..).zip(&state.log).filter(|(id, _)| (first + 1..=last).contains(id));
+        let rows = rows.filter_map(|(id, row)| Some((id, row.as_ref()?.1.clone())));
+        let rows = rows.filter(|(_, row)| query.channels.contains(&row.channel));
+        Ok(rows.take(usize::try_from(query.limit).unwrap_or(0)).collect())
+    }
+
+    async fn fetch(&self, _table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+        tokio::task::yield_now().await;
+        let state = self.reach()?;
+        Ok(ids.iter().map(|id| state.attachments.get(id).map(|(_, body)| body.clone())).collect())
+    }
+
+    async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
+        let mut state = self.reach()?;
+        let before = state.attachments.len() + state.log.iter().flatten().count();
+        // By its default name, as the memory has but one of each.
+        if table == crate::table::DEFAULT_LOG {
+            for row in &mut state.log {
+                row.take_if(|(created, _)| created.elapsed() > age);
+            }
+        } else {
+            state.attachments.retain(|_, (created, _)| created.elapsed() <= age);
+        }
+        let after = state.attachments.len() + state.log.iter().flatten().count();
+        Ok((before - after) as u64)
+    }
+
+    fn close(&self) {}
+
+    async fn connect_listener(&self) -> Result<MemoryListener, BackendError> {
+        let mut state = self.reach()?;
+        if state.refuses_sessions {
+            return Err(unreachable());
+        }
+        let (sender, incoming) = mpsc::unbounded_channel();
+        state.last_session += 1;
+        let id = state.last_session;
+        state.sessions.insert(id, Session { channels: BTreeSet::new(), incoming: sender });
+        Ok(MemoryListener { database: self.database.clone(), id, incoming })
+    }
+}
+
+impl MemoryBackend {
+    async fn publish_and_log(
+        &self,
+        _table: &str,
+        log: Option<&CatchUp>,
+        batch: &[Outgoing],
+    ) -> Result<(), BackendError> {
         // A commit takes a moment, in which more is queued.
         tokio::task::yield_now().await;
         let mut state = self.reach()?;
@@ -119,45 +240,27 @@ impl Backend for MemoryBackend {
         }
         state.batches += 1;
         let mut seen = HashSet::new();
-        for Outgoing { channel, content } in batch {
+        let now = Instant::now();
+        let retention = log.map_or(Duration::ZERO, CatchUp::retention);
+        for Outgoing { channel, content, is_logged } in batch {
             let payload = match content {
                 Content::Inline(payload) => payload.clone(),
                 Content::Attachment { body, before_id, after_id } => {
                     state.last_id += 1;
                     let id = state.last_id;
-                    state.attachments.insert(id, (Instant::now(), body.clone()));
+                    state.attachments.insert(id, (now.checked_add(retention).unwrap_or(now), body.clone()));
                     format!("{before_id}{id}{after_id}")
                 }
             };
+            if log.is_some() && *is_logged {
+                let row = Incoming { channel: channel.clone(), payload: payload.clone() };
+                state.log.push(Some((now, row)));
+            }
             if seen.insert((channel, payload.clone())) {
                 state.deliver(channel, &payload);
             }
         }
         Ok(())
-    }
-
-    async fn fetch(&self, _table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
-        tokio::task::yield_now().await;
-        let state = self.reach()?;
-        Ok(ids.iter().map(|id| state.attachments.get(id).map(|(_, body)| body.clone())).collect())
-    }
-
-    async fn sweep(&self, _table: &str, age: Duration) -> Result<u64, BackendError> {
-        let mut state = self.reach()?;
-        let before = state.attachments.len();
-        state.attachments.retain(|_, (created, _)| created.elapsed() <= age);
-        Ok((before - state.attachments.len()) as u64)
-    }
-
-    fn close(&self) {}
-
-    async fn connect_listener(&self) -> Result<MemoryListener, BackendError> {
-        let mut state = self.reach()?;
-        let (sender, incoming) = mpsc::unbounded_channel();
-        state.last_session += 1;
-        let id = state.last_session;
-        state.sessions.insert(id, Session { channels: BTreeSet::new(), incoming: sender });
-        Ok(MemoryListener { database: self.database.clone(), id, incoming })
     }
 }
 
@@ -201,6 +304,10 @@ impl Drop for MemoryListener {
     fn drop(&mut self) {
         self.database.state.lock().sessions.remove(&self.id);
     }
+}
+
+fn number(snapshot: &str) -> Result<i64, BackendError> {
+    snapshot.parse().map_err(|error| BackendError::new(ErrorKind::Other, error))
 }
 
 fn unreachable() -> BackendError {

@@ -10,7 +10,7 @@ use socketio_pg_protocol::{
     notification::{CLEANUP_INTERVAL, DEFAULT_TABLE},
 };
 
-use crate::{error::ConnectError, table::TableName};
+use crate::{catch_up::CatchUp, error::ConnectError, table::TableName};
 
 /// How a node takes part in the cluster. Defaults are those of Node's adapter, where it has them.
 ///
@@ -40,6 +40,7 @@ pub struct Options {
     pub(crate) max_nodes: usize,
     pub(crate) max_remote_sockets: usize,
     pub(crate) reply_channel: bool,
+    pub(crate) catch_up: Option<CatchUp>,
 }
 
 impl Default for Options {
@@ -60,6 +61,7 @@ impl Default for Options {
             max_nodes: cluster::Config::default().max_nodes,
             max_remote_sockets: 100_000,
             reply_channel: true,
+            catch_up: None,
         }
     }
 }
@@ -177,6 +179,23 @@ impl Options {
         ReplyChannel::new(&self.channel_prefix, rand::random())
     }
 
+    /// Keeps a log of what is published, from which a node that was deaf reads what it missed: what the servers and emitters of this
+    /// project send is then neither lost nor handed on twice when the listening connection breaks. Off by default.
+    ///
+    /// What a node publishes is also written into a table, in the statement that notifies, and deleted when it is older than the log goes
+    /// back. All servers and emitters of this project in a cluster must have the same log; servers on Node need not know of it. They
+    /// hear everything as before, and what they send is not in the log.
+    ///
+    /// [`Event::Gap`](crate::Event::Gap) tells after each break what was caught up with, and what was not. What is late is handed on
+    /// before what comes live, in its sender's order. It may be as late as the log goes back, and reaches sockets that connected
+    /// meanwhile.
+    ///
+    /// It needs PostgreSQL 13 or later.
+    pub fn catch_up(mut self, log: CatchUp) -> Self {
+        self.catch_up = Some(log);
+        self
+    }
+
     pub(crate) fn budget(&self) -> Budget {
         Budget::new(self.payload_threshold)
     }
@@ -207,6 +226,9 @@ impl Options {
         }
         if let Err(error) = TableName::parse(&self.table) {
             return invalid("table", error.to_string());
+        }
+        if let Some(log) = &self.catch_up {
+            log.validate(&self.table)?;
         }
         if self.heartbeat_timeout <= self.heartbeat_interval {
             let problem = format!(

@@ -18,7 +18,7 @@ use tokio::sync::{
 };
 
 use crate::{
-    backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
+    backend::{Backend, BackendError, CatchUp, Content, ErrorKind, Outgoing},
     direct::Road,
     error::Error,
     event::Events,
@@ -46,8 +46,26 @@ impl<B> Clone for Publisher<B> {
 /// How a batch gets to PostgreSQL.
 struct Way<B> {
     backend: Arc<B>,
-    table: String,
+    tables: Tables,
     events: Arc<Events>,
+}
+
+/// Where to what is published is written.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) attachments: String,
+    pub(crate) log: Option<CatchUp>,
+}
+
+impl Tables {
+    async fn publish<B: Backend>(&self, backend: &B, batch: &[Outgoing]) -> Result<(), BackendError> {
+        match &self.log {
+            Some(log) if batch.iter().any(|outgoing| outgoing.is_logged) => {
+                backend.publish_logged(&self.attachments, log, batch).await
+            }
+            _ => backend.publish(&self.attachments, batch).await,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -86,13 +104,13 @@ impl<B: Backend> Publisher<B> {
     /// Starts the publisher. It ends when all its handles are dropped and the queue is empty.
     pub(crate) fn start(
         backend: Arc<B>,
-        table: &str,
+        tables: Tables,
         capacity: usize,
         events: Arc<Events>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let capacity = capacity.min(Semaphore::MAX_PERMITS);
         let (queue, jobs) = mpsc::channel(capacity);
-        let way = Arc::new(Way { backend, table: table.to_owned(), events });
+        let way = Arc::new(Way { backend, tables, events });
         let road = Arc::new(Road::new());
         let publishing = tokio::spawn(run(way.clone(), jobs, road.clone()));
         (Self { queue, road, way }, publishing)
@@ -306,7 +324,7 @@ impl<B: Backend> Way<B> {
     }
 
     async fn publish_together(&self, batch: &[Outgoing]) -> Result<(), BackendError> {
-        self.backend.publish(&self.table, batch).await?;
+        self.tables.publish(&*self.backend, batch).await?;
         let bytes = batch.iter().map(size).sum();
         self.events.meters().batch_published(batch.len(), bytes);
         tracing::debug!(messages = batch.len(), bytes, "published a batch");
@@ -329,7 +347,7 @@ mod tests {
     use super::*;
 
     fn inline(channel: &str, payload: impl Into<String>) -> Outgoing {
-        Outgoing { channel: channel.to_owned(), content: Content::Inline(payload.into()) }
+        Outgoing { channel: channel.to_owned(), content: Content::Inline(payload.into()), is_logged: false }
     }
 
     fn job(outgoing: Outgoing) -> Job {
@@ -364,6 +382,7 @@ mod tests {
                 before_id: String::new(),
                 after_id: String::new(),
             },
+            is_logged: false,
         };
         let mut queued = vec![job(huge()), job(huge())];
         assert_eq!(take_batch(&mut queued).0.len(), 1);

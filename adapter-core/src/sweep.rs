@@ -1,4 +1,4 @@
-//! Deleting old attachments, when there are any to expect.
+//! Deleting old attachments, when there are any to expect, and old rows of the catch-up log.
 
 use std::{
     sync::{
@@ -42,6 +42,17 @@ pub(crate) async fn sweep<B: Backend>(backend: Arc<B>, table: String, interval: 
             Ok(rows) if rows > 0 => tracing::debug!(rows, "old attachments deleted"),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, table, "old attachments could not be deleted"),
+        }
+    }
+}
+
+/// Deletes old rows of the catch-up log from time to time, all nodes' alike.
+pub(crate) async fn sweep_log<B: Backend>(backend: Arc<B>, table: String, interval: Duration, age: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        match backend.sweep(&table, age).await {
+            Ok(rows) => tracing::debug!(rows, table, "old rows of the catch-up log deleted"),
+            Err(error) => tracing::warn!(%error, table, "old rows of the catch-up log could not be deleted"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The attachments table: its name, its shape, how it comes into being.
+//! The attachments table and that of the catch-up log: their names, their shapes, how they come into being.
 
 use std::fmt;
 
@@ -29,6 +29,26 @@ use crate::backend::{BackendError, ErrorKind};
 pub fn schema_sql(table: &str) -> Result<String, InvalidTableName> {
     Ok(TableName::parse(table)?.create_statement())
 }
+
+/// The statement that creates the table of the catch-up log, for those who keep their schema in migrations: see
+/// [`Options::catch_up`](crate::Options::catch_up).
+///
+/// It is a logged table, as an unlogged one would be empty after a crash of the server, which is when it is needed.
+///
+/// # Errors
+/// When `table` is not a name: see [`InvalidTableName`].
+///
+/// ```
+/// let sql = socketio_pg_core::table::log_schema_sql("socket_io_log")?;
+/// assert!(sql.starts_with(r#"CREATE TABLE IF NOT EXISTS "socket_io_log" ("#));
+/// # Ok::<(), socketio_pg_core::table::InvalidTableName>(())
+/// ```
+pub fn log_schema_sql(table: &str) -> Result<String, InvalidTableName> {
+    Ok(TableName::parse(table)?.create_log_statement())
+}
+
+/// The table of the catch-up log, by default.
+pub const DEFAULT_LOG: &str = "socket_io_log";
 
 /// The name of a table cannot be understood.
 ///
@@ -85,12 +105,27 @@ impl TableName {
         )
     }
 
-    /// Statements that create the table once, however many nodes run them at the same time: alone, `IF NOT EXISTS` fails when
-    /// two sessions pass it together. Sent as one simple query they are one transaction, which the lock ends with.
-    pub fn create_alone(&self) -> String {
+    /// The statement that creates the table as one of a catch-up log when it is missing.
+    ///
+    /// It is dated by the clock, not by the transaction's beginning: one of the application's may have been open for long.
+    pub fn create_log_statement(&self) -> String {
+        format!(
+            "CREATE TABLE IF NOT EXISTS {self} (\n    \
+                 id          bigserial PRIMARY KEY,\n    \
+                 xid         xid8 NOT NULL DEFAULT pg_current_xact_id(),\n    \
+                 created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),\n    \
+                 channel     text NOT NULL,\n    \
+                 payload     text NOT NULL\n\
+             );"
+        )
+    }
+
+    /// Statements that carry out one of the former once, however many nodes run them at the same time: alone, `IF NOT EXISTS` fails
+    /// when two sessions pass it together. Sent as one simple query they are one transaction, which the lock ends with.
+    pub fn alone(statement: &str) -> String {
         // The same for all tables: nodes seldom start. The bytes of "socketio".
         const LOCK: i64 = i64::from_be_bytes(*b"socketio");
-        format!("SELECT pg_advisory_xact_lock({LOCK}); {}", self.create_statement())
+        format!("SELECT pg_advisory_xact_lock({LOCK}); {statement}")
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Concern<'a> {
     Session,
     /// The table, with the rights that it takes.
     Table(&'a TableName, &'static [&'static str]),
+    /// Two tables, with the rights that each takes.
+    Tables([&'a TableName; 2], &'static [&'static str]),
     /// A table that is to be created.
     Creation(&'a TableName),
 }
@@ -48,18 +50,30 @@ async fn find_out(connection: &mut AsyncPgConnection, concern: Concern<'_>) -> R
             diesel::sql_query("SELECT 1").execute(connection).await?;
             Ok(ErrorKind::Other)
         }
-        Concern::Table(table, rights) => Ok(match circumstances(connection, table, rights).await? {
-            Circumstances { may_use_schema: Some(false), .. } => ErrorKind::Permission,
-            Circumstances { table_exists: false, .. } => ErrorKind::MissingTable,
-            Circumstances { has_rights: Some(false), .. } => ErrorKind::Permission,
-            _ => ErrorKind::Other,
-        }),
+        Concern::Table(table, rights) => about_table(connection, table, rights).await,
+        Concern::Tables([first, second], rights) => match about_table(connection, first, rights).await? {
+            ErrorKind::Other => about_table(connection, second, rights).await,
+            kind => Ok(kind),
+        },
         Concern::Creation(table) => Ok(match circumstances(connection, table, TO_LOOK).await? {
             Circumstances { may_use_schema: None, .. } => ErrorKind::Configuration,
             Circumstances { may_create: Some(false), .. } => ErrorKind::Permission,
             _ => ErrorKind::Other,
         }),
     }
+}
+
+async fn about_table(
+    connection: &mut AsyncPgConnection,
+    table: &TableName,
+    rights: &[&str],
+) -> Result<ErrorKind, Error> {
+    Ok(match circumstances(connection, table, rights).await? {
+        Circumstances { may_use_schema: Some(false), .. } => ErrorKind::Permission,
+        Circumstances { table_exists: false, .. } => ErrorKind::MissingTable,
+        Circumstances { has_rights: Some(false), .. } => ErrorKind::Permission,
+        _ => ErrorKind::Other,
+    })
 }
 
 #[derive(QueryableByName)]

@@ -4,6 +4,7 @@ use crate::{
     connector::{Connector, Setup},
     diagnosis::{self, Concern},
     listener::DieselListener,
+    log::{self, NotifyLogged},
     pool::Connections,
     statements::{self, Batch, Notify, NotifyOne, NotifyWithAttachments},
 };
@@ -11,7 +12,7 @@ use diesel::ConnectionResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
 use futures_util::future::BoxFuture;
 use socketio_pg_core::{
-    backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
+    backend::{Backend, BackendError, CatchUp, Content, ErrorKind, Incoming, LogQuery, Outgoing, Position},
     table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -148,10 +149,29 @@ impl DieselBackend {
         connection.finish(exists, Concern::Table(table, diagnosis::TO_LOOK)).await
     }
 
-    async fn create(&self, table: &TableName) -> Result<(), BackendError> {
+    async fn create(&self, table: &TableName, statement: &str) -> Result<(), BackendError> {
         let mut connection = self.tending.acquire().await?;
-        let created = connection.batch_execute(&table.create_alone()).await;
+        let created = connection.batch_execute(&TableName::alone(statement)).await;
         connection.finish(created, Concern::Creation(table)).await
+    }
+
+    async fn prepare_with(&self, table: &TableName, statement: String, create: bool) -> Result<(), BackendError> {
+        // Who finds the table needs no right to create one.
+        if self.table_exists(table).await? {
+            return Ok(());
+        }
+        if !create {
+            return Err(BackendError::new(ErrorKind::MissingTable, PrepareError::Missing { statement }));
+        }
+        match self.create(table, &statement).await {
+            Ok(()) => Ok(()),
+            // A Node server that starts at the same time creates it without our lock.
+            Err(_) if self.table_exists(table).await? => Ok(()),
+            Err(source) => {
+                let kind = source.kind();
+                Err(BackendError::new(kind, PrepareError::NotCreated { statement, source }))
+            }
+        }
     }
 }
 
@@ -164,29 +184,18 @@ impl Backend for DieselBackend {
 
     async fn prepare(&self, table: &str, create: bool) -> Result<(), BackendError> {
         let table = TableName::parse(table)?;
-        // Who finds the table needs no right to create one.
-        if self.table_exists(&table).await? {
-            return Ok(());
-        }
-        if !create {
-            let error = PrepareError::Missing { statement: table.create_statement() };
-            return Err(BackendError::new(ErrorKind::MissingTable, error));
-        }
-        match self.create(&table).await {
-            Ok(()) => Ok(()),
-            // A Node server that starts at the same time creates it without our lock.
-            Err(_) if self.table_exists(&table).await? => Ok(()),
-            Err(source) => {
-                let kind = source.kind();
-                Err(BackendError::new(kind, PrepareError::NotCreated { statement: table.create_statement(), source }))
-            }
-        }
+        self.prepare_with(&table, table.create_statement(), create).await
+    }
+
+    async fn prepare_log(&self, table: &str, create: bool) -> Result<(), BackendError> {
+        let table = TableName::parse(table)?;
+        self.prepare_with(&table, table.create_log_statement(), create).await
     }
 
     async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
         match batch {
             [] => return Ok(()),
-            [Outgoing { channel, content: Content::Inline(payload) }] => {
+            [Outgoing { channel, content: Content::Inline(payload), .. }] => {
                 let mut connection = self.publishing.acquire().await?;
                 let published = NotifyOne { channel, payload }.execute(&mut *connection).await;
                 return connection.finish(published, Concern::Session).await.map(drop);
@@ -205,6 +214,29 @@ impl Backend for DieselBackend {
             connection.finish(published, Concern::Session).await?;
         }
         Ok(())
+    }
+
+    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
+        let (attachments, log_table) = (TableName::parse(table)?, TableName::parse(log.table_name())?);
+        let notify = NotifyLogged::new(&attachments, &log_table, log.seconds(), batch);
+        let mut connection = self.publishing.acquire().await?;
+        let published = notify.execute(&mut *connection).await;
+        let concern = Concern::Tables([&attachments, &log_table], diagnosis::TO_INSERT);
+        connection.finish(published, concern).await.map(drop)
+    }
+
+    async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
+        let table = TableName::parse(log)?;
+        let mut connection = self.tending.acquire().await?;
+        let marked = log::mark(&mut connection, &table, channel, payload).await;
+        connection.finish(marked, Concern::Table(&table, diagnosis::TO_INSERT)).await
+    }
+
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
+        let table = TableName::parse(query.table)?;
+        let mut connection = self.tending.acquire().await?;
+        let rows = log::read(&mut connection, &table, query).await;
+        connection.finish(rows, Concern::Table(&table, diagnosis::TO_FETCH)).await
     }
 
     async fn fetch(&self, table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
@@ -241,11 +273,11 @@ impl fmt::Debug for DieselBackend {
     }
 }
 
-/// Why the attachments table is not there, with the remedy.
+/// Why a table is not there, with the remedy.
 #[derive(Debug, thiserror::Error)]
 enum PrepareError {
-    #[error("the attachments table is missing: let the node create it, or run this as its owner: {statement}")]
+    #[error("the table is missing: let the node create it, or run this as its owner: {statement}")]
     Missing { statement: String },
-    #[error("the attachments table is missing and was not created: run this as a role that may: {statement}")]
+    #[error("the table is missing and was not created: run this as a role that may: {statement}")]
     NotCreated { statement: String, source: BackendError },
 }

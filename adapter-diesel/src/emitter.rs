@@ -10,11 +10,11 @@ use diesel::{
 use diesel_async::{AsyncConnectionCore, RunQueryDsl};
 use socketio_pg_core::{
     PublishOn,
-    backend::{BackendError, Content, ErrorKind, Outgoing},
+    backend::{BackendError, CatchUp, Content, ErrorKind, Outgoing},
     table::TableName,
 };
 
-use crate::{DieselBackend, error, statements::NotifyOne};
+use crate::{DieselBackend, error, log::notify_one, statements::NotifyOne};
 
 /// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request handlers.
 ///
@@ -43,8 +43,16 @@ impl<C> PublishOn<&mut C> for DieselBackend
 where
     C: AsyncConnectionCore<Backend = Pg> + Send,
 {
-    async fn publish_on(connection: &mut C, table: &str, outgoing: Outgoing) -> Result<(), BackendError> {
-        let Outgoing { channel, content } = outgoing;
+    async fn publish_on(
+        connection: &mut C,
+        table: &str,
+        log: Option<&CatchUp>,
+        outgoing: Outgoing,
+    ) -> Result<(), BackendError> {
+        let Outgoing { channel, content, is_logged } = outgoing;
+        if let Some(log) = log.filter(|_| is_logged) {
+            return notify_one(connection, table, log, channel, content).await?.map(drop).map_err(failed);
+        }
         let published = match content {
             Content::Inline(payload) => NotifyOne { channel: &channel, payload: &payload }.execute(connection).await,
             Content::Attachment { body, before_id, after_id } => {

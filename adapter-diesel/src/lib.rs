@@ -32,7 +32,8 @@
 //! | processes without sockets; events in your transaction | [`Emitter`] |
 //! | what happens to the node | [`Cluster::events`](socketio_pg_core::Cluster::events) |
 //! | how it is: readiness, queues, counts | [`Cluster::health`](socketio_pg_core::Cluster::health) |
-//! | the table in your migrations | [`MIGRATIONS`], [`schema_sql`] |
+//! | not to miss anything when a connection breaks | [`Options::catch_up`] |
+//! | the tables in your migrations | [`MIGRATIONS`], [`schema_sql`], [`log_schema_sql`] |
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
 
@@ -43,6 +44,7 @@ mod driver;
 mod emitter;
 mod error;
 mod listener;
+mod log;
 mod migrations;
 mod pool;
 mod settings;
@@ -53,12 +55,12 @@ pub use emitter::Emitter;
 pub use error::connection_error;
 pub use listener::DieselListener;
 pub use migrations::{MIGRATIONS, Migrations};
-pub use socketio_pg_core::table::{InvalidTableName, schema_sql};
+pub use socketio_pg_core::table::{InvalidTableName, log_schema_sql, schema_sql};
 
 pub use socketio_pg_core::{
-    AckStream, Acks, Answers, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event, EventStream,
-    Failure, Health, InboxHealth, Init, LinkHealth, NamespaceHealth, Options, Poison, PublisherHealth, SocketData,
-    protocol, record_handshake,
+    AckStream, Acks, Answers, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,
+    EventStream, Failure, Health, InboxHealth, Init, LinkHealth, NamespaceHealth, Options, Poison, PublisherHealth,
+    Recovery, SocketData, protocol, record_handshake,
 };
 
 /// A node's membership in a cluster, on diesel-async.

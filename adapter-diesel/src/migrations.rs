@@ -5,7 +5,10 @@ use diesel::{
     migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion, Result},
     pg::Pg,
 };
-use socketio_pg_core::table::{InvalidTableName, TableName};
+use socketio_pg_core::{
+    CatchUp,
+    table::{InvalidTableName, TableName},
+};
 use std::{borrow::Cow, fmt};
 
 /// The migrations for a cluster with default options.
@@ -25,7 +28,7 @@ use std::{borrow::Cow, fmt};
 /// # Ok(())
 /// # }
 /// ```
-pub const MIGRATIONS: Migrations = Migrations { table: Cow::Borrowed("socket_io_attachments") };
+pub const MIGRATIONS: Migrations = Migrations { table: Cow::Borrowed("socket_io_attachments"), log: None };
 
 /// Migrations that bring about the attachments table: a diesel `MigrationSource`, for any harness on PostgreSQL.
 ///
@@ -34,6 +37,7 @@ pub const MIGRATIONS: Migrations = Migrations { table: Cow::Borrowed("socket_io_
 #[derive(Clone, Debug)]
 pub struct Migrations {
     table: Cow<'static, str>,
+    log: Option<String>,
 }
 
 impl Migrations {
@@ -45,18 +49,43 @@ impl Migrations {
     pub fn for_table(table: impl Into<String>) -> std::result::Result<Self, InvalidTableName> {
         let table = table.into();
         TableName::parse(&table)?;
-        Ok(Self { table: Cow::Owned(table) })
+        Ok(Self { table: Cow::Owned(table), log: None })
+    }
+
+    /// Also brings about the table of the catch-up log, with the name that it has in
+    /// [`Options::catch_up`](crate::Options::catch_up).
+    ///
+    /// # Errors
+    /// When the table's name is not a name or a schema and a name.
+    ///
+    /// ```
+    /// use socketio_pg_diesel::{CatchUp, MIGRATIONS};
+    ///
+    /// let migrations = MIGRATIONS.with_catch_up(&CatchUp::last(std::time::Duration::from_secs(120)))?;
+    /// # Ok::<(), socketio_pg_diesel::InvalidTableName>(())
+    /// ```
+    pub fn with_catch_up(self, log: &CatchUp) -> std::result::Result<Self, InvalidTableName> {
+        TableName::parse(log.table_name())?;
+        Ok(Self { log: Some(log.table_name().to_owned()), ..self })
     }
 }
 
 impl MigrationSource<Pg> for Migrations {
     fn migrations(&self) -> Result<Vec<Box<dyn Migration<Pg>>>> {
+        let create = |name, table: &TableName, up| CreateTable { name, up, down: format!("DROP TABLE {table}") };
         let table = TableName::parse(&self.table)?;
-        Ok(vec![Box::new(CreateTable { up: table.create_statement(), down: format!("DROP TABLE {table}") })])
+        let mut migrations: Vec<Box<dyn Migration<Pg>>> =
+            vec![Box::new(create(Name::Attachments, &table, table.create_statement()))];
+        if let Some(log) = &self.log {
+            let table = TableName::parse(log)?;
+            migrations.push(Box::new(create(Name::Log, &table, table.create_log_statement())));
+        }
+        Ok(migrations)
     }
 }
 
 struct CreateTable {
+    name: Name,
     up: String,
     down: String,
 }
@@ -75,7 +104,7 @@ impl Migration<Pg> for CreateTable {
     }
 
     fn name(&self) -> &dyn MigrationName {
-        &Name
+        &self.name
     }
 }
 
@@ -83,18 +112,28 @@ struct InTransaction;
 
 impl MigrationMetadata for InTransaction {}
 
-struct Name;
+enum Name {
+    Attachments,
+    Log,
+}
 
 impl MigrationName for Name {
     /// Unlike any of an application. It comes before those that begin with a date, so that "revert the last one" means one
     /// of the application's.
     fn version(&self) -> MigrationVersion<'_> {
-        "00000000000000-socketio-pg-1".into()
+        match self {
+            Self::Attachments => "00000000000000-socketio-pg-1".into(),
+            Self::Log => "00000000000000-socketio-pg-2".into(),
+        }
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_create_attachments", self.version())
+        let table = match self {
+            Self::Attachments => "attachments",
+            Self::Log => "log",
+        };
+        write!(f, "{}_create_{table}", self.version())
     }
 }

@@ -105,13 +105,13 @@ impl<C: QueryFragment<Pg>> QueryFragment<Pg> for Delete<'_, C> {
 
 /// A batch in columns.
 pub(crate) struct Batch<'a> {
-    channels: Vec<&'a str>,
+    pub(crate) channels: Vec<&'a str>,
     /// For an attachment, what comes before its id.
-    payloads: Vec<&'a str>,
+    pub(crate) payloads: Vec<&'a str>,
     /// What comes after the id, `None` for a payload.
-    after_ids: Vec<Option<&'a str>>,
+    pub(crate) after_ids: Vec<Option<&'a str>>,
     /// Those of the attachments alone, in their order.
-    bodies: Vec<&'a [u8]>,
+    pub(crate) bodies: Vec<&'a [u8]>,
 }
 
 impl<'a> Batch<'a> {

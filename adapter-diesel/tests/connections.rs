@@ -19,7 +19,11 @@ const TABLE: &str = "socket_io_attachments";
 fn small_and_large() -> [Outgoing; 2] {
     let attachment =
         Content::Attachment { body: vec![7; 9000], before_id: "large ".to_owned(), after_id: ".".to_owned() };
-    [Content::Inline("small".to_owned()), attachment].map(|content| Outgoing { channel: "c".to_owned(), content })
+    [Content::Inline("small".to_owned()), attachment].map(|content| Outgoing {
+        channel: "c".to_owned(),
+        content,
+        is_logged: false,
+    })
 }
 
 /// Runs each kind of statement.

@@ -42,7 +42,7 @@ impl Drop for Guest {
 
 fn attachment() -> [Outgoing; 1] {
     let content = Content::Attachment { body: vec![1], before_id: String::new(), after_id: String::new() };
-    [Outgoing { channel: "c".to_owned(), content }]
+    [Outgoing { channel: "c".to_owned(), content, is_logged: false }]
 }
 
 /// The kinds that publishing, fetching and sweeping fail with.

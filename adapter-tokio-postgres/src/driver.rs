@@ -10,12 +10,13 @@ use crate::{
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
 use socketio_pg_core::{
-    backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
+    backend::{Backend, BackendError, CatchUp, Content, ErrorKind, Incoming, LogQuery, Outgoing, Position},
+    log_sql,
     table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
-    Config, Socket,
+    Config, Row, Socket,
     tls::{MakeTlsConnect, TlsConnect},
     types::Type,
 };
@@ -120,6 +121,25 @@ impl TokioPostgresBackend {
         let rows = self.tending.query(statements::TABLE_EXISTS, &[(&table.to_string(), Type::TEXT)]).await?;
         rows.first().map_or(Ok(false), |row| row.try_get(0)).map_err(error::in_session)
     }
+
+    async fn prepare_with(&self, table: &TableName, statement: String, create: bool) -> Result<(), BackendError> {
+        // Who finds the table needs no right to create one.
+        if self.table_exists(table).await? {
+            return Ok(());
+        }
+        if !create {
+            return Err(BackendError::new(ErrorKind::MissingTable, PrepareError::Missing { statement }));
+        }
+        match self.tending.batch(&TableName::alone(&statement)).await {
+            Ok(()) => Ok(()),
+            // A Node server that starts at the same time creates it without our lock.
+            Err(_) if self.table_exists(table).await? => Ok(()),
+            Err(source) => {
+                let kind = source.kind();
+                Err(BackendError::new(kind, PrepareError::NotCreated { statement, source }))
+            }
+        }
+    }
 }
 
 impl Backend for TokioPostgresBackend {
@@ -131,51 +151,24 @@ impl Backend for TokioPostgresBackend {
 
     async fn prepare(&self, table: &str, create: bool) -> Result<(), BackendError> {
         let table = TableName::parse(table)?;
-        // Who finds the table needs no right to create one.
-        if self.table_exists(&table).await? {
-            return Ok(());
-        }
-        if !create {
-            let error = PrepareError::Missing { statement: table.create_statement() };
-            return Err(BackendError::new(ErrorKind::MissingTable, error));
-        }
-        match self.tending.batch(&table.create_alone()).await {
-            Ok(()) => Ok(()),
-            // A Node server that starts at the same time creates it without our lock.
-            Err(_) if self.table_exists(&table).await? => Ok(()),
-            Err(source) => {
-                let kind = source.kind();
-                Err(BackendError::new(kind, PrepareError::NotCreated { statement: table.create_statement(), source }))
-            }
-        }
+        self.prepare_with(&table, table.create_statement(), create).await
+    }
+
+    async fn prepare_log(&self, table: &str, create: bool) -> Result<(), BackendError> {
+        let table = TableName::parse(table)?;
+        self.prepare_with(&table, table.create_log_statement(), create).await
     }
 
     async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
         match batch {
             [] => return Ok(()),
-            [Outgoing { channel, content: Content::Inline(payload) }] => {
+            [Outgoing { channel, content: Content::Inline(payload), .. }] => {
                 let parameters: [Parameter<'_>; 2] = [(channel, Type::TEXT), (payload, Type::TEXT)];
                 return self.publishing.query(statements::NOTIFY_ONE, &parameters).await.map(drop);
             }
             _ => {}
         }
-        let channels: Vec<&str> = batch.iter().map(|outgoing| outgoing.channel.as_str()).collect();
-        let mut payloads: Vec<&str> = Vec::with_capacity(batch.len());
-        let mut after_ids: Vec<Option<&str>> = Vec::with_capacity(batch.len());
-        let mut bodies: Vec<&[u8]> = Vec::new();
-        for outgoing in batch {
-            match &outgoing.content {
-                Content::Inline(payload) => {
-                    payloads.push(payload);
-                    after_ids.push(None);
-                }
-                Content::Attachment { body, before_id, after_id } => {
-                    payloads.push(before_id);
-                    after_ids.push(Some(after_id));
-                    bodies.push(body);
-                }
-            }
-        }
+        let Columns { channels, payloads, after_ids, bodies } = Columns::new(batch);
         let mut parameters: Vec<Parameter<'_>> = vec![(&channels, Type::TEXT_ARRAY), (&payloads, Type::TEXT_ARRAY)];
         if bodies.is_empty() {
             self.publishing.query(statements::NOTIFY, &parameters).await?;
@@ -186,6 +179,50 @@ impl Backend for TokioPostgresBackend {
             self.publishing.query(&statement, &parameters).await?;
         }
         Ok(())
+    }
+
+    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
+        let statement = log_sql::publish(&TableName::parse(table)?, &TableName::parse(log.table_name())?);
+        let Columns { channels, payloads, after_ids, bodies } = Columns::new(batch);
+        let are_logged: Vec<bool> = batch.iter().map(|outgoing| outgoing.is_logged).collect();
+        let parameters: [Parameter<'_>; 6] = [
+            (&log.seconds(), Type::FLOAT8),
+            (&bodies, Type::BYTEA_ARRAY),
+            (&channels, Type::TEXT_ARRAY),
+            (&payloads, Type::TEXT_ARRAY),
+            (&after_ids, Type::TEXT_ARRAY),
+            (&are_logged, Type::BOOL_ARRAY),
+        ];
+        self.publishing.query(&statement, &parameters).await.map(drop)
+    }
+
+    async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
+        let statement = log_sql::mark(&TableName::parse(log)?);
+        let rows = self.tending.query(&statement, &[(&channel, Type::TEXT), (&payload, Type::TEXT)]).await?;
+        let row = rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the mark was not answered"))?;
+        let position = || {
+            Ok(Position {
+                snapshot: row.try_get("snapshot")?,
+                taken: Duration::try_from_secs_f64(row.try_get("taken")?).unwrap_or_default(),
+                history: row.try_get("history")?,
+                crashes: row.try_get("crashes")?,
+            })
+        };
+        position().map_err(error::in_session)
+    }
+
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
+        let statement = log_sql::read(&TableName::parse(query.table)?);
+        let parameters: [Parameter<'_>; 5] = [
+            (&query.since.snapshot, Type::TEXT),
+            (&query.until.snapshot, Type::TEXT),
+            (&query.after, Type::INT8),
+            (&query.channels, Type::TEXT_ARRAY),
+            (&query.limit, Type::INT8),
+        ];
+        let rows = self.tending.query(&statement, &parameters).await?;
+        let read = |row: &Row| Ok((row.try_get(0)?, Incoming { channel: row.try_get(1)?, payload: row.try_get(2)? }));
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(error::in_session)
     }
 
     async fn fetch(&self, table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
@@ -223,12 +260,48 @@ impl fmt::Debug for TokioPostgresBackend {
     }
 }
 
-/// Why the attachments table is not there, with the remedy.
+/// A batch in columns.
+struct Columns<'a> {
+    channels: Vec<&'a str>,
+    /// For an attachment, what comes before its id.
+    payloads: Vec<&'a str>,
+    /// What comes after the id, `None` for a payload.
+    after_ids: Vec<Option<&'a str>>,
+    /// Those of the attachments alone, in their order.
+    bodies: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(batch: &'a [Outgoing]) -> Self {
+        let mut columns = Self {
+            channels: batch.iter().map(|outgoing| outgoing.channel.as_str()).collect(),
+            payloads: Vec::with_capacity(batch.len()),
+            after_ids: Vec::with_capacity(batch.len()),
+            bodies: Vec::new(),
+        };
+        for outgoing in batch {
+            match &outgoing.content {
+                Content::Inline(payload) => {
+                    columns.payloads.push(payload);
+                    columns.after_ids.push(None);
+                }
+                Content::Attachment { body, before_id, after_id } => {
+                    columns.payloads.push(before_id);
+                    columns.after_ids.push(Some(after_id));
+                    columns.bodies.push(body);
+                }
+            }
+        }
+        columns
+    }
+}
+
+/// Why a table is not there, with the remedy.
 #[derive(Debug, thiserror::Error)]
 enum PrepareError {
-    #[error("the attachments table is missing: let the node create it, or run this as its owner: {statement}")]
+    #[error("the table is missing: let the node create it, or run this as its owner: {statement}")]
     Missing { statement: String },
-    #[error("the attachments table is missing and was not created: run this as a role that may: {statement}")]
+    #[error("the table is missing and was not created: run this as a role that may: {statement}")]
     NotCreated { statement: String, source: BackendError },
 }
 

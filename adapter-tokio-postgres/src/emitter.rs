@@ -3,12 +3,13 @@
 use deadpool_postgres::Pool;
 use socketio_pg_core::{
     PublishOn,
-    backend::{BackendError, Content, Outgoing},
+    backend::{BackendError, CatchUp, Content, Outgoing},
+    log_sql,
     table::TableName,
 };
 use tokio_postgres::{GenericClient, types::Type};
 
-use crate::{TokioPostgresBackend, error, statements};
+use crate::{TokioPostgresBackend, error, pool::Parameter, statements};
 
 /// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request handlers.
 ///
@@ -30,15 +31,37 @@ use crate::{TokioPostgresBackend, error, statements};
 pub type Emitter = socketio_pg_core::Emitter<TokioPostgresBackend>;
 
 /// Publishes on a client or a transaction. No statement is prepared by name, so that it works behind a transaction pooler.
-async fn publish<C: GenericClient + Sync>(client: &C, table: &str, outgoing: Outgoing) -> Result<(), BackendError> {
-    let Outgoing { channel, content } = outgoing;
-    let result = match &content {
-        Content::Inline(payload) => {
+async fn publish<C: GenericClient + Sync>(
+    client: &C,
+    table: &str,
+    log: Option<&CatchUp>,
+    outgoing: Outgoing,
+) -> Result<(), BackendError> {
+    let Outgoing { channel, content, is_logged } = outgoing;
+    let log = log.filter(|_| is_logged);
+    let result = match (&content, log) {
+        (Content::Inline(payload), None) => {
             client.query_typed(statements::NOTIFY_ONE, &[(&channel, Type::TEXT), (payload, Type::TEXT)]).await
         }
-        Content::Attachment { body, before_id, after_id } => {
+        (Content::Inline(payload), Some(log)) => {
+            let statement = log_sql::publish_one(&TableName::parse(log.table_name())?);
+            client.query_typed(&statement, &[(&channel, Type::TEXT), (payload, Type::TEXT)]).await
+        }
+        (Content::Attachment { body, before_id, after_id }, Some(log)) => {
+            let log_name = TableName::parse(log.table_name())?;
+            let statement = log_sql::publish_one_attachment(&TableName::parse(table)?, &log_name);
+            let parameters: [Parameter<'_>; 5] = [
+                (&log.seconds(), Type::FLOAT8),
+                (body, Type::BYTEA),
+                (&channel, Type::TEXT),
+                (before_id, Type::TEXT),
+                (after_id, Type::TEXT),
+            ];
+            client.query_typed(&statement, &parameters).await
+        }
+        (Content::Attachment { body, before_id, after_id }, None) => {
             let statement = statements::notify_one_with_attachment(&TableName::parse(table)?);
-            let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] =
+            let parameters: [Parameter<'_>; 4] =
                 [(&channel, Type::TEXT), (before_id, Type::TEXT), (after_id, Type::TEXT), (body, Type::BYTEA)];
             client.query_typed(&statement, &parameters).await
         }
@@ -49,8 +72,13 @@ async fn publish<C: GenericClient + Sync>(client: &C, table: &str, outgoing: Out
 macro_rules! publish_on {
     ($($connection:ty),*) => { $(
         impl PublishOn<&$connection> for TokioPostgresBackend {
-            async fn publish_on(connection: &$connection, table: &str, outgoing: Outgoing) -> Result<(), BackendError> {
-                publish(connection, table, outgoing).await
+            async fn publish_on(
+                connection: &$connection,
+                table: &str,
+                log: Option<&CatchUp>,
+                outgoing: Outgoing,
+            ) -> Result<(), BackendError> {
+                publish(connection, table, log, outgoing).await
             }
         }
     )* };
@@ -62,10 +90,11 @@ impl PublishOn<&deadpool_postgres::Client> for TokioPostgresBackend {
     async fn publish_on(
         connection: &deadpool_postgres::Client,
         table: &str,
+        log: Option<&CatchUp>,
         outgoing: Outgoing,
     ) -> Result<(), BackendError> {
         let client: &tokio_postgres::Client = connection;
-        publish(client, table, outgoing).await
+        publish(client, table, log, outgoing).await
     }
 }
 
@@ -73,16 +102,22 @@ impl PublishOn<&deadpool_postgres::Transaction<'_>> for TokioPostgresBackend {
     async fn publish_on(
         connection: &deadpool_postgres::Transaction<'_>,
         table: &str,
+        log: Option<&CatchUp>,
         outgoing: Outgoing,
     ) -> Result<(), BackendError> {
         let transaction: &tokio_postgres::Transaction<'_> = connection;
-        publish(transaction, table, outgoing).await
+        publish(transaction, table, log, outgoing).await
     }
 }
 
 impl PublishOn<&Pool> for TokioPostgresBackend {
-    async fn publish_on(pool: &Pool, table: &str, outgoing: Outgoing) -> Result<(), BackendError> {
+    async fn publish_on(
+        pool: &Pool,
+        table: &str,
+        log: Option<&CatchUp>,
+        outgoing: Outgoing,
+    ) -> Result<(), BackendError> {
         let client = pool.get().await.map_err(error::acquiring)?;
-        Self::publish_on(&client, table, outgoing).await
+        Self::publish_on(&client, table, log, outgoing).await
     }
 }

@@ -20,7 +20,11 @@ fn config(url: &str, application_name: &str) -> Config {
 fn small_and_large() -> [Outgoing; 2] {
     let attachment =
         Content::Attachment { body: vec![7; 9000], before_id: "large ".to_owned(), after_id: ".".to_owned() };
-    [Content::Inline("small".to_owned()), attachment].map(|content| Outgoing { channel: "c".to_owned(), content })
+    [Content::Inline("small".to_owned()), attachment].map(|content| Outgoing {
+        channel: "c".to_owned(),
+        content,
+        is_logged: false,
+    })
 }
 
 /// Runs each kind of statement.

@@ -42,7 +42,8 @@ impl Spy {
     /// What was said so far, without what only shows that nodes live.
     async fn heard(&mut self) -> Vec<Value> {
         let last = r#"{"type":0}"#;
-        let end = Outgoing { channel: self.channel.clone(), content: Content::Inline(last.to_owned()) };
+        let end =
+            Outgoing { channel: self.channel.clone(), content: Content::Inline(last.to_owned()), is_logged: false };
         self.backend.publish(TABLE, &[end]).await.unwrap();
         let mut heard = Vec::new();
         loop {

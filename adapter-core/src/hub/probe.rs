@@ -26,15 +26,14 @@ impl<B: Backend> Hub<B> {
     pub(super) async fn prove_hearing(&self) -> Result<(), ConnectError> {
         let limit = self.options.connect_timeout / 2;
         let started = Instant::now();
-        // Not a namespace's channel: no other node hears it.
-        let channel = channel::name(&format!("{}?", self.options.channel_prefix), &rand::random::<u64>().to_string());
+        let channel = own_channel(&self.options.channel_prefix);
         let payload = format!("{:016x}", rand::random::<u64>());
         let (arrived, heard) = oneshot::channel();
         *self.probe.lock() = Some(Probe { channel: channel.clone(), payload: payload.clone(), arrived: Some(arrived) });
         let deaf = |_| ConnectError::Deaf { waited: started.elapsed() };
         let link = self.link().ok_or(ConnectError::Deaf { waited: Duration::ZERO })?;
         timeout(limit, link.listen(channel.clone())).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
-        let probe = [Outgoing { channel: channel.clone(), content: Content::Inline(payload) }];
+        let probe = [Outgoing { channel: channel.clone(), content: Content::Inline(payload), is_logged: false }];
         self.backend.publish(&self.options.table, &probe).await?;
         timeout(limit, heard).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
         link.unlisten(channel);
@@ -54,6 +53,11 @@ impl<B: Backend> Hub<B> {
             let _ = arrived.send(());
         }
     }
+}
+
+/// Not a namespace's channel: no other node hears it.
+pub(super) fn own_channel(prefix: &str) -> String {
+    channel::name(&format!("{prefix}?"), &rand::random::<u64>().to_string())
 }
 
 fn deaf_now(started: Instant) -> ConnectError {

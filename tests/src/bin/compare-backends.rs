@@ -73,7 +73,11 @@ impl<B: Backend> Contender<B> {
     /// 150 bytes, unlike any other.
     fn small(&mut self) -> Outgoing {
         self.sent += 1;
-        Outgoing { channel: self.channel.clone(), content: Content::Inline(format!("{:0>150}", self.sent)) }
+        Outgoing {
+            channel: self.channel.clone(),
+            content: Content::Inline(format!("{:0>150}", self.sent)),
+            is_logged: false,
+        }
     }
 
     /// How long it takes once, on average over a round.
@@ -104,7 +108,7 @@ impl<B: Backend> Contender<B> {
     async fn attach(&mut self) -> Result<Duration, BackendError> {
         let content =
             Content::Attachment { body: vec![7; 64 * 1024], before_id: String::new(), after_id: String::new() };
-        let batch = [Outgoing { channel: self.channel.clone(), content }];
+        let batch = [Outgoing { channel: self.channel.clone(), content, is_logged: false }];
         let start = Instant::now();
         self.backend.publish(TABLE, &batch).await?;
         let id = self.listener.next().await?.payload.parse().expect("nothing but the id was asked for");

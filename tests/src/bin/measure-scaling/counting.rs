@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use socketio_pg_core::backend::{Backend, BackendError, Incoming, Listener, Outgoing};
+use socketio_pg_core::backend::{Backend, BackendError, CatchUp, Incoming, Listener, LogQuery, Outgoing, Position};
 
 /// What was delivered to all sessions together.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +77,36 @@ impl<B: Backend> Backend for Counting<B> {
         ids: &[i64],
     ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, BackendError>> + Send {
         self.inner.fetch(table, ids)
+    }
+
+    fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.inner.prepare_log(table, create)
+    }
+
+    fn publish_logged(
+        &self,
+        table: &str,
+        log: &CatchUp,
+        batch: &[Outgoing],
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.delivered.0.batches.fetch_add(1, Ordering::Relaxed);
+        self.inner.publish_logged(table, log, batch)
+    }
+
+    fn mark(
+        &self,
+        log: &str,
+        channel: &str,
+        payload: &str,
+    ) -> impl Future<Output = Result<Position, BackendError>> + Send {
+        self.inner.mark(log, channel, payload)
+    }
+
+    fn read_log(
+        &self,
+        query: &LogQuery<'_>,
+    ) -> impl Future<Output = Result<Vec<(i64, Incoming)>, BackendError>> + Send {
+        self.inner.read_log(query)
     }
 
     fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send {

@@ -1,0 +1,185 @@
+//! Reading the log after a break, and keeping a position in it while the node listens.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tokio::time::{Interval, MissedTickBehavior, timeout};
+
+use super::{CatchUp, tracker::Tracker};
+use crate::{
+    backend::{Backend, BackendError, ErrorKind, Incoming, LogQuery, Position},
+    event::Recovery,
+};
+
+/// How many rows are read at a time: 8 MB at most.
+const PAGE: i64 = 1000;
+
+/// How long a statement on the log may take.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Catches up for the link.
+pub(crate) struct Reader<B> {
+    backend: Arc<B>,
+    log: CatchUp,
+    /// Where marks are sent: no namespace's channel.
+    channel: String,
+    tracker: Tracker,
+    timer: Interval,
+    marking: Option<BoxFuture<'static, Result<Position, BackendError>>>,
+    /// What was listened to when the session broke: what came on other channels was not for this node.
+    channels: BTreeSet<String>,
+}
+
+impl<B: Backend> Reader<B> {
+    /// Marks are sent on `channel`, at least every `interval`.
+    pub(crate) fn new(backend: Arc<B>, log: CatchUp, channel: String, interval: Duration) -> Self {
+        let mut timer = tokio::time::interval(interval);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { backend, log, channel, tracker: Tracker::default(), timer, marking: None, channels: BTreeSet::new() }
+    }
+
+    /// The channel that is to be listened to for marks.
+    pub(crate) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// Whether what was heard is to be handed on.
+    pub(crate) fn is_news(&mut self, incoming: &Incoming) -> bool {
+        if incoming.channel == self.channel {
+            self.tracker.heard_mark(&incoming.payload);
+            return false;
+        }
+        let is_news = self.tracker.hear(&incoming.channel, &incoming.payload);
+        if self.tracker.wants_mark() {
+            self.begin_mark();
+        }
+        is_news
+    }
+
+    /// Sends the next mark when it is due. Returns when there was something to do; cancel-safe.
+    pub(crate) async fn step(&mut self) {
+        match &mut self.marking {
+            Some(marking) => {
+                let marked = marking.await;
+                self.marking = None;
+                self.marked(marked);
+            }
+            None => {
+                self.timer.tick().await;
+                // One that is not heard yet is given up: it may never be.
+                self.begin_mark();
+            }
+        }
+    }
+
+    /// The session broke, which had listened to `channels`.
+    pub(crate) fn broken(&mut self, channels: &BTreeSet<String>) {
+        self.marking = None;
+        self.tracker.give_mark_up();
+        self.channels.clone_from(channels);
+    }
+
+    /// Hands on what was missed, in order, on a session that listens to `channels` again.
+    ///
+    /// # Errors
+    /// When the connection fails: what was handed on so far is remembered, and not handed on when it is called again.
+    pub(crate) async fn catch_up(
+        &mut self,
+        channels: &BTreeSet<String>,
+        mut hand_on: impl FnMut(Incoming),
+    ) -> Result<Recovery, BackendError> {
+        let since = self.tracker.position().cloned();
+        self.begin_mark();
+        let Some(marking) = self.marking.take() else { unreachable!("a mark was just begun") };
+        let marked = marking.await;
+        let until = match &marked {
+            Ok(until) => until.clone(),
+            Err(_) => return failed(self.marked(marked), 0),
+        };
+        self.marked(marked);
+        let incomplete = |reason: String| Ok(Recovery::Incomplete { messages: 0, reason });
+        let Some(since) = since else {
+            return incomplete("the connection broke before the node had found its place in the log".to_owned());
+        };
+        if since.history != until.history {
+            return incomplete(
+                "the log is not the one that it was: restored, emptied, or that of another server".to_owned(),
+            );
+        }
+
+        let channels: Vec<String> = self.channels.intersection(channels).cloned().collect();
+        let mut messages = 0;
+        let mut after = 0;
+        loop {
+            let query = LogQuery {
+                table: self.log.table_name(),
+                channels: &channels,
+                since: &since,
+                until: &until,
+                after,
+                limit: PAGE,
+            };
+            let rows = match in_time(self.backend.read_log(&query)).await {
+                Ok(rows) => rows,
+                Err(error) => return failed(Some(error), messages),
+            };
+            let is_last = (rows.len() as i64) < PAGE;
+            for (id, incoming) in rows {
+                after = id;
+                if self.tracker.hear(&incoming.channel, &incoming.payload) {
+                    messages += 1;
+                    hand_on(incoming);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+
+        let deaf = until.taken.saturating_sub(since.taken);
+        let reason = if deaf > self.log.retention() {
+            format!("the node was deaf for {deaf:.1?}, and the log goes back for {:?}", self.log.retention())
+        } else if since.crashes != until.crashes {
+            "the database server crashed: what was published in its last moments may not be in the log".to_owned()
+        } else {
+            return Ok(Recovery::Complete { messages });
+        };
+        Ok(Recovery::Incomplete { messages, reason })
+    }
+
+    fn begin_mark(&mut self) {
+        let token = format!("{:016x}", rand::random::<u64>());
+        self.tracker.begin(token.clone());
+        let (backend, table, channel) = (self.backend.clone(), self.log.table_name().to_owned(), self.channel.clone());
+        self.marking = Some(Box::pin(async move { in_time(backend.mark(&table, &channel, &token)).await }));
+    }
+
+    /// Returns the error, if it is one.
+    fn marked(&mut self, marked: Result<Position, BackendError>) -> Option<BackendError> {
+        match marked {
+            Ok(position) => {
+                self.tracker.marked(position);
+                None
+            }
+            Err(error) => {
+                self.tracker.give_mark_up();
+                tracing::warn!(%error, table = self.log.table_name(), "the catch-up log could not be marked");
+                Some(error)
+            }
+        }
+    }
+}
+
+/// A broken connection is for the link to replace; with anything else the node lives on, and says what it missed.
+fn failed(error: Option<BackendError>, messages: u64) -> Result<Recovery, BackendError> {
+    match error {
+        Some(error) if error.kind() == ErrorKind::Connection => Err(error),
+        Some(error) => Ok(Recovery::Incomplete { messages, reason: format!("the log could not be read: {error}") }),
+        None => Ok(Recovery::Complete { messages }),
+    }
+}
+
+async fn in_time<T>(statement: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
+    let elapsed = |elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed));
+    timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(elapsed)
+}

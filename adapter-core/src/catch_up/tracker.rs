@@ -1,0 +1,227 @@
+//! Where a node is in the log, and what it has heard beyond.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
+
+use crate::backend::Position;
+
+/// How many messages are remembered at most (16 bytes each, and the overhead of a table). Beyond it the position is given up, and
+/// the next gap is not caught up with: better than to hand on messages twice.
+const MAX_REMEMBERED: usize = 1_000_000;
+
+/// From how many on a mark is due at once.
+const MANY: usize = 50_000;
+
+/// The state of catching up, without I/O.
+#[derive(Debug, Default)]
+pub(super) struct Tracker {
+    /// Everything that it sees has been heard, or was before this node's time.
+    position: Option<Position>,
+    /// What was heard since the position was taken, by hash, up to the mark that is under way.
+    older: HashSet<u64>,
+    /// What was heard since the mark that is under way was begun.
+    newer: HashSet<u64>,
+    mark: Option<Mark>,
+    hasher: RandomState,
+}
+
+/// A mark that is under way: it counts when its position is known and its notification was heard.
+#[derive(Debug)]
+struct Mark {
+    token: String,
+    position: Option<Position>,
+    is_heard: bool,
+}
+
+impl Tracker {
+    pub(super) fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    /// Whether so much was heard since the last mark that it is time for another.
+    pub(super) fn wants_mark(&self) -> bool {
+        self.mark.is_none() && self.older.len() >= MANY
+    }
+
+    /// Begins a mark: to be called before its statement is sent. One that was under way is forgotten.
+    pub(super) fn begin(&mut self, token: String) {
+        self.older.extend(self.newer.drain());
+        self.mark = Some(Mark { token, position: None, is_heard: false });
+    }
+
+    /// The statement of the mark is committed.
+    pub(super) fn marked(&mut self, position: Position) {
+        if let Some(mark) = &mut self.mark {
+            mark.position = Some(position);
+        }
+        self.settle();
+    }
+
+    /// A mark's notification was heard, perhaps that of another node.
+    pub(super) fn heard_mark(&mut self, token: &str) {
+        if let Some(mark) = &mut self.mark
+            && mark.token == token
+        {
+            mark.is_heard = true;
+        }
+        self.settle();
+    }
+
+    /// The mark that is under way will not be heard: its statement failed, or the session is gone.
+    pub(super) fn give_mark_up(&mut self) {
+        self.mark = None;
+        self.older.extend(self.newer.drain());
+    }
+
+    /// The position is of no use any more.
+    pub(super) fn forget(&mut self) {
+        self.position = None;
+        self.older = HashSet::new();
+        self.newer = HashSet::new();
+    }
+
+    /// Remembers what was heard; false when it had been heard before.
+    pub(super) fn hear(&mut self, channel: &str, payload: &str) -> bool {
+        if !is_unique(payload) {
+            return true;
+        }
+        let hash = self.hasher.hash_one((channel, payload));
+        if self.older.contains(&hash) {
+            return false;
+        }
+        if self.older.len() + self.newer.len() >= MAX_REMEMBERED {
+            tracing::warn!(
+                "too much was heard since the last mark in the catch-up log: the next gap will not be caught up with"
+            );
+            self.forget();
+        }
+        let into = if self.mark.is_some() { &mut self.newer } else { &mut self.older };
+        into.insert(hash)
+    }
+
+    fn settle(&mut self) {
+        if let Some(Mark { position: position @ Some(_), is_heard: true, .. }) = &mut self.mark {
+            self.position = position.take();
+            self.mark = None;
+            // What was heard before the mark was begun is what its snapshot sees.
+            self.older = std::mem::take(&mut self.newer);
+        }
+    }
+}
+
+/// Whether no other message can have the same text: the payload ends with a nonce, as our writers put it, or it is a header.
+/// Others are not in the log, and equal ones are told apart by nothing.
+fn is_unique(payload: &str) -> bool {
+    let Some(payload) = payload.trim_end_matches(' ').strip_suffix(r#""}"#) else { return false };
+    payload
+        .rsplit_once(r#"":""#)
+        .is_some_and(|(before, _)| before.ends_with(r#","nonce"#) || before.ends_with(r#","attachmentId"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn position(snapshot: &str) -> Position {
+        Position {
+            snapshot: snapshot.to_owned(),
+            taken: Duration::ZERO,
+            history: String::new(),
+            crashes: String::new(),
+        }
+    }
+
+    fn message(number: u64) -> String {
+        format!(r#"{{"type":13,"uid":"a","nonce":"{number}"}}"#)
+    }
+
+    fn snapshot(tracker: &Tracker) -> Option<&str> {
+        tracker.position().map(|position| position.snapshot.as_str())
+    }
+
+    #[test]
+    fn a_mark_counts_when_it_is_committed_and_heard_in_either_order() {
+        let mut tracker = Tracker::default();
+        tracker.begin("1".to_owned());
+        tracker.marked(position("one"));
+        assert_eq!(snapshot(&tracker), None);
+        tracker.heard_mark("of another node");
+        assert_eq!(snapshot(&tracker), None);
+        tracker.heard_mark("1");
+        assert_eq!(snapshot(&tracker), Some("one"));
+        tracker.begin("2".to_owned());
+        tracker.heard_mark("2");
+        tracker.marked(position("two"));
+        assert_eq!(snapshot(&tracker), Some("two"));
+        assert!(tracker.mark.is_none());
+    }
+
+    #[test]
+    fn what_was_heard_is_remembered_until_a_mark_behind_it_is_heard() {
+        let mut tracker = Tracker::default();
+        assert!(tracker.hear("c", &message(1)));
+        tracker.begin("1".to_owned());
+        assert!(tracker.hear("c", &message(2)));
+        assert!(!tracker.hear("c", &message(1)) && !tracker.hear("c", &message(2)));
+        tracker.marked(position("one"));
+        tracker.heard_mark("1");
+        // The snapshot may not have seen what was heard while the mark was under way.
+        assert!(!tracker.hear("c", &message(2)));
+        assert!(tracker.hear("c", &message(1)));
+    }
+
+    #[test]
+    fn a_mark_that_is_given_up_lets_nothing_be_forgotten() {
+        let mut tracker = Tracker::default();
+        tracker.hear("c", &message(1));
+        tracker.begin("1".to_owned());
+        tracker.hear("c", &message(2));
+        tracker.give_mark_up();
+        tracker.heard_mark("1");
+        assert_eq!(snapshot(&tracker), None);
+        assert!(!tracker.hear("c", &message(1)) && !tracker.hear("c", &message(2)));
+    }
+
+    #[test]
+    fn only_what_is_unlike_all_else_is_remembered() {
+        let mut tracker = Tracker::default();
+        for unique in [
+            r#"{"type":13,"uid":"a","nsp":"/","source":"_sio_adapter","nonce":"1f"}"#,
+            r#"{"type":13,"uid":"a","nonce":"1f"}   "#,
+            r#"{"uid":"a","type":3,"attachmentId":"17"}"#,
+            r#"{"uid":"a","type":3,"nsp":"/","attachmentId":"18"}"#,
+        ] {
+            assert!(tracker.hear("c", unique), "{unique}");
+            assert!(!tracker.hear("c", unique), "{unique}");
+            assert!(tracker.hear("another", unique), "{unique}");
+        }
+        for equal in [
+            r#"{"type":2,"uid":"a","nsp":"/"}"#,
+            r#"{"type":3,"data":{"packet":{"data":["e",{"nonce":"1"}]}},"uid":"a","nsp":"/"}"#,
+            r#"{"type":3,"data":{},"uid":"a","nsp":"nonce"}"#,
+            "",
+            "{}",
+        ] {
+            assert!(tracker.hear("c", equal) && tracker.hear("c", equal), "{equal}");
+        }
+    }
+
+    #[test]
+    fn too_much_to_remember_costs_the_position_and_no_more() {
+        let mut tracker = Tracker::default();
+        tracker.begin("1".to_owned());
+        tracker.marked(position("one"));
+        tracker.heard_mark("1");
+        for number in 0..MAX_REMEMBERED as u64 {
+            tracker.hear("c", &message(number));
+        }
+        assert!(tracker.wants_mark());
+        assert_eq!(snapshot(&tracker), Some("one"));
+        assert!(tracker.hear("c", &message(u64::MAX)));
+        assert_eq!(snapshot(&tracker), None);
+        assert_eq!(tracker.older.len(), 1);
+    }
+}

@@ -1,0 +1,123 @@
+//! The SQL of the catch-up log, the same for every backend.
+//!
+//! Every parameter stands in a statement once, and they are numbered as they come.
+
+use crate::table::TableName;
+
+/// Publishes a batch in order and in one statement, and writes what is to be logged into the log.
+///
+/// `$1`: for how many seconds the log goes back; `$2`: the bodies of the attachments alone, in their order; `$3`: channels; `$4`:
+/// payloads, or for an attachment what comes before its id; `$5`: what comes after the id, null for a payload; `$6`: whether it
+/// is logged.
+///
+/// * Ids are taken from the sequences in the order of `position`: the n-th body has the n-th smallest of the new ids, and the log is
+///   in the order of the batch.
+/// * `synchronous_commit = off` for this transaction only: to wait for the disk while holding PostgreSQL's lock on the notification
+///   queue would hold up everybody who notifies. What a crash of the server then takes from the log (the last half a second) is
+///   told: see [`mark`].
+/// * `OFFSET 0` keeps the planner from dissolving the subqueries that put things in order.
+pub fn publish(attachments: &TableName, log: &TableName) -> String {
+    format!(
+        "WITH relaxed AS MATERIALIZED (
+             SELECT set_config('synchronous_commit', 'off', true)
+         ), inserted AS (
+             INSERT INTO {attachments} (created_at, payload)
+             SELECT clock_timestamp() + make_interval(secs => $1::float8), body
+             FROM unnest($2::bytea[]) WITH ORDINALITY AS bodies(body, position) ORDER BY position
+             RETURNING id
+         ), batch AS MATERIALIZED (
+             SELECT
+                 position, channel, is_logged,
+                 CASE WHEN after_id IS NULL THEN payload ELSE payload || ids[attachment] || after_id END AS payload
+             FROM relaxed, (
+                 SELECT array_agg(id ORDER BY id) AS ids FROM inserted
+             ) AS attachments, (
+                 SELECT *, count(after_id) OVER (ORDER BY position) AS attachment
+                 FROM unnest($3::text[], $4::text[], $5::text[], $6::bool[])
+                     WITH ORDINALITY AS columns(channel, payload, after_id, is_logged, position)
+             ) AS columns
+         ), logged AS (
+             INSERT INTO {log} (channel, payload)
+             SELECT channel, payload FROM batch WHERE is_logged ORDER BY position
+         )
+         SELECT count(pg_notify(channel, payload))
+         FROM (SELECT channel, payload FROM batch ORDER BY position OFFSET 0) AS batch"
+    )
+}
+
+/// Publishes and logs one payload as part of the application's own transaction, whose settings are left alone.
+///
+/// `$1`: the channel, `$2`: the payload.
+pub fn publish_one(log: &TableName) -> String {
+    format!(
+        "WITH message AS MATERIALIZED (
+             SELECT $1::text AS channel, $2::text AS payload
+         ), logged AS (
+             INSERT INTO {log} (channel, payload) SELECT channel, payload FROM message
+         )
+         SELECT pg_notify(channel, payload) FROM message"
+    )
+}
+
+/// Publishes and logs one attachment as part of the application's own transaction.
+///
+/// `$1`: for how many seconds the log goes back, `$2`: the body, `$3`: the channel, `$4` and `$5`: what comes before and after
+/// the id.
+pub fn publish_one_attachment(attachments: &TableName, log: &TableName) -> String {
+    format!(
+        "WITH inserted AS (
+             INSERT INTO {attachments} (created_at, payload)
+             VALUES (clock_timestamp() + make_interval(secs => $1::float8), $2::bytea)
+             RETURNING id
+         ), message AS MATERIALIZED (
+             SELECT $3::text AS channel, $4::text || id || $5::text AS payload FROM inserted
+         ), logged AS (
+             INSERT INTO {log} (channel, payload) SELECT channel, payload FROM message
+         )
+         SELECT pg_notify(channel, payload) FROM message"
+    )
+}
+
+/// Marks a place in the log. `$1`: the channel, `$2`: the payload. Returns `snapshot`, `taken` (seconds since 1970), `history` and
+/// `crashes`: see [`Position`](crate::backend::Position).
+///
+/// * The transaction writes, and waits for the disk. So everything that its snapshot sees is safe, too: after a crash PostgreSQL
+///   gives no number of these transactions out again.
+/// * `history` is the timeline, which changes when a standby takes over or a backup is restored, and the file of the table.
+/// * PostgreSQL throws its statistics away after a crash, and says since when it has new ones.
+pub fn mark(log: &TableName) -> String {
+    let name = log.to_string().replace('\'', "''");
+    format!(
+        "WITH durable AS MATERIALIZED (
+             SELECT set_config('synchronous_commit', 'local', true)
+         ), mark AS MATERIALIZED (
+             SELECT $1::text AS channel, $2::text AS payload FROM durable
+         ), logged AS (
+             INSERT INTO {log} (channel, payload) SELECT channel, payload FROM mark
+         )
+         SELECT
+             pg_current_snapshot()::text AS snapshot,
+             extract(epoch FROM now())::float8 AS taken,
+             concat_ws(
+                 '/', left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), pg_relation_filenode('{name}'::regclass)
+             ) AS history,
+             coalesce((SELECT extract(epoch FROM stats_reset)::text FROM pg_stat_bgwriter), '') AS crashes,
+             pg_notify(channel, payload)::text AS notified
+         FROM mark"
+    )
+}
+
+/// Reads a part of the log. `$1` and `$2`: the snapshots since and until which it was committed, `$3`: the number after which to
+/// begin, `$4`: the channels, `$5`: how many rows at most. Returns `id`, `channel` and `payload`.
+pub fn read(log: &TableName) -> String {
+    // The snapshots are read once, not for each row.
+    format!(
+        "SELECT id, channel, payload
+         FROM (
+             SELECT $1::text::pg_snapshot AS since, $2::text::pg_snapshot AS until OFFSET 0
+         ) AS bounds, {log} AS log
+         WHERE id > $3::int8 AND channel = ANY($4::text[])
+             AND NOT pg_visible_in_snapshot(xid, since) AND pg_visible_in_snapshot(xid, until)
+         ORDER BY id LIMIT $5::int8"
+    )
+}

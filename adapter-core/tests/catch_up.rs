@@ -1,0 +1,244 @@
+//! Nodes with a catch-up log, on a database in memory, with the clock in our hand.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use socketio_pg_core::{
+    CatchUp, Cluster, Event, EventStream, Options, PostgresAdapter, Recovery,
+    memory::{MemoryBackend, MemoryDatabase},
+};
+use socketioxide::{SocketIo, adapter::Emitter};
+use tokio::sync::mpsc;
+
+type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
+
+/// How far the log goes back.
+const RETENTION: Duration = Duration::from_secs(120);
+
+/// Two nodes; what one emits, the other collects.
+struct Pair {
+    database: MemoryDatabase,
+    sender: Cluster<MemoryBackend>,
+    receiver: Cluster<MemoryBackend>,
+    received: mpsc::UnboundedReceiver<u64>,
+    events: EventStream,
+    _servers: [SocketIo<Adapter>; 2],
+}
+
+impl Pair {
+    async fn start() -> Self {
+        Self::with_options(Options::default().catch_up(CatchUp::last(RETENTION))).await
+    }
+
+    async fn with_options(options: Options) -> Self {
+        let database = MemoryDatabase::default();
+        let (receiver, receiving) = node(&database, options.clone()).await;
+        let (number, received) = mpsc::unbounded_channel();
+        receiver.of("/").on_server_side("e", move |(value, _): (u64, String)| {
+            let _ = number.send(value);
+            std::future::ready(())
+        });
+        let events = receiver.events();
+        let (sender, sending) = node(&database, options).await;
+        let mut pair = Self { database, sender, receiver, received, events, _servers: [receiving, sending] };
+        pair.wait_for(|event| matches!(event, Event::NodeJoined { .. })).await;
+        pair
+    }
+
+    async fn emit(&self, number: u64) {
+        self.emit_with(number, String::new()).await;
+    }
+
+    async fn emit_with(&self, number: u64, text: String) {
+        self.sender.of("/").server_side_emit("e", &(number, text)).await.unwrap();
+    }
+
+    /// Fails unless exactly these numbers come next.
+    async fn assert_received(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        for expected in numbers {
+            let received = tokio::time::timeout(Duration::from_secs(600), self.received.recv()).await;
+            assert_eq!(received.ok().flatten(), Some(expected));
+        }
+    }
+
+    async fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        let waiting = async {
+            loop {
+                let event = self.events.next().await.expect("the node lives");
+                if wanted(&event) {
+                    return event;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(600), waiting).await.expect("the event comes")
+    }
+
+    async fn recovery(&mut self) -> Recovery {
+        match self.wait_for(|event| matches!(event, Event::Gap { .. })).await {
+            Event::Gap { recovery, .. } => recovery,
+            _ => unreachable!("it was waited for a gap"),
+        }
+    }
+
+    async fn recovery_after_break(&mut self) -> Recovery {
+        self.database.break_sessions();
+        self.recovery().await
+    }
+
+    /// Fails unless the recovery is incomplete for a reason that says this.
+    async fn assert_incomplete(&mut self, messages: u64, why: &str) {
+        let recovery = self.recovery().await;
+        let Recovery::Incomplete { messages: late, reason } = recovery else { panic!("{recovery:?}") };
+        assert_eq!(late, messages, "{reason}");
+        assert!(reason.contains(why), "{reason}");
+    }
+}
+
+async fn node(database: &MemoryDatabase, options: Options) -> (Cluster<MemoryBackend>, SocketIo<Adapter>) {
+    let cluster = Cluster::connect(database.backend(), options).await.unwrap();
+    let (_, io) = SocketIo::builder().with_adapter::<Adapter>(cluster.clone()).build_layer();
+    io.ns("/", async || {}).await.unwrap();
+    (cluster, io)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_comes_once_in_order_and_before_what_comes_live() {
+    let mut pair = Pair::start().await;
+    for number in 0..10 {
+        pair.emit(number).await;
+    }
+    pair.assert_received(0..10).await;
+    pair.database.break_sessions();
+    // More than one page of the log.
+    for number in 10..2500 {
+        pair.emit(number).await;
+    }
+    assert_eq!(pair.recovery().await, Recovery::Complete { messages: 2490 });
+    for number in 2500..2510 {
+        pair.emit(number).await;
+    }
+    pair.assert_received(10..2510).await;
+    assert!(pair.received.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_with_breaks_anywhere_loses_nothing_and_doubles_nothing() {
+    let seed = std::env::var("CATCH_UP_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    println!("CATCH_UP_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut pair = Pair::start().await;
+    // The node has found its place in the log when it has caught up once.
+    while !matches!(pair.recovery_after_break().await, Recovery::Complete { .. }) {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    let mut sent = 0;
+    for _ in 0..500 {
+        for _ in 0..random.random_range(0..30) {
+            let text = if random.random_ratio(1, 10) { "x".repeat(9000) } else { String::new() };
+            pair.emit_with(sent, text).await;
+            sent += 1;
+        }
+        match random.random_range(0..4) {
+            0 => tokio::time::sleep(Duration::from_millis(random.random_range(0..100))).await,
+            1 => {
+                for _ in 0..random.random_range(0..20) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            2 => pair.database.set_down(true),
+            _ => {}
+        }
+        pair.database.break_sessions();
+        pair.database.set_down(false);
+    }
+    pair.assert_received(0..sent).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(pair.received.try_recv().is_err(), "something came twice");
+    assert_eq!(pair.receiver.counts().poisoned, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_deaf_for_longer_than_the_log_goes_back_says_so() {
+    let mut pair = Pair::start().await;
+    pair.database.refuse_sessions(true);
+    pair.emit(1).await;
+    tokio::time::sleep(2 * RETENTION).await;
+    pair.emit(2).await;
+    pair.database.refuse_sessions(false);
+    pair.assert_incomplete(1, "the log goes back for 120s").await;
+    pair.assert_received([2]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attachments_live_as_long_as_the_log() {
+    let mut pair = Pair::start().await;
+    pair.database.refuse_sessions(true);
+    pair.emit_with(1, "x".repeat(9000)).await;
+    // Twice as long as attachments live otherwise.
+    tokio::time::sleep(RETENTION * 3 / 4).await;
+    pair.database.refuse_sessions(false);
+    assert_eq!(pair.recovery().await, Recovery::Complete { messages: 1 });
+    pair.assert_received([1]).await;
+    // And not for ever.
+    tokio::time::sleep(8 * RETENTION).await;
+    assert_eq!(pair.database.logged(), 0);
+    assert_eq!(pair.database.attachments(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_of_the_database_is_told_and_what_is_there_is_caught_up_with() {
+    let mut pair = Pair::start().await;
+    pair.database.refuse_sessions(true);
+    for number in 0..3 {
+        pair.emit(number).await;
+    }
+    pair.database.crash(1);
+    pair.database.refuse_sessions(false);
+    pair.assert_incomplete(2, "crashed").await;
+    pair.assert_received([0, 1]).await;
+    // From then on all is well.
+    pair.database.break_sessions();
+    pair.emit(3).await;
+    assert_eq!(pair.recovery().await, Recovery::Complete { messages: 1 });
+    pair.assert_received([3]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_was_emptied_is_told() {
+    let mut pair = Pair::start().await;
+    pair.database.refuse_sessions(true);
+    pair.emit(1).await;
+    pair.database.empty_log();
+    pair.emit(2).await;
+    pair.database.refuse_sessions(false);
+    pair.assert_incomplete(0, "not the one that it was").await;
+    pair.emit(3).await;
+    pair.assert_received([3]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_must_not_be_lost_is_logged() {
+    let pair = Pair::start().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    pair.sender.of("/").fetch_sockets().await.unwrap();
+    assert_eq!(pair.database.logged(), 0);
+    assert!(pair.database.published() > 20, "there were heartbeats");
+    pair.emit(1).await;
+    pair.sender.of("/").to("room").emit("e", &1).await.unwrap();
+    assert_eq!(pair.database.logged(), 2);
+    pair.sender.close().await;
+    assert_eq!(pair.database.logged(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_left_while_another_was_deaf_is_not_taken_for_alive() {
+    let mut pair = Pair::start().await;
+    pair.database.break_sessions();
+    pair.emit(1).await;
+    pair.sender.close().await;
+    assert_eq!(pair.recovery().await, Recovery::Complete { messages: 2 });
+    pair.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
+    pair.assert_received([1]).await;
+}

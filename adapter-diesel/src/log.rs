@@ -1,0 +1,219 @@
+//! The catch-up log: the statements of `log_sql`, which are written once for all backends, with diesel's parameters.
+
+use diesel::{
+    QueryResult, QueryableByName,
+    pg::Pg,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    result::Error,
+    serialize::ToSql,
+    sql_types::{Array, BigInt, Binary, Bool, Double, HasSqlType, Nullable, Text},
+};
+use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
+use socketio_pg_core::{
+    backend::{CatchUp, Content, Incoming, LogQuery, Outgoing, Position},
+    log_sql,
+    table::{InvalidTableName, TableName},
+};
+use std::time::Duration;
+
+use crate::statements::Batch;
+
+/// A statement that is identified by its text, which has the names of the tables in it.
+macro_rules! identified_by_text {
+    ($($statement:ty),*) => { $(
+        impl QueryId for $statement {
+            type QueryId = ();
+            const HAS_STATIC_QUERY_ID: bool = false;
+        }
+    )* };
+}
+
+identified_by_text!(NotifyLogged<'_>, NotifyOneLogged, NotifyOneLoggedWithAttachment);
+
+/// Publishes a batch and writes it into the log.
+pub(crate) struct NotifyLogged<'a> {
+    statement: String,
+    seconds: f64,
+    batch: Batch<'a>,
+    are_logged: Vec<bool>,
+}
+
+impl<'a> NotifyLogged<'a> {
+    pub(crate) fn new(attachments: &TableName, log: &TableName, seconds: f64, batch: &'a [Outgoing]) -> Self {
+        Self {
+            statement: log_sql::publish(attachments, log),
+            seconds,
+            are_logged: batch.iter().map(|outgoing| outgoing.is_logged).collect(),
+            batch: Batch::new(batch),
+        }
+    }
+}
+
+impl QueryFragment<Pg> for NotifyLogged<'_> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let mut statement = Statement::new(out, &self.statement);
+        statement.bind::<Double, _>(&self.seconds)?;
+        statement.bind::<Array<Binary>, _>(&self.batch.bodies)?;
+        statement.bind::<Array<Text>, _>(&self.batch.channels)?;
+        statement.bind::<Array<Text>, _>(&self.batch.payloads)?;
+        statement.bind::<Array<Nullable<Text>>, _>(&self.batch.after_ids)?;
+        statement.bind::<Array<Bool>, _>(&self.are_logged)?;
+        statement.finish();
+        Ok(())
+    }
+}
+
+/// Publishes one notification of an emitter and writes it into the log.
+pub(crate) async fn notify_one<C: AsyncConnectionCore<Backend = Pg> + Send>(
+    connection: &mut C,
+    table: &str,
+    log: &CatchUp,
+    channel: String,
+    content: Content,
+) -> Result<QueryResult<usize>, InvalidTableName> {
+    let log_table = TableName::parse(log.table_name())?;
+    Ok(match content {
+        Content::Inline(payload) => {
+            NotifyOneLogged { statement: log_sql::publish_one(&log_table), channel, payload }.execute(connection).await
+        }
+        Content::Attachment { body, before_id, after_id } => {
+            let statement = log_sql::publish_one_attachment(&TableName::parse(table)?, &log_table);
+            let seconds = log.seconds();
+            NotifyOneLoggedWithAttachment { statement, seconds, body, channel, before_id, after_id }
+                .execute(connection)
+                .await
+        }
+    })
+}
+
+struct NotifyOneLogged {
+    statement: String,
+    channel: String,
+    payload: String,
+}
+
+impl QueryFragment<Pg> for NotifyOneLogged {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let mut statement = Statement::new(out, &self.statement);
+        statement.bind::<Text, _>(&self.channel)?;
+        statement.bind::<Text, _>(&self.payload)?;
+        statement.finish();
+        Ok(())
+    }
+}
+
+struct NotifyOneLoggedWithAttachment {
+    statement: String,
+    seconds: f64,
+    body: Vec<u8>,
+    channel: String,
+    before_id: String,
+    after_id: String,
+}
+
+impl QueryFragment<Pg> for NotifyOneLoggedWithAttachment {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let mut statement = Statement::new(out, &self.statement);
+        statement.bind::<Double, _>(&self.seconds)?;
+        statement.bind::<Binary, _>(&self.body)?;
+        statement.bind::<Text, _>(&self.channel)?;
+        statement.bind::<Text, _>(&self.before_id)?;
+        statement.bind::<Text, _>(&self.after_id)?;
+        statement.finish();
+        Ok(())
+    }
+}
+
+/// Marks a place in the log.
+pub(crate) async fn mark(
+    connection: &mut AsyncPgConnection,
+    log: &TableName,
+    channel: &str,
+    payload: &str,
+) -> Result<Position, Error> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        snapshot: String,
+        #[diesel(sql_type = Double)]
+        taken: f64,
+        #[diesel(sql_type = Text)]
+        history: String,
+        #[diesel(sql_type = Text)]
+        crashes: String,
+    }
+
+    let statement = diesel::sql_query(log_sql::mark(log)).bind::<Text, _>(channel).bind::<Text, _>(payload);
+    let Row { snapshot, taken, history, crashes } = statement.get_result(connection).await?;
+    Ok(Position { snapshot, taken: Duration::try_from_secs_f64(taken).unwrap_or_default(), history, crashes })
+}
+
+/// Reads a part of the log.
+pub(crate) async fn read(
+    connection: &mut AsyncPgConnection,
+    log: &TableName,
+    query: &LogQuery<'_>,
+) -> Result<Vec<(i64, Incoming)>, Error> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+        #[diesel(sql_type = Text)]
+        channel: String,
+        #[diesel(sql_type = Text)]
+        payload: String,
+    }
+
+    let statement = diesel::sql_query(log_sql::read(log))
+        .bind::<Text, _>(&query.since.snapshot)
+        .bind::<Text, _>(&query.until.snapshot)
+        .bind::<BigInt, _>(query.after)
+        .bind::<Array<Text>, _>(query.channels)
+        .bind::<BigInt, _>(query.limit);
+    let rows: Vec<Row> = statement.load(connection).await?;
+    Ok(rows.into_iter().map(|Row { id, channel, payload }| (id, Incoming { channel, payload })).collect())
+}
+
+/// Writes a statement of `log_sql`, whose parameters come once each and in order. Unlike `sql_query` it is prepared but once.
+struct Statement<'a, 'b> {
+    out: AstPass<'a, 'b, Pg>,
+    rest: &'b str,
+}
+
+impl<'a, 'b> Statement<'a, 'b> {
+    fn new(out: AstPass<'a, 'b, Pg>, text: &'b str) -> Self {
+        Self { out, rest: text }
+    }
+
+    /// Writes up to the next `$n`, and the parameter in its place.
+    fn bind<T, U>(&mut self, value: &'b U) -> QueryResult<()>
+    where
+        Pg: HasSqlType<T>,
+        U: ToSql<T, Pg> + ?Sized,
+    {
+        if let Some((before, after)) = next_parameter(self.rest) {
+            self.out.push_sql(before);
+            self.rest = after;
+        }
+        self.out.push_bind_param::<T, U>(value)
+    }
+
+    fn finish(mut self) {
+        self.out.push_sql(self.rest);
+    }
+}
+
+/// What stands before the next `$n`, and behind it. A name of a table may contain the like, but only in double quotes.
+fn next_parameter(text: &str) -> Option<(&str, &str)> {
+    let mut is_quoted = false;
+    for (at, character) in text.char_indices() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            '$' if !is_quoted => {
+                return Some((&text[..at], text[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit())));
+            }
+            _ => {}
+        }
+    }
+    None
+}
