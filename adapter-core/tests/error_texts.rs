@@ -44,6 +44,10 @@ fn connecting() {
             table: "socket_io_attachments".to_owned(),
             error: database(ErrorKind::Permission, "permission denied for schema public"),
         },
+        &ConnectError::MissingLog {
+            table: "socket_io_log".to_owned(),
+            error: database(ErrorKind::Permission, "permission denied for schema public"),
+        },
         &ConnectError::Deaf { waited: Duration::from_secs(5) },
         &ConnectError::Timeout(Duration::from_secs(10)),
         &ConnectError::InDatabase {

@@ -9,10 +9,11 @@ use diesel_async::{
 };
 use socketio_pg_core::backend::{Backend, Listener};
 use socketio_pg_diesel::{
-    DieselBackend, DieselListener, Emitter, Error, Options,
+    CatchUp, DieselBackend, DieselListener, Emitter, Error, Options,
     protocol::{Body, Message, Notification},
 };
 use socketio_pg_throwaway::{Database, Server};
+use std::time::Duration;
 
 const TABLE: &str = "socket_io_attachments";
 
@@ -132,4 +133,31 @@ async fn a_refused_message_is_an_error() {
     let missing = Emitter::with_options(&Options::default().table("nowhere"));
     let error = missing.emit("order", &"x".repeat(9000), &mut scene.connection).await.unwrap_err();
     assert!(matches!(error, Error::Publish(_)) && error.to_string().contains("nowhere"), "{error}");
+}
+
+#[tokio::test]
+async fn with_a_log_it_is_written_if_the_transaction_commits() {
+    let mut scene = Scene::new().await;
+    let log = CatchUp::last(Duration::from_secs(120));
+    scene.backend.prepare_log(log.table_name(), true).await.unwrap();
+    let emitter = Emitter::with_options(&Options::default().catch_up(log));
+    let rolled_back = scene.connection.transaction(async |connection| {
+        emitter.emit("order", "rolled back", connection).await?;
+        emitter.emit("order", &"large, rolled back".repeat(1000), connection).await?;
+        Err::<(), Failure>(DieselError::RollbackTransaction.into())
+    });
+    rolled_back.await.unwrap_err();
+
+    let committed = scene.connection.transaction(async |connection| {
+        emitter.emit("order", "small", connection).await?;
+        emitter.emit("order", &"large".repeat(2000), connection).await?;
+        Ok::<(), Failure>(())
+    });
+    committed.await.unwrap();
+    let heard = [scene.listener.next().await.unwrap().payload, scene.listener.next().await.unwrap().payload];
+    assert!(heard[0].contains("small") && heard[1].contains("attachmentId"), "{heard:?}");
+    let logged = scene.database.execute("SELECT string_agg(payload, '' ORDER BY id) FROM socket_io_log").unwrap();
+    assert_eq!(logged, Some(heard.concat()));
+    let ahead = "SELECT count(*) FROM socket_io_attachments WHERE created_at > now() + '100 s'";
+    assert_eq!(scene.database.execute(ahead).unwrap().as_deref(), Some("1"));
 }

@@ -9,9 +9,9 @@ use diesel::{
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
 use diesel_migrations::MigrationHarness;
 use socketio_pg_core::backend::{Backend, ErrorKind};
-use socketio_pg_diesel::{DieselBackend, MIGRATIONS, Migrations};
+use socketio_pg_diesel::{CatchUp, DieselBackend, MIGRATIONS, Migrations};
 use socketio_pg_throwaway::{Database, Server};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 async fn harness(database: &Database) -> AsyncMigrationHarness<AsyncPgConnection> {
     AsyncMigrationHarness::new(AsyncPgConnection::establish(&database.url()).await.unwrap())
@@ -91,4 +91,21 @@ async fn they_create_a_table_of_any_name_and_accept_one_that_is_there() {
     harness(&database).await.run_pending_migrations(Migrations::for_table(name).unwrap()).unwrap();
     backend.prepare(name, false).await.unwrap();
     assert!(Migrations::for_table("a.b.c").is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catch_up_log_is_a_migration_of_its_own() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let backend = DieselBackend::new(&database.url()).unwrap();
+    let mut harness = harness(&database).await;
+    harness.run_pending_migrations(MIGRATIONS).unwrap();
+    let log = CatchUp::last(Duration::from_secs(120)).table("\"My Log\"");
+    assert!(backend.prepare_log(log.table_name(), false).await.is_err());
+    let migrations = || MIGRATIONS.with_catch_up(&log).unwrap();
+    assert_eq!(harness.run_pending_migrations(migrations()).unwrap().len(), 1);
+    backend.prepare_log(log.table_name(), false).await.unwrap();
+    harness.revert_last_migration(migrations()).unwrap();
+    assert!(backend.prepare_log(log.table_name(), false).await.is_err());
+    backend.prepare("socket_io_attachments", false).await.unwrap();
+    assert!(MIGRATIONS.with_catch_up(&log.clone().table("a.b.c")).is_err());
 }

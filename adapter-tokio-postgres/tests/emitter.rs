@@ -5,9 +5,10 @@
 use socketio_pg_core::backend::{Backend, Listener};
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::{
-    Emitter, Error, Options, TokioPostgresBackend, TokioPostgresListener,
+    CatchUp, Emitter, Error, Options, TokioPostgresBackend, TokioPostgresListener,
     protocol::{Body, Message, Notification},
 };
+use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 
 struct Scene {
@@ -157,4 +158,28 @@ async fn a_refused_message_is_an_error() {
     let missing = Emitter::with_options(&Options::default().table("nowhere"));
     let error = missing.emit("order", &"x".repeat(9000), &scene.client).await.unwrap_err();
     assert!(matches!(error, Error::Publish(_)) && error.to_string().contains("nowhere"), "{error}");
+}
+
+#[tokio::test]
+async fn with_a_log_it_is_written_if_the_transaction_commits() {
+    let mut scene = Scene::new().await;
+    let log = CatchUp::last(Duration::from_secs(120));
+    scene.backend.prepare_log(log.table_name(), true).await.unwrap();
+    let emitter = Emitter::with_options(&Options::default().catch_up(log));
+    let transaction = scene.client.transaction().await.unwrap();
+    emitter.emit("order", "rolled back", &transaction).await.unwrap();
+    emitter.emit("order", &"large, rolled back".repeat(1000), &transaction).await.unwrap();
+    transaction.rollback().await.unwrap();
+
+    let transaction = scene.client.transaction().await.unwrap();
+    emitter.emit("order", "small", &transaction).await.unwrap();
+    let large = "large".repeat(2000);
+    emitter.emit("order", &large, &transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    let heard = [scene.listener.next().await.unwrap().payload, scene.listener.next().await.unwrap().payload];
+    assert!(heard[0].contains("small") && heard[1].contains("attachmentId"), "{heard:?}");
+    let logged = scene.database.execute("SELECT string_agg(payload, '' ORDER BY id) FROM socket_io_log").unwrap();
+    assert_eq!(logged, Some(heard.concat()));
+    let ahead = "SELECT count(*) FROM socket_io_attachments WHERE created_at > now() + '100 s'";
+    assert_eq!(scene.database.execute(ahead).unwrap().as_deref(), Some("1"));
 }

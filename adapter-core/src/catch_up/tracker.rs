@@ -111,13 +111,19 @@ impl Tracker {
     }
 }
 
-/// Whether no other message can have the same text: the payload ends with a nonce, as our writers put it, or it is a header.
-/// Others are not in the log, and equal ones are told apart by nothing.
+/// Whether no other message can have the same text: the payload ends with a nonce, as our writers put it, with or without a channel for
+/// answers behind it, or it is a header. Others are not in the log, and equal ones are told apart by nothing.
 fn is_unique(payload: &str) -> bool {
     let Some(payload) = payload.trim_end_matches(' ').strip_suffix(r#""}"#) else { return false };
-    payload
-        .rsplit_once(r#"":""#)
-        .is_some_and(|(before, _)| before.ends_with(r#","nonce"#) || before.ends_with(r#","attachmentId"#))
+    let without_last_value = |text| str::rsplit_once(text, r#"":""#).map(|(before, _)| before);
+    without_last_value(payload).is_some_and(|before| {
+        before.ends_with(r#","nonce"#)
+            || before.ends_with(r#","attachmentId"#)
+            || before
+                .strip_suffix(r#"","replyTo"#)
+                .and_then(without_last_value)
+                .is_some_and(|before| before.ends_with(r#","nonce"#))
+    })
 }
 
 #[cfg(test)]
@@ -191,6 +197,7 @@ mod tests {
         for unique in [
             r#"{"type":13,"uid":"a","nsp":"/","source":"_sio_adapter","nonce":"1f"}"#,
             r#"{"type":13,"uid":"a","nonce":"1f"}   "#,
+            r#"{"type":9,"data":{},"uid":"a","nonce":"20","replyTo":"socket.io#/#1f"}"#,
             r#"{"uid":"a","type":3,"attachmentId":"17"}"#,
             r#"{"uid":"a","type":3,"nsp":"/","attachmentId":"18"}"#,
         ] {
@@ -200,6 +207,7 @@ mod tests {
         }
         for equal in [
             r#"{"type":2,"uid":"a","nsp":"/"}"#,
+            r#"{"type":2,"uid":"a","nsp":"/","replyTo":"socket.io#/#1f"}"#,
             r#"{"type":3,"data":{"packet":{"data":["e",{"nonce":"1"}]}},"uid":"a","nsp":"/"}"#,
             r#"{"type":3,"data":{},"uid":"a","nsp":"nonce"}"#,
             "",

@@ -54,8 +54,8 @@ pub struct Message<P = Payload> {
     pub relay: Relay,
     /// Tells apart messages that are equal otherwise: PostgreSQL folds equal notifications of one transaction into one.
     ///
-    /// An extension of ours, which only our emitter writes, since only it publishes in transactions of others; everybody
-    /// ignores it.
+    /// An extension of ours. Our emitter writes it, since it publishes in transactions of others, and so do our servers when they keep a
+    /// log of what they publish: by it a message of the log is known that was heard as well. Everybody else ignores it.
     pub nonce: Option<String>,
     /// On requests: where the requester wants the answers, so that they do not go to everyone.
     ///

@@ -33,8 +33,8 @@ pub(super) struct Common {
     #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
     node_id: Option<String>,
     /// Any text that tells apart messages which are equal otherwise: PostgreSQL folds equal notifications of one
-    /// transaction into one. Only needed for messages that are published in a transaction of the application; everybody
-    /// ignores it.
+    /// transaction into one. Only needed for messages that are published in a transaction of the application, and for those
+    /// that are also kept in a log; everybody else ignores it.
     #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
     /// Where the requester wants the answers, so that they do not go to everyone: `<prefix>?` and 16 digits, a channel on
