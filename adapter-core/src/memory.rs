@@ -96,9 +96,9 @@ impl MemoryDatabase {
         self.state.lock().attachments.len()
     }
 
-    /// How many rows the catch-up log has.
+    /// How many messages are in the catch-up log. Marks are not counted.
     pub fn logged(&self) -> usize {
-        self.state.lock().log.iter().flatten().count()
+        self.state.lock().log.iter().flatten().filter(|(_, row)| row.payload.starts_with('{')).count()
     }
 
     /// How many notifications were committed.
@@ -168,8 +168,11 @@ impl Backend for MemoryBackend {
         tokio::task::yield_now().await;
         let mut state = self.reach()?;
         state.deliver(channel, payload);
+        let snapshot = state.log.len().to_string();
+        let row = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
+        state.log.push(Some((Instant::now(), row)));
         Ok(Position {
-            snapshot: state.log.len().to_string(),
+            snapshot,
             taken: state.started.get_or_insert_with(Instant::now).elapsed(),
             history: state.history.to_string(),
             crashes: state.crashes.to_string(),

@@ -121,6 +121,7 @@ async fn what_was_missed_comes_once_in_order_and_before_what_comes_live() {
     }
     pair.assert_received(10..2510).await;
     assert!(pair.received.try_recv().is_err());
+    assert_eq!(pair.receiver.counts().poisoned, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -107,7 +107,8 @@ impl<B: Backend> Reader<B> {
             );
         }
 
-        let channels: Vec<String> = self.channels.intersection(channels).cloned().collect();
+        let channels = self.channels.intersection(channels).filter(|channel| **channel != self.channel);
+        let channels: Vec<String> = channels.cloned().collect();
         let mut messages = 0;
         let mut after = 0;
         loop {
