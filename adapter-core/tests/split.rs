@@ -212,7 +212,6 @@ async fn a_database_that_is_down_at_the_start_is_named() {
 
 #[tokio::test]
 async fn no_database_at_all_is_an_error() {
-    let none: [MemoryBackend; 0] = [];
-    let failed = Cluster::<MemoryBackend>::connect_split(none, rule, Options::default()).await;
+    let failed = Cluster::<MemoryBackend>::connect_split(Vec::<MemoryBackend>::new(), rule, Options::default()).await;
     assert!(matches!(failed, Err(ConnectError::Option { option: "backends", .. })));
 }
