@@ -33,6 +33,11 @@ impl Delivered {
         self.0.batches.load(Ordering::Relaxed)
     }
 
+    fn count(&self, incoming: &Incoming) {
+        self.0.notifications.fetch_add(1, Ordering::Relaxed);
+        self.0.bytes.fetch_add((incoming.channel.len() + incoming.payload.len()) as u64, Ordering::Relaxed);
+    }
+
     /// Waits until nothing more is delivered.
     pub(crate) async fn settled(&self) {
         let mut before = None;
@@ -139,10 +144,14 @@ impl<L: Listener> Listener for CountingListener<L> {
 
     async fn next(&mut self) -> Result<Incoming, BackendError> {
         let incoming = self.inner.next().await?;
-        let counts = &self.delivered.0;
-        counts.notifications.fetch_add(1, Ordering::Relaxed);
-        counts.bytes.fetch_add((incoming.channel.len() + incoming.payload.len()) as u64, Ordering::Relaxed);
+        self.delivered.count(&incoming);
         Ok(incoming)
+    }
+
+    fn try_next(&mut self) -> Option<Incoming> {
+        let incoming = self.inner.try_next()?;
+        self.delivered.count(&incoming);
+        Some(incoming)
     }
 
     fn check(&mut self) -> impl Future<Output = Result<(), BackendError>> + Send {
