@@ -48,10 +48,14 @@ pub(crate) async fn peer_tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -
     Adapter::<TokioPostgresAdapter<Sockets>>::start(&state, setup, tallies).await
 }
 
-/// socketioxide-postgres on sqlx, with sqlx' default pool.
+/// socketioxide-postgres on sqlx, with sqlx' default pool of 10; as each namespace keeps one of its connections for good, with so
+/// many more when there are several namespaces.
 pub(crate) async fn peer_sqlx(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
-    use socketioxide_postgres::{PostgresAdapterCtr, SqlxAdapter, drivers::sqlx::sqlx_client::PgPool};
-    let pool = PgPool::connect(&setup.url).await.map_err(text)?;
+    use socketioxide_postgres::{PostgresAdapterCtr, SqlxAdapter, drivers::sqlx::sqlx_client::postgres::PgPoolOptions};
+    const DEFAULT: u32 = 10;
+    let listeners = if setup.namespaces > 1 { u32::try_from(setup.namespaces).unwrap_or(u32::MAX) } else { 0 };
+    let pool = PgPoolOptions::new().max_connections(DEFAULT.saturating_add(listeners));
+    let pool = pool.connect(&setup.url).await.map_err(text)?;
     let state = PostgresAdapterCtr::new_with_sqlx(pool);
     Adapter::<SqlxAdapter<Sockets>>::start(&state, setup, tallies).await
 }

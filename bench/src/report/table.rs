@@ -26,7 +26,7 @@ pub(crate) fn workload(figures: &Figures, workload: &Workload) -> String {
                 Some(_) if metric.is_count() => {
                     let total: f64 =
                         figures.values(workload.id, contender, *metric).fold(0.0, |sum, (_, value)| sum + value);
-                    number(total)
+                    format!("{total}")
                 }
                 Some(Spread { min, median, max }) if *metric == workload.headline => {
                     format!("{} – **{}** – {}", number(min), number(median), number(max))

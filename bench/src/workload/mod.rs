@@ -23,8 +23,8 @@ pub(crate) struct Workload {
     /// The figure that it is about.
     pub(crate) headline: Metric,
     kind: Kind,
-    /// Whether rounds cost so much that three must do.
-    is_costly: bool,
+    /// Whether a quick run measures it.
+    pub(crate) is_in_quick: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -127,21 +127,27 @@ pub(crate) type Measure = (Metric, f64);
 
 const fn emit(id: &'static str, title: &'static str, load: Load, pace: Pace) -> Workload {
     let kind = Kind::Emit { load, pace, receivers: 1, namespaces: 1 };
-    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, is_costly: false }
+    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, is_in_quick: true }
 }
 
 const fn requests(id: &'static str, title: &'static str, kind: Kind) -> Workload {
-    Workload { id, title, headline: Metric::P50, kind, is_costly: false }
+    Workload { id, title, headline: Metric::P50, kind, is_in_quick: true }
+}
+
+impl Workload {
+    const fn only_in_full(self) -> Self {
+        Self { is_in_quick: false, ..self }
+    }
 }
 
 const fn scaled(id: &'static str, title: &'static str, receivers: usize, namespaces: usize) -> Workload {
     let kind = Kind::Emit { load: Load::Small, pace: STORM, receivers, namespaces };
-    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, is_costly: true }
+    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, is_in_quick: true }
 }
 
 const fn idle(id: &'static str, title: &'static str, nodes: usize, namespaces: usize) -> Workload {
     let kind = Kind::Idle { nodes, namespaces };
-    Workload { id, title, headline: Metric::TransactionsPerMinute, kind, is_costly: false }
+    Workload { id, title, headline: Metric::TransactionsPerMinute, kind, is_in_quick: true }
 }
 
 /// How many events are under way at once in a storm.
@@ -150,7 +156,7 @@ const STORM: Pace = Pace::InFlight(256);
 /// All workloads, in the order in which they run.
 pub(crate) const ALL: &[Workload] = &[
     emit("storm-small", "storm of small events, 256 in flight", Load::Small, STORM),
-    emit("storm-small-1024", "storm of small events, 1024 in flight", Load::Small, Pace::InFlight(1024)),
+    emit("storm-small-1024", "storm of small events, 1024 in flight", Load::Small, Pace::InFlight(1024)).only_in_full(),
     emit("one-by-one", "small events, each awaited", Load::Small, Pace::OneByOne),
     Workload {
         headline: Metric::P50,
@@ -163,19 +169,19 @@ pub(crate) const ALL: &[Workload] = &[
     emit("storm-binary", "storm of 1 KiB binary events, 256 in flight", Load::Binary1K, STORM),
     emit("storm-64k", "storm of 64 KiB text events, 256 in flight", Load::Text64K, STORM),
     emit("storm-mixed", "storm of small events with 16 KiB text each eighth, 256 in flight", Load::Mixed, STORM),
-    requests("fetch-2", "fetchSockets over 2 nodes", Kind::FetchSockets { nodes: 2 }),
-    requests("fetch-4", "fetchSockets over 4 nodes", Kind::FetchSockets { nodes: 4 }),
+    requests("fetch-2", "fetchSockets over 2 nodes", Kind::FetchSockets { nodes: 2 }).only_in_full(),
+    requests("fetch-4", "fetchSockets over 4 nodes", Kind::FetchSockets { nodes: 4 }).only_in_full(),
     requests("fetch-8", "fetchSockets over 8 nodes", Kind::FetchSockets { nodes: 8 }),
-    requests("ack-2", "acknowledged event over 2 nodes", Kind::BroadcastWithAck { nodes: 2 }),
-    requests("ack-4", "acknowledged event over 4 nodes", Kind::BroadcastWithAck { nodes: 4 }),
+    requests("ack-2", "acknowledged event over 2 nodes", Kind::BroadcastWithAck { nodes: 2 }).only_in_full(),
+    requests("ack-4", "acknowledged event over 4 nodes", Kind::BroadcastWithAck { nodes: 4 }).only_in_full(),
     requests("ack-8", "acknowledged event over 8 nodes", Kind::BroadcastWithAck { nodes: 8 }),
     scaled("receivers-8", "storm of small events to 8 nodes, 256 in flight", 8, 1),
-    scaled("receivers-32", "storm of small events to 32 nodes, 256 in flight", 32, 1),
+    scaled("receivers-32", "storm of small events to 32 nodes, 256 in flight", 32, 1).only_in_full(),
     scaled("namespaces-20", "storm of small events over 20 namespaces, 256 in flight", 1, 20),
-    scaled("namespaces-200", "storm of small events over 200 namespaces, 256 in flight", 1, 200),
-    idle("idle-1x1", "1 idle node with 1 namespace", 1, 1),
-    idle("idle-1x20", "1 idle node with 20 namespaces", 1, 20),
-    idle("idle-4x1", "4 idle nodes with 1 namespace", 4, 1),
+    scaled("namespaces-200", "storm of small events over 200 namespaces, 256 in flight", 1, 200).only_in_full(),
+    idle("idle-1x1", "1 idle node with 1 namespace", 1, 1).only_in_full(),
+    idle("idle-1x20", "1 idle node with 20 namespaces", 1, 20).only_in_full(),
+    idle("idle-4x1", "4 idle nodes with 1 namespace", 4, 1).only_in_full(),
     idle("idle-4x20", "4 idle nodes with 20 namespaces", 4, 20),
 ];
 
@@ -234,7 +240,7 @@ pub(crate) fn measure(
         if let Kind::Idle { .. } = workload.kind {
             continue;
         }
-        for round in 0..workload.rounds(timing) {
+        for round in 0..timing.rounds {
             for &contender in contenders.iter().filter(|contender| workload.suits(**contender)) {
                 match workload.once(arena, contender, timing) {
                     Ok(measures) => measures.into_iter().for_each(|(metric, value)| {
@@ -268,10 +274,6 @@ impl Workload {
             Kind::Idle { nodes, namespaces } => Some((nodes, namespaces)),
             _ => None,
         }
-    }
-
-    fn rounds(&self, timing: &Timing) -> usize {
-        if self.is_costly { timing.rounds.min(3) } else { timing.rounds }
     }
 
     fn once(&self, arena: &Arena, contender: Contender, timing: &Timing) -> Result<Vec<Measure>, String> {
