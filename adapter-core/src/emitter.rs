@@ -217,7 +217,7 @@ impl<B> Emitter<B> {
         message.relay = Relay::marked();
         let is_logged = catch_up::is_logged(&message.body);
         // Two equal events in one transaction of the application are two.
-        message.nonce = Some(format!("{:016x}", rand::random::<u64>()));
+        message.nonce = Some(format!("{:016x}", crate::outside::number()));
         let content = match message.encode(self.budget)? {
             Encoded::Inline(payload) => Content::Inline(payload),
             Encoded::Attachment { body, before_id, after_id } => Content::Attachment { body, before_id, after_id },

@@ -3,7 +3,7 @@
 mod probe;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     future::Future,
     sync::{
         Arc, Weak,
@@ -65,7 +65,8 @@ pub(crate) struct Hub<B: Backend> {
 
 #[derive(Default)]
 struct Register {
-    by_name: HashMap<String, Arc<Namespace>>,
+    /// In order, so that what is done for all of them is done in the same order every time.
+    by_name: BTreeMap<String, Arc<Namespace>>,
     uids: HashSet<NodeId>,
 }
 
@@ -525,11 +526,12 @@ async fn keep_time<B: Backend>(hub: Weak<Hub<B>>, clock: Arc<Notify>) {
             register.by_name.values().filter_map(|namespace| namespace.lock().next_timeout()).min()
         };
         tokio::select! {
-            () = clock.notified() => {}
+            biased;
             () = sleep_until(next) => {
                 let Some(hub) = hub.upgrade() else { return };
                 hub.tell_time().await;
             }
+            () = clock.notified() => {}
         }
     }
 }

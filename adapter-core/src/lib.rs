@@ -33,6 +33,7 @@ mod namespace;
 mod operators;
 mod options;
 mod origin;
+mod outside;
 mod packet;
 mod parts;
 mod publisher;

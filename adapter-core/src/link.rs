@@ -19,6 +19,7 @@ use crate::{
     backend::{Backend, BackendError, ErrorKind, Incoming, Listener},
     catch_up::Reader,
     event::{Event, Events, Recovery},
+    outside,
 };
 
 /// The first pause before connecting again; doubled up to [`MAX_BACKOFF`], each time between half and the whole of it.
@@ -124,13 +125,13 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                     self.events.emit(Event::Connected);
                     if let Some(since) = deaf_since.take() {
                         self.events.meters().reconnects.add(1);
-                        self.events.emit(Event::Gap { since, until: SystemTime::now(), recovery });
+                        self.events.emit(Event::Gap { since, until: outside::now(), recovery });
                         (self.arrivals)(Arrival::Restored);
                     }
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
                     }
-                    let mut heard = SystemTime::now();
+                    let mut heard = outside::now();
                     match self.session(listener, &mut heard).await {
                         End::Unwanted => return,
                         End::Broken(error) => {
@@ -154,7 +155,7 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                     }
                 },
             }
-            let pause = backoff.mul_f64(rand::random_range(0.5..=1.0));
+            let pause = backoff.mul_f64(outside::half_to_whole());
             if self.pause(pause).await.is_err() {
                 return;
             }
@@ -190,6 +191,7 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
         let until = Instant::now() + pause;
         loop {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(until) => return Ok(()),
                 command = self.commands.recv() => match command {
                     None => return Err(()),

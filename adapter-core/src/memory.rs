@@ -12,6 +12,8 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
+pub use crate::outside::Determined;
+
 use crate::backend::{
     Backend, BackendError, CatchUp, Content, ErrorKind, Incoming, Listener, LogQuery, Outgoing, Position,
 };

@@ -13,6 +13,7 @@ use crate::{
     backend::BackendError,
     event::{Dropped, Poison},
     health::{Failure, LinkHealth},
+    outside,
 };
 
 /// A number that only grows.
@@ -71,7 +72,7 @@ pub(crate) struct Publishing {
 
 impl Default for Meters {
     fn default() -> Self {
-        let now = SystemTime::now();
+        let now = outside::now();
         Self {
             published: Count::default(),
             published_bytes: Count::default(),
@@ -98,7 +99,7 @@ impl Default for Meters {
 impl Meters {
     /// The server gave a sign of life; returns when.
     pub(crate) fn heard(&self) -> SystemTime {
-        let now = SystemTime::now();
+        let now = outside::now();
         self.last_heard.store(microseconds(now), Ordering::Relaxed);
         now
     }
@@ -112,7 +113,7 @@ impl Meters {
 
     pub(crate) fn deaf(&self, reason: &str) {
         let mut link = self.link.lock();
-        let now = SystemTime::now();
+        let now = outside::now();
         if std::mem::replace(&mut link.is_listening, false) {
             link.since = now;
         }
@@ -144,7 +145,7 @@ impl Meters {
     pub(crate) fn not_published(&self, messages: usize, error: &BackendError, is_about_content: bool) {
         self.unpublished.add(messages as u64);
         let mut publishing = self.publishing.lock();
-        publishing.last_error = Some(Failure { at: SystemTime::now(), error: error.to_string() });
+        publishing.last_error = Some(Failure { at: outside::now(), error: error.to_string() });
         if !is_about_content {
             publishing.consecutive_failures += 1;
         }

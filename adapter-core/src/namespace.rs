@@ -174,7 +174,7 @@ impl Drop for Request {
 
 /// 8 random bytes in hex, as Node writes its uids and request ids.
 fn random_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
+    format!("{:016x}", crate::outside::number())
 }
 
 fn random_node_id() -> NodeId {

@@ -176,7 +176,7 @@ impl Options {
         if !self.reply_channel {
             return None;
         }
-        ReplyChannel::new(&self.channel_prefix, rand::random())
+        ReplyChannel::new(&self.channel_prefix, crate::outside::number())
     }
 
     /// Keeps a log of what is published, from which a node that was deaf reads what it missed: what the servers and emitters of this

@@ -149,7 +149,7 @@ impl<B: Backend> Reader<B> {
     }
 
     fn begin_mark(&mut self) {
-        let token = format!("{:016x}", rand::random::<u64>());
+        let token = format!("{:016x}", crate::outside::number());
         self.tracker.begin(token.clone());
         let (backend, table, channel) = (self.backend.clone(), self.log.table_name().to_owned(), self.channel.clone());
         self.marking = Some(Box::pin(async move { in_time(backend.mark(&table, &channel, &token)).await }));

@@ -12,6 +12,7 @@ use super::Hub;
 use crate::{
     backend::{Backend, Content, Outgoing},
     error::ConnectError,
+    outside,
 };
 
 /// A notification to oneself, which proves that the connection hears.
@@ -27,7 +28,7 @@ impl<B: Backend> Hub<B> {
         let limit = self.options.connect_timeout / 2;
         let started = Instant::now();
         let channel = own_channel(&self.options.channel_prefix);
-        let payload = format!("{:016x}", rand::random::<u64>());
+        let payload = format!("{:016x}", outside::number());
         let (arrived, heard) = oneshot::channel();
         *self.probe.lock() = Some(Probe { channel: channel.clone(), payload: payload.clone(), arrived: Some(arrived) });
         let deaf = |_| ConnectError::Deaf { waited: started.elapsed() };
@@ -57,7 +58,7 @@ impl<B: Backend> Hub<B> {
 
 /// Not a namespace's channel: no other node hears it.
 pub(super) fn own_channel(prefix: &str) -> String {
-    channel::name(&format!("{prefix}?"), &rand::random::<u64>().to_string())
+    channel::name(&format!("{prefix}?"), &outside::number().to_string())
 }
 
 fn deaf_now(started: Instant) -> ConnectError {

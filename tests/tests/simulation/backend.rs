@@ -1,0 +1,233 @@
+//! A node's way to the database in memory, which takes time and fails.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use socketio_pg_core::{
+    PublishOn,
+    backend::{Backend, BackendError, ErrorKind, Incoming, Listener, Outgoing},
+    memory::{MemoryBackend, MemoryDatabase, MemoryListener},
+};
+use tokio::{sync::watch, time::Instant};
+
+/// The longest way between a node and the database, there or back.
+pub(crate) const MAX_DELAY: Duration = Duration::from_millis(60);
+
+/// What goes wrong between one node and the database.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    random: Mutex<StdRng>,
+    /// How often something fails, in thousandths.
+    per_mille: AtomicU32,
+    is_dead: AtomicBool,
+    /// Counts how often the listening session was broken.
+    breaks: watch::Sender<u64>,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64, per_mille: u32) -> Arc<Self> {
+        Arc::new(Self {
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+            per_mille: per_mille.into(),
+            is_dead: AtomicBool::new(false),
+            breaks: watch::Sender::new(0),
+        })
+    }
+
+    /// Breaks the listening session.
+    pub(crate) fn break_session(&self) {
+        self.breaks.send_modify(|breaks| *breaks += 1);
+    }
+
+    /// Nothing fails any more.
+    pub(crate) fn stop(&self) {
+        self.per_mille.store(0, Ordering::Relaxed);
+    }
+
+    /// From now on nothing leaves the node and nothing comes: its process was killed.
+    pub(crate) fn kill(&self) {
+        self.is_dead.store(true, Ordering::Relaxed);
+        self.break_session();
+    }
+
+    fn delay(&self) -> Duration {
+        MAX_DELAY.mul_f64(self.random.lock().random_range(0.0..1.0_f64).powi(3))
+    }
+
+    async fn travel(&self) {
+        let delay = self.delay();
+        tokio::time::sleep(delay).await;
+    }
+
+    fn fails(&self) -> bool {
+        let draw = self.random.lock().random_range(0..1000_u32);
+        self.is_dead.load(Ordering::Relaxed) || draw < self.per_mille.load(Ordering::Relaxed)
+    }
+
+    fn check(&self) -> Result<(), BackendError> {
+        if self.fails() { Err(broken()) } else { Ok(()) }
+    }
+}
+
+/// One node's backend.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeBackend {
+    inner: MemoryBackend,
+    faults: Arc<Faults>,
+}
+
+impl NodeBackend {
+    pub(crate) fn new(database: &MemoryDatabase, faults: Arc<Faults>) -> Self {
+        Self { inner: database.backend(), faults }
+    }
+}
+
+impl Backend for NodeBackend {
+    type Listener = NodeListener;
+
+    fn name(&self) -> &'static str {
+        "simulation"
+    }
+
+    async fn prepare(&self, table: &str, create: bool) -> Result<(), BackendError> {
+        self.inner.prepare(table, create).await
+    }
+
+    async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+        self.faults.travel().await;
+        self.faults.check()?;
+        if batch.len() > 1 && self.faults.fails() {
+            return Err(BackendError::new(ErrorKind::Other, "refused as a whole"));
+        }
+        self.inner.publish(table, batch).await?;
+        self.faults.travel().await;
+        // It is committed, and nobody learns of it.
+        self.faults.check()
+    }
+
+    async fn fetch(&self, table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+        self.faults.travel().await;
+        self.faults.check()?;
+        let rows = self.inner.fetch(table, ids).await;
+        self.faults.travel().await;
+        rows
+    }
+
+    async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
+        self.faults.check()?;
+        self.inner.sweep(table, age).await
+    }
+
+    fn close(&self) {}
+
+    async fn connect_listener(&self) -> Result<NodeListener, BackendError> {
+        self.faults.travel().await;
+        self.faults.check()?;
+        let inner = self.inner.connect_listener().await?;
+        let breaks = self.faults.breaks.subscribe();
+        Ok(NodeListener { inner, faults: self.faults.clone(), breaks, on_the_way: VecDeque::new(), is_broken: false })
+    }
+}
+
+impl<'a> PublishOn<&'a NodeBackend> for NodeBackend {
+    async fn publish_on(connection: &'a NodeBackend, table: &str, outgoing: Outgoing) -> Result<(), BackendError> {
+        connection.publish(table, &[outgoing]).await
+    }
+}
+
+/// A listening session over a slow line: what is on the way when it breaks is lost.
+#[derive(Debug)]
+pub(crate) struct NodeListener {
+    inner: MemoryListener,
+    faults: Arc<Faults>,
+    breaks: watch::Receiver<u64>,
+    on_the_way: VecDeque<(Instant, Incoming)>,
+    is_broken: bool,
+}
+
+impl NodeListener {
+    fn sent(&mut self, incoming: Incoming) {
+        let arrives = Instant::now() + self.faults.delay();
+        let arrives = self.on_the_way.back().map_or(arrives, |(last, _)| arrives.max(*last));
+        self.on_the_way.push_back((arrives, incoming));
+    }
+
+    fn broke(&mut self) {
+        self.is_broken = true;
+        let now = Instant::now();
+        self.on_the_way.retain(|(arrives, _)| *arrives <= now);
+    }
+
+    fn look(&mut self) -> Result<(), BackendError> {
+        if self.breaks.has_changed().unwrap_or(true) {
+            self.broke();
+        }
+        if self.is_broken { Err(broken()) } else { Ok(()) }
+    }
+}
+
+impl Listener for NodeListener {
+    async fn listen(&mut self, channels: &[String]) -> Result<(), BackendError> {
+        self.faults.travel().await;
+        self.look()?;
+        self.inner.listen(channels).await?;
+        self.faults.travel().await;
+        self.look()
+    }
+
+    async fn unlisten(&mut self, channels: &[String]) -> Result<(), BackendError> {
+        self.faults.travel().await;
+        self.look()?;
+        self.inner.unlisten(channels).await
+    }
+
+    async fn next(&mut self) -> Result<Incoming, BackendError> {
+        loop {
+            let arrives = self.on_the_way.front().map(|(arrives, _)| *arrives);
+            if arrives.is_some_and(|arrives| arrives <= Instant::now())
+                && let Some((_, incoming)) = self.on_the_way.pop_front()
+            {
+                return Ok(incoming);
+            }
+            if self.is_broken {
+                return Err(broken());
+            }
+            tokio::select! {
+                biased;
+                _ = self.breaks.changed() => self.broke(),
+                incoming = self.inner.next() => match incoming {
+                    Ok(incoming) => self.sent(incoming),
+                    Err(_) => self.broke(),
+                },
+                () = tokio::time::sleep_until(arrives.unwrap_or_else(Instant::now)), if arrives.is_some() => {}
+            }
+        }
+    }
+
+    async fn check(&mut self) -> Result<(), BackendError> {
+        self.faults.travel().await;
+        self.look()?;
+        self.inner.check().await?;
+        // The answer comes on the same line, behind what was sent before.
+        while let Some(Ok(incoming)) = self.inner.next().now_or_never() {
+            self.sent(incoming);
+        }
+        let last = self.on_the_way.back().map(|(arrives, _)| *arrives);
+        let arrives = (Instant::now() + self.faults.delay()).max(last.unwrap_or_else(Instant::now));
+        tokio::time::sleep_until(arrives).await;
+        self.look()
+    }
+}
+
+fn broken() -> BackendError {
+    BackendError::new(ErrorKind::Connection, "the simulation broke the connection")
+}

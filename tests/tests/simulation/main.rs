@@ -1,0 +1,111 @@
+//! Whole clusters on a database in memory, by the thousand: random operations, random faults, and what must hold all the same.
+//!
+//! Time and chance come from a seed, so a run that fails runs again exactly: its command is printed.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a test's report, and a seed is to be seen")]
+
+mod backend;
+mod clients;
+mod invariants;
+mod node;
+mod operations;
+mod world;
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use parking_lot::Mutex;
+
+use self::world::{Report, Size, simulate};
+
+/// How many small clusters, unless `SIM_SEEDS` says otherwise; there is a large one for each hundred of them.
+const SEEDS: u64 = 2_000;
+
+#[test]
+fn small_clusters_keep_their_promises() {
+    run(Size::Small, seeds());
+}
+
+#[test]
+fn large_clusters_keep_their_promises() {
+    run(Size::Large, seeds().div_ceil(100));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let base = base();
+    for (size, seeds) in [(Size::Small, 20), (Size::Large, 1)] {
+        for seed in base..base + seeds {
+            let [one, other] = [(); 2].map(|()| simulate(size, seed));
+            let differs = one.trace.iter().zip(&other.trace).find(|(one, other)| one != other);
+            assert!(one.trace == other.trace, "{} differs from itself: {differs:?}", command(size, seed));
+            assert!(one.trace.len() > 20, "{} did nothing", command(size, seed));
+        }
+    }
+}
+
+/// Simulates so many clusters, on all processors.
+fn run(size: Size, seeds: u64) {
+    let base = base();
+    let seeds = if std::env::var_os("SIM_SEED").is_some() { 1 } else { seeds };
+    let next = AtomicU64::new(base);
+    let failed = Mutex::new(Vec::new());
+    let sum = Mutex::new(Report::default());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= base + seeds {
+                        return;
+                    }
+                    let report = simulate(size, seed);
+                    if !report.broken.is_empty() {
+                        failed.lock().push((seed, report.broken.clone()));
+                    }
+                    sum.lock().add(&report);
+                }
+            });
+        }
+    });
+    let sum = sum.into_inner();
+    println!(
+        "{seeds} {size:?} clusters from SIM_SEED={base}: {} messages checked, {} of them could be missed, {} requests",
+        sum.expected, sum.excused, sum.requests
+    );
+    let mut failed = failed.into_inner();
+    failed.sort();
+    for (seed, broken) in failed.iter().take(5) {
+        println!("{}\n  {}", command(size, *seed), broken.join("\n  "));
+    }
+    assert!(
+        failed.is_empty(),
+        "{} of {seeds} clusters broke a promise: run again with the commands above",
+        failed.len()
+    );
+    assert!(sum.expected > 10 * seeds, "hardly anything was checked");
+}
+
+/// What repeats a run.
+fn command(size: Size, seed: u64) -> String {
+    let test = match size {
+        Size::Small => "small_clusters",
+        Size::Large => "large_clusters",
+    };
+    format!("SIM_SEED={seed} cargo test -p socketio-pg-tests --test simulation {test}")
+}
+
+fn seeds() -> u64 {
+    std::env::var("SIM_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap())
+}
+
+/// The first seed: `SIM_SEED`, 1 in CI, random elsewhere.
+fn base() -> u64 {
+    match std::env::var("SIM_SEED") {
+        Ok(seed) => seed.parse().unwrap(),
+        Err(_) if std::env::var_os("CI").is_some() => 1,
+        Err(_) => u64::from(rand::random::<u32>()),
+    }
+}

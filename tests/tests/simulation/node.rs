@@ -1,0 +1,135 @@
+//! A simulated server: the real adapter on clients that write down what they get.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use parking_lot::Mutex;
+use socketio_pg_core::{Cluster, Error, Event, Options, PostgresAdapter, memory::MemoryDatabase};
+use socketioxide_core::{
+    Sid, Uid,
+    adapter::{CoreAdapter, CoreLocalAdapter, Room},
+};
+use tokio::time::Instant;
+
+use crate::{
+    backend::{Faults, NodeBackend},
+    clients::{Clients, Received},
+};
+
+pub(crate) type Adapter = PostgresAdapter<Clients, NodeBackend>;
+
+/// A client, and the rooms that it never leaves.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) sid: Sid,
+    pub(crate) rooms: Vec<String>,
+}
+
+/// What a node tells of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Since when and until when something may be missing.
+    pub(crate) gaps: Vec<(Instant, Instant)>,
+    /// Set while the connection is down.
+    pub(crate) deaf: Option<Instant>,
+    /// Every event, for the trace.
+    pub(crate) events: Vec<String>,
+}
+
+/// A running server.
+pub(crate) struct Running {
+    pub(crate) cluster: Cluster<NodeBackend>,
+    pub(crate) adapter: Arc<Adapter>,
+}
+
+/// One server, and what is known of it after its end.
+pub(crate) struct Node {
+    pub(crate) index: usize,
+    pub(crate) running: Option<Arc<Running>>,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) sockets: Vec<Client>,
+    clients: Clients,
+    /// Events of other servers.
+    pub(crate) server_side: Arc<Mutex<Received>>,
+    pub(crate) told: Arc<Mutex<Told>>,
+    pub(crate) joined: Instant,
+    /// Since when it need not get anything any more.
+    pub(crate) ended: Option<Instant>,
+}
+
+impl Node {
+    pub(crate) async fn start(
+        index: usize,
+        epoch: Epoch,
+        database: &MemoryDatabase,
+        faults: Arc<Faults>,
+        options: Options,
+        sockets: Vec<Client>,
+    ) -> Result<Self, String> {
+        let backend = NodeBackend::new(database, faults.clone());
+        let cluster = Cluster::<NodeBackend>::connect(backend, options).await.map_err(|error| error.to_string())?;
+        let told = Arc::new(Mutex::new(Told::default()));
+        tokio::spawn(write_down(cluster.events(), told.clone(), epoch));
+
+        let server = format!("server{index:0>10}").parse::<Uid>().map_err(|error| error.to_string())?;
+        let clients = Clients::new(server, sockets.iter().map(|client| client.sid));
+        let local = CoreLocalAdapter::new(clients.clone());
+        for client in &sockets {
+            local.add_all(client.sid, client.rooms.iter().cloned().map(Room::from).collect::<Vec<_>>());
+        }
+        let adapter = Arc::new(Adapter::new(&cluster, local));
+        adapter.clone().init(|| ()).await.map_err(|error: Error| error.to_string())?;
+
+        let server_side = Arc::new(Mutex::new(Received::default()));
+        let got = server_side.clone();
+        cluster.of("/").on_server_side("order", move |(sender, number, _): (usize, u64, String)| {
+            got.lock().got.push((Instant::now(), sender, number));
+            std::future::ready(())
+        });
+        cluster.of("/").on_server_side_with_ack("question", async |number: u64| {
+            tokio::time::sleep(Duration::from_millis(number % 50)).await;
+            number
+        });
+        let running = Some(Arc::new(Running { cluster, adapter }));
+        let joined = Instant::now();
+        Ok(Self { index, running, faults, sockets, clients, server_side, told, joined, ended: None })
+    }
+
+    pub(crate) fn received(&self, sid: Sid) -> Received {
+        self.clients.received(sid)
+    }
+
+    /// From now on the node need not get anything; what was not heard since its connection broke neither.
+    pub(crate) fn end(&mut self) -> Option<Arc<Running>> {
+        let now = Instant::now();
+        self.ended = Some(self.told.lock().deaf.unwrap_or(now));
+        self.running.take()
+    }
+}
+
+/// When the simulation's wall clock began, together with that of the adapter.
+#[derive(Clone, Copy)]
+pub(crate) struct Epoch(pub(crate) Instant);
+
+impl Epoch {
+    fn instant(self, time: SystemTime) -> Instant {
+        self.0 + time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+async fn write_down(mut events: socketio_pg_core::EventStream, told: Arc<Mutex<Told>>, epoch: Epoch) {
+    while let Some(event) = events.next().await {
+        let mut told = told.lock();
+        match &event {
+            Event::Disconnected { .. } => told.deaf = Some(Instant::now()),
+            Event::Gap { since, until } => {
+                told.deaf = None;
+                told.gaps.push((epoch.instant(*since), epoch.instant(*until)));
+            }
+            _ => {}
+        }
+        told.events.push(format!("{:?} {event:?}", epoch.0.elapsed()));
+    }
+}

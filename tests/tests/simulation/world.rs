@@ -1,0 +1,444 @@
+//! One simulated cluster: its nodes, what they do, what goes wrong, and how it ends.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use socketio_pg_core::{
+    Emitter, Options,
+    memory::{Determined, MemoryDatabase},
+};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+
+use crate::{
+    backend::{Faults, NodeBackend},
+    invariants,
+    node::{Client, Epoch, Node, Running},
+    operations::{self, Log, Target, Way, Weight, What},
+};
+
+/// After how much quiet all nodes know each other again: the heartbeat time-out, and the longest pause before a connection
+/// is tried again, twice.
+const QUIET: Duration = Duration::from_secs(25);
+
+/// The number of the first sender that is no node.
+const FIRST_EMITTER: usize = 1_000;
+
+/// How large a cluster is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Size {
+    /// 2 to 5 nodes.
+    Small,
+    /// 50 nodes.
+    Large,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// The promises that were broken.
+    pub(crate) broken: Vec<String>,
+    /// Everything that happened, by receiver and node.
+    pub(crate) trace: Vec<String>,
+    /// Messages that came where they had to.
+    pub(crate) expected: u64,
+    /// Messages that did not come, and could be missed.
+    pub(crate) excused: u64,
+    pub(crate) requests: u64,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.expected += other.expected;
+        self.excused += other.excused;
+        self.requests += other.requests;
+    }
+}
+
+/// Simulates a cluster.
+pub(crate) fn simulate(size: Size, seed: u64) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let _determined = Determined::by(seed);
+        let mut world = World::new(size, seed);
+        world.live().await;
+        world.calm_down().await;
+        world.finish().await
+    })
+}
+
+struct World {
+    size: Size,
+    random: StdRng,
+    epoch: Epoch,
+    database: MemoryDatabase,
+    options: Options,
+    per_mille: u32,
+    nodes: Vec<Node>,
+    emitters: Vec<(mpsc::UnboundedSender<Order>, Arc<Faults>)>,
+    /// How much each sender has sent.
+    numbers: std::collections::BTreeMap<usize, u64>,
+    log: Log,
+    tasks: Vec<JoinHandle<()>>,
+    broken: Arc<Mutex<Vec<String>>>,
+    requests: u64,
+}
+
+/// What an emitter is to send: the place in the log, the number, what and how large.
+type Order = (usize, u64, What, Weight);
+
+impl World {
+    fn new(size: Size, seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let options = Options::default()
+            .payload_threshold([8_000, 300][random.random_range(0..2)])
+            .publish_queue([10_000, 4][random.random_range(0..2)])
+            .cleanup_interval(Duration::from_secs(random.random_range(10..40)));
+        let per_mille = [0, 0, 5, 30][random.random_range(0..4)];
+        Self {
+            size,
+            random,
+            epoch: Epoch(Instant::now()),
+            database: MemoryDatabase::default(),
+            options,
+            per_mille,
+            nodes: Vec::new(),
+            emitters: Vec::new(),
+            numbers: Default::default(),
+            log: Log::default(),
+            tasks: Vec::new(),
+            broken: Arc::default(),
+            requests: 0,
+        }
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.random.random_range(0..100) < percent
+    }
+
+    fn broke(&self, promise: String) {
+        self.broken.lock().push(promise);
+    }
+
+    fn alive(&self) -> Vec<usize> {
+        self.nodes.iter().filter(|node| node.running.is_some()).map(|node| node.index).collect()
+    }
+
+    fn any_alive(&mut self) -> usize {
+        let alive = self.alive();
+        alive[self.random.random_range(0..alive.len())]
+    }
+
+    // ---- the life of the cluster ----
+
+    async fn live(&mut self) {
+        let (nodes, steps) = match self.size {
+            Size::Small => (self.random.random_range(2..=5), 60),
+            Size::Large => (50, 100),
+        };
+        for _ in 0..nodes {
+            self.start_node().await;
+        }
+        if self.alive().len() < 2 {
+            self.per_mille = 0;
+            self.start_node().await;
+            self.start_node().await;
+        }
+        for index in 0..2 {
+            self.start_emitter(FIRST_EMITTER + index);
+        }
+        for _ in 0..steps {
+            let pause = Duration::from_millis(self.random.random_range(0..400_u64));
+            tokio::time::sleep(if self.chance(2) { 40 * pause } else { pause }).await;
+            self.step().await;
+        }
+    }
+
+    async fn step(&mut self) {
+        match self.random.random_range(0..100) {
+            0..55 => {
+                let burst = if self.chance(20) { self.random.random_range(1..30) } else { 1 };
+                let same = self.any_alive();
+                for _ in 0..burst {
+                    let (what, weight) = (self.what(), self.weight());
+                    self.send(same, what, weight);
+                }
+            }
+            55..65 => {
+                let (what, weight) = (self.what(), self.weight());
+                let emitter = self.random.random_range(0..self.emitters.len());
+                self.emit(emitter, what, weight);
+            }
+            65..80 => self.ask(),
+            80..87 => {
+                let node = self.any_alive();
+                self.nodes[node].faults.break_session();
+            }
+            87..88 => self.database.break_sessions(),
+            88..90 => {
+                self.database.set_down(true);
+                let away = Duration::from_millis(self.random.random_range(10..15_000));
+                let database = self.database.clone();
+                self.tasks.push(tokio::spawn(async move {
+                    tokio::time::sleep(away).await;
+                    database.set_down(false);
+                }));
+            }
+            90..92 if self.alive().len() > 2 => {
+                let node = self.any_alive();
+                self.nodes[node].faults.kill();
+                drop(self.nodes[node].end());
+            }
+            92..94 if self.alive().len() > 2 => {
+                let node = self.any_alive();
+                if let Some(running) = self.nodes[node].end() {
+                    self.tasks.push(tokio::spawn(async move { running.cluster.close().await }));
+                }
+            }
+            94..97 if self.nodes.len() < 60 => self.start_node().await,
+            _ => {}
+        }
+    }
+
+    async fn start_node(&mut self) {
+        let index = self.nodes.len();
+        let sockets = match self.size {
+            Size::Small => self.random.random_range(1..=4),
+            Size::Large => 1,
+        };
+        let mut clients = Vec::new();
+        for number in 0..sockets {
+            let sid = format!("node{index:0>4}sock{number:0>4}").parse().unwrap();
+            let rooms = (0..3).filter(|_| self.random.random_range(0..2) == 0).map(|room| format!("room{room}"));
+            clients.push(Client { sid, rooms: rooms.collect() });
+        }
+        let faults = Faults::new(self.random.random(), self.per_mille);
+        let starting = Node::start(index, self.epoch, &self.database, faults, self.options.clone(), clients);
+        // A database that is away is a reason not to start.
+        if let Ok(node) = starting.await {
+            self.nodes.push(node);
+        }
+    }
+
+    fn start_emitter(&mut self, sender: usize) {
+        let faults = Faults::new(self.random.random(), self.per_mille);
+        let connection = NodeBackend::new(&self.database, faults.clone());
+        let emitter = Emitter::<NodeBackend>::with_options(&self.options);
+        let (orders, mut queue) = mpsc::unbounded_channel::<Order>();
+        let log = self.log.clone();
+        tokio::spawn(async move {
+            while let Some((entry, number, what, weight)) = queue.recv().await {
+                let sent =
+                    operations::carry_out_from_outside(&emitter, &connection, sender, number, &what, weight).await;
+                log.end(entry, sent);
+            }
+        });
+        self.emitters.push((orders, faults));
+    }
+
+    // ---- what is done ----
+
+    fn weight(&mut self) -> Weight {
+        [Weight::Small, Weight::Small, Weight::Large, Weight::Binary][self.random.random_range(0..4)]
+    }
+
+    fn target(&mut self) -> Target {
+        let mut target = Target::default();
+        for room in 0..3 {
+            match self.random.random_range(0..6) {
+                0 | 1 => target.rooms.push(format!("room{room}")),
+                2 => target.except.push(format!("room{room}")),
+                _ => {}
+            }
+        }
+        if self.chance(15) {
+            let socket = self.any_socket();
+            if self.chance(50) { target.rooms.push(socket) } else { target.except.push(socket) }
+        }
+        target
+    }
+
+    fn any_socket(&mut self) -> String {
+        let node = self.random.random_range(0..self.nodes.len());
+        let sockets = &self.nodes[node].sockets;
+        sockets[self.random.random_range(0..sockets.len())].sid.to_string()
+    }
+
+    fn what(&mut self) -> What {
+        match self.random.random_range(0..100) {
+            0..30 => What::Event(self.target(), Way::Operators),
+            30..45 => What::Event(self.target(), Way::Adapter),
+            45..55 => What::Event(self.target(), Way::WithAck),
+            55..70 => What::ToOwnRoom,
+            70..78 => What::Join(self.target()),
+            78..83 => What::Leave(self.target()),
+            83..99 => What::ToServers,
+            _ => What::Disconnect(Target { rooms: vec![self.any_socket()], except: Vec::new() }),
+        }
+    }
+
+    fn number(&mut self, sender: usize) -> u64 {
+        let number = self.numbers.entry(sender).or_default();
+        *number += 1;
+        *number
+    }
+
+    fn send(&mut self, node: usize, what: What, weight: Weight) {
+        let Some(running) = self.nodes[node].running.clone() else { return };
+        let number = self.number(node);
+        let (log, entry) = (self.log.clone(), self.log.begin(node, number, what.clone()));
+        // Tasks of this runtime begin in the order in which they are spawned.
+        self.tasks.push(tokio::spawn(async move {
+            let is_published = operations::carry_out(&running, node, number, &what, weight).await;
+            log.end(entry, is_published);
+        }));
+    }
+
+    fn emit(&mut self, emitter: usize, what: What, weight: Weight) {
+        let sender = FIRST_EMITTER + emitter;
+        let number = self.number(sender);
+        let entry = self.log.begin(sender, number, what.clone());
+        let _ = self.emitters[emitter].0.send((entry, number, what, weight));
+    }
+
+    fn ask(&mut self) {
+        let node = self.any_alive();
+        let Some(running) = self.nodes[node].running.clone() else { return };
+        let kind = self.random.random_range(0..3);
+        self.requests += 1;
+        let (number, broken) = (self.requests, self.broken.clone());
+        self.tasks.push(tokio::spawn(async move {
+            if let Some(wrong) = operations::ask(running, kind, number).await {
+                broken.lock().push(format!("node {node}: {wrong}"));
+            }
+        }));
+    }
+
+    // ---- the end ----
+
+    /// Faults stop: the cluster finds together, and everything works.
+    async fn calm_down(&mut self) {
+        self.database.set_down(false);
+        let faults = self.nodes.iter().filter(|node| node.running.is_some()).map(|node| &node.faults);
+        for faults in faults.chain(self.emitters.iter().map(|(_, faults)| faults)) {
+            faults.stop();
+        }
+        tokio::time::sleep(QUIET).await;
+        for task in std::mem::take(&mut self.tasks) {
+            match tokio::time::timeout(QUIET, task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(panic)) => self.broke(format!("an operation panicked: {panic}")),
+                Err(_) => self.broke("an operation did not end".to_owned()),
+            }
+        }
+        self.database.set_down(false);
+        tokio::time::sleep(QUIET).await;
+
+        let alive = self.alive();
+        for &node in &alive {
+            let Some(running) = &self.nodes[node].running else { continue };
+            let count = running.cluster.of("/").server_count();
+            if count != alive.len() {
+                self.broke(format!("node {node} counts {count} servers, {} live", alive.len()));
+            }
+        }
+        for &node in &alive {
+            self.send(node, What::Event(Target::default(), Way::Operators), Weight::Large);
+            self.send(node, What::ToServers, Weight::Small);
+        }
+        for &node in alive.iter().take(3) {
+            let Some(running) = self.nodes[node].running.clone() else { continue };
+            self.check_requests(node, &running, alive.len()).await;
+        }
+        tokio::time::sleep(QUIET).await;
+    }
+
+    /// In a cluster at peace, every server answers and every socket is found.
+    async fn check_requests(&self, node: usize, running: &Running, alive: usize) {
+        let main = running.cluster.of("/");
+        let mut there: Vec<String> = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.running.is_some()) {
+            let sockets = node.sockets.iter().filter(|client| node.received(client.sid).gone.is_none());
+            there.extend(sockets.map(|client| client.sid.to_string()));
+        }
+        match main.fetch_sockets().await {
+            Ok(sockets) => {
+                let mut fetched: Vec<_> = sockets.iter().map(|socket| socket.id.as_str().to_owned()).collect();
+                fetched.sort_unstable();
+                there.sort_unstable();
+                if fetched != there {
+                    self.broke(format!("node {node} fetches {fetched:?}, there are {there:?}"));
+                }
+            }
+            Err(error) => self.broke(format!("node {node} cannot fetch sockets: {error}")),
+        }
+        match main.server_side_emit_with_ack::<_, u64>("question", &7_u64).await {
+            Ok(asking) => {
+                let (answers, outcome) = asking.all().await;
+                if answers.len() != alive - 1 || outcome.is_err() {
+                    self.broke(format!("node {node} has {} answers of {alive}: {outcome:?}", answers.len()));
+                }
+            }
+            Err(error) => self.broke(format!("node {node} cannot ask: {error}")),
+        }
+    }
+
+    async fn finish(mut self) -> Report {
+        let mut report = Report { requests: self.requests, ..Report::default() };
+        for node in self.nodes.iter().filter(|node| node.running.is_some()) {
+            let Some(running) = &node.running else { continue };
+            let health = running.cluster.health();
+            let requests: usize = health.namespaces.iter().map(|namespace| namespace.requests).sum();
+            let waiting = (health.publisher.waiting, health.inbox.waiting, health.inbox.bytes, requests);
+            if waiting != (0, 0, 0, 0) || !health.is_ready() {
+                self.broke(format!("node {} does not come to rest: {health:?}", node.index));
+            }
+        }
+        let log = self.log.0.lock().clone();
+        invariants::check(&self.nodes, &log, &mut report);
+        self.trace(&mut report);
+        self.leave().await;
+        report.broken.extend(self.broken.lock().iter().cloned());
+        report
+    }
+
+    fn trace(&self, report: &mut Report) {
+        let since = |time: Instant| time.duration_since(self.epoch.0);
+        for node in &self.nodes {
+            for client in &node.sockets {
+                let received = node.received(client.sid);
+                let got = received.got.iter().map(|(time, sender, number)| (since(*time), sender, number));
+                report.trace.extend(got.map(|got| format!("{} {got:?}", client.sid)));
+            }
+            let got = node.server_side.lock().got.clone();
+            let got = got.iter().map(|(time, sender, number)| (since(*time), sender, number));
+            report.trace.extend(got.map(|got| format!("{} {got:?}", node.index)));
+            report.trace.extend(node.told.lock().events.iter().map(|event| format!("{} {event}", node.index)));
+        }
+        for sent in self.log.0.lock().iter() {
+            let ended = sent.ended.map(since);
+            report.trace.push(format!("{} {} {ended:?} {}", sent.sender, sent.number, sent.is_published));
+        }
+    }
+
+    /// Every second node closes, the others are only dropped: nothing of them remains.
+    async fn leave(&mut self) {
+        let mut remains: Vec<(usize, Weak<_>)> = Vec::new();
+        for node in &mut self.nodes {
+            let Some(running) = node.end() else { continue };
+            if node.index % 2 == 0 {
+                running.cluster.close().await;
+            }
+            remains.push((node.index, Arc::downgrade(&running.adapter)));
+        }
+        tokio::time::sleep(QUIET).await;
+        for (node, adapter) in remains {
+            if adapter.strong_count() > 0 {
+                self.broke(format!("something still holds the adapter of node {node}"));
+            }
+        }
+    }
+}
