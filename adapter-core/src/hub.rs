@@ -479,6 +479,11 @@ impl<B: Backend> Hub<B> {
         self.attachments.seen();
     }
 
+    /// Whether the node has left.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.roads.read().is_none()
+    }
+
     pub(crate) fn fetch_attachments(
         &self,
         ids: &[i64],

@@ -4,17 +4,22 @@ use std::{
     collections::VecDeque,
     panic::AssertUnwindSafe,
     sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
 };
 
 use futures_util::FutureExt;
 use socketio_pg_protocol::{Body, Message, NodeId, Notification, channel, message::liveness, notification::Header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
-    backend::{Backend, Incoming},
+    backend::{Backend, BackendError, ErrorKind, Incoming},
     event::{Dropped, Events, Poison},
     hub::Hub,
     link::Arrival,
+    outside,
 };
 
 /// How many attachments are fetched ahead of their turn.
@@ -22,6 +27,10 @@ const FETCH_AHEAD: usize = 64;
 
 /// The most attachments in one query.
 const MAX_FETCH: usize = 16;
+
+/// The pauses before attachments are fetched again, when the database could not be reached.
+const MIN_FETCH_PAUSE: Duration = Duration::from_millis(50);
+const MAX_FETCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Something to be handled, in order.
 #[expect(clippy::large_enum_variant, reason = "the large one is what nearly all are")]
@@ -219,14 +228,37 @@ async fn fetch_ahead<B: Backend>(hub: Weak<Hub<B>>, events: Arc<Events>, mut wan
 }
 
 fn spawn_fetch<B: Backend>(hub: &Weak<Hub<B>>, events: &Arc<Events>, batch: VecDeque<(Wanted, OwnedSemaphorePermit)>) {
-    if let Some(hub) = hub.upgrade() {
-        tokio::spawn(fetch(hub, events.clone(), batch));
+    tokio::spawn(fetch(hub.clone(), events.clone(), batch));
+}
+
+/// Tries again while the database cannot be reached, for as long as nobody sweeps the rows: their notification has arrived,
+/// so no gap would tell that they are lost. `None` once the node is gone.
+async fn fetch_patiently<B: Backend>(
+    hub: &Weak<Hub<B>>,
+    ids: &[i64],
+) -> Option<Result<Vec<Option<Vec<u8>>>, BackendError>> {
+    let started = Instant::now();
+    let mut pause = MIN_FETCH_PAUSE;
+    loop {
+        // Not held while waiting: the node may be dropped meanwhile.
+        let hub = hub.upgrade()?;
+        let rows = hub.fetch_attachments(ids).await;
+        let limit = hub.options().cleanup_interval;
+        match rows {
+            Err(error) if error.kind() == ErrorKind::Connection && !hub.is_closed() && started.elapsed() < limit => {
+                tracing::debug!(%error, ?pause, "attachments cannot be fetched, trying again");
+            }
+            rows => return Some(rows),
+        }
+        drop(hub);
+        tokio::time::sleep(pause.mul_f64(outside::half_to_whole())).await;
+        pause = (2 * pause).min(MAX_FETCH_PAUSE);
     }
 }
 
-async fn fetch<B: Backend>(hub: Arc<Hub<B>>, events: Arc<Events>, batch: VecDeque<(Wanted, OwnedSemaphorePermit)>) {
+async fn fetch<B: Backend>(hub: Weak<Hub<B>>, events: Arc<Events>, batch: VecDeque<(Wanted, OwnedSemaphorePermit)>) {
     let ids: Vec<i64> = batch.iter().map(|(want, _)| want.header.attachment_id).collect();
-    let rows = hub.fetch_attachments(&ids).await;
+    let Some(rows) = fetch_patiently(&hub, &ids).await else { return };
     let mut rows = match rows {
         Ok(rows) => rows.into_iter().map(Ok).collect::<Vec<_>>(),
         Err(error) => {

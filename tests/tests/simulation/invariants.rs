@@ -20,8 +20,9 @@ use crate::{
     world::Report,
 };
 
-/// How long a message may wait in the node until it is handled: attachments before it are fetched first.
-const HANDLING: Duration = Duration::from_secs(6);
+/// How long a message may wait in the node until it is handled: attachments before it are fetched first, which
+/// takes as long as the database is away.
+const HANDLING: Duration = Duration::from_secs(20);
 
 /// Looks at everything that was received.
 pub(crate) fn check(nodes: &[Node], log: &[Sent], report: &mut Report) {

@@ -20,8 +20,8 @@ use parking_lot::Mutex;
 
 use self::world::{Report, Size, simulate};
 
-/// How many small clusters, unless `SIM_SEEDS` says otherwise; there is a large one for each hundred of them.
-const SEEDS: u64 = 2_000;
+/// How many small clusters, unless `SIM_SEEDS` says otherwise; there is a large one for each 200 of them.
+const SEEDS: u64 = 1_000;
 
 #[test]
 fn small_clusters_keep_their_promises() {
@@ -30,7 +30,7 @@ fn small_clusters_keep_their_promises() {
 
 #[test]
 fn large_clusters_keep_their_promises() {
-    run(Size::Large, seeds().div_ceil(100));
+    run(Size::Large, seeds().div_ceil(200));
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl World {
         let options = Options::default()
             .payload_threshold([8_000, 300][random.random_range(0..2)])
             .publish_queue([10_000, 4][random.random_range(0..2)])
-            .cleanup_interval(Duration::from_secs(random.random_range(10..40)));
+            .cleanup_interval(Duration::from_secs(random.random_range(30..90)));
         let per_mille = [0, 0, 5, 30][random.random_range(0..4)];
         Self {
             size,
