@@ -23,7 +23,7 @@ use socketioxide_core::{
     adapter::{
         BroadcastFlags, BroadcastOptions, CoreAdapter, CoreLocalAdapter, DefinedAdapter, RemoteSocketData, Room,
         RoomParam, SocketEmitter, Spawnable,
-        errors::{AdapterError, BroadcastError},
+        errors::{AdapterError, BroadcastError, SocketError},
     },
     packet::Packet as ServerPacket,
 };
@@ -112,10 +112,11 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
             let body = Body::Broadcast(Broadcast { packet: Packet::event(data), request_id: None, opts });
             published = self.hub().publish(&self.namespace, body).await;
         }
+        let mut errors = Vec::new();
         for options in Selection::of_application(&self.local, options).into_options() {
-            self.local.broadcast(packet.clone(), options)?;
+            errors.extend(self.local.broadcast(packet.clone(), options).err().into_iter().flatten());
         }
-        Ok(published?)
+        outcome(published, errors)
     }
 
     async fn broadcast_with_ack(
@@ -178,10 +179,11 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
             let body = Body::DisconnectSockets(DisconnectSockets { opts, close: false });
             published = self.hub().publish(&self.namespace, body).await;
         }
+        let mut errors = Vec::new();
         for options in Selection::of_application(&self.local, options).into_options() {
-            self.local.disconnect_socket(options).map_err(BroadcastError::Socket)?;
+            errors.extend(self.local.disconnect_socket(options).err().into_iter().flatten());
         }
-        Ok(published?)
+        outcome(published, errors)
     }
 
     /// Node's protocol has no message for it: the rooms are those of the sockets that match.
@@ -396,6 +398,12 @@ impl<E: SocketEmitter, B: Backend> Drop for PostgresAdapter<E, B> {
 
 fn count(request_id: RequestId, client_count: u64) -> Body {
     Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count })
+}
+
+/// What did not reach the other nodes weighs more than a local client that did not take it.
+fn outcome(published: Result<(), Error>, errors: Vec<SocketError>) -> Result<(), BroadcastError> {
+    published?;
+    if errors.is_empty() { Ok(()) } else { Err(BroadcastError::Socket(errors)) }
 }
 
 fn wire_rooms(rooms: &[Room]) -> Vec<WireRoom> {

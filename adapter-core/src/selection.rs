@@ -78,9 +78,10 @@ impl Selection {
             banned.rooms = except.iter().map(|room| (*room).to_owned().into()).collect();
             let banned = if except.is_empty() { Vec::new() } else { local.sockets(banned) };
             sids.extend(selected.into_iter().filter(|sid| !banned.contains(sid)));
-            sids.sort_unstable();
-            sids.dedup();
         }
+        // In the same order every time, and each once.
+        sids.sort_unstable();
+        sids.dedup();
         sids.retain(|sid| !excluded.contains(sid));
         Some(Self::Listed { sids, volatile })
     }
