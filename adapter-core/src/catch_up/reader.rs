@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use tokio::time::{Interval, MissedTickBehavior, timeout};
 
-use super::{CatchUp, tracker::Tracker};
+use super::{
+    CatchUp,
+    tracker::{Tracker, is_header},
+};
 use crate::{
     backend::{Backend, BackendError, ErrorKind, Incoming, LogQuery, Position},
     event::Recovery,
@@ -99,9 +102,11 @@ impl<B: Backend> Reader<B> {
         self.marked(marked);
         let incomplete = |reason: String| Ok(Recovery::Incomplete { messages: 0, reason });
         let Some(since) = since else {
+            self.tracker.forget();
             return incomplete("the connection broke before the node had found its place in the log".to_owned());
         };
         if since.history != until.history {
+            self.tracker.forget();
             return incomplete(
                 "the log is not the one that it was: restored, emptied, or that of another server".to_owned(),
             );
@@ -109,6 +114,10 @@ impl<B: Backend> Reader<B> {
 
         let channels = self.channels.intersection(channels).filter(|channel| **channel != self.channel);
         let channels: Vec<String> = channels.cloned().collect();
+        let has_crashed = since.crashes != until.crashes;
+        if has_crashed {
+            self.tracker.crashed();
+        }
         let mut messages = 0;
         let mut after = 0;
         loop {
@@ -127,6 +136,10 @@ impl<B: Backend> Reader<B> {
             let is_last = (rows.len() as i64) < PAGE;
             for (id, incoming) in rows {
                 after = id;
+                // Attachments of before the crash are gone, and their numbers may be those of others by now.
+                if has_crashed && is_header(&incoming.payload) {
+                    continue;
+                }
                 if self.tracker.hear(&incoming.channel, &incoming.payload) {
                     messages += 1;
                     hand_on(incoming);
@@ -140,8 +153,10 @@ impl<B: Backend> Reader<B> {
         let deaf = until.taken.saturating_sub(since.taken);
         let reason = if deaf > self.log.retention() {
             format!("the node was deaf for {deaf:.1?}, and the log goes back for {:?}", self.log.retention())
-        } else if since.crashes != until.crashes {
-            "the database server crashed: what was published in its last moments may not be in the log".to_owned()
+        } else if has_crashed {
+            "the database server crashed: attachments are gone, and what was published in its last moments may not be in \
+             the log"
+                .to_owned()
         } else {
             return Ok(Recovery::Complete { messages });
         };

@@ -24,6 +24,8 @@ pub(super) struct Tracker {
     /// What was heard since the mark that is under way was begun.
     newer: HashSet<u64>,
     mark: Option<Mark>,
+    /// How many crashes of the server were seen. After each, the numbers of attachments begin anew.
+    crashes: u64,
     hasher: RandomState,
 }
 
@@ -75,6 +77,11 @@ impl Tracker {
         self.older.extend(self.newer.drain());
     }
 
+    /// The server has crashed: from now on the same header is another one.
+    pub(super) fn crashed(&mut self) {
+        self.crashes += 1;
+    }
+
     /// The position is of no use any more.
     pub(super) fn forget(&mut self) {
         self.position = None;
@@ -87,7 +94,7 @@ impl Tracker {
         if !is_unique(payload) {
             return true;
         }
-        let hash = self.hasher.hash_one((channel, payload));
+        let hash = self.hasher.hash_one((is_header(payload).then_some(self.crashes), channel, payload));
         if self.older.contains(&hash) {
             return false;
         }
@@ -124,6 +131,12 @@ fn is_unique(payload: &str) -> bool {
                 .and_then(without_last_value)
                 .is_some_and(|before| before.ends_with(r#","nonce"#))
     })
+}
+
+/// Whether it is a header as it is written here, and by Node: what it points to is a row of the attachments table.
+pub(super) fn is_header(payload: &str) -> bool {
+    let last_key = payload.strip_suffix(r#""}"#).and_then(|text| text.rsplit_once(r#"":""#));
+    last_key.is_some_and(|(before, _)| before.ends_with(r#","attachmentId"#))
 }
 
 #[cfg(test)]
@@ -215,6 +228,16 @@ mod tests {
         ] {
             assert!(tracker.hear("c", equal) && tracker.hear("c", equal), "{equal}");
         }
+    }
+
+    #[test]
+    fn after_a_crash_of_the_server_the_same_header_is_another_one() {
+        let mut tracker = Tracker::default();
+        let header = r#"{"uid":"a","type":3,"nsp":"/","attachmentId":"1"}"#;
+        assert!(tracker.hear("c", header) && tracker.hear("c", &message(1)));
+        tracker.crashed();
+        assert!(tracker.hear("c", header) && !tracker.hear("c", &message(1)));
+        assert!(!tracker.hear("c", header));
     }
 
     #[test]

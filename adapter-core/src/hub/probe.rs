@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use socketio_pg_protocol::channel;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
 };
 
-use super::Hub;
+use super::{Hub, own_channel};
 use crate::{
     backend::{Backend, Content, Outgoing},
     error::ConnectError,

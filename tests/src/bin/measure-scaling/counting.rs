@@ -76,6 +76,36 @@ impl<B: Backend> Backend for Counting<B> {
         self.inner.publish(table, batch)
     }
 
+    fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.inner.prepare_log(table, create)
+    }
+
+    fn publish_logged(
+        &self,
+        table: &str,
+        log: &CatchUp,
+        batch: &[Outgoing],
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.delivered.0.batches.fetch_add(1, Ordering::Relaxed);
+        self.inner.publish_logged(table, log, batch)
+    }
+
+    fn mark(
+        &self,
+        log: &str,
+        channel: &str,
+        payload: &str,
+    ) -> impl Future<Output = Result<Position, BackendError>> + Send {
+        self.inner.mark(log, channel, payload)
+    }
+
+    fn read_log(
+        &self,
+        query: &LogQuery<'_>,
+    ) -> impl Future<Output = Result<Vec<(i64, Incoming)>, BackendError>> + Send {
+        self.inner.read_log(query)
+    }
+
     fn fetch(
         &self,
         table: &str,
