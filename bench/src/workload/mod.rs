@@ -259,8 +259,8 @@ pub(crate) fn measure(
         let suited: Vec<_> = contenders.iter().copied().filter(|contender| any.suits(*contender)).collect();
         let figures =
             idle::measure(arena, &suited, &shapes.iter().map(|(shape, _)| *shape).collect::<Vec<_>>(), timing);
-        for (shape, contender, round, (metric, value)) in figures {
-            if let Some((_, workload)) = shapes.iter().find(|(other, _)| *other == shape) {
+        for idle::Figure { nodes, namespaces, contender, round, measure: (metric, value) } in figures {
+            if let Some((_, workload)) = shapes.iter().find(|(shape, _)| *shape == (nodes, namespaces)) {
                 record(Record { workload: workload.id, contender, round, metric, value });
             }
         }
