@@ -33,6 +33,9 @@ pub struct AckStream<E: SocketEmitter> {
     remote_sid: Sid,
 }
 
+/// The most time-outs that are yielded one by one.
+const MAX_TIMEOUTS: u64 = 100_000;
+
 struct Remote {
     request: Request,
     parser: Parser,
@@ -66,7 +69,14 @@ impl<E: SocketEmitter> AckStream<E> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => self.remote = None,
                 Poll::Ready(Some(Answer::Completed(outcome))) => {
-                    self.timeouts = outcome.missing_acks + outcome.missing_nodes.len() as u64;
+                    // A node says how many clients it has, and may say anything.
+                    self.timeouts =
+                        outcome.missing_acks.saturating_add(outcome.missing_nodes.len() as u64).min(MAX_TIMEOUTS);
+                    self.remote = None;
+                }
+                Poll::Ready(Some(Answer::TooMany { limit })) => {
+                    tracing::warn!(limit, "more acknowledgements came than Options::max_answers allows");
+                    self.timeouts = 1;
                     self.remote = None;
                 }
                 Poll::Ready(Some(Answer::Progress { progress: Progress::Ack(value), .. })) => {

@@ -270,13 +270,21 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             }
         };
         let selected = Selection::of_message(&self.local, &opts).into_options();
-        let Some(request_id) = request_id else {
+        let broadcast = |selected: Vec<BroadcastOptions>| {
             for options in selected {
                 if let Err(errors) = self.local.broadcast(event.clone(), options) {
                     tracing::debug!(?errors, "some clients did not take an event");
                 }
             }
+        };
+        let Some(request_id) = request_id else {
+            broadcast(selected);
             return Vec::new();
+        };
+        // Without a place, its clients get the event like any other, and none is said to answer.
+        let Some(place) = self.hub().place_for_work() else {
+            broadcast(selected);
+            return vec![Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count: 0 })];
         };
         let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
         let mut client_count = 0;
@@ -289,7 +297,11 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         if client_count > 0
             && let Some(this) = self.this.get().and_then(Weak::upgrade)
         {
-            tokio::spawn(this.acknowledge(request_id.clone(), origin.clone(), AckStream::local(streams)));
+            let acknowledging = this.acknowledge(request_id.clone(), origin.clone(), AckStream::local(streams));
+            tokio::spawn(async move {
+                acknowledging.await;
+                drop(place);
+            });
         }
         vec![count(request_id, client_count)]
     }
@@ -462,6 +474,7 @@ pub(crate) async fn collect_sockets(
             Answer::Progress { .. } => {}
             Answer::Completed(outcome) if outcome.is_complete() => return Ok(sockets),
             Answer::Completed(outcome) => return Err(Error::Timeout { missing: outcome.missing_nodes }),
+            Answer::TooMany { limit } => return Err(Error::TooManyAnswers { limit }),
         }
     }
     Err(Error::Closed)

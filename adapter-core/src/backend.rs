@@ -34,12 +34,15 @@ pub trait Backend: Send + Sync + 'static {
     /// Publishes a batch: one transaction, in order, all or nothing.
     fn publish(&self, table: &str, batch: &[Outgoing]) -> impl Future<Output = Result<(), BackendError>> + Send;
 
-    /// Fetches attachments by id. The answer has one entry per id, in the order of `ids`: `None` where the row is gone.
+    /// Fetches attachments by id. The answer has one entry per id, in the order of `ids`.
+    ///
+    /// A body that is larger than the limits allow does not leave the server: [`Row::TooLarge`].
     fn fetch(
         &self,
         table: &str,
         ids: &[i64],
-    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, BackendError>> + Send;
+        limits: FetchLimits,
+    ) -> impl Future<Output = Result<Vec<Row>, BackendError>> + Send;
 
     /// Creates the table of the catch-up log when it is missing, in the way of [`prepare`](Self::prepare).
     fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send;
@@ -107,6 +110,52 @@ pub struct Incoming {
     pub channel: String,
     /// Its payload, unread.
     pub payload: String,
+}
+
+/// How many bytes a fetch may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// So many in one body.
+    pub each: usize,
+    /// So many in all bodies together, those of the smallest ids first. A row that is asked for twice counts once, and one that is
+    /// larger than `each` not at all.
+    pub together: usize,
+}
+
+impl FetchLimits {
+    /// Whatever there is.
+    pub const NONE: Self = Self { each: usize::MAX, together: usize::MAX };
+
+    /// Both as PostgreSQL's `int8`.
+    pub fn to_int8(self) -> (i64, i64) {
+        let int8 = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        (int8(self.each), int8(self.together))
+    }
+}
+
+/// A row of the attachments table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Its bytes.
+    Body(Vec<u8>),
+    /// It has so many bytes, which was too much.
+    TooLarge {
+        /// How many.
+        bytes: u64,
+    },
+    /// It is not there, or empty.
+    Gone,
+}
+
+impl Row {
+    /// A row of which the size was asked for, and the body where it fits; without a size there is nothing in it.
+    pub fn new(bytes: Option<i64>, body: Option<Vec<u8>>) -> Self {
+        match (bytes, body) {
+            (_, Some(body)) => Self::Body(body),
+            (Some(bytes), None) => Self::TooLarge { bytes: bytes.unsigned_abs() },
+            (None, None) => Self::Gone,
+        }
+    }
 }
 
 /// A notification to send.

@@ -10,7 +10,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests: a panic is the report, the name says what holds")]
 
-use crate::backend::{Backend, BackendError, Content, ErrorKind, Incoming, Listener, Outgoing};
+use crate::backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Incoming, Listener, Outgoing, Row};
 use std::{fmt::Debug, future::Future, time::Duration};
 
 pub mod attachments;
@@ -61,6 +61,7 @@ macro_rules! backend_tests {
             two_nodes_never_mix_up_their_ids
             a_refused_batch_leaves_no_row
             a_fetch_tells_which_rows_are_gone
+            a_fetch_brings_no_more_than_fits
             a_sweep_deletes_what_is_older
         );
         $crate::backend_tests!(@module $fixture listening:
@@ -164,6 +165,16 @@ fn inline(channel: &str, payload: impl Into<String>) -> Outgoing {
 fn attachment(channel: &str, label: &str, body: impl Into<Vec<u8>>) -> Outgoing {
     let content = Content::Attachment { body: body.into(), before_id: format!("{label}:"), after_id: "!".to_owned() };
     Outgoing { channel: channel.to_owned(), content, is_logged: false }
+}
+
+/// The bodies of rows, `None` for those that are gone, however large.
+async fn fetch(backend: &impl Backend, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+    let body = |row| match row {
+        Row::Body(body) => Some(body),
+        Row::Gone => None,
+        Row::TooLarge { bytes } => panic!("{bytes} bytes were too much"),
+    };
+    Ok(backend.fetch(TABLE, ids, FetchLimits::NONE).await?.into_iter().map(body).collect())
 }
 
 /// The label and the id that an attachment was announced with; `None` for an inline payload.

@@ -158,6 +158,21 @@ pub enum Error {
         /// How many.
         missing: u64,
     },
+    /// As many requests of this node wait for answers as may: this one was not published.
+    #[error(
+        "{limit} requests wait for answers already: wait for some, give them a shorter time-out, or raise \
+         `Options::max_requests`"
+    )]
+    TooManyRequests {
+        /// [`Options::max_requests`](crate::Options::max_requests).
+        limit: usize,
+    },
+    /// More answers came than a request takes: a node floods, or the cluster is that large.
+    #[error("more than {limit} answers came to one request: ask fewer sockets, or raise `Options::max_answers`")]
+    TooManyAnswers {
+        /// [`Options::max_answers`](crate::Options::max_answers).
+        limit: usize,
+    },
     /// The server has no such namespace.
     #[error("this server has no namespace {0:?}: add it with `io.ns` first")]
     UnknownNamespace(String),

@@ -79,6 +79,11 @@ pub enum Event {
 pub enum Dropped {
     /// Messages, attachments included: as many wait as `Options::max_inbox_bytes` allows.
     Messages,
+    /// Answers: a request had as many as `Options::max_answers` allows.
+    Answers,
+    /// What other nodes ask for: acknowledgements are waited for, and handlers of server-side events run, as many as
+    /// `Options::max_requests` allows.
+    Requests,
     /// Nodes: as many are known as `Options::max_nodes` allows.
     Nodes,
     /// Reports of poison: so many different ones were told that later ones are only counted.
@@ -86,12 +91,14 @@ pub enum Dropped {
 }
 
 impl Dropped {
-    pub(crate) const ALL: [Self; 3] = [Self::Messages, Self::Nodes, Self::Reports];
+    pub(crate) const ALL: [Self; 5] = [Self::Messages, Self::Answers, Self::Requests, Self::Nodes, Self::Reports];
 
     /// A short name, fit for a metric's label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::Answers => "answers",
+            Self::Requests => "requests",
             Self::Nodes => "nodes",
             Self::Reports => "reports",
         }
@@ -100,6 +107,8 @@ impl Dropped {
     fn why(self) -> &'static str {
         match self {
             Self::Messages => "more notifications wait than Options::max_inbox_bytes allows",
+            Self::Answers => "a request had more answers than Options::max_answers allows",
+            Self::Requests => "other nodes asked for more at a time than Options::max_requests allows",
             Self::Nodes => "more nodes were heard than Options::max_nodes allows",
             Self::Reports => "so much arrived that is not a message that what is new of it is only counted from now on",
         }
@@ -140,6 +149,8 @@ pub enum Poison {
     AttachmentGone,
     /// The attachments table could not be read.
     AttachmentUnreadable,
+    /// A row of the attachments table that is larger than `Options::max_attachment_bytes`, and was not fetched.
+    TooLarge,
     /// An event that no client could read.
     InvalidEvent,
     /// Arguments that the handler of a server-side event does not take.
@@ -150,13 +161,14 @@ pub enum Poison {
 
 impl Poison {
     /// The labels of all kinds.
-    pub(crate) const LABELS: [&str; 6] = [
+    pub(crate) const LABELS: [&str; 7] = [
         "undecodable",
         "attachment-gone",
         "attachment-unreadable",
         "invalid-event",
         "invalid-arguments",
         "invalid-answer",
+        "too-large",
     ];
 
     /// A short name, fit for a metric's label.
@@ -172,6 +184,7 @@ impl Poison {
             Self::InvalidEvent => 3,
             Self::InvalidArguments => 4,
             Self::InvalidAnswer => 5,
+            Self::TooLarge => 6,
         }
     }
 }

@@ -19,14 +19,14 @@ use socketio_pg_protocol::{
     notification::Encoded,
 };
 use tokio::{
-    sync::Notify,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
     time::{Instant, timeout},
 };
 
 use self::probe::{Probe, own_channel};
 use crate::{
-    backend::{Backend, BackendError, Content, ErrorKind, Outgoing},
+    backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Outgoing, Row},
     catch_up::{self, Reader},
     error::{ConnectError, Error},
     event::{Dropped, Events},
@@ -61,6 +61,10 @@ pub(crate) struct Hub<B: Backend> {
     attachments: Arc<Sightings>,
     /// How many messages for the catch-up log were sent: what tells them apart.
     logged: AtomicU64,
+    /// Places for requests of this node that wait for answers.
+    requests: Arc<Semaphore>,
+    /// Places for work that other nodes ask for and that takes its time.
+    asked: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -123,12 +127,13 @@ impl<B: Backend> Hub<B> {
             probe: Mutex::default(),
             attachments: Arc::default(),
             logged: AtomicU64::default(),
+            requests: Arc::new(Semaphore::new(options.max_requests.min(Semaphore::MAX_PERMITS))),
+            asked: Arc::new(Semaphore::new(options.max_requests.min(Semaphore::MAX_PERMITS))),
             options,
         });
         let weak = Arc::downgrade(&hub);
         let options = &hub.options;
-        let (intake, inbox_tasks) =
-            inbox::start(weak.clone(), options.channel_prefix.clone(), options.max_inbox_bytes, events.clone());
+        let (intake, inbox_tasks) = inbox::start(weak.clone(), options, events.clone());
         let tables = Tables { attachments: options.table.clone(), log: options.catch_up.clone() };
         let (publisher, publishing) = Publisher::start(backend.clone(), tables, options.publish_queue, events.clone());
         let log = options.catch_up.clone().map(|log| {
@@ -262,7 +267,7 @@ impl<B: Backend> Hub<B> {
                         .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
                     farewell = published.ok();
                 }
-                Action::Completed { request, outcome } => namespace.answer(&request, Answer::Completed(outcome)),
+                Action::Completed { request, outcome } => namespace.completed(&request, outcome),
                 _ => {}
             }
         }
@@ -346,7 +351,9 @@ impl<B: Backend> Hub<B> {
         namespace: &Arc<Namespace>,
         start: impl FnOnce(&mut Rules, std::time::Instant, RequestId),
     ) -> Result<Request, Error> {
-        let request = namespace.new_request();
+        let limit = self.options.max_requests;
+        let place = self.requests.clone().try_acquire_owned().map_err(|_| Error::TooManyRequests { limit })?;
+        let request = namespace.new_request(place);
         let id = request.id.clone();
         let actions = namespace.with_cluster(|cluster, now| start(cluster, now, id));
         for action in actions {
@@ -360,12 +367,52 @@ impl<B: Backend> Hub<B> {
 
     // ---- in ----
 
+    /// A place for work that another node asks for, to be kept while it lasts. `None`, and counted, when there is too much of it.
+    pub(crate) fn place_for_work(&self) -> Option<OwnedSemaphorePermit> {
+        let place = self.asked.clone().try_acquire_owned().ok();
+        if place.is_none() {
+            self.events.dropped(Dropped::Requests);
+        }
+        place
+    }
+
+    /// Notes who sent a message that has just arrived. Tells whether it need be handled, in its turn.
+    pub(crate) fn hear<P>(&self, namespace: &str, uid: Option<&NodeId>, body: &Body<P>) -> bool {
+        let Some(namespace) = self.namespace(namespace) else { return false };
+        let mut is_kept = false;
+        let actions = namespace.with_cluster(|cluster, now| is_kept = cluster.hear(now, uid, body));
+        self.note(&namespace, actions);
+        is_kept
+    }
+
+    /// Notes that a node lives.
+    pub(crate) fn heard(&self, namespace: &str, uid: &NodeId) {
+        if let Some(namespace) = self.namespace(namespace) {
+            let actions = namespace.with_cluster(|cluster, now| cluster.heard(now, uid));
+            self.note(&namespace, actions);
+        }
+    }
+
+    /// Tells of nodes that came: nothing else follows from hearing of them.
+    fn note(&self, namespace: &Namespace, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::NodeJoined(node) => {
+                    self.events.emit(crate::Event::NodeJoined { namespace: namespace.name().to_owned(), node });
+                }
+                Action::TooManyNodes(_) => self.events.dropped(Dropped::Nodes),
+                _ => {}
+            }
+        }
+    }
+
     /// Handles a message, in its turn.
     pub(crate) async fn handle(self: &Arc<Self>, namespace: &str, mut message: Message) {
         let Some(namespace) = self.namespace(namespace) else { return };
+        tracing::trace!(namespace = namespace.name(), kind = message.body.kind(), "handling a message");
         let reply_to = message.reply_to.take().filter(|channel| channel.is_of(&self.options.channel_prefix));
         let origin = Origin { sender: message.uid.clone(), reply_to };
-        let actions = namespace.with_cluster(|cluster, now| cluster.handle(now, message));
+        let actions = namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message));
         if let Err(error) = self.perform(&namespace, actions, &origin).await {
             tracing::debug!(%error, "an answer was not published");
         }
@@ -452,16 +499,16 @@ impl<B: Backend> Hub<B> {
             Action::FetchSockets(data) => self.local(namespace, LocalRequest::Fetch(data), origin).await?,
             Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data, origin),
             Action::Progress { request, node, progress } => {
-                namespace.answer(&request, Answer::Progress { node, progress });
+                let answer = Answer::Progress { node, progress };
+                if !namespace.answer(&request, answer, self.options.max_answers) {
+                    self.events.dropped(Dropped::Answers);
+                }
             }
-            Action::Completed { request, outcome } => namespace.answer(&request, Answer::Completed(outcome)),
-            Action::NodeJoined(node) => {
-                self.events.emit(crate::Event::NodeJoined { namespace: namespace.name().to_owned(), node });
-            }
+            Action::Completed { request, outcome } => namespace.completed(&request, outcome),
             Action::NodeLeft { node, closed } => {
                 self.events.emit(crate::Event::NodeLeft { namespace: namespace.name().to_owned(), node, closed });
             }
-            Action::TooManyNodes(_) => self.events.dropped(Dropped::Nodes),
+            joined @ (Action::NodeJoined(_) | Action::TooManyNodes(_)) => self.note(namespace, vec![joined]),
         }
         Ok(())
     }
@@ -487,8 +534,9 @@ impl<B: Backend> Hub<B> {
     pub(crate) fn fetch_attachments(
         &self,
         ids: &[i64],
-    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, BackendError>> + Send {
-        self.backend.fetch(&self.options.table, ids)
+        limits: FetchLimits,
+    ) -> impl Future<Output = Result<Vec<Row>, BackendError>> + Send {
+        self.backend.fetch(&self.options.table, ids, limits)
     }
 
     // ---- the end ----

@@ -1,36 +1,22 @@
 //! The one road in: notifications are read at once, attachments fetched ahead, and everything handled in the order of arrival.
 
 use std::{
-    collections::VecDeque,
     panic::AssertUnwindSafe,
     sync::{Arc, Weak, atomic::Ordering},
-    time::Duration,
 };
 
 use futures_util::FutureExt;
-use socketio_pg_protocol::{Body, Message, NodeId, Notification, channel, message::liveness, notification::Header};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::Instant,
-};
+use socketio_pg_protocol::{Body, Message, Notification, channel, notification::Header};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    backend::{Backend, BackendError, ErrorKind, Incoming},
+    attachments::{self, Fetched, Wanted, fetch_ahead},
+    backend::{Backend, Incoming},
     event::{Dropped, Events, Poison},
     hub::Hub,
     link::Arrival,
-    outside,
+    options::Options,
 };
-
-/// How many attachments are fetched ahead of their turn.
-const FETCH_AHEAD: usize = 64;
-
-/// The most attachments in one query.
-const MAX_FETCH: usize = 16;
-
-/// The pauses before attachments are fetched again, when the database could not be reached.
-const MIN_FETCH_PAUSE: Duration = Duration::from_millis(50);
-const MAX_FETCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Something to be handled, in order.
 #[expect(clippy::large_enum_variant, reason = "the large one is what nearly all are")]
@@ -38,19 +24,6 @@ enum Slot {
     Message { namespace: String, message: Message, bytes: usize },
     Attachment { channel: String, fetched: oneshot::Receiver<Fetched>, bytes: usize },
     Restored,
-}
-
-/// A fetched message; the permit is given back when it has been handled.
-struct Fetched {
-    message: Option<Message>,
-    _ahead: OwnedSemaphorePermit,
-}
-
-/// An attachment to fetch.
-struct Wanted {
-    channel: String,
-    header: Header,
-    done: oneshot::Sender<Fetched>,
 }
 
 /// Takes notifications as they arrive and puts them in line. Never waits.
@@ -66,17 +39,17 @@ pub(crate) struct Intake<B: Backend> {
 /// Starts the inbox: returns its intake, and the tasks that fetch and hand on.
 pub(crate) fn start<B: Backend>(
     hub: Weak<Hub<B>>,
-    prefix: String,
-    max_bytes: usize,
+    options: &Options,
     events: Arc<Events>,
 ) -> (Intake<B>, [tokio::task::JoinHandle<()>; 2]) {
     let (line, slots) = mpsc::unbounded_channel();
     let (wanted, fetches) = mpsc::unbounded_channel();
+    let prefix = options.channel_prefix.clone();
     let tasks = [
-        tokio::spawn(fetch_ahead(hub.clone(), events.clone(), fetches)),
-        tokio::spawn(hand_on(hub.clone(), prefix.clone(), slots, events.clone())),
+        tokio::spawn(fetch_ahead(hub.clone(), options.clone(), events.clone(), fetches)),
+        tokio::spawn(hand_on(hub.clone(), prefix.clone(), options.max_attachment_bytes, slots, events.clone())),
     ];
-    (Intake { hub, prefix, events, line, wanted, max_bytes }, tasks)
+    (Intake { hub, prefix, events, line, wanted, max_bytes: options.max_inbox_bytes }, tasks)
 }
 
 impl<B: Backend> Intake<B> {
@@ -115,30 +88,12 @@ impl<B: Backend> Intake<B> {
                     // Node's emitter names none
                     None => channel::namespace(&self.prefix, &channel).unwrap_or_default().to_owned(),
                 };
-                let unwanted = is_unwanted_response(&hub, &namespace, &message.body);
-                let message = if unwanted { sign_of_life(message.uid) } else { message.into_owned() };
-                self.message(namespace, message, payload.len());
-            }
-            Ok(Notification::Attachment(header)) => {
-                hub.attachment_seen();
-                if header.uid.as_ref().is_some_and(|uid| hub.is_own(uid.as_str())) {
-                    return;
+                let is_kept = hub.hear(&namespace, message.uid.as_ref(), &message.body);
+                if is_kept && !is_unwanted_response(&hub, &namespace, &message.body) && self.has_room(payload.len()) {
+                    self.push(Slot::Message { namespace, message: message.into_owned(), bytes: payload.len() });
                 }
-                let bytes = payload.len();
-                if !self.has_room(bytes) {
-                    // Swept by and by; not fetched, it is lost for this node.
-                    self.push(Slot::Message {
-                        namespace: header.nsp.unwrap_or_default(),
-                        message: sign_of_life(header.uid),
-                        bytes: 0,
-                    });
-                    return;
-                }
-                let (done, fetched) = oneshot::channel();
-                self.push(Slot::Attachment { channel: channel.clone(), fetched, bytes });
-                // Fails only together with the hub; the slot then says so.
-                let _ = self.wanted.send(Wanted { channel, header, done });
             }
+            Ok(Notification::Attachment(header)) => self.attachment(&hub, channel, header, payload.len()),
             Err(error) => {
                 let sender = hub.sender_of(&payload);
                 self.events.poisoned(&channel, sender.as_ref(), Poison::Undecodable(error.kind()), &error);
@@ -146,14 +101,23 @@ impl<B: Backend> Intake<B> {
         }
     }
 
-    fn message(&self, namespace: String, message: Message, bytes: usize) {
-        if liveness::is_liveness(&message.body) {
-            self.push(Slot::Message { namespace, message, bytes: 0 });
-        } else if self.has_room(bytes) {
-            self.push(Slot::Message { namespace, message, bytes });
-        } else {
-            self.push(Slot::Message { namespace, message: sign_of_life(message.uid), bytes: 0 });
+    fn attachment(&self, hub: &Hub<B>, channel: String, header: Header, bytes: usize) {
+        hub.attachment_seen();
+        if let Some(uid) = &header.uid {
+            if hub.is_own(uid.as_str()) {
+                return;
+            }
+            let namespace = header.nsp.as_deref().or_else(|| channel::namespace(&self.prefix, &channel));
+            hub.heard(namespace.unwrap_or_default(), uid);
         }
+        // Swept by and by; not fetched, it is lost for this node.
+        if !self.has_room(bytes) {
+            return;
+        }
+        let (done, fetched) = oneshot::channel();
+        self.push(Slot::Attachment { channel: channel.clone(), fetched, bytes });
+        // Fails only together with the hub; the slot then says so.
+        let _ = self.wanted.send(Wanted { channel, header, done });
     }
 
     /// Counts so many bytes as waiting, unless there are too many: then what they belong to is dropped, and that is reported.
@@ -184,11 +148,6 @@ fn last_uid(payload: &str) -> Option<&str> {
     (!uid.contains('\\') && !rest.contains(['{', '}', '[', ']', '\\'])).then_some(uid)
 }
 
-/// What remains of a message whose content nobody needs: it proves that its sender lives.
-fn sign_of_life(uid: Option<NodeId>) -> Message {
-    Message { body: Body::Heartbeat, uid, nsp: None, relay: Default::default(), nonce: None, reply_to: None }
-}
-
 /// Responses go to everyone on the channel; those that answer others' requests are not kept.
 fn is_unwanted_response<B: Backend, P>(hub: &Hub<B>, namespace: &str, body: &Body<P>) -> bool {
     match body {
@@ -200,102 +159,11 @@ fn is_unwanted_response<B: Backend, P>(hub: &Hub<B>, namespace: &str, body: &Bod
     }
 }
 
-/// Fetches attachments in batches, a bounded number of them ahead of their turn.
-async fn fetch_ahead<B: Backend>(hub: Weak<Hub<B>>, events: Arc<Events>, mut wanted: mpsc::UnboundedReceiver<Wanted>) {
-    let ahead = Arc::new(Semaphore::new(FETCH_AHEAD));
-    while let Some(first) = wanted.recv().await {
-        let mut batch = VecDeque::new();
-        let mut next = Some(first);
-        while let Some(want) = next {
-            // Wait for room only with an empty batch: what is in the batch may be what the room waits for.
-            let permit = if batch.is_empty() {
-                ahead.clone().acquire_owned().await.ok()
-            } else {
-                match ahead.clone().try_acquire_owned() {
-                    Ok(permit) => Some(permit),
-                    Err(_) => {
-                        spawn_fetch(&hub, &events, std::mem::take(&mut batch));
-                        ahead.clone().acquire_owned().await.ok()
-                    }
-                }
-            };
-            let Some(permit) = permit else { return };
-            batch.push_back((want, permit));
-            next = if batch.len() < MAX_FETCH { wanted.try_recv().ok() } else { None };
-        }
-        spawn_fetch(&hub, &events, batch);
-    }
-}
-
-fn spawn_fetch<B: Backend>(hub: &Weak<Hub<B>>, events: &Arc<Events>, batch: VecDeque<(Wanted, OwnedSemaphorePermit)>) {
-    tokio::spawn(fetch(hub.clone(), events.clone(), batch));
-}
-
-/// Tries again while the database cannot be reached, for as long as nobody sweeps the rows: their notification has arrived,
-/// so no gap would tell that they are lost. `None` once the node is gone.
-async fn fetch_patiently<B: Backend>(
-    hub: &Weak<Hub<B>>,
-    ids: &[i64],
-) -> Option<Result<Vec<Option<Vec<u8>>>, BackendError>> {
-    let started = Instant::now();
-    let mut pause = MIN_FETCH_PAUSE;
-    loop {
-        // Not held while waiting: the node may be dropped meanwhile.
-        let hub = hub.upgrade()?;
-        let rows = hub.fetch_attachments(ids).await;
-        let limit = hub.options().cleanup_interval;
-        match rows {
-            Err(error) if error.kind() == ErrorKind::Connection && !hub.is_closed() && started.elapsed() < limit => {
-                tracing::debug!(%error, ?pause, "attachments cannot be fetched, trying again");
-            }
-            rows => return Some(rows),
-        }
-        drop(hub);
-        tokio::time::sleep(pause.mul_f64(outside::half_to_whole())).await;
-        pause = (2 * pause).min(MAX_FETCH_PAUSE);
-    }
-}
-
-async fn fetch<B: Backend>(hub: Weak<Hub<B>>, events: Arc<Events>, batch: VecDeque<(Wanted, OwnedSemaphorePermit)>) {
-    let ids: Vec<i64> = batch.iter().map(|(want, _)| want.header.attachment_id).collect();
-    let Some(rows) = fetch_patiently(&hub, &ids).await else { return };
-    let mut rows = match rows {
-        Ok(rows) => rows.into_iter().map(Ok).collect::<Vec<_>>(),
-        Err(error) => {
-            let reason = error.to_string();
-            ids.iter().map(|_| Err(reason.clone())).collect()
-        }
-    }
-    .into_iter();
-    for (Wanted { channel, header, done }, permit) in batch {
-        let sender = header.uid.as_ref();
-        let message = match rows.next() {
-            Some(Ok(Some(bytes))) => {
-                events.meters().attachments.add(1);
-                events.meters().attachment_bytes.add(bytes.len() as u64);
-                Message::from_msgpack(&bytes)
-                    .inspect_err(|error| events.poisoned(&channel, sender, Poison::Undecodable(error.kind()), error))
-                    .ok()
-            }
-            Some(Ok(None)) | None => {
-                let reason = format!("attachment {} is gone from the table", header.attachment_id);
-                events.poisoned(&channel, sender, Poison::AttachmentGone, reason);
-                None
-            }
-            Some(Err(reason)) => {
-                events.poisoned(&channel, sender, Poison::AttachmentUnreadable, reason);
-                None
-            }
-        };
-        // Nobody waits when the hub is gone.
-        let _ = done.send(Fetched { message, _ahead: permit });
-    }
-}
-
 /// Hands on what arrived, one after the other.
 async fn hand_on<B: Backend>(
     hub: Weak<Hub<B>>,
     prefix: String,
+    max_attachment_bytes: usize,
     mut slots: mpsc::UnboundedReceiver<Slot>,
     events: Arc<Events>,
 ) {
@@ -310,15 +178,28 @@ async fn hand_on<B: Backend>(
             }
             Slot::Attachment { channel, fetched, bytes } => {
                 meters.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                let Ok(Fetched { message, _ahead }) = fetched.await else { continue };
+                // Kept until it has been handled.
+                let mut kept = None;
+                let mut message = match fetched.await {
+                    Ok(Fetched::Message { message, room }) => {
+                        kept = Some(room);
+                        *message
+                    }
+                    Ok(Fetched::Later { channel, header }) => {
+                        match attachments::fetch_alone(&hub, &events, max_attachment_bytes, &channel, &header).await {
+                            Some(message) => message,
+                            None => continue,
+                        }
+                    }
+                    Ok(Fetched::Unusable) | Err(_) => continue,
+                };
+                let namespace = match message.nsp.take() {
+                    Some(namespace) => namespace,
+                    None => channel::namespace(&prefix, &channel).unwrap_or_default().to_owned(),
+                };
                 let Some(hub) = hub.upgrade() else { return };
-                if let Some(mut message) = message {
-                    let namespace = match message.nsp.take() {
-                        Some(namespace) => namespace,
-                        None => channel::namespace(&prefix, &channel).unwrap_or_default().to_owned(),
-                    };
-                    handle(&hub, &namespace, message).await;
-                }
+                handle(&hub, &namespace, message).await;
+                drop(kept);
             }
             Slot::Restored => {
                 let Some(hub) = hub.upgrade() else { return };

@@ -7,6 +7,7 @@ mod ack;
 mod adapter;
 mod alias;
 mod arguments;
+mod attachments;
 pub mod backend;
 #[cfg(feature = "backend-tests")]
 pub mod backend_tests;

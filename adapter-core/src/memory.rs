@@ -10,18 +10,23 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 pub use crate::outside::Determined;
 
 use crate::backend::{
-    Backend, BackendError, CatchUp, Content, ErrorKind, Incoming, Listener, LogQuery, Outgoing, Position,
+    Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, Outgoing, Position,
+    Row,
 };
 
 /// A database that nodes share. Clones are the same database.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDatabase {
     state: Arc<Mutex<State>>,
+    held: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +106,11 @@ impl MemoryDatabase {
     /// How many messages are in the catch-up log. Marks are not counted.
     pub fn logged(&self) -> usize {
         self.state.lock().log.iter().flatten().filter(|(_, row)| row.payload.starts_with('{')).count()
+    }
+
+    /// Lets attachments wait to be fetched, or lets them be fetched again.
+    pub fn hold_fetches(&self, are_held: bool) {
+        self.held.send_replace(are_held);
     }
 
     /// How many notifications were committed.
@@ -192,10 +202,27 @@ impl Backend for MemoryBackend {
         Ok(rows.take(usize::try_from(query.limit).unwrap_or(0)).collect())
     }
 
-    async fn fetch(&self, _table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+    async fn fetch(&self, _table: &str, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         tokio::task::yield_now().await;
+        self.database.held.subscribe().wait_for(|is_held| !is_held).await.map_err(|_| unreachable())?;
         let state = self.reach()?;
-        Ok(ids.iter().map(|id| state.attachments.get(id).map(|(_, body)| body.clone())).collect())
+        let mut fits = BTreeSet::new();
+        let mut sum = 0;
+        for id in ids.iter().collect::<BTreeSet<_>>() {
+            let bytes = state.attachments.get(id).map_or(0, |(_, body)| body.len());
+            if bytes <= limits.each {
+                sum += bytes;
+                if sum <= limits.together {
+                    fits.insert(id);
+                }
+            }
+        }
+        let row = |id: &i64| match state.attachments.get(id) {
+            None => Row::Gone,
+            Some((_, body)) if fits.contains(id) => Row::Body(body.clone()),
+            Some((_, body)) => Row::TooLarge { bytes: body.len() as u64 },
+        };
+        Ok(ids.iter().map(row).collect())
     }
 
     async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {

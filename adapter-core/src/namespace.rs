@@ -13,7 +13,7 @@ use socketio_pg_protocol::{
     cluster::{Action, Cluster, Config, Outcome, Progress},
     message::{Broadcast, DisconnectSockets, FetchSockets, Options, SocketDescription, SocketsJoin, SocketsLeave},
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 use crate::{health::NamespaceHealth, operators::LocalAck, origin::Origin};
 
@@ -42,8 +42,23 @@ pub(crate) enum LocalRequest {
 /// What comes for a request of this node.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Progress { node: Option<NodeId>, progress: Progress },
+    Progress {
+        node: Option<NodeId>,
+        progress: Progress,
+    },
     Completed(Outcome),
+    /// There were more answers than `Options::max_answers`: nothing more comes.
+    TooMany {
+        limit: usize,
+    },
+}
+
+/// A request of this node that waits.
+struct Waiting {
+    answers: mpsc::UnboundedSender<Answer>,
+    /// How many have come.
+    count: usize,
+    _place: OwnedSemaphorePermit,
 }
 
 /// One namespace of this node.
@@ -52,7 +67,7 @@ pub(crate) struct Namespace {
     channel: String,
     uid: NodeId,
     cluster: Mutex<Cluster>,
-    waiting: Mutex<HashMap<RequestId, mpsc::UnboundedSender<Answer>>>,
+    waiting: Mutex<HashMap<RequestId, Waiting>>,
     local: OnceLock<Weak<dyn LocalSockets>>,
     /// Wakes the clock when a time-out may have become due earlier.
     clock: Arc<Notify>,
@@ -121,10 +136,10 @@ impl Namespace {
     }
 
     /// Registers a request of this node. Dropping the result gives the request up.
-    pub(crate) fn new_request(self: &Arc<Self>) -> Request {
+    pub(crate) fn new_request(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Request {
         let id = random_request_id();
         let (sender, answers) = mpsc::unbounded_channel();
-        self.waiting.lock().insert(id.clone(), sender);
+        self.waiting.lock().insert(id.clone(), Waiting { answers: sender, count: 0, _place: place });
         Request { id, answers, namespace: self.clone() }
     }
 
@@ -132,15 +147,39 @@ impl Namespace {
         self.waiting.lock().contains_key(id)
     }
 
-    pub(crate) fn answer(&self, id: &RequestId, answer: Answer) {
+    /// Passes on an answer, of which a request takes so many. False when it is one too many, which ends the request.
+    pub(crate) fn answer(&self, id: &RequestId, answer: Answer, limit: usize) -> bool {
         let mut waiting = self.waiting.lock();
-        let sender = match answer {
-            Answer::Completed(_) => waiting.remove(id),
-            Answer::Progress { .. } => waiting.get(id).cloned(),
-        };
         // Whoever asked may have given up.
-        if let Some(sender) = sender {
-            let _ = sender.send(answer);
+        let Some(request) = waiting.get_mut(id) else { return true };
+        request.count = request.count.saturating_add(answer.weight());
+        if request.count <= limit {
+            let _ = request.answers.send(answer);
+            return true;
+        }
+        if let Some(request) = waiting.remove(id) {
+            let _ = request.answers.send(Answer::TooMany { limit });
+        }
+        drop(waiting);
+        self.lock().cancel(id);
+        false
+    }
+
+    /// Ends a request.
+    pub(crate) fn completed(&self, id: &RequestId, outcome: Outcome) {
+        if let Some(request) = self.waiting.lock().remove(id) {
+            let _ = request.answers.send(Answer::Completed(outcome));
+        }
+    }
+}
+
+impl Answer {
+    /// As how many answers it counts. A node tells the number of its clients once.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Progress { progress: Progress::Sockets(sockets), .. } => sockets.len().max(1),
+            Self::Progress { progress: Progress::Answer(_) | Progress::Ack(_), .. } => 1,
+            _ => 0,
         }
     }
 }
@@ -153,7 +192,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// The next answer; `None` after [`Answer::Completed`].
+    /// The next answer; `None` after [`Answer::Completed`] and [`Answer::TooMany`].
     pub(crate) async fn next(&mut self) -> Option<Answer> {
         self.answers.recv().await
     }

@@ -338,8 +338,13 @@ impl<R: DeserializeOwned> Stream for Acks<R> {
                 }
                 Poll::Ready(Some(Answer::Progress { .. })) => {}
                 Poll::Ready(Some(Answer::Completed(outcome))) => {
-                    self.missing += outcome.missing_acks + outcome.missing_nodes.len() as u64;
+                    let missing = outcome.missing_acks.saturating_add(outcome.missing_nodes.len() as u64);
+                    self.missing = self.missing.saturating_add(missing);
                     self.remote = None;
+                }
+                Poll::Ready(Some(Answer::TooMany { limit })) => {
+                    self.remote = None;
+                    return Poll::Ready(Some(Err(Error::TooManyAnswers { limit })));
                 }
                 Poll::Ready(None) => self.remote = None,
                 Poll::Pending => return Poll::Pending,

@@ -37,6 +37,9 @@ pub struct Options {
     pub(crate) check_interval: Duration,
     pub(crate) publish_queue: usize,
     pub(crate) max_inbox_bytes: usize,
+    pub(crate) max_attachment_bytes: usize,
+    pub(crate) max_requests: usize,
+    pub(crate) max_answers: usize,
     pub(crate) max_nodes: usize,
     pub(crate) max_remote_sockets: usize,
     pub(crate) reply_channel: bool,
@@ -58,6 +61,9 @@ impl Default for Options {
             check_interval: Duration::from_secs(5),
             publish_queue: 10_000,
             max_inbox_bytes: 256 * 1024 * 1024,
+            max_attachment_bytes: 64 * 1024 * 1024,
+            max_requests: 10_000,
+            max_answers: 100_000,
             max_nodes: cluster::Config::default().max_nodes,
             max_remote_sockets: 100_000,
             reply_channel: true,
@@ -141,10 +147,35 @@ impl Options {
         self
     }
 
-    /// How many bytes of notifications may wait to be handled, 256 MiB by default. Beyond it, what arrives is dropped,
-    /// counted and reported.
+    /// How many bytes of notifications may wait to be handled, 256 MiB by default, and as many again of attachments that were
+    /// fetched ahead of their turn. Of notifications, what arrives beyond it is dropped, counted and reported; attachments stay in
+    /// their table until there is room.
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
+        self
+    }
+
+    /// How large an attachment of another node may be, 64 MiB by default. A larger one is not fetched, but counted and reported as
+    /// [`Poison::TooLarge`](crate::Poison::TooLarge). Read, it takes several times as much memory.
+    pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
+        self.max_attachment_bytes = bytes;
+        self
+    }
+
+    /// How many requests of this node may wait for answers at a time, 10 000 by default; more fail with
+    /// [`Error::TooManyRequests`](crate::Error::TooManyRequests). And how many of other nodes may be under way here: events whose
+    /// acknowledgements are waited for, and server-side events whose handlers run. Beyond it they are dropped, counted and
+    /// reported; an event is delivered all the same, and its acknowledgements are not passed on.
+    pub fn max_requests(mut self, requests: usize) -> Self {
+        self.max_requests = requests;
+        self
+    }
+
+    /// How many answers one request takes, 100 000 by default: acknowledgements, servers, or sockets in
+    /// `fetch_sockets`. With more it fails with [`Error::TooManyAnswers`](crate::Error::TooManyAnswers): one node could answer
+    /// for ever.
+    pub fn max_answers(mut self, answers: usize) -> Self {
+        self.max_answers = answers;
         self
     }
 
@@ -251,6 +282,9 @@ impl Options {
         for (option, size, least) in [
             ("publish_queue", self.publish_queue, 1),
             ("max_inbox_bytes", self.max_inbox_bytes, MAX_PAYLOAD),
+            ("max_attachment_bytes", self.max_attachment_bytes, MAX_PAYLOAD),
+            ("max_requests", self.max_requests, 1),
+            ("max_answers", self.max_answers, 1),
             ("max_nodes", self.max_nodes, 1),
             ("max_remote_sockets", self.max_remote_sockets, 1),
         ] {
@@ -281,6 +315,9 @@ mod tests {
             .check_interval(Duration::MAX)
             .publish_queue(usize::MAX)
             .max_inbox_bytes(usize::MAX)
+            .max_attachment_bytes(usize::MAX)
+            .max_requests(usize::MAX)
+            .max_answers(usize::MAX)
             .max_nodes(usize::MAX)
             .max_remote_sockets(usize::MAX)
             .validate()
@@ -307,6 +344,9 @@ mod tests {
             (valid().check_interval(Duration::ZERO), "check_interval", "longer than zero"),
             (valid().publish_queue(0), "publish_queue", "at least 1"),
             (valid().max_inbox_bytes(7998), "max_inbox_bytes", "at least 7999"),
+            (valid().max_attachment_bytes(7998), "max_attachment_bytes", "at least 7999"),
+            (valid().max_requests(0), "max_requests", "at least 1"),
+            (valid().max_answers(0), "max_answers", "at least 1"),
             (valid().max_nodes(0), "max_nodes", "at least 1"),
             (valid().max_remote_sockets(0), "max_remote_sockets", "at least 1"),
         ] {

@@ -187,11 +187,13 @@ pub(crate) fn dispatch<B: Backend>(
         tracing::debug!(event, "no handler for an event of another server");
         return;
     }
+    let Some(place) = hub.place_for_work() else { return };
     // Called here, so that the beginnings of all handlers run in the order of the events.
     let mut answers: futures_util::stream::FuturesUnordered<_> =
         handlers.iter().map(|handler| handler(&event, &packet)).collect();
     let (hub, namespace, origin) = (hub.clone(), namespace.clone(), origin.clone());
     tokio::spawn(async move {
+        let _place = place;
         let mut wanted = request_id;
         while let Some(reply) = answers.next().await {
             let answer = match reply {
@@ -255,6 +257,10 @@ impl<R: DeserializeOwned> Stream for Answers<R> {
                     if !outcome.is_complete() {
                         return Poll::Ready(Some(Err(Error::Timeout { missing: outcome.missing_nodes })));
                     }
+                }
+                Some(Answer::TooMany { limit }) => {
+                    self.request = None;
+                    return Poll::Ready(Some(Err(Error::TooManyAnswers { limit })));
                 }
                 None => self.request = None,
             }

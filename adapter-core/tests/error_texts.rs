@@ -68,6 +68,8 @@ fn operating() {
         &Error::Publish(Arc::new(database(ErrorKind::Connection, "connection closed"))),
         &Error::Timeout { missing: vec![NodeId::from("8f42b1c09d5e7a36")] },
         &Error::NotAcknowledged { missing: 2 },
+        &Error::TooManyRequests { limit: 10_000 },
+        &Error::TooManyAnswers { limit: 100_000 },
         &Error::UnknownNamespace("/admin".to_owned()),
         &Error::NoDatabase { namespace: "/admin".to_owned(), database: 2, databases: 2 },
         &Error::Closed,

@@ -5,74 +5,15 @@
 use std::time::Duration;
 
 use socketio_pg_core::{
-    Cluster, ConnectError, Error, Event, EventStream, Options, PostgresAdapter, Recovery,
+    Cluster, ConnectError, Error, Event, Options, Recovery,
     backend::{Backend as _, Listener as _},
     memory::{MemoryBackend, MemoryDatabase},
 };
-use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::sync::mpsc;
 
-type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
+mod nodes;
 
-/// A server with the namespace `/`.
-struct Node {
-    cluster: Cluster<MemoryBackend>,
-    io: SocketIo<Adapter>,
-    events: EventStream,
-}
-
-impl Node {
-    async fn start(database: &MemoryDatabase) -> Self {
-        Self::with_options(database, Options::default()).await
-    }
-
-    async fn with_options(database: &MemoryDatabase, options: Options) -> Self {
-        let cluster = Cluster::connect(database.backend(), options).await.unwrap();
-        let events = cluster.events();
-        let (_, io) = SocketIo::builder().with_adapter::<Adapter>(cluster.clone()).build_layer();
-        io.ns("/", async || {}).await.unwrap();
-        Self { cluster, io, events }
-    }
-
-    /// Waits for an event; those before it are dropped.
-    async fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
-        let waiting = async {
-            loop {
-                let event = self.events.next().await.expect("the node lives");
-                if wanted(&event) {
-                    return event;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(600), waiting).await.expect("the event comes")
-    }
-
-    async fn wait_for_peer(&mut self) {
-        self.wait_for(|event| matches!(event, Event::NodeJoined { .. })).await;
-    }
-
-    fn server_count(&self) -> usize {
-        self.cluster.of("/").server_count()
-    }
-}
-
-async fn pair(database: &MemoryDatabase) -> [Node; 2] {
-    let mut nodes = [Node::start(database).await, Node::start(database).await];
-    for node in &mut nodes {
-        node.wait_for_peer().await;
-    }
-    nodes
-}
-
-/// Collects the events `e` that other servers emit.
-fn collect(node: &Node) -> mpsc::UnboundedReceiver<u64> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    node.cluster.of("/").on_server_side("e", move |number: u64| {
-        let _ = sender.send(number);
-        std::future::ready(())
-    });
-    receiver
-}
+use nodes::{Node, collect, pair};
 
 #[tokio::test(start_paused = true)]
 async fn nodes_find_each_other_and_notice_who_leaves() {

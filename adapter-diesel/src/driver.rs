@@ -6,13 +6,15 @@ use crate::{
     listener::DieselListener,
     log::{self, NotifyLogged},
     pool::Connections,
-    statements::{self, Batch, Notify, NotifyOne, NotifyWithAttachments},
+    statements::{self, Batch, Fetch, Notify, NotifyOne, NotifyWithAttachments},
 };
 use diesel::ConnectionResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
 use futures_util::future::BoxFuture;
 use socketio_pg_core::{
-    backend::{Backend, BackendError, CatchUp, Content, ErrorKind, Incoming, LogQuery, Outgoing, Position},
+    backend::{
+        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, Outgoing, Position, Row,
+    },
     table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -239,13 +241,18 @@ impl Backend for DieselBackend {
         connection.finish(rows, Concern::Table(&table, diagnosis::TO_FETCH)).await
     }
 
-    async fn fetch(&self, table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+    async fn fetch(&self, table: &str, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         let table = TableName::parse(table)?;
         let mut connection = self.tending.acquire().await?;
-        let rows = statements::fetch(&table, ids).load::<(i64, Option<Vec<u8>>)>(&mut *connection).await;
+        let rows = Fetch { table: &table, ids, limits: limits.to_int8() }.load(&mut *connection).await;
         let rows = connection.finish(rows, Concern::Table(&table, diagnosis::TO_FETCH)).await?;
-        let payloads: HashMap<i64, Option<Vec<u8>>> = rows.into_iter().collect();
-        Ok(ids.iter().map(|id| payloads.get(id).cloned().flatten()).collect())
+        let found: HashMap<i64, (Option<i64>, Option<Vec<u8>>)> =
+            rows.into_iter().map(|(id, bytes, body)| (id, (bytes, body))).collect();
+        let row = |id| {
+            let (bytes, body) = found.get(id).cloned().unwrap_or_default();
+            Row::new(bytes, body)
+        };
+        Ok(ids.iter().map(row).collect())
     }
 
     async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {

@@ -9,7 +9,6 @@ use diesel::{
     QueryResult,
     data_types::PgInterval,
     dsl::now,
-    expression::Expression,
     pg::Pg,
     prelude::*,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
@@ -40,15 +39,6 @@ pub(crate) fn exists(table: &TableName) -> impl Query<SqlType = Bool> + QueryFra
     diesel::select(to_regclass(table.to_string()).is_not_null())
 }
 
-/// Fetches the attachments that are there, in any order.
-pub(crate) fn fetch<'a>(
-    table: &'a TableName,
-    ids: &'a [i64],
-) -> impl Query<SqlType = (BigInt, Nullable<Binary>)> + QueryFragment<Pg> + QueryId + Send + use<'a> {
-    use socket_io_attachments::{id, payload};
-    Rows { selection: (id, payload), table, condition: id.eq_any(ids) }
-}
-
 /// Deletes the attachments that are older.
 pub(crate) fn sweep(table: &TableName, age: Duration) -> impl QueryFragment<Pg> + QueryId + Send + use<'_> {
     use socket_io_attachments::created_at;
@@ -66,26 +56,39 @@ fn push_table(out: &mut AstPass<'_, '_, Pg>, table: &TableName) {
     out.push_sql(r#" AS "socket_io_attachments""#);
 }
 
-/// `SELECT selection FROM table WHERE condition`
-struct Rows<'a, S, C> {
-    selection: S,
-    table: &'a TableName,
-    condition: C,
+/// Fetches the attachments that are there: their ids, sizes, and bodies, in any order.
+///
+/// A body that does not fit is null and does not leave the server. To tell sizes PostgreSQL does not look at the bodies.
+pub(crate) struct Fetch<'a> {
+    pub(crate) table: &'a TableName,
+    pub(crate) ids: &'a [i64],
+    /// How many bytes one may have, and all together.
+    pub(crate) limits: (i64, i64),
 }
 
-impl<S: QueryFragment<Pg>, C: QueryFragment<Pg>> QueryFragment<Pg> for Rows<'_, S, C> {
+impl QueryFragment<Pg> for Fetch<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT ");
-        self.selection.walk_ast(out.reborrow())?;
-        out.push_sql(" FROM ");
+        out.push_sql(
+            "SELECT id, bytes, CASE
+                 WHEN bytes <= one AND sum(bytes) FILTER (WHERE bytes <= one) OVER (ORDER BY id) <= together THEN payload
+             END
+             FROM (
+                 SELECT id, octet_length(payload)::int8 AS bytes, payload FROM ",
+        );
         push_table(&mut out, self.table);
-        out.push_sql(" WHERE ");
-        self.condition.walk_ast(out)
+        out.push_sql(" WHERE id = ANY(");
+        out.push_bind_param::<Array<BigInt>, _>(self.ids)?;
+        out.push_sql(") ) AS found, ( SELECT ");
+        out.push_bind_param::<BigInt, _>(&self.limits.0)?;
+        out.push_sql("::int8 AS one, ");
+        out.push_bind_param::<BigInt, _>(&self.limits.1)?;
+        out.push_sql("::int8 AS together ) AS limits");
+        Ok(())
     }
 }
 
-impl<S: Expression, C> Query for Rows<'_, S, C> {
-    type SqlType = S::SqlType;
+impl Query for Fetch<'_> {
+    type SqlType = (BigInt, Nullable<BigInt>, Nullable<Binary>);
 }
 
 /// `DELETE FROM table WHERE condition`
@@ -254,7 +257,7 @@ macro_rules! identified_by_text {
 }
 
 identified_by_text! {
-    Rows<'_, S, C>, S, C;
+    Fetch<'_>;
     Delete<'_, C>, C;
     NotifyWithAttachments<'_>;
 }

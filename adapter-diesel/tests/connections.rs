@@ -9,7 +9,7 @@ use diesel_async::{
         deadpool::{Object, Pool},
     },
 };
-use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, Listener, Outgoing};
+use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::{Server, StopMode};
 use std::{net::TcpListener, time::Duration};
@@ -33,7 +33,7 @@ async fn use_everything(backend: &DieselBackend) -> Result<(), BackendError> {
     backend.publish(TABLE, small).await?;
     backend.publish(TABLE, &[small, small].concat()).await?;
     backend.publish(TABLE, &small_and_large()).await?;
-    backend.fetch(TABLE, &[1]).await?;
+    backend.fetch(TABLE, &[1], FetchLimits::NONE).await?;
     backend.sweep(TABLE, Duration::from_secs(60)).await?;
     Ok(())
 }

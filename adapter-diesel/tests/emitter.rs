@@ -7,7 +7,7 @@ use diesel_async::{
     AsyncConnection, AsyncPgConnection,
     pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool},
 };
-use socketio_pg_core::backend::{Backend, Listener};
+use socketio_pg_core::backend::{Backend, FetchLimits, Listener, Row};
 use socketio_pg_diesel::{
     CatchUp, DieselBackend, DieselListener, Emitter, Error, Options,
     protocol::{Body, Message, Notification},
@@ -41,8 +41,9 @@ impl Scene {
         let message = match Notification::decode(&incoming.payload).unwrap() {
             Notification::Inline(message) => message,
             Notification::Attachment(header) => {
-                let rows = self.backend.fetch(TABLE, &[header.attachment_id]).await.unwrap();
-                Message::from_msgpack(rows[0].as_ref().unwrap()).unwrap()
+                let rows = self.backend.fetch(TABLE, &[header.attachment_id], FetchLimits::NONE).await.unwrap();
+                let [Row::Body(body)] = &rows[..] else { panic!("{rows:?}") };
+                Message::from_msgpack(body).unwrap()
             }
         };
         match message.body {

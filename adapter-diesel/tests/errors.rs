@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use socketio_pg_core::backend::{Backend, Content, ErrorKind, Outgoing};
+use socketio_pg_core::backend::{Backend, Content, ErrorKind, FetchLimits, Outgoing};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::{Database, Server};
 use std::time::Duration;
@@ -50,7 +50,7 @@ async fn kinds(backend: &DieselBackend) -> [Option<ErrorKind>; 3] {
     let table = "chat.attachments";
     [
         backend.publish(table, &attachment()).await.err().map(|error| error.kind()),
-        backend.fetch(table, &[1]).await.err().map(|error| error.kind()),
+        backend.fetch(table, &[1], FetchLimits::NONE).await.err().map(|error| error.kind()),
         backend.sweep(table, Duration::ZERO).await.err().map(|error| error.kind()),
     ]
 }
@@ -100,7 +100,7 @@ async fn a_refusal_for_another_reason_is_none_of_permission() {
 async fn what_keeps_a_connection_from_being_made_is_told() {
     let guest = Guest::create();
     guest.execute("ALTER ROLE guest CONNECTION LIMIT 0");
-    let error = guest.backend().fetch("chat.attachments", &[1]).await.unwrap_err();
+    let error = guest.backend().fetch("chat.attachments", &[1], FetchLimits::NONE).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection, "it may be tried again: {error}");
     assert!(error.to_string().contains(&guest.name), "{error}");
 }

@@ -7,7 +7,7 @@ use diesel_async::AsyncPgConnection;
 use futures_util::{FutureExt, future::BoxFuture};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
-use socketio_pg_core::backend::{Backend, ErrorKind, Listener};
+use socketio_pg_core::backend::{Backend, ErrorKind, FetchLimits, Listener};
 use socketio_pg_diesel::{DieselBackend, connection_error};
 use socketio_pg_throwaway::{Database, Server};
 use std::{
@@ -101,8 +101,10 @@ async fn required_tls_without_a_set_up_for_it_is_a_matter_of_configuration() {
 }
 
 async fn assert_misconfigured(backend: &DieselBackend, reason: &str) {
-    for error in [backend.fetch("attachments", &[1]).await.unwrap_err(), backend.connect_listener().await.unwrap_err()]
-    {
+    for error in [
+        backend.fetch("attachments", &[1], FetchLimits::NONE).await.unwrap_err(),
+        backend.connect_listener().await.unwrap_err(),
+    ] {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
         assert!(error.to_string().contains(reason), "{error}");
     }

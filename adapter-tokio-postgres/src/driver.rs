@@ -10,13 +10,15 @@ use crate::{
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
 use socketio_pg_core::{
-    backend::{Backend, BackendError, CatchUp, Content, ErrorKind, Incoming, LogQuery, Outgoing, Position},
+    backend::{
+        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, Outgoing, Position, Row,
+    },
     log_sql,
     table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
-    Config, Row, Socket,
+    Config, Socket,
     tls::{MakeTlsConnect, TlsConnect},
     types::Type,
 };
@@ -221,19 +223,28 @@ impl Backend for TokioPostgresBackend {
             (&query.limit, Type::INT8),
         ];
         let rows = self.tending.query(&statement, &parameters).await?;
-        let read = |row: &Row| Ok((row.try_get(0)?, Incoming { channel: row.try_get(1)?, payload: row.try_get(2)? }));
+        let read = |row: &tokio_postgres::Row| {
+            Ok((row.try_get(0)?, Incoming { channel: row.try_get(1)?, payload: row.try_get(2)? }))
+        };
         rows.iter().map(read).collect::<Result<_, _>>().map_err(error::in_session)
     }
 
-    async fn fetch(&self, table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+    async fn fetch(&self, table: &str, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         let statement = statements::fetch(&TableName::parse(table)?);
-        let rows = self.tending.query(&statement, &[(&ids, Type::INT8_ARRAY)]).await?;
-        let mut payloads: HashMap<i64, Option<&[u8]>> = HashMap::with_capacity(rows.len());
+        let (one, together) = limits.to_int8();
+        let parameters: [Parameter<'_>; 3] = [(&ids, Type::INT8_ARRAY), (&one, Type::INT8), (&together, Type::INT8)];
+        let rows = self.tending.query(&statement, &parameters).await?;
+        let mut found: HashMap<i64, (Option<i64>, Option<&[u8]>)> = HashMap::with_capacity(rows.len());
         for row in &rows {
-            let id = row.try_get(0).map_err(error::in_session)?;
-            payloads.insert(id, row.try_get(1).map_err(error::in_session)?);
+            let read = (|| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?))))();
+            let (id, content) = read.map_err(error::in_session)?;
+            found.insert(id, content);
         }
-        Ok(ids.iter().map(|id| payloads.get(id).copied().flatten().map(<[u8]>::to_vec)).collect())
+        let row = |id| {
+            let (bytes, body) = found.get(id).copied().unwrap_or_default();
+            Row::new(bytes, body.map(<[u8]>::to_vec))
+        };
+        Ok(ids.iter().map(row).collect())
     }
 
     async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {

@@ -44,9 +44,20 @@ pub(crate) fn notify_with_attachments(table: &TableName) -> String {
     )
 }
 
-/// Fetches attachments. `$1`: ids.
+/// Fetches attachments: their ids, sizes, and bodies. `$1`: ids; `$2`: how many bytes one may have, `$3`: all together.
+///
+/// A body that does not fit is null and does not leave the server. To tell sizes PostgreSQL does not look at the bodies.
 pub(crate) fn fetch(table: &TableName) -> String {
-    format!("SELECT id, payload FROM {table} WHERE id = ANY($1::int8[])")
+    format!(
+        "SELECT id, bytes, CASE
+             WHEN bytes <= one AND sum(bytes) FILTER (WHERE bytes <= one) OVER (ORDER BY id) <= together THEN payload
+         END
+         FROM (
+             SELECT id, octet_length(payload)::int8 AS bytes, payload FROM {table} WHERE id = ANY($1::int8[])
+         ) AS found, (
+             SELECT $2::int8 AS one, $3::int8 AS together
+         ) AS limits"
+    )
 }
 
 /// Deletes attachments that are older than `$1` seconds.

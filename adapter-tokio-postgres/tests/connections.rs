@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 use deadpool_postgres::{Manager, Pool};
-use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, Listener, Outgoing};
+use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing};
 use socketio_pg_throwaway::{Server, StopMode};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use std::{net::TcpListener, sync::Arc, time::Duration};
@@ -32,7 +32,7 @@ async fn use_everything(backend: &TokioPostgresBackend) -> Result<(), BackendErr
     backend.prepare(TABLE, true).await?;
     backend.publish(TABLE, &small_and_large()[..1]).await?;
     backend.publish(TABLE, &small_and_large()).await?;
-    backend.fetch(TABLE, &[1]).await?;
+    backend.fetch(TABLE, &[1], FetchLimits::NONE).await?;
     backend.sweep(TABLE, Duration::from_secs(60)).await?;
     Ok(())
 }

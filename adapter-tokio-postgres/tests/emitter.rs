@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use socketio_pg_core::backend::{Backend, Listener};
+use socketio_pg_core::backend::{Backend, FetchLimits, Listener, Row};
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::{
     CatchUp, Emitter, Error, Options, TokioPostgresBackend, TokioPostgresListener,
@@ -38,8 +38,9 @@ impl Scene {
         let message = match Notification::decode(&incoming.payload).unwrap() {
             Notification::Inline(message) => message,
             Notification::Attachment(header) => {
-                let rows = self.backend.fetch(TABLE, &[header.attachment_id]).await.unwrap();
-                Message::from_msgpack(rows[0].as_ref().unwrap()).unwrap()
+                let rows = self.backend.fetch(TABLE, &[header.attachment_id], FetchLimits::NONE).await.unwrap();
+                let [Row::Body(body)] = &rows[..] else { panic!("{rows:?}") };
+                Message::from_msgpack(body).unwrap()
             }
         };
         (incoming.channel, message)

@@ -4,7 +4,7 @@
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
-use socketio_pg_core::backend::{Backend, ErrorKind, Listener};
+use socketio_pg_core::backend::{Backend, ErrorKind, FetchLimits, Listener};
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use std::{
@@ -64,8 +64,10 @@ fn connector(trusted: impl IntoIterator<Item = CertificateDer<'static>>) -> Make
 }
 
 async fn assert_misconfigured(backend: TokioPostgresBackend, reason: &str) {
-    for error in [backend.fetch("attachments", &[1]).await.unwrap_err(), backend.connect_listener().await.unwrap_err()]
-    {
+    for error in [
+        backend.fetch("attachments", &[1], FetchLimits::NONE).await.unwrap_err(),
+        backend.connect_listener().await.unwrap_err(),
+    ] {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
         assert!(error.to_string().contains(reason), "{error}");
     }

@@ -194,6 +194,47 @@ fn the_slack_of_a_heartbeat_leaves_room_before_the_time_out() {
 }
 
 #[test]
+fn what_waits_for_its_turn_proves_at_once_that_its_sender_lives() {
+    let mut node = Node::with_peers(&["b"]);
+    for _ in 0..5 {
+        node.wait(4 * SECOND);
+        assert!(node.cluster.hear(node.now, Some(&"b".into()), &no_sockets("q")), "it is kept for its turn");
+    }
+    assert_eq!(node.cluster.server_count(), 2);
+    // When its turn comes, that is no sign of life any more.
+    node.wait(9 * SECOND);
+    node.cluster.handle_in_turn(Message::new("b".into(), "/", no_sockets("q")));
+    assert_eq!(node.wait(SECOND), [Action::NodeLeft { node: "b".into(), closed: false }]);
+}
+
+#[test]
+fn heartbeats_need_not_be_kept_and_newcomers_are_greeted_together() {
+    let mut node = Node::joined();
+    for name in ["b", "c"] {
+        assert!(!node.cluster.hear::<Payload>(node.now, Some(&name.into()), &Body::InitialHeartbeat));
+        assert!(!node.cluster.hear::<Payload>(node.now, Some(&name.into()), &Body::Heartbeat));
+        assert_eq!(node.actions(), [Action::NodeJoined(name.into())]);
+    }
+    assert_eq!(node.cluster.next_timeout(), Some(node.now), "a newcomer waits for nothing");
+    // What the node publishes otherwise may have been before they came.
+    node.cluster.published(node.now);
+    assert_eq!(node.wait(Duration::ZERO), [Action::Publish(Body::Heartbeat)]);
+    assert_eq!(node.wait(Duration::ZERO), []);
+}
+
+#[test]
+fn only_the_farewell_of_a_known_node_is_kept() {
+    let mut node = Node::with_peers(&["b"]);
+    assert!(!node.cluster.hear::<Payload>(node.now, Some(&"x".into()), &Body::AdapterClose));
+    assert!(!node.cluster.hear::<Payload>(node.now, None, &Body::AdapterClose));
+    assert!(!node.cluster.hear::<Payload>(node.now, Some(&"me".into()), &Body::AdapterClose));
+    assert!(node.cluster.hear::<Payload>(node.now, Some(&"b".into()), &Body::AdapterClose));
+    node.cluster.handle_in_turn(Message::new("b".into(), "/", Body::AdapterClose));
+    assert_eq!(node.actions(), [Action::NodeLeft { node: "b".into(), closed: true }]);
+    assert_eq!(node.cluster.server_count(), 1);
+}
+
+#[test]
 fn a_closing_node_is_forgotten_at_once() {
     let mut node = Node::with_peers(&["b"]);
     assert_eq!(node.hear("b", Body::AdapterClose), [Action::NodeLeft { node: "b".into(), closed: true }]);

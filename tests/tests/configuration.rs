@@ -231,6 +231,9 @@ async fn what_lasts_for_ever_or_holds_everything_works() {
         .payload_threshold(usize::MAX)
         .publish_queue(usize::MAX)
         .max_inbox_bytes(usize::MAX)
+        .max_attachment_bytes(usize::MAX)
+        .max_requests(usize::MAX)
+        .max_answers(usize::MAX)
         .max_nodes(usize::MAX)
         .max_remote_sockets(usize::MAX);
     let nodes = [Node::join(&database, options.clone()).await, Node::join(&database, options).await];

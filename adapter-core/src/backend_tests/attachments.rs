@@ -11,7 +11,7 @@ pub async fn attachments_of_all_sizes_come_back_as_they_were<F: Fixture>(fixture
         backend.publish(TABLE, &[attachment("c", "x", body.clone())]).await.unwrap();
         let payload = hear(&mut listener, 1).await.remove(0);
         let (_, id) = announced(&payload).unwrap();
-        let fetched = backend.fetch(TABLE, &[id]).await.unwrap();
+        let fetched = fetch(&backend, &[id]).await.unwrap();
         assert!(fetched == [Some(body)], "{size} bytes came back as something else");
     }
 }
@@ -33,7 +33,7 @@ pub async fn a_mixed_batch_keeps_its_order_and_its_ids<F: Fixture>(fixture: &F) 
 
         let attached: Vec<(&str, i64)> = payloads.iter().filter_map(|payload| announced(payload)).collect();
         let ids: Vec<i64> = attached.iter().map(|(_, id)| *id).collect();
-        let bodies = backend.fetch(TABLE, &ids).await.unwrap();
+        let bodies = fetch(&backend, &ids).await.unwrap();
         for ((label, id), body) in attached.iter().zip(bodies) {
             assert_eq!(String::from_utf8(body.unwrap()).unwrap(), format!("body of {label}"), "id {id}");
         }
@@ -59,7 +59,7 @@ pub async fn two_nodes_never_mix_up_their_ids<F: Fixture>(fixture: &F) {
 
     for payload in hear(&mut listener, 2000).await {
         let (label, id) = announced(&payload).unwrap();
-        assert_eq!(two.fetch(TABLE, &[id]).await.unwrap(), [Some(label.as_bytes().to_vec())]);
+        assert_eq!(fetch(&two, &[id]).await.unwrap(), [Some(label.as_bytes().to_vec())]);
     }
 }
 
@@ -76,9 +76,30 @@ pub async fn a_fetch_tells_which_rows_are_gone<F: Fixture>(fixture: &F) {
     fixture.sql(&format!("DELETE FROM {TABLE} WHERE id = 2"));
     let body = |text: &str| Some(text.as_bytes().to_vec());
     // In the order asked for; a row that was asked for twice is there twice; one without a payload is as good as gone.
-    let fetched = backend.fetch(TABLE, &[4, 2, 1, 3, 99, 4, i64::MAX, -1]).await.unwrap();
+    let fetched = fetch(&backend, &[4, 2, 1, 3, 99, 4, i64::MAX, -1]).await.unwrap();
     assert_eq!(fetched, [body("four"), None, body("one"), None, None, body("four"), None, None]);
-    assert_eq!(backend.fetch(TABLE, &[]).await.unwrap(), Vec::<Option<Vec<u8>>>::new());
+    assert_eq!(fetch(&backend, &[]).await.unwrap(), Vec::<Option<Vec<u8>>>::new());
+}
+
+pub async fn a_fetch_brings_no_more_than_fits<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    // One that is compressed, and stored aside: its size is that of what would come.
+    fixture.sql(&format!(
+        "INSERT INTO {TABLE} (id, payload)
+         SELECT id, convert_to(repeat('x', size), 'UTF8')
+         FROM unnest('{{1, 2, 3, 4, 5, 6}}'::int[], '{{100, 1000000, 200, 0, 100, 1}}'::int[]) AS of(id, size)"
+    ));
+    let body = |size| Row::Body(vec![b'x'; size]);
+    let too_large = |bytes| Row::TooLarge { bytes };
+    let fetch =
+        async |ids: &[i64], each, together| backend.fetch(TABLE, ids, FetchLimits { each, together }).await.unwrap();
+    // What alone is too large does not count against the others.
+    assert_eq!(fetch(&[1, 2, 3], 200, 300).await, [body(100), too_large(1_000_000), body(200)]);
+    // In the order of the ids: what comes after one that does not fit any more does not fit either.
+    assert_eq!(fetch(&[3, 1, 5, 6], 200, 350).await, [body(200), body(100), too_large(100), too_large(1)]);
+    assert_eq!(fetch(&[4, 1, 4, 9], 0, 0).await, [body(0), too_large(100), body(0), Row::Gone]);
+    assert_eq!(fetch(&[1, 2], 999_999, usize::MAX).await, [body(100), too_large(1_000_000)]);
+    assert_eq!(fetch(&[2, 2], 1_000_000, 1_000_000).await, [body(1_000_000), body(1_000_000)]);
 }
 
 pub async fn a_sweep_deletes_what_is_older<F: Fixture>(fixture: &F) {

@@ -81,7 +81,7 @@ pub async fn what_is_logged_is_read_as_it_was_notified<F: Fixture>(fixture: &F) 
             Some((label, id)) => {
                 assert_eq!(label, index.to_string());
                 let body = format!("body of {index}").into_bytes();
-                assert_eq!(backend.fetch(TABLE, &[id]).await.unwrap(), [Some(body)]);
+                assert_eq!(fetch(&backend, &[id]).await.unwrap(), [Some(body)]);
             }
             None => assert_eq!(*payload, format!("'{index}' é")),
         }

@@ -23,7 +23,7 @@ async fn assert_all_fail<F: Fixture>(fixture: &F, url: &str, kind: ErrorKind) {
         Ok(backend) => {
             assert_kind(soon(backend.publish(TABLE, &[inline("c", "x")])).await, kind);
             assert_kind(soon(backend.prepare(TABLE, true)).await, kind);
-            assert_kind(soon(backend.fetch(TABLE, &[1])).await, kind);
+            assert_kind(soon(fetch(&backend, &[1])).await, kind);
             assert_kind(soon(backend.sweep(TABLE, Duration::ZERO)).await, kind);
             assert_kind(soon(backend.connect_listener()).await.map(drop), kind);
         }
@@ -35,14 +35,14 @@ pub async fn connections_that_died_idle_are_replaced<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     for _ in 0..3 {
         backend.publish(TABLE, &[inline("c", "x")]).await.unwrap();
-        backend.fetch(TABLE, &[1]).await.unwrap();
+        fetch(&backend, &[1]).await.unwrap();
         fixture.sql(&format!("SELECT count(pg_terminate_backend(pid)) {OTHER_SESSIONS}"));
         let gone = format!("SELECT count(*) {OTHER_SESSIONS}");
         eventually("they are gone", || fixture.sql(&gone).as_deref() == Some("0")).await;
 
         let mut listener = listening(&backend, &["c"]).await;
         backend.publish(TABLE, &[inline("c", "after")]).await.unwrap();
-        backend.fetch(TABLE, &[1]).await.unwrap();
+        fetch(&backend, &[1]).await.unwrap();
         assert_eq!(hear(&mut listener, 1).await, ["after"]);
     }
 }
@@ -52,7 +52,7 @@ pub async fn a_closed_backend_fails_and_its_listeners_go_on<F: Fixture>(fixture:
     let mut listener = listening(&backend, &["c"]).await;
     backend.close();
     assert!(backend.publish(TABLE, &[inline("c", "too late")]).await.is_err());
-    assert!(backend.fetch(TABLE, &[1]).await.is_err());
+    assert!(fetch(&backend, &[1]).await.is_err());
     backend.close();
 
     other.publish(TABLE, &[inline("c", "still heard")]).await.unwrap();

@@ -159,7 +159,7 @@ pub async fn fetches_that_are_stuck_do_not_hold_up_a_batch<F: Fixture>(fixture: 
     let mut listener = listening(&backend, &["c"]).await;
     // A view in the table's place can take its time.
     fixture.sql("CREATE VIEW slow AS SELECT 1::bigint AS id, pg_sleep(3600)::text::bytea AS payload");
-    let fetches = pin!(futures_util::future::join_all((0..10).map(|_| backend.fetch("slow", &[1]))));
+    let fetches = pin!(futures_util::future::join_all((0..10).map(|_| backend.fetch("slow", &[1], FetchLimits::NONE))));
     let publish = pin!(async {
         eventually("the server is at it", || is_asleep(fixture)).await;
         soon(backend.publish(TABLE, &[inline("c", "not held up")])).await.unwrap();

@@ -62,7 +62,7 @@ pub async fn a_table_that_exists_needs_no_right_to_create_one<F: Fixture>(fixtur
     backend.publish(TABLE, &[attachment("c", "x", "body")]).await.unwrap();
     let payload = hear(&mut listener, 1).await.remove(0);
     let (_, id) = announced(&payload).unwrap();
-    assert_eq!(backend.fetch(TABLE, &[id]).await.unwrap(), [Some(b"body".to_vec())]);
+    assert_eq!(fetch(&backend, &[id]).await.unwrap(), [Some(b"body".to_vec())]);
     assert_eq!(backend.sweep(TABLE, Duration::ZERO).await.unwrap(), 1);
 }
 
@@ -77,7 +77,7 @@ pub async fn a_missing_table_without_the_right_to_create_it_is_told<F: Fixture>(
     prepared(fixture).await;
     backend.prepare(TABLE, true).await.unwrap();
     assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::Permission);
-    assert_kind(backend.fetch(TABLE, &[1]).await, ErrorKind::Permission);
+    assert_kind(fetch(&backend, &[1]).await, ErrorKind::Permission);
     assert_kind(backend.sweep(TABLE, Duration::ZERO).await, ErrorKind::Permission);
 }
 
@@ -87,7 +87,7 @@ pub async fn a_missing_table_is_told<F: Fixture>(fixture: &F) {
     assert_eq!(error.kind(), ErrorKind::MissingTable, "{error}");
     assert!(error.to_string().contains("CREATE UNLOGGED TABLE"), "it must say what to do: {error}");
     assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::MissingTable);
-    assert_kind(backend.fetch(TABLE, &[1]).await, ErrorKind::MissingTable);
+    assert_kind(fetch(&backend, &[1]).await, ErrorKind::MissingTable);
     assert_kind(backend.sweep(TABLE, Duration::ZERO).await, ErrorKind::MissingTable);
     // Without attachments no table is needed.
     backend.publish(TABLE, &[inline("c", "x")]).await.unwrap();
@@ -114,7 +114,7 @@ pub async fn a_table_may_have_any_name<F: Fixture>(fixture: &F) {
         backend.publish(name, &[attachment("c", "x", name)]).await.unwrap();
         let payload = hear(&mut listener, 1).await.remove(0);
         let (_, id) = announced(&payload).unwrap();
-        assert_eq!(backend.fetch(name, &[id]).await.unwrap(), [Some(name.as_bytes().to_vec())]);
+        assert_eq!(backend.fetch(name, &[id], FetchLimits::NONE).await.unwrap(), [Row::Body(name.as_bytes().to_vec())]);
         assert_eq!(fixture.sql(&format!("SELECT count(*) FROM {in_sql}")).as_deref(), Some("1"), "{name}");
         assert_eq!(backend.sweep(name, Duration::ZERO).await.unwrap(), 1);
     }
@@ -124,7 +124,7 @@ pub async fn what_is_no_name_of_a_table_is_refused<F: Fixture>(fixture: &F) {
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     for name in ["", "a.b.c", ".", r#""open"#] {
         assert_kind(backend.prepare(name, true).await, ErrorKind::Configuration);
-        assert_kind(backend.fetch(name, &[1]).await, ErrorKind::Configuration);
+        assert_kind(backend.fetch(name, &[1], FetchLimits::NONE).await, ErrorKind::Configuration);
     }
     // The schema is not ours to create.
     assert_kind(backend.prepare("no_such_schema.attachments", true).await, ErrorKind::Configuration);

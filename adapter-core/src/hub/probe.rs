@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use socketio_pg_protocol::channel;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
 };
 
-use super::{Hub, own_channel};
+use super::Hub;
 use crate::{
     backend::{Backend, Content, Outgoing},
     error::ConnectError,

@@ -120,6 +120,8 @@ pub struct Cluster {
     published: Option<Instant>,
     /// From when on the node is quiet, unless it knows another.
     quiet_from: Option<Instant>,
+    /// Since when a newcomer waits to be greeted: see [`Cluster::hear`].
+    greeting_due: Option<Instant>,
     actions: VecDeque<Action>,
 }
 
@@ -134,6 +136,7 @@ impl Cluster {
             requests: requests::Requests::default(),
             published: None,
             quiet_from: None,
+            greeting_due: None,
             actions: VecDeque::new(),
         }
     }
@@ -178,6 +181,7 @@ impl Cluster {
     /// Leaves: says so, and ends all requests.
     pub fn leave(&mut self) {
         self.published = None;
+        self.greeting_due = None;
         self.requests.end_all(&mut self.actions);
         self.actions.push_back(Action::Publish(Body::AdapterClose));
     }
@@ -191,19 +195,54 @@ impl Cluster {
 
     /// Takes a message from the channel.
     pub fn handle(&mut self, now: Instant, message: Message) {
+        if message.uid.as_ref() == Some(&self.uid) || message.nsp.as_ref().is_some_and(|nsp| *nsp != self.nsp) {
+            return;
+        }
+        if let Some(uid) = message.uid.as_ref().filter(|_| !matches!(message.body, Body::AdapterClose)) {
+            self.heard(now, uid);
+        }
+        if matches!(message.body, Body::InitialHeartbeat) && self.published.is_some() {
+            self.publish(now, Body::Heartbeat);
+        }
+        self.handle_in_turn(message);
+    }
+
+    /// Notes that a node lives, of which something has come.
+    pub fn heard(&mut self, now: Instant, uid: &NodeId) {
+        if *uid != self.uid && !uid.is_emitter() {
+            self.members.heard(now, uid, &self.config, &mut self.actions);
+            self.seek_company(now);
+        }
+    }
+
+    /// Looks at a message of this namespace that has come and that others are in line before: its sender lives, however long it
+    /// takes until [`Self::handle_in_turn`]. Tells whether the message need be kept for that: one that says nothing but that its
+    /// sender is there need not.
+    ///
+    /// A newcomer is greeted with the next [`Self::handle_timeout`], which is due at once; many together, with one message.
+    pub fn hear<P>(&mut self, now: Instant, uid: Option<&NodeId>, body: &Body<P>) -> bool {
+        if uid == Some(&self.uid) {
+            return false;
+        }
+        if matches!(body, Body::AdapterClose) {
+            return uid.is_some_and(|uid| self.members.contains(uid));
+        }
+        if let Some(uid) = uid {
+            self.heard(now, uid);
+        }
+        if matches!(body, Body::InitialHeartbeat) && self.published.is_some() {
+            self.greeting_due.get_or_insert(now);
+        }
+        !matches!(body, Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. })
+    }
+
+    /// Takes a message whose sender was noted when it came: see [`Self::hear`].
+    pub fn handle_in_turn(&mut self, message: Message) {
         let Message { body, uid, nsp, .. } = message;
         if uid.as_ref() == Some(&self.uid) || nsp.is_some_and(|nsp| nsp != self.nsp) {
             return;
         }
-        if let Some(uid) = &uid
-            && !uid.is_emitter()
-            && !matches!(body, Body::AdapterClose)
-        {
-            self.members.heard(now, uid, &self.config, &mut self.actions);
-            self.seek_company(now);
-        }
         match body {
-            Body::InitialHeartbeat if self.published.is_some() => self.publish(now, Body::Heartbeat),
             Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. } => {}
             Body::AdapterClose => {
                 if let Some(uid) = uid
@@ -234,6 +273,9 @@ impl Cluster {
             self.node_left(node, false);
         }
         self.requests.expire(now, &mut self.actions);
+        if self.greeting_due.take_if(|due| *due <= now).is_some() {
+            self.publish(now, Body::Heartbeat);
+        }
         let (interval, _) = self.rhythm();
         self.heartbeat_if_silent(now, interval);
     }
@@ -251,7 +293,7 @@ impl Cluster {
         let (interval, slack) = self.rhythm();
         let heartbeat = self.published.map(|published| after(after(published, interval), slack));
         let silent = self.members.oldest().map(|heard| after(heard, self.config.heartbeat_timeout));
-        [heartbeat, silent, self.requests.next_deadline()].into_iter().flatten().min()
+        [heartbeat, self.greeting_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
     }
 
     /// Asks the other nodes for their sockets.

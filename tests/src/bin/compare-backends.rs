@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use socketio_pg_core::backend::{Backend, BackendError, Content, Listener, Outgoing};
+use socketio_pg_core::backend::{Backend, BackendError, Content, FetchLimits, Listener, Outgoing};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::Server;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
@@ -112,7 +112,7 @@ impl<B: Backend> Contender<B> {
         let start = Instant::now();
         self.backend.publish(TABLE, &batch).await?;
         let id = self.listener.next().await?.payload.parse().expect("nothing but the id was asked for");
-        self.backend.fetch(TABLE, &[id]).await?;
+        self.backend.fetch(TABLE, &[id], FetchLimits::NONE).await?;
         Ok(start.elapsed())
     }
 

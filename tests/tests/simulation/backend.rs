@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use socketio_pg_core::{
     PublishOn,
-    backend::{Backend, BackendError, ErrorKind, Incoming, Listener, Outgoing},
+    backend::{Backend, BackendError, ErrorKind, FetchLimits, Incoming, Listener, Outgoing, Row},
     memory::{MemoryBackend, MemoryDatabase, MemoryListener},
 };
 use tokio::{sync::watch, time::Instant};
@@ -114,10 +114,10 @@ impl Backend for NodeBackend {
         self.faults.check()
     }
 
-    async fn fetch(&self, table: &str, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
+    async fn fetch(&self, table: &str, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         self.faults.travel().await;
         self.faults.check()?;
-        let rows = self.inner.fetch(table, ids).await;
+        let rows = self.inner.fetch(table, ids, limits).await;
         self.faults.travel().await;
         rows
     }

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use socketio_pg_core::backend::{Backend, BackendError, CatchUp, Incoming, Listener, LogQuery, Outgoing, Position};
+use socketio_pg_core::backend::{
+    Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, Outgoing, Position, Row,
+};
 
 /// What was delivered to all sessions together.
 #[derive(Clone, Debug, Default)]
@@ -110,8 +112,9 @@ impl<B: Backend> Backend for Counting<B> {
         &self,
         table: &str,
         ids: &[i64],
-    ) -> impl Future<Output = Result<Vec<Option<Vec<u8>>>, BackendError>> + Send {
-        self.inner.fetch(table, ids)
+        limits: FetchLimits,
+    ) -> impl Future<Output = Result<Vec<Row>, BackendError>> + Send {
+        self.inner.fetch(table, ids, limits)
     }
 
     fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {

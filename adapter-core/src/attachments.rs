@@ -1,0 +1,255 @@
+//! Attachments of other nodes, fetched ahead of their turn: so many of them, and so many bytes together, and no more.
+//!
+//! Each query is given room before it starts, in the order of arrival, so what is first in line never waits for what is behind
+//! it. A row that does not fit into its query's room stays in the table until its turn, when it is fetched alone: beside the
+//! room there is at most one such row in memory. One that is larger than an attachment may be is never fetched.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use socketio_pg_protocol::{Message, notification::Header};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    backend::{Backend, BackendError, ErrorKind, FetchLimits, Row},
+    event::{Events, Poison},
+    hub::Hub,
+    options::Options,
+    outside,
+};
+
+/// How many attachments are fetched ahead of their turn.
+const FETCH_AHEAD: usize = 64;
+
+/// The most attachments in one query.
+const MAX_FETCH: usize = 16;
+
+/// The most bytes that one query brings.
+const QUERY_BYTES: usize = 16 * 1024 * 1024;
+
+/// The pauses before attachments are fetched again, when the database could not be reached.
+const MIN_FETCH_PAUSE: Duration = Duration::from_millis(50);
+const MAX_FETCH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Room is counted in KiB, so that its numbers fit into a semaphore's.
+const KIB: usize = 1024;
+
+/// An attachment to fetch.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) channel: String,
+    pub(crate) header: Header,
+    pub(crate) done: oneshot::Sender<Fetched>,
+}
+
+/// What has become of an attachment.
+#[derive(Debug)]
+pub(crate) enum Fetched {
+    /// Here it is; its room is given back when it has been handled.
+    Message { message: Box<Message>, room: Room },
+    /// It did not fit: to be fetched in its turn, by [`fetch_alone`].
+    Later { channel: String, header: Header },
+    /// It is no message, which was reported.
+    Unusable,
+}
+
+/// A place in the number and in the bytes that are ahead.
+#[derive(Debug)]
+pub(crate) struct Room {
+    _place: OwnedSemaphorePermit,
+    _bytes: Option<OwnedSemaphorePermit>,
+}
+
+/// Fetches what is wanted in batches, ahead of its turn.
+pub(crate) async fn fetch_ahead<B: Backend>(
+    hub: Weak<Hub<B>>,
+    options: Options,
+    events: Arc<Events>,
+    mut wanted: mpsc::UnboundedReceiver<Wanted>,
+) {
+    let ahead = Arc::new(Semaphore::new(FETCH_AHEAD));
+    let in_all = kib(options.max_inbox_bytes).max(1);
+    let bytes = Arc::new(Semaphore::new(in_all as usize));
+    let start = async |batch| {
+        start_query(&hub, &events, &bytes, options.max_attachment_bytes, kib(QUERY_BYTES).min(in_all), batch).await
+    };
+    while let Some(first) = wanted.recv().await {
+        let mut batch = VecDeque::new();
+        let mut next = Some(first);
+        while let Some(want) = next {
+            // A row that is asked for twice would count once.
+            if batch.iter().any(|(other, _): &(Wanted, _)| other.header.attachment_id == want.header.attachment_id) {
+                start(std::mem::take(&mut batch)).await;
+            }
+            // Wait for a place only with an empty batch: what is in the batch may be what the place waits for.
+            let place = if batch.is_empty() {
+                ahead.clone().acquire_owned().await.ok()
+            } else {
+                match ahead.clone().try_acquire_owned() {
+                    Ok(place) => Some(place),
+                    Err(_) => {
+                        start(std::mem::take(&mut batch)).await;
+                        ahead.clone().acquire_owned().await.ok()
+                    }
+                }
+            };
+            let Some(place) = place else { return };
+            batch.push_back((want, place));
+            next = if batch.len() < MAX_FETCH { wanted.try_recv().ok() } else { None };
+        }
+        start(batch).await;
+    }
+}
+
+type Batch = VecDeque<(Wanted, OwnedSemaphorePermit)>;
+
+async fn start_query<B: Backend>(
+    hub: &Weak<Hub<B>>,
+    events: &Arc<Events>,
+    bytes: &Arc<Semaphore>,
+    max_bytes: usize,
+    room: u32,
+    batch: Batch,
+) {
+    // It is never closed.
+    let Ok(room) = bytes.clone().acquire_many_owned(room).await else { return };
+    tokio::spawn(query(hub.clone(), events.clone(), max_bytes, batch, room));
+}
+
+async fn query<B: Backend>(
+    hub: Weak<Hub<B>>,
+    events: Arc<Events>,
+    max_bytes: usize,
+    batch: Batch,
+    mut room: OwnedSemaphorePermit,
+) {
+    let ids: Vec<i64> = batch.iter().map(|(want, _)| want.header.attachment_id).collect();
+    let together = room.num_permits() * KIB;
+    // One that fits alone but not here waits for its turn.
+    let limits = FetchLimits { each: max_bytes.min(together), together };
+    let Some(rows) = fetch(&hub, &events, &ids, limits).await else { return };
+    for ((Wanted { channel, header, done }, place), row) in batch.into_iter().zip(rows) {
+        let fetched = match row {
+            Ok(Row::TooLarge { bytes }) if bytes <= max_bytes as u64 => Fetched::Later { channel, header },
+            row => {
+                let size = if let Ok(Row::Body(body)) = &row { body.len() } else { 0 };
+                let bytes = room.split((kib(size) as usize).min(room.num_permits()));
+                match read(&events, max_bytes, &channel, &header, row) {
+                    Some(message) => {
+                        Fetched::Message { message: Box::new(message), room: Room { _place: place, _bytes: bytes } }
+                    }
+                    None => Fetched::Unusable,
+                }
+            }
+        };
+        // Nobody waits when the hub is gone.
+        let _ = done.send(fetched);
+    }
+}
+
+/// Fetches an attachment whose turn it is.
+pub(crate) async fn fetch_alone<B: Backend>(
+    hub: &Weak<Hub<B>>,
+    events: &Events,
+    max_bytes: usize,
+    channel: &str,
+    header: &Header,
+) -> Option<Message> {
+    let limits = FetchLimits { each: max_bytes, together: max_bytes };
+    let row = fetch(hub, events, &[header.attachment_id], limits).await?.pop()?;
+    read(events, max_bytes, channel, header, row)
+}
+
+/// `None` once the node is gone.
+async fn fetch<B: Backend>(
+    hub: &Weak<Hub<B>>,
+    events: &Events,
+    ids: &[i64],
+    limits: FetchLimits,
+) -> Option<Vec<Result<Row, String>>> {
+    let started = Instant::now();
+    let rows = fetch_patiently(hub, ids, limits).await?;
+    let took = started.elapsed();
+    tracing::debug!(attachments = ids.len(), ?took, "fetched attachments");
+    Some(match rows {
+        Ok(rows) => {
+            for row in &rows {
+                if let Row::Body(body) = row {
+                    events.meters().attachments.add(1);
+                    events.meters().attachment_bytes.add(body.len() as u64);
+                }
+            }
+            rows.into_iter().map(Ok).collect()
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            ids.iter().map(|_| Err(reason.clone())).collect()
+        }
+    })
+}
+
+/// Tries again while the database cannot be reached, for as long as nobody sweeps the rows: their notification has arrived,
+/// so no gap would tell that they are lost. `None` once the node is gone.
+async fn fetch_patiently<B: Backend>(
+    hub: &Weak<Hub<B>>,
+    ids: &[i64],
+    limits: FetchLimits,
+) -> Option<Result<Vec<Row>, BackendError>> {
+    let started = Instant::now();
+    let mut pause = MIN_FETCH_PAUSE;
+    loop {
+        // Not held while waiting: the node may be dropped meanwhile.
+        let hub = hub.upgrade()?;
+        let rows = hub.fetch_attachments(ids, limits).await;
+        let limit = hub.options().cleanup_interval;
+        match rows {
+            Err(error) if error.kind() == ErrorKind::Connection && !hub.is_closed() && started.elapsed() < limit => {
+                tracing::debug!(%error, ?pause, "attachments cannot be fetched, trying again");
+            }
+            rows => return Some(rows),
+        }
+        drop(hub);
+        tokio::time::sleep(pause.mul_f64(outside::half_to_whole())).await;
+        pause = (2 * pause).min(MAX_FETCH_PAUSE);
+    }
+}
+
+/// The message in a row, or a report of why there is none.
+fn read(
+    events: &Events,
+    max_bytes: usize,
+    channel: &str,
+    header: &Header,
+    row: Result<Row, String>,
+) -> Option<Message> {
+    let id = header.attachment_id;
+    let (kind, reason) = match row {
+        Ok(Row::Body(body)) => match Message::from_msgpack(&body) {
+            Ok(message) => return Some(message),
+            Err(error) => (Poison::Undecodable(error.kind()), error.to_string()),
+        },
+        Ok(Row::Gone) => (Poison::AttachmentGone, format!("attachment {id} is gone from the table")),
+        Ok(Row::TooLarge { bytes }) => {
+            let reason = format!(
+                "attachment {id} has {bytes} bytes, more than Options::max_attachment_bytes ({max_bytes}), and was not \
+                 fetched: raise it if such messages are yours"
+            );
+            (Poison::TooLarge, reason)
+        }
+        Err(reason) => (Poison::AttachmentUnreadable, reason),
+    };
+    events.poisoned(channel, header.uid.as_ref(), kind, reason);
+    None
+}
+
+/// Rounded up; what is out of range is as good as endless.
+fn kib(bytes: usize) -> u32 {
+    let most = u32::MAX.min(Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX));
+    bytes.div_ceil(KIB).try_into().unwrap_or(most).min(most)
+}
