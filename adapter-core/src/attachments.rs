@@ -176,13 +176,13 @@ async fn fetch<B: Backend>(
     let started = Instant::now();
     let rows = fetch_patiently(hub, ids, limits).await?;
     let took = started.elapsed();
+    events.meters().fetched(took);
     tracing::debug!(attachments = ids.len(), ?took, "fetched attachments");
     Some(match rows {
         Ok(rows) => {
             for row in &rows {
                 if let Row::Body(body) = row {
-                    events.meters().attachments.add(1);
-                    events.meters().attachment_bytes.add(body.len() as u64);
+                    events.meters().attachment(body.len());
                 }
             }
             rows.into_iter().map(Ok).collect()

@@ -158,6 +158,8 @@ impl<B: Backend> Hub<B> {
             tasks.push(tokio::spawn(sweep_log(backend, log.table_name().to_owned(), options.cleanup_interval, age)));
         }
         tasks.extend(inbox_tasks);
+        #[cfg(feature = "metrics")]
+        tasks.push(tokio::spawn(crate::metrics::export(Arc::downgrade(&hub), crate::metrics::Exporter::new())));
         *hub.roads.write() = Some(Roads { publisher, publishing, link, tasks });
 
         started.await.map_err(|_| ConnectError::Deaf { waited: Duration::ZERO })??;

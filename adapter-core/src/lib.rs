@@ -30,6 +30,8 @@ pub mod log_sql;
 #[cfg(feature = "backend-tests")]
 pub mod memory;
 mod meters;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod namespace;
 mod operators;
 mod options;

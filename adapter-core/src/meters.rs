@@ -54,6 +54,8 @@ pub(crate) struct Meters {
     last_heard: AtomicU64,
     link: Mutex<Link>,
     publishing: Mutex<Publishing>,
+    #[cfg(feature = "metrics")]
+    histograms: crate::metrics::Histograms,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,8 @@ impl Default for Meters {
             last_heard: AtomicU64::new(microseconds(now)),
             link: Mutex::new(Link { is_listening: false, since: now, last_error: None }),
             publishing: Mutex::default(),
+            #[cfg(feature = "metrics")]
+            histograms: crate::metrics::Histograms::default(),
         }
     }
 }
@@ -134,7 +138,10 @@ impl Meters {
 /// Publishing.
 impl Meters {
     /// A batch, or a message alone, was committed.
-    pub(crate) fn batch_published(&self, messages: usize, bytes: usize) {
+    #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "times go nowhere else"))]
+    pub(crate) fn batch_published(&self, messages: usize, bytes: usize, took: Duration) {
+        #[cfg(feature = "metrics")]
+        self.histograms.published(messages, took);
         self.batches.add(1);
         self.published.add(messages as u64);
         self.published_bytes.add(bytes as u64);
@@ -153,6 +160,22 @@ impl Meters {
 
     pub(crate) fn publishing(&self) -> Publishing {
         self.publishing.lock().clone()
+    }
+}
+
+/// Attachments.
+impl Meters {
+    /// A query for attachments was answered.
+    #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "times go nowhere else"))]
+    pub(crate) fn fetched(&self, took: Duration) {
+        #[cfg(feature = "metrics")]
+        self.histograms.fetched(took);
+    }
+
+    /// An attachment came.
+    pub(crate) fn attachment(&self, bytes: usize) {
+        self.attachments.add(1);
+        self.attachment_bytes.add(bytes as u64);
     }
 }
 

@@ -324,10 +324,12 @@ impl<B: Backend> Way<B> {
     }
 
     async fn publish_together(&self, batch: &[Outgoing]) -> Result<(), BackendError> {
+        let started = tokio::time::Instant::now();
         self.tables.publish(&*self.backend, batch).await?;
+        let took = started.elapsed();
         let bytes = batch.iter().map(size).sum();
-        self.events.meters().batch_published(batch.len(), bytes);
-        tracing::debug!(messages = batch.len(), bytes, "published a batch");
+        self.events.meters().batch_published(batch.len(), bytes, took);
+        tracing::debug!(messages = batch.len(), bytes, ?took, "published a batch");
         Ok(())
     }
 
