@@ -87,7 +87,8 @@ pub async fn what_is_logged_is_read_as_it_was_notified<F: Fixture>(fixture: &F) 
         }
     }
     let expected = |channels: &[&str]| -> Vec<(String, String)> {
-        let logged = heard.iter().enumerate().filter(|(index, _)| !index.is_multiple_of(5)).map(|(_, pair)| pair.clone());
+        let logged =
+            heard.iter().enumerate().filter(|(index, _)| !index.is_multiple_of(5)).map(|(_, pair)| pair.clone());
         logged.filter(|(channel, _)| channels.contains(&channel.as_str())).collect()
     };
     assert_eq!(read(&backend, &["a", "b"], &since, &until, 7).await, expected(&["a", "b"]));

@@ -14,7 +14,9 @@ use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use socketio_pg_core::{
     PublishOn,
-    backend::{Backend, BackendError, ErrorKind, FetchLimits, Incoming, Listener, Outgoing, Row},
+    backend::{
+        Backend, BackendError, CatchUp, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, Outgoing, Position, Row,
+    },
     memory::{MemoryBackend, MemoryDatabase, MemoryListener},
 };
 use tokio::{sync::watch, time::Instant};
@@ -120,6 +122,30 @@ impl Backend for NodeBackend {
         let rows = self.inner.fetch(table, ids, limits).await;
         self.faults.travel().await;
         rows
+    }
+
+    async fn prepare_log(&self, table: &str, create: bool) -> Result<(), BackendError> {
+        self.inner.prepare_log(table, create).await
+    }
+
+    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
+        self.faults.travel().await;
+        self.faults.check()?;
+        self.inner.publish_logged(table, log, batch).await?;
+        self.faults.travel().await;
+        self.faults.check()
+    }
+
+    async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
+        self.faults.travel().await;
+        self.faults.check()?;
+        self.inner.mark(log, channel, payload).await
+    }
+
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
+        self.faults.travel().await;
+        self.faults.check()?;
+        self.inner.read_log(query).await
     }
 
     async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {

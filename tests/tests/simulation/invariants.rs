@@ -6,6 +6,9 @@
 //! | no loss | what a sender was told to be published is at every receiver that listened, by what its gaps say |
 //! | nothing strange | no receiver has what was not meant for it |
 //!
+//! Senders that wait because the queue out is full may be overtaken by one that comes just when there is room again. So the
+//! queues of the simulation never fill.
+//!
 //! A log that closes gaps would make the second one simpler: see [`may_be_missed`].
 
 use std::{collections::BTreeMap, time::Duration};

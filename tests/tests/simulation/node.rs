@@ -124,7 +124,7 @@ async fn write_down(mut events: socketio_pg_core::EventStream, told: Arc<Mutex<T
         let mut told = told.lock();
         match &event {
             Event::Disconnected { .. } => told.deaf = Some(Instant::now()),
-            Event::Gap { since, until } => {
+            Event::Gap { since, until, .. } => {
                 told.deaf = None;
                 told.gaps.push((epoch.instant(*since), epoch.instant(*until)));
             }

@@ -95,7 +95,6 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         let options = Options::default()
             .payload_threshold([8_000, 300][random.random_range(0..2)])
-            .publish_queue([10_000, 4][random.random_range(0..2)])
             .cleanup_interval(Duration::from_secs(random.random_range(30..90)));
         let per_mille = [0, 0, 5, 30][random.random_range(0..4)];
         Self {
