@@ -165,8 +165,16 @@ impl Backend for NodeBackend {
 }
 
 impl<'a> PublishOn<&'a NodeBackend> for NodeBackend {
-    async fn publish_on(connection: &'a NodeBackend, table: &str, outgoing: Outgoing) -> Result<(), BackendError> {
-        connection.publish(table, &[outgoing]).await
+    async fn publish_on(
+        connection: &'a NodeBackend,
+        table: &str,
+        log: Option<&CatchUp>,
+        outgoing: Outgoing,
+    ) -> Result<(), BackendError> {
+        match log {
+            Some(log) => connection.publish_logged(table, log, &[outgoing]).await,
+            None => connection.publish(table, &[outgoing]).await,
+        }
     }
 }
 
