@@ -7,7 +7,7 @@
 //! # The contract
 //!
 //! * [`Backend::publish`] sends the whole batch in one transaction and in its order, or nothing of it. Dropping the future
-//!   leaves neither half a batch nor a broken connection behind. The caller takes care that no two inline payloads of one
+//!   leaves neither half a batch nor a broken connection behind, and cancels the statement where the driver can. The caller takes care that no two inline payloads of one
 //!   batch are equal on one channel (PostgreSQL would fold them into one).
 //! * Only one `publish` or `publish_logged` runs at a time; all else runs beside it.
 //! * A [`Listener`] is one session. When it fails it is thrown away and another is opened: it does not reconnect by itself.
@@ -235,13 +235,26 @@ pub enum ErrorKind {
 #[derive(Debug)]
 pub struct BackendError {
     kind: ErrorKind,
+    is_unsent: bool,
     source: Box<dyn StdError + Send + Sync>,
 }
 
 impl BackendError {
     /// Wraps a driver's error.
     pub fn new(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind, source: source.into() }
+        Self { kind, is_unsent: false, source: source.into() }
+    }
+
+    /// Says that nothing was sent: no connection was to be had.
+    pub fn unsent(mut self) -> Self {
+        self.is_unsent = true;
+        self
+    }
+
+    /// Whether it is certain that PostgreSQL got nothing to do. False for an error of [`ErrorKind::Connection`] means that a
+    /// statement may have taken effect all the same.
+    pub fn is_unsent(&self) -> bool {
+        self.is_unsent
     }
 
     /// What kind of failure it is.
@@ -268,3 +281,21 @@ impl StdError for BackendError {
         Some(&*self.source)
     }
 }
+
+/// Gives what a backend does its time; when it runs out, it is dropped.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, BackendError>>,
+) -> Result<T, BackendError> {
+    let out_of_time = |_| Err(BackendError::new(ErrorKind::Connection, OutOfTime(limit)));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(out_of_time)
+}
+
+/// Whether the error is that of [`in_time`].
+pub(crate) fn has_timed_out(error: &BackendError) -> bool {
+    error.source.is::<OutOfTime>()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("PostgreSQL took longer than {0:?}, which is Options::query_timeout")]
+struct OutOfTime(Duration);

@@ -146,6 +146,10 @@ pub enum Error {
     /// PostgreSQL did not take the message: no other node got it.
     #[error("the message was not published: {0}")]
     Publish(#[source] Arc<BackendError>),
+    /// The connection broke, or the time ran out, while PostgreSQL had the message: the other nodes get all of it or nothing,
+    /// and which of the two is not known. To send it again may deliver it twice.
+    #[error("it is not known whether the message was published: {0}")]
+    Unconfirmed(#[source] Arc<BackendError>),
     /// Some nodes did not answer in time.
     #[error("timeout reached: missing {} responses", missing.len())]
     Timeout {

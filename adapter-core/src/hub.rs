@@ -4,7 +4,6 @@ mod probe;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    future::Future,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -26,7 +25,7 @@ use tokio::{
 
 use self::probe::{Probe, own_channel};
 use crate::{
-    backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Outgoing, Row},
+    backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Outgoing, Row, in_time},
     catch_up::{self, Reader},
     error::{ConnectError, Error},
     event::{Dropped, Events},
@@ -135,7 +134,8 @@ impl<B: Backend> Hub<B> {
         let options = &hub.options;
         let (intake, inbox_tasks) = inbox::start(weak.clone(), options, events.clone());
         let tables = Tables { attachments: options.table.clone(), log: options.catch_up.clone() };
-        let (publisher, publishing) = Publisher::start(backend.clone(), tables, options.publish_queue, events.clone());
+        let (publisher, publishing) =
+            Publisher::start(backend.clone(), tables, options.publish_queue, options.query_timeout, events.clone());
         let log = options.catch_up.clone().map(|log| {
             let channel = own_channel(&options.channel_prefix);
             Reader::new(backend.clone(), log, channel, options.check_interval)
@@ -145,17 +145,12 @@ impl<B: Backend> Hub<B> {
         let mut tasks = vec![
             link_task,
             tokio::spawn(keep_time(weak, hub.clock.clone())),
-            tokio::spawn(sweep(
-                backend.clone(),
-                options.table.clone(),
-                options.cleanup_interval,
-                hub.attachments.clone(),
-            )),
+            tokio::spawn(sweep(backend.clone(), options.clone(), hub.attachments.clone())),
         ];
         if let Some(log) = &options.catch_up {
             // A little longer than it goes back, for rows that are dated before their transaction is committed.
             let age = log.retention().saturating_add(options.cleanup_interval);
-            tasks.push(tokio::spawn(sweep_log(backend, log.table_name().to_owned(), options.cleanup_interval, age)));
+            tasks.push(tokio::spawn(sweep_log(backend, log.table_name().to_owned(), age, options.clone())));
         }
         tasks.extend(inbox_tasks);
         #[cfg(feature = "metrics")]
@@ -265,7 +260,7 @@ impl<B: Backend> Hub<B> {
                 Action::Publish(body) => {
                     let published = self
                         .outgoing(namespace, body, None)
-                        .and_then(|outgoing| self.publisher()?.try_queue(outgoing))
+                        .and_then(|outgoing| self.publisher()?.queue_now(outgoing))
                         .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
                     farewell = published.ok();
                 }
@@ -533,12 +528,9 @@ impl<B: Backend> Hub<B> {
         self.roads.read().is_none()
     }
 
-    pub(crate) fn fetch_attachments(
-        &self,
-        ids: &[i64],
-        limits: FetchLimits,
-    ) -> impl Future<Output = Result<Vec<Row>, BackendError>> + Send {
-        self.backend.fetch(&self.options.table, ids, limits)
+    /// Fetches attachments. It takes `query_timeout` at most.
+    pub(crate) async fn fetch_attachments(&self, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
+        in_time(self.options.query_timeout, self.backend.fetch(&self.options.table, ids, limits)).await
     }
 
     // ---- the end ----

@@ -121,7 +121,7 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
             };
             match opened {
                 Ok((listener, recovery)) => {
-                    backoff = MIN_BACKOFF;
+                    let open_since = Instant::now();
                     self.events.emit(Event::Connected);
                     if let Some(since) = deaf_since.take() {
                         self.events.meters().reconnects.add(1);
@@ -140,6 +140,10 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                                 log.broken(&self.channels);
                             }
                             deaf_since = Some(heard);
+                            // One that breaks again and again is not opened in a tight loop.
+                            if open_since.elapsed() >= MAX_BACKOFF {
+                                backoff = MIN_BACKOFF;
+                            }
                         }
                     }
                 }
@@ -233,14 +237,19 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                     Some(command) => self.carry_out(&mut listener, command).await,
                 },
                 () = keep_position(&mut self.log) => Ok(()),
-                _ = check.tick() => match timeout(self.check_interval, listener.check()).await {
-                    Ok(Ok(())) => {
-                        *heard = self.events.meters().heard();
-                        Ok(())
+                _ = check.tick() => {
+                    // What is published while the question is under way may come after its answer.
+                    let asked = SystemTime::now();
+                    match timeout(self.check_interval, listener.check()).await {
+                        Ok(Ok(())) => {
+                            self.events.meters().heard();
+                            *heard = asked;
+                            Ok(())
+                        }
+                        Ok(Err(error)) => Err(error),
+                        Err(_) => Err(silent()),
                     }
-                    Ok(Err(error)) => Err(error),
-                    Err(_) => Err(silent()),
-                },
+                }
             };
             if let Err(error) = result {
                 return End::Broken(error);

@@ -343,7 +343,7 @@ fn number(snapshot: &str) -> Result<i64, BackendError> {
 }
 
 fn unreachable() -> BackendError {
-    BackendError::new(ErrorKind::Connection, "the database is down")
+    BackendError::new(ErrorKind::Connection, "the database is down").unsent()
 }
 
 fn broken() -> BackendError {

@@ -35,6 +35,7 @@ pub struct Options {
     pub(crate) request_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) check_interval: Duration,
+    pub(crate) query_timeout: Duration,
     pub(crate) publish_queue: usize,
     pub(crate) max_inbox_bytes: usize,
     pub(crate) max_attachment_bytes: usize,
@@ -59,6 +60,7 @@ impl Default for Options {
             request_timeout: cluster::REQUEST_TIMEOUT,
             connect_timeout: Duration::from_secs(10),
             check_interval: Duration::from_secs(5),
+            query_timeout: Duration::from_secs(10),
             publish_queue: 10_000,
             max_inbox_bytes: 256 * 1024 * 1024,
             max_attachment_bytes: 64 * 1024 * 1024,
@@ -138,6 +140,13 @@ impl Options {
     /// A connection that fails is replaced, so a dead link is found within twice this time.
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = interval;
+        self
+    }
+
+    /// How long PostgreSQL may take to publish a batch, to give out attachments, or to sweep them, 10 s by default. What takes
+    /// longer is cancelled, its connection closed, and whoever waits for it gets an error.
+    pub fn query_timeout(mut self, timeout: Duration) -> Self {
+        self.query_timeout = timeout;
         self
     }
 
@@ -272,6 +281,7 @@ impl Options {
             ("heartbeat_interval", self.heartbeat_interval),
             ("cleanup_interval", self.cleanup_interval),
             ("check_interval", self.check_interval),
+            ("query_timeout", self.query_timeout),
             ("connect_timeout", self.connect_timeout),
             ("request_timeout", self.request_timeout),
         ] {
@@ -313,6 +323,7 @@ mod tests {
             .request_timeout(Duration::MAX)
             .connect_timeout(Duration::MAX)
             .check_interval(Duration::MAX)
+            .query_timeout(Duration::MAX)
             .publish_queue(usize::MAX)
             .max_inbox_bytes(usize::MAX)
             .max_attachment_bytes(usize::MAX)
@@ -342,6 +353,7 @@ mod tests {
             (valid().request_timeout(Duration::ZERO), "request_timeout", "longer than zero"),
             (valid().connect_timeout(Duration::ZERO), "connect_timeout", "longer than zero"),
             (valid().check_interval(Duration::ZERO), "check_interval", "longer than zero"),
+            (valid().query_timeout(Duration::ZERO), "query_timeout", "longer than zero"),
             (valid().publish_queue(0), "publish_queue", "at least 1"),
             (valid().max_inbox_bytes(7998), "max_inbox_bytes", "at least 7999"),
             (valid().max_attachment_bytes(7998), "max_attachment_bytes", "at least 7999"),

@@ -8,17 +8,21 @@ use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
     sync::Arc,
+    time::Duration,
 };
 
 use socketio_pg_protocol::budget::MAX_PAYLOAD;
-use tokio::sync::{
-    Semaphore,
-    mpsc::{self, error::TrySendError},
-    oneshot,
+use tokio::{
+    sync::{
+        Semaphore,
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::Instant,
 };
 
 use crate::{
-    backend::{Backend, BackendError, CatchUp, Content, ErrorKind, Outgoing},
+    backend::{Backend, BackendError, CatchUp, Content, ErrorKind, Outgoing, has_timed_out, in_time},
     direct::Road,
     error::Error,
     event::Events,
@@ -47,6 +51,8 @@ impl<B> Clone for Publisher<B> {
 struct Way<B> {
     backend: Arc<B>,
     tables: Tables,
+    /// How long it may take.
+    limit: Duration,
     events: Arc<Events>,
 }
 
@@ -71,6 +77,7 @@ impl Tables {
 #[derive(Debug)]
 struct Job {
     outgoing: Outgoing,
+    queued: Instant,
     done: oneshot::Sender<Result<(), Error>>,
 }
 
@@ -106,11 +113,12 @@ impl<B: Backend> Publisher<B> {
         backend: Arc<B>,
         tables: Tables,
         capacity: usize,
+        limit: Duration,
         events: Arc<Events>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let capacity = capacity.min(Semaphore::MAX_PERMITS);
         let (queue, jobs) = mpsc::channel(capacity);
-        let way = Arc::new(Way { backend, tables, events });
+        let way = Arc::new(Way { backend, tables, limit, events });
         let road = Arc::new(Road::new());
         let publishing = tokio::spawn(run(way.clone(), jobs, road.clone()));
         (Self { queue, road, way }, publishing)
@@ -161,11 +169,23 @@ impl<B: Backend> Publisher<B> {
         Ok(())
     }
 
-    /// Queues a message without waiting, for places that cannot wait; fails when the queue is full.
-    pub(crate) fn try_queue(&self, outgoing: Outgoing) -> Result<Published, Error> {
-        let place = self.queue.try_reserve().map_err(|_| Error::Closed)?;
+    /// Queues a message without waiting, for places that cannot wait. While the queue is full it waits by itself.
+    pub(crate) fn queue_now(&self, outgoing: Outgoing) -> Result<Published, Error> {
         let (job, published) = Job::new(outgoing);
-        self.road.occupy(|| place.send(Jobs::One(job)));
+        match self.queue.try_reserve() {
+            Ok(place) => self.road.occupy(|| place.send(Jobs::One(job))),
+            Err(TrySendError::Full(())) => {
+                let publisher = self.clone();
+                let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Closed)?;
+                runtime.spawn(async move {
+                    // Fails only when the publisher has ended, which the end of the job tells.
+                    if let Ok(place) = publisher.queue.reserve().await {
+                        publisher.road.occupy(|| place.send(Jobs::One(job)));
+                    }
+                });
+            }
+            Err(TrySendError::Closed(())) => return Err(Error::Closed),
+        }
         Ok(published)
     }
 
@@ -178,24 +198,40 @@ impl<B: Backend> Publisher<B> {
 impl Job {
     fn new(outgoing: Outgoing) -> (Self, Published) {
         let (done, committed) = oneshot::channel();
-        (Self { outgoing, done }, Published(committed))
+        (Self { outgoing, queued: Instant::now(), done }, Published(committed))
     }
 }
 
 async fn run<B: Backend>(way: Arc<Way<B>>, jobs: mpsc::Receiver<Jobs>, road: Arc<Road>) {
     let mut jobs = Arrivals { jobs, unpacked: Vec::new() };
     let mut queued = Vec::new();
+    // Set while the table hangs, as when it is locked: then small messages do not share the fate of attachments.
+    let mut apart = false;
     while !queued.is_empty() || jobs.recv_many(&mut queued).await {
         road.take_over().await;
         if queued.is_empty() {
             road.leave_if(|| jobs.is_empty());
             continue;
         }
-        let (mut batch, done) = take_batch(&mut queued);
+        let (mut batch, done) = take_batch(&mut queued, apart);
         make_distinct(&mut batch);
-        for (result, done) in way.publish(&batch).await.into_iter().zip(done) {
+        let results = way.publish(&batch).await;
+        let has_attachments = batch.iter().any(is_attachment);
+        let trouble = results.iter().find_map(|result| match result {
+            Err(Error::Publish(error) | Error::Unconfirmed(error)) if !is_about_content(error) => Some(error.clone()),
+            _ => None,
+        });
+        match &trouble {
+            None if has_attachments => apart = false,
+            Some(error) if has_attachments && has_timed_out(error) => apart = true,
+            _ => {}
+        }
+        for (result, done) in results.into_iter().zip(done) {
             // The sender may have stopped waiting.
             let _ = done.send(result);
+        }
+        if let Some(error) = trouble {
+            give_up_waiting(&mut queued, &mut jobs, way.limit, apart && has_attachments, &error);
         }
         // Top up from what came meanwhile, so that the next batch is as large as it can be.
         while queued.len() < MAX_BATCH
@@ -256,14 +292,46 @@ impl Arrivals {
     }
 }
 
-/// Takes the next batch off the front, within the byte limit but never empty.
-fn take_batch(queued: &mut Vec<Job>) -> (Vec<Outgoing>, Vec<oneshot::Sender<Result<(), Error>>>) {
+/// After a failure, nothing waits in the queue for longer than a batch may take: else a queue in front of a dead link would be
+/// worked off one time-out after the other. With `attachments`, all of those give up: they would hang where the last ones did.
+fn give_up_waiting(
+    queued: &mut Vec<Job>,
+    jobs: &mut Arrivals,
+    limit: Duration,
+    attachments: bool,
+    error: &BackendError,
+) {
+    let now = Instant::now();
+    let is_late = |job: &Job| now - job.queued >= limit;
+    while queued.last().is_none_or(is_late)
+        && let Ok(job) = jobs.try_recv()
+    {
+        queued.push(job);
+    }
+    let kind = error.kind();
+    for job in queued.extract_if(.., |job| is_late(job) || attachments && is_attachment(&job.outgoing)) {
+        let error = BackendError::new(kind, format!("it was not sent, as what was sent before it failed: {error}"));
+        // The sender may have stopped waiting.
+        let _ = job.done.send(Err(Error::Publish(Arc::new(error.unsent()))));
+    }
+}
+
+fn is_attachment(outgoing: &Outgoing) -> bool {
+    matches!(outgoing.content, Content::Attachment { .. })
+}
+
+/// Takes the next batch off the front, within the byte limit but never empty. With `apart`, attachments and other messages do not
+/// share a batch.
+fn take_batch(queued: &mut Vec<Job>, apart: bool) -> (Vec<Outgoing>, Vec<oneshot::Sender<Result<(), Error>>>) {
     let mut bytes = 0;
     let mut count = 0;
     let mut full_size_payloads = HashSet::new();
     for job in queued.iter().take(MAX_BATCH) {
         bytes += size(&job.outgoing);
         if count > 0 && bytes > MAX_BATCH_BYTES {
+            break;
+        }
+        if apart && is_attachment(&job.outgoing) != is_attachment(&queued[0].outgoing) {
             break;
         }
         // A payload that has no room left cannot be told from its twin: the twin goes into the next batch.
@@ -325,7 +393,7 @@ impl<B: Backend> Way<B> {
 
     async fn publish_together(&self, batch: &[Outgoing]) -> Result<(), BackendError> {
         let started = tokio::time::Instant::now();
-        self.tables.publish(&*self.backend, batch).await?;
+        in_time(self.limit, self.tables.publish(&*self.backend, batch)).await?;
         let took = started.elapsed();
         let bytes = batch.iter().map(size).sum();
         self.events.meters().batch_published(batch.len(), bytes, took);
@@ -336,7 +404,9 @@ impl<B: Backend> Way<B> {
     fn failed(&self, error: BackendError, messages: usize) -> Error {
         tracing::warn!(%error, messages, "messages were not published");
         self.events.meters().not_published(messages, &error, is_about_content(&error));
-        Error::Publish(Arc::new(error))
+        let is_unconfirmed = error.kind() == ErrorKind::Connection && !error.is_unsent();
+        let error = Arc::new(error);
+        if is_unconfirmed { Error::Unconfirmed(error) } else { Error::Publish(error) }
     }
 }
 
@@ -370,8 +440,8 @@ mod tests {
     fn a_full_payload_and_its_twin_go_into_two_batches() {
         let full = "x".repeat(MAX_PAYLOAD);
         let mut queued = vec![job(inline("a", full.clone())), job(inline("a", full.clone())), job(inline("a", "{}"))];
-        assert_eq!(take_batch(&mut queued).0, [inline("a", full.clone())]);
-        assert_eq!(take_batch(&mut queued).0, [inline("a", full), inline("a", "{}")]);
+        assert_eq!(take_batch(&mut queued, false).0, [inline("a", full.clone())]);
+        assert_eq!(take_batch(&mut queued, false).0, [inline("a", full), inline("a", "{}")]);
         assert!(queued.is_empty());
     }
 
@@ -387,7 +457,7 @@ mod tests {
             is_logged: false,
         };
         let mut queued = vec![job(huge()), job(huge())];
-        assert_eq!(take_batch(&mut queued).0.len(), 1);
-        assert_eq!(take_batch(&mut queued).0.len(), 1);
+        assert_eq!(take_batch(&mut queued, false).0.len(), 1);
+        assert_eq!(take_batch(&mut queued, false).0.len(), 1);
     }
 }

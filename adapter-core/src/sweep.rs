@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use crate::backend::Backend;
+use crate::{
+    backend::{Backend, in_time},
+    options::Options,
+};
 
 /// After so many intervals without a sweep, there is one in any case: others may have left something behind.
 const IN_ANY_CASE: u32 = 20;
@@ -31,14 +34,15 @@ impl Sightings {
 }
 
 /// Deletes old attachments from time to time, all nodes' alike.
-pub(crate) async fn sweep<B: Backend>(backend: Arc<B>, table: String, interval: Duration, sightings: Arc<Sightings>) {
+pub(crate) async fn sweep<B: Backend>(backend: Arc<B>, options: Options, sightings: Arc<Sightings>) {
+    let Options { table, cleanup_interval: interval, query_timeout, .. } = options;
     let mut schedule = Schedule::default();
     loop {
         tokio::time::sleep(interval).await;
         if !schedule.is_due(sightings.take()) {
             continue;
         }
-        match backend.sweep(&table, interval).await {
+        match in_time(query_timeout, backend.sweep(&table, interval)).await {
             Ok(rows) if rows > 0 => tracing::debug!(rows, "old attachments deleted"),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, table, "old attachments could not be deleted"),
@@ -47,10 +51,10 @@ pub(crate) async fn sweep<B: Backend>(backend: Arc<B>, table: String, interval: 
 }
 
 /// Deletes old rows of the catch-up log from time to time, all nodes' alike.
-pub(crate) async fn sweep_log<B: Backend>(backend: Arc<B>, table: String, interval: Duration, age: Duration) {
+pub(crate) async fn sweep_log<B: Backend>(backend: Arc<B>, table: String, age: Duration, options: Options) {
     loop {
-        tokio::time::sleep(interval).await;
-        match backend.sweep(&table, age).await {
+        tokio::time::sleep(options.cleanup_interval).await;
+        match in_time(options.query_timeout, backend.sweep(&table, age)).await {
             Ok(rows) => tracing::debug!(rows, table, "old rows of the catch-up log deleted"),
             Err(error) => tracing::warn!(%error, table, "old rows of the catch-up log could not be deleted"),
         }

@@ -5,11 +5,14 @@ use diesel::ConnectionResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use socketio_pg_core::backend::{BackendError, ErrorKind};
-use std::sync::Arc;
-use tokio_postgres::NoTls;
+use std::{sync::Arc, time::Duration};
+use tokio_postgres::{CancelToken, NoTls};
 
 /// How the caller makes a connection from a connection string: what `ManagerConfig::custom_setup` of diesel-async takes.
 pub(crate) type Setup = Arc<dyn Fn(&str) -> BoxFuture<'_, ConnectionResult<AsyncPgConnection>> + Send + Sync>;
+
+/// How long cancelling may take: it needs a connection of its own.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes connections.
 #[derive(Clone)]
@@ -37,6 +40,19 @@ impl Connector {
         tokio::time::timeout(self.settings.connect_timeout(), connecting)
             .await
             .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))
+    }
+
+    /// Tells the server, in the background, that nobody waits for a statement any more. Without it, one that waits for a lock stays
+    /// there though its connection was closed here, and takes effect once it has the lock.
+    ///
+    /// Not for connections that the caller made: how they are encrypted is not known.
+    pub(crate) fn cancel(&self, token: CancelToken) {
+        if self.setup.is_none()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // A server that cannot be reached cannot be told, and ends the session by itself.
+            runtime.spawn(async move { tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(NoTls)).await.is_ok() });
+        }
     }
 
     /// Like `AsyncPgConnection::establish`, whose error is only a text.

@@ -54,7 +54,7 @@ pub(crate) fn carried(error: BackendError) -> ConnectionError {
 /// An error of the pool, when asked for a connection.
 pub(crate) fn acquiring(error: deadpool::PoolError) -> BackendError {
     use deadpool::{HookError, PoolError as Deadpool};
-    match error {
+    let error = match error {
         Deadpool::Backend(error) | Deadpool::PostCreateHook(HookError::Backend(error)) => match error {
             PoolError::ConnectionError(error) => setting_up(error),
             PoolError::QueryError(error) => BackendError::new(ErrorKind::Connection, error),
@@ -63,12 +63,13 @@ pub(crate) fn acquiring(error: deadpool::PoolError) -> BackendError {
         error @ Deadpool::NoRuntimeSpecified => BackendError::new(ErrorKind::Configuration, error),
         Deadpool::Closed => closed(),
         error @ Deadpool::PostCreateHook(_) => BackendError::new(ErrorKind::Other, error),
-    }
+    };
+    error.unsent()
 }
 
 /// The backend was closed before.
 pub(crate) fn closed() -> BackendError {
-    BackendError::new(ErrorKind::Other, "the connections to PostgreSQL have been closed")
+    BackendError::new(ErrorKind::Other, "the connections to PostgreSQL have been closed").unsent()
 }
 
 /// Whether the statement did not get to the server, or its answer not here.

@@ -23,7 +23,8 @@ use std::{
 /// A pool of connections, each used for one statement at a time.
 pub(crate) struct Connections {
     pool: Pool<AsyncPgConnection>,
-    is_ours: bool,
+    /// Who made the connections; unknown for those of the application.
+    connector: Option<Connector>,
     is_closed: AtomicBool,
 }
 
@@ -33,6 +34,7 @@ impl Connections {
         let mut config = ManagerConfig::default();
         // A connection that is known to be closed is not handed out in any case, and to ask each time would take a round trip.
         config.recycling_method = RecyclingMethod::Fast;
+        let own = connector.clone();
         config.custom_setup = Box::new(move |_| {
             let connector = connector.clone();
             async move { connector.connect().await.map_err(error::carried) }.boxed()
@@ -40,39 +42,40 @@ impl Connections {
         // The connector has its own copy of the address.
         let manager = AsyncDieselConnectionManager::new_with_config(String::new(), config);
         let pool = Pool::builder(manager).max_size(size).build().expect("a pool without timeouts can be built");
-        Self { pool, is_ours: true, is_closed: AtomicBool::new(false) }
+        Self { pool, connector: Some(own), is_closed: AtomicBool::new(false) }
     }
 
     /// The application's pool.
     pub(crate) fn borrowed(pool: Pool<AsyncPgConnection>) -> Self {
-        Self { pool, is_ours: false, is_closed: AtomicBool::new(false) }
+        Self { pool, connector: None, is_closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        if self.is_ours {
+        if self.connector.is_some() {
             self.pool.close();
         }
     }
 
-    pub(crate) async fn acquire(&self) -> Result<Lease, BackendError> {
+    pub(crate) async fn acquire(&self) -> Result<Lease<'_>, BackendError> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(error::closed());
         }
         let connection = self.pool.get().await.map_err(error::acquiring)?;
-        Ok(Lease { connection: Some(connection) })
+        Ok(Lease { connection: Some(connection), connector: self.connector.as_ref() })
     }
 }
 
 /// A connection of the pool, while a statement runs on it. [`finish`](Self::finish) gives it back.
 ///
-/// When the statement is given up (its future dropped), the connection is closed and not returned: the next user would wait for
-/// the answer to a question it did not ask, for ever if the link is dead.
-pub(crate) struct Lease {
+/// When the statement is given up (its future dropped), it is cancelled, and the connection is closed and not returned: the next
+/// user would wait for the answer to a question it did not ask, for ever if the link is dead.
+pub(crate) struct Lease<'a> {
     connection: Option<Object<AsyncPgConnection>>,
+    connector: Option<&'a Connector>,
 }
 
-impl Lease {
+impl Lease<'_> {
     /// Gives the connection back, having found out what an error means.
     pub(crate) async fn finish<T>(mut self, result: QueryResult<T>, concern: Concern<'_>) -> Result<T, BackendError> {
         let result = match result {
@@ -84,7 +87,7 @@ impl Lease {
     }
 }
 
-impl Deref for Lease {
+impl Deref for Lease<'_> {
     type Target = AsyncPgConnection;
 
     fn deref(&self) -> &AsyncPgConnection {
@@ -92,15 +95,18 @@ impl Deref for Lease {
     }
 }
 
-impl DerefMut for Lease {
+impl DerefMut for Lease<'_> {
     fn deref_mut(&mut self) -> &mut AsyncPgConnection {
         self.connection.as_mut().expect("a lease holds its connection as long as it lives")
     }
 }
 
-impl Drop for Lease {
+impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
+            if let Some(connector) = self.connector {
+                connector.cancel(connection.cancel_token());
+            }
             drop(Object::take(connection));
         }
     }

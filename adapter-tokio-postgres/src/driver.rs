@@ -1,6 +1,7 @@
 //! The [`Backend`] on tokio-postgres.
 
 use crate::{
+    cancel::Canceller,
     error,
     listener::TokioPostgresListener,
     pool::{Connections, Parameter, StatementKind},
@@ -96,7 +97,7 @@ impl TokioPostgresBackend {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        let connections = Arc::new(Connections::borrowed(pool));
+        let connections = Arc::new(Connections::borrowed(pool, Canceller::new(tls.clone())));
         Self {
             publishing: connections.clone(),
             tending: connections,

@@ -30,18 +30,19 @@ pub(crate) fn connecting(error: Error) -> BackendError {
 
 /// An error of the pool, when asked for a connection.
 pub(crate) fn acquiring(error: PoolError) -> BackendError {
-    match error {
+    let error = match error {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => connecting(error),
         error @ PoolError::Timeout(_) => BackendError::new(ErrorKind::Connection, error),
         error @ PoolError::NoRuntimeSpecified => BackendError::new(ErrorKind::Configuration, error),
         PoolError::Closed => closed(),
         error @ PoolError::PostCreateHook(_) => BackendError::new(ErrorKind::Other, error),
-    }
+    };
+    error.unsent()
 }
 
 /// The backend was closed before.
 pub(crate) fn closed() -> BackendError {
-    BackendError::new(ErrorKind::Other, "the connections to PostgreSQL have been closed")
+    BackendError::new(ErrorKind::Other, "the connections to PostgreSQL have been closed").unsent()
 }
 
 /// The kind of an SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.

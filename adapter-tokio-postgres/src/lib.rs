@@ -41,6 +41,7 @@
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
 
+mod cancel;
 mod connect;
 mod driver;
 mod emitter;

@@ -1,6 +1,6 @@
 //! Running statements on pooled connections.
 
-use crate::{error, settings::total_connect_timeout};
+use crate::{cancel::Canceller, error, settings::total_connect_timeout};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use socketio_pg_core::backend::BackendError;
 use std::{
@@ -30,6 +30,7 @@ pub(crate) enum StatementKind {
 pub(crate) struct Connections {
     pool: Pool,
     kind: StatementKind,
+    canceller: Canceller,
     is_ours: bool,
     is_closed: AtomicBool,
 }
@@ -45,16 +46,17 @@ impl Connections {
     {
         // The driver's own timeout ends when the socket is connected, though nobody may answer there.
         let timeouts = Timeouts { create: Some(total_connect_timeout(&config)), ..Timeouts::default() };
+        let canceller = Canceller::new(tls.clone());
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config, tls, manager);
         let pool = Pool::builder(manager).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = pool.build().expect("a pool with timeouts and a runtime can be built");
-        Self { pool, kind, is_ours: true, is_closed: AtomicBool::new(false) }
+        Self { pool, kind, canceller, is_ours: true, is_closed: AtomicBool::new(false) }
     }
 
     /// The application's pool, in whose sessions nothing may be left behind.
-    pub(crate) fn borrowed(pool: Pool) -> Self {
-        Self { pool, kind: StatementKind::Unnamed, is_ours: false, is_closed: AtomicBool::new(false) }
+    pub(crate) fn borrowed(pool: Pool, canceller: Canceller) -> Self {
+        Self { pool, kind: StatementKind::Unnamed, canceller, is_ours: false, is_closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn close(&self) {
@@ -92,12 +94,12 @@ impl Connections {
     }
 
     /// The pool never hands out a connection that is known to be closed: it makes another.
-    async fn acquire(&self) -> Result<Lease, BackendError> {
+    async fn acquire(&self) -> Result<Lease<'_>, BackendError> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(error::closed());
         }
         let client = self.pool.get().await.map_err(error::acquiring)?;
-        Ok(Lease { client: Some(client) })
+        Ok(Lease { client: Some(client), canceller: &self.canceller })
     }
 }
 
@@ -109,19 +111,20 @@ async fn query_prepared(client: &Client, statement: &str, parameters: &[Paramete
 
 /// A connection of the pool, while a statement runs on it.
 ///
-/// When the statement is given up (its future dropped), the connection is closed and not returned: the next user would wait for
-/// the answer to a question it did not ask, for ever if the link is dead.
-struct Lease {
+/// When the statement is given up (its future dropped), it is cancelled, and the connection is closed and not returned: the next
+/// user would wait for the answer to a question it did not ask, for ever if the link is dead.
+struct Lease<'a> {
     client: Option<Client>,
+    canceller: &'a Canceller,
 }
 
-impl Lease {
+impl Lease<'_> {
     fn give_back(mut self) {
         self.client.take();
     }
 }
 
-impl Deref for Lease {
+impl Deref for Lease<'_> {
     type Target = Client;
 
     fn deref(&self) -> &Client {
@@ -129,9 +132,10 @@ impl Deref for Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
+            self.canceller.cancel(client.cancel_token());
             drop(Object::take(client));
         }
     }

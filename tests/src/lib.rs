@@ -32,6 +32,7 @@ mod install;
 mod node;
 mod options;
 mod process;
+mod proxy;
 mod python;
 mod tool;
 
@@ -41,6 +42,7 @@ pub use error::Error;
 pub use install::install;
 pub use node::{Kind, Node};
 pub use options::{NodeOptions, Parser};
+pub use proxy::Proxy;
 pub use python::{PYTHON, python_environment, python_node};
 pub use tool::{NODE, Tool, database, require};
 

@@ -14,6 +14,9 @@ pub struct NodeOptions {
     heartbeat_interval: Option<Duration>,
     heartbeat_timeout: Option<Duration>,
     cleanup_interval: Option<Duration>,
+    check_interval: Option<Duration>,
+    query_timeout: Option<Duration>,
+    max_inbox_bytes: Option<usize>,
     namespaces: Vec<String>,
     dynamic_namespaces: Vec<DynamicNamespace>,
     parser: Option<Parser>,
@@ -55,12 +58,21 @@ impl NodeOptions {
             heartbeat_interval: None,
             heartbeat_timeout: None,
             cleanup_interval: None,
+            check_interval: None,
+            query_timeout: None,
+            max_inbox_bytes: None,
             namespaces: Vec::new(),
             dynamic_namespaces: Vec::new(),
             parser: None,
             pool_size: 2,
             unprotected: false,
         }
+    }
+
+    /// The same on another database, or on another way to it.
+    pub fn at(mut self, database_url: impl Into<String>) -> Self {
+        self.database_url = database_url.into();
+        self
     }
 
     /// The URL of the database.
@@ -110,6 +122,24 @@ impl NodeOptions {
         self
     }
 
+    /// How often a Rust server asks its listening connection for a sign of life; 5 s by default.
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.check_interval = Some(interval);
+        self
+    }
+
+    /// How long PostgreSQL may take to do what a Rust server asks of it; 10 s by default.
+    pub fn query_timeout(mut self, timeout: Duration) -> Self {
+        self.query_timeout = Some(timeout);
+        self
+    }
+
+    /// How much may wait to be handled by a Rust server; 256 MiB by default.
+    pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
+        self.max_inbox_bytes = Some(bytes);
+        self
+    }
+
     /// Adds a namespace. Without any, there is `/`.
     pub fn namespace(mut self, name: impl Into<String>) -> Self {
         self.namespaces.push(name.into());
@@ -154,6 +184,12 @@ impl NodeOptions {
             ("--heartbeat-interval-ms", self.heartbeat_interval.map(milliseconds)),
             ("--heartbeat-timeout-ms", self.heartbeat_timeout.map(milliseconds)),
             ("--cleanup-interval-ms", self.cleanup_interval.map(milliseconds)),
+            ("--check-interval-ms", self.check_interval.filter(|_| language == Language::Rust).map(milliseconds)),
+            ("--query-timeout-ms", self.query_timeout.filter(|_| language == Language::Rust).map(milliseconds)),
+            (
+                "--max-inbox-bytes",
+                self.max_inbox_bytes.filter(|_| language == Language::Rust).map(|bytes| bytes.to_string()),
+            ),
             ("--parser", self.parser.map(|parser| parser.name().to_owned())),
             ("--pool-size", Some(self.pool_size.to_string())),
         ];

@@ -3,13 +3,13 @@
 //! What socketioxide's own operators can say is said with them, since that is what an application uses; the rest with those
 //! of the cluster handle.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use socketio_pg_core::{
-    Acks, Cluster, ClusterNamespace, ClusterSocket, Counts, PostgresAdapter, SocketData,
+    Acks, Cluster, ClusterNamespace, ClusterSocket, Counts, Event, PostgresAdapter, SocketData,
     backend::Backend,
     protocol::{SocketId, Value},
 };
@@ -25,7 +25,7 @@ type Adapter<B> = PostgresAdapter<Emitter, B>;
 pub(crate) struct Node<B: Backend> {
     pub(crate) io: SocketIo<Adapter<B>>,
     pub(crate) cluster: Cluster<B>,
-    pub(crate) events: Arc<Mutex<Vec<String>>>,
+    pub(crate) events: Arc<Mutex<Vec<Event>>>,
 }
 
 impl<B: Backend> Node<B> {
@@ -81,7 +81,16 @@ impl<B: Backend> Node<B> {
                 self.local_socket(&fields, "socket")?.extensions.insert(data);
                 Ok(Json::Null)
             }
-            "events" => Ok(json!(*self.events.lock())),
+            "events" => Ok(self.events.lock().iter().map(|event| format!("{event:?}")).collect()),
+            "gaps" => Ok(self.events.lock().iter().filter_map(gap).collect()),
+            "addNamespace" => {
+                self.io.ns(fields.nsp().to_owned(), async || {}).await.map_err(failed)?;
+                Ok(Json::Null)
+            }
+            "deleteNamespace" => {
+                self.io.delete_ns(fields.nsp());
+                Ok(Json::Null)
+            }
             "counts" => {
                 let Counts { poisoned, dropped, .. } = self.cluster.counts();
                 Ok(json!({ "poisoned": poisoned, "dropped": dropped }))
@@ -213,6 +222,14 @@ impl<B: Backend> Node<B> {
         let operators = self.io.of(fields.nsp()).ok_or_else(|| format!("no such namespace: {}", fields.nsp()))?;
         operators.get_socket(sid).ok_or_else(|| format!("no such socket on this node in {}: {id}", fields.nsp()))
     }
+}
+
+/// Since when and until when messages may be missing, in milliseconds of Unix time.
+fn gap(event: &Event) -> Option<Json> {
+    let Event::Gap { since, until, .. } = event else { return None };
+    let milliseconds =
+        |time: &SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|it| it.as_secs_f64() * 1e3);
+    Some(json!([milliseconds(since)?, milliseconds(until)?]))
 }
 
 fn responses((answers, outcome): (Vec<Value>, Result<(), socketio_pg_core::Error>)) -> Json {

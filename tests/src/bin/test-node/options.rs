@@ -31,6 +31,12 @@ pub(crate) struct Options {
     heartbeat_timeout_ms: Option<u64>,
     #[arg(long)]
     cleanup_interval_ms: Option<u64>,
+    #[arg(long)]
+    check_interval_ms: Option<u64>,
+    #[arg(long)]
+    query_timeout_ms: Option<u64>,
+    #[arg(long)]
+    max_inbox_bytes: Option<usize>,
     #[arg(long = "namespace", default_value = "/")]
     pub(crate) namespaces: Vec<String>,
     /// socketioxide's own pattern syntax: `/dynamic-{id}`.
@@ -81,6 +87,15 @@ impl Options {
         }
         if let Some(ms) = self.cleanup_interval_ms {
             options = options.cleanup_interval(Duration::from_millis(ms));
+        }
+        if let Some(ms) = self.check_interval_ms {
+            options = options.check_interval(Duration::from_millis(ms));
+        }
+        if let Some(ms) = self.query_timeout_ms {
+            options = options.query_timeout(Duration::from_millis(ms));
+        }
+        if let Some(bytes) = self.max_inbox_bytes {
+            options = options.max_inbox_bytes(bytes);
         }
         options
     }

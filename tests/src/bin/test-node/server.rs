@@ -92,8 +92,8 @@ pub(crate) fn report_server_side<B: Backend>(cluster: &Cluster<B>, namespace: &s
 }
 
 /// Keeps the adapter's events for the op that asks for them.
-async fn record(mut events: socketio_pg_core::EventStream, log: Arc<Mutex<Vec<String>>>) {
+async fn record(mut events: socketio_pg_core::EventStream, log: Arc<Mutex<Vec<socketio_pg_core::Event>>>) {
     while let Some(event) = events.next().await {
-        log.lock().push(format!("{event:?}"));
+        log.lock().push(event);
     }
 }

@@ -1,0 +1,213 @@
+//! A network that fails on command: a TCP proxy between a node and its database.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// Passes bytes on, until it is told otherwise. Dropping it cuts all its connections.
+pub struct Proxy {
+    port: u16,
+    state: Arc<watch::Sender<State>>,
+    accepting: JoinHandle<()>,
+}
+
+/// What the network does. Connections are numbered in the order in which they came.
+#[derive(Clone, Debug, Default)]
+struct State {
+    next: u64,
+    refuses: bool,
+    stalls: bool,
+    /// Connections before this one are silent for good.
+    silent_before: u64,
+    /// Connections before this one are cut.
+    cut_before: u64,
+    /// Connections before the first one are cut once so many bytes more came from the database.
+    cut_after: (u64, usize),
+    /// Bytes in a second and direction of each connection.
+    rate: Option<u32>,
+}
+
+impl Proxy {
+    /// A proxy before the database at that port of this machine.
+    ///
+    /// # Errors
+    /// When no port is to be had.
+    pub async fn start(database: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let state = Arc::new(watch::Sender::new(State::default()));
+        let accepting = tokio::spawn(accept(listener, database, state.clone()));
+        Ok(Self { port, state, accepting })
+    }
+
+    /// The URL with the proxy's address in place of the database's.
+    ///
+    /// # Panics
+    /// When the URL names no host.
+    #[must_use]
+    pub fn before(&self, url: &str) -> String {
+        let (front, rest) = url.rsplit_once('@').expect("the URL names a role");
+        let (_, path) = rest.split_once('/').expect("the URL names a database");
+        format!("{front}@127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// Heals everything but the connections that are silent for good.
+    pub fn pass(&self) {
+        self.set(|state| {
+            state.refuses = false;
+            state.stalls = false;
+            state.rate = None;
+        });
+    }
+
+    /// Resets all connections, and refuses new ones.
+    pub fn refuse(&self) {
+        self.set(|state| {
+            state.refuses = true;
+            state.cut_before = state.next;
+        });
+    }
+
+    /// Resets all connections. New ones are served.
+    pub fn reset(&self) {
+        self.set(|state| state.cut_before = state.next);
+    }
+
+    /// Holds every byte back, on new connections too, until [`pass`](Self::pass).
+    pub fn stall(&self) {
+        self.set(|state| state.stalls = true);
+    }
+
+    /// Passes no byte more on the connections that there are, and does not end them: a link that is dead on the way. New
+    /// connections are served.
+    pub fn go_silent(&self) {
+        self.set(|state| state.silent_before = state.next);
+    }
+
+    /// Resets each of the connections that there are once it has passed so many bytes more from the database.
+    pub fn cut_after(&self, bytes: usize) {
+        self.set(|state| state.cut_after = (state.next, bytes));
+    }
+
+    /// Passes at most so many bytes in a second, for each connection and direction.
+    pub fn slow_down(&self, bytes_in_a_second: u32) {
+        self.set(|state| state.rate = Some(bytes_in_a_second));
+    }
+
+    fn set(&self, change: impl FnOnce(&mut State)) {
+        self.state.send_modify(change);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.set(|state| state.cut_before = u64::MAX);
+    }
+}
+
+async fn accept(listener: TcpListener, database: u16, state: Arc<watch::Sender<State>>) {
+    let Ok(address) = listener.local_addr() else { return };
+    let mut listener = Some(listener);
+    let mut changes = state.subscribe();
+    loop {
+        if changes.borrow_and_update().refuses {
+            // Without a listener the system refuses by itself.
+            listener = None;
+            if changes.wait_for(|state| !state.refuses).await.is_err() {
+                return;
+            }
+        }
+        let Some(open) = &listener else {
+            listener = bind(address).await;
+            continue;
+        };
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            accepted = open.accept() => if let Ok((node, _)) = accepted {
+                let mut number = 0;
+                state.send_modify(|state| {
+                    number = state.next;
+                    state.next += 1;
+                });
+                tokio::spawn(serve(number, node, database, state.subscribe()));
+            }
+        }
+    }
+}
+
+/// The port is the proxy's own, but the system may need a moment to give it back.
+async fn bind(address: SocketAddr) -> Option<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    if bound.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bound.ok()
+}
+
+async fn serve(number: u64, node: TcpStream, database: u16, mut state: watch::Receiver<State>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", database)).await else { return };
+    for stream in [&node, &server] {
+        // Whatever ends the connection ends it at once.
+        let _ = (stream.set_zero_linger(), stream.set_nodelay(true));
+    }
+    let (from_node, to_node) = node.into_split();
+    let (from_server, to_server) = server.into_split();
+    let up = pump(number, from_node, to_server, state.clone(), false);
+    let down = pump(number, from_server, to_node, state.clone(), true);
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+        _ = state.wait_for(|state| number < state.cut_before) => {}
+    }
+}
+
+/// Passes bytes on until either side ends, or as many have passed as are to pass.
+async fn pump(
+    number: u64,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut state: watch::Receiver<State>,
+    may_be_cut: bool,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut left: Option<usize> = None;
+    loop {
+        let passes = |state: &State| !state.stalls && number >= state.silent_before;
+        let Ok(now) = state.wait_for(passes).await.map(|state| state.clone()) else { return };
+        if may_be_cut && left.is_none() && number < now.cut_after.0 {
+            left = Some(now.cut_after.1);
+        }
+        let most = now.rate.map_or(buffer.len(), |rate| (rate as usize / 20).clamp(1, buffer.len()));
+        let read = tokio::select! {
+            biased;
+            changed = state.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+            read = from.read(&mut buffer[..most]) => read,
+        };
+        let Ok(read @ 1..) = read else { return };
+        let passed = left.map_or(read, |left| left.min(read));
+        // Nothing overtakes a change: what was read before it is passed on before it, as on a real wire.
+        if to.write_all(&buffer[..passed]).await.is_err() {
+            return;
+        }
+        if let Some(left) = &mut left {
+            *left -= passed;
+            if *left == 0 {
+                return;
+            }
+        }
+        if now.rate.is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Clocks that jump. Nodes measure time with the system's monotonic clock, which does not; what is old in the attachments table
+//! is the database's to say.
+
+use crate::{
+    fault::{Fault, Result, Struck, last_for},
+    world::World,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub(crate) fn faults() -> Vec<Fault> {
+    vec![
+        Fault::new(
+            "the database's clock jumps ahead",
+            "a trigger dates attachments back by an hour, so that they are swept while they are still wanted",
+            database_ahead,
+        )
+        .with(|options| options.cleanup_interval(Duration::from_millis(100))),
+    ]
+}
+
+async fn database_ahead(world: Arc<World>) -> Result<Struck> {
+    world
+        .sql(
+            "CREATE FUNCTION date_back() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN NEW.created_at := now() - interval '1 hour'; RETURN NEW; END $$;
+             CREATE TRIGGER date_back BEFORE INSERT ON socket_io_attachments FOR EACH ROW EXECUTE FUNCTION date_back()",
+        )
+        .await?;
+    last_for(10, 2).await;
+    world.sql("DROP TRIGGER date_back ON socket_io_attachments").await?;
+    Ok(Struck { healed: Instant::now(), deaf: [false, false] })
+}

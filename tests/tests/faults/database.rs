@@ -1,0 +1,115 @@
+//! The database refuses: the attachments table, the role's rights, the notification queue.
+
+use crate::{
+    fault::{Fault, Result, Struck, last_for},
+    world::World,
+};
+use std::{sync::Arc, time::Instant};
+
+const TABLE: &str = "socket_io_attachments";
+
+pub(crate) fn faults() -> Vec<Fault> {
+    vec![
+        Fault::new("attachments table locked for 3 s", "ACCESS EXCLUSIVE; `LONG=1`: 30 s", locked),
+        Fault::new("attachments table dropped", "and made anew after a second", dropped),
+        Fault::new("database read-only", "`default_transaction_read_only`, for new sessions", read_only),
+        Fault::new("rights taken away", "REVOKE ALL on the table and its sequence", no_rights),
+        Fault::new(
+            "disk full",
+            "a trigger on the attachments table raises SQLSTATE 53100: PostgreSQL does the same when it cannot extend the table, \
+             while notifications stay in memory and in files that are there",
+            disk_full,
+        ),
+        Fault::new(
+            "notification queue full",
+            "simulated: PostgreSQL 15 has room for 8 GB. A function `pg_notify` that comes first in the search path raises \
+             SQLSTATE 54000 with PostgreSQL's text",
+            queue_full,
+        ),
+    ]
+}
+
+fn over() -> Struck {
+    Struck { healed: Instant::now(), deaf: [false, false] }
+}
+
+async fn locked(world: Arc<World>) -> Result<Struck> {
+    let (client, connection) = tokio_postgres::connect(&world.database.url(), tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    client.batch_execute(&format!("BEGIN; LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")).await?;
+    last_for(30, 3).await;
+    client.batch_execute("COMMIT").await?;
+    Ok(over())
+}
+
+async fn dropped(world: Arc<World>) -> Result<Struck> {
+    let role = world.sql("SELECT current_database() || '_app'").await?.ok_or("no role")?;
+    world.sql(&format!("DROP TABLE {TABLE}")).await?;
+    last_for(1, 1).await;
+    let table = socketio_pg_core::table::schema_sql(TABLE)?;
+    world
+        .sql(&format!(
+            "BEGIN; {table}; GRANT ALL ON {TABLE} TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}; COMMIT"
+        ))
+        .await?;
+    Ok(over())
+}
+
+async fn read_only(world: Arc<World>) -> Result<Struck> {
+    let database = world.database.name();
+    let new_sessions = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    world.sql(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on")).await?;
+    world.sql(new_sessions).await?;
+    last_for(1, 1).await;
+    world
+        .sql(&format!(
+            "SET default_transaction_read_only = off; ALTER DATABASE {database} RESET default_transaction_read_only"
+        ))
+        .await?;
+    world.sql(new_sessions).await?;
+    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+}
+
+async fn no_rights(world: Arc<World>) -> Result<Struck> {
+    let role = world.sql("SELECT current_database() || '_app'").await?.ok_or("no role")?;
+    world.sql(&format!("REVOKE ALL ON {TABLE}, {TABLE}_id_seq FROM {role}")).await?;
+    last_for(1, 1).await;
+    world.sql(&format!("GRANT ALL ON {TABLE}, {TABLE}_id_seq TO {role}")).await?;
+    Ok(over())
+}
+
+async fn disk_full(world: Arc<World>) -> Result<Struck> {
+    world
+        .sql(&format!(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'could not extend file: No space left on device';
+             END $$;
+             CREATE TRIGGER full_disk BEFORE INSERT ON {TABLE} EXECUTE FUNCTION full_disk()"
+        ))
+        .await?;
+    last_for(1, 1).await;
+    world.sql(&format!("DROP TRIGGER full_disk ON {TABLE}")).await?;
+    Ok(over())
+}
+
+async fn queue_full(world: Arc<World>) -> Result<Struck> {
+    let database = world.database.name();
+    let sessions = "datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%pg_notify%'";
+    let new_sessions = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {sessions}");
+    world
+        .sql(&format!(
+            "CREATE SCHEMA full_queue;
+             CREATE FUNCTION full_queue.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+                 RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'too many notifications in the NOTIFY queue';
+             END $$;
+             GRANT USAGE ON SCHEMA full_queue TO PUBLIC;
+             ALTER DATABASE {database} SET search_path = full_queue, pg_catalog, public"
+        ))
+        .await?;
+    world.sql(&new_sessions).await?;
+    last_for(1, 1).await;
+    world.sql(&format!("ALTER DATABASE {database} RESET search_path")).await?;
+    world.sql(&new_sessions).await?;
+    Ok(over())
+}

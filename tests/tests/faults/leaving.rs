@@ -1,0 +1,102 @@
+//! A node leaves: by `close`, or because nobody holds it any more, with PostgreSQL there or away.
+
+use crate::{
+    fault::{Fault, Result, Seen},
+    world::{FAR, NEAR, NODE, World},
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use socketio_pg_tests::Node;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Closing waits 5 s for what was accepted; the rest is what a busy machine may add.
+const BOUND: Duration = Duration::from_secs(8);
+
+pub(crate) fn faults() -> Vec<Fault> {
+    vec![
+        Fault::special("close", "with 200 messages on their way, one in four an attachment", closes)
+            .with(|options| options.query_timeout(Duration::from_secs(10))),
+        Fault::special("close with PostgreSQL away", "connections are refused, or pass nothing", closes_while_away),
+    ]
+}
+
+/// Sessions of Rust nodes, those of the world's own included.
+const SESSIONS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'socketio-pg'";
+
+async fn closes(world: Arc<World>) -> Result<Seen> {
+    let leaver = Node::start(&world.rust, &world.options).await?;
+    for node in &world.nodes {
+        node.wait_for_server_count("/", 4).await?;
+    }
+    // Their answers come before that of `close`, or they would be none.
+    let sending = (0..200u64).map(|number| {
+        let filler = "x".repeat(if number % 4 == 3 { 9000 } else { 0 });
+        leaver.call("emit", json!({ "event": "last words", "args": [number, filler] }))
+    });
+    let started = Instant::now();
+    let (sent, closed) = tokio::join!(join_all(sending), leaver.close());
+    closed?;
+    let took = started.elapsed();
+    let accepted: Vec<u64> = (0..).zip(&sent).filter(|(_, result)| result.is_ok()).map(|(number, _)| number).collect();
+    if accepted.len() < 200 {
+        return Err(format!("{} of 200 were accepted: {:?}", accepted.len(), sent.iter().find(|it| it.is_err())).into());
+    }
+    for number in accepted {
+        for client in [FAR, NEAR, NODE] {
+            world.clients[client].wait_for_packet_with("last words", |args| args[0] == number).await?;
+        }
+    }
+    // The farewell says so: else it would take the time-out of heartbeats.
+    for index in [FAR, NEAR] {
+        world.nodes[index].wait_for_server_count("/", 3).await?;
+        let events = world.nodes[index].call("events", Value::Null).await?.to_string();
+        if !events.contains("closed: true") || events.contains("closed: false") {
+            return Err(format!("no farewell was heard: {events}").into());
+        }
+    }
+    world.nodes[NODE].wait_for_server_count("/", 3).await?;
+    Ok(Seen {
+        heard_again: format!("closed after {:.1} s", took.as_secs_f64()),
+        senders: "200 sent, no error".to_owned(),
+        receivers: "0 lost".to_owned(),
+        reported: "NodeLeft, closed".to_owned(),
+    })
+}
+
+async fn closes_while_away(world: Arc<World>) -> Result<Seen> {
+    let far = world.options.clone().at(world.proxy.before(world.options.database_url()));
+    let mut times = Vec::new();
+    let before = world.sql(SESSIONS).await?.ok_or("no count")?;
+    for is_silent in [false, true] {
+        let leaver = Node::start(&world.rust, &far).await?;
+        if is_silent {
+            world.proxy.stall()
+        } else {
+            world.proxy.refuse()
+        }
+        let started = Instant::now();
+        let sending =
+            (0..20).map(|_| leaver.call("emit", json!({ "event": "last words", "args": ["x".repeat(9000)] })));
+        let (sent, closed) = tokio::join!(join_all(sending), leaver.close());
+        closed?;
+        if started.elapsed() > BOUND {
+            return Err(format!("closing took {:?}", started.elapsed()).into());
+        }
+        if let Some(taken) = sent.iter().position(|result| result.is_ok()) {
+            return Err(format!("message {taken} was taken, though PostgreSQL was away").into());
+        }
+        times.push(format!("{:.1} s", started.elapsed().as_secs_f64()));
+        world.proxy.pass();
+        world.until("its sessions are gone", &format!("SELECT ({SESSIONS}) <= {before} + 2"), "t").await?;
+    }
+    Ok(Seen {
+        heard_again: format!("closed after {}", times.join(" (refused), ")) + " (stalled)",
+        senders: "20 sent, 20 errors".to_owned(),
+        receivers: "-".to_owned(),
+        reported: "-".to_owned(),
+    })
+}

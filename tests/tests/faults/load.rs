@@ -1,0 +1,126 @@
+//! More than a node can take.
+
+use crate::{
+    battery,
+    fault::{Fault, Result, Seen},
+    world::{FAR, NAMES, NEAR, World, memory},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+use socketio_pg_throwaway::Builder;
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+pub(crate) fn faults() -> Vec<Fault> {
+    vec![
+        Fault::special(
+            "1000 namespaces come and go",
+            "twice; the server's log shows what is listened to, and the memory of the second round that nothing is kept",
+            namespaces,
+        )
+        .on_a_server_with(logging),
+        Fault::special(
+            "a storm at a slow receiver",
+            "its link passes 100 kB/s, the others send ten times as much in attachments; it may hold 8 kB of notifications",
+            storm,
+        )
+        .with(|options| options.max_inbox_bytes(8000).query_timeout(std::time::Duration::from_secs(3))),
+    ]
+}
+
+fn logging(builder: Builder) -> Builder {
+    builder.setting("log_statement", "all").setting("log_line_prefix", "%d ")
+}
+
+async fn namespaces(world: Arc<World>) -> Result<Seen> {
+    let node = &world.nodes[NEAR];
+    let before = (listened_to(&world)?, memory(node));
+    let started = Instant::now();
+    let mut sizes = Vec::new();
+    for _ in 0..2 {
+        for op in ["addNamespace", "deleteNamespace"] {
+            let calls = (0..1000).map(|number| node.call(op, json!({ "nsp": format!("/passing-{number}") })));
+            stream::iter(calls).buffer_unordered(100).try_collect::<Vec<_>>().await?;
+            if op == "addNamespace" && listened_to(&world)?.len() != before.0.len() + 1000 {
+                return Err(format!("it listens to {} channels", listened_to(&world)?.len()).into());
+            }
+        }
+        let deadline = Instant::now() + socketio_pg_tests::DEADLINE;
+        while listened_to(&world)? != before.0 {
+            if Instant::now() > deadline {
+                return Err(format!("it still listens to {} channels", listened_to(&world)?.len()).into());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        sizes.push(memory(node));
+    }
+    let growth = [sizes[0].saturating_sub(before.1), sizes[1].saturating_sub(sizes[0])].map(|kib| kib as f64 / 1024.0);
+    if growth[1] > 8.0 {
+        return Err(format!("the second round took {:.1} MiB more", growth[1]).into());
+    }
+    battery::everything_works(&world).await?;
+    Ok(Seen {
+        heard_again: format!("{:.1} s for both rounds", started.elapsed().as_secs_f64()),
+        senders: "no error".to_owned(),
+        receivers: "every channel is given up again".to_owned(),
+        reported: format!("-; +{:.1} MiB in the first round, +{:.1} in the second", growth[0], growth[1]),
+    })
+}
+
+/// The channels that are listened to for namespaces of the test, by the server's log.
+fn listened_to(world: &World) -> Result<BTreeSet<String>> {
+    let directory = world.server.directory().ok_or("the server is not ours")?;
+    let log = std::fs::read(directory.join("log"))?;
+    let mut channels = BTreeSet::new();
+    for line in String::from_utf8_lossy(&log).lines() {
+        for statement in line.split(';') {
+            if let Some((_, channel)) = statement.split_once("UNLISTEN \"socket.io#/passing") {
+                channels.remove(channel);
+            } else if let Some((_, channel)) = statement.split_once("LISTEN \"socket.io#/passing") {
+                channels.insert(channel.to_owned());
+            }
+        }
+    }
+    Ok(channels)
+}
+
+async fn storm(world: Arc<World>) -> Result<Seen> {
+    const MESSAGES: u64 = 150;
+    let events_before = world.told(FAR).await?;
+    world.proxy.slow_down(100_000);
+    let started = Instant::now();
+    let calls = (0..MESSAGES).map(|number| world.emit(NEAR, "storm", json!([number, "x".repeat(30_000)])));
+    stream::iter(calls).buffer_unordered(20).try_collect::<Vec<_>>().await?;
+    let sending = started.elapsed();
+    // Whoever is slow is not taken for dead, nor takes the others for dead.
+    for (index, node) in world.nodes.iter().enumerate() {
+        if node.call("serverCount", json!({})).await? != 3 {
+            return Err(format!("{} does not count three servers in the storm", NAMES[index]).into());
+        }
+    }
+    world.proxy.pass();
+    battery::everything_works(&world).await?;
+    let healed = started.elapsed() - sending;
+    let arrived = world.clients[FAR].received().await?.iter().filter(|packet| packet.event == "storm").count() as u64;
+    let all = world.clients[NEAR].received().await?.iter().filter(|packet| packet.event == "storm").count() as u64;
+    let (poisoned, dropped) = world.counts(FAR).await?;
+    let gaps = world.gaps(FAR).await?.len();
+    if all != MESSAGES || (gaps == 0 && arrived + poisoned + dropped != MESSAGES) {
+        return Err(format!(
+            "{MESSAGES} sent, {all} at the sender's own client, {arrived} here, {poisoned} unreadable, {dropped} dropped, {gaps} gaps"
+        )
+        .into());
+    }
+    let told: Vec<String> = world.told(FAR).await?.into_iter().filter(|it| !events_before.contains(it)).collect();
+    if !told.iter().any(|kind| kind == "Overloaded") {
+        return Err(format!("it does not tell of the overload, but of {told:?}").into());
+    }
+    if world.growth() > 64 {
+        return Err(format!("it has grown by {} MiB", world.growth()).into());
+    }
+    Ok(Seen {
+        heard_again: format!("{:.1} s", healed.as_secs_f64()),
+        senders: format!("{MESSAGES} sent in {:.1} s, no error", sending.as_secs_f64()),
+        receivers: format!("{} lost, all reported", MESSAGES - arrived),
+        reported: format!("{}; +{} MiB", told.join(", "), world.growth()),
+    })
+}

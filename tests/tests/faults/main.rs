@@ -1,0 +1,140 @@
+//! Faults, on both backends: what breaks while nodes talk, how soon they hear again, and what became of every message.
+//!
+//! `cargo test -p socketio-pg-tests --test faults -- WORD…` runs the faults that have one of the words in their name; a word that
+//! is a backend's name runs that backend alone. With `LONG=1` faults last as long as in the field.
+
+mod battery;
+mod clocks;
+mod database;
+mod fault;
+mod leaving;
+mod load;
+mod network;
+mod nodes;
+mod report;
+mod server;
+mod sessions;
+mod traffic;
+mod world;
+
+use fault::{Fault, Kind, Result, Seen};
+use futures_util::{StreamExt, stream};
+use socketio_pg_tests::{ClientHost, NODE, database as any_database, require};
+use socketio_pg_throwaway::Server;
+use std::{
+    io::Write as _,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use traffic::Traffic;
+use world::World;
+
+const BACKENDS: [&str; 2] = ["tokio-postgres", "diesel"];
+/// Most of their time is waiting.
+const AT_ONCE: usize = 4;
+/// How long one may take in all, beside the time that it lasts.
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let (backends, words): (Vec<String>, Vec<String>) =
+        words.into_iter().partition(|word| BACKENDS.contains(&word.as_str()));
+    if std::env::args().any(|word| word == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    if !require(&NODE) || any_database().is_none() {
+        return ExitCode::SUCCESS; // as every other test that skips itself, having said so
+    }
+    let server = match tokio::task::spawn_blocking(|| Server::builder().start()).await {
+        Ok(Ok(server)) => Arc::new(server),
+        Ok(Err(error)) => return failed(&error.to_string()),
+        Err(panic) => return failed(&panic.to_string()),
+    };
+    let host = match ClientHost::start().await {
+        Ok(host) => Arc::new(host),
+        Err(error) => return failed(&error.to_string()),
+    };
+
+    let faults: Vec<Fault> = Fault::all()
+        .into_iter()
+        .filter(|fault| words.is_empty() || words.iter().any(|word| fault.name.contains(word.as_str())))
+        .collect();
+    let started = Instant::now();
+    let cells = faults.iter().flat_map(|fault| {
+        let chosen =
+            BACKENDS.into_iter().filter(|backend| backends.is_empty() || backends.iter().any(|it| it == backend));
+        chosen.map(move |backend| (fault, backend))
+    });
+    let results: Vec<_> = stream::iter(cells)
+        .map(|(fault, backend)| {
+            let (host, server) = (host.clone(), server.clone());
+            async move { (fault, backend, cell(fault, backend, host, server).await) }
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+
+    let mut rows = Vec::new();
+    let mut failures = 0;
+    for (fault, backend, result) in results {
+        match result {
+            Ok(seen) => rows.push((fault, backend, seen)),
+            Err(error) => {
+                failures += 1;
+                say(&format!("✗ {} · {backend}\n    {error}", fault.name));
+            }
+        }
+    }
+    let table = report::table(&rows);
+    say(&format!("\n{table}"));
+    if words.is_empty() && backends.is_empty() && failures == 0 {
+        match report::write(&table) {
+            Ok(path) => say(&format!("written to {}", path.display())),
+            Err(error) => return failed(&format!("the table cannot be written: {error}")),
+        }
+    }
+    say(&format!("{} passed, {failures} failed in {:.0} s", rows.len(), started.elapsed().as_secs_f64()));
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn cell(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
+    let started = Instant::now();
+    let (owned, name) = (fault.clone(), backend.to_owned());
+    // In a task: one that panics fails alone.
+    let running = tokio::spawn(async move { tokio::time::timeout(LIMIT, run(&owned, &name, host, server)).await });
+    let result = match running.await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(format!("it took longer than {LIMIT:?}").into()),
+        Err(panic) => Err(panic.into()),
+    };
+    let sign = if result.is_ok() { '✓' } else { '✗' };
+    say(&format!("{sign} {} · {backend} ({:.1} s)", fault.name, started.elapsed().as_secs_f64()));
+    result
+}
+
+async fn run(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
+    let world = Arc::new(World::start(fault, backend, host, server).await?);
+    match &fault.kind {
+        Kind::Special(look) => look(world).await,
+        Kind::UnderTraffic(strike) => {
+            let traffic = Traffic::start(&world);
+            traffic.wait_until_heard(Instant::now()).await?;
+            let struck = strike(world.clone()).await?;
+            let heard = traffic.wait_until_heard(struck.healed).await?;
+            let seen = traffic.account(&struck, heard).await?;
+            battery::everything_works(&world).await?;
+            Ok(seen)
+        }
+    }
+}
+
+fn failed(reason: &str) -> ExitCode {
+    say(reason);
+    ExitCode::FAILURE
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

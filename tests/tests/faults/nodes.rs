@@ -1,0 +1,69 @@
+//! Nodes die.
+
+use crate::{
+    fault::{Fault, Result, Seen},
+    world::{FAR, NEAR, NODE, World},
+};
+use serde_json::{Value, json};
+use socketio_pg_tests::{Connect, Error, Node};
+use std::{sync::Arc, time::Instant};
+
+pub(crate) fn faults() -> Vec<Fault> {
+    vec![Fault::special(
+        "a node killed within requests",
+        "`kill -9` of a Rust node that three requests wait for",
+        killed_within_requests,
+    )]
+}
+
+async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
+    // It has a client that never acknowledges and a handler that never answers, so the requests are under way when it dies.
+    let doomed = Node::start(&world.rust, &world.options).await?;
+    let client = world.host.connect(doomed.port(), &Connect::default()).await?;
+    client.never_reply("question").await?;
+    for node in [&world.nodes[FAR], &world.nodes[NEAR], &world.nodes[NODE], &doomed] {
+        node.wait_for_server_count("/", 4).await?;
+    }
+    for other in [NEAR, NODE] {
+        world.nodes[other].call("replyServerSide", json!({ "event": "question", "with": [other] })).await?;
+    }
+    doomed.call("replyServerSide", json!({ "event": "question", "never": true })).await?;
+
+    let asker = &world.nodes[FAR];
+    let acks = asker.call("emitWithAck", json!({ "event": "question", "args": [], "timeout": 10_000 }));
+    let answers = asker.call("serverSideEmitWithAck", json!({ "event": "question", "args": [], "timeout": 10_000 }));
+    let kill = async {
+        client.wait_for_packet("question").await?;
+        doomed.wait_for_server_side("/", "question").await?;
+        doomed.kill().await?;
+        let killed = Instant::now();
+        let sockets = asker.call("fetchSockets", json!({ "timeout": 10_000 })).await?;
+        Ok::<_, Error>((killed, sockets))
+    };
+    let (acks, answers, (killed, sockets)) = tokio::try_join!(acks, answers, kill)?;
+    let took = killed.elapsed();
+    let told = json!([
+        sockets.as_array().map(Vec::len),
+        acks["responses"].as_array().map(Vec::len),
+        acks["error"].is_string(),
+        answers["responses"].as_array().map(Vec::len),
+    ]);
+    // Whoever is dead is no longer waited for; a client that was counted and did not acknowledge is missed.
+    if told != json!([3, 3, true, 2]) {
+        return Err(format!("the requests end with {told}: {sockets} {acks} {answers}").into());
+    }
+    for node in &world.nodes {
+        node.wait_for_server_count("/", 3).await?;
+    }
+    let left: Value = world.nodes[FAR].call("events", Value::Null).await?;
+    if !left.to_string().contains("NodeLeft") {
+        return Err(format!("nobody tells that it left: {left}").into());
+    }
+    crate::battery::everything_works(&world).await?;
+    Ok(Seen {
+        heard_again: format!("requests end {:.1} s later", took.as_secs_f64()),
+        senders: "what the living answered; a missing acknowledgement is an error".to_owned(),
+        receivers: "-".to_owned(),
+        reported: format!("NodeLeft; +{} MiB", world.growth()),
+    })
+}

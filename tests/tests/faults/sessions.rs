@@ -1,0 +1,120 @@
+//! Single sessions in the server end, hang, or are not to be had.
+
+use crate::{
+    fault::{Fault, Result, Struck, last_for},
+    world::{FAR, NEAR, World},
+};
+use futures_util::future::try_join_all;
+use std::{process::Command, sync::Arc, time::Instant};
+
+/// Sessions of Rust nodes in this database, by what they were asked last. The sign of life of a listener is an empty statement.
+const LISTENERS: &str = "datname = current_database() AND application_name = 'socketio-pg'
+     AND (query = '' OR query LIKE 'LISTEN%' OR query LIKE 'UNLISTEN%')";
+const PUBLISHERS: &str =
+    "datname = current_database() AND application_name = 'socketio-pg' AND query LIKE '%pg_notify%'";
+const ALL: &str = "datname = current_database() AND pid <> pg_backend_pid()";
+const NODES_LISTENER: &str = "datname = current_database() AND application_name = '' AND query LIKE 'LISTEN%'";
+
+pub(crate) fn faults() -> Vec<Fault> {
+    vec![
+        Fault::new("listening sessions terminated", "`pg_terminate_backend`, of all nodes", listeners_terminated),
+        Fault::new("publishing sessions terminated", "`pg_terminate_backend`, five times", publishers_terminated),
+        Fault::new("all sessions terminated", "`pg_terminate_backend` of whatever is connected", all_terminated),
+        Fault::new("server processes hang for 2 s", "SIGSTOP to all sessions of the Rust nodes; `LONG=1`: 10 s", hung),
+        Fault::new(
+            "max_connections reached",
+            "strangers take every connection that is free; then the nodes lose theirs for 2 s (`LONG=1`: 30 s)",
+            no_connection_left,
+        )
+        .on_a_server_with(|builder| builder.setting("max_connections", "40")),
+    ]
+}
+
+async fn terminate(world: &World, which: &str) -> Result<u64> {
+    let count =
+        world.sql(&format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {which}")).await?;
+    Ok(count.ok_or("no count")?.parse()?)
+}
+
+async fn listeners_terminated(world: Arc<World>) -> Result<Struck> {
+    let healed = Instant::now();
+    let which = format!("(({LISTENERS}) OR ({NODES_LISTENER}))");
+    if terminate(&world, &which).await? < 3 {
+        return Err("the listening sessions were not found".into());
+    }
+    world.wait_for_gap(FAR, 0).await?;
+    world.wait_for_gap(NEAR, 0).await?;
+    Ok(Struck { healed, deaf: [true, true] })
+}
+
+async fn publishers_terminated(world: Arc<World>) -> Result<Struck> {
+    let mut healed = Instant::now();
+    for _ in 0..5 {
+        healed = Instant::now();
+        if terminate(&world, PUBLISHERS).await? == 0 {
+            return Err("the publishing sessions were not found".into());
+        }
+        world
+            .until(
+                "the node has others",
+                &format!("SELECT count(*) >= 2 FROM pg_stat_activity WHERE {PUBLISHERS}"),
+                "t",
+            )
+            .await?;
+    }
+    Ok(Struck { healed, deaf: [false, false] })
+}
+
+async fn all_terminated(world: Arc<World>) -> Result<Struck> {
+    let healed = Instant::now();
+    terminate(&world, ALL).await?;
+    world.wait_for_gap(FAR, 0).await?;
+    world.wait_for_gap(NEAR, 0).await?;
+    Ok(Struck { healed, deaf: [true, true] })
+}
+
+async fn hung(world: Arc<World>) -> Result<Struck> {
+    let of_rust = "datname = current_database() AND application_name = 'socketio-pg'";
+    let pids = world.sql(&format!("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE {of_rust}")).await?;
+    let pids = pids.ok_or("no session was found")?;
+    signal("-STOP", &pids)?;
+    last_for(10, 2).await;
+    // Those that the nodes have given up end now.
+    signal("-CONT", &pids)?;
+    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+}
+
+fn signal(signal: &str, pids: &str) -> Result {
+    // Some may have ended: that is no failure.
+    Command::new("kill").arg(signal).args(pids.split(' ')).status()?;
+    Ok(())
+}
+
+async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
+    let url = world.options.database_url().to_owned();
+    let mut strangers = Vec::new();
+    // Nobody is let in any more when this ends, and the nodes' own connections then go.
+    loop {
+        match tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
+            Ok((client, connection)) => {
+                tokio::spawn(connection);
+                strangers.push(client);
+            }
+            Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::TOO_MANY_CONNECTIONS) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    terminate(&world, &format!("{ALL} AND application_name = 'socketio-pg'")).await?;
+    // Whatever comes free is taken, before a node gets it or after: it then takes one of theirs.
+    let fill = (0..40).map(|_| async {
+        if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
+            tokio::spawn(connection);
+            return Ok::<_, crate::fault::Failure>(Some(client));
+        }
+        Ok(None)
+    });
+    strangers.extend(try_join_all(fill).await?.into_iter().flatten());
+    last_for(30, 2).await;
+    drop(strangers);
+    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+}
