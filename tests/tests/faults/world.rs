@@ -66,7 +66,8 @@ impl World {
             .heartbeat_interval(Duration::from_millis(200))
             .heartbeat_timeout(Duration::from_secs(2))
             .check_interval(Duration::from_millis(300))
-            .query_timeout(Duration::from_secs(1))
+            // Long enough for a busy machine to log in: passwords cost time.
+            .query_timeout(Duration::from_secs(3))
             .pool_size(10);
         let options = (fault.options)(options);
         let rust =
