@@ -25,8 +25,10 @@ fi
 if ! cargo fuzz --version >/dev/null 2>&1; then cargo install cargo-fuzz --locked; fi
 if [ ! -e ../tests/node/node_modules/.package-lock.json ]; then (cd ../tests/node && npm ci --no-audit --no-fund); fi
 
-if [ $# = 0 ]; then set -- notification attachment value channel cluster packet node_json node_msgpack; fi
-cargo fuzz build --sanitizer "$sanitizer"
+if [ $# = 0 ]; then
+  set -- notification attachment value channel cluster packet node_json node_msgpack
+  cargo fuzz build --sanitizer "$sanitizer"
+fi
 for target in "$@"; do
   echo "=== $target, $seconds s"
   mkdir -p "$found/$target"
