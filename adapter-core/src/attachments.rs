@@ -250,6 +250,6 @@ fn read(
 
 /// Rounded up; what is out of range is as good as endless.
 fn kib(bytes: usize) -> u32 {
-    let most = u32::MAX.min(Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX));
+    let most = Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX);
     bytes.div_ceil(KIB).try_into().unwrap_or(most).min(most)
 }
