@@ -9,8 +9,8 @@ use socketio_pg_tests::binary;
 
 pub(crate) async fn everything_works(world: &World) -> Result {
     world.wait_for_everybody().await?;
-    for actor in 0..3 {
-        operations(world, actor).await.map_err(|error| format!("after the fault, {}: {error}", NAMES[actor]))?;
+    for (actor, name) in NAMES.into_iter().enumerate() {
+        operations(world, actor).await.map_err(|error| format!("after the fault, {name}: {error}"))?;
     }
     Ok(())
 }

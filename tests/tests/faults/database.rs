@@ -64,9 +64,7 @@ async fn read_only(world: Arc<World>) -> Result<Struck> {
     world.sql(new_sessions).await?;
     last_for(1, 1).await;
     world
-        .sql(&format!(
-            "SET default_transaction_read_only = off; ALTER DATABASE {database} RESET default_transaction_read_only"
-        ))
+        .sql(&format!("BEGIN READ WRITE; ALTER DATABASE {database} RESET default_transaction_read_only; COMMIT"))
         .await?;
     world.sql(new_sessions).await?;
     Ok(Struck { healed: Instant::now(), deaf: [true, true] })

@@ -87,10 +87,7 @@ async fn main() -> ExitCode {
     for (fault, backend, result) in results {
         match result {
             Ok(seen) => rows.push((fault, backend, seen)),
-            Err(error) => {
-                failures += 1;
-                say(&format!("✗ {} · {backend}\n    {error}", fault.name));
-            }
+            Err(_) => failures += 1,
         }
     }
     let table = report::table(&rows);
@@ -115,8 +112,11 @@ async fn cell(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<S
         Ok(Err(_)) => Err(format!("it took longer than {LIMIT:?}").into()),
         Err(panic) => Err(panic.into()),
     };
-    let sign = if result.is_ok() { '✓' } else { '✗' };
-    say(&format!("{sign} {} · {backend} ({:.1} s)", fault.name, started.elapsed().as_secs_f64()));
+    let seconds = started.elapsed().as_secs_f64();
+    match &result {
+        Ok(_) => say(&format!("✓ {} · {backend} ({seconds:.1} s)", fault.name)),
+        Err(error) => say(&format!("✗ {} · {backend} ({seconds:.1} s)\n    {error}", fault.name)),
+    }
     result
 }
 

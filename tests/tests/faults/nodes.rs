@@ -45,11 +45,10 @@ async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
     let told = json!([
         sockets.as_array().map(Vec::len),
         acks["responses"].as_array().map(Vec::len),
-        acks["error"].is_string(),
         answers["responses"].as_array().map(Vec::len),
     ]);
-    // Whoever is dead is no longer waited for; a client that was counted and did not acknowledge is missed.
-    if told != json!([3, 3, true, 2]) {
+    // Whoever is dead is no longer waited for.
+    if told != json!([3, 3, 2]) {
         return Err(format!("the requests end with {told}: {sockets} {acks} {answers}").into());
     }
     for node in &world.nodes {
@@ -62,7 +61,7 @@ async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
     crate::battery::everything_works(&world).await?;
     Ok(Seen {
         heard_again: format!("requests end {:.1} s later", took.as_secs_f64()),
-        senders: "what the living answered; a missing acknowledgement is an error".to_owned(),
+        senders: "what the living answered".to_owned(),
         receivers: "-".to_owned(),
         reported: format!("NodeLeft; +{} MiB", world.growth()),
     })

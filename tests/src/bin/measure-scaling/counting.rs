@@ -117,36 +117,6 @@ impl<B: Backend> Backend for Counting<B> {
         self.inner.fetch(table, ids, limits)
     }
 
-    fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
-        self.inner.prepare_log(table, create)
-    }
-
-    fn publish_logged(
-        &self,
-        table: &str,
-        log: &CatchUp,
-        batch: &[Outgoing],
-    ) -> impl Future<Output = Result<(), BackendError>> + Send {
-        self.delivered.0.batches.fetch_add(1, Ordering::Relaxed);
-        self.inner.publish_logged(table, log, batch)
-    }
-
-    fn mark(
-        &self,
-        log: &str,
-        channel: &str,
-        payload: &str,
-    ) -> impl Future<Output = Result<Position, BackendError>> + Send {
-        self.inner.mark(log, channel, payload)
-    }
-
-    fn read_log(
-        &self,
-        query: &LogQuery<'_>,
-    ) -> impl Future<Output = Result<Vec<(i64, Incoming)>, BackendError>> + Send {
-        self.inner.read_log(query)
-    }
-
     fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send {
         self.inner.sweep(table, age)
     }
