@@ -17,7 +17,7 @@ pub(crate) fn faults() -> Vec<Fault> {
             "a trigger dates attachments back by an hour, so that they are swept while they are still wanted",
             database_ahead,
         )
-        .with(|options| options.cleanup_interval(Duration::from_millis(100))),
+        .with(|options| options.cleanup_interval(Duration::from_millis(500))),
     ]
 }
 

@@ -94,7 +94,7 @@ async fn disk_full(world: Arc<World>) -> Result<Struck> {
 
 async fn queue_full(world: Arc<World>) -> Result<Struck> {
     let database = world.database.name();
-    let sessions = "datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%pg_notify%'";
+    let sessions = "datname = current_database() AND pid <> pg_backend_pid()";
     let new_sessions = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {sessions}");
     world
         .sql(&format!(
@@ -110,5 +110,5 @@ async fn queue_full(world: Arc<World>) -> Result<Struck> {
     last_for(1, 1).await;
     world.sql(&format!("ALTER DATABASE {database} RESET search_path")).await?;
     world.sql(&new_sessions).await?;
-    Ok(over())
+    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
 }
