@@ -93,6 +93,10 @@ const operations = {
     }
     return Tally.sum(tallies);
   },
+  async tell() {
+    await namespaces[0].adapter.client.client.query("SELECT 1");
+    return null;
+  },
   fetchSockets: ({ millis, expected }) => ask(millis, expected, async () => (await io.fetchSockets()).length),
   broadcastWithAck: ({ millis, expected }) =>
     ask(millis, expected, async () => {

@@ -88,9 +88,9 @@ impl Options {
     fn timing(&self) -> Timing {
         let rounds = |default: usize| self.rounds.unwrap_or(default).max(1);
         if self.quick {
-            Timing { rounds: rounds(1), warm_up_millis: 100, millis: 300, idle_rounds: 1, idle_millis: 20_000 }
+            Timing { rounds: rounds(1), warm_up_millis: 100, millis: 300, idle_rounds: rounds(1), idle_millis: 20_000 }
         } else {
-            Timing { rounds: rounds(5), warm_up_millis: 400, millis: 700, idle_rounds: 2, idle_millis: 60_000 }
+            Timing { rounds: rounds(5), warm_up_millis: 400, millis: 700, idle_rounds: rounds(2), idle_millis: 60_000 }
         }
     }
 }

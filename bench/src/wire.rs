@@ -23,6 +23,8 @@ pub(crate) enum Command {
     FetchSockets { millis: u64, expected: usize },
     /// Sends events that every socket of the cluster acknowledges, one at a time. Answers [`Answered`].
     BroadcastWithAck { millis: u64, expected: usize },
+    /// Makes the listening session tell PostgreSQL's statistics what it did, where that is possible. Answers null.
+    Tell,
 }
 
 /// How events are sent.

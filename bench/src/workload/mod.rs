@@ -73,6 +73,8 @@ pub(crate) enum Metric {
     SenderPeakMemory,
     /// Transactions of idle nodes, committed or rolled back.
     TransactionsPerMinute,
+    /// Those of them that wrote something, as a notification: none of a session that takes one.
+    WritesPerMinute,
     /// KiB of PostgreSQL's log that idle nodes write.
     WalPerMinute,
 }
@@ -97,6 +99,7 @@ impl Metric {
             Self::PeakMemory => "MiB peak",
             Self::SenderPeakMemory => "sender MiB peak",
             Self::TransactionsPerMinute => "transactions/min",
+            Self::WritesPerMinute => "of them with a notification or row",
             Self::WalPerMinute => "WAL KiB/min",
         }
     }
@@ -220,7 +223,7 @@ impl Workload {
                 Metric::PeakMemory,
             ],
             Kind::FetchSockets { .. } | Kind::BroadcastWithAck { .. } => &[Metric::P50, Metric::P99, Metric::Failed],
-            Kind::Idle { .. } => &[Metric::TransactionsPerMinute, Metric::WalPerMinute],
+            Kind::Idle { .. } => &[Metric::TransactionsPerMinute, Metric::WritesPerMinute, Metric::WalPerMinute],
         }
     }
 }
