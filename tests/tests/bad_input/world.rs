@@ -125,6 +125,14 @@ impl World {
         }
     }
 
+    /// How many events the log missed, as it was told: it reads them beside all else that the server does.
+    pub(crate) async fn missed(&self) -> Result<usize> {
+        let events = self.server.call("events", serde_json::Value::Null).await?;
+        let events = events.as_array().unwrap().iter().filter_map(|event| event.as_str());
+        let missed = events.filter_map(|event| event.strip_prefix("Missed { events: ")?.strip_suffix(" }"));
+        Ok(missed.map(|events| events.parse::<usize>().unwrap()).sum())
+    }
+
     /// Has the server leave, and proves that it was well all the time.
     pub(crate) async fn end(self) -> Result {
         self.server.close().await?;
