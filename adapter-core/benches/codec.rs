@@ -50,19 +50,19 @@ fn recorded(kind: u64) -> String {
 
 // A payload as PostgreSQL delivers it, to a message whose data is borrowed from it.
 #[library_benchmark]
-#[bench::initial_heartbeat(args = (1), setup = recorded, config = counted(2_914))]
-#[bench::heartbeat(args = (2), setup = recorded, config = counted(2_914))]
-#[bench::broadcast(args = (3), setup = recorded, config = counted(7_225))]
-#[bench::sockets_join(args = (4), setup = recorded, config = counted(7_812))]
-#[bench::sockets_leave(args = (5), setup = recorded, config = counted(6_542))]
-#[bench::disconnect_sockets(args = (6), setup = recorded, config = counted(6_420))]
-#[bench::fetch_sockets(args = (7), setup = recorded, config = counted(7_623))]
-#[bench::fetch_sockets_response(args = (8), setup = recorded, config = counted(17_934))]
-#[bench::server_side_emit(args = (9), setup = recorded, config = counted(4_745))]
-#[bench::server_side_emit_response(args = (10), setup = recorded, config = counted(4_804))]
-#[bench::broadcast_client_count(args = (11), setup = recorded, config = counted(4_737))]
-#[bench::broadcast_ack(args = (12), setup = recorded, config = counted(4_805))]
-#[bench::adapter_close(args = (13), setup = recorded, config = counted(2_929))]
+#[bench::initial_heartbeat(args = (1), setup = recorded, config = counted(2_961))]
+#[bench::heartbeat(args = (2), setup = recorded, config = counted(2_961))]
+#[bench::broadcast(args = (3), setup = recorded, config = counted(7_462))]
+#[bench::sockets_join(args = (4), setup = recorded, config = counted(8_055))]
+#[bench::sockets_leave(args = (5), setup = recorded, config = counted(6_785))]
+#[bench::disconnect_sockets(args = (6), setup = recorded, config = counted(6_662))]
+#[bench::fetch_sockets(args = (7), setup = recorded, config = counted(7_865))]
+#[bench::fetch_sockets_response(args = (8), setup = recorded, config = counted(17_980))]
+#[bench::server_side_emit(args = (9), setup = recorded, config = counted(4_793))]
+#[bench::server_side_emit_response(args = (10), setup = recorded, config = counted(4_851))]
+#[bench::broadcast_client_count(args = (11), setup = recorded, config = counted(4_775))]
+#[bench::broadcast_ack(args = (12), setup = recorded, config = counted(4_848))]
+#[bench::adapter_close(args = (13), setup = recorded, config = counted(2_976))]
 fn decode(payload: String) -> String {
     let _ = black_box(Notification::decode_borrowed(black_box(&payload)));
     payload
@@ -70,38 +70,38 @@ fn decode(payload: String) -> String {
 
 // A message, to the payload that is published.
 #[library_benchmark]
-#[bench::initial_heartbeat(args = (1), setup = message, config = counted(1_539))]
-#[bench::heartbeat(args = (2), setup = message, config = counted(1_541))]
-#[bench::broadcast(args = (3), setup = message, config = counted(3_530))]
-#[bench::sockets_join(args = (4), setup = message, config = counted(3_680))]
-#[bench::sockets_leave(args = (5), setup = message, config = counted(2_954))]
-#[bench::disconnect_sockets(args = (6), setup = message, config = counted(2_926))]
-#[bench::fetch_sockets(args = (7), setup = message, config = counted(4_032))]
-#[bench::fetch_sockets_response(args = (8), setup = message, config = counted(5_544))]
-#[bench::server_side_emit(args = (9), setup = message, config = counted(1_899))]
-#[bench::server_side_emit_response(args = (10), setup = message, config = counted(2_433))]
-#[bench::broadcast_client_count(args = (11), setup = message, config = counted(2_380))]
-#[bench::broadcast_ack(args = (12), setup = message, config = counted(2_436))]
-#[bench::adapter_close(args = (13), setup = message, config = counted(1_419))]
+#[bench::initial_heartbeat(args = (1), setup = message, config = counted(1_514))]
+#[bench::heartbeat(args = (2), setup = message, config = counted(1_516))]
+#[bench::broadcast(args = (3), setup = message, config = counted(3_505))]
+#[bench::sockets_join(args = (4), setup = message, config = counted(3_655))]
+#[bench::sockets_leave(args = (5), setup = message, config = counted(2_929))]
+#[bench::disconnect_sockets(args = (6), setup = message, config = counted(2_901))]
+#[bench::fetch_sockets(args = (7), setup = message, config = counted(4_007))]
+#[bench::fetch_sockets_response(args = (8), setup = message, config = counted(5_519))]
+#[bench::server_side_emit(args = (9), setup = message, config = counted(1_874))]
+#[bench::server_side_emit_response(args = (10), setup = message, config = counted(2_408))]
+#[bench::broadcast_client_count(args = (11), setup = message, config = counted(2_355))]
+#[bench::broadcast_ack(args = (12), setup = message, config = counted(2_411))]
+#[bench::adapter_close(args = (13), setup = message, config = counted(1_394))]
 fn encode(message: Message) -> Encoded {
     black_box(message).encode(Budget::default()).unwrap_or_else(|_| abort())
 }
 
 // The bytes of an attachment, to a message.
 #[library_benchmark]
-#[bench::initial_heartbeat(args = (1), setup = attachment, config = counted(4_152))]
-#[bench::heartbeat(args = (2), setup = attachment, config = counted(4_153))]
-#[bench::broadcast(args = (3), setup = attachment, config = counted(15_028))]
-#[bench::sockets_join(args = (4), setup = attachment, config = counted(13_131))]
-#[bench::sockets_leave(args = (5), setup = attachment, config = counted(11_452))]
-#[bench::disconnect_sockets(args = (6), setup = attachment, config = counted(11_274))]
-#[bench::fetch_sockets(args = (7), setup = attachment, config = counted(12_917))]
-#[bench::fetch_sockets_response(args = (8), setup = attachment, config = counted(44_200))]
-#[bench::server_side_emit(args = (9), setup = attachment, config = counted(8_812))]
-#[bench::server_side_emit_response(args = (10), setup = attachment, config = counted(7_524))]
-#[bench::broadcast_client_count(args = (11), setup = attachment, config = counted(7_185))]
-#[bench::broadcast_ack(args = (12), setup = attachment, config = counted(7_476))]
-#[bench::adapter_close(args = (13), setup = attachment, config = counted(4_154))]
+#[bench::initial_heartbeat(args = (1), setup = attachment, config = counted(4_163))]
+#[bench::heartbeat(args = (2), setup = attachment, config = counted(4_164))]
+#[bench::broadcast(args = (3), setup = attachment, config = counted(15_221))]
+#[bench::sockets_join(args = (4), setup = attachment, config = counted(13_322))]
+#[bench::sockets_leave(args = (5), setup = attachment, config = counted(11_643))]
+#[bench::disconnect_sockets(args = (6), setup = attachment, config = counted(11_465))]
+#[bench::fetch_sockets(args = (7), setup = attachment, config = counted(13_109))]
+#[bench::fetch_sockets_response(args = (8), setup = attachment, config = counted(44_217))]
+#[bench::server_side_emit(args = (9), setup = attachment, config = counted(8_825))]
+#[bench::server_side_emit_response(args = (10), setup = attachment, config = counted(7_544))]
+#[bench::broadcast_client_count(args = (11), setup = attachment, config = counted(7_198))]
+#[bench::broadcast_ack(args = (12), setup = attachment, config = counted(7_489))]
+#[bench::adapter_close(args = (13), setup = attachment, config = counted(4_165))]
 fn decode_attachment(bytes: Vec<u8>) -> (Vec<u8>, Message) {
     let message = Message::from_msgpack(black_box(&bytes)).unwrap_or_else(|_| abort());
     (bytes, message)
@@ -109,19 +109,19 @@ fn decode_attachment(bytes: Vec<u8>) -> (Vec<u8>, Message) {
 
 // A message, to the bytes of an attachment.
 #[library_benchmark]
-#[bench::initial_heartbeat(args = (1), setup = message, config = counted(2_223))]
-#[bench::heartbeat(args = (2), setup = message, config = counted(2_225))]
-#[bench::broadcast(args = (3), setup = message, config = counted(6_895))]
-#[bench::sockets_join(args = (4), setup = message, config = counted(4_535))]
-#[bench::sockets_leave(args = (5), setup = message, config = counted(3_920))]
-#[bench::disconnect_sockets(args = (6), setup = message, config = counted(3_806))]
-#[bench::fetch_sockets(args = (7), setup = message, config = counted(4_364))]
-#[bench::fetch_sockets_response(args = (8), setup = message, config = counted(58_416))]
-#[bench::server_side_emit(args = (9), setup = message, config = counted(6_736))]
-#[bench::server_side_emit_response(args = (10), setup = message, config = counted(3_905))]
-#[bench::broadcast_client_count(args = (11), setup = message, config = counted(2_986))]
-#[bench::broadcast_ack(args = (12), setup = message, config = counted(3_838))]
-#[bench::adapter_close(args = (13), setup = message, config = counted(2_226))]
+#[bench::initial_heartbeat(args = (1), setup = message, config = counted(2_237))]
+#[bench::heartbeat(args = (2), setup = message, config = counted(2_239))]
+#[bench::broadcast(args = (3), setup = message, config = counted(6_909))]
+#[bench::sockets_join(args = (4), setup = message, config = counted(4_549))]
+#[bench::sockets_leave(args = (5), setup = message, config = counted(3_934))]
+#[bench::disconnect_sockets(args = (6), setup = message, config = counted(3_820))]
+#[bench::fetch_sockets(args = (7), setup = message, config = counted(4_378))]
+#[bench::fetch_sockets_response(args = (8), setup = message, config = counted(58_438))]
+#[bench::server_side_emit(args = (9), setup = message, config = counted(6_750))]
+#[bench::server_side_emit_response(args = (10), setup = message, config = counted(3_919))]
+#[bench::broadcast_client_count(args = (11), setup = message, config = counted(3_000))]
+#[bench::broadcast_ack(args = (12), setup = message, config = counted(3_852))]
+#[bench::adapter_close(args = (13), setup = message, config = counted(2_240))]
 fn encode_attachment(message: Message) -> Vec<u8> {
     black_box(message).into_msgpack().unwrap_or_else(|_| abort())
 }
@@ -140,8 +140,8 @@ fn attachment(kind: u64) -> Vec<u8> {
 #[library_benchmark]
 #[bench::text(args = (common_packet(false)), setup = std::convert::identity, config = counted(2_035))]
 #[bench::binary(args = (common_packet(true)), setup = std::convert::identity, config = counted(6_687))]
-#[bench::msgpack(args = (msgpack_packet(false)), setup = std::convert::identity, config = counted(9_175))]
-#[bench::msgpack_binary(args = (msgpack_packet(true)), setup = std::convert::identity, config = counted(3_074))]
+#[bench::msgpack(args = (msgpack_packet(false)), setup = std::convert::identity, config = counted(9_007))]
+#[bench::msgpack_binary(args = (msgpack_packet(true)), setup = std::convert::identity, config = counted(3_065))]
 fn packet_to_payload(packet: Packet) -> (Packet, Payload) {
     let payload = payload_from_packet(black_box(&packet)).unwrap_or_else(|_| abort());
     (packet, payload)
@@ -149,8 +149,8 @@ fn packet_to_payload(packet: Packet) -> (Packet, Payload) {
 
 // What another node sent, to what clients of the common parser are sent.
 #[library_benchmark]
-#[bench::text(args = (false), setup = payload, config = counted(1_461))]
-#[bench::binary(args = (true), setup = payload, config = counted(5_486))]
+#[bench::text(args = (false), setup = payload, config = counted(1_122))]
+#[bench::binary(args = (true), setup = payload, config = counted(5_392))]
 fn payload_to_common(payload: Payload) -> (Payload, Packet) {
     let packet = packet_from_payload(black_box(&payload), CommonParser).unwrap_or_else(|_| abort());
     (payload, packet)
@@ -158,8 +158,8 @@ fn payload_to_common(payload: Payload) -> (Payload, Packet) {
 
 // What another node sent, to what clients of the msgpack parser are sent.
 #[library_benchmark]
-#[bench::text(args = (false), setup = payload, config = counted(12_256))]
-#[bench::binary(args = (true), setup = payload, config = counted(3_605))]
+#[bench::text(args = (false), setup = payload, config = counted(11_851))]
+#[bench::binary(args = (true), setup = payload, config = counted(3_475))]
 fn payload_to_msgpack(payload: Payload) -> (Payload, Packet) {
     let packet = packet_from_payload(black_box(&payload), MsgPackParser).unwrap_or_else(|_| abort());
     (payload, packet)
@@ -167,7 +167,7 @@ fn payload_to_msgpack(payload: Payload) -> (Payload, Packet) {
 
 // An acknowledgement of a local client, to what the asking node is sent.
 #[library_benchmark]
-#[bench::text(args = (false), setup = acknowledgement, config = counted(2_413))]
+#[bench::text(args = (false), setup = acknowledgement, config = counted(2_425))]
 #[bench::binary(args = (true), setup = acknowledgement, config = counted(8_080))]
 fn ack_to_payload(value: ServerValue) -> (ServerValue, Option<Payload>) {
     let payload = payload_from_ack(black_box(&value)).unwrap_or_else(|_| abort());
@@ -176,8 +176,8 @@ fn ack_to_payload(value: ServerValue) -> (ServerValue, Option<Payload>) {
 
 // An acknowledgement from another node, to what the application reads.
 #[library_benchmark]
-#[bench::text(args = (false), setup = payload, config = counted(2_150))]
-#[bench::binary(args = (true), setup = payload, config = counted(6_447))]
+#[bench::text(args = (false), setup = payload, config = counted(2_151))]
+#[bench::binary(args = (true), setup = payload, config = counted(6_440))]
 fn payload_to_ack(payload: Payload) -> (Payload, ServerValue) {
     let value = ack_from_payload(Some(black_box(&payload)), CommonParser).unwrap_or_else(|_| abort());
     (payload, value)

@@ -104,13 +104,11 @@ impl Traffic {
                 match (&message.result, times) {
                     (_, 2..) => doubled.push(message),
                     (_, 0) if message.from == to => unexplained.push(message),
-                    (Ok(()), 0) => {
-                        // Node keeps it to itself when it cannot publish, so its word does not count.
-                        if message.from != NODE {
-                            lost += 1;
-                            if !gaps.iter().any(in_gap) {
-                                unexplained.push(message);
-                            }
+                    // Node keeps it to itself when it cannot publish, so its word does not count.
+                    (Ok(()), 0) if message.from != NODE => {
+                        lost += 1;
+                        if !gaps.iter().any(in_gap) {
+                            unexplained.push(message);
                         }
                     }
                     (Err(error), 1) if message.from != to => match outcome(error) {
