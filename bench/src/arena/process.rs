@@ -48,7 +48,7 @@ impl NodeProcess {
             }
         };
         command.args(["--url", url, "--namespaces", &namespaces.to_string(), "--sockets", &sockets.to_string()]);
-        // As it is in production: Express and others are known for behaving otherwise without.
+        // As servers run.
         command.env("NODE_ENV", "production").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let commands = child.stdin.take();
