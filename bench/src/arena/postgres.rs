@@ -25,11 +25,11 @@ impl Postgres {
 
     /// A server with settings of its own besides.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> Result<Self, StartError> {
-        let durable = [("fsync", "on"), ("full_page_writes", "on"), ("max_connections", "600")];
-        let builder = durable
+        let connections = [("max_connections", "600")];
+        let builder = connections
             .iter()
             .chain(settings)
-            .fold(Server::builder(), |builder, (name, value)| builder.setting(*name, *value));
+            .fold(Server::builder().durable(), |builder, (name, value)| builder.setting(*name, *value));
         Ok(Self { server: builder.start()?, databases: Mutex::default() })
     }
 
@@ -37,22 +37,27 @@ impl Postgres {
     pub(crate) fn fresh_database(&self, contender: Contender) -> Result<String, String> {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Vacant(entry) = databases.entry(contender) {
-            entry.insert(self.create_database_with_table()?);
+            entry.insert(self.create_database_for(contender)?);
         }
         for database in databases.values() {
-            database.execute("TRUNCATE socket_io_attachments").map_err(|error| error.to_string())?;
+            let is_there = database.execute("SELECT to_regclass('socket_io_attachments')");
+            if is_there.map_err(|error| error.to_string())?.is_some() {
+                database.execute("TRUNCATE socket_io_attachments").map_err(|error| error.to_string())?;
+            }
         }
         let database = &databases[&contender];
         database.execute("CHECKPOINT").map_err(|error| error.to_string())?;
         Ok(database.url())
     }
 
-    /// A database with the attachments table, which Node's adapter does not create, and the others as it is.
-    pub(crate) fn create_database_with_table(&self) -> Result<Database, String> {
+    /// A database for a contender. All but Node's create their table themselves; for that one it is the table of its documentation.
+    pub(crate) fn create_database_for(&self, contender: Contender) -> Result<Database, String> {
         let database = self.create_database()?;
-        let table = "CREATE TABLE socket_io_attachments \
-                     (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea)";
-        database.execute(table).map_err(|error| error.to_string())?;
+        if contender == Contender::Node {
+            let table = "CREATE TABLE socket_io_attachments \
+                         (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea)";
+            database.execute(table).map_err(|error| error.to_string())?;
+        }
         Ok(database)
     }
 

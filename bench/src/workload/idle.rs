@@ -94,7 +94,7 @@ fn said<T>(contender: Contender, result: Result<T, String>) -> Option<T> {
 impl Idle {
     fn start(arena: &Arena, (nodes, namespaces): (usize, usize), contender: Contender) -> Result<Self, String> {
         let server = Postgres::start_with(&[("autovacuum", "off")]).map_err(|error| error.to_string())?;
-        let database = server.create_database_with_table()?;
+        let database = server.create_database_for(contender)?;
         let observer = server.create_database()?;
         let shape = Shape { nodes, namespaces, ..Shape::PAIR };
         let cluster = arena.cluster_at(contender, shape, &database.url())?;

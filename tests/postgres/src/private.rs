@@ -25,6 +25,7 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     settings: Vec<(String, String)>,
+    is_durable: bool,
 }
 
 impl Builder {
@@ -35,17 +36,24 @@ impl Builder {
         self
     }
 
+    /// Writes to the disk as an installed server does: `fsync`, `full_page_writes` and the size of the log's segments are
+    /// PostgreSQL's defaults. For benchmarks.
+    pub fn durable(mut self) -> Self {
+        self.is_durable = true;
+        self
+    }
+
     fn arguments(&self) -> impl Iterator<Item = String> {
-        const DEFAULTS: [(&str, &str); 6] = [
+        const DEFAULTS: [(&str, &str); 4] = [
             ("listen_addresses", "127.0.0.1"),
             ("unix_socket_directories", ""),
             // Shared memory as a file within the data directory: a server that was killed leaves nothing elsewhere.
             ("dynamic_shared_memory_type", "mmap"),
-            ("fsync", "off"),
-            ("full_page_writes", "off"),
             ("max_connections", "300"),
         ];
-        let defaults = DEFAULTS.iter().map(|(name, value)| format!("{name}={value}"));
+        const CARELESS: [(&str, &str); 2] = [("fsync", "off"), ("full_page_writes", "off")];
+        let careless = CARELESS.iter().filter(|_| !self.is_durable);
+        let defaults = DEFAULTS.iter().chain(careless).map(|(name, value)| format!("{name}={value}"));
         let own = self.settings.iter().map(|(name, value)| format!("{name}={value}"));
         defaults.chain(own).flat_map(|setting| ["-c".to_owned(), setting])
     }
@@ -80,6 +88,9 @@ impl PrivateServer {
                 binaries = copy_as(&account, &tree, &supervisor.directory)?;
             }
             (checked, _) => checked?,
+        }
+        if builder.is_durable {
+            supervisor.command("segments 16")?;
         }
         supervisor.initdb(&binaries.directory)?;
         let mut attempt = 1;

@@ -3,6 +3,7 @@
 # Commands arrive on stdin, events leave on stdout. Only the process that started this script holds the other end of
 # stdin, so end of file means that it is gone, however it went: stop the server, delete the directory, go.
 #
+#   segments MB                           the size of the log's segments, instead of 1; before initdb
 #   initdb BIN     -> "initdb STATUS"     STATUS 0 when the cluster is made
 #   start PORT     -> "started PID", and "exited STATUS" once that server has ended for whatever reason
 #   signal NAME                           sends a signal to the running server, if there is one
@@ -14,11 +15,15 @@ trap '' INT TERM HUP QUIT PIPE
 directory=$(mktemp -d "${TMPDIR:-/tmp}/socketio-pg-XXXXXX" 2>/dev/null || mktemp -d /tmp/socketio-pg-XXXXXX) || exit 1
 echo "directory $directory"
 
+segments=1
 while read -r command argument; do
     case $command in
+        segments)
+            segments=$argument
+            ;;
         initdb)
             bin=$argument
-            "$bin/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --no-sync --wal-segsize=1 \
+            "$bin/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --no-sync --wal-segsize="$segments" \
                 >"$directory/log" 2>&1 </dev/null &&
                 printf 'host all %s all %s\n' postgres trust all scram-sha-256 >"$directory/data/pg_hba.conf"
             echo "initdb $?"

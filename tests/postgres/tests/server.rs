@@ -33,6 +33,18 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+#[tokio::test]
+async fn a_durable_server_writes_as_an_installed_one_does() {
+    let durable = Server::builder().durable().start().unwrap();
+    let careless = Server::builder().start().unwrap();
+    for (server, expected) in [(&durable, ["on", "on", "16MB", "1GB"]), (&careless, ["off", "off", "1MB", "64MB"])] {
+        let client = connect(&server.url()).await;
+        for (name, value) in ["fsync", "full_page_writes", "wal_segment_size", "max_wal_size"].iter().zip(expected) {
+            assert_eq!(setting(&client, name).await, value, "{name}");
+        }
+    }
+}
+
 #[test]
 fn two_databases_do_not_see_each_other() {
     let server = Server::shared().unwrap();
