@@ -23,7 +23,7 @@ impl Redis {
         }
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         // The shell ends, and takes the server along, when its stdin is closed: also when this process is killed.
-        let script = "redis-server --port \"$1\" --bind 127.0.0.1 --save '' --appendonly no --dir /tmp >/dev/null &
+        let script = "redis-server --port \"$1\" --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
             pid=$!; echo $pid; read -r _; kill $pid; wait $pid";
         let mut shell = Command::new("/bin/sh")
             .args(["-c", script, "redis", &port.to_string()])
