@@ -5,6 +5,12 @@ declare -A seeds=(
   [node_json]=json [node_msgpack]=msgpack
 )
 
+# How many inputs a slow machine takes in a second.
+declare -A a_second=(
+  [notification]=15000 [attachment]=4000 [value]=8000 [channel]=40000 [cluster]=300 [packet]=1500
+  [node_json]=3000 [node_msgpack]=700
+)
+
 declare -A corpus=([node_json]=notification [node_msgpack]=attachment)
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::Serialize
 
 use crate::{
     payload::AsJavaScript,
-    value::{Value, assigned},
+    value::{Value, assigned, broken_lossy},
 };
 
 /// The `opts` of a message: the sockets it selects, and flags.
@@ -237,8 +237,12 @@ impl<'de> Deserialize<'de> for Flags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Node takes anything for flags; what is not an object sets none.
         let Value::Map(entries) = Value::deserialize(deserializer)? else { return Ok(Self::default()) };
-        let named = entries.into_iter().filter(|(key, _)| matches!(key, Value::Str(_))).collect();
-        let flags = assigned(named).into_iter().filter_map(|(key, value)| match key {
+        let named = entries.into_iter().filter_map(|(key, value)| match key {
+            Value::Str(_) => Some((key, value)),
+            Value::BrokenStr(bytes) => Some((Value::Str(broken_lossy(&bytes)), value)),
+            _ => None,
+        });
+        let flags = assigned(named.collect()).into_iter().filter_map(|(key, value)| match key {
             Value::Str(key) => Some((key, value)),
             _ => None,
         });
@@ -256,6 +260,13 @@ mod tests {
         let flags: Flags = serde_json::from_str(r#"{"timeout":1,"volatile":true,"timeout":2}"#).unwrap();
         assert_eq!(flags.timeout(), Some(Duration::from_millis(2)));
         assert_eq!(serde_json::to_string(&flags).unwrap(), r#"{"timeout":2,"volatile":true}"#);
+    }
+
+    #[test]
+    fn a_flag_whose_name_is_no_utf_8_is_read_as_node_reads_it() {
+        let message = Value::Map(vec![(Value::BrokenStr(b"n\x90p".to_vec()), Value::Int(1))]);
+        let flags = Flags::deserialize(message).unwrap();
+        assert_eq!(flags.get("n\u{90}p"), Some(&Value::Int(1)));
     }
 
     #[test]

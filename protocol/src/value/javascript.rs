@@ -190,7 +190,7 @@ pub(super) fn broken_utf16(bytes: &[u8]) -> Vec<u16> {
 }
 
 /// A broken string with U+FFFD for what no Rust string can hold.
-pub(super) fn broken_lossy(bytes: &[u8]) -> String {
+pub(crate) fn broken_lossy(bytes: &[u8]) -> String {
     String::from_utf16_lossy(&broken_utf16(bytes))
 }
 
