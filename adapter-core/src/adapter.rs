@@ -284,7 +284,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         // Without a place, its clients get the event like any other, and none is said to answer.
         let Some(place) = self.hub().place_for_work() else {
             broadcast(selected);
-            return vec![Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count: 0 })];
+            return vec![count(request_id, 0)];
         };
         let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
         let mut client_count = 0;
