@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::Serialize
 
 use crate::{
     payload::AsJavaScript,
-    value::{Value, assigned, broken_lossy},
+    value::{Value, assigned, property_name},
 };
 
 /// The `opts` of a message: the sockets it selects, and flags.
@@ -237,10 +237,10 @@ impl<'de> Deserialize<'de> for Flags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Node takes anything for flags; what is not an object sets none.
         let Value::Map(entries) = Value::deserialize(deserializer)? else { return Ok(Self::default()) };
-        let named = entries.into_iter().filter_map(|(key, value)| match key {
-            Value::Str(_) => Some((key, value)),
-            Value::BrokenStr(bytes) => Some((Value::Str(broken_lossy(&bytes)), value)),
-            _ => None,
+        // MessagePack has keys that are numbers, or no UTF-8.
+        let named = entries.into_iter().map(|(key, value)| match key {
+            Value::Str(_) => (key, value),
+            key => (Value::Str(property_name(&key)), value),
         });
         let flags = assigned(named.collect()).into_iter().filter_map(|(key, value)| match key {
             Value::Str(key) => Some((key, value)),
@@ -267,6 +267,13 @@ mod tests {
         let message = Value::Map(vec![(Value::BrokenStr(b"n\x90p".to_vec()), Value::Int(1))]);
         let flags = Flags::deserialize(message).unwrap();
         assert_eq!(flags.get("n\u{90}p"), Some(&Value::Int(1)));
+    }
+
+    #[test]
+    fn a_flag_whose_name_is_a_number_is_read_as_node_reads_it() {
+        let message = Value::Map(vec![(Value::Float(-0.5), Value::Nil), (Value::Int(97), Value::Int(101))]);
+        let flags = Flags::deserialize(message).unwrap();
+        assert_eq!(serde_json::to_string(&flags).unwrap(), r#"{"97":101,"-0.5":null}"#);
     }
 
     #[test]

@@ -190,7 +190,7 @@ pub(super) fn broken_utf16(bytes: &[u8]) -> Vec<u16> {
 }
 
 /// A broken string with U+FFFD for what no Rust string can hold.
-pub(crate) fn broken_lossy(bytes: &[u8]) -> String {
+pub(super) fn broken_lossy(bytes: &[u8]) -> String {
     String::from_utf16_lossy(&broken_utf16(bytes))
 }
 
@@ -253,6 +253,11 @@ impl<'a> Name<'a> {
             Self::Broken(bytes) => broken_lossy(bytes).into(),
         }
     }
+}
+
+/// The name of the property that a key of a map is, with U+FFFD for what no Rust string can hold.
+pub(crate) fn property_name(key: &Value) -> String {
+    Name::of(key).to_lossy().into_owned()
 }
 
 fn number_name(number: f64) -> String {

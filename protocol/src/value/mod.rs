@@ -33,7 +33,7 @@ mod msgpack_read;
 mod msgpack_write;
 mod ser;
 
-pub(crate) use self::{javascript::broken_lossy, json_read::assigned};
+pub(crate) use self::{javascript::property_name, json_read::assigned};
 
 pub use self::{de::ValueError, msgpack_write::to_msgpack};
 
