@@ -1,23 +1,24 @@
 //! The one road out: an ordered queue, drained into batches.
 //!
 //! Whatever was queued while the previous batch was in flight goes out as the next one. So a lone message waits for nobody,
-//! a storm costs one commit for each batch, and the order of a sender's messages is the order in which they were queued.
+//! a storm costs one commit for each batch, and the order of a sender's messages is the order in which they were queued. That
+//! is when they come, even while the queue is full: senders wait behind their message, not before it.
 //! While the road is empty, a message goes straight from its sender's task: see [`direct`](crate::direct).
 
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use socketio_pg_protocol::budget::MAX_PAYLOAD;
 use tokio::{
-    sync::{
-        Semaphore,
-        mpsc::{self, error::TrySendError},
-        oneshot,
-    },
+    sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 
@@ -36,15 +37,28 @@ const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Puts messages into the queue.
 pub(crate) struct Publisher<B> {
-    queue: mpsc::Sender<Jobs>,
+    queue: mpsc::UnboundedSender<Jobs>,
+    backlog: Arc<Backlog>,
     road: Arc<Road>,
     way: Arc<Way<B>>,
 }
 
 impl<B> Clone for Publisher<B> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), road: self.road.clone(), way: self.way.clone() }
+        Self {
+            queue: self.queue.clone(),
+            backlog: self.backlog.clone(),
+            road: self.road.clone(),
+            way: self.way.clone(),
+        }
     }
+}
+
+/// How many messages are in the queue, and who waits because they are too many.
+struct Backlog {
+    waiting: AtomicUsize,
+    capacity: usize,
+    shrank: Notify,
 }
 
 /// How a batch gets to PostgreSQL.
@@ -116,19 +130,20 @@ impl<B: Backend> Publisher<B> {
         limit: Duration,
         events: Arc<Events>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
-        let capacity = capacity.min(Semaphore::MAX_PERMITS);
-        let (queue, jobs) = mpsc::channel(capacity);
+        let (queue, jobs) = mpsc::unbounded_channel();
+        let backlog = Arc::new(Backlog { waiting: AtomicUsize::new(0), capacity, shrank: Notify::new() });
         let way = Arc::new(Way { backend, tables, limit, events });
         let road = Arc::new(Road::new());
-        let publishing = tokio::spawn(run(way.clone(), jobs, road.clone()));
-        (Self { queue, road, way }, publishing)
+        let arrivals = Arrivals { jobs, unpacked: Vec::new(), backlog: backlog.clone() };
+        let publishing = tokio::spawn(run(way.clone(), arrivals, road.clone()));
+        (Self { queue, backlog, road, way }, publishing)
     }
 
-    /// Publishes a message: returns once it is committed. Dropping the future does not take the message back, once it is queued.
+    /// Publishes a message: returns once it is committed. Dropping the future does not take the message back, once it was polled.
     pub(crate) async fn publish(&self, outgoing: Outgoing) -> Result<(), Error> {
         // An attachment may take its time, in which others gather: they are better off with the task.
-        if matches!(outgoing.content, Content::Attachment { .. }) {
-            return self.queue(outgoing).await?.committed().await;
+        if is_attachment(&outgoing) {
+            return self.queue_now(outgoing)?.committed().await;
         }
         let begun = self.road.begin(outgoing, |outgoing| {
             let way = self.way.clone();
@@ -136,62 +151,77 @@ impl<B: Backend> Publisher<B> {
         });
         match begun {
             Ok(direct) => self.road.drive(direct, || self.take_over()).await,
-            Err(outgoing) => self.queue(outgoing).await?.committed().await,
+            Err(outgoing) => self.queue_now(outgoing)?.committed().await,
         }
     }
 
     /// How many messages wait for their batch.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        self.backlog.waiting.load(Ordering::Relaxed)
     }
 
-    /// Queues a message, waiting while the queue is full.
+    /// Queues a message, then waits while the queue is over its capacity: for who does not wait until it is committed.
     pub(crate) async fn queue(&self, outgoing: Outgoing) -> Result<Published, Error> {
-        // Without waiting where it can be: what is polled in an order is then queued in it.
-        let place = match self.queue.try_reserve() {
-            Err(TrySendError::Full(())) => self.queue.reserve().await.map_err(|_| Error::Closed)?,
-            place => place.map_err(|_| Error::Closed)?,
-        };
-        let (job, published) = Job::new(outgoing);
-        self.road.occupy(|| place.send(Jobs::One(job)));
+        let published = self.queue_now(outgoing)?;
+        self.room().await;
         Ok(published)
     }
 
-    /// Queues messages that go out in one transaction where they fit into one, waiting while the queue is full. Nobody is told what
-    /// becomes of them.
+    /// Queues messages that go out in one transaction where they fit into one, then waits as [`queue`](Self::queue) does. Nobody is
+    /// told what becomes of them.
     pub(crate) async fn queue_together(&self, outgoing: Vec<Outgoing>) -> Result<(), Error> {
-        for chunk in outgoing.chunks(self.queue.max_capacity()) {
-            let mut places = self.queue.reserve_many(chunk.len()).await.map_err(|_| Error::Closed)?;
-            let jobs = chunk.iter().map(|outgoing| Job::new(outgoing.clone()).0).collect();
-            let place = places.next();
-            self.road.occupy(|| place.map(|place| place.send(Jobs::Together(jobs))));
-        }
+        let jobs: Vec<Job> = outgoing.into_iter().map(|outgoing| Job::new(outgoing).0).collect();
+        self.send(jobs.len(), Jobs::Together(jobs))?;
+        self.room().await;
         Ok(())
     }
 
-    /// Queues a message without waiting, for places that cannot wait. While the queue is full it waits by itself.
+    /// Queues a message without waiting: for who waits until it is committed, and for places that cannot wait.
     pub(crate) fn queue_now(&self, outgoing: Outgoing) -> Result<Published, Error> {
         let (job, published) = Job::new(outgoing);
-        match self.queue.try_reserve() {
-            Ok(place) => self.road.occupy(|| place.send(Jobs::One(job))),
-            Err(TrySendError::Full(())) => {
-                let publisher = self.clone();
-                let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::Closed)?;
-                runtime.spawn(async move {
-                    // Fails only when the publisher has ended, which the end of the job tells.
-                    if let Ok(place) = publisher.queue.reserve().await {
-                        publisher.road.occupy(|| place.send(Jobs::One(job)));
-                    }
-                });
-            }
-            Err(TrySendError::Closed(())) => return Err(Error::Closed),
-        }
+        self.send(1, Jobs::One(job))?;
         Ok(published)
     }
 
+    async fn room(&self) {
+        // The end makes none, and what is left then is lost.
+        tokio::select! {
+            biased;
+            () = self.backlog.room() => {}
+            () = self.queue.closed() => {}
+        }
+    }
+
     fn take_over(&self) {
-        // A full queue wakes the task as well, and when the task has ended, nobody publishes any more.
-        self.road.occupy(|| self.queue.try_send(Jobs::TakeOver).is_ok());
+        // When the task has ended, nobody publishes any more.
+        let _ = self.send(0, Jobs::TakeOver);
+    }
+
+    fn send(&self, count: usize, jobs: Jobs) -> Result<(), Error> {
+        self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
+        self.road.occupy(|| self.queue.send(jobs)).map_err(|_| Error::Closed)
+    }
+}
+
+impl Backlog {
+    /// Waits while there are more than there may be.
+    async fn room(&self) {
+        while self.waiting.load(Ordering::Relaxed) > self.capacity {
+            let mut shrank = pin!(self.shrank.notified());
+            // What is taken off from here on is noticed.
+            shrank.as_mut().enable();
+            if self.waiting.load(Ordering::Relaxed) <= self.capacity {
+                return;
+            }
+            shrank.await;
+        }
+    }
+
+    fn took(&self, count: usize) {
+        let before = self.waiting.fetch_sub(count, Ordering::Relaxed);
+        if before > self.capacity {
+            self.shrank.notify_waiters();
+        }
     }
 }
 
@@ -202,8 +232,7 @@ impl Job {
     }
 }
 
-async fn run<B: Backend>(way: Arc<Way<B>>, jobs: mpsc::Receiver<Jobs>, road: Arc<Road>) {
-    let mut jobs = Arrivals { jobs, unpacked: Vec::new() };
+async fn run<B: Backend>(way: Arc<Way<B>>, mut jobs: Arrivals, road: Arc<Road>) {
     let mut queued = Vec::new();
     // Set while the table hangs, as when it is locked: then small messages do not share the fate of attachments.
     let mut apart = false;
@@ -247,9 +276,10 @@ async fn run<B: Backend>(way: Arc<Way<B>>, jobs: mpsc::Receiver<Jobs>, road: Arc
 
 /// What comes into the queue.
 struct Arrivals {
-    jobs: mpsc::Receiver<Jobs>,
+    jobs: mpsc::UnboundedReceiver<Jobs>,
     /// The rest of what was queued together, the last first.
     unpacked: Vec<Job>,
+    backlog: Arc<Backlog>,
 }
 
 impl Arrivals {
@@ -273,7 +303,10 @@ impl Arrivals {
                 return Ok(job);
             }
             match self.jobs.try_recv()? {
-                Jobs::One(job) => return Ok(job),
+                Jobs::One(job) => {
+                    self.backlog.took(1);
+                    return Ok(job);
+                }
                 jobs => self.unpack(jobs),
             }
         }
@@ -281,8 +314,14 @@ impl Arrivals {
 
     fn unpack(&mut self, jobs: Jobs) {
         match jobs {
-            Jobs::One(job) => self.unpacked.push(job),
-            Jobs::Together(jobs) => self.unpacked.extend(jobs.into_iter().rev()),
+            Jobs::One(job) => {
+                self.backlog.took(1);
+                self.unpacked.push(job);
+            }
+            Jobs::Together(jobs) => {
+                self.backlog.took(jobs.len());
+                self.unpacked.extend(jobs.into_iter().rev());
+            }
             Jobs::TakeOver => {}
         }
     }

@@ -69,6 +69,33 @@ async fn events_arrive_in_order_large_and_small_alike() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_queue_changes_no_order() {
+    let database = MemoryDatabase::default();
+    let [one, other] = [
+        Node::with_options(&database, Options::default().publish_queue(1)).await,
+        Node::with_options(&database, Options::default()).await,
+    ];
+    let mut received = collect(&other);
+    let namespace = one.cluster.of("/");
+    let mut waiting = Vec::new();
+    for number in 0..10_u64 {
+        let mut emitting = Box::pin({
+            let namespace = namespace.clone();
+            async move { namespace.server_side_emit("e", &number).await }
+        });
+        assert!(futures_util::poll!(&mut emitting).is_pending());
+        waiting.push(emitting);
+    }
+    // Meanwhile the queue has room again, and those that came before have not noticed.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    one.cluster.of("/").server_side_emit("e", &10_u64).await.unwrap();
+    futures_util::future::try_join_all(waiting).await.unwrap();
+    for number in 0..=10 {
+        assert_eq!(received.recv().await, Some(number));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn equal_events_all_arrive() {
     let database = MemoryDatabase::default();
     let [one, other] = pair(&database).await;
