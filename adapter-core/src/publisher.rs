@@ -199,7 +199,7 @@ impl<B: Backend> Publisher<B> {
 
     fn send(&self, count: usize, jobs: Jobs) -> Result<(), Error> {
         self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
-        self.road.occupy(|| self.queue.send(jobs)).map_err(|_| Error::Closed)
+        self.road.occupy(|| self.queue.send(jobs).map_err(|_| Error::Closed))
     }
 }
 
