@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 use socketio_pg_protocol::{
     Body, Message, NodeId, Relay, ReplyChannel, RequestId, channel,
@@ -70,11 +71,11 @@ pub(crate) struct Hub<B: Backend> {
 struct Register {
     /// In order, so that what is done for all of them is done in the same order every time.
     by_name: BTreeMap<String, Arc<Namespace>>,
-    uids: HashSet<NodeId>,
+    uids: HashSet<NodeId, RandomState>,
 }
 
 struct Roads<B> {
-    publisher: Publisher<B>,
+    publisher: Arc<Publisher<B>>,
     publishing: JoinHandle<()>,
     link: Link,
     tasks: Vec<JoinHandle<()>>,
@@ -155,7 +156,7 @@ impl<B: Backend> Hub<B> {
         tasks.extend(inbox_tasks);
         #[cfg(feature = "metrics")]
         tasks.push(tokio::spawn(crate::metrics::export(Arc::downgrade(&hub), crate::metrics::Exporter::new())));
-        *hub.roads.write() = Some(Roads { publisher, publishing, link, tasks });
+        *hub.roads.write() = Some(Roads { publisher: Arc::new(publisher), publishing, link, tasks });
 
         started.await.map_err(|_| ConnectError::Deaf { waited: Duration::ZERO })??;
         hub.prove_hearing().await?;
@@ -211,7 +212,7 @@ impl<B: Backend> Hub<B> {
         self.roads.read().as_ref().map(|roads| roads.link.clone())
     }
 
-    fn publisher(&self) -> Result<Publisher<B>, Error> {
+    fn publisher(&self) -> Result<Arc<Publisher<B>>, Error> {
         self.roads.read().as_ref().map(|roads| roads.publisher.clone()).ok_or(Error::Closed)
     }
 
@@ -245,6 +246,7 @@ impl<B: Backend> Hub<B> {
             if !register.uids.remove(namespace.uid()) {
                 return None; // it has left already, or never joined
             }
+            namespace.left();
             // It may have been replaced by a namespace of the same name.
             if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
                 register.by_name.remove(namespace.name());
@@ -281,10 +283,6 @@ impl<B: Backend> Hub<B> {
 
     pub(crate) fn is_own(&self, uid: &str) -> bool {
         self.namespaces.read().uids.contains(uid)
-    }
-
-    pub(crate) fn is_waiting(&self, namespace: &str, request: &RequestId) -> bool {
-        self.namespace(namespace).is_some_and(|namespace| namespace.is_waiting(request))
     }
 
     /// Finds the sender of something that is not a message, for the report.
@@ -374,20 +372,17 @@ impl<B: Backend> Hub<B> {
     }
 
     /// Notes who sent a message that has just arrived. Tells whether it need be handled, in its turn.
-    pub(crate) fn hear<P>(&self, namespace: &str, uid: Option<&NodeId>, body: &Body<P>) -> bool {
-        let Some(namespace) = self.namespace(namespace) else { return false };
+    pub(crate) fn hear<P>(&self, namespace: &Namespace, uid: Option<&NodeId>, body: &Body<P>) -> bool {
         let mut is_kept = false;
         let actions = namespace.with_cluster(|cluster, now| is_kept = cluster.hear(now, uid, body));
-        self.note(&namespace, actions);
+        self.note(namespace, actions);
         is_kept
     }
 
     /// Notes that a node lives.
-    pub(crate) fn heard(&self, namespace: &str, uid: &NodeId) {
-        if let Some(namespace) = self.namespace(namespace) {
-            let actions = namespace.with_cluster(|cluster, now| cluster.heard(now, uid));
-            self.note(&namespace, actions);
-        }
+    pub(crate) fn heard(&self, namespace: &Namespace, uid: &NodeId) {
+        let actions = namespace.with_cluster(|cluster, now| cluster.heard(now, uid));
+        self.note(namespace, actions);
     }
 
     /// Tells of nodes that came: nothing else follows from hearing of them.
@@ -404,13 +399,22 @@ impl<B: Backend> Hub<B> {
     }
 
     /// Handles a message, in its turn.
-    pub(crate) async fn handle(self: &Arc<Self>, namespace: &str, mut message: Message) {
-        let Some(namespace) = self.namespace(namespace) else { return };
+    pub(crate) async fn handle(self: &Arc<Self>, namespace: &Arc<Namespace>, mut message: Message) {
+        if namespace.has_left() || message.uid.as_ref() == Some(namespace.uid()) {
+            return;
+        }
         tracing::trace!(namespace = namespace.name(), kind = message.body.kind(), "handling a message");
         let reply_to = message.reply_to.take().filter(|channel| channel.is_of(&self.options.channel_prefix));
         let origin = Origin { sender: message.uid.clone(), reply_to };
-        let actions = namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message));
-        if let Err(error) = self.perform(&namespace, actions, &origin).await {
+        let performed = match Action::of_local_sockets(message.body) {
+            Ok(action) => self.perform_one(namespace, action, &origin).await,
+            Err(body) => {
+                let message = Message { body, ..message };
+                let actions = namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message));
+                self.perform(namespace, actions, &origin).await
+            }
+        };
+        if let Err(error) = performed {
             tracing::debug!(%error, "an answer was not published");
         }
     }

@@ -40,6 +40,7 @@ mod outside;
 mod packet;
 mod parts;
 mod publisher;
+mod queue;
 mod selection;
 mod server_side;
 mod sweep;
