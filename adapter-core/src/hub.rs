@@ -74,6 +74,18 @@ struct Register {
     uids: HashSet<NodeId, RandomState>,
 }
 
+/// What is left of a message when it was handled.
+pub(crate) struct Unfinished {
+    origin: Origin,
+    rest: Rest,
+}
+
+enum Rest {
+    /// To be published.
+    Answers(Vec<Body>),
+    Actions(Vec<Action>),
+}
+
 struct Roads<B> {
     publisher: Arc<Publisher<B>>,
     publishing: JoinHandle<()>,
@@ -398,23 +410,37 @@ impl<B: Backend> Hub<B> {
         }
     }
 
-    /// Handles a message, in its turn.
-    pub(crate) async fn handle(self: &Arc<Self>, namespace: &Arc<Namespace>, mut message: Message) {
+    /// Handles a message, in its turn. What it asks of local sockets is done when this returns; what then is to be done may have
+    /// to wait, and is for [`Self::finish`].
+    pub(crate) fn handle(self: &Arc<Self>, namespace: &Arc<Namespace>, mut message: Message) -> Option<Unfinished> {
         if namespace.has_left() || message.uid.as_ref() == Some(namespace.uid()) {
-            return;
+            return None;
         }
         tracing::trace!(namespace = namespace.name(), kind = message.body.kind(), "handling a message");
         let reply_to = message.reply_to.take().filter(|channel| channel.is_of(&self.options.channel_prefix));
         let origin = Origin { sender: message.uid.clone(), reply_to };
-        let performed = match Action::of_local_sockets(message.body) {
-            Ok(action) => self.perform_one(namespace, action, &origin).await,
+        let rest = match LocalRequest::of(message.body) {
+            Ok(request) => Rest::Answers(namespace.local()?.carry_out(request, &origin)),
             Err(body) => {
                 let message = Message { body, ..message };
-                let actions = namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message));
-                self.perform(namespace, actions, &origin).await
+                Rest::Actions(namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message)))
             }
         };
-        if let Err(error) = performed {
+        let is_done = match &rest {
+            Rest::Answers(answers) => answers.is_empty(),
+            Rest::Actions(actions) => actions.is_empty(),
+        };
+        (!is_done).then_some(Unfinished { origin, rest })
+    }
+
+    /// Does what is left of a message.
+    pub(crate) async fn finish(self: &Arc<Self>, namespace: &Arc<Namespace>, unfinished: Unfinished) {
+        let Unfinished { origin, rest } = unfinished;
+        let finished = match rest {
+            Rest::Answers(answers) => self.answer_all(namespace, answers, &origin).await,
+            Rest::Actions(actions) => self.perform(namespace, actions, &origin).await,
+        };
+        if let Err(error) = finished {
             tracing::debug!(%error, "an answer was not published");
         }
     }
@@ -516,7 +542,11 @@ impl<B: Backend> Hub<B> {
 
     async fn local(&self, namespace: &Arc<Namespace>, request: LocalRequest, origin: &Origin) -> Result<(), Error> {
         let Some(local) = namespace.local() else { return Ok(()) };
-        for body in local.carry_out(request, origin) {
+        self.answer_all(namespace, local.carry_out(request, origin), origin).await
+    }
+
+    async fn answer_all(&self, namespace: &Namespace, answers: Vec<Body>, origin: &Origin) -> Result<(), Error> {
+        for body in answers {
             self.answer(namespace, body, origin).await?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak, atomic::Ordering},
 };
 
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     attachments::{self, Fetched, Wanted, fetch_ahead},
-    backend::{Backend, Incoming},
+    backend::Backend,
     event::{Dropped, Events, Poison},
     hub::Hub,
     link::Arrival,
@@ -56,9 +56,9 @@ pub(crate) fn start<B: Backend>(
 }
 
 impl<B: Backend> Intake<B> {
-    pub(crate) fn take(&self, arrival: Arrival) {
+    pub(crate) fn take(&self, arrival: Arrival<'_>) {
         match arrival {
-            Arrival::Notification(incoming) => self.notification(incoming),
+            Arrival::Notification { channel, payload } => self.notification(channel, payload),
             Arrival::Restored => self.push(Slot::Restored),
         }
     }
@@ -69,20 +69,20 @@ impl<B: Backend> Intake<B> {
         let _ = self.line.send(slot);
     }
 
-    fn notification(&self, Incoming { channel, payload }: Incoming) {
+    fn notification(&self, channel: &str, payload: &str) {
         let Some(hub) = self.hub.upgrade() else { return };
         self.events.meters().received.add(1);
         self.events.meters().received_bytes.add(payload.len() as u64);
         tracing::trace!(channel, bytes = payload.len(), "a notification arrived");
-        if hub.is_probe(&channel) {
-            hub.probe_arrived(&payload);
+        if hub.is_probe(channel) {
+            hub.probe_arrived(payload);
             return;
         }
-        let of_channel = channel::namespace(&self.prefix, &channel).and_then(|name| hub.namespace(name));
-        if self.is_own(&hub, of_channel.as_deref(), &payload) {
+        let of_channel = channel::namespace(&self.prefix, channel).and_then(|name| hub.namespace(name));
+        if self.is_own(&hub, of_channel.as_deref(), payload) {
             return;
         }
-        match Notification::decode_borrowed(&payload) {
+        match Notification::decode_borrowed(payload) {
             Ok(Notification::Inline(mut message)) => {
                 if message.uid.as_ref().is_some_and(|uid| hub.is_own(uid.as_str())) {
                     return;
@@ -102,19 +102,19 @@ impl<B: Backend> Intake<B> {
             }
             Ok(Notification::Attachment(header)) => self.attachment(&hub, channel, header, payload.len()),
             Err(error) => {
-                let sender = hub.sender_of(&payload);
-                self.events.poisoned(&channel, sender.as_ref(), Poison::Undecodable(error.kind()), &error);
+                let sender = hub.sender_of(payload);
+                self.events.poisoned(channel, sender.as_ref(), Poison::Undecodable(error.kind()), &error);
             }
         }
     }
 
-    fn attachment(&self, hub: &Hub<B>, channel: String, header: Header, bytes: usize) {
+    fn attachment(&self, hub: &Hub<B>, channel: &str, header: Header, bytes: usize) {
         hub.attachment_seen();
         if let Some(uid) = &header.uid {
             if hub.is_own(uid.as_str()) {
                 return;
             }
-            let name = header.nsp.as_deref().or_else(|| channel::namespace(&self.prefix, &channel));
+            let name = header.nsp.as_deref().or_else(|| channel::namespace(&self.prefix, channel));
             if let Some(namespace) = name.and_then(|name| hub.namespace(name)) {
                 hub.heard(&namespace, uid);
             }
@@ -124,6 +124,7 @@ impl<B: Backend> Intake<B> {
             return;
         }
         let (done, fetched) = oneshot::channel();
+        let channel = channel.to_owned();
         self.push(Slot::Attachment { channel: channel.clone(), fetched, bytes });
         // Fails only together with the hub; the slot then says so.
         let _ = self.wanted.send(Wanted { channel, header, done });
@@ -240,7 +241,12 @@ async fn hand_on<B: Backend>(
 /// Handles a message. When a handler of the application panics in it, the later messages are handled all the same.
 async fn handle<B: Backend>(hub: &Arc<Hub<B>>, namespace: &Arc<Namespace>, message: Message) {
     // What a panic leaves behind is that of a message handled in part: no lock of ours is held while a handler runs.
-    if AssertUnwindSafe(hub.handle(namespace, message)).catch_unwind().await.is_err() {
+    let finished = match catch_unwind(AssertUnwindSafe(|| hub.handle(namespace, message))) {
+        Ok(None) => return,
+        Ok(Some(unfinished)) => AssertUnwindSafe(hub.finish(namespace, unfinished)).catch_unwind().await,
+        Err(panic) => Err(panic),
+    };
+    if finished.is_err() {
         tracing::error!(
             namespace = namespace.name(),
             "a handler of the application panicked while a message was handled"

@@ -34,8 +34,11 @@ const MAX_AT_ONCE: usize = 256;
 
 /// What the link tells the inbox, in order.
 #[derive(Debug)]
-pub(crate) enum Arrival {
-    Notification(Incoming),
+pub(crate) enum Arrival<'a> {
+    Notification {
+        channel: &'a str,
+        payload: &'a str,
+    },
     /// The link is back after it was down: announce the node again.
     Restored,
 }
@@ -59,7 +62,7 @@ impl Link {
         check_interval: Duration,
         events: Arc<Events>,
         log: Option<Reader<B>>,
-        arrivals: impl FnMut(Arrival) + Send + 'static,
+        arrivals: impl FnMut(Arrival<'_>) + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<(), BackendError>>, tokio::task::JoinHandle<()>) {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (first, started) = oneshot::channel();
@@ -109,7 +112,7 @@ enum End {
     Unwanted,
 }
 
-impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
+impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
     async fn run(mut self, first: oneshot::Sender<Result<(), BackendError>>) {
         let mut first = Some(first);
         let mut deaf_since: Option<SystemTime> = None;
@@ -183,7 +186,9 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
     async fn catch_up(&mut self) -> Result<Recovery, BackendError> {
         match &mut self.log {
             Some(log) => {
-                let hand_on = |incoming| (self.arrivals)(Arrival::Notification(incoming));
+                let hand_on = |Incoming { channel, payload }| {
+                    (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
+                };
                 log.catch_up(&self.channels, hand_on).await
             }
             None => Ok(Recovery::Off),
@@ -221,10 +226,11 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                 biased;
                 incoming = listener.next() => match incoming {
                     Ok(incoming) => {
-                        self.take(incoming);
+                        self.take(&incoming.channel, &incoming.payload);
                         for _ in 1..MAX_AT_ONCE {
-                            let Some(incoming) = listener.try_next() else { break };
-                            self.take(incoming);
+                            if !listener.take_next(&mut |channel, payload| self.take(channel, payload)) {
+                                break;
+                            }
                         }
                         *heard = self.events.meters().heard();
                         check.reset();
@@ -258,9 +264,9 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
     }
 
     /// Takes a notification, unless the catch-up log has told of it.
-    fn take(&mut self, incoming: Incoming) {
-        if self.log.as_mut().is_none_or(|log| log.is_news(&incoming)) {
-            (self.arrivals)(Arrival::Notification(incoming));
+    fn take(&mut self, channel: &str, payload: &str) {
+        if self.log.as_mut().is_none_or(|log| log.is_news(channel, payload)) {
+            (self.arrivals)(Arrival::Notification { channel, payload });
         }
     }
 

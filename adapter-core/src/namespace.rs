@@ -42,6 +42,20 @@ pub(crate) enum LocalRequest {
     Fetch(FetchSockets),
 }
 
+impl LocalRequest {
+    /// The request that a message is; any other is given back.
+    pub(crate) fn of(body: Body) -> Result<Self, Body> {
+        Ok(match body {
+            Body::Broadcast(data) => Self::Broadcast(data),
+            Body::SocketsJoin(data) => Self::Join(data),
+            Body::SocketsLeave(data) => Self::Leave(data),
+            Body::DisconnectSockets(data) => Self::Disconnect(data),
+            Body::FetchSockets(data) => Self::Fetch(data),
+            other => return Err(other),
+        })
+    }
+}
+
 /// What comes for a request of this node.
 #[derive(Debug)]
 pub(crate) enum Answer {

@@ -108,25 +108,6 @@ pub enum Action {
     TooManyNodes(NodeId),
 }
 
-impl Action {
-    /// What the message of another node asks of this node's own sockets and handlers: it depends on nothing that a [`Cluster`]
-    /// knows, which need not be asked. Any other body is given back.
-    ///
-    /// # Errors
-    /// The body, for [`Cluster::handle_in_turn`].
-    pub fn of_local_sockets(body: Body) -> Result<Self, Body> {
-        Ok(match body {
-            Body::Broadcast(data) => Self::Broadcast(data),
-            Body::SocketsJoin(data) => Self::SocketsJoin(data),
-            Body::SocketsLeave(data) => Self::SocketsLeave(data),
-            Body::DisconnectSockets(data) => Self::DisconnectSockets(data),
-            Body::FetchSockets(data) => Self::FetchSockets(data),
-            Body::ServerSideEmit(data) => Self::ServerSideEmit(data),
-            other => return Err(other),
-        })
-    }
-}
-
 /// One node's view of the cluster in one namespace.
 #[derive(Debug)]
 pub struct Cluster {
@@ -261,20 +242,28 @@ impl Cluster {
         if uid.as_ref() == Some(&self.uid) || nsp.is_some_and(|nsp| nsp != self.nsp) {
             return;
         }
-        match Action::of_local_sockets(body) {
-            Ok(action) => self.actions.push_back(action),
-            Err(Body::AdapterClose) => {
+        match body {
+            Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. } => {}
+            Body::AdapterClose => {
                 if let Some(uid) = uid
                     && self.members.remove(&uid)
                 {
                     self.node_left(uid, true);
                 }
             }
-            Err(body) if body.is_response() => {
+            Body::Broadcast(data) => self.actions.push_back(Action::Broadcast(data)),
+            Body::SocketsJoin(data) => self.actions.push_back(Action::SocketsJoin(data)),
+            Body::SocketsLeave(data) => self.actions.push_back(Action::SocketsLeave(data)),
+            Body::DisconnectSockets(data) => self.actions.push_back(Action::DisconnectSockets(data)),
+            Body::FetchSockets(data) => self.actions.push_back(Action::FetchSockets(data)),
+            Body::ServerSideEmit(data) => self.actions.push_back(Action::ServerSideEmit(data)),
+            response @ (Body::FetchSocketsResponse(_)
+            | Body::ServerSideEmitResponse(_)
+            | Body::BroadcastClientCount(_)
+            | Body::BroadcastAck(_)) => {
                 let is_member = uid.as_ref().is_some_and(|uid| self.members.contains(uid));
-                self.requests.answer(uid, is_member, body, &mut self.actions);
+                self.requests.answer(uid, is_member, response, &mut self.actions);
             }
-            Err(_) => {}
         }
     }
 
