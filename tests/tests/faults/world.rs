@@ -59,13 +59,14 @@ impl World {
         let database = Arc::new(database);
         execute(&database, &statements).await?;
         let port = server.port().ok_or("these tests need a private server")?;
-        let proxy = Proxy::start(port).await?;
+        let proxy = Proxy::start(port)?;
         let url = database.url().replace("postgres@", &format!("{role}:right@"));
 
         let options = NodeOptions::new(&url)
             .heartbeat_interval(Duration::from_millis(200))
-            .heartbeat_timeout(Duration::from_secs(2))
-            .check_interval(Duration::from_millis(300))
+            // Long enough for a busy machine to give everybody a turn: who is only slow must not seem gone.
+            .heartbeat_timeout(Duration::from_secs(3))
+            .check_interval(Duration::from_secs(1))
             // Long enough for a busy machine to log in: passwords cost time.
             .query_timeout(Duration::from_secs(3))
             .pool_size(10);
