@@ -1,13 +1,12 @@
 //! More than a node can take.
 
 use crate::{
-    battery,
     fault::{Fault, Result, Seen},
-    world::{FAR, NAMES, NEAR, World, memory},
+    world::{FAR, NAMES, NEAR, World},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
-use socketio_pg_tests::{DEADLINE, Packet};
+use socketio_pg_tests::{DEADLINE, Packet, everything_works};
 use socketio_pg_throwaway::Builder;
 use std::{
     collections::BTreeSet,
@@ -38,7 +37,7 @@ fn logging(builder: Builder) -> Builder {
 
 async fn namespaces(world: Arc<World>) -> Result<Seen> {
     let node = &world.nodes[NEAR];
-    let before = (listened_to(&world).await?, memory(node));
+    let before = (listened_to(&world).await?, node.memory());
     let started = Instant::now();
     let mut sizes = Vec::new();
     for _ in 0..2 {
@@ -56,13 +55,13 @@ async fn namespaces(world: Arc<World>) -> Result<Seen> {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        sizes.push(memory(node));
+        sizes.push(node.memory());
     }
     let growth = [sizes[0].saturating_sub(before.1), sizes[1].saturating_sub(sizes[0])].map(|kib| kib as f64 / 1024.0);
     if growth[1] > 8.0 {
         return Err(format!("the second round took {:.1} MiB more", growth[1]).into());
     }
-    battery::everything_works(&world).await?;
+    everything_works(&world.members()).await?;
     Ok(Seen {
         heard_again: format!("{:.1} s for both rounds", started.elapsed().as_secs_f64()),
         senders: "no error".to_owned(),
@@ -120,12 +119,12 @@ async fn storm(world: Arc<World>) -> Result<Seen> {
         }
     }
     let healed = started.elapsed() - sending;
-    battery::everything_works(&world).await?;
+    everything_works(&world.members()).await?;
     let of_storm = |packet: &&Packet| packet.event == "storm" || packet.event == "after the storm";
     let arrived = world.clients[FAR].received().await?.iter().filter(of_storm).count() as u64;
     let all = world.clients[NEAR].received().await?.iter().filter(of_storm).count() as u64;
-    let (poisoned, dropped) = world.counts(FAR).await?;
-    let gaps = world.gaps(FAR).await?.len();
+    let (poisoned, dropped) = world.nodes[FAR].counts().await?;
+    let gaps = world.nodes[FAR].gaps().await?.len();
     if all != sent || (gaps == 0 && arrived + poisoned + dropped != sent) {
         return Err(format!(
             "{sent} sent, {all} at the sender's own client, {arrived} here, {poisoned} unreadable, {dropped} dropped, {gaps} gaps"
