@@ -96,8 +96,10 @@ impl<B: Backend> Intake<B> {
                 };
                 let Some(namespace) = namespace else { return };
                 let is_kept = hub.hear(&namespace, message.uid.as_ref(), &message.body);
-                if is_kept && !is_unwanted_response(&namespace, &message.body) && self.has_room(payload.len()) {
-                    self.push(Slot::Message { namespace, message: message.into_owned(), bytes: payload.len() });
+                // There is always room for a farewell: of each node one waits at most, and without it the node would never leave.
+                let bytes = if matches!(message.body, Body::AdapterClose) { 0 } else { payload.len() };
+                if is_kept && !is_unwanted_response(&namespace, &message.body) && self.has_room(bytes) {
+                    self.push(Slot::Message { namespace, message: message.into_owned(), bytes });
                 }
             }
             Ok(Notification::Attachment(header)) => self.attachment(&hub, channel, header, payload.len()),

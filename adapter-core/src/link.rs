@@ -118,10 +118,11 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
         let mut deaf_since: Option<SystemTime> = None;
         let mut backoff = MIN_BACKOFF;
         loop {
-            let opened = match timeout(OPEN_TIMEOUT, self.open()).await.unwrap_or_else(|_| Err(silent())) {
-                Ok(listener) if deaf_since.is_some() => self.catch_up().await.map(|recovery| (listener, recovery)),
-                opened => opened.map(|listener| (listener, Recovery::Off)),
-            };
+            let opened =
+                match timeout(OPEN_TIMEOUT, self.open(deaf_since.is_some())).await.unwrap_or_else(|_| Err(silent())) {
+                    Ok(listener) if deaf_since.is_some() => self.catch_up().await.map(|recovery| (listener, recovery)),
+                    opened => opened.map(|listener| (listener, Recovery::Off)),
+                };
             match opened {
                 Ok((listener, recovery)) => {
                     let open_since = Instant::now();
@@ -170,8 +171,11 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
         }
     }
 
-    async fn open(&mut self) -> Result<B::Listener, BackendError> {
+    async fn open(&mut self, again: bool) -> Result<B::Listener, BackendError> {
         let mut listener = self.backend.connect_listener().await?;
+        if let Some(log) = self.log.as_mut().filter(|_| again) {
+            log.will_listen().await?;
+        }
         let channels: Vec<_> = self.channels.iter().cloned().collect();
         if !channels.is_empty() {
             listener.listen(&channels).await?;
