@@ -33,7 +33,7 @@ use crate::{
     backend::Backend,
     cluster::Cluster,
     error::Error,
-    event::Poison,
+    event::{Dropped, Poison},
     hub::Hub,
     namespace::{Answer, LocalRequest, LocalSockets, Namespace},
     operators::{self, LocalAck},
@@ -276,7 +276,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             none => {
                 for options in selected {
                     if let Err(errors) = self.local.broadcast(event.clone(), options) {
-                        tracing::debug!(?errors, "some clients did not take an event");
+                        self.not_taken(&errors);
                     }
                 }
                 return none.map(|(request_id, _)| count(request_id, 0)).into_iter().collect();
@@ -318,6 +318,13 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             if let Err(error) = self.hub().answer(&self.namespace, body, &origin).await {
                 tracing::debug!(%error, "an acknowledgement was not published");
             }
+        }
+    }
+
+    /// Some local clients did not take an event of another node. One that is gone misses nothing.
+    fn not_taken(&self, errors: &[SocketError]) {
+        for _ in errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)) {
+            self.hub().events().dropped(Dropped::Clients);
         }
     }
 

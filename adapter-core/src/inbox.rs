@@ -21,6 +21,9 @@ use crate::{
     queue::{self, queue},
 };
 
+/// How many messages are handled before other tasks have their turn: fewer than the 128 packets that socketioxide keeps for a client.
+const MAX_AT_ONCE: usize = 32;
+
 /// Something to be handled, in order.
 #[expect(clippy::large_enum_variant, reason = "the large one is what nearly all are")]
 enum Slot {
@@ -193,7 +196,13 @@ async fn hand_on<B: Backend>(
 ) {
     let meters = events.meters();
     let mut taken = VecDeque::new();
+    let mut at_once = 0_usize;
     loop {
+        // Else a flood would fill clients' buffers before those who empty them had their turn.
+        at_once = at_once.wrapping_add(1);
+        if at_once.is_multiple_of(MAX_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
         let Some(slot) = taken.pop_front() else {
             if slots.take(&mut taken).await {
                 continue;

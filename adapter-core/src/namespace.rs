@@ -44,6 +44,7 @@ pub(crate) enum LocalRequest {
 
 impl LocalRequest {
     /// The request that a message is; any other is given back.
+    #[expect(clippy::result_large_err, reason = "it is no error, and to allocate for each message would cost more")]
     pub(crate) fn of(body: Body) -> Result<Self, Body> {
         Ok(match body {
             Body::Broadcast(data) => Self::Broadcast(data),
