@@ -90,6 +90,7 @@ pub(crate) fn run(setup: &Setup) -> Result<(), String> {
         let tallies: Vec<_> = (0..setup.namespaces).map(|_| Arc::new(Tally::default())).collect();
         match setup.contender {
             Contender::TokioPostgres => serve(adapter::tokio_postgres(setup, &tallies).await?, tallies).await,
+            Contender::Logged => serve(adapter::logged(setup, &tallies).await?, tallies).await,
             Contender::Diesel => serve(adapter::diesel(setup, &tallies).await?, tallies).await,
             Contender::PeerTokioPostgres => serve(adapter::peer_tokio_postgres(setup, &tallies).await?, tallies).await,
             Contender::PeerSqlx => serve(adapter::peer_sqlx(setup, &tallies).await?, tallies).await,
