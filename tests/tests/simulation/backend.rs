@@ -131,6 +131,9 @@ impl Backend for NodeBackend {
     async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
         self.faults.travel().await;
         self.faults.check()?;
+        if batch.len() > 1 && self.faults.fails() {
+            return Err(BackendError::new(ErrorKind::Other, "refused as a whole"));
+        }
         self.inner.publish_logged(table, log, batch).await?;
         self.faults.travel().await;
         self.faults.check()
@@ -139,13 +142,19 @@ impl Backend for NodeBackend {
     async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
         self.faults.travel().await;
         self.faults.check()?;
-        self.inner.mark(log, channel, payload).await
+        let position = self.inner.mark(log, channel, payload).await;
+        self.faults.travel().await;
+        self.faults.check()?;
+        position
     }
 
     async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
         self.faults.travel().await;
         self.faults.check()?;
-        self.inner.read_log(query).await
+        let rows = self.inner.read_log(query).await;
+        self.faults.travel().await;
+        self.faults.check()?;
+        rows
     }
 
     async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
