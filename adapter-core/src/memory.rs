@@ -17,9 +17,13 @@ use tokio::{
 
 pub use crate::outside::{Determined, WallClock};
 
-use crate::backend::{
-    Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, Outgoing, Position,
-    Row,
+use crate::{
+    backend::{
+        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
+        Outgoing, Position, Row,
+    },
+    prepare::Sight,
+    table::{Shape, TableName},
 };
 
 /// A database that nodes share. Clones are the same database.
@@ -40,6 +44,8 @@ struct State {
     history: u64,
     clock: DatabaseClock,
     crashes: u64,
+    /// How many rows the log had at the last crash.
+    rows_before_crash: i64,
     sessions: BTreeMap<u64, Session>,
     last_session: u64,
     is_down: bool,
@@ -112,6 +118,7 @@ impl MemoryDatabase {
         state.sessions.clear();
         state.crashes += 1;
         state.attachments.clear();
+        state.rows_before_crash = i64::try_from(state.log.len()).unwrap_or(i64::MAX);
         let kept = state.log.len().saturating_sub(lost_rows);
         state.log[kept..].fill(None);
     }
@@ -190,11 +197,11 @@ impl Backend for MemoryBackend {
         "memory"
     }
 
-    async fn prepare(&self, _table: &str, _create: bool) -> Result<(), BackendError> {
-        self.reach().map(drop)
+    async fn look(&self, _table: &TableName, shape: &Shape) -> Result<Sight, BackendError> {
+        self.reach().map(|_| Sight::usable(shape))
     }
 
-    async fn prepare_log(&self, _table: &str, _create: bool) -> Result<(), BackendError> {
+    async fn create(&self, _table: &TableName, _statements: &str) -> Result<(), BackendError> {
         self.reach().map(drop)
     }
 
@@ -217,14 +224,17 @@ impl Backend for MemoryBackend {
         Ok(Position { snapshot, taken: now, history: state.history.to_string(), crashes: state.crashes.to_string() })
     }
 
-    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
         tokio::task::yield_now().await;
         let state = self.reach()?;
         let first = number(&query.since.snapshot)?.max(query.after);
         let last = number(&query.until.snapshot)?;
         let rows = (1..).zip(&state.log).filter(|(id, _)| (first + 1..=last).contains(id));
-        let rows = rows.filter_map(|(id, row)| Some((id, row.as_ref()?.1.clone())));
-        let rows = rows.filter(|(_, row)| query.channels.contains(&row.channel));
+        let row = |(id, row): (i64, &Option<(Duration, Incoming)>)| {
+            let incoming = row.as_ref()?.1.clone();
+            Some(LogRow { id, incoming, is_before_crash: id <= state.rows_before_crash })
+        };
+        let rows = rows.filter_map(row).filter(|row| query.channels.contains(&row.incoming.channel));
         Ok(rows.take(usize::try_from(query.limit).unwrap_or(0)).collect())
     }
 

@@ -10,7 +10,7 @@ use super::{
     tracker::{Tracker, is_header},
 };
 use crate::{
-    backend::{Backend, BackendError, ErrorKind, Incoming, LogQuery, Position},
+    backend::{Backend, BackendError, ErrorKind, Incoming, LogQuery, LogRow, Position},
     event::Recovery,
 };
 
@@ -116,7 +116,7 @@ impl<B: Backend> Reader<B> {
         let channels: Vec<String> = channels.cloned().collect();
         let has_crashed = since.crashes != until.crashes;
         if has_crashed {
-            self.tracker.crashed();
+            self.tracker.crashed(&until.crashes);
         }
         let mut messages = 0;
         let mut after = 0;
@@ -134,10 +134,11 @@ impl<B: Backend> Reader<B> {
                 Err(error) => return failed(Some(error), messages),
             };
             let is_last = (rows.len() as i64) < PAGE;
-            for (id, incoming) in rows {
+            for LogRow { id, incoming, is_before_crash } in rows {
                 after = id;
-                // Attachments of before the crash are gone, and their numbers may be those of others by now.
-                if has_crashed && is_header(&incoming.payload) {
+                // Attachments of before the crash are gone, and their numbers may be those of others by now. Those of after it are not:
+                // they also come live, and would come behind what was sent after them.
+                if has_crashed && is_before_crash && is_header(&incoming.payload) {
                     continue;
                 }
                 if self.tracker.hear(&incoming.channel, &incoming.payload) {

@@ -67,6 +67,9 @@ fn run(size: Size, seeds: u64) {
                         return;
                     }
                     let report = simulate(size, seed);
+                    if std::env::var_os("SIM_TRACE").is_some() {
+                        println!("{}", report.trace.join("\n"));
+                    }
                     if !report.broken.is_empty() {
                         failed.lock().push((seed, report.broken.clone()));
                     }

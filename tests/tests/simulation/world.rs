@@ -427,6 +427,7 @@ impl World {
     }
 
     fn trace(&self, report: &mut Report) {
+        report.trace.push(format!("{:?}", self.climate));
         let since = |time: Instant| time.duration_since(self.epoch);
         for node in &self.nodes {
             for client in &node.sockets {
@@ -441,7 +442,14 @@ impl World {
         }
         for sent in self.log.0.lock().iter() {
             let ended = sent.ended.map(since);
-            report.trace.push(format!("{} {} {ended:?} {}", sent.sender, sent.number, sent.is_published));
+            report.trace.push(format!(
+                "{} {} {:?} {:?} {ended:?} {}",
+                sent.sender,
+                sent.number,
+                sent.what,
+                since(sent.began),
+                sent.is_published
+            ));
         }
     }
 
