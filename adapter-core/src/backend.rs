@@ -16,6 +16,11 @@
 
 use std::{error::Error as StdError, fmt, future::Future, time::Duration};
 
+use crate::{
+    prepare::{PrepareError, Sight, prepare},
+    table::{Shape, TableName},
+};
+
 pub use crate::catch_up::CatchUp;
 
 /// A PostgreSQL driver, as the adapter sees it. See the [module's contract](self).
@@ -26,10 +31,26 @@ pub trait Backend: Send + Sync + 'static {
     /// A name for logs and errors, such as `tokio-postgres`.
     fn name(&self) -> &'static str;
 
+    /// Looks at a table: asks [`prepare::LOOK`](crate::prepare::LOOK) about its name, and returns the answer as
+    /// [`Sight::read`] reads it. `shape` is what is hoped for.
+    fn look(&self, table: &TableName, shape: &Shape) -> impl Future<Output = Result<Sight, BackendError>> + Send;
+
+    /// Creates a table: runs the statements as one simple query, and so in one transaction.
+    fn create(&self, table: &TableName, statements: &str) -> impl Future<Output = Result<(), BackendError>> + Send;
+
     /// Creates the attachments table when it is missing, with the columns Node gives it, under an advisory lock
-    /// so that any number of nodes may start at once. With `create` false it only looks whether the table is there,
-    /// and fails with [`ErrorKind::MissingTable`].
-    fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send;
+    /// so that any number of nodes may start at once. With `create` false a missing one is [`ErrorKind::MissingTable`].
+    ///
+    /// One that is there is looked at: where the role lacks a right on it, that is [`ErrorKind::Permission`], where its columns are
+    /// not those that are needed, [`ErrorKind::UnsuitableTable`]. The error says what to do.
+    fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
+        prepare(self, table, &Shape::ATTACHMENTS, create)
+    }
+
+    /// Creates the table of the catch-up log when it is missing, in the way of [`prepare`](Self::prepare).
+    fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
+        prepare(self, table, &Shape::LOG, create)
+    }
 
     /// Publishes a batch: one transaction, in order, all or nothing.
     fn publish(&self, table: &str, batch: &[Outgoing]) -> impl Future<Output = Result<(), BackendError>> + Send;
@@ -43,9 +64,6 @@ pub trait Backend: Send + Sync + 'static {
         ids: &[i64],
         limits: FetchLimits,
     ) -> impl Future<Output = Result<Vec<Row>, BackendError>> + Send;
-
-    /// Creates the table of the catch-up log when it is missing, in the way of [`prepare`](Self::prepare).
-    fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Publishes a batch as [`publish`](Self::publish) does, and writes those of it that [are logged](Outgoing::is_logged)
     /// into the log, exactly as they are notified, in the same transaction and in their order.
@@ -67,9 +85,8 @@ pub trait Backend: Send + Sync + 'static {
         payload: &str,
     ) -> impl Future<Output = Result<Position, BackendError>> + Send;
 
-    /// Reads a part of the log, in the order in which it was written. Each row comes with its number.
-    fn read_log(&self, query: &LogQuery<'_>)
-    -> impl Future<Output = Result<Vec<(i64, Incoming)>, BackendError>> + Send;
+    /// Reads a part of the log, in the order in which it was written.
+    fn read_log(&self, query: &LogQuery<'_>) -> impl Future<Output = Result<Vec<LogRow>, BackendError>> + Send;
 
     /// Deletes the rows of attachments, or of the log, that are older than `age`, by the clock of the database. Returns how many.
     fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send;
@@ -201,6 +218,17 @@ pub struct LogQuery<'a> {
     pub limit: i64,
 }
 
+/// A row of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRow {
+    /// Its number.
+    pub id: i64,
+    /// What was notified.
+    pub incoming: Incoming,
+    /// Whether the server has crashed after it was written, as far as [`LogQuery::until`] knows: then its attachment is gone.
+    pub is_before_crash: bool,
+}
+
 /// The content of an [`Outgoing`] notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -229,6 +257,8 @@ pub enum ErrorKind {
     Permission,
     /// The attachments table, or that of the log, is not there.
     MissingTable,
+    /// The attachments table, or that of the log, has not the columns that it needs.
+    UnsuitableTable,
     /// Anything else the server or the driver reports.
     Other,
 }
@@ -257,6 +287,12 @@ impl BackendError {
     /// statement may have taken effect all the same.
     pub fn is_unsent(&self) -> bool {
         self.is_unsent
+    }
+
+    /// Why a table cannot be used, if the error tells that.
+    pub(crate) fn into_preparation(self) -> Result<PrepareError, Self> {
+        let Self { kind, is_unsent, source } = self;
+        source.downcast().map(|error| *error).map_err(|source| Self { kind, is_unsent, source })
     }
 
     /// What kind of failure it is.

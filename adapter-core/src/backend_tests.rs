@@ -80,6 +80,8 @@ macro_rules! backend_tests {
             a_missing_table_is_told
             a_table_may_have_any_name
             what_is_no_name_of_a_table_is_refused
+            each_right_that_is_missing_is_told_with_the_statement_that_gives_it
+            each_column_that_is_wrong_is_told_with_the_statement_that_mends_it
         );
         $crate::backend_tests!(@module $fixture catch_up:
             what_is_logged_is_read_as_it_was_notified

@@ -5,7 +5,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use socketio_pg_protocol::{DecodeError, EncodeError, NodeId};
 use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 
-use crate::backend::{BackendError, ErrorKind};
+use crate::{
+    backend::{BackendError, ErrorKind},
+    prepare::PrepareError,
+};
 
 /// Why a node could not join its cluster.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,37 @@ pub enum ConnectError {
         /// What PostgreSQL said.
         #[source]
         error: BackendError,
+    },
+    /// The role may not do on a table what a node does there.
+    #[error(
+        "the role {role:?} may not use the table `{table}`: it lacks {missing}. Run this as its owner, {owner:?}: {statement}"
+    )]
+    MissingRights {
+        /// The table, that of the attachments or of the catch-up log.
+        table: String,
+        /// The role that the node connects as.
+        role: String,
+        /// The rights, and on what, in words.
+        missing: String,
+        /// Whose table it is.
+        owner: String,
+        /// The statements that give the rights.
+        statement: String,
+    },
+    /// A table has not the columns that a node needs.
+    #[error(
+        "the table `{table}` cannot be used: {problem}. Give another one with `Options::table` or `CatchUp::table`, or run \
+         this as its owner, {owner:?}, which may delete what is in these columns: {statement}"
+    )]
+    UnsuitableTable {
+        /// The table, that of the attachments or of the catch-up log.
+        table: String,
+        /// What is wrong with which column, in words.
+        problem: String,
+        /// Whose table it is.
+        owner: String,
+        /// The statement that makes it right.
+        statement: String,
     },
     /// The table of the catch-up log is not there: it was not to be created, or could not be.
     #[error(
@@ -107,17 +141,37 @@ impl ConnectError {
     }
 
     pub(crate) fn preparing(table: &str, error: BackendError) -> Self {
-        match error.kind() {
-            ErrorKind::MissingTable => Self::MissingTable { table: table.to_owned() },
-            ErrorKind::Permission => Self::MayNotCreateTable { table: table.to_owned(), error },
-            _ => error.into(),
+        match Self::of_table(table, error) {
+            Ok(known) => known,
+            Err(error) => match error.kind() {
+                ErrorKind::MissingTable => Self::MissingTable { table: table.to_owned() },
+                ErrorKind::Permission => Self::MayNotCreateTable { table: table.to_owned(), error },
+                _ => error.into(),
+            },
         }
     }
 
     pub(crate) fn preparing_log(table: &str, error: BackendError) -> Self {
-        match error.kind() {
-            ErrorKind::Connection => Self::Unreachable(error),
-            _ => Self::MissingLog { table: table.to_owned(), error },
+        match Self::of_table(table, error) {
+            Ok(known) => known,
+            Err(error) => match error.kind() {
+                ErrorKind::Connection => Self::Unreachable(error),
+                _ => Self::MissingLog { table: table.to_owned(), error },
+            },
+        }
+    }
+
+    /// What is wrong with a table that is there.
+    fn of_table(table: &str, error: BackendError) -> Result<Self, BackendError> {
+        let table = table.to_owned();
+        match error.into_preparation()? {
+            PrepareError::Rights { role, missing, owner, statement } => {
+                Ok(Self::MissingRights { table, role, missing: missing.to_string(), owner, statement })
+            }
+            PrepareError::Unsuitable { problems, owner, statement } => {
+                Ok(Self::UnsuitableTable { table, problem: problems.to_string(), owner, statement })
+            }
+            missing @ (PrepareError::Missing { .. } | PrepareError::NotCreated { .. }) => Err(missing.into()),
         }
     }
 

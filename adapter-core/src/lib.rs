@@ -39,6 +39,7 @@ mod origin;
 mod outside;
 mod packet;
 mod parts;
+pub mod prepare;
 mod publisher;
 mod queue;
 mod selection;

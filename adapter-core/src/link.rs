@@ -115,27 +115,29 @@ enum End {
 impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
     async fn run(mut self, first: oneshot::Sender<Result<(), BackendError>>) {
         let mut first = Some(first);
-        let mut deaf_since: Option<SystemTime> = None;
+        let mut deaf_since: Option<Instant> = None;
         let mut backoff = MIN_BACKOFF;
         loop {
-            let opened =
-                match timeout(OPEN_TIMEOUT, self.open(deaf_since.is_some())).await.unwrap_or_else(|_| Err(silent())) {
-                    Ok(listener) if deaf_since.is_some() => self.catch_up().await.map(|recovery| (listener, recovery)),
-                    opened => opened.map(|listener| (listener, Recovery::Off)),
-                };
+            let opened = match timeout(OPEN_TIMEOUT, self.open()).await.unwrap_or_else(|_| Err(silent())) {
+                Ok(listener) if deaf_since.is_some() => self.catch_up().await.map(|recovery| (listener, recovery)),
+                opened => opened.map(|listener| (listener, Recovery::Off)),
+            };
             match opened {
                 Ok((listener, recovery)) => {
                     let open_since = Instant::now();
                     self.events.emit(Event::Connected);
                     if let Some(since) = deaf_since.take() {
                         self.events.meters().reconnects.add(1);
-                        self.events.emit(Event::Gap { since, until: outside::now(), recovery });
+                        // It is as long as it was by the clock that does not jump, and so never ends before it begins.
+                        let until = self.events.meters().now();
+                        let since = until.checked_sub(since.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
+                        self.events.emit(Event::Gap { since, until, recovery });
                         (self.arrivals)(Arrival::Restored);
                     }
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
                     }
-                    let mut heard = outside::now();
+                    let mut heard = Instant::now();
                     match self.session(listener, &mut heard).await {
                         End::Unwanted => return,
                         End::Broken(error) => {
@@ -171,11 +173,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
         }
     }
 
-    async fn open(&mut self, again: bool) -> Result<B::Listener, BackendError> {
+    async fn open(&mut self) -> Result<B::Listener, BackendError> {
         let mut listener = self.backend.connect_listener().await?;
-        if let Some(log) = self.log.as_mut().filter(|_| again) {
-            log.will_listen().await?;
-        }
         let channels: Vec<_> = self.channels.iter().cloned().collect();
         if !channels.is_empty() {
             listener.listen(&channels).await?;
@@ -221,7 +220,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
     }
 
     /// Serves one connection until it breaks. `heard` is kept at the last sign of life.
-    async fn session(&mut self, mut listener: B::Listener, heard: &mut SystemTime) -> End {
+    async fn session(&mut self, mut listener: B::Listener, heard: &mut Instant) -> End {
         let mut check = tokio::time::interval(self.check_interval);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.reset();
@@ -236,7 +235,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
                                 break;
                             }
                         }
-                        *heard = self.events.meters().heard();
+                        self.events.meters().heard();
+                        *heard = Instant::now();
                         check.reset();
                         Ok(())
                     }
@@ -249,7 +249,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
                 () = keep_position(&mut self.log) => Ok(()),
                 _ = check.tick() => {
                     // What is published while the question is under way may come after its answer.
-                    let asked = SystemTime::now();
+                    let asked = Instant::now();
                     match timeout(self.check_interval, listener.check()).await {
                         Ok(Ok(())) => {
                             self.events.meters().heard();

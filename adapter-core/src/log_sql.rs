@@ -107,17 +107,21 @@ pub fn mark(log: &TableName) -> String {
     )
 }
 
-/// Reads a part of the log. `$1` and `$2`: the snapshots since and until which it was committed, `$3`: the number after which to
-/// begin, `$4`: the channels, `$5`: how many rows at most. Returns `id`, `channel` and `payload`.
+/// Reads a part of the log. `$1` and `$2`: the snapshots since and until which it was committed, `$3`: the `crashes` that [`mark`]
+/// returned with the second, `$4`: the number after which to begin, `$5`: the channels, `$6`: how many rows at most. Returns `id`,
+/// `channel`, `payload`, and `is_before_crash`: whether the server has crashed since.
 pub fn read(log: &TableName) -> String {
     // The snapshots are read once, not for each row.
     format!(
-        "SELECT id, channel, payload
+        "SELECT id, channel, payload, coalesce(created_at < recovered, false) AS is_before_crash
          FROM (
-             SELECT $1::text::pg_snapshot AS since, $2::text::pg_snapshot AS until OFFSET 0
+             SELECT
+                 $1::text::pg_snapshot AS since, $2::text::pg_snapshot AS until,
+                 to_timestamp(nullif($3::text, '')::float8) AS recovered
+             OFFSET 0
          ) AS bounds, {log} AS log
-         WHERE id > $3::int8 AND channel = ANY($4::text[])
+         WHERE id > $4::int8 AND channel = ANY($5::text[])
              AND NOT pg_visible_in_snapshot(xid, since) AND pg_visible_in_snapshot(xid, until)
-         ORDER BY id LIMIT $5::int8"
+         ORDER BY id LIMIT $6::int8"
     )
 }

@@ -15,11 +15,15 @@ use tokio::{
     time::Instant,
 };
 
-pub use crate::outside::Determined;
+pub use crate::outside::{Determined, WallClock};
 
-use crate::backend::{
-    Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, Outgoing, Position,
-    Row,
+use crate::{
+    backend::{
+        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
+        Outgoing, Position, Row,
+    },
+    prepare::Sight,
+    table::{Shape, TableName},
 };
 
 /// A database that nodes share. Clones are the same database.
@@ -31,20 +35,40 @@ pub struct MemoryDatabase {
 
 #[derive(Debug, Default)]
 struct State {
-    attachments: BTreeMap<i64, (Instant, Vec<u8>)>,
+    /// By number, and when they were written by the clock of the database.
+    attachments: BTreeMap<i64, (Duration, Vec<u8>)>,
     last_id: i64,
     /// When, and what; the number is one more than the index. Rows are committed in their order.
-    log: Vec<Option<(Instant, Incoming)>>,
+    log: Vec<Option<(Duration, Incoming)>>,
     /// How often the log was emptied.
     history: u64,
-    started: Option<Instant>,
+    clock: DatabaseClock,
     crashes: u64,
+    /// How many rows the log had at the last crash.
+    rows_before_crash: i64,
     sessions: BTreeMap<u64, Session>,
     last_session: u64,
     is_down: bool,
     refuses_sessions: bool,
     published: u64,
     batches: u64,
+}
+
+/// The wall clock of the database, since 1970.
+#[derive(Debug, Default)]
+struct DatabaseClock {
+    start: Option<Instant>,
+    /// By how many milliseconds it was set ahead, or behind.
+    offset: i64,
+}
+
+impl DatabaseClock {
+    fn now(&mut self) -> Duration {
+        const BEGIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let time = BEGIN + self.start.get_or_insert_with(Instant::now).elapsed();
+        let by = Duration::from_millis(self.offset.unsigned_abs());
+        if self.offset < 0 { time.saturating_sub(by) } else { time.saturating_add(by) }
+    }
 }
 
 #[derive(Debug)]
@@ -82,11 +106,19 @@ impl MemoryDatabase {
         }
     }
 
-    /// Ends and restarts the database at once, as a crash does: every session breaks, and the last rows of the log are lost.
+    /// Sets the clock of the database so many milliseconds ahead of where it began, or behind.
+    pub fn set_clock(&self, milliseconds: i64) {
+        self.state.lock().clock.offset = milliseconds;
+    }
+
+    /// Ends and restarts the database at once, as a crash does: every session breaks, the last rows of the log are lost, and
+    /// the attachments' table, which is unlogged, is empty.
     pub fn crash(&self, lost_rows: usize) {
         let mut state = self.state.lock();
         state.sessions.clear();
         state.crashes += 1;
+        state.attachments.clear();
+        state.rows_before_crash = i64::try_from(state.log.len()).unwrap_or(i64::MAX);
         let kept = state.log.len().saturating_sub(lost_rows);
         state.log[kept..].fill(None);
     }
@@ -96,6 +128,11 @@ impl MemoryDatabase {
         let mut state = self.state.lock();
         state.history += 1;
         state.log.fill(None);
+    }
+
+    /// How many sessions listen.
+    pub fn sessions(&self) -> usize {
+        self.state.lock().sessions.len()
     }
 
     /// How many attachments there are.
@@ -160,11 +197,11 @@ impl Backend for MemoryBackend {
         "memory"
     }
 
-    async fn prepare(&self, _table: &str, _create: bool) -> Result<(), BackendError> {
-        self.reach().map(drop)
+    async fn look(&self, _table: &TableName, shape: &Shape) -> Result<Sight, BackendError> {
+        self.reach().map(|_| Sight::usable(shape))
     }
 
-    async fn prepare_log(&self, _table: &str, _create: bool) -> Result<(), BackendError> {
+    async fn create(&self, _table: &TableName, _statements: &str) -> Result<(), BackendError> {
         self.reach().map(drop)
     }
 
@@ -182,23 +219,22 @@ impl Backend for MemoryBackend {
         state.deliver(channel, payload);
         let snapshot = state.log.len().to_string();
         let row = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
-        state.log.push(Some((Instant::now(), row)));
-        Ok(Position {
-            snapshot,
-            taken: state.started.get_or_insert_with(Instant::now).elapsed(),
-            history: state.history.to_string(),
-            crashes: state.crashes.to_string(),
-        })
+        let now = state.clock.now();
+        state.log.push(Some((now, row)));
+        Ok(Position { snapshot, taken: now, history: state.history.to_string(), crashes: state.crashes.to_string() })
     }
 
-    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
         tokio::task::yield_now().await;
         let state = self.reach()?;
         let first = number(&query.since.snapshot)?.max(query.after);
         let last = number(&query.until.snapshot)?;
         let rows = (1..).zip(&state.log).filter(|(id, _)| (first + 1..=last).contains(id));
-        let rows = rows.filter_map(|(id, row)| Some((id, row.as_ref()?.1.clone())));
-        let rows = rows.filter(|(_, row)| query.channels.contains(&row.channel));
+        let row = |(id, row): (i64, &Option<(Duration, Incoming)>)| {
+            let incoming = row.as_ref()?.1.clone();
+            Some(LogRow { id, incoming, is_before_crash: id <= state.rows_before_crash })
+        };
+        let rows = rows.filter_map(row).filter(|row| query.channels.contains(&row.incoming.channel));
         Ok(rows.take(usize::try_from(query.limit).unwrap_or(0)).collect())
     }
 
@@ -227,14 +263,15 @@ impl Backend for MemoryBackend {
 
     async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
         let mut state = self.reach()?;
+        let old = state.clock.now().saturating_sub(age);
         let before = state.attachments.len() + state.log.iter().flatten().count();
         // By its default name, as the memory has but one of each.
         if table == crate::table::DEFAULT_LOG {
             for row in &mut state.log {
-                row.take_if(|(created, _)| created.elapsed() > age);
+                row.take_if(|(created, _)| *created < old);
             }
         } else {
-            state.attachments.retain(|_, (created, _)| created.elapsed() <= age);
+            state.attachments.retain(|_, (created, _)| *created >= old);
         }
         let after = state.attachments.len() + state.log.iter().flatten().count();
         Ok((before - after) as u64)
@@ -272,7 +309,7 @@ impl MemoryBackend {
         }
         state.batches += 1;
         let mut seen = HashSet::new();
-        let now = Instant::now();
+        let now = state.clock.now();
         let retention = log.map_or(Duration::ZERO, CatchUp::retention);
         for Outgoing { channel, content, is_logged } in batch {
             let payload = match content {
@@ -280,7 +317,7 @@ impl MemoryBackend {
                 Content::Attachment { body, before_id, after_id } => {
                     state.last_id += 1;
                     let id = state.last_id;
-                    state.attachments.insert(id, (now.checked_add(retention).unwrap_or(now), body.clone()));
+                    state.attachments.insert(id, (now.saturating_add(retention), body.clone()));
                     format!("{before_id}{id}{after_id}")
                 }
             };

@@ -13,7 +13,7 @@ use crate::{
     backend::BackendError,
     event::{Dropped, Poison},
     health::{Failure, LinkHealth},
-    outside,
+    outside::Clock,
 };
 
 /// A number that only grows.
@@ -34,6 +34,7 @@ impl Count {
 /// What a node counts and remembers of itself.
 #[derive(Debug)]
 pub(crate) struct Meters {
+    clock: Clock,
     pub(crate) published: Count,
     pub(crate) published_bytes: Count,
     /// Messages of this node that PostgreSQL did not take.
@@ -74,8 +75,10 @@ pub(crate) struct Publishing {
 
 impl Default for Meters {
     fn default() -> Self {
-        let now = outside::now();
+        let clock = Clock::of_node();
+        let now = clock.now();
         Self {
+            clock,
             published: Count::default(),
             published_bytes: Count::default(),
             unpublished: Count::default(),
@@ -101,9 +104,14 @@ impl Default for Meters {
 
 /// The listening connection.
 impl Meters {
+    /// What the node's wall clock says.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
     /// The server gave a sign of life; returns when.
     pub(crate) fn heard(&self) -> SystemTime {
-        let now = outside::now();
+        let now = self.now();
         self.last_heard.store(microseconds(now), Ordering::Relaxed);
         now
     }
@@ -117,7 +125,7 @@ impl Meters {
 
     pub(crate) fn deaf(&self, reason: &str) {
         let mut link = self.link.lock();
-        let now = outside::now();
+        let now = self.now();
         if std::mem::replace(&mut link.is_listening, false) {
             link.since = now;
         }
@@ -152,7 +160,7 @@ impl Meters {
     pub(crate) fn not_published(&self, messages: usize, error: &BackendError, is_about_content: bool) {
         self.unpublished.add(messages as u64);
         let mut publishing = self.publishing.lock();
-        publishing.last_error = Some(Failure { at: outside::now(), error: error.to_string() });
+        publishing.last_error = Some(Failure { at: self.now(), error: error.to_string() });
         if !is_about_content {
             publishing.consecutive_failures += 1;
         }

@@ -50,6 +50,80 @@ pub fn log_schema_sql(table: &str) -> Result<String, InvalidTableName> {
 /// The table of the catch-up log, by default.
 pub const DEFAULT_LOG: &str = "socket_io_log";
 
+/// What a table must be like.
+#[derive(Debug)]
+pub struct Shape {
+    pub(crate) columns: &'static [Column],
+    create: fn(&TableName) -> String,
+}
+
+/// A column that a table must have.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    /// The types that it may have, as PostgreSQL calls them.
+    pub(crate) types: &'static [&'static str],
+    /// What stands behind the name where the column is added.
+    pub(crate) definition: &'static str,
+    /// Nobody writes it: a default must.
+    pub(crate) fills_itself: bool,
+    /// That default; `None` for numbers.
+    pub(crate) default: Option<&'static str>,
+    /// Whether it is written.
+    pub(crate) is_written: bool,
+}
+
+impl Column {
+    const fn number(definition: &'static str) -> Self {
+        Self { name: "id", types: &["bigint"], definition, fills_itself: true, default: None, is_written: false }
+    }
+
+    const fn default(
+        name: &'static str,
+        types: &'static [&'static str],
+        definition: &'static str,
+        default: &'static str,
+    ) -> Self {
+        Self { name, types, definition, fills_itself: true, default: Some(default), is_written: false }
+    }
+
+    const fn written(name: &'static str, types: &'static [&'static str], definition: &'static str) -> Self {
+        Self { name, types, definition, fills_itself: false, default: None, is_written: true }
+    }
+}
+
+/// Node compares it with `now()`, which both can be.
+const TIME: &[&str] = &["timestamp with time zone", "timestamp without time zone"];
+const TEXT: &[&str] = &["text", "character varying"];
+
+impl Shape {
+    /// That of the attachments table.
+    pub const ATTACHMENTS: Self = Self {
+        columns: &[
+            Column::number("bigserial UNIQUE"),
+            Column::default("created_at", TIME, "timestamptz DEFAULT now()", "now()"),
+            Column::written("payload", &["bytea"], "bytea"),
+        ],
+        create: TableName::create_statement,
+    };
+
+    /// That of the catch-up log.
+    pub const LOG: Self = Self {
+        columns: &[
+            Column::number("bigserial PRIMARY KEY"),
+            Column::default("xid", &["xid8"], "xid8 NOT NULL DEFAULT pg_current_xact_id()", "pg_current_xact_id()"),
+            Column::default("created_at", TIME, "timestamptz NOT NULL DEFAULT clock_timestamp()", "clock_timestamp()"),
+            Column::written("channel", TEXT, "text NOT NULL"),
+            Column::written("payload", TEXT, "text NOT NULL"),
+        ],
+        create: TableName::create_log_statement,
+    };
+
+    pub(crate) fn create_statement(&self, table: &TableName) -> String {
+        (self.create)(table)
+    }
+}
+
 /// The name of a table cannot be understood.
 ///
 /// A name is read as SQL reads it, since Node pastes it into its statements as it is: at most two parts with a dot between

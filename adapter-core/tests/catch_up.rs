@@ -207,6 +207,21 @@ async fn a_crash_of_the_database_is_told_and_what_is_there_is_caught_up_with() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn attachments_of_after_a_crash_keep_their_place() {
+    let mut pair = Pair::start().await;
+    pair.database.refuse_sessions(true);
+    pair.emit_with(0, "x".repeat(9_000)).await;
+    pair.database.crash(0);
+    pair.emit(1).await;
+    pair.emit_with(2, "x".repeat(9_000)).await;
+    pair.emit(3).await;
+    pair.database.refuse_sessions(false);
+    // The first one's attachment is gone.
+    pair.assert_incomplete(3, "crashed").await;
+    pair.assert_received([1, 2, 3]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_log_that_was_emptied_is_told() {
     let mut pair = Pair::start().await;
     pair.database.refuse_sessions(true);

@@ -44,6 +44,19 @@ fn connecting() {
             table: "socket_io_attachments".to_owned(),
             error: database(ErrorKind::Permission, "permission denied for schema public"),
         },
+        &ConnectError::MissingRights {
+            table: "socket_io_attachments".to_owned(),
+            role: "chat".to_owned(),
+            missing: "DELETE on the table".to_owned(),
+            owner: "app".to_owned(),
+            statement: r#"GRANT DELETE ON "socket_io_attachments" TO "chat";"#.to_owned(),
+        },
+        &ConnectError::UnsuitableTable {
+            table: "socket_io_attachments".to_owned(),
+            problem: r#"it has no column "payload""#.to_owned(),
+            owner: "app".to_owned(),
+            statement: r#"ALTER TABLE "socket_io_attachments" ADD COLUMN "payload" bytea;"#.to_owned(),
+        },
         &ConnectError::MissingLog {
             table: "socket_io_log".to_owned(),
             error: database(ErrorKind::Permission, "permission denied for schema public"),

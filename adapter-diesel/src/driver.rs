@@ -12,10 +12,9 @@ use diesel::ConnectionResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
 use futures_util::future::BoxFuture;
 use socketio_pg_core::{
-    backend::{
-        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, Outgoing, Position, Row,
-    },
-    table::TableName,
+    backend::{Backend, BackendError, CatchUp, Content, FetchLimits, LogQuery, LogRow, Outgoing, Position, Row},
+    prepare::Sight,
+    table::{Shape, TableName},
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -144,37 +143,6 @@ impl DieselBackend {
         };
         Self { source, listening, publishing, tending }
     }
-
-    async fn table_exists(&self, table: &TableName) -> Result<bool, BackendError> {
-        let mut connection = self.tending.acquire().await?;
-        let exists = statements::exists(table).get_result(&mut *connection).await;
-        connection.finish(exists, Concern::Table(table, diagnosis::TO_LOOK)).await
-    }
-
-    async fn create(&self, table: &TableName, statement: &str) -> Result<(), BackendError> {
-        let mut connection = self.tending.acquire().await?;
-        let created = connection.batch_execute(&TableName::alone(statement)).await;
-        connection.finish(created, Concern::Creation(table)).await
-    }
-
-    async fn prepare_with(&self, table: &TableName, statement: String, create: bool) -> Result<(), BackendError> {
-        // Who finds the table needs no right to create one.
-        if self.table_exists(table).await? {
-            return Ok(());
-        }
-        if !create {
-            return Err(BackendError::new(ErrorKind::MissingTable, PrepareError::Missing { statement }));
-        }
-        match self.create(table, &statement).await {
-            Ok(()) => Ok(()),
-            // A Node server that starts at the same time creates it without our lock.
-            Err(_) if self.table_exists(table).await? => Ok(()),
-            Err(source) => {
-                let kind = source.kind();
-                Err(BackendError::new(kind, PrepareError::NotCreated { statement, source }))
-            }
-        }
-    }
 }
 
 impl Backend for DieselBackend {
@@ -184,14 +152,16 @@ impl Backend for DieselBackend {
         "diesel-async"
     }
 
-    async fn prepare(&self, table: &str, create: bool) -> Result<(), BackendError> {
-        let table = TableName::parse(table)?;
-        self.prepare_with(&table, table.create_statement(), create).await
+    async fn look(&self, table: &TableName, _shape: &Shape) -> Result<Sight, BackendError> {
+        let mut connection = self.tending.acquire().await?;
+        let seen = statements::look(&mut connection, table).await;
+        Sight::read(&connection.finish(seen, Concern::Session).await?)
     }
 
-    async fn prepare_log(&self, table: &str, create: bool) -> Result<(), BackendError> {
-        let table = TableName::parse(table)?;
-        self.prepare_with(&table, table.create_log_statement(), create).await
+    async fn create(&self, table: &TableName, statements: &str) -> Result<(), BackendError> {
+        let mut connection = self.tending.acquire().await?;
+        let created = connection.batch_execute(statements).await;
+        connection.finish(created, Concern::Creation(table)).await
     }
 
     async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
@@ -239,7 +209,7 @@ impl Backend for DieselBackend {
         connection.finish(marked, Concern::Table(&table, diagnosis::TO_INSERT)).await
     }
 
-    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
         let table = TableName::parse(query.table)?;
         let mut connection = self.tending.acquire().await?;
         let rows = log::read(&mut connection, &table, query).await;
@@ -283,13 +253,4 @@ impl fmt::Debug for DieselBackend {
         let is_pool_ours = matches!(self.source, Source::Own(_));
         f.debug_struct("DieselBackend").field("is_pool_ours", &is_pool_ours).finish_non_exhaustive()
     }
-}
-
-/// Why a table is not there, with the remedy.
-#[derive(Debug, thiserror::Error)]
-enum PrepareError {
-    #[error("the table is missing: let the node create it, or run this as its owner: {statement}")]
-    Missing { statement: String },
-    #[error("the table is missing and was not created: run this as a role that may: {statement}")]
-    NotCreated { statement: String, source: BackendError },
 }

@@ -10,7 +10,7 @@ use diesel::{
 };
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::{
-    backend::{CatchUp, Content, Incoming, LogQuery, Outgoing, Position},
+    backend::{CatchUp, Content, Incoming, LogQuery, LogRow, Outgoing, Position},
     log_sql,
     table::{InvalidTableName, TableName},
 };
@@ -153,7 +153,7 @@ pub(crate) async fn read(
     connection: &mut AsyncPgConnection,
     log: &TableName,
     query: &LogQuery<'_>,
-) -> Result<Vec<(i64, Incoming)>, Error> {
+) -> Result<Vec<LogRow>, Error> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
@@ -162,16 +162,23 @@ pub(crate) async fn read(
         channel: String,
         #[diesel(sql_type = Text)]
         payload: String,
+        #[diesel(sql_type = Bool)]
+        is_before_crash: bool,
     }
 
     let statement = diesel::sql_query(log_sql::read(log))
         .bind::<Text, _>(&query.since.snapshot)
         .bind::<Text, _>(&query.until.snapshot)
+        .bind::<Text, _>(&query.until.crashes)
         .bind::<BigInt, _>(query.after)
         .bind::<Array<Text>, _>(query.channels)
         .bind::<BigInt, _>(query.limit);
     let rows: Vec<Row> = statement.load(connection).await?;
-    Ok(rows.into_iter().map(|Row { id, channel, payload }| (id, Incoming { channel, payload })).collect())
+    let read = |Row { id, channel, payload, is_before_crash }| {
+        let incoming = Incoming { channel, payload };
+        LogRow { id, incoming, is_before_crash }
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// Writes a statement of `log_sql`, whose parameters come once each and in order. Unlike `sql_query` it is prepared but once.

@@ -12,10 +12,12 @@ use diesel::{
     pg::Pg,
     prelude::*,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
-    sql_types::{Array, BigInt, Binary, Bool, Interval, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Binary, Interval, Nullable, Text, Timestamptz},
 };
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::{
     backend::{Content, Outgoing},
+    prepare,
     table::TableName,
 };
 use std::time::Duration;
@@ -28,15 +30,15 @@ diesel::table! {
     }
 }
 
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// The table of that name for this role and its search path.
-    fn to_regclass(name: Text) -> Nullable<Oid>;
-}
-
-/// Whether the table is there.
-pub(crate) fn exists(table: &TableName) -> impl Query<SqlType = Bool> + QueryFragment<Pg> + QueryId + Send + use<> {
-    diesel::select(to_regclass(table.to_string()).is_not_null())
+/// Everything about the table that matters at the start.
+pub(crate) async fn look(connection: &mut AsyncPgConnection, table: &TableName) -> QueryResult<String> {
+    #[derive(QueryableByName)]
+    struct Answer {
+        #[diesel(sql_type = Text)]
+        seen: String,
+    }
+    let query = diesel::sql_query(format!("SELECT seen FROM ({}) AS look(seen)", prepare::LOOK));
+    Ok(query.bind::<Text, _>(table.to_string()).get_result::<Answer>(connection).await?.seen)
 }
 
 /// Deletes the attachments that are older.

@@ -12,10 +12,12 @@ use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
 use socketio_pg_core::{
     backend::{
-        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, Outgoing, Position, Row,
+        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, Outgoing,
+        Position, Row,
     },
     log_sql,
-    table::TableName,
+    prepare::{self, Sight},
+    table::{Shape, TableName},
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
@@ -119,30 +121,6 @@ impl TokioPostgresBackend {
             connect_listener: connect_listener(listen_config, tls),
         }
     }
-
-    async fn table_exists(&self, table: &TableName) -> Result<bool, BackendError> {
-        let rows = self.tending.query(statements::TABLE_EXISTS, &[(&table.to_string(), Type::TEXT)]).await?;
-        rows.first().map_or(Ok(false), |row| row.try_get(0)).map_err(error::in_session)
-    }
-
-    async fn prepare_with(&self, table: &TableName, statement: String, create: bool) -> Result<(), BackendError> {
-        // Who finds the table needs no right to create one.
-        if self.table_exists(table).await? {
-            return Ok(());
-        }
-        if !create {
-            return Err(BackendError::new(ErrorKind::MissingTable, PrepareError::Missing { statement }));
-        }
-        match self.tending.batch(&TableName::alone(&statement)).await {
-            Ok(()) => Ok(()),
-            // A Node server that starts at the same time creates it without our lock.
-            Err(_) if self.table_exists(table).await? => Ok(()),
-            Err(source) => {
-                let kind = source.kind();
-                Err(BackendError::new(kind, PrepareError::NotCreated { statement, source }))
-            }
-        }
-    }
 }
 
 impl Backend for TokioPostgresBackend {
@@ -152,14 +130,15 @@ impl Backend for TokioPostgresBackend {
         "tokio-postgres"
     }
 
-    async fn prepare(&self, table: &str, create: bool) -> Result<(), BackendError> {
-        let table = TableName::parse(table)?;
-        self.prepare_with(&table, table.create_statement(), create).await
+    async fn look(&self, table: &TableName, _shape: &Shape) -> Result<Sight, BackendError> {
+        let rows = self.tending.query(prepare::LOOK, &[(&table.to_string(), Type::TEXT)]).await?;
+        let row =
+            rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the look at a table was not answered"))?;
+        Sight::read(row.try_get(0).map_err(error::in_session)?)
     }
 
-    async fn prepare_log(&self, table: &str, create: bool) -> Result<(), BackendError> {
-        let table = TableName::parse(table)?;
-        self.prepare_with(&table, table.create_log_statement(), create).await
+    async fn create(&self, _table: &TableName, statements: &str) -> Result<(), BackendError> {
+        self.tending.batch(statements).await
     }
 
     async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
@@ -221,18 +200,20 @@ impl Backend for TokioPostgresBackend {
         position().map_err(error::in_session)
     }
 
-    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
         let statement = log_sql::read(&TableName::parse(query.table)?);
-        let parameters: [Parameter<'_>; 5] = [
+        let parameters: [Parameter<'_>; 6] = [
             (&query.since.snapshot, Type::TEXT),
             (&query.until.snapshot, Type::TEXT),
+            (&query.until.crashes, Type::TEXT),
             (&query.after, Type::INT8),
             (&query.channels, Type::TEXT_ARRAY),
             (&query.limit, Type::INT8),
         ];
         let rows = self.tending.query(&statement, &parameters).await?;
         let read = |row: &tokio_postgres::Row| {
-            Ok((row.try_get(0)?, Incoming { channel: row.try_get(1)?, payload: row.try_get(2)? }))
+            let incoming = Incoming { channel: row.try_get(1)?, payload: row.try_get(2)? };
+            Ok(LogRow { id: row.try_get(0)?, incoming, is_before_crash: row.try_get(3)? })
         };
         rows.iter().map(read).collect::<Result<_, _>>().map_err(error::in_session)
     }
@@ -313,15 +294,6 @@ impl<'a> Columns<'a> {
         }
         columns
     }
-}
-
-/// Why a table is not there, with the remedy.
-#[derive(Debug, thiserror::Error)]
-enum PrepareError {
-    #[error("the table is missing: let the node create it, or run this as its owner: {statement}")]
-    Missing { statement: String },
-    #[error("the table is missing and was not created: run this as a role that may: {statement}")]
-    NotCreated { statement: String, source: BackendError },
 }
 
 fn connect_listener<T>(config: Config, tls: T) -> ConnectListener

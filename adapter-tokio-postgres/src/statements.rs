@@ -69,9 +69,6 @@ pub(crate) fn sweep(table: &TableName) -> String {
     format!("DELETE FROM {table} WHERE created_at < now() - make_interval(secs => $1::float8)")
 }
 
-/// Whether the table `$1` is there, for this role and its search path.
-pub(crate) const TABLE_EXISTS: &str = "SELECT to_regclass($1::text) IS NOT NULL";
-
 /// Publishes one notification. `$1`: the channel, `$2`: the payload.
 pub(crate) const NOTIFY_ONE: &str = "SELECT pg_notify($1, $2)";
 

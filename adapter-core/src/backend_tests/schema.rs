@@ -75,7 +75,7 @@ pub async fn a_missing_table_without_the_right_to_create_it_is_told<F: Fixture>(
 
     // Nor are rights on the table taken for granted.
     prepared(fixture).await;
-    backend.prepare(TABLE, true).await.unwrap();
+    assert_kind(backend.prepare(TABLE, true).await, ErrorKind::Permission);
     assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::Permission);
     assert_kind(fetch(&backend, &[1]).await, ErrorKind::Permission);
     assert_kind(backend.sweep(TABLE, Duration::ZERO).await, ErrorKind::Permission);
@@ -128,4 +128,116 @@ pub async fn what_is_no_name_of_a_table_is_refused<F: Fixture>(fixture: &F) {
     }
     // The schema is not ours to create.
     assert_kind(backend.prepare("no_such_schema.attachments", true).await, ErrorKind::Configuration);
+}
+
+/// What a remedy says, taken from the error.
+fn remedy(error: &BackendError) -> String {
+    let text = error.to_string();
+    let (_, remedy) = text.rsplit_once(": ").unwrap_or_else(|| panic!("no remedy: {text}"));
+    remedy.to_owned()
+}
+
+pub async fn each_right_that_is_missing_is_told_with_the_statement_that_gives_it<F: Fixture>(fixture: &F) {
+    let owning = format!("{}_owner", fixture.sql("SELECT current_database()").unwrap());
+    fixture.sql(&format!(r#"CREATE SCHEMA "Odd.Schema"; CREATE ROLE {owning}"#));
+    for (name, in_sql, schema, sequence) in [
+        ("socket_io_attachments", "socket_io_attachments", "public", "socket_io_attachments_id_seq"),
+        (
+            r#""Odd.Schema"."Odd ""Table; --""#,
+            r#""Odd.Schema"."Odd ""Table; --""#,
+            r#""Odd.Schema""#,
+            r#""Odd.Schema"."Odd ""Table; --_id_seq""#,
+        ),
+    ] {
+        let owner = fixture.backend(&fixture.url()).await.unwrap();
+        owner.prepare(name, true).await.unwrap();
+        fixture.sql(&format!("ALTER TABLE {in_sql} OWNER TO {owning}"));
+        let guest = Role::create(fixture);
+        let role = &guest.name;
+        fixture.sql(&format!(
+            "REVOKE USAGE ON SCHEMA {schema} FROM PUBLIC; GRANT USAGE ON SCHEMA {schema} TO {role};
+             GRANT SELECT, INSERT, DELETE ON {in_sql} TO {role}; GRANT USAGE ON SEQUENCE {sequence} TO {role}"
+        ));
+        let backend = fixture.backend(&guest.url("right")).await.unwrap();
+        // With exactly these it can do everything.
+        let all_works = async || {
+            backend.prepare(name, true).await.unwrap();
+            let mut listener = listening(&backend, &["c"]).await;
+            backend.publish(name, &[attachment("c", "x", "body")]).await.unwrap();
+            let payload = hear(&mut listener, 1).await.remove(0);
+            let (_, id) = announced(&payload).unwrap();
+            let rows = backend.fetch(name, &[id], FetchLimits::NONE).await.unwrap();
+            assert_eq!(rows, [Row::Body(b"body".to_vec())]);
+            assert_eq!(backend.sweep(name, Duration::ZERO).await.unwrap(), 1);
+        };
+        all_works().await;
+        for (right, on) in [
+            ("SELECT", in_sql.to_owned()),
+            ("INSERT", in_sql.to_owned()),
+            ("DELETE", in_sql.to_owned()),
+            ("USAGE", format!("SEQUENCE {sequence}")),
+            ("USAGE", format!("SCHEMA {schema}")),
+        ] {
+            fixture.sql(&format!("REVOKE {right} ON {on} FROM {role}"));
+            let error = backend.prepare(name, true).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Permission, "{right} on {on}: {error}");
+            assert!(error.to_string().contains(&format!("lacks {right} on the ")), "{right} on {on}: {error}");
+            assert!(error.to_string().contains(&owning), "it must say who may: {error}");
+            fixture.sql(&remedy(&error));
+            all_works().await;
+        }
+        fixture.sql(&format!("REVOKE ALL ON {in_sql} FROM {role}; REVOKE ALL ON SEQUENCE {sequence} FROM {role}"));
+        fixture.sql(&remedy(&backend.prepare(name, true).await.unwrap_err()));
+        all_works().await;
+    }
+    fixture.sql(&format!("DROP OWNED BY {owning}; DROP ROLE {owning}"));
+}
+
+pub async fn each_column_that_is_wrong_is_told_with_the_statement_that_mends_it<F: Fixture>(fixture: &F) {
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    for (columns, problem) in [
+        ("created_at timestamptz DEFAULT now(), payload bytea", r#"no column "id""#),
+        ("id bigserial, payload bytea", r#"no column "created_at""#),
+        ("id bigserial, created_at timestamptz DEFAULT now()", r#"no column "payload""#),
+        ("id serial, created_at timestamptz DEFAULT now(), payload bytea", r#"column "id" is of type integer"#),
+        ("id bigint, created_at timestamptz DEFAULT now(), payload bytea", r#"column "id" has no default"#),
+        ("id bigserial, created_at timestamptz, payload bytea", r#"column "created_at" has no default"#),
+        ("id bigserial, created_at text DEFAULT now(), payload bytea", r#"column "created_at" is of type text"#),
+        ("id bigserial, created_at timestamptz DEFAULT now(), payload text", r#"column "payload" is of type text"#),
+        (
+            r#"id bigserial, created_at timestamptz DEFAULT now(), payload bytea, "Te""nant" int NOT NULL"#,
+            r#"column "Te""nant", which is not ours"#,
+        ),
+    ] {
+        fixture.sql(&format!("CREATE TABLE {TABLE} ({columns})"));
+        let error = backend.prepare(TABLE, true).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnsuitableTable, "{columns}: {error}");
+        assert!(error.to_string().contains(problem), "{columns}: {error}");
+        fixture.sql(&remedy(&error));
+        backend.prepare(TABLE, false).await.unwrap();
+        backend.publish(TABLE, &[attachment("c", "x", "body")]).await.unwrap();
+        assert_eq!(backend.sweep(TABLE, Duration::ZERO).await.unwrap(), 1, "{columns}");
+        fixture.sql(&format!("DROP TABLE {TABLE}"));
+    }
+    // What does as well.
+    for columns in [
+        "id bigint GENERATED ALWAYS AS IDENTITY, created_at timestamptz DEFAULT now(), payload bytea",
+        "id bigserial, created_at timestamp DEFAULT now(), payload bytea, tenant int",
+    ] {
+        fixture.sql(&format!("CREATE TABLE {TABLE} ({columns})"));
+        let guest = Role::create(fixture);
+        // The sequence of an identity column takes no right.
+        let on_sequence = if columns.contains("bigserial") {
+            format!("; GRANT USAGE ON {TABLE}_id_seq TO {}", guest.name)
+        } else {
+            String::new()
+        };
+        fixture.sql(&format!("GRANT SELECT, INSERT, DELETE ON {TABLE} TO {}{on_sequence}", guest.name));
+        let backend = fixture.backend(&guest.url("right")).await.unwrap();
+        backend.prepare(TABLE, false).await.unwrap();
+        backend.publish(TABLE, &[attachment("c", "x", "body")]).await.unwrap();
+        fixture.sql(&format!("DROP TABLE {TABLE}"));
+    }
+    fixture.sql(&format!("CREATE SEQUENCE {TABLE}"));
+    assert_kind(backend.prepare(TABLE, true).await, ErrorKind::UnsuitableTable);
 }

@@ -10,7 +10,7 @@ use super::{
     tracker::{Tracker, is_header},
 };
 use crate::{
-    backend::{Backend, BackendError, ErrorKind, Incoming, LogQuery, Position},
+    backend::{Backend, BackendError, ErrorKind, Incoming, LogQuery, LogRow, Position},
     event::Recovery,
 };
 
@@ -31,17 +31,6 @@ pub(crate) struct Reader<B> {
     marking: Option<BoxFuture<'static, Result<Position, BackendError>>>,
     /// What was listened to when the session broke: what came on other channels was not for this node.
     channels: BTreeSet<String>,
-    /// Taken right before the node listens again: what it sees does not come live.
-    before_listening: Option<Position>,
-}
-
-/// What to do with the headers in the log. Attachments of before a crash are gone, and their numbers may be those of others by now.
-#[derive(Clone, Copy, PartialEq)]
-enum Headers {
-    HandOn,
-    Skip,
-    /// Those that come live are to be handed on then: so nothing that is behind one may be handed on before.
-    End,
 }
 
 impl<B: Backend> Reader<B> {
@@ -49,16 +38,7 @@ impl<B: Backend> Reader<B> {
     pub(crate) fn new(backend: Arc<B>, log: CatchUp, channel: String, interval: Duration) -> Self {
         let mut timer = tokio::time::interval(interval);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
-            backend,
-            log,
-            channel,
-            tracker: Tracker::default(),
-            timer,
-            marking: None,
-            channels: BTreeSet::new(),
-            before_listening: None,
-        }
+        Self { backend, log, channel, tracker: Tracker::default(), timer, marking: None, channels: BTreeSet::new() }
     }
 
     /// The channel that is to be listened to for marks.
@@ -102,22 +82,6 @@ impl<B: Backend> Reader<B> {
         self.channels.clone_from(channels);
     }
 
-    /// To be called after a break, before the node listens again.
-    ///
-    /// # Errors
-    /// When the connection fails. With any other failure the node goes on, and [`catch_up`](Self::catch_up) tells of it.
-    pub(crate) async fn will_listen(&mut self) -> Result<(), BackendError> {
-        // Nobody waits for its notification, which is not heard.
-        let token = format!("{:016x}", crate::outside::number());
-        let marked = in_time(self.backend.mark(self.log.table_name(), &self.channel, &token)).await;
-        match marked {
-            Ok(position) => self.before_listening = Some(position),
-            Err(error) if error.kind() == ErrorKind::Connection => return Err(error),
-            Err(_) => self.before_listening = None,
-        }
-        Ok(())
-    }
-
     /// Hands on what was missed, in order, on a session that listens to `channels` again.
     ///
     /// # Errors
@@ -152,19 +116,38 @@ impl<B: Backend> Reader<B> {
         let channels: Vec<String> = channels.cloned().collect();
         let has_crashed = since.crashes != until.crashes;
         if has_crashed {
-            self.tracker.crashed();
+            self.tracker.crashed(&until.crashes);
         }
-        let before = self.before_listening.take().filter(|before| before.crashes == until.crashes);
-        let parts = match &before {
-            _ if !has_crashed => vec![(&since, &until, Headers::HandOn)],
-            Some(before) => vec![(&since, before, Headers::Skip), (before, &until, Headers::End)],
-            None => vec![(&since, &until, Headers::End)],
-        };
         let mut messages = 0;
-        for (since, until, headers) in parts {
-            let read = self.hand_on_part(&channels, since, until, headers, &mut messages, &mut hand_on).await;
-            if let Err(error) = read {
-                return failed(Some(error), messages);
+        let mut after = 0;
+        loop {
+            let query = LogQuery {
+                table: self.log.table_name(),
+                channels: &channels,
+                since: &since,
+                until: &until,
+                after,
+                limit: PAGE,
+            };
+            let rows = match in_time(self.backend.read_log(&query)).await {
+                Ok(rows) => rows,
+                Err(error) => return failed(Some(error), messages),
+            };
+            let is_last = (rows.len() as i64) < PAGE;
+            for LogRow { id, incoming, is_before_crash } in rows {
+                after = id;
+                // Attachments of before the crash are gone, and their numbers may be those of others by now. Those of after it are not:
+                // they also come live, and would come behind what was sent after them.
+                if has_crashed && is_before_crash && is_header(&incoming.payload) {
+                    continue;
+                }
+                if self.tracker.hear(&incoming.channel, &incoming.payload) {
+                    messages += 1;
+                    hand_on(incoming);
+                }
+            }
+            if is_last {
+                break;
             }
         }
 
@@ -172,47 +155,13 @@ impl<B: Backend> Reader<B> {
         let reason = if deaf > self.log.retention() {
             format!("the node was deaf for {deaf:.1?}, and the log goes back for {:?}", self.log.retention())
         } else if has_crashed {
-            "the database server crashed: attachments are gone, and what was published in its last moments, or while the \
-             node began to listen again, may be missing"
+            "the database server crashed: attachments are gone, and what was published in its last moments may not be in \
+             the log"
                 .to_owned()
         } else {
             return Ok(Recovery::Complete { messages });
         };
         Ok(Recovery::Incomplete { messages, reason })
-    }
-
-    /// Hands on what was committed between two positions.
-    async fn hand_on_part(
-        &mut self,
-        channels: &[String],
-        since: &Position,
-        until: &Position,
-        headers: Headers,
-        messages: &mut u64,
-        hand_on: &mut impl FnMut(Incoming),
-    ) -> Result<(), BackendError> {
-        let mut after = 0;
-        loop {
-            let query = LogQuery { table: self.log.table_name(), channels, since, until, after, limit: PAGE };
-            let rows = in_time(self.backend.read_log(&query)).await?;
-            let is_last = (rows.len() as i64) < PAGE;
-            for (id, incoming) in rows {
-                after = id;
-                if headers != Headers::HandOn && is_header(&incoming.payload) {
-                    if headers == Headers::End {
-                        return Ok(());
-                    }
-                    continue;
-                }
-                if self.tracker.hear(&incoming.channel, &incoming.payload) {
-                    *messages += 1;
-                    hand_on(incoming);
-                }
-            }
-            if is_last {
-                return Ok(());
-            }
-        }
     }
 
     fn begin_mark(&mut self) {

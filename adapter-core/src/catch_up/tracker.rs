@@ -24,8 +24,8 @@ pub(super) struct Tracker {
     /// What was heard since the mark that is under way was begun.
     newer: HashSet<u64>,
     mark: Option<Mark>,
-    /// How many crashes of the server were seen. After each, the numbers of attachments begin anew.
-    crashes: u64,
+    /// The last crash of the server that was seen. After each, the numbers of attachments begin anew.
+    crash: String,
     hasher: RandomState,
 }
 
@@ -78,8 +78,9 @@ impl Tracker {
     }
 
     /// The server has crashed: from now on the same header is another one.
-    pub(super) fn crashed(&mut self) {
-        self.crashes += 1;
+    /// To be told of the same crash again changes nothing, as when reading the log fails halfway.
+    pub(super) fn crashed(&mut self, crash: &str) {
+        crash.clone_into(&mut self.crash);
     }
 
     /// The position is of no use any more.
@@ -94,7 +95,7 @@ impl Tracker {
         if !is_unique(payload) {
             return true;
         }
-        let hash = self.hasher.hash_one((is_header(payload).then_some(self.crashes), channel, payload));
+        let hash = self.hasher.hash_one((is_header(payload).then_some(&self.crash), channel, payload));
         if self.older.contains(&hash) {
             return false;
         }
@@ -235,7 +236,7 @@ mod tests {
         let mut tracker = Tracker::default();
         let header = r#"{"uid":"a","type":3,"nsp":"/","attachmentId":"1"}"#;
         assert!(tracker.hear("c", header) && tracker.hear("c", &message(1)));
-        tracker.crashed();
+        tracker.crashed("1");
         assert!(tracker.hear("c", header) && !tracker.hear("c", &message(1)));
         assert!(!tracker.hear("c", header));
     }

@@ -15,9 +15,12 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use socketio_pg_core::{
     PublishOn,
     backend::{
-        Backend, BackendError, CatchUp, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, Outgoing, Position, Row,
+        Backend, BackendError, CatchUp, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing,
+        Position, Row,
     },
     memory::{MemoryBackend, MemoryDatabase, MemoryListener},
+    prepare::Sight,
+    table::{Shape, TableName},
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -100,8 +103,12 @@ impl Backend for NodeBackend {
         "simulation"
     }
 
-    async fn prepare(&self, table: &str, create: bool) -> Result<(), BackendError> {
-        self.inner.prepare(table, create).await
+    async fn look(&self, table: &TableName, shape: &Shape) -> Result<Sight, BackendError> {
+        self.inner.look(table, shape).await
+    }
+
+    async fn create(&self, table: &TableName, statements: &str) -> Result<(), BackendError> {
+        self.inner.create(table, statements).await
     }
 
     async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
@@ -124,13 +131,12 @@ impl Backend for NodeBackend {
         rows
     }
 
-    async fn prepare_log(&self, table: &str, create: bool) -> Result<(), BackendError> {
-        self.inner.prepare_log(table, create).await
-    }
-
     async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
         self.faults.travel().await;
         self.faults.check()?;
+        if batch.len() > 1 && self.faults.fails() {
+            return Err(BackendError::new(ErrorKind::Other, "refused as a whole"));
+        }
         self.inner.publish_logged(table, log, batch).await?;
         self.faults.travel().await;
         self.faults.check()
@@ -139,13 +145,19 @@ impl Backend for NodeBackend {
     async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
         self.faults.travel().await;
         self.faults.check()?;
-        self.inner.mark(log, channel, payload).await
-    }
-
-    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<(i64, Incoming)>, BackendError> {
+        let position = self.inner.mark(log, channel, payload).await;
         self.faults.travel().await;
         self.faults.check()?;
-        self.inner.read_log(query).await
+        position
+    }
+
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
+        self.faults.travel().await;
+        self.faults.check()?;
+        let rows = self.inner.read_log(query).await;
+        self.faults.travel().await;
+        self.faults.check()?;
+        rows
     }
 
     async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {

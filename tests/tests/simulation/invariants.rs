@@ -6,10 +6,7 @@
 //! | no loss | what a sender was told to be published is at every receiver that listened, by what its gaps say |
 //! | nothing strange | no receiver has what was not meant for it |
 //!
-//! Senders that wait because the queue out is full may be overtaken by one that comes just when there is room again. So the
-//! queues of the simulation never fill.
-//!
-//! A log that closes gaps would make the second one simpler: see [`may_be_missed`].
+//! What excuses a loss is in [`Receiver::excuse`]: whoever was not there, what the sender was told, what the receiver told.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,28 +15,31 @@ use tokio::time::Instant;
 use crate::{
     backend::MAX_DELAY,
     clients::Received,
-    node::{Client, Node},
+    climate::{Climate, Weather},
+    node::{Client, Gap, Node},
     operations::{Sent, Way, What},
-    world::Report,
+    report::Report,
 };
 
-/// How long a message may wait in the node until it is handled: attachments before it are fetched first, which
-/// takes as long as the database is away.
-const HANDLING: Duration = Duration::from_secs(20);
-
 /// Looks at everything that was received.
-pub(crate) fn check(nodes: &[Node], log: &[Sent], report: &mut Report) {
+pub(crate) fn check(nodes: &[Node], log: &[Sent], climate: &Climate, report: &mut Report) {
     let mut by_sender: BTreeMap<usize, Vec<&Sent>> = BTreeMap::new();
     for sent in log {
         by_sender.entry(sent.sender).or_default().push(sent);
     }
+    let handling = climate.handling();
     for node in nodes {
+        let gaps = node.told.lock().gaps.clone();
+        if climate.weather == Weather::Calm && !gaps.is_empty() {
+            report.broken.push(format!("node {}: nothing goes wrong, and it tells of {gaps:?}", node.index));
+        }
+        let (gaps, poisoned) = (gaps.as_slice(), node.poisoned());
         for client in &node.sockets {
             let received = node.received(client.sid);
-            Receiver { node, client: Some(client), received }.check(&by_sender, report);
+            Receiver { node, client: Some(client), received, gaps, poisoned, handling }.check(&by_sender, report);
         }
         let received = node.server_side.lock().clone();
-        Receiver { node, client: None, received }.check(&by_sender, report);
+        Receiver { node, client: None, received, gaps, poisoned, handling }.check(&by_sender, report);
     }
 }
 
@@ -48,6 +48,21 @@ struct Receiver<'a> {
     node: &'a Node,
     client: Option<&'a Client>,
     received: Received,
+    gaps: &'a [Gap],
+    /// How many messages the node could not use.
+    poisoned: u64,
+    handling: Duration,
+}
+
+/// Why a receiver need not have got something.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Excuse {
+    /// It was not there.
+    Absent,
+    /// The sender was told that it is not certain to be published.
+    Refused,
+    /// The receiver told that it was deaf.
+    InGap,
 }
 
 impl Receiver<'_> {
@@ -66,16 +81,37 @@ impl Receiver<'_> {
                 report.broken.push(format!("{}: sender {sender} sent nothing", self.name()));
             }
         }
+        let mut lost = Vec::new();
         for (sender, sent) in by_sender {
-            self.check_sender(sent, got.get(sender).map_or(&[], Vec::as_slice), report);
+            lost.extend(self.check_sender(sent, got.get(sender).map_or(&[], Vec::as_slice), report));
+        }
+        // Each message that could not be used is counted.
+        if lost.len() as u64 <= self.poisoned {
+            report.shares.poisoned += lost.len() as u64;
+            return;
+        }
+        let Node { joined, ended, told, .. } = self.node;
+        for sent in lost.iter().take(3) {
+            report.broken.push(format!(
+                "{}: did not get {sent:?}; {} are lost and {} poisoned; joined {joined:?}, ended {ended:?}, gone {:?}, {:?}",
+                self.name(),
+                lost.len(),
+                self.poisoned,
+                self.received.gone,
+                told.lock()
+            ));
         }
     }
 
-    fn check_sender(&self, log: &[&Sent], got: &[u64], report: &mut Report) {
+    /// Returns what was lost without an excuse.
+    fn check_sender<'s>(&self, log: &[&'s Sent], got: &[u64], report: &mut Report) -> Vec<&'s Sent> {
+        let mut lost = Vec::new();
         // Whether the receiver is in the sender's own room, as far as that can be known.
         let mut is_in_own = Some(false);
         for sent in log {
-            let is_certain = !self.may_miss(sent);
+            let excuse = self.excuse(sent);
+            // What changes rooms may have been poisoned.
+            let is_certain = excuse.is_none() && (self.poisoned == 0 || sent.sender == self.node.index);
             let is_expected = match (&sent.what, self.client) {
                 (What::Event(target, _), Some(client)) => Some(target.matches(client)),
                 (What::ToOwnRoom, Some(_)) => is_in_own,
@@ -97,29 +133,56 @@ impl Receiver<'_> {
                 _ => Some(false),
             };
             let is_there = got.binary_search(&sent.number).is_ok();
-            match (is_expected, is_there) {
-                (Some(false), true) => report.broken.push(format!("{}: got what it should not: {sent:?}", self.name())),
-                (Some(true), true) => report.expected += 1,
-                (Some(true), false) if is_certain => report.broken.push(format!(
-                    "{}: did not get {sent:?}; joined {:?}, ended {:?}, {:?}",
-                    self.name(),
-                    self.node.joined,
-                    self.node.ended,
-                    self.node.told.lock()
-                )),
-                (Some(true), false) => report.excused += 1,
+            let shares = &mut report.shares;
+            match (is_expected, is_there, excuse) {
+                (Some(false), true, _) => {
+                    report.broken.push(format!("{}: got what it should not: {sent:?}", self.name()));
+                }
+                (Some(true), true, _) => {
+                    shares.came += 1;
+                    shares.caught_up += u64::from(
+                        sent.ended.is_some_and(|ended| self.gaps_around(sent, ended).any(|gap| gap.is_complete)),
+                    );
+                }
+                (Some(true), false, None) => lost.push(*sent),
+                (Some(true), false, Some(Excuse::Refused)) => shares.refused += 1,
+                (Some(true), false, Some(Excuse::InGap)) => shares.in_gap += 1,
                 _ => {}
             }
         }
+        lost
     }
 
-    fn may_miss(&self, sent: &Sent) -> bool {
-        let Some(ended) = sent.ended else { return true };
-        if self.received.gone.is_some_and(|gone| gone <= ended + HANDLING) && !matches!(sent.what, What::Disconnect(_))
+    fn excuse(&self, sent: &Sent) -> Option<Excuse> {
+        let Some(ended) = sent.ended else { return Some(Excuse::Refused) };
+        let is_own = sent.sender == self.node.index;
+        // When it has been handled at the latest: what is caught up with comes late.
+        let heard = self.gaps_around(sent, ended).map(|gap| gap.until).fold(ended, Instant::max);
+        let handled = heard + self.handling;
+        let is_disconnection = matches!(sent.what, What::Disconnect(_));
+        if self.received.gone.is_some_and(|gone| gone <= handled) && !is_disconnection
+            || !is_own && sent.began < self.node.joined
+            || self.node.ended.is_some_and(|end| end <= if is_own { ended } else { handled })
         {
-            return true;
+            return Some(Excuse::Absent);
         }
-        may_be_missed(self.node, sent, ended)
+        if is_own {
+            // Its own sockets get it all the same when it is not published, but for what asks for acknowledgements.
+            let is_refused = !sent.is_published && matches!(sent.what, What::Event(_, Way::WithAck));
+            return is_refused.then_some(Excuse::Refused);
+        }
+        if !sent.is_published {
+            return Some(Excuse::Refused);
+        }
+        // What is in the log comes all the same, where the node says that it read it.
+        let is_missed = self.gaps_around(sent, ended).any(|gap| !(gap.is_complete && sent.is_logged));
+        is_missed.then_some(Excuse::InGap)
+    }
+
+    /// The gaps in which something may have been on its way.
+    fn gaps_around(&self, sent: &Sent, ended: Instant) -> impl Iterator<Item = &Gap> {
+        let (began, arrived) = (sent.began, ended + MAX_DELAY);
+        self.gaps.iter().filter(move |gap| gap.since <= arrived && began <= gap.until)
     }
 
     fn name(&self) -> String {
@@ -128,19 +191,4 @@ impl Receiver<'_> {
             None => format!("node {}", self.node.index),
         }
     }
-}
-
-/// Whether the node need not have got what was sent. The one place to change for nodes that read what they missed from a
-/// log: between those, a gap is no excuse.
-fn may_be_missed(node: &Node, sent: &Sent, ended: Instant) -> bool {
-    if sent.sender == node.index {
-        // Its own sockets get it all the same when it is not published, but for what asks for acknowledgements.
-        let is_refused = !sent.is_published && matches!(sent.what, What::Event(_, Way::WithAck));
-        return is_refused || node.ended.is_some_and(|end| end <= ended);
-    }
-    let arrived = ended + MAX_DELAY;
-    !sent.is_published
-        || sent.began < node.joined
-        || node.ended.is_some_and(|end| end <= ended + HANDLING)
-        || node.told.lock().gaps.iter().any(|(since, until)| *since <= arrived && sent.began <= *until)
 }

@@ -6,9 +6,11 @@
 
 mod backend;
 mod clients;
+mod climate;
 mod invariants;
 mod node;
 mod operations;
+mod report;
 mod world;
 
 use std::{
@@ -18,7 +20,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-use self::world::{Report, Size, simulate};
+use self::{
+    report::Report,
+    world::{Size, simulate},
+};
 
 /// How many small clusters, unless `SIM_SEEDS` says otherwise; there is a large one for each 200 of them.
 const SEEDS: u64 = 1_000;
@@ -62,6 +67,9 @@ fn run(size: Size, seeds: u64) {
                         return;
                     }
                     let report = simulate(size, seed);
+                    if std::env::var_os("SIM_TRACE").is_some() {
+                        println!("{}", report.trace.join("\n"));
+                    }
                     if !report.broken.is_empty() {
                         failed.lock().push((seed, report.broken.clone()));
                     }
@@ -71,10 +79,7 @@ fn run(size: Size, seeds: u64) {
         }
     });
     let sum = sum.into_inner();
-    println!(
-        "{seeds} {size:?} clusters from SIM_SEED={base}: {} messages checked, {} of them could be missed, {} requests",
-        sum.expected, sum.excused, sum.requests
-    );
+    println!("{seeds} {size:?} clusters from SIM_SEED={base}:\n{sum}");
     let mut failed = failed.into_inner();
     failed.sort();
     for (seed, broken) in failed.iter().take(5) {
@@ -85,7 +90,10 @@ fn run(size: Size, seeds: u64) {
         "{} of {seeds} clusters broke a promise: run again with the commands above",
         failed.len()
     );
-    assert!(sum.expected > 10 * seeds, "hardly anything was checked");
+    assert!(sum.shares.came > 10 * seeds, "hardly anything was checked");
+    // A test that excuses much tests little. Large clusters are few: one storm is much of them.
+    let excused = sum.shares.excused_per_mille();
+    assert!(size == Size::Large || seeds < 100 || excused < 100, "{excused} of a thousand messages were excused");
 }
 
 /// What repeats a run.

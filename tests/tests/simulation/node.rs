@@ -1,12 +1,12 @@
 //! A simulated server: the real adapter on clients that write down what they get.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use socketio_pg_core::{Cluster, Error, Event, Options, PostgresAdapter, memory::MemoryDatabase};
+use socketio_pg_core::{
+    Cluster, Error, Event, Options, PostgresAdapter, Recovery,
+    memory::{MemoryDatabase, WallClock},
+};
 use socketioxide_core::{
     Sid, Uid,
     adapter::{CoreAdapter, CoreLocalAdapter, Room},
@@ -27,15 +27,27 @@ pub(crate) struct Client {
     pub(crate) rooms: Vec<String>,
 }
 
+/// Since when and until when something may be missing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gap {
+    pub(crate) since: Instant,
+    pub(crate) until: Instant,
+    /// What is in the log was caught up with, so the node says.
+    pub(crate) is_complete: bool,
+}
+
 /// What a node tells of itself.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// Since when and until when something may be missing.
-    pub(crate) gaps: Vec<(Instant, Instant)>,
+    pub(crate) gaps: Vec<Gap>,
     /// Set while the connection is down.
     pub(crate) deaf: Option<Instant>,
     /// Every event, for the trace.
     pub(crate) events: Vec<String>,
+    /// How many messages it could not use, counted when it ends.
+    pub(crate) poisoned: u64,
+    /// What it should not have told.
+    pub(crate) wrong: Vec<String>,
 }
 
 /// A running server.
@@ -54,6 +66,7 @@ pub(crate) struct Node {
     /// Events of other servers.
     pub(crate) server_side: Arc<Mutex<Received>>,
     pub(crate) told: Arc<Mutex<Told>>,
+    pub(crate) wall: WallClock,
     pub(crate) joined: Instant,
     /// Since when it need not get anything any more.
     pub(crate) ended: Option<Instant>,
@@ -62,11 +75,12 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn start(
         index: usize,
-        epoch: Epoch,
+        epoch: Instant,
         database: &MemoryDatabase,
         faults: Arc<Faults>,
         options: Options,
         sockets: Vec<Client>,
+        wall: WallClock,
     ) -> Result<Self, String> {
         let backend = NodeBackend::new(database, faults.clone());
         let cluster = Cluster::<NodeBackend>::connect(backend, options).await.map_err(|error| error.to_string())?;
@@ -94,7 +108,7 @@ impl Node {
         });
         let running = Some(Arc::new(Running { cluster, adapter }));
         let joined = Instant::now();
-        Ok(Self { index, running, faults, sockets, clients, server_side, told, joined, ended: None })
+        Ok(Self { index, running, faults, sockets, clients, server_side, told, wall, joined, ended: None })
     }
 
     pub(crate) fn received(&self, sid: Sid) -> Received {
@@ -104,32 +118,40 @@ impl Node {
     /// From now on the node need not get anything; what was not heard since its connection broke neither.
     pub(crate) fn end(&mut self) -> Option<Arc<Running>> {
         let now = Instant::now();
-        self.ended = Some(self.told.lock().deaf.unwrap_or(now));
+        let poisoned = self.poisoned();
+        let mut told = self.told.lock();
+        told.poisoned = poisoned;
+        self.ended = Some(told.deaf.unwrap_or(now));
         self.running.take()
     }
-}
 
-/// When the simulation's wall clock began, together with that of the adapter.
-#[derive(Clone, Copy)]
-pub(crate) struct Epoch(pub(crate) Instant);
-
-impl Epoch {
-    fn instant(self, time: SystemTime) -> Instant {
-        self.0 + time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    /// How many messages it could not use.
+    pub(crate) fn poisoned(&self) -> u64 {
+        match &self.running {
+            Some(running) => running.cluster.health().counts.poisoned,
+            None => self.told.lock().poisoned,
+        }
     }
 }
 
-async fn write_down(mut events: socketio_pg_core::EventStream, told: Arc<Mutex<Told>>, epoch: Epoch) {
+async fn write_down(mut events: socketio_pg_core::EventStream, told: Arc<Mutex<Told>>, epoch: Instant) {
     while let Some(event) = events.next().await {
         let mut told = told.lock();
         match &event {
             Event::Disconnected { .. } => told.deaf = Some(Instant::now()),
-            Event::Gap { since, until, .. } => {
+            Event::Gap { since, until, recovery } => {
                 told.deaf = None;
-                told.gaps.push((epoch.instant(*since), epoch.instant(*until)));
+                // The wall clock may be set to anything; how long it was is told all the same.
+                let Ok(long) = until.duration_since(*since) else {
+                    told.wrong.push(format!("it ends before it begins: {event:?}"));
+                    continue;
+                };
+                let until = Instant::now();
+                let is_complete = matches!(recovery, Recovery::Complete { .. });
+                told.gaps.push(Gap { since: until.checked_sub(long).unwrap_or(epoch), until, is_complete });
             }
             _ => {}
         }
-        told.events.push(format!("{:?} {event:?}", epoch.0.elapsed()));
+        told.events.push(format!("{:?} {event:?}", epoch.elapsed()));
     }
 }

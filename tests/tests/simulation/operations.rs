@@ -68,6 +68,8 @@ pub(crate) struct Sent {
     pub(crate) ended: Option<Instant>,
     /// Whether the sender was told that it was published.
     pub(crate) is_published: bool,
+    /// Whether it is in the catch-up log, once it is published.
+    pub(crate) is_logged: bool,
 }
 
 /// Everything sent, in the order of each sender.
@@ -75,9 +77,9 @@ pub(crate) struct Sent {
 pub(crate) struct Log(pub(crate) Arc<Mutex<Vec<Sent>>>);
 
 impl Log {
-    pub(crate) fn begin(&self, sender: usize, number: u64, what: What) -> usize {
+    pub(crate) fn begin(&self, sender: usize, number: u64, what: What, is_logged: bool) -> usize {
         let mut log = self.0.lock();
-        log.push(Sent { sender, number, what, began: Instant::now(), ended: None, is_published: false });
+        log.push(Sent { sender, number, what, began: Instant::now(), ended: None, is_published: false, is_logged });
         log.len() - 1
     }
 
@@ -93,14 +95,17 @@ impl Log {
 pub(crate) enum Weight {
     Small,
     Large,
+    Huge,
     Binary,
 }
 
 impl Weight {
+    /// More than fits beside the rest: 300 bytes in most clusters.
     fn padding(self) -> String {
         match self {
             Self::Small | Self::Binary => String::new(),
-            Self::Large => "x".repeat(9_000),
+            Self::Large => "x".repeat(300),
+            Self::Huge => "x".repeat(9_000),
         }
     }
 }

@@ -8,16 +8,18 @@ use std::{
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use socketio_pg_core::{
-    Emitter, Options,
-    memory::{Determined, MemoryDatabase},
+    Emitter,
+    memory::{Determined, MemoryDatabase, WallClock},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
 use crate::{
     backend::{Faults, NodeBackend},
+    climate::{Climate, Weather},
     invariants,
-    node::{Client, Epoch, Node, Running},
+    node::{Client, Node, Running},
     operations::{self, Log, Target, Way, Weight, What},
+    report::Report,
 };
 
 /// After how much quiet all nodes know each other again: the heartbeat time-out, and the longest pause before a connection
@@ -36,34 +38,11 @@ pub(crate) enum Size {
     Large,
 }
 
-/// What came of it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Report {
-    /// The promises that were broken.
-    pub(crate) broken: Vec<String>,
-    /// Everything that happened, by receiver and node.
-    pub(crate) trace: Vec<String>,
-    /// Messages that came where they had to.
-    pub(crate) expected: u64,
-    /// Messages that did not come, and could be missed.
-    pub(crate) excused: u64,
-    pub(crate) requests: u64,
-}
-
-impl Report {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.expected += other.expected;
-        self.excused += other.excused;
-        self.requests += other.requests;
-    }
-}
-
 /// Simulates a cluster.
 pub(crate) fn simulate(size: Size, seed: u64) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let _determined = Determined::by(seed);
-        let mut world = World::new(size, seed);
+        let mut world = World::new(size, seed, Determined::by(seed));
         world.live().await;
         world.calm_down().await;
         world.finish().await
@@ -73,10 +52,10 @@ pub(crate) fn simulate(size: Size, seed: u64) -> Report {
 struct World {
     size: Size,
     random: StdRng,
-    epoch: Epoch,
+    determined: Determined,
+    epoch: Instant,
     database: MemoryDatabase,
-    options: Options,
-    per_mille: u32,
+    climate: Climate,
     nodes: Vec<Node>,
     emitters: Vec<(mpsc::UnboundedSender<Order>, Arc<Faults>)>,
     /// How much each sender has sent.
@@ -91,19 +70,16 @@ struct World {
 type Order = (usize, u64, What, Weight);
 
 impl World {
-    fn new(size: Size, seed: u64) -> Self {
+    fn new(size: Size, seed: u64, determined: Determined) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let options = Options::default()
-            .payload_threshold([8_000, 300][random.random_range(0..2)])
-            .cleanup_interval(Duration::from_secs(random.random_range(30..90)));
-        let per_mille = [0, 0, 5, 30][random.random_range(0..4)];
+        let climate = Climate::draw(&mut random);
         Self {
             size,
             random,
-            epoch: Epoch(Instant::now()),
+            determined,
+            epoch: Instant::now(),
             database: MemoryDatabase::default(),
-            options,
-            per_mille,
+            climate,
             nodes: Vec::new(),
             emitters: Vec::new(),
             numbers: Default::default(),
@@ -142,7 +118,7 @@ impl World {
             self.start_node().await;
         }
         if self.alive().len() < 2 {
-            self.per_mille = 0;
+            self.climate.per_mille = 0;
             self.start_node().await;
             self.start_node().await;
         }
@@ -158,7 +134,7 @@ impl World {
 
     async fn step(&mut self) {
         match self.random.random_range(0..100) {
-            0..55 => {
+            0..52 => {
                 let burst = if self.chance(20) { self.random.random_range(1..30) } else { 1 };
                 let same = self.any_alive();
                 for _ in 0..burst {
@@ -166,18 +142,39 @@ impl World {
                     self.send(same, what, weight);
                 }
             }
-            55..65 => {
+            52..62 => {
                 let (what, weight) = (self.what(), self.weight());
                 let emitter = self.random.random_range(0..self.emitters.len());
                 self.emit(emitter, what, weight);
             }
-            65..80 => self.ask(),
-            80..87 => {
+            62..75 => self.ask(),
+            75..78 if self.alive().len() > 2 => {
+                let node = self.any_alive();
+                if let Some(running) = self.nodes[node].end() {
+                    self.tasks.push(tokio::spawn(async move { running.cluster.close().await }));
+                }
+            }
+            78..81 if self.nodes.len() < 60 => self.start_node().await,
+            81..96 => self.trouble(),
+            96..100 if self.climate.clocks_jump => self.set_clocks(),
+            _ => {}
+        }
+    }
+
+    fn trouble(&mut self) {
+        match (self.climate.weather, self.random.random_range(0..15)) {
+            (Weather::Calm, _) => {}
+            (Weather::Windy | Weather::Stormy, 0..7) => {
                 let node = self.any_alive();
                 self.nodes[node].faults.break_session();
             }
-            87..88 => self.database.break_sessions(),
-            88..90 => {
+            (Weather::Windy | Weather::Stormy, 7) => self.database.break_sessions(),
+            (Weather::Windy | Weather::Stormy, 8..10) if self.alive().len() > 2 => {
+                let node = self.any_alive();
+                self.nodes[node].faults.kill();
+                drop(self.nodes[node].end());
+            }
+            (Weather::Stormy, 10..13) => {
                 self.database.set_down(true);
                 let away = Duration::from_millis(self.random.random_range(10..15_000));
                 let database = self.database.clone();
@@ -186,19 +183,17 @@ impl World {
                     database.set_down(false);
                 }));
             }
-            90..92 if self.alive().len() > 2 => {
-                let node = self.any_alive();
-                self.nodes[node].faults.kill();
-                drop(self.nodes[node].end());
-            }
-            92..94 if self.alive().len() > 2 => {
-                let node = self.any_alive();
-                if let Some(running) = self.nodes[node].end() {
-                    self.tasks.push(tokio::spawn(async move { running.cluster.close().await }));
-                }
-            }
-            94..97 if self.nodes.len() < 60 => self.start_node().await,
+            (Weather::Stormy, 13) => self.database.crash(self.random.random_range(0..4)),
             _ => {}
+        }
+    }
+
+    fn set_clocks(&mut self) {
+        if self.chance(30) {
+            self.database.set_clock(self.climate.database_clock(&mut self.random));
+        } else {
+            let node = self.random.random_range(0..self.nodes.len());
+            self.nodes[node].wall.set(self.climate.node_clock(&mut self.random));
         }
     }
 
@@ -214,8 +209,14 @@ impl World {
             let rooms = (0..3).filter(|_| self.random.random_range(0..2) == 0).map(|room| format!("room{room}"));
             clients.push(Client { sid, rooms: rooms.collect() });
         }
-        let faults = Faults::new(self.random.random(), self.per_mille);
-        let starting = Node::start(index, self.epoch, &self.database, faults, self.options.clone(), clients);
+        let faults = Faults::new(self.random.random(), self.climate.per_mille);
+        let wall = WallClock::new();
+        if self.climate.clocks_jump {
+            wall.set(self.climate.node_clock(&mut self.random));
+        }
+        self.determined.next_clock(&wall);
+        let options = self.climate.options.clone();
+        let starting = Node::start(index, self.epoch, &self.database, faults, options, clients, wall);
         // A database that is away is a reason not to start.
         if let Ok(node) = starting.await {
             self.nodes.push(node);
@@ -223,9 +224,13 @@ impl World {
     }
 
     fn start_emitter(&mut self, sender: usize) {
-        let faults = Faults::new(self.random.random(), self.per_mille);
+        let faults = Faults::new(self.random.random(), self.climate.per_mille);
         let connection = NodeBackend::new(&self.database, faults.clone());
-        let emitter = Emitter::<NodeBackend>::with_options(&self.options);
+        let emitter = if self.is_logged(sender) {
+            Emitter::<NodeBackend>::with_options(&self.climate.options)
+        } else {
+            Emitter::<NodeBackend>::default()
+        };
         let (orders, mut queue) = mpsc::unbounded_channel::<Order>();
         let log = self.log.clone();
         tokio::spawn(async move {
@@ -241,7 +246,16 @@ impl World {
     // ---- what is done ----
 
     fn weight(&mut self) -> Weight {
-        [Weight::Small, Weight::Small, Weight::Large, Weight::Binary][self.random.random_range(0..4)]
+        match self.random.random_range(0..40) {
+            0..20 => Weight::Small,
+            20..29 => Weight::Large,
+            29 => Weight::Huge,
+            _ => Weight::Binary,
+        }
+    }
+
+    fn is_logged(&self, sender: usize) -> bool {
+        self.climate.has_log && !(self.climate.has_stranger && sender == FIRST_EMITTER + 1)
     }
 
     fn target(&mut self) -> Target {
@@ -288,7 +302,7 @@ impl World {
     fn send(&mut self, node: usize, what: What, weight: Weight) {
         let Some(running) = self.nodes[node].running.clone() else { return };
         let number = self.number(node);
-        let (log, entry) = (self.log.clone(), self.log.begin(node, number, what.clone()));
+        let (log, entry) = (self.log.clone(), self.log.begin(node, number, what.clone(), self.is_logged(node)));
         // Tasks of this runtime begin in the order in which they are spawned.
         self.tasks.push(tokio::spawn(async move {
             let is_published = operations::carry_out(&running, node, number, &what, weight).await;
@@ -299,7 +313,7 @@ impl World {
     fn emit(&mut self, emitter: usize, what: What, weight: Weight) {
         let sender = FIRST_EMITTER + emitter;
         let number = self.number(sender);
-        let entry = self.log.begin(sender, number, what.clone());
+        let entry = self.log.begin(sender, number, what.clone(), self.is_logged(sender));
         let _ = self.emitters[emitter].0.send((entry, number, what, weight));
     }
 
@@ -386,7 +400,8 @@ impl World {
     }
 
     async fn finish(mut self) -> Report {
-        let mut report = Report { requests: self.requests, ..Report::default() };
+        let mut report = Report::default();
+        report.shares.requests = self.requests;
         for node in self.nodes.iter().filter(|node| node.running.is_some()) {
             let Some(running) = &node.running else { continue };
             let health = running.cluster.health();
@@ -396,16 +411,24 @@ impl World {
                 self.broke(format!("node {} does not come to rest: {health:?}", node.index));
             }
         }
+        for node in &self.nodes {
+            let wrong = node.told.lock().wrong.clone();
+            report.broken.extend(wrong.into_iter().map(|wrong| format!("node {}: {wrong}", node.index)));
+        }
         let log = self.log.0.lock().clone();
-        invariants::check(&self.nodes, &log, &mut report);
+        invariants::check(&self.nodes, &log, &self.climate, &mut report);
         self.trace(&mut report);
+        if self.climate.is_swept {
+            self.wait_for_sweeps().await;
+        }
         self.leave().await;
         report.broken.extend(self.broken.lock().iter().cloned());
-        report
+        report.of(&self.climate)
     }
 
     fn trace(&self, report: &mut Report) {
-        let since = |time: Instant| time.duration_since(self.epoch.0);
+        report.trace.push(format!("{:?}", self.climate));
+        let since = |time: Instant| time.duration_since(self.epoch);
         for node in &self.nodes {
             for client in &node.sockets {
                 let received = node.received(client.sid);
@@ -419,7 +442,24 @@ impl World {
         }
         for sent in self.log.0.lock().iter() {
             let ended = sent.ended.map(since);
-            report.trace.push(format!("{} {} {ended:?} {}", sent.sender, sent.number, sent.is_published));
+            report.trace.push(format!(
+                "{} {} {:?} {:?} {ended:?} {}",
+                sent.sender,
+                sent.number,
+                sent.what,
+                since(sent.began),
+                sent.is_published
+            ));
+        }
+    }
+
+    /// What was written for nobody is deleted, when two intervals have passed in which it could still be wanted.
+    async fn wait_for_sweeps(&mut self) {
+        self.database.set_clock(200_000);
+        tokio::time::sleep(Duration::from_secs(3 * 90)).await;
+        let attachments = self.database.attachments();
+        if attachments > 0 {
+            self.broke(format!("{attachments} attachments are left in their table"));
         }
     }
 
@@ -430,14 +470,24 @@ impl World {
             let Some(running) = node.end() else { continue };
             if node.index % 2 == 0 {
                 running.cluster.close().await;
+                let health = running.cluster.health();
+                if !health.closed || !health.namespaces.is_empty() || health.publisher.waiting > 0 {
+                    self.broken.lock().push(format!("node {} is closed, and has {health:?}", node.index));
+                }
             }
             remains.push((node.index, Arc::downgrade(&running.adapter)));
         }
+        self.emitters.clear();
         tokio::time::sleep(QUIET).await;
         for (node, adapter) in remains {
             if adapter.strong_count() > 0 {
                 self.broke(format!("something still holds the adapter of node {node}"));
             }
+        }
+        let (tasks, sessions) =
+            (tokio::runtime::Handle::current().metrics().num_alive_tasks(), self.database.sessions());
+        if (tasks, sessions) != (0, 0) {
+            self.broke(format!("{tasks} tasks and {sessions} sessions are left when everyone has gone"));
         }
     }
 }

@@ -9,8 +9,12 @@ use std::{
     time::Duration,
 };
 
-use socketio_pg_core::backend::{
-    Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, Outgoing, Position, Row,
+use socketio_pg_core::{
+    backend::{
+        Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing, Position, Row,
+    },
+    prepare::Sight,
+    table::{Shape, TableName},
 };
 
 /// What was delivered to all sessions together.
@@ -69,17 +73,17 @@ impl<B: Backend> Backend for Counting<B> {
         self.inner.name()
     }
 
-    fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
-        self.inner.prepare(table, create)
+    fn look(&self, table: &TableName, shape: &Shape) -> impl Future<Output = Result<Sight, BackendError>> + Send {
+        self.inner.look(table, shape)
+    }
+
+    fn create(&self, table: &TableName, statements: &str) -> impl Future<Output = Result<(), BackendError>> + Send {
+        self.inner.create(table, statements)
     }
 
     fn publish(&self, table: &str, batch: &[Outgoing]) -> impl Future<Output = Result<(), BackendError>> + Send {
         self.delivered.0.batches.fetch_add(1, Ordering::Relaxed);
         self.inner.publish(table, batch)
-    }
-
-    fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
-        self.inner.prepare_log(table, create)
     }
 
     fn publish_logged(
@@ -101,10 +105,7 @@ impl<B: Backend> Backend for Counting<B> {
         self.inner.mark(log, channel, payload)
     }
 
-    fn read_log(
-        &self,
-        query: &LogQuery<'_>,
-    ) -> impl Future<Output = Result<Vec<(i64, Incoming)>, BackendError>> + Send {
+    fn read_log(&self, query: &LogQuery<'_>) -> impl Future<Output = Result<Vec<LogRow>, BackendError>> + Send {
         self.inner.read_log(query)
     }
 

@@ -1,0 +1,96 @@
+//! What a simulated cluster is like: its weather, its log, its clocks, its queues. All by its seed.
+
+use std::time::Duration;
+
+use rand::{RngExt, rngs::StdRng};
+use socketio_pg_core::{CatchUp, Options};
+
+/// Whether some clusters have publish queues that fill. Order is promised on those, too.
+const SMALL_QUEUES: bool = true;
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weather {
+    /// Nothing: servers only come and go.
+    Calm,
+    /// Listening sessions break, servers are killed.
+    Windy,
+    /// The database goes away and crashes, and whatever it is asked may fail.
+    Stormy,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Climate {
+    pub(crate) weather: Weather,
+    /// How often a statement fails, in thousandths.
+    pub(crate) per_mille: u32,
+    /// Whether wall clocks differ and jump, those of the nodes and that of the database.
+    pub(crate) clocks_jump: bool,
+    /// Whether the second emitter publishes into no log though the others do.
+    pub(crate) has_stranger: bool,
+    /// Whether it is waited for until nothing is left in the attachments table.
+    pub(crate) is_swept: bool,
+    pub(crate) options: Options,
+    pub(crate) has_log: bool,
+}
+
+impl Climate {
+    pub(crate) fn draw(random: &mut StdRng) -> Self {
+        let weather = match random.random_range(0..100) {
+            0..35 => Weather::Calm,
+            35..70 => Weather::Windy,
+            _ => Weather::Stormy,
+        };
+        let per_mille = if weather == Weather::Stormy { [0, 5, 30][random.random_range(0..3)] } else { 0 };
+        let mut options = Options::default()
+            // Mostly small, as large messages take the simulation's time.
+            .payload_threshold(if random.random_range(0..10) == 0 { 8_000 } else { 300 })
+            .cleanup_interval(Duration::from_secs(random.random_range(30..90)));
+        if SMALL_QUEUES && random.random_range(0..4) == 0 {
+            options = options.publish_queue(4);
+        }
+        let has_log = random.random_range(0..2) == 0;
+        if has_log {
+            // Longer than nodes are deaf, mostly.
+            let last = if random.random_range(0..5) == 0 { 3 } else { 120 };
+            options = options.catch_up(CatchUp::last(Duration::from_secs(last)));
+        }
+        Self {
+            weather,
+            per_mille,
+            clocks_jump: random.random_range(0..3) == 0,
+            has_stranger: random.random_range(0..4) == 0,
+            is_swept: !has_log && random.random_range(0..10) == 0,
+            options,
+            has_log,
+        }
+    }
+
+    /// How long a message may wait in a node that hears it until it is handled: attachments before it are fetched first, which
+    /// takes as long as the database is away.
+    pub(crate) fn handling(&self) -> Duration {
+        Duration::from_secs(if self.weather == Weather::Stormy { 25 } else { 2 })
+    }
+
+    /// Where the wall clock of a node is set to, in milliseconds of how far it is ahead.
+    pub(crate) fn node_clock(&self, random: &mut StdRng) -> i64 {
+        const DAY: i64 = 24 * 60 * 60 * 1000;
+        match random.random_range(0..3) {
+            0 => random.random_range(-1_000..1_000),
+            1 => random.random_range(-60_000..60_000),
+            _ => random.random_range(-100 * DAY..100 * DAY),
+        }
+    }
+
+    /// Where the clock of the database is set to.
+    ///
+    /// With a log it jumps by less than the log goes back: one that jumps further, ahead and back again while a node is deaf, lets
+    /// rows be swept and hides that from it.
+    pub(crate) fn database_clock(&self, random: &mut StdRng) -> i64 {
+        if self.has_log || random.random_range(0..4) != 0 {
+            random.random_range(-10_000..10_000)
+        } else {
+            random.random_range(-200_000..200_000)
+        }
+    }
+}

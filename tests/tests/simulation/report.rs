@@ -1,0 +1,95 @@
+//! What came of simulated clusters.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::climate::{Climate, Weather};
+
+/// What came of a cluster, or of many.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// The promises that were broken.
+    pub(crate) broken: Vec<String>,
+    /// Everything that happened, by receiver and node.
+    pub(crate) trace: Vec<String>,
+    pub(crate) shares: Shares,
+    by_climate: BTreeMap<(Weather, bool), Shares>,
+}
+
+/// What became of messages, each counted once for every receiver that was there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shares {
+    pub(crate) clusters: u64,
+    pub(crate) requests: u64,
+    /// They came.
+    pub(crate) came: u64,
+    /// Of these, while their receiver was deaf: from the log.
+    pub(crate) caught_up: u64,
+    /// They did not come, and their sender was told that they were not published.
+    pub(crate) refused: u64,
+    /// They did not come, and the receiver told of a gap.
+    pub(crate) in_gap: u64,
+    /// They did not come, and the receiver told that their attachment was gone.
+    pub(crate) poisoned: u64,
+}
+
+impl Shares {
+    fn add(&mut self, other: &Self) {
+        self.clusters += other.clusters;
+        self.requests += other.requests;
+        self.came += other.came;
+        self.caught_up += other.caught_up;
+        self.refused += other.refused;
+        self.in_gap += other.in_gap;
+        self.poisoned += other.poisoned;
+    }
+
+    /// Of a thousand messages, so many were missed, whoever was told.
+    pub(crate) fn excused_per_mille(&self) -> u64 {
+        let excused = self.refused + self.in_gap + self.poisoned;
+        1000 * excused / (self.came + excused).max(1)
+    }
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.shares.add(&other.shares);
+        for (climate, shares) in &other.by_climate {
+            self.by_climate.entry(*climate).or_default().add(shares);
+        }
+    }
+
+    /// Files it under its climate.
+    pub(crate) fn of(mut self, climate: &Climate) -> Self {
+        self.shares.clusters = 1;
+        self.by_climate.insert((climate.weather, climate.has_log), self.shares);
+        self
+    }
+}
+
+impl fmt::Display for Shares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { clusters, requests, came, caught_up, refused, in_gap, poisoned } = self;
+        let all = (came + refused + in_gap + poisoned).max(1);
+        let percent = |share: &u64| *share as f64 * 100.0 / all as f64;
+        write!(
+            f,
+            "{clusters:6} clusters, {all:8} messages: {:5.1} % came ({:4.1} % from the log), {:4.1} % refused, \
+             {:4.1} % in a gap, {:5.2} % poisoned; {requests} requests",
+            percent(came),
+            percent(caught_up),
+            percent(refused),
+            percent(in_gap),
+            percent(poisoned)
+        )
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ((weather, has_log), shares) in &self.by_climate {
+            let log = if *has_log { "with a log" } else { "without" };
+            writeln!(f, "  {:8} {log:10} {shares}", format!("{weather:?}"))?;
+        }
+        write!(f, "  {:19} {}", "all", self.shares)
+    }
+}
