@@ -54,7 +54,7 @@ pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_
 pub use watch::Gap;
 
 /// How long anything is waited for: long enough for a busy machine, so that only what never comes fails.
-pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);
+pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(40);
 
 /// Bytes as they are written in arguments and answers: `{"$bin": "<base64>"}`.
 pub fn binary(bytes: impl AsRef<[u8]>) -> serde_json::Value {
