@@ -29,6 +29,10 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// How long opening a connection and listening to everything may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long before the last sign of life a message may have been sent that was lost with the connection: it was behind the last one
+/// that came, on its way.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+
 /// How many notifications are taken before the clock is looked at and other tasks have their turn.
 const MAX_AT_ONCE: usize = 256;
 
@@ -145,7 +149,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
                             if let Some(log) = &mut self.log {
                                 log.broken(&self.channels);
                             }
-                            deaf_since = Some(heard);
+                            deaf_since = Some(heard.checked_sub(ON_THE_WAY).unwrap_or(heard));
                             // One that breaks again and again is not opened in a tight loop.
                             if open_since.elapsed() >= MAX_BACKOFF {
                                 backoff = MIN_BACKOFF;
