@@ -47,7 +47,13 @@ pub(crate) struct Setup {
 /// What a contender can do.
 pub(crate) trait Node: Send + Sync + 'static {
     /// Gives an event to all sockets of the cluster; done when it is published.
-    fn emit(&self, namespace: usize, run: u64, sequence: u64, load: Load) -> impl Future<Output = Result<(), String>> + Send;
+    fn emit(
+        &self,
+        namespace: usize,
+        run: u64,
+        sequence: u64,
+        load: Load,
+    ) -> impl Future<Output = Result<(), String>> + Send;
 
     /// How many nodes it knows of in a namespace, itself included.
     fn nodes(&self, namespace: usize) -> impl Future<Output = Result<usize, String>> + Send;
