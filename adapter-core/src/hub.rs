@@ -1,5 +1,6 @@
 //! What all namespaces of a node share: the roads in and out, the clock, the register of namespaces.
 
+mod leaving;
 mod probe;
 
 use std::{
@@ -19,12 +20,15 @@ use socketio_pg_protocol::{
     notification::Encoded,
 };
 use tokio::{
+    runtime::Handle,
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
     time::{Instant, timeout},
 };
 
-use self::probe::{Probe, own_channel};
+use self::{
+    leaving::Roads,
+    probe::{Probe, own_channel},
+};
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Outgoing, Row, in_time},
     catch_up::{self, Reader},
@@ -41,9 +45,6 @@ use crate::{
     sweep::{Sightings, sweep, sweep_log},
 };
 
-/// How long closing waits for what was accepted to be published.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The shared part of a node.
 pub(crate) struct Hub<B: Backend> {
     backend: Arc<B>,
@@ -55,6 +56,8 @@ pub(crate) struct Hub<B: Backend> {
     /// Where this process alone hears answers. Written into its requests.
     reply_channel: Option<ReplyChannel>,
     namespaces: RwLock<Register>,
+    /// Where its tasks are, and where it leaves when it is dropped elsewhere.
+    runtime: Handle,
     /// Gone once the node has left.
     roads: RwLock<Option<Roads<B>>>,
     probe: Mutex<Option<Probe>>,
@@ -84,13 +87,6 @@ enum Rest {
     /// To be published.
     Answers(Vec<Body>),
     Actions(Vec<Action>),
-}
-
-struct Roads<B> {
-    publisher: Arc<Publisher<B>>,
-    publishing: JoinHandle<()>,
-    link: Link,
-    tasks: Vec<JoinHandle<()>>,
 }
 
 impl<B: Backend> Hub<B> {
@@ -135,6 +131,7 @@ impl<B: Backend> Hub<B> {
             handlers,
             reply_channel: options.new_reply_channel(),
             namespaces: RwLock::default(),
+            runtime: Handle::current(),
             roads: RwLock::default(),
             probe: Mutex::default(),
             attachments: Arc::default(),
@@ -247,42 +244,6 @@ impl<B: Backend> Hub<B> {
         link.listen(namespace.channel().to_owned()).await?;
         let actions = namespace.with_cluster(Rules::join);
         self.perform(namespace, actions, &Origin::default()).await
-    }
-
-    /// Lets a namespace leave. Works without waiting, so that it may be called from anywhere; the result tells when the
-    /// farewell is committed.
-    pub(crate) fn leave(&self, namespace: &Arc<Namespace>) -> Option<Published> {
-        let mut channel_is_free = false;
-        {
-            let mut register = self.namespaces.write();
-            if !register.uids.remove(namespace.uid()) {
-                return None; // it has left already, or never joined
-            }
-            namespace.left();
-            // It may have been replaced by a namespace of the same name.
-            if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
-                register.by_name.remove(namespace.name());
-                channel_is_free = !register.by_name.values().any(|other| other.channel() == namespace.channel());
-            }
-        }
-        if channel_is_free && let Some(link) = self.link() {
-            link.unlisten(namespace.channel().to_owned());
-        }
-        let mut farewell = None;
-        for action in namespace.with_cluster(|cluster, _| cluster.leave()) {
-            match action {
-                Action::Publish(body) => {
-                    let published = self
-                        .outgoing(namespace, body, None)
-                        .and_then(|outgoing| self.publisher()?.queue_now(outgoing))
-                        .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
-                    farewell = published.ok();
-                }
-                Action::Completed { request, outcome } => namespace.completed(&request, outcome),
-                _ => {}
-            }
-        }
-        farewell
     }
 
     pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
@@ -565,36 +526,6 @@ impl<B: Backend> Hub<B> {
     /// Fetches attachments. It takes `query_timeout` at most.
     pub(crate) async fn fetch_attachments(&self, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         in_time(self.options.query_timeout, self.backend.fetch(&self.options.table, ids, limits)).await
-    }
-
-    // ---- the end ----
-
-    /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.
-    pub(crate) async fn close(&self) {
-        for namespace in &self.all_namespaces() {
-            self.leave(namespace);
-        }
-        let Some(Roads { publisher, publishing, link, tasks }) = self.roads.write().take() else { return };
-        drop((publisher, link));
-        let abort = publishing.abort_handle();
-        if timeout(CLOSE_TIMEOUT, publishing).await.is_err() {
-            abort.abort();
-        }
-        for task in &tasks {
-            task.abort();
-        }
-        self.backend.close();
-    }
-}
-
-impl<B: Backend> Drop for Hub<B> {
-    fn drop(&mut self) {
-        // The publisher ends by itself when it has published what was accepted.
-        if let Some(roads) = self.roads.write().take() {
-            for task in &roads.tasks {
-                task.abort();
-            }
-        }
     }
 }
 
