@@ -33,7 +33,7 @@ use crate::{
     backend::Backend,
     cluster::Cluster,
     error::Error,
-    event::Poison,
+    event::{Dropped, Poison},
     hub::Hub,
     namespace::{Answer, LocalRequest, LocalSockets, Namespace},
     operators::{self, LocalAck},
@@ -138,7 +138,6 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let target = options.server_id.and(options.sid);
         let streams = Selection::of_application(&self.local, options)
             .into_options()
-            .into_iter()
             .map(|options| self.local.broadcast_with_ack(packet.clone(), options, Some(timeout)).0);
         let stream = AckStream::local(streams);
         Ok(match request {
@@ -270,21 +269,18 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             }
         };
         let selected = Selection::of_message(&self.local, &opts).into_options();
-        let broadcast = |selected: Vec<BroadcastOptions>| {
-            for options in selected {
-                if let Err(errors) = self.local.broadcast(event.clone(), options) {
-                    tracing::debug!(?errors, "some clients did not take an event");
-                }
-            }
-        };
-        let Some(request_id) = request_id else {
-            broadcast(selected);
-            return Vec::new();
-        };
         // Without a place, its clients get the event like any other, and none is said to answer.
-        let Some(place) = self.hub().place_for_work() else {
-            broadcast(selected);
-            return vec![count(request_id, 0)];
+        let answering = request_id.map(|request_id| (request_id, self.hub().place_for_work()));
+        let (request_id, place) = match answering {
+            Some((request_id, Some(place))) => (request_id, place),
+            none => {
+                for options in selected {
+                    if let Err(errors) = self.local.broadcast(event.clone(), options) {
+                        self.not_taken(&errors);
+                    }
+                }
+                return none.map(|(request_id, _)| count(request_id, 0)).into_iter().collect();
+            }
         };
         let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
         let mut client_count = 0;
@@ -322,6 +318,13 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             if let Err(error) = self.hub().answer(&self.namespace, body, &origin).await {
                 tracing::debug!(%error, "an acknowledgement was not published");
             }
+        }
+    }
+
+    /// Some local clients did not take an event of another node. One that is gone misses nothing.
+    fn not_taken(&self, errors: &[SocketError]) {
+        for _ in errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)) {
+            self.hub().events().dropped(Dropped::Clients);
         }
     }
 
@@ -379,7 +382,6 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
         let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
         let streams = Selection::of_message(&self.local, &opts)
             .into_options()
-            .into_iter()
             .map(|options| self.local.broadcast_with_ack(event.clone(), options, timeout).0);
         let acks = AckStream::<E>::local(streams);
         Box::pin(acks.map(|(_, value)| packet::payload_from_ack(&value.ok()?).ok()))

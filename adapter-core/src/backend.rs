@@ -111,9 +111,11 @@ pub trait Listener: Send + 'static {
     /// An error ends the session for good; it must not be called again after one.
     fn next(&mut self) -> impl Future<Output = Result<Incoming, BackendError>> + Send;
 
-    /// The next notification, if it is there already. What it leaves out, and any error, comes from [`next`](Self::next).
-    fn try_next(&mut self) -> Option<Incoming> {
-        None
+    /// Hands over the channel and the payload of the next notification, if it is there already, and tells whether it was. What it
+    /// leaves out, and any error, comes from [`next`](Self::next). Nothing need be copied here, as it is in a storm.
+    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
+        let _ = take;
+        false
     }
 
     /// Asks the server for a sign of life. The caller puts a timeout around it.

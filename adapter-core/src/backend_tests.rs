@@ -150,11 +150,9 @@ async fn listening<B: Backend>(backend: &B, channels: &[&str]) -> B::Listener {
 async fn hear(listener: &mut impl Listener, count: usize) -> Vec<String> {
     let mut payloads = Vec::with_capacity(count);
     while payloads.len() < count {
-        let incoming = match listener.try_next() {
-            Some(incoming) => incoming,
-            None => soon(listener.next()).await.unwrap(),
-        };
-        payloads.push(incoming.payload);
+        if !listener.take_next(&mut |_, payload| payloads.push(payload.to_owned())) {
+            payloads.push(soon(listener.next()).await.unwrap().payload);
+        }
     }
     payloads
 }

@@ -24,7 +24,7 @@ pub enum Event {
     },
     /// The node listens again, and may have missed what was published in between.
     Gap {
-        /// Since when messages may be missing.
+        /// Since when messages may be missing: a second before the last sign of life, as what was sent then may have been on its way.
         since: SystemTime,
         /// Until when.
         until: SystemTime,
@@ -86,12 +86,16 @@ pub enum Dropped {
     Requests,
     /// Nodes: as many are known as `Options::max_nodes` allows.
     Nodes,
+    /// Events of other nodes for one client of this one: the client takes so little that socketioxide's buffer for it
+    /// (`max_buffer_size` of its builder, 128 packets by default) is full. Its other clients get them.
+    Clients,
     /// Reports of poison: so many different ones were told that later ones are only counted.
     Reports,
 }
 
 impl Dropped {
-    pub(crate) const ALL: [Self; 5] = [Self::Messages, Self::Answers, Self::Requests, Self::Nodes, Self::Reports];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Messages, Self::Answers, Self::Requests, Self::Nodes, Self::Clients, Self::Reports];
 
     /// A short name, fit for a metric's label.
     pub fn as_str(self) -> &'static str {
@@ -100,6 +104,7 @@ impl Dropped {
             Self::Answers => "answers",
             Self::Requests => "requests",
             Self::Nodes => "nodes",
+            Self::Clients => "clients",
             Self::Reports => "reports",
         }
     }
@@ -110,6 +115,9 @@ impl Dropped {
             Self::Answers => "a request had more answers than Options::max_answers allows",
             Self::Requests => "other nodes asked for more at a time than Options::max_requests allows",
             Self::Nodes => "more nodes were heard than Options::max_nodes allows",
+            Self::Clients => {
+                "a client takes less than is sent to it: its buffer, max_buffer_size of SocketIo's builder, is full"
+            }
             Self::Reports => "so much arrived that is not a message that what is new of it is only counted from now on",
         }
     }

@@ -1,5 +1,6 @@
 //! What all namespaces of a node share: the roads in and out, the clock, the register of namespaces.
 
+mod leaving;
 mod probe;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 use socketio_pg_protocol::{
     Body, Message, NodeId, Relay, ReplyChannel, RequestId, channel,
@@ -18,12 +20,15 @@ use socketio_pg_protocol::{
     notification::Encoded,
 };
 use tokio::{
+    runtime::Handle,
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
     time::{Instant, timeout},
 };
 
-use self::probe::{Probe, own_channel};
+use self::{
+    leaving::Roads,
+    probe::{Probe, own_channel},
+};
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Outgoing, Row, in_time},
     catch_up::{self, Reader},
@@ -40,9 +45,6 @@ use crate::{
     sweep::{Sightings, sweep, sweep_log},
 };
 
-/// How long closing waits for what was accepted to be published.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The shared part of a node.
 pub(crate) struct Hub<B: Backend> {
     backend: Arc<B>,
@@ -54,6 +56,8 @@ pub(crate) struct Hub<B: Backend> {
     /// Where this process alone hears answers. Written into its requests.
     reply_channel: Option<ReplyChannel>,
     namespaces: RwLock<Register>,
+    /// Where its tasks are, and where it leaves when it is dropped elsewhere.
+    runtime: Handle,
     /// Gone once the node has left.
     roads: RwLock<Option<Roads<B>>>,
     probe: Mutex<Option<Probe>>,
@@ -70,14 +74,19 @@ pub(crate) struct Hub<B: Backend> {
 struct Register {
     /// In order, so that what is done for all of them is done in the same order every time.
     by_name: BTreeMap<String, Arc<Namespace>>,
-    uids: HashSet<NodeId>,
+    uids: HashSet<NodeId, RandomState>,
 }
 
-struct Roads<B> {
-    publisher: Publisher<B>,
-    publishing: JoinHandle<()>,
-    link: Link,
-    tasks: Vec<JoinHandle<()>>,
+/// What is left of a message when it was handled.
+pub(crate) struct Unfinished {
+    origin: Origin,
+    rest: Rest,
+}
+
+enum Rest {
+    /// To be published.
+    Answers(Vec<Body>),
+    Actions(Vec<Action>),
 }
 
 impl<B: Backend> Hub<B> {
@@ -122,6 +131,7 @@ impl<B: Backend> Hub<B> {
             handlers,
             reply_channel: options.new_reply_channel(),
             namespaces: RwLock::default(),
+            runtime: Handle::current(),
             roads: RwLock::default(),
             probe: Mutex::default(),
             attachments: Arc::default(),
@@ -155,7 +165,7 @@ impl<B: Backend> Hub<B> {
         tasks.extend(inbox_tasks);
         #[cfg(feature = "metrics")]
         tasks.push(tokio::spawn(crate::metrics::export(Arc::downgrade(&hub), crate::metrics::Exporter::new())));
-        *hub.roads.write() = Some(Roads { publisher, publishing, link, tasks });
+        *hub.roads.write() = Some(Roads { publisher: Arc::new(publisher), publishing, link, tasks });
 
         started.await.map_err(|_| ConnectError::Deaf { waited: Duration::ZERO })??;
         hub.prove_hearing().await?;
@@ -211,7 +221,7 @@ impl<B: Backend> Hub<B> {
         self.roads.read().as_ref().map(|roads| roads.link.clone())
     }
 
-    fn publisher(&self) -> Result<Publisher<B>, Error> {
+    fn publisher(&self) -> Result<Arc<Publisher<B>>, Error> {
         self.roads.read().as_ref().map(|roads| roads.publisher.clone()).ok_or(Error::Closed)
     }
 
@@ -236,41 +246,6 @@ impl<B: Backend> Hub<B> {
         self.perform(namespace, actions, &Origin::default()).await
     }
 
-    /// Lets a namespace leave. Works without waiting, so that it may be called from anywhere; the result tells when the
-    /// farewell is committed.
-    pub(crate) fn leave(&self, namespace: &Arc<Namespace>) -> Option<Published> {
-        let mut channel_is_free = false;
-        {
-            let mut register = self.namespaces.write();
-            if !register.uids.remove(namespace.uid()) {
-                return None; // it has left already, or never joined
-            }
-            // It may have been replaced by a namespace of the same name.
-            if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
-                register.by_name.remove(namespace.name());
-                channel_is_free = !register.by_name.values().any(|other| other.channel() == namespace.channel());
-            }
-        }
-        if channel_is_free && let Some(link) = self.link() {
-            link.unlisten(namespace.channel().to_owned());
-        }
-        let mut farewell = None;
-        for action in namespace.with_cluster(|cluster, _| cluster.leave()) {
-            match action {
-                Action::Publish(body) => {
-                    let published = self
-                        .outgoing(namespace, body, None)
-                        .and_then(|outgoing| self.publisher()?.queue_now(outgoing))
-                        .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
-                    farewell = published.ok();
-                }
-                Action::Completed { request, outcome } => namespace.completed(&request, outcome),
-                _ => {}
-            }
-        }
-        farewell
-    }
-
     pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
         self.namespaces.read().by_name.get(name).cloned()
     }
@@ -281,10 +256,6 @@ impl<B: Backend> Hub<B> {
 
     pub(crate) fn is_own(&self, uid: &str) -> bool {
         self.namespaces.read().uids.contains(uid)
-    }
-
-    pub(crate) fn is_waiting(&self, namespace: &str, request: &RequestId) -> bool {
-        self.namespace(namespace).is_some_and(|namespace| namespace.is_waiting(request))
     }
 
     /// Finds the sender of something that is not a message, for the report.
@@ -374,20 +345,17 @@ impl<B: Backend> Hub<B> {
     }
 
     /// Notes who sent a message that has just arrived. Tells whether it need be handled, in its turn.
-    pub(crate) fn hear<P>(&self, namespace: &str, uid: Option<&NodeId>, body: &Body<P>) -> bool {
-        let Some(namespace) = self.namespace(namespace) else { return false };
+    pub(crate) fn hear<P>(&self, namespace: &Namespace, uid: Option<&NodeId>, body: &Body<P>) -> bool {
         let mut is_kept = false;
         let actions = namespace.with_cluster(|cluster, now| is_kept = cluster.hear(now, uid, body));
-        self.note(&namespace, actions);
+        self.note(namespace, actions);
         is_kept
     }
 
     /// Notes that a node lives.
-    pub(crate) fn heard(&self, namespace: &str, uid: &NodeId) {
-        if let Some(namespace) = self.namespace(namespace) {
-            let actions = namespace.with_cluster(|cluster, now| cluster.heard(now, uid));
-            self.note(&namespace, actions);
-        }
+    pub(crate) fn heard(&self, namespace: &Namespace, uid: &NodeId) {
+        let actions = namespace.with_cluster(|cluster, now| cluster.heard(now, uid));
+        self.note(namespace, actions);
     }
 
     /// Tells of nodes that came: nothing else follows from hearing of them.
@@ -403,14 +371,37 @@ impl<B: Backend> Hub<B> {
         }
     }
 
-    /// Handles a message, in its turn.
-    pub(crate) async fn handle(self: &Arc<Self>, namespace: &str, mut message: Message) {
-        let Some(namespace) = self.namespace(namespace) else { return };
+    /// Handles a message, in its turn. What it asks of local sockets is done when this returns; what then is to be done may have
+    /// to wait, and is for [`Self::finish`].
+    pub(crate) fn handle(self: &Arc<Self>, namespace: &Arc<Namespace>, mut message: Message) -> Option<Unfinished> {
+        if namespace.has_left() || message.uid.as_ref() == Some(namespace.uid()) {
+            return None;
+        }
         tracing::trace!(namespace = namespace.name(), kind = message.body.kind(), "handling a message");
         let reply_to = message.reply_to.take().filter(|channel| channel.is_of(&self.options.channel_prefix));
         let origin = Origin { sender: message.uid.clone(), reply_to };
-        let actions = namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message));
-        if let Err(error) = self.perform(&namespace, actions, &origin).await {
+        let rest = match LocalRequest::of(message.body) {
+            Ok(request) => Rest::Answers(namespace.local()?.carry_out(request, &origin)),
+            Err(body) => {
+                let message = Message { body, ..message };
+                Rest::Actions(namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message)))
+            }
+        };
+        let is_done = match &rest {
+            Rest::Answers(answers) => answers.is_empty(),
+            Rest::Actions(actions) => actions.is_empty(),
+        };
+        (!is_done).then_some(Unfinished { origin, rest })
+    }
+
+    /// Does what is left of a message.
+    pub(crate) async fn finish(self: &Arc<Self>, namespace: &Arc<Namespace>, unfinished: Unfinished) {
+        let Unfinished { origin, rest } = unfinished;
+        let finished = match rest {
+            Rest::Answers(answers) => self.answer_all(namespace, answers, &origin).await,
+            Rest::Actions(actions) => self.perform(namespace, actions, &origin).await,
+        };
+        if let Err(error) = finished {
             tracing::debug!(%error, "an answer was not published");
         }
     }
@@ -512,7 +503,11 @@ impl<B: Backend> Hub<B> {
 
     async fn local(&self, namespace: &Arc<Namespace>, request: LocalRequest, origin: &Origin) -> Result<(), Error> {
         let Some(local) = namespace.local() else { return Ok(()) };
-        for body in local.carry_out(request, origin) {
+        self.answer_all(namespace, local.carry_out(request, origin), origin).await
+    }
+
+    async fn answer_all(&self, namespace: &Namespace, answers: Vec<Body>, origin: &Origin) -> Result<(), Error> {
+        for body in answers {
             self.answer(namespace, body, origin).await?;
         }
         Ok(())
@@ -531,36 +526,6 @@ impl<B: Backend> Hub<B> {
     /// Fetches attachments. It takes `query_timeout` at most.
     pub(crate) async fn fetch_attachments(&self, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         in_time(self.options.query_timeout, self.backend.fetch(&self.options.table, ids, limits)).await
-    }
-
-    // ---- the end ----
-
-    /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.
-    pub(crate) async fn close(&self) {
-        for namespace in &self.all_namespaces() {
-            self.leave(namespace);
-        }
-        let Some(Roads { publisher, publishing, link, tasks }) = self.roads.write().take() else { return };
-        drop((publisher, link));
-        let abort = publishing.abort_handle();
-        if timeout(CLOSE_TIMEOUT, publishing).await.is_err() {
-            abort.abort();
-        }
-        for task in &tasks {
-            task.abort();
-        }
-        self.backend.close();
-    }
-}
-
-impl<B: Backend> Drop for Hub<B> {
-    fn drop(&mut self) {
-        // The publisher ends by itself when it has published what was accepted.
-        if let Some(roads) = self.roads.write().take() {
-            for task in &roads.tasks {
-                task.abort();
-            }
-        }
     }
 }
 

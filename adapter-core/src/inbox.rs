@@ -1,7 +1,8 @@
 //! The one road in: notifications are read at once, attachments fetched ahead, and everything handled in the order of arrival.
 
 use std::{
-    panic::AssertUnwindSafe,
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak, atomic::Ordering},
 };
 
@@ -11,17 +12,22 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     attachments::{self, Fetched, Wanted, fetch_ahead},
-    backend::{Backend, Incoming},
+    backend::Backend,
     event::{Dropped, Events, Poison},
     hub::Hub,
     link::Arrival,
+    namespace::Namespace,
     options::Options,
+    queue::{self, queue},
 };
+
+/// How many messages are handled before other tasks have their turn: fewer than the 128 packets that socketioxide keeps for a client.
+const MAX_AT_ONCE: usize = 32;
 
 /// Something to be handled, in order.
 #[expect(clippy::large_enum_variant, reason = "the large one is what nearly all are")]
 enum Slot {
-    Message { namespace: String, message: Message, bytes: usize },
+    Message { namespace: Arc<Namespace>, message: Message, bytes: usize },
     Attachment { channel: String, fetched: oneshot::Receiver<Fetched>, bytes: usize },
     Restored,
 }
@@ -31,7 +37,7 @@ pub(crate) struct Intake<B: Backend> {
     hub: Weak<Hub<B>>,
     prefix: String,
     events: Arc<Events>,
-    line: mpsc::UnboundedSender<Slot>,
+    line: queue::Sender<Slot>,
     wanted: mpsc::UnboundedSender<Wanted>,
     max_bytes: usize,
 }
@@ -42,7 +48,7 @@ pub(crate) fn start<B: Backend>(
     options: &Options,
     events: Arc<Events>,
 ) -> (Intake<B>, [tokio::task::JoinHandle<()>; 2]) {
-    let (line, slots) = mpsc::unbounded_channel();
+    let (line, slots) = queue();
     let (wanted, fetches) = mpsc::unbounded_channel();
     let prefix = options.channel_prefix.clone();
     let tasks = [
@@ -53,9 +59,9 @@ pub(crate) fn start<B: Backend>(
 }
 
 impl<B: Backend> Intake<B> {
-    pub(crate) fn take(&self, arrival: Arrival) {
+    pub(crate) fn take(&self, arrival: Arrival<'_>) {
         match arrival {
-            Arrival::Notification(incoming) => self.notification(incoming),
+            Arrival::Notification { channel, payload } => self.notification(channel, payload),
             Arrival::Restored => self.push(Slot::Restored),
         }
     }
@@ -66,58 +72,76 @@ impl<B: Backend> Intake<B> {
         let _ = self.line.send(slot);
     }
 
-    fn notification(&self, Incoming { channel, payload }: Incoming) {
+    fn notification(&self, channel: &str, payload: &str) {
         let Some(hub) = self.hub.upgrade() else { return };
         self.events.meters().received.add(1);
         self.events.meters().received_bytes.add(payload.len() as u64);
         tracing::trace!(channel, bytes = payload.len(), "a notification arrived");
-        if hub.is_probe(&channel) {
-            hub.probe_arrived(&payload);
+        if hub.is_probe(channel) {
+            hub.probe_arrived(payload);
             return;
         }
-        if last_uid(&payload).is_some_and(|uid| hub.is_own(uid)) {
+        let of_channel = channel::namespace(&self.prefix, channel).and_then(|name| hub.namespace(name));
+        if self.is_own(&hub, of_channel.as_deref(), payload) {
             return;
         }
-        match Notification::decode_borrowed(&payload) {
+        match Notification::decode_borrowed(payload) {
             Ok(Notification::Inline(mut message)) => {
                 if message.uid.as_ref().is_some_and(|uid| hub.is_own(uid.as_str())) {
                     return;
                 }
                 let namespace = match message.nsp.take() {
-                    Some(namespace) => namespace,
+                    Some(name) if of_channel.as_ref().is_none_or(|of_channel| name != of_channel.name()) => {
+                        hub.namespace(&name)
+                    }
                     // Node's emitter names none
-                    None => channel::namespace(&self.prefix, &channel).unwrap_or_default().to_owned(),
+                    _ => of_channel,
                 };
+                let Some(namespace) = namespace else { return };
                 let is_kept = hub.hear(&namespace, message.uid.as_ref(), &message.body);
-                if is_kept && !is_unwanted_response(&hub, &namespace, &message.body) && self.has_room(payload.len()) {
-                    self.push(Slot::Message { namespace, message: message.into_owned(), bytes: payload.len() });
+                // There is always room for a farewell: of each node one waits at most, and without it the node would never leave.
+                let bytes = if matches!(message.body, Body::AdapterClose) { 0 } else { payload.len() };
+                if is_kept && !is_unwanted_response(&namespace, &message.body) && self.has_room(bytes) {
+                    self.push(Slot::Message { namespace, message: message.into_owned(), bytes });
                 }
             }
             Ok(Notification::Attachment(header)) => self.attachment(&hub, channel, header, payload.len()),
             Err(error) => {
-                let sender = hub.sender_of(&payload);
-                self.events.poisoned(&channel, sender.as_ref(), Poison::Undecodable(error.kind()), &error);
+                let sender = hub.sender_of(payload);
+                self.events.poisoned(channel, sender.as_ref(), Poison::Undecodable(error.kind()), &error);
             }
         }
     }
 
-    fn attachment(&self, hub: &Hub<B>, channel: String, header: Header, bytes: usize) {
+    fn attachment(&self, hub: &Hub<B>, channel: &str, header: Header, bytes: usize) {
         hub.attachment_seen();
         if let Some(uid) = &header.uid {
             if hub.is_own(uid.as_str()) {
                 return;
             }
-            let namespace = header.nsp.as_deref().or_else(|| channel::namespace(&self.prefix, &channel));
-            hub.heard(namespace.unwrap_or_default(), uid);
+            let name = header.nsp.as_deref().or_else(|| channel::namespace(&self.prefix, channel));
+            if let Some(namespace) = name.and_then(|name| hub.namespace(name)) {
+                hub.heard(&namespace, uid);
+            }
         }
         // Swept by and by; not fetched, it is lost for this node.
         if !self.has_room(bytes) {
             return;
         }
         let (done, fetched) = oneshot::channel();
+        let channel = channel.to_owned();
         self.push(Slot::Attachment { channel: channel.clone(), fetched, bytes });
         // Fails only together with the hub; the slot then says so.
         let _ = self.wanted.send(Wanted { channel, header, done });
+    }
+
+    /// Whether a message is one of this node's own, as far as its end tells.
+    fn is_own(&self, hub: &Hub<B>, of_channel: Option<&Namespace>, payload: &str) -> bool {
+        let payload = payload.trim_end_matches(' ');
+        if payload.ends_with(END_OF_OURS) {
+            return of_channel.is_some_and(|namespace| namespace.is_end_of_own(payload));
+        }
+        last_uid(payload).is_some_and(|uid| hub.is_own(uid))
     }
 
     /// Counts so many bytes as waiting, unless there are too many: then what they belong to is dropped, and that is reported.
@@ -133,6 +157,9 @@ impl<B: Backend> Intake<B> {
     }
 }
 
+/// How the messages of this project end, but for those that have a nonce or name a channel for answers.
+const END_OF_OURS: &str = r#","source":"_sio_adapter"}"#;
+
 /// The `uid` of a message that ends as ours do, found without reading what stands before.
 ///
 /// Behind it is nothing that opens or closes anything but the end of the message: so it is the message's own, and the one that
@@ -141,7 +168,7 @@ fn last_uid(payload: &str) -> Option<&str> {
     const KEY: &str = r#","uid":""#;
     /// As far as it is looked for.
     const MAX_BYTES: usize = 256;
-    let message = payload.trim_end_matches(' ').strip_suffix('}')?;
+    let message = payload.strip_suffix('}')?;
     let tail = &message[message.ceil_char_boundary(message.len().saturating_sub(MAX_BYTES))..];
     let (_, tail) = tail.rsplit_once(KEY)?;
     let (uid, rest) = tail.split_once('"')?;
@@ -149,12 +176,12 @@ fn last_uid(payload: &str) -> Option<&str> {
 }
 
 /// Responses go to everyone on the channel; those that answer others' requests are not kept.
-fn is_unwanted_response<B: Backend, P>(hub: &Hub<B>, namespace: &str, body: &Body<P>) -> bool {
+fn is_unwanted_response<P>(namespace: &Namespace, body: &Body<P>) -> bool {
     match body {
-        Body::FetchSocketsResponse(data) => !hub.is_waiting(namespace, &data.request_id),
-        Body::ServerSideEmitResponse(data) => !hub.is_waiting(namespace, &data.request_id),
-        Body::BroadcastClientCount(data) => !hub.is_waiting(namespace, &data.request_id),
-        Body::BroadcastAck(data) => !hub.is_waiting(namespace, &data.request_id),
+        Body::FetchSocketsResponse(data) => !namespace.is_waiting(&data.request_id),
+        Body::ServerSideEmitResponse(data) => !namespace.is_waiting(&data.request_id),
+        Body::BroadcastClientCount(data) => !namespace.is_waiting(&data.request_id),
+        Body::BroadcastAck(data) => !namespace.is_waiting(&data.request_id),
         _ => false,
     }
 }
@@ -164,11 +191,24 @@ async fn hand_on<B: Backend>(
     hub: Weak<Hub<B>>,
     prefix: String,
     max_attachment_bytes: usize,
-    mut slots: mpsc::UnboundedReceiver<Slot>,
+    mut slots: queue::Receiver<Slot>,
     events: Arc<Events>,
 ) {
     let meters = events.meters();
-    while let Some(slot) = slots.recv().await {
+    let mut taken = VecDeque::new();
+    let mut at_once = 0_usize;
+    loop {
+        // Else a flood would fill clients' buffers before those who empty them had their turn.
+        at_once = at_once.wrapping_add(1);
+        if at_once.is_multiple_of(MAX_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
+        let Some(slot) = taken.pop_front() else {
+            if slots.take(&mut taken).await {
+                continue;
+            }
+            return;
+        };
         meters.waiting.fetch_sub(1, Ordering::Relaxed);
         match slot {
             Slot::Message { namespace, message, bytes } => {
@@ -193,12 +233,12 @@ async fn hand_on<B: Backend>(
                     }
                     Ok(Fetched::Unusable) | Err(_) => continue,
                 };
-                let namespace = match message.nsp.take() {
-                    Some(namespace) => namespace,
-                    None => channel::namespace(&prefix, &channel).unwrap_or_default().to_owned(),
-                };
+                let name = message.nsp.take();
+                let name = name.as_deref().or_else(|| channel::namespace(&prefix, &channel));
                 let Some(hub) = hub.upgrade() else { return };
-                handle(&hub, &namespace, message).await;
+                if let Some(namespace) = name.and_then(|name| hub.namespace(name)) {
+                    handle(&hub, &namespace, message).await;
+                }
                 drop(kept);
             }
             Slot::Restored => {
@@ -210,10 +250,18 @@ async fn hand_on<B: Backend>(
 }
 
 /// Handles a message. When a handler of the application panics in it, the later messages are handled all the same.
-async fn handle<B: Backend>(hub: &Arc<Hub<B>>, namespace: &str, message: Message) {
+async fn handle<B: Backend>(hub: &Arc<Hub<B>>, namespace: &Arc<Namespace>, message: Message) {
     // What a panic leaves behind is that of a message handled in part: no lock of ours is held while a handler runs.
-    if AssertUnwindSafe(hub.handle(namespace, message)).catch_unwind().await.is_err() {
-        tracing::error!(namespace, "a handler of the application panicked while a message was handled");
+    let finished = match catch_unwind(AssertUnwindSafe(|| hub.handle(namespace, message))) {
+        Ok(None) => return,
+        Ok(Some(unfinished)) => AssertUnwindSafe(hub.finish(namespace, unfinished)).catch_unwind().await,
+        Err(panic) => Err(panic),
+    };
+    if finished.is_err() {
+        tracing::error!(
+            namespace = namespace.name(),
+            "a handler of the application panicked while a message was handled"
+        );
     }
 }
 
@@ -225,7 +273,6 @@ mod tests {
     fn the_uid_is_found_at_the_end_of_a_message_and_only_there() {
         for (payload, uid) in [
             (r#"{"type":3,"data":{"uid":"a"},"uid":"b","nsp":"/","source":"_sio_adapter"}"#, Some("b")),
-            (r#"{"type":2,"uid":"b","nsp":"/"}   "#, Some("b")),
             (r#"{"type":2,"uid":"a","uid":"b"}"#, Some("b")),
             // another's message with ours in its data
             (r#"{"uid":"a","type":3,"data":{"x":1,"uid":"b"}}"#, None),

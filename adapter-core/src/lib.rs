@@ -41,6 +41,7 @@ mod packet;
 mod parts;
 pub mod prepare;
 mod publisher;
+mod queue;
 mod selection;
 mod server_side;
 mod sweep;

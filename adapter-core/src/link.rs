@@ -29,13 +29,20 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// How long opening a connection and listening to everything may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long before the last sign of life a message may have been sent that was lost with the connection: it was behind the last one
+/// that came, on its way.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+
 /// How many notifications are taken before the clock is looked at and other tasks have their turn.
 const MAX_AT_ONCE: usize = 256;
 
 /// What the link tells the inbox, in order.
 #[derive(Debug)]
-pub(crate) enum Arrival {
-    Notification(Incoming),
+pub(crate) enum Arrival<'a> {
+    Notification {
+        channel: &'a str,
+        payload: &'a str,
+    },
     /// The link is back after it was down: announce the node again.
     Restored,
 }
@@ -59,7 +66,7 @@ impl Link {
         check_interval: Duration,
         events: Arc<Events>,
         log: Option<Reader<B>>,
-        arrivals: impl FnMut(Arrival) + Send + 'static,
+        arrivals: impl FnMut(Arrival<'_>) + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<(), BackendError>>, tokio::task::JoinHandle<()>) {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (first, started) = oneshot::channel();
@@ -109,7 +116,7 @@ enum End {
     Unwanted,
 }
 
-impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
+impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
     async fn run(mut self, first: oneshot::Sender<Result<(), BackendError>>) {
         let mut first = Some(first);
         let mut deaf_since: Option<Instant> = None;
@@ -142,7 +149,7 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                             if let Some(log) = &mut self.log {
                                 log.broken(&self.channels);
                             }
-                            deaf_since = Some(heard);
+                            deaf_since = Some(heard.checked_sub(ON_THE_WAY).unwrap_or(heard));
                             // One that breaks again and again is not opened in a tight loop.
                             if open_since.elapsed() >= MAX_BACKOFF {
                                 backoff = MIN_BACKOFF;
@@ -186,7 +193,9 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
     async fn catch_up(&mut self) -> Result<Recovery, BackendError> {
         match &mut self.log {
             Some(log) => {
-                let hand_on = |incoming| (self.arrivals)(Arrival::Notification(incoming));
+                let hand_on = |Incoming { channel, payload }| {
+                    (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
+                };
                 log.catch_up(&self.channels, hand_on).await
             }
             None => Ok(Recovery::Off),
@@ -224,10 +233,11 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
                 biased;
                 incoming = listener.next() => match incoming {
                     Ok(incoming) => {
-                        self.take(incoming);
+                        self.take(&incoming.channel, &incoming.payload);
                         for _ in 1..MAX_AT_ONCE {
-                            let Some(incoming) = listener.try_next() else { break };
-                            self.take(incoming);
+                            if !listener.take_next(&mut |channel, payload| self.take(channel, payload)) {
+                                break;
+                            }
                         }
                         self.events.meters().heard();
                         *heard = Instant::now();
@@ -262,9 +272,9 @@ impl<B: Backend, F: FnMut(Arrival)> Keeper<B, F> {
     }
 
     /// Takes a notification, unless the catch-up log has told of it.
-    fn take(&mut self, incoming: Incoming) {
-        if self.log.as_mut().is_none_or(|log| log.is_news(&incoming)) {
-            (self.arrivals)(Arrival::Notification(incoming));
+    fn take(&mut self, channel: &str, payload: &str) {
+        if self.log.as_mut().is_none_or(|log| log.is_news(channel, payload)) {
+            (self.arrivals)(Arrival::Notification { channel, payload });
         }
     }
 

@@ -360,8 +360,10 @@ impl Listener for MemoryListener {
         self.incoming.recv().await.ok_or_else(broken)
     }
 
-    fn try_next(&mut self) -> Option<Incoming> {
-        self.incoming.try_recv().ok()
+    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
+        let Ok(Incoming { channel, payload }) = self.incoming.try_recv() else { return false };
+        take(&channel, &payload);
+        true
     }
 
     async fn check(&mut self) -> Result<(), BackendError> {

@@ -2,14 +2,17 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
 use futures_core::stream::BoxStream;
 use parking_lot::{Mutex, MutexGuard};
 use socketio_pg_protocol::{
-    Body, NodeId, RequestId,
+    Body, Message, NodeId, Payload, Relay, RequestId,
     cluster::{Action, Cluster, Config, Outcome, Progress},
     message::{Broadcast, DisconnectSockets, FetchSockets, Options, SocketDescription, SocketsJoin, SocketsLeave},
 };
@@ -39,6 +42,21 @@ pub(crate) enum LocalRequest {
     Fetch(FetchSockets),
 }
 
+impl LocalRequest {
+    /// The request that a message is; any other is given back.
+    #[expect(clippy::result_large_err, reason = "it is no error, and to allocate for each message would cost more")]
+    pub(crate) fn of(body: Body) -> Result<Self, Body> {
+        Ok(match body {
+            Body::Broadcast(data) => Self::Broadcast(data),
+            Body::SocketsJoin(data) => Self::Join(data),
+            Body::SocketsLeave(data) => Self::Leave(data),
+            Body::DisconnectSockets(data) => Self::Disconnect(data),
+            Body::FetchSockets(data) => Self::Fetch(data),
+            other => return Err(other),
+        })
+    }
+}
+
 /// What comes for a request of this node.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -66,6 +84,9 @@ pub(crate) struct Namespace {
     name: String,
     channel: String,
     uid: NodeId,
+    /// How its own messages end.
+    end_of_own: String,
+    has_left: AtomicBool,
     cluster: Mutex<Cluster>,
     waiting: Mutex<HashMap<RequestId, Waiting>>,
     local: OnceLock<Weak<dyn LocalSockets>>,
@@ -76,8 +97,14 @@ pub(crate) struct Namespace {
 impl Namespace {
     pub(crate) fn new(name: &str, channel: String, config: Config, clock: Arc<Notify>) -> Self {
         let uid = random_node_id();
+        let mut message = Message::new(uid.clone(), name, Body::<Payload>::Heartbeat);
+        message.relay = Relay::marked();
+        let whole = message.to_json().unwrap_or_default();
+        let end_of_own = whole.strip_prefix(r#"{"type":2"#).unwrap_or(&whole).to_owned();
         Self {
             name: name.to_owned(),
+            end_of_own,
+            has_left: AtomicBool::new(false),
             channel,
             cluster: Mutex::new(Cluster::new(uid.clone(), name, config)),
             uid,
@@ -97,6 +124,20 @@ impl Namespace {
 
     pub(crate) fn uid(&self) -> &NodeId {
         &self.uid
+    }
+
+    /// Whether a message that ends as ours do ends as one of this namespace does.
+    pub(crate) fn is_end_of_own(&self, payload: &str) -> bool {
+        payload.ends_with(&self.end_of_own)
+    }
+
+    /// From now on what was sent to it is for nobody.
+    pub(crate) fn left(&self) {
+        self.has_left.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
     }
 
     /// Connects the namespace with its local sockets; only the first time counts.

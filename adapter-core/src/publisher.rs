@@ -6,19 +6,20 @@
 //! While the road is empty, a message goes straight from its sender's task: see [`direct`](crate::direct).
 
 use std::{
-    collections::{HashMap, HashSet},
-    hash::{BuildHasher, RandomState},
+    collections::{HashMap, HashSet, VecDeque},
+    hash::BuildHasher,
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use socketio_pg_protocol::budget::MAX_PAYLOAD;
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, oneshot},
     time::Instant,
 };
 
@@ -27,6 +28,7 @@ use crate::{
     direct::Road,
     error::Error,
     event::Events,
+    queue::{self, queue},
 };
 
 /// The most notifications in a batch: beyond some hundreds a batch only gets slower, not cheaper.
@@ -37,21 +39,10 @@ const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Puts messages into the queue.
 pub(crate) struct Publisher<B> {
-    queue: mpsc::UnboundedSender<Jobs>,
+    queue: queue::Sender<Job>,
     backlog: Arc<Backlog>,
     road: Arc<Road>,
     way: Arc<Way<B>>,
-}
-
-impl<B> Clone for Publisher<B> {
-    fn clone(&self) -> Self {
-        Self {
-            queue: self.queue.clone(),
-            backlog: self.backlog.clone(),
-            road: self.road.clone(),
-            way: self.way.clone(),
-        }
-    }
 }
 
 /// How many messages are in the queue, and who waits because they are too many.
@@ -59,6 +50,7 @@ struct Backlog {
     waiting: AtomicUsize,
     capacity: usize,
     shrank: Notify,
+    has_ended: AtomicBool,
 }
 
 /// How a batch gets to PostgreSQL.
@@ -95,15 +87,6 @@ struct Job {
     done: oneshot::Sender<Result<(), Error>>,
 }
 
-/// What is queued at once, and so goes into one batch where it fits.
-#[derive(Debug)]
-enum Jobs {
-    One(Job),
-    Together(Vec<Job>),
-    /// Nothing: see after the message that its sender has let go of.
-    TakeOver,
-}
-
 /// A message in the queue. Dropping it does not take the message back.
 #[must_use]
 pub(crate) struct Published(oneshot::Receiver<Result<(), Error>>);
@@ -122,7 +105,7 @@ impl Published {
 }
 
 impl<B: Backend> Publisher<B> {
-    /// Starts the publisher. It ends when all its handles are dropped and the queue is empty.
+    /// Starts the publisher. It ends when this is dropped and the queue is empty.
     pub(crate) fn start(
         backend: Arc<B>,
         tables: Tables,
@@ -130,12 +113,16 @@ impl<B: Backend> Publisher<B> {
         limit: Duration,
         events: Arc<Events>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (queue, jobs) = mpsc::unbounded_channel();
-        let backlog = Arc::new(Backlog { waiting: AtomicUsize::new(0), capacity, shrank: Notify::new() });
+        let (queue, jobs) = queue();
+        let backlog = Arc::new(Backlog {
+            waiting: AtomicUsize::new(0),
+            capacity,
+            shrank: Notify::new(),
+            has_ended: AtomicBool::new(false),
+        });
         let way = Arc::new(Way { backend, tables, limit, events });
         let road = Arc::new(Road::new());
-        let arrivals = Arrivals { jobs, unpacked: Vec::new(), backlog: backlog.clone() };
-        let publishing = tokio::spawn(run(way.clone(), arrivals, road.clone()));
+        let publishing = tokio::spawn(run(way.clone(), jobs, backlog.clone(), road.clone()));
         (Self { queue, backlog, road, way }, publishing)
     }
 
@@ -163,7 +150,7 @@ impl<B: Backend> Publisher<B> {
     /// Queues a message, then waits while the queue is over its capacity: for who does not wait until it is committed.
     pub(crate) async fn queue(&self, outgoing: Outgoing) -> Result<Published, Error> {
         let published = self.queue_now(outgoing)?;
-        self.room().await;
+        self.room().await?;
         Ok(published)
     }
 
@@ -171,47 +158,44 @@ impl<B: Backend> Publisher<B> {
     /// told what becomes of them.
     pub(crate) async fn queue_together(&self, outgoing: Vec<Outgoing>) -> Result<(), Error> {
         let jobs: Vec<Job> = outgoing.into_iter().map(|outgoing| Job::new(outgoing).0).collect();
-        self.send(jobs.len(), Jobs::Together(jobs))?;
-        self.room().await;
-        Ok(())
+        self.send(jobs.len(), |queue| queue.send_all(jobs))?;
+        self.room().await
     }
 
     /// Queues a message without waiting: for who waits until it is committed, and for places that cannot wait.
     pub(crate) fn queue_now(&self, outgoing: Outgoing) -> Result<Published, Error> {
         let (job, published) = Job::new(outgoing);
-        self.send(1, Jobs::One(job))?;
+        self.send(1, |queue| queue.send(job))?;
         Ok(published)
     }
 
-    async fn room(&self) {
-        // The end makes none, and what is left then is lost.
-        tokio::select! {
-            biased;
-            () = self.backlog.room() => {}
-            () = self.queue.closed() => {}
-        }
+    async fn room(&self) -> Result<(), Error> {
+        if self.backlog.room().await { Ok(()) } else { Err(Error::Closed) }
     }
 
     fn take_over(&self) {
         // When the task has ended, nobody publishes any more.
-        let _ = self.send(0, Jobs::TakeOver);
+        let _ = self.send(0, queue::Sender::nudge);
     }
 
-    fn send(&self, count: usize, jobs: Jobs) -> Result<(), Error> {
+    fn send(&self, count: usize, send: impl FnOnce(&queue::Sender<Job>) -> bool) -> Result<(), Error> {
         self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
-        self.road.occupy(|| self.queue.send(jobs).map_err(|_| Error::Closed))
+        if self.road.occupy(|| send(&self.queue)) { Ok(()) } else { Err(Error::Closed) }
     }
 }
 
 impl Backlog {
-    /// Waits while there are more than there may be.
-    async fn room(&self) {
-        while self.waiting.load(Ordering::Relaxed) > self.capacity {
+    /// Waits while there are more than there may be. False when nobody publishes any more.
+    async fn room(&self) -> bool {
+        loop {
             let mut shrank = pin!(self.shrank.notified());
             // What is taken off from here on is noticed.
             shrank.as_mut().enable();
+            if self.has_ended.load(Ordering::Acquire) {
+                return false;
+            }
             if self.waiting.load(Ordering::Relaxed) <= self.capacity {
-                return;
+                return true;
             }
             shrank.await;
         }
@@ -223,6 +207,11 @@ impl Backlog {
             self.shrank.notify_waiters();
         }
     }
+
+    fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        self.shrank.notify_waiters();
+    }
 }
 
 impl Job {
@@ -232,17 +221,19 @@ impl Job {
     }
 }
 
-async fn run<B: Backend>(way: Arc<Way<B>>, mut jobs: Arrivals, road: Arc<Road>) {
-    let mut queued = Vec::new();
+async fn run<B: Backend>(way: Arc<Way<B>>, mut jobs: queue::Receiver<Job>, backlog: Arc<Backlog>, road: Arc<Road>) {
+    let _end = EndOf(backlog.clone());
+    let mut queued = VecDeque::new();
     // Set while the table hangs, as when it is locked: then small messages do not share the fate of attachments.
     let mut apart = false;
-    while !queued.is_empty() || jobs.recv_many(&mut queued).await {
+    while !queued.is_empty() || jobs.take(&mut queued).await {
         road.take_over().await;
         if queued.is_empty() {
             road.leave_if(|| jobs.is_empty());
             continue;
         }
         let (mut batch, done) = take_batch(&mut queued, apart);
+        backlog.took(batch.len());
         make_distinct(&mut batch);
         let results = way.publish(&batch).await;
         let has_attachments = batch.iter().any(is_attachment);
@@ -259,14 +250,10 @@ async fn run<B: Backend>(way: Arc<Way<B>>, mut jobs: Arrivals, road: Arc<Road>) 
             // The sender may have stopped waiting.
             let _ = done.send(result);
         }
+        // The next batch is as large as it can be.
+        jobs.take_now(&mut queued);
         if let Some(error) = trouble {
-            give_up_waiting(&mut queued, &mut jobs, way.limit, apart && has_attachments, &error);
-        }
-        // Top up from what came meanwhile, so that the next batch is as large as it can be.
-        while queued.len() < MAX_BATCH
-            && let Ok(job) = jobs.try_recv()
-        {
-            queued.push(job);
+            backlog.took(give_up_waiting(&mut queued, way.limit, apart && has_attachments, &error));
         }
         if queued.is_empty() {
             road.leave_if(|| jobs.is_empty());
@@ -274,85 +261,32 @@ async fn run<B: Backend>(way: Arc<Way<B>>, mut jobs: Arrivals, road: Arc<Road>) 
     }
 }
 
-/// What comes into the queue.
-struct Arrivals {
-    jobs: mpsc::UnboundedReceiver<Jobs>,
-    /// The rest of what was queued together, the last first.
-    unpacked: Vec<Job>,
-    backlog: Arc<Backlog>,
-}
+/// However the publisher's task ends, nobody waits for it any more.
+struct EndOf(Arc<Backlog>);
 
-impl Arrivals {
-    /// Waits until there is something; false at the end.
-    async fn recv_many(&mut self, queued: &mut Vec<Job>) -> bool {
-        if self.unpacked.is_empty() {
-            let Some(jobs) = self.jobs.recv().await else { return false };
-            self.unpack(jobs);
-        }
-        while queued.len() < MAX_BATCH
-            && let Ok(job) = self.try_recv()
-        {
-            queued.push(job);
-        }
-        true
-    }
-
-    fn try_recv(&mut self) -> Result<Job, mpsc::error::TryRecvError> {
-        loop {
-            if let Some(job) = self.unpacked.pop() {
-                return Ok(job);
-            }
-            match self.jobs.try_recv()? {
-                Jobs::One(job) => {
-                    self.backlog.took(1);
-                    return Ok(job);
-                }
-                jobs => self.unpack(jobs),
-            }
-        }
-    }
-
-    fn unpack(&mut self, jobs: Jobs) {
-        match jobs {
-            Jobs::One(job) => {
-                self.backlog.took(1);
-                self.unpacked.push(job);
-            }
-            Jobs::Together(jobs) => {
-                self.backlog.took(jobs.len());
-                self.unpacked.extend(jobs.into_iter().rev());
-            }
-            Jobs::TakeOver => {}
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.unpacked.is_empty() && self.jobs.is_empty()
+impl Drop for EndOf {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
 /// After a failure, nothing waits in the queue for longer than a batch may take: else a queue in front of a dead link would be
 /// worked off one time-out after the other. With `attachments`, all of those give up: they would hang where the last ones did.
-fn give_up_waiting(
-    queued: &mut Vec<Job>,
-    jobs: &mut Arrivals,
-    limit: Duration,
-    attachments: bool,
-    error: &BackendError,
-) {
+/// Returns how many did.
+fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) -> usize {
     let now = Instant::now();
-    let is_late = |job: &Job| now - job.queued >= limit;
-    while queued.last().is_none_or(is_late)
-        && let Ok(job) = jobs.try_recv()
-    {
-        queued.push(job);
-    }
     let kind = error.kind();
-    for job in queued.extract_if(.., |job| is_late(job) || attachments && is_attachment(&job.outgoing)) {
+    let before = queued.len();
+    let (given_up, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(queued)
+        .into_iter()
+        .partition(|job| now - job.queued >= limit || attachments && is_attachment(&job.outgoing));
+    *queued = kept;
+    for job in given_up {
         let error = BackendError::new(kind, format!("it was not sent, as what was sent before it failed: {error}"));
         // The sender may have stopped waiting.
         let _ = job.done.send(Err(Error::Publish(Arc::new(error.unsent()))));
     }
+    before - queued.len()
 }
 
 fn is_attachment(outgoing: &Outgoing) -> bool {
@@ -361,7 +295,7 @@ fn is_attachment(outgoing: &Outgoing) -> bool {
 
 /// Takes the next batch off the front, within the byte limit but never empty. With `apart`, attachments and other messages do not
 /// share a batch.
-fn take_batch(queued: &mut Vec<Job>, apart: bool) -> (Vec<Outgoing>, Vec<oneshot::Sender<Result<(), Error>>>) {
+fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, Vec<oneshot::Sender<Result<(), Error>>>) {
     let mut bytes = 0;
     let mut count = 0;
     let mut full_size_payloads = HashSet::new();
@@ -400,7 +334,7 @@ const MAX_PADDING: usize = MAX_BATCH;
 fn make_distinct(batch: &mut [Outgoing]) {
     // Next free length by a hash of channel and payload: a collision costs a superfluous space and nothing else.
     let mut free_length: HashMap<u64, usize> = HashMap::new();
-    let hasher = RandomState::new();
+    let hasher = RandomState::default();
     for outgoing in batch {
         if let Content::Inline(payload) = &mut outgoing.content {
             let key = hasher.hash_one((outgoing.channel.as_str(), payload.trim_end_matches(' ')));
@@ -478,7 +412,8 @@ mod tests {
     #[test]
     fn a_full_payload_and_its_twin_go_into_two_batches() {
         let full = "x".repeat(MAX_PAYLOAD);
-        let mut queued = vec![job(inline("a", full.clone())), job(inline("a", full.clone())), job(inline("a", "{}"))];
+        let payloads = [&full, &full, "{}"];
+        let mut queued = payloads.map(|payload| job(inline("a", payload))).into();
         assert_eq!(take_batch(&mut queued, false).0, [inline("a", full.clone())]);
         assert_eq!(take_batch(&mut queued, false).0, [inline("a", full), inline("a", "{}")]);
         assert!(queued.is_empty());
@@ -495,7 +430,7 @@ mod tests {
             },
             is_logged: false,
         };
-        let mut queued = vec![job(huge()), job(huge())];
+        let mut queued = [job(huge()), job(huge())].into();
         assert_eq!(take_batch(&mut queued, false).0.len(), 1);
         assert_eq!(take_batch(&mut queued, false).0.len(), 1);
     }

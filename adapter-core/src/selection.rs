@@ -87,20 +87,19 @@ impl Selection {
     }
 
     /// The selection as options for the operations of [`CoreLocalAdapter`], each for other sockets.
-    pub(crate) fn into_options(self) -> Vec<BroadcastOptions> {
-        match self {
-            Self::Matching(options) => vec![options],
-            Self::Listed { sids, volatile } => sids
-                .into_iter()
-                .map(|sid| {
-                    let mut options = BroadcastOptions::new(sid);
-                    if volatile {
-                        options.add_flag(BroadcastFlags::Volatile);
-                    }
-                    options
-                })
-                .collect(),
-        }
+    pub(crate) fn into_options(self) -> impl Iterator<Item = BroadcastOptions> {
+        let (matching, sids, volatile) = match self {
+            Self::Matching(options) => (Some(options), Vec::new(), false),
+            Self::Listed { sids, volatile } => (None, sids, volatile),
+        };
+        let listed = sids.into_iter().map(move |sid| {
+            let mut options = BroadcastOptions::new(sid);
+            if volatile {
+                options.add_flag(BroadcastFlags::Volatile);
+            }
+            options
+        });
+        matching.into_iter().chain(listed)
     }
 
     /// The selected sockets.

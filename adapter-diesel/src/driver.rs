@@ -6,7 +6,7 @@ use crate::{
     listener::DieselListener,
     log::{self, NotifyLogged},
     pool::Connections,
-    statements::{self, Batch, Fetch, Notify, NotifyOne, NotifyWithAttachments},
+    statements::{self, Batch, Fetch, Notify, NotifyOnOneChannel, NotifyOne, NotifyWithAttachments},
 };
 use diesel::ConnectionResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
@@ -182,7 +182,12 @@ impl Backend for DieselBackend {
             connection.finish(published, Concern::Table(&table, diagnosis::TO_INSERT)).await?;
         } else {
             let mut connection = self.publishing.acquire().await?;
-            let published = Notify(&batch).execute(&mut *connection).await;
+            let published = match batch.one_channel() {
+                Some(channel) => {
+                    NotifyOnOneChannel { channel, payloads: &batch.payloads }.execute(&mut *connection).await
+                }
+                None => Notify(&batch).execute(&mut *connection).await,
+            };
             connection.finish(published, Concern::Session).await?;
         }
         Ok(())

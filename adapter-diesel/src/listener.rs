@@ -18,7 +18,7 @@ use std::{fmt, pin::pin};
 /// bound. That is what the contract of a [`Listener`] asks for, so there is no task in between.
 pub struct DieselListener {
     connection: AsyncPgConnection,
-    /// Why the session ended, when [`Listener::try_next`] was first to see it.
+    /// Why the session ended, when [`Listener::take_next`] was first to see it.
     end: Option<BackendError>,
 }
 
@@ -61,12 +61,21 @@ impl Listener for DieselListener {
         }
     }
 
-    fn try_next(&mut self) -> Option<Incoming> {
+    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
         if self.end.is_some() {
-            return None;
+            return false;
         }
-        let next = pin!(self.connection.notifications_stream()).next().now_or_never()?;
-        incoming(next).map_err(|end| self.end = Some(end)).ok()
+        let Some(next) = pin!(self.connection.notifications_stream()).next().now_or_never() else { return false };
+        match incoming(next) {
+            Ok(Incoming { channel, payload }) => {
+                take(&channel, &payload);
+                true
+            }
+            Err(end) => {
+                self.end = Some(end);
+                false
+            }
+        }
     }
 
     async fn check(&mut self) -> Result<(), BackendError> {

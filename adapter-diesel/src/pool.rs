@@ -62,17 +62,18 @@ impl Connections {
             return Err(error::closed());
         }
         let connection = self.pool.get().await.map_err(error::acquiring)?;
-        Ok(Lease { connection: Some(connection), connector: self.connector.as_ref() })
+        Ok(Lease { connection: Some(connection), connections: self })
     }
 }
 
 /// A connection of the pool, while a statement runs on it. [`finish`](Self::finish) gives it back.
 ///
 /// When the statement is given up (its future dropped), it is cancelled, and the connection is closed and not returned: the next
-/// user would wait for the answer to a question it did not ask, for ever if the link is dead.
+/// user would wait for the answer to a question it did not ask, for ever if the link is dead. The idle connections of a pool of
+/// ours go with it: a link that is dead for one is dead for all, and each would be found out only by another time-out.
 pub(crate) struct Lease<'a> {
     connection: Option<Object<AsyncPgConnection>>,
-    connector: Option<&'a Connector>,
+    connections: &'a Connections,
 }
 
 impl Lease<'_> {
@@ -104,8 +105,9 @@ impl DerefMut for Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            if let Some(connector) = self.connector {
+            if let Some(connector) = &self.connections.connector {
                 connector.cancel(connection.cancel_token());
+                self.connections.pool.retain(|_, _| false);
             }
             drop(Object::take(connection));
         }

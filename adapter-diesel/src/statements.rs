@@ -144,6 +144,12 @@ impl<'a> Batch<'a> {
         columns
     }
 
+    /// The channel, if it is the same for all.
+    pub(crate) fn one_channel(&self) -> Option<&'a str> {
+        let (first, others) = self.channels.split_first()?;
+        others.iter().all(|other| other == first).then_some(first)
+    }
+
     pub(crate) fn has_attachments(&self) -> bool {
         !self.bodies.is_empty()
     }
@@ -162,6 +168,23 @@ impl QueryFragment<Pg> for Notify<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Array<Text>, _>(&self.0.payloads)?;
         out.push_sql(") AS batch(channel, payload)");
+        Ok(())
+    }
+}
+
+/// Publishes a batch without attachments whose channel is always the same, as it mostly is.
+pub(crate) struct NotifyOnOneChannel<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) payloads: &'a [&'a str],
+}
+
+impl QueryFragment<Pg> for NotifyOnOneChannel<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT count(pg_notify(");
+        out.push_bind_param::<Text, _>(self.channel)?;
+        out.push_sql(", payload)) FROM unnest(");
+        out.push_bind_param::<Array<Text>, _>(self.payloads)?;
+        out.push_sql(") AS batch(payload)");
         Ok(())
     }
 }
@@ -240,6 +263,11 @@ impl QueryFragment<Pg> for NotifyOne<'_> {
 /// Their texts are always the same, so their types identify them.
 impl QueryId for NotifyOne<'_> {
     type QueryId = NotifyOne<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryId for NotifyOnOneChannel<'_> {
+    type QueryId = NotifyOnOneChannel<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 

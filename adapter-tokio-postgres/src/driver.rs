@@ -153,7 +153,14 @@ impl Backend for TokioPostgresBackend {
         let Columns { channels, payloads, after_ids, bodies } = Columns::new(batch);
         let mut parameters: Vec<Parameter<'_>> = vec![(&channels, Type::TEXT_ARRAY), (&payloads, Type::TEXT_ARRAY)];
         if bodies.is_empty() {
-            self.publishing.query(statements::NOTIFY, &parameters).await?;
+            if let [channel, others @ ..] = channels.as_slice()
+                && others.iter().all(|other| other == channel)
+            {
+                parameters[0] = (channel, Type::TEXT);
+                self.publishing.query(statements::NOTIFY_ON_ONE_CHANNEL, &parameters).await?;
+            } else {
+                self.publishing.query(statements::NOTIFY, &parameters).await?;
+            }
         } else {
             let statement = statements::notify_with_attachments(&TableName::parse(table)?);
             parameters.push((&after_ids, Type::TEXT_ARRAY));

@@ -6,15 +6,15 @@ use socketio_pg_core::protocol::channel::quote_identifier;
 use std::{fmt, future::poll_fn};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Connection, Socket,
+    AsyncMessage, Client, Config, Connection, Notification, Socket,
     tls::{MakeTlsConnect, TlsConnect},
 };
 
 /// A connection of its own, whose socket a task drains at all times. Dropping it ends both.
 pub struct TokioPostgresListener {
     client: Client,
-    incoming: mpsc::UnboundedReceiver<Result<Incoming, BackendError>>,
-    /// Why the session ended, when [`Listener::try_next`] was first to see it.
+    incoming: mpsc::UnboundedReceiver<Result<Notification, BackendError>>,
+    /// Why the session ended, when [`Listener::take_next`] was first to see it.
     end: Option<BackendError>,
     driver: JoinHandle<()>,
 }
@@ -52,17 +52,28 @@ impl Listener for TokioPostgresListener {
     }
 
     async fn next(&mut self) -> Result<Incoming, BackendError> {
-        match self.end.take() {
+        let heard = match self.end.take() {
             Some(end) => Err(end),
             None => self.incoming.recv().await.unwrap_or_else(|| Err(closed())),
-        }
+        }?;
+        Ok(Incoming { channel: heard.channel().to_owned(), payload: heard.payload().to_owned() })
     }
 
-    fn try_next(&mut self) -> Option<Incoming> {
+    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
         if self.end.is_some() {
-            return None;
+            return false;
         }
-        self.incoming.try_recv().ok()?.map_err(|end| self.end = Some(end)).ok()
+        match self.incoming.try_recv() {
+            Ok(Ok(heard)) => {
+                take(heard.channel(), heard.payload());
+                true
+            }
+            Ok(Err(end)) => {
+                self.end = Some(end);
+                false
+            }
+            Err(_) => false,
+        }
     }
 
     async fn check(&mut self) -> Result<(), BackendError> {
@@ -84,15 +95,15 @@ impl fmt::Debug for TokioPostgresListener {
 }
 
 /// Moves notifications from the connection to the channel until either ends.
-async fn drive<S>(mut connection: Connection<Socket, S>, sender: mpsc::UnboundedSender<Result<Incoming, BackendError>>)
-where
+async fn drive<S>(
+    mut connection: Connection<Socket, S>,
+    sender: mpsc::UnboundedSender<Result<Notification, BackendError>>,
+) where
     S: tokio_postgres::tls::TlsStream + Unpin,
 {
     loop {
         let message = match poll_fn(|cx| connection.poll_message(cx)).await {
-            Some(Ok(AsyncMessage::Notification(message))) => {
-                Ok(Incoming { channel: message.channel().to_owned(), payload: message.payload().to_owned() })
-            }
+            Some(Ok(AsyncMessage::Notification(notification))) => Ok(notification),
             Some(Ok(_)) => continue,
             Some(Err(error)) => Err(error::in_session(error)),
             None => Err(closed()),

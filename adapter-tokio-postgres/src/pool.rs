@@ -99,7 +99,7 @@ impl Connections {
             return Err(error::closed());
         }
         let client = self.pool.get().await.map_err(error::acquiring)?;
-        Ok(Lease { client: Some(client), canceller: &self.canceller })
+        Ok(Lease { client: Some(client), connections: self })
     }
 }
 
@@ -112,10 +112,11 @@ async fn query_prepared(client: &Client, statement: &str, parameters: &[Paramete
 /// A connection of the pool, while a statement runs on it.
 ///
 /// When the statement is given up (its future dropped), it is cancelled, and the connection is closed and not returned: the next
-/// user would wait for the answer to a question it did not ask, for ever if the link is dead.
+/// user would wait for the answer to a question it did not ask, for ever if the link is dead. The idle connections of a pool of
+/// ours go with it: a link that is dead for one is dead for all, and each would be found out only by another time-out.
 struct Lease<'a> {
     client: Option<Client>,
-    canceller: &'a Canceller,
+    connections: &'a Connections,
 }
 
 impl Lease<'_> {
@@ -135,8 +136,11 @@ impl Deref for Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
-            self.canceller.cancel(client.cancel_token());
+            self.connections.canceller.cancel(client.cancel_token());
             drop(Object::take(client));
+            if self.connections.is_ours {
+                self.connections.pool.retain(|_, _| false);
+            }
         }
     }
 }

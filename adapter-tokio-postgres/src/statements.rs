@@ -9,6 +9,10 @@ use socketio_pg_core::table::TableName;
 pub(crate) const NOTIFY: &str =
     "SELECT count(pg_notify(channel, payload)) FROM unnest($1::text[], $2::text[]) AS batch(channel, payload)";
 
+/// Publishes a batch without attachments whose channel is always the same, as it mostly is. `$1`: the channel, `$2`: payloads.
+pub(crate) const NOTIFY_ON_ONE_CHANNEL: &str =
+    "SELECT count(pg_notify($1::text, payload)) FROM unnest($2::text[]) AS batch(payload)";
+
 /// Publishes a batch with attachments, in order and in one statement, which is one transaction.
 ///
 /// `$1`: channels; `$2`: payloads, or for an attachment what comes before its id; `$3`: what comes after the id, null for

@@ -11,6 +11,8 @@ pub(crate) enum Contender {
     TokioPostgres,
     /// This project's adapter on diesel-async.
     Diesel,
+    /// This project's adapter on tokio-postgres, with the catch-up log: what the log costs.
+    Logged,
     /// The crate socketioxide-postgres with its tokio-postgres driver.
     PeerTokioPostgres,
     /// The crate socketioxide-postgres with its sqlx driver, which is its default.
@@ -31,9 +33,10 @@ pub(crate) enum Ground {
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::TokioPostgres,
         Self::Diesel,
+        Self::Logged,
         Self::PeerTokioPostgres,
         Self::PeerSqlx,
         Self::Redis,
@@ -41,7 +44,7 @@ impl Contender {
         Self::Raw,
     ];
 
-    /// This project's.
+    /// This project's, as they are by default.
     pub(crate) const OURS: [Self; 2] = [Self::TokioPostgres, Self::Diesel];
 
     /// Its name on the command line and in the results.
@@ -54,6 +57,7 @@ impl Contender {
         match self {
             Self::TokioPostgres => "ours, tokio-postgres",
             Self::Diesel => "ours, diesel",
+            Self::Logged => "ours, tokio-postgres, catch-up log",
             Self::PeerTokioPostgres => "socketioxide-postgres, tokio-postgres",
             Self::PeerSqlx => "socketioxide-postgres, sqlx",
             Self::Redis => "socketioxide-redis",

@@ -52,7 +52,11 @@ fn event_from_node(payload: &Payload, parser: impl Parse) {
         _ = payload_from_packet(&packet);
         return;
     }
-    let back = payload_from_packet(&packet).expect("what was written can be read");
+    let back = match payload_from_packet(&packet) {
+        // To clients an unknown extension is an object, which is one level more.
+        Err(error) if error.starts_with("nested too deep") && has_extensions(payload) => return,
+        back => back.expect("what was written can be read"),
+    };
     same(&back, payload);
     // the parser takes it
     _ = parser.encode(packet);
@@ -98,6 +102,19 @@ fn same(back: &Payload, sent: &Payload) {
     if !text.contains("\\ud") {
         assert_eq!(back.to_json_with_attachments(), (text, attachments), "changed on its way");
     }
+}
+
+/// Whether there are extensions other than dates.
+fn has_extensions(payload: &Payload) -> bool {
+    fn is_in(value: &Value) -> bool {
+        match value {
+            Value::Ext(kind, _) => *kind != -1,
+            Value::Array(items) => items.iter().any(is_in),
+            Value::Map(entries) => entries.iter().any(|(_, value)| is_in(value)),
+            _ => false,
+        }
+    }
+    matches!(payload, Payload::Value(value) if is_in(value))
 }
 
 /// Whether there are objects that a client takes for placeholders. Its own fault, or that of the application.

@@ -1,6 +1,6 @@
 //! Application data inside a message.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -67,6 +67,13 @@ pub enum BorrowedPayload<'a> {
     Json(&'a RawValue),
     /// Decoded: the names in the message around it have lone surrogates, which no reader of text knows.
     Value(Value),
+}
+
+/// Reads it where it stands in the text.
+impl<'de> Deserialize<'de> for BorrowedPayload<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(Self::Json)
+    }
 }
 
 impl From<BorrowedPayload<'_>> for Payload {

@@ -138,6 +138,20 @@ fn a_silent_node_is_dropped_after_ten_seconds() {
 }
 
 #[test]
+fn a_node_whose_farewell_is_in_line_has_not_fallen_silent_however_long_the_line_is() {
+    let mut node = Node::with_peers(&["b", "c"]);
+    let (b, farewell) = (NodeId::from("b"), Message::new("b".into(), "/", Body::AdapterClose));
+    assert!(node.cluster.hear(node.now, Some(&b), &farewell.body));
+    assert!(!node.cluster.hear(node.now, Some(&b), &farewell.body), "one is enough");
+    let actions = node.wait(11 * SECOND);
+    assert!(actions.contains(&Action::NodeLeft { node: "c".into(), closed: false }), "{actions:?}");
+    assert_eq!(node.cluster.server_count(), 2);
+    assert!(node.cluster.next_timeout().is_none_or(|next| next > node.now), "nothing is due for it");
+    node.cluster.handle_in_turn(farewell);
+    assert_eq!(node.actions(), [Action::NodeLeft { node: b, closed: true }]);
+}
+
+#[test]
 fn a_heartbeat_is_due_after_five_seconds_of_silence() {
     let mut node = Node::joined();
     assert_eq!(node.cluster.next_timeout(), Some(node.now + Duration::from_millis(5500)), "a little later will do");

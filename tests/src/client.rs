@@ -235,7 +235,7 @@ impl Client {
 
     async fn wait_for_event(&self, awaited: &str, matches: impl FnMut(&Value) -> bool) -> Result<Value, Error> {
         let awaited = format!("{awaited} for client {} ({})", self.index, self.id);
-        self.process.wait_for_event(&awaited, |line| line["client"] == self.index, matches).await
+        self.process.wait_for_event(&awaited, Some(self.index), matches).await
     }
 
     async fn call(&self, op: &str, mut fields: Value) -> Result<Value, Error> {

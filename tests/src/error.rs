@@ -89,7 +89,7 @@ mod tests {
             stderr: vec!["adapter error".to_owned()],
         };
         let text = concat!(
-            "Node server (pid 7): no packet \"hello\" within 20 s; what came instead:\n",
+            "Node server (pid 7): no packet \"hello\" within 40 s; what came instead:\n",
             "  {\"event\":\"packet\",\"name\":\"bye\"}\n",
             "its stderr:\n",
             "  adapter error",

@@ -26,6 +26,7 @@
 //! wrote to stderr. A node, a host and its clients may be used from several runtimes: no task of theirs lives in one.
 
 mod barrier;
+mod battery;
 mod client;
 mod error;
 mod install;
@@ -34,9 +35,13 @@ mod options;
 mod process;
 mod proxy;
 mod python;
+pub mod sessions;
 mod tool;
+mod traffic;
+mod watch;
 
 pub use barrier::barrier;
+pub use battery::everything_works;
 pub use client::{Client, ClientHost, Connect, Packet};
 pub use error::Error;
 pub use install::install;
@@ -45,9 +50,11 @@ pub use options::{NodeOptions, Parser};
 pub use proxy::Proxy;
 pub use python::{PYTHON, python_environment, python_node};
 pub use tool::{NODE, Tool, database, require};
+pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_everybody};
+pub use watch::Gap;
 
 /// How long anything is waited for: long enough for a busy machine, so that only what never comes fails.
-pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);
+pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(40);
 
 /// Bytes as they are written in arguments and answers: `{"$bin": "<base64>"}`.
 pub fn binary(bytes: impl AsRef<[u8]>) -> serde_json::Value {

@@ -118,7 +118,7 @@ impl Node {
     /// # Errors
     /// When it does not come in time; the text lists what came instead.
     pub async fn wait_for_event(&self, awaited: &str, matches: impl FnMut(&Value) -> bool) -> Result<Value, Error> {
-        self.process.wait_for_event(awaited, all, matches).await
+        self.process.wait_for_event(awaited, None, matches).await
     }
 
     /// Waits for an event that another server emitted to the servers, and returns its arguments.

@@ -17,6 +17,7 @@ pub struct NodeOptions {
     check_interval: Option<Duration>,
     query_timeout: Option<Duration>,
     max_inbox_bytes: Option<usize>,
+    catch_up: Option<Duration>,
     namespaces: Vec<String>,
     dynamic_namespaces: Vec<DynamicNamespace>,
     parser: Option<Parser>,
@@ -61,6 +62,7 @@ impl NodeOptions {
             check_interval: None,
             query_timeout: None,
             max_inbox_bytes: None,
+            catch_up: None,
             namespaces: Vec::new(),
             dynamic_namespaces: Vec::new(),
             parser: None,
@@ -140,6 +142,12 @@ impl NodeOptions {
         self
     }
 
+    /// Has a Rust server keep the catch-up log, and catch up with what is no older.
+    pub fn catch_up(mut self, retention: Duration) -> Self {
+        self.catch_up = Some(retention);
+        self
+    }
+
     /// Adds a namespace. Without any, there is `/`.
     pub fn namespace(mut self, name: impl Into<String>) -> Self {
         self.namespaces.push(name.into());
@@ -186,6 +194,7 @@ impl NodeOptions {
             ("--cleanup-interval-ms", self.cleanup_interval.map(milliseconds)),
             ("--check-interval-ms", self.check_interval.filter(|_| language == Language::Rust).map(milliseconds)),
             ("--query-timeout-ms", self.query_timeout.filter(|_| language == Language::Rust).map(milliseconds)),
+            ("--catch-up-ms", self.catch_up.filter(|_| language == Language::Rust).map(milliseconds)),
             (
                 "--max-inbox-bytes",
                 self.max_inbox_bytes.filter(|_| language == Language::Rust).map(|bytes| bytes.to_string()),

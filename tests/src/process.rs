@@ -44,6 +44,9 @@ struct State {
     last_id: u64,
     waiting: HashMap<u64, oneshot::Sender<Result<Value, Error>>>,
     events: Vec<Event>,
+    /// Of each client of the process, the events that no wait has taken, by their places in `events`: a host of many
+    /// clients says much, of which a wait is about little.
+    untaken: HashMap<u64, Vec<usize>>,
     stderr: VecDeque<String>,
     /// Set once the process is gone.
     ended: bool,
@@ -140,22 +143,32 @@ impl Process {
         lock(&self.shared.state).events.iter().map(|event| event.value.clone()).collect()
     }
 
-    /// Waits for one of the `relevant` events that `matches`, which may have come already, and takes it.
+    /// Waits for an event that `matches`, of one of its clients or of all and itself, which may have come already, and takes it.
     pub(crate) async fn wait_for_event(
         &self,
         awaited: &str,
-        relevant: impl Fn(&Value) -> bool,
+        client: Option<u64>,
         mut matches: impl FnMut(&Value) -> bool,
     ) -> Result<Value, Error> {
         let mut seen = 0;
         let take = |state: &mut State| {
-            let mut new = state.events[seen..].iter_mut();
-            seen += new.len();
-            let event = new.find(|event| !event.taken && relevant(&event.value) && matches(&event.value))?;
-            event.taken = true;
-            Some(event.value.clone())
+            let from = std::mem::replace(&mut seen, state.events.len());
+            let mut is_it = |place: &usize| {
+                let event = &state.events[*place];
+                !event.taken && matches(&event.value)
+            };
+            let place = match client {
+                Some(client) => {
+                    let untaken = state.untaken.get(&client)?;
+                    let new = untaken.partition_point(|place| *place < from);
+                    untaken[new..].iter().copied().find(&mut is_it)
+                }
+                None => (from..state.events.len()).find(&mut is_it),
+            };
+            place.map(|place| state.take(place))
         };
-        self.wait(awaited, &relevant, take).await
+        let relevant = |event: &Value| client.is_none_or(|client| event["client"] == client);
+        self.wait(awaited, relevant, take).await
     }
 
     /// Kills the process and waits until it is gone.
@@ -285,6 +298,10 @@ impl Shared {
         if state.ready.is_none() && message["ready"] == true {
             state.ready = Some(message);
         } else if message["event"].is_string() {
+            if let Some(client) = message["client"].as_u64() {
+                let place = state.events.len();
+                state.untaken.entry(client).or_default().push(place);
+            }
             state.events.push(Event { value: message, taken: false });
         } else if let Some(sender) = message["id"].as_u64().and_then(|id| state.waiting.remove(&id)) {
             let answer = match message.get("error") {
@@ -309,6 +326,15 @@ impl Shared {
 }
 
 impl State {
+    fn take(&mut self, place: usize) -> Value {
+        let event = &mut self.events[place];
+        event.taken = true;
+        if let Some(untaken) = event.value["client"].as_u64().and_then(|client| self.untaken.get_mut(&client)) {
+            untaken.retain(|other| *other != place);
+        }
+        event.value.clone()
+    }
+
     fn last_stderr(&self) -> Vec<String> {
         self.stderr.iter().cloned().collect()
     }

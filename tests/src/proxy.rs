@@ -7,15 +7,16 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::watch,
-    task::JoinHandle,
+    sync::{oneshot, watch},
 };
 
 /// Passes bytes on, until it is told otherwise. Dropping it cuts all its connections.
+///
+/// It has a thread of its own: a test that is busy is no network that fails.
 pub struct Proxy {
     port: u16,
     state: Arc<watch::Sender<State>>,
-    accepting: JoinHandle<()>,
+    _running: oneshot::Sender<()>,
 }
 
 /// What the network does. Connections are numbered in the order in which they came.
@@ -39,12 +40,23 @@ impl Proxy {
     ///
     /// # Errors
     /// When no port is to be had.
-    pub async fn start(database: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+    pub fn start(database: u16) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let state = Arc::new(watch::Sender::new(State::default()));
-        let accepting = tokio::spawn(accept(listener, database, state.clone()));
-        Ok(Self { port, state, accepting })
+        let (running, dropped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let changes = state.clone();
+        std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                if let Ok(listener) = TcpListener::from_std(listener) {
+                    tokio::spawn(accept(listener, database, changes));
+                }
+                let _ = dropped.await;
+            });
+        })?;
+        Ok(Self { port, state, _running: running })
     }
 
     /// The URL with the proxy's address in place of the database's.
@@ -106,13 +118,6 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
-        self.set(|state| state.cut_before = u64::MAX);
-    }
-}
-
 async fn accept(listener: TcpListener, database: u16, state: Arc<watch::Sender<State>>) {
     let Ok(address) = listener.local_addr() else { return };
     let mut listener = Some(listener);
@@ -130,6 +135,8 @@ async fn accept(listener: TcpListener, database: u16, state: Arc<watch::Sender<S
             continue;
         };
         tokio::select! {
+            // Whoever comes after the refusal is not let in.
+            biased;
             changed = changes.changed() => if changed.is_err() { return },
             accepted = open.accept() => if let Ok((node, _)) = accepted {
                 let mut number = 0;
@@ -163,9 +170,11 @@ async fn serve(number: u64, node: TcpStream, database: u16, mut state: watch::Re
     let up = pump(number, from_node, to_server, state.clone(), false);
     let down = pump(number, from_server, to_node, state.clone(), true);
     tokio::select! {
+        // No byte passes any more that came after the cut.
+        biased;
+        _ = state.wait_for(|state| number < state.cut_before) => {}
         () = up => {}
         () = down => {}
-        _ = state.wait_for(|state| number < state.cut_before) => {}
     }
 }
 

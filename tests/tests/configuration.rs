@@ -127,7 +127,9 @@ async fn a_role_without_a_connection_to_spare_is_unreachable() {
     let role = Role::create(&database, "limited");
     database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 1", role.name)).unwrap();
     database.execute(&schema_sql("socket_io_attachments").unwrap()).unwrap();
-    database.execute(&format!("ALTER TABLE socket_io_attachments OWNER TO {}", role.name)).unwrap();
+    database
+        .execute(&format!("GRANT ALL ON socket_io_attachments, socket_io_attachments_id_seq TO {}", role.name))
+        .unwrap();
     let error = refusal(role.config(), Options::default()).await;
     assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
     says(&error, &["too many connections for role", "does it take more connections?"]);
@@ -172,7 +174,12 @@ async fn a_table_that_the_role_may_not_create_says_what_to_grant() {
     );
 
     database.execute(&schema_sql("socket_io_attachments").unwrap()).unwrap();
-    database.execute(&format!("ALTER TABLE socket_io_attachments OWNER TO {}", role.name)).unwrap();
+    let error = refusal(role.config(), Options::default()).await;
+    let ConnectError::MissingRights { statement, .. } = &error else { panic!("{error:?}") };
+    says(&error, &["SELECT on the table", "USAGE on the sequence", statement]);
+
+    // What the error says is all that it takes.
+    database.execute(statement).unwrap();
     let backend = TokioPostgresBackend::new(role.config(), NoTls);
     Cluster::connect(backend, Options::default()).await.unwrap().close().await;
 }

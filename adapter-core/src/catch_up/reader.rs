@@ -47,12 +47,12 @@ impl<B: Backend> Reader<B> {
     }
 
     /// Whether what was heard is to be handed on.
-    pub(crate) fn is_news(&mut self, incoming: &Incoming) -> bool {
-        if incoming.channel == self.channel {
-            self.tracker.heard_mark(&incoming.payload);
+    pub(crate) fn is_news(&mut self, channel: &str, payload: &str) -> bool {
+        if channel == self.channel {
+            self.tracker.heard_mark(payload);
             return false;
         }
-        let is_news = self.tracker.hear(&incoming.channel, &incoming.payload);
+        let is_news = self.tracker.hear(channel, payload);
         if self.tracker.wants_mark() {
             self.begin_mark();
         }

@@ -33,6 +33,14 @@ pub(crate) async fn tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -> Res
     Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
 }
 
+/// The same with a catch-up log that goes back for five minutes.
+pub(crate) async fn logged(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketio_pg_tokio_postgres::{Adapter as PostgresAdapter, CatchUp, Cluster, Options};
+    let options = Options::default().catch_up(CatchUp::last(Duration::from_secs(300)));
+    let cluster = Cluster::connect(&setup.url, options).await.map_err(text)?;
+    Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
+}
+
 /// This project's adapter on diesel-async, as its documentation starts it.
 pub(crate) async fn diesel(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
     use socketio_pg_diesel::{Adapter as PostgresAdapter, Cluster, Options};

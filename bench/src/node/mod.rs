@@ -47,22 +47,27 @@ pub(crate) struct Setup {
 /// What a contender can do.
 pub(crate) trait Node: Send + Sync + 'static {
     /// Gives an event to all sockets of the cluster; done when it is published.
-    fn emit(&self, namespace: usize, run: u64, sequence: u64, load: Load) -> impl Future<Output = Result<(), String>>;
+    fn emit(&self, namespace: usize, run: u64, sequence: u64, load: Load) -> impl Future<Output = Result<(), String>> + Send;
 
     /// How many nodes it knows of in a namespace, itself included.
-    fn nodes(&self, namespace: usize) -> impl Future<Output = Result<usize, String>>;
+    fn nodes(&self, namespace: usize) -> impl Future<Output = Result<usize, String>> + Send;
 
     /// Asks for all sockets; how many there are.
-    fn fetch_sockets(&self) -> impl Future<Output = Result<usize, String>>;
+    fn fetch_sockets(&self) -> impl Future<Output = Result<usize, String>> + Send;
 
     /// Sends an event that is acknowledged; how many sockets did.
-    fn broadcast_with_ack(&self) -> impl Future<Output = Result<usize, String>>;
+    fn broadcast_with_ack(&self) -> impl Future<Output = Result<usize, String>> + Send;
 
     /// The events to publish with one statement, for who does that by hand.
     const BATCH: Option<usize> = None;
 
     /// Gives events, each a namespace and a number, to all sockets at once; done when they are published.
-    fn emit_batch(&self, run: u64, events: &[(usize, u64)], load: Load) -> impl Future<Output = Result<(), String>> {
+    fn emit_batch(
+        &self,
+        run: u64,
+        events: &[(usize, u64)],
+        load: Load,
+    ) -> impl Future<Output = Result<(), String>> + Send {
         let _ = (run, events, load);
         async { Err("this contender has no batches".to_owned()) }
     }
@@ -77,10 +82,15 @@ pub(crate) fn path(namespace: usize) -> String {
 pub(crate) fn run(setup: &Setup) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(async {
+    let setup = setup.clone();
+    // In a task of the runtime, as socketioxide's handlers are: the thread that blocks on the runtime is none of its own, and every
+    // step from one to the other wakes a thread.
+    let node = runtime.spawn(async move {
+        let setup = &setup;
         let tallies: Vec<_> = (0..setup.namespaces).map(|_| Arc::new(Tally::default())).collect();
         match setup.contender {
             Contender::TokioPostgres => serve(adapter::tokio_postgres(setup, &tallies).await?, tallies).await,
+            Contender::Logged => serve(adapter::logged(setup, &tallies).await?, tallies).await,
             Contender::Diesel => serve(adapter::diesel(setup, &tallies).await?, tallies).await,
             Contender::PeerTokioPostgres => serve(adapter::peer_tokio_postgres(setup, &tallies).await?, tallies).await,
             Contender::PeerSqlx => serve(adapter::peer_sqlx(setup, &tallies).await?, tallies).await,
@@ -88,7 +98,8 @@ pub(crate) fn run(setup: &Setup) -> Result<(), String> {
             Contender::Raw => serve(raw::Raw::connect(setup, &tallies).await?, tallies).await,
             Contender::Node => Err("Node's nodes are run by Node".to_owned()),
         }
-    })
+    });
+    runtime.block_on(node).map_err(|error| error.to_string())?
 }
 
 async fn serve(node: impl Node, tallies: Vec<Arc<Tally>>) -> Result<(), String> {

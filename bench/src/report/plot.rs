@@ -30,7 +30,7 @@ pub(super) fn bars(figures: &Figures, workload: &Workload) -> Option<String> {
     for (index, (contender, Spread { min, median, max })) in rows.into_iter().enumerate() {
         let y = TOP + ROW * index as f64;
         let middle = y + ROW / 2.0;
-        let class = if Contender::OURS.contains(&contender) { "ours" } else { "other" };
+        let class = if Contender::OURS.contains(&contender) || contender == Contender::Logged { "ours" } else { "other" };
         let _ = write!(
             svg,
             "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n\

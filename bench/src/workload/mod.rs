@@ -197,6 +197,10 @@ impl Workload {
             // Notifications are text, and short.
             (Kind::Emit { load, .. }, Contender::Raw) => load == Load::Small,
             (Kind::FetchSockets { .. } | Kind::BroadcastWithAck { .. }, Contender::Raw) => false,
+            // What it costs shows where it is the most and the least.
+            (_, Contender::Logged) => {
+                ["storm-small", "one-by-one", "latency-200", "storm-64k", "idle-4x20"].contains(&self.id)
+            }
             // It has no heartbeats.
             (Kind::Idle { .. }, Contender::Raw) => false,
             (Kind::Idle { .. }, _) => contender.ground() == Ground::Postgres,

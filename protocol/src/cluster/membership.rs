@@ -20,8 +20,8 @@ pub(super) struct Membership {
 #[derive(Debug)]
 struct Heard {
     last: Instant,
-    /// Its place in `by_time`, not after `last`.
-    place: Instant,
+    /// Its place in `by_time`, not after `last`. A node that is leaving has none: it does not fall silent any more.
+    place: Option<Instant>,
 }
 
 impl Membership {
@@ -41,26 +41,38 @@ impl Membership {
     pub(super) fn heard(&mut self, now: Instant, node: &NodeId, config: &Config, actions: &mut VecDeque<Action>) {
         if let Some(heard) = self.heard.get_mut(node) {
             heard.last = now;
-            if now.saturating_duration_since(heard.place) >= config.heartbeat_timeout / 10 {
-                self.by_time.remove(&(heard.place, node.clone()));
-                heard.place = now;
+            if let Some(place) = &mut heard.place
+                && now.saturating_duration_since(*place) >= config.heartbeat_timeout / 10
+            {
+                self.by_time.remove(&(*place, node.clone()));
+                *place = now;
                 self.by_time.insert((now, node.clone()));
             }
         } else if self.heard.len() >= config.max_nodes {
             actions.push_back(Action::TooManyNodes(node.clone()));
         } else {
-            self.heard.insert(node.clone(), Heard { last: now, place: now });
+            self.heard.insert(node.clone(), Heard { last: now, place: Some(now) });
             self.by_time.insert((now, node.clone()));
             actions.push_back(Action::NodeJoined(node.clone()));
         }
     }
 
-    /// Forgets a node; tells whether it was there.
-    pub(super) fn remove(&mut self, node: &NodeId) -> bool {
-        match self.heard.remove(node) {
-            Some(heard) => self.by_time.remove(&(heard.place, node.clone())),
+    /// The farewell of a node has come, and is in line: until its turn the node has not left, and is not silent either. Tells
+    /// whether it is a first farewell, of a node that is there.
+    pub(super) fn leaves(&mut self, node: &NodeId) -> bool {
+        match self.heard.get_mut(node).and_then(|heard| heard.place.take()) {
+            Some(place) => self.by_time.remove(&(place, node.clone())),
             None => false,
         }
+    }
+
+    /// Forgets a node; tells whether it was there.
+    pub(super) fn remove(&mut self, node: &NodeId) -> bool {
+        let Some(heard) = self.heard.remove(node) else { return false };
+        if let Some(place) = heard.place {
+            self.by_time.remove(&(place, node.clone()));
+        }
+        true
     }
 
     /// No node was heard last before this, nor long after it the one that is silent for longest.
@@ -81,7 +93,7 @@ impl Membership {
                 self.heard.remove(&node);
                 return Some(node);
             }
-            heard.place = heard.last;
+            heard.place = Some(heard.last);
             self.by_time.insert((heard.last, node));
         }
     }

@@ -219,13 +219,16 @@ impl Cluster {
     /// takes until [`Self::handle_in_turn`]. Tells whether the message need be kept for that: one that says nothing but that its
     /// sender is there need not.
     ///
+    /// A farewell keeps its node from being taken for silent until its turn has come, so it must not be dropped: of each node that
+    /// is there, one is kept at a time.
+    ///
     /// A newcomer is greeted with the next [`Self::handle_timeout`], which is due at once; many together, with one message.
     pub fn hear<P>(&mut self, now: Instant, uid: Option<&NodeId>, body: &Body<P>) -> bool {
         if uid == Some(&self.uid) {
             return false;
         }
         if matches!(body, Body::AdapterClose) {
-            return uid.is_some_and(|uid| self.members.contains(uid));
+            return uid.is_some_and(|uid| self.members.leaves(uid));
         }
         if let Some(uid) = uid {
             self.heard(now, uid);

@@ -1,6 +1,6 @@
 //! Reading the outermost object, of a message or of a header.
 
-use std::{convert::Infallible, fmt, marker::PhantomData};
+use std::{borrow::Cow, convert::Infallible, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
@@ -20,7 +20,7 @@ pub(crate) trait WireData<'de>: Deserialize<'de> {
     fn read_late<E: de::Error>(kind: u64, late: Self::Late) -> Result<Body<Self>, E>;
 }
 
-impl<'de> WireData<'de> for &'de RawValue {
+impl<'de> WireData<'de> for BorrowedPayload<'de> {
     type Late = &'de RawValue;
 
     fn read_late<E: de::Error>(kind: u64, late: Self::Late) -> Result<Body<Self>, E> {
@@ -50,14 +50,12 @@ pub(crate) struct Envelope<P> {
 
 impl<'a> Envelope<BorrowedPayload<'a>> {
     pub(crate) fn from_json(text: &'a str) -> Result<Self, DecodeError> {
-        serde_json::from_str::<Envelope<&RawValue>>(text).map(|envelope| envelope.map(BorrowedPayload::Json)).or_else(
-            |error| {
-                // A client of a Node server can name a room so that serde_json has no string for it.
-                let decoded = may_have_lone_surrogates(text).then(|| Value::from_json(text).ok()).flatten();
-                let envelope = decoded.and_then(|value| Envelope::<Value>::deserialize(value).ok());
-                envelope.map(|envelope| envelope.map(BorrowedPayload::Value)).ok_or_else(|| DecodeError::json(error))
-            },
-        )
+        serde_json::from_str::<Self>(text).or_else(|error| {
+            // A client of a Node server can name a room so that serde_json has no string for it.
+            let decoded = may_have_lone_surrogates(text).then(|| Value::from_json(text).ok()).flatten();
+            let envelope = decoded.and_then(|value| Envelope::<Value>::deserialize(value).ok());
+            envelope.map(|envelope| envelope.map(BorrowedPayload::Value)).ok_or_else(|| DecodeError::json(error))
+        })
     }
 }
 
@@ -160,7 +158,7 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                         Key::Uid => envelope.uid = map.next_value()?,
                         Key::Nsp => envelope.nsp = map.next_value()?,
                         Key::AttachmentId => envelope.attachment_id = Some(map.next_value()?),
-                        Key::Source => envelope.relay.source = map.next_value::<Text>()?.0,
+                        Key::Source => envelope.relay.source = map.next_value_seed(Source)?,
                         Key::RequesterUid => {
                             envelope.relay.requester_uid = map.next_value::<Text>()?.0.map(NodeId::from)
                         }
@@ -206,6 +204,67 @@ impl<'de> Deserialize<'de> for Text {
             Value::Str(text) => Self(Some(text)),
             _ => Self(None),
         })
+    }
+}
+
+/// A `source`: nearly always the one that adapters write, for which nothing need be allocated.
+struct Source;
+
+impl<'de> de::DeserializeSeed<'de> for Source {
+    type Value = Option<Cow<'static, str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// As [`Text`]: anything but a string is as if it were not there.
+impl<'de> de::Visitor<'de> for Source {
+    type Value = Option<Cow<'static, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the source of a message")
+    }
+
+    fn visit_str<E>(self, source: &str) -> Result<Self::Value, E> {
+        let is_usual = source == Relay::SOURCE;
+        Ok(Some(if is_usual { Cow::Borrowed(Relay::SOURCE) } else { Cow::Owned(source.to_owned()) }))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| None)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        IgnoredAny.visit_seq(items).map(|_| None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+        IgnoredAny.visit_map(entries).map(|_| None)
     }
 }
 

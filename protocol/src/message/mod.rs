@@ -27,6 +27,8 @@ pub mod rooms;
 pub mod server_side;
 pub mod sockets;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 
 pub use self::{
@@ -103,7 +105,7 @@ impl<P: Serialize> Serialize for Message<P> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relay {
     /// Marks the message as one of an adapter.
-    pub source: Option<String>,
+    pub source: Option<Cow<'static, str>>,
     /// On responses: who asked.
     pub requester_uid: Option<NodeId>,
     /// The primary process that passed the message on.
@@ -116,7 +118,7 @@ impl Relay {
 
     /// Marks a message so that the workers of a Node cluster hear it.
     pub fn marked() -> Self {
-        Self { source: Some(Self::SOURCE.to_owned()), ..Self::default() }
+        Self { source: Some(Cow::Borrowed(Self::SOURCE)), ..Self::default() }
     }
 
     fn entries(&self) -> usize {

@@ -1,6 +1,9 @@
 //! The life of a cluster, operation by operation.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use proptest::{option, prelude::*};
 
@@ -34,8 +37,12 @@ pub enum Operation {
     Broadcast(Duration),
     /// It gives up one of its requests, counted from the first.
     Cancel(usize),
-    /// It hears a message.
+    /// It hears a message, and handles it at once.
     Hear(Box<Message>),
+    /// It hears a message, which gets in line.
+    Arrive(Box<Message>),
+    /// It handles the first message in line.
+    HandleNext,
 }
 
 /// A node that operations happen to. It names its requests `r0`, `r1` and so on.
@@ -46,12 +53,13 @@ pub struct Player {
     /// The time.
     pub now: Instant,
     asked: usize,
+    line: VecDeque<Message>,
 }
 
 impl Player {
     /// A node that has not joined, whose clock begins at `now`.
     pub fn new(now: Instant, config: Config) -> Self {
-        Self { cluster: Cluster::new(NodeId::from("me"), "/", config), now, asked: 0 }
+        Self { cluster: Cluster::new(NodeId::from("me"), "/", config), now, asked: 0, line: VecDeque::new() }
     }
 
     /// Lets an operation happen; what the node then has to do.
@@ -81,8 +89,25 @@ impl Player {
             }
             Operation::Cancel(number) => self.cluster.cancel(&request(number)),
             Operation::Hear(message) => self.cluster.handle(now, *message),
+            Operation::Arrive(message) => {
+                if message.nsp.as_deref().is_none_or(|nsp| nsp == self.cluster.namespace())
+                    && self.cluster.hear(now, message.uid.as_ref(), &message.body)
+                {
+                    self.line.push_back(*message);
+                }
+            }
+            Operation::HandleNext => {
+                if let Some(message) = self.line.pop_front() {
+                    self.cluster.handle_in_turn(message);
+                }
+            }
         }
         std::iter::from_fn(|| self.cluster.poll_action()).collect()
+    }
+
+    /// How many messages are in line.
+    pub fn waiting(&self) -> usize {
+        self.line.len()
     }
 
     /// The name of the request that the node would make next.
@@ -110,7 +135,9 @@ pub fn operation() -> BoxedStrategy<Operation> {
         2 => timeout().prop_map(Operation::ServerSideEmit),
         3 => timeout().prop_map(Operation::Broadcast),
         1 => (0..REQUESTS).prop_map(Operation::Cancel),
-        20 => heard().prop_map(|message| Operation::Hear(Box::new(message))),
+        12 => heard().prop_map(|message| Operation::Hear(Box::new(message))),
+        10 => heard().prop_map(|message| Operation::Arrive(Box::new(message))),
+        8 => Just(Operation::HandleNext),
     ]
     .boxed()
 }

@@ -44,7 +44,7 @@ async fn half_open(world: Arc<World>) -> Result<Struck> {
 
 async fn cut(world: Arc<World>) -> Result<Struck> {
     for bytes in [1, 3, 7, 20, 100] {
-        let gaps = world.gaps(FAR).await?.len();
+        let gaps = world.nodes[FAR].gaps().await?.len();
         world.proxy.cut_after(bytes);
         world.wait_for_gap(FAR, gaps).await?;
     }
@@ -53,7 +53,7 @@ async fn cut(world: Arc<World>) -> Result<Struck> {
 
 async fn reset(world: Arc<World>) -> Result<Struck> {
     for _ in 0..5 {
-        let gaps = world.gaps(FAR).await?.len();
+        let gaps = world.nodes[FAR].gaps().await?.len();
         world.proxy.reset();
         world.wait_for_gap(FAR, gaps).await?;
     }

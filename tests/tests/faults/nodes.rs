@@ -5,7 +5,7 @@ use crate::{
     world::{FAR, NEAR, NODE, World},
 };
 use serde_json::{Value, json};
-use socketio_pg_tests::{Connect, Error, Node};
+use socketio_pg_tests::{Connect, Error, Node, everything_works};
 use std::{sync::Arc, time::Instant};
 
 pub(crate) fn faults() -> Vec<Fault> {
@@ -58,7 +58,7 @@ async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
     if !left.to_string().contains("NodeLeft") {
         return Err(format!("nobody tells that it left: {left}").into());
     }
-    crate::battery::everything_works(&world).await?;
+    everything_works(&world.members()).await?;
     Ok(Seen {
         heard_again: format!("requests end {:.1} s later", took.as_secs_f64()),
         senders: "what the living answered".to_owned(),

@@ -5,22 +5,17 @@ use crate::{
     world::{FAR, NEAR, World},
 };
 use futures_util::future::try_join_all;
-use std::{process::Command, sync::Arc, time::Instant};
-
-/// Sessions of Rust nodes in this database, by what they were asked last. The sign of life of a listener is an empty statement.
-const LISTENERS: &str = "datname = current_database() AND application_name = 'socketio-pg'
-     AND (query = '' OR query LIKE 'LISTEN%' OR query LIKE 'UNLISTEN%')";
-const PUBLISHERS: &str =
-    "datname = current_database() AND application_name = 'socketio-pg' AND query LIKE '%pg_notify%'";
-const ALL: &str = "datname = current_database() AND pid <> pg_backend_pid()";
-const NODES_LISTENER: &str = "datname = current_database() AND application_name = '' AND query LIKE 'LISTEN%'";
+use socketio_pg_tests::sessions::{self, ALL_OTHERS, LISTENERS, NODES_LISTENERS, OF_RUST, PUBLISHERS, signal};
+use std::{sync::Arc, time::Instant};
 
 pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::new("listening sessions terminated", "`pg_terminate_backend`, of all nodes", listeners_terminated),
         Fault::new("publishing sessions terminated", "`pg_terminate_backend`, five times", publishers_terminated),
         Fault::new("all sessions terminated", "`pg_terminate_backend` of whatever is connected", all_terminated),
-        Fault::new("server processes hang for 2 s", "SIGSTOP to all sessions of the Rust nodes; `LONG=1`: 10 s", hung),
+        Fault::new("server processes hang for 2 s", "SIGSTOP to all sessions of the Rust nodes; `LONG=1`: 10 s", hung)
+            // One that stops while it holds a lock holds up the whole server.
+            .on_its_own_server(),
         Fault::new(
             "max_connections reached",
             "strangers take every connection that is free; then the nodes lose theirs for 2 s (`LONG=1`: 30 s)",
@@ -31,14 +26,12 @@ pub(crate) fn faults() -> Vec<Fault> {
 }
 
 async fn terminate(world: &World, which: &str) -> Result<u64> {
-    let count =
-        world.sql(&format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {which}")).await?;
-    Ok(count.ok_or("no count")?.parse()?)
+    Ok(world.sql(&sessions::terminate(which)).await?.ok_or("no count")?.parse()?)
 }
 
 async fn listeners_terminated(world: Arc<World>) -> Result<Struck> {
     let healed = Instant::now();
-    let which = format!("(({LISTENERS}) OR ({NODES_LISTENER}))");
+    let which = format!("(({LISTENERS}) OR ({NODES_LISTENERS}))");
     if terminate(&world, &which).await? < 3 {
         return Err("the listening sessions were not found".into());
     }
@@ -67,27 +60,20 @@ async fn publishers_terminated(world: Arc<World>) -> Result<Struck> {
 
 async fn all_terminated(world: Arc<World>) -> Result<Struck> {
     let healed = Instant::now();
-    terminate(&world, ALL).await?;
+    terminate(&world, ALL_OTHERS).await?;
     world.wait_for_gap(FAR, 0).await?;
     world.wait_for_gap(NEAR, 0).await?;
     Ok(Struck { healed, deaf: [true, true] })
 }
 
 async fn hung(world: Arc<World>) -> Result<Struck> {
-    let of_rust = "datname = current_database() AND application_name = 'socketio-pg'";
-    let pids = world.sql(&format!("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE {of_rust}")).await?;
+    let pids = world.sql(&sessions::processes(OF_RUST)).await?;
     let pids = pids.ok_or("no session was found")?;
     signal("-STOP", &pids)?;
     last_for(10, 2).await;
     // Those that the nodes have given up end now.
     signal("-CONT", &pids)?;
     Ok(Struck { healed: Instant::now(), deaf: [true, true] })
-}
-
-fn signal(signal: &str, pids: &str) -> Result {
-    // Some may have ended: that is no failure.
-    Command::new("kill").arg(signal).args(pids.split(' ')).status()?;
-    Ok(())
 }
 
 async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
@@ -104,7 +90,7 @@ async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
             Err(error) => return Err(error.into()),
         }
     }
-    terminate(&world, &format!("{ALL} AND application_name = 'socketio-pg'")).await?;
+    terminate(&world, &format!("{ALL_OTHERS} AND application_name = 'socketio-pg'")).await?;
     // Whatever comes free is taken, before a node gets it or after: it then takes one of theirs.
     let fill = (0..40).map(|_| async {
         if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {

@@ -3,7 +3,7 @@
 use crate::fault::{Fault, Result};
 use serde_json::{Value, json};
 use socketio_pg_core::table::schema_sql;
-use socketio_pg_tests::{Client, ClientHost, Connect, DEADLINE, Kind, Node, NodeOptions, Proxy};
+use socketio_pg_tests::{Client, ClientHost, Connect, DEADLINE, Kind, Member, Node, NodeOptions, Proxy, Speaks};
 use socketio_pg_throwaway::{Database, Server};
 use std::{
     path::PathBuf,
@@ -20,9 +20,9 @@ pub(crate) const NAMES: [&str; 3] = ["the Rust node behind the proxy", "the othe
 /// A throw-away cluster.
 pub(crate) struct World {
     /// Those of Rust are [`FAR`], behind the proxy, and [`NEAR`].
-    pub(crate) nodes: [Node; 3],
+    pub(crate) nodes: [Arc<Node>; 3],
     /// One of each node.
-    pub(crate) clients: [Client; 3],
+    pub(crate) clients: [Arc<Client>; 3],
     pub(crate) proxy: Proxy,
     pub(crate) host: Arc<ClientHost>,
     pub(crate) rust: Kind,
@@ -59,13 +59,14 @@ impl World {
         let database = Arc::new(database);
         execute(&database, &statements).await?;
         let port = server.port().ok_or("these tests need a private server")?;
-        let proxy = Proxy::start(port).await?;
+        let proxy = Proxy::start(port)?;
         let url = database.url().replace("postgres@", &format!("{role}:right@"));
 
         let options = NodeOptions::new(&url)
             .heartbeat_interval(Duration::from_millis(200))
-            .heartbeat_timeout(Duration::from_secs(2))
-            .check_interval(Duration::from_millis(300))
+            // Long enough for a busy machine to give everybody a turn: who is only slow must not seem gone.
+            .heartbeat_timeout(Duration::from_secs(3))
+            .check_interval(Duration::from_secs(1))
             // Long enough for a busy machine to log in: passwords cost time.
             .query_timeout(Duration::from_secs(3))
             .pool_size(10);
@@ -75,15 +76,15 @@ impl World {
         let far = options.clone().at(proxy.before(&url));
         let (far, near, node) =
             tokio::try_join!(start(&rust, &far), start(&rust, &options), start(&Kind::NodeServer, &options))?;
-        let nodes = [far, near, node];
+        let nodes = [far, near, node].map(Arc::new);
         for node in &nodes {
             node.wait_for_server_count("/", 3).await?;
         }
         let how = Connect::default();
         let connect = |node: &Node| host.connect(node.port(), &how);
         let (far, near, node) = tokio::try_join!(connect(&nodes[FAR]), connect(&nodes[NEAR]), connect(&nodes[NODE]))?;
-        let memory_before = [memory(&nodes[FAR]), memory(&nodes[NEAR])];
-        let clients = [far, near, node];
+        let memory_before = [nodes[FAR].memory(), nodes[NEAR].memory()];
+        let clients = [far, near, node].map(Arc::new);
         Ok(Self { nodes, clients, proxy, host, rust, options, database, server, memory_before })
     }
 
@@ -110,7 +111,7 @@ impl World {
     /// Waits until a Rust node has told that it was deaf, once more than so many times.
     pub(crate) async fn wait_for_gap(&self, index: usize, gaps_before: usize) -> Result {
         let started = Instant::now();
-        while self.gaps(index).await?.len() <= gaps_before {
+        while self.nodes[index].gaps().await?.len() <= gaps_before {
             if started.elapsed() > DEADLINE {
                 let events = self.nodes[index].call("events", Value::Null).await?;
                 return Err(format!("{} tells of no gap: {events}", NAMES[index]).into());
@@ -118,18 +119,6 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())
-    }
-
-    /// When a Rust node may have missed something, by its own account, in milliseconds of Unix time.
-    pub(crate) async fn gaps(&self, index: usize) -> Result<Vec<(f64, f64)>> {
-        let gaps = self.nodes[index].call("gaps", Value::Null).await?;
-        Ok(serde_json::from_value(gaps)?)
-    }
-
-    /// How many arrivals a Rust node could not use, or had no room for, by its own account.
-    pub(crate) async fn counts(&self, index: usize) -> Result<(u64, u64)> {
-        let counts = self.nodes[index].call("counts", Value::Null).await?;
-        Ok((counts["poisoned"].as_u64().unwrap_or_default(), counts["dropped"].as_u64().unwrap_or_default()))
     }
 
     /// The kinds of events that a Rust node has told, each once.
@@ -152,17 +141,20 @@ impl World {
 
     /// By how many MiB the Rust nodes have grown, the larger of the two.
     pub(crate) fn growth(&self) -> u64 {
-        let now = [memory(&self.nodes[FAR]), memory(&self.nodes[NEAR])];
+        let now = [self.nodes[FAR].memory(), self.nodes[NEAR].memory()];
         let growth = now.iter().zip(self.memory_before).map(|(now, before)| now.saturating_sub(before));
         growth.max().unwrap_or_default() / 1024
     }
 
-    /// Has every node count the others.
-    pub(crate) async fn wait_for_everybody(&self) -> Result {
-        for node in &self.nodes {
-            node.wait_for_server_count("/", 3).await?;
-        }
-        Ok(())
+    /// The nodes, each with its client.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        let member = |index: usize| Member {
+            name: NAMES[index].to_owned(),
+            node: self.nodes[index].clone(),
+            client: self.clients[index].clone(),
+            speaks: if index == NODE { Speaks::Node } else { Speaks::Rust },
+        };
+        [FAR, NEAR, NODE].map(member).into()
     }
 
     pub(crate) async fn emit(&self, index: usize, event: &str, args: Value) -> Result {
@@ -186,11 +178,4 @@ async fn start(kind: &Kind, options: &NodeOptions) -> Result<Node> {
 async fn execute(database: &Arc<Database>, statements: &str) -> Result<Option<String>> {
     let (database, statements) = (database.clone(), statements.to_owned());
     Ok(tokio::task::spawn_blocking(move || database.execute(&statements)).await??)
-}
-
-/// The resident memory of a node in KiB; 0 where the system does not tell.
-pub(crate) fn memory(node: &Node) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
 }

@@ -39,9 +39,9 @@ impl Delivered {
         self.0.batches.load(Ordering::Relaxed)
     }
 
-    fn count(&self, incoming: &Incoming) {
+    fn count(&self, channel: &str, payload: &str) {
         self.0.notifications.fetch_add(1, Ordering::Relaxed);
-        self.0.bytes.fetch_add((incoming.channel.len() + incoming.payload.len()) as u64, Ordering::Relaxed);
+        self.0.bytes.fetch_add((channel.len() + payload.len()) as u64, Ordering::Relaxed);
     }
 
     /// Waits until nothing more is delivered.
@@ -148,14 +148,16 @@ impl<L: Listener> Listener for CountingListener<L> {
 
     async fn next(&mut self) -> Result<Incoming, BackendError> {
         let incoming = self.inner.next().await?;
-        self.delivered.count(&incoming);
+        self.delivered.count(&incoming.channel, &incoming.payload);
         Ok(incoming)
     }
 
-    fn try_next(&mut self) -> Option<Incoming> {
-        let incoming = self.inner.try_next()?;
-        self.delivered.count(&incoming);
-        Some(incoming)
+    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
+        let delivered = &self.delivered;
+        self.inner.take_next(&mut |channel, payload| {
+            delivered.count(channel, payload);
+            take(channel, payload);
+        })
     }
 
     fn check(&mut self) -> impl Future<Output = Result<(), BackendError>> + Send {

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use socketio_pg_core::{
-    Acks, Cluster, ClusterNamespace, ClusterSocket, Counts, Event, PostgresAdapter, SocketData,
+    Acks, Cluster, ClusterNamespace, ClusterSocket, Counts, Event, PostgresAdapter, Recovery, SocketData,
     backend::Backend,
     protocol::{SocketId, Value},
 };
@@ -224,12 +224,13 @@ impl<B: Backend> Node<B> {
     }
 }
 
-/// Since when and until when messages may be missing, in milliseconds of Unix time.
+/// Since when and until when messages may be missing, in milliseconds of Unix time, and whether the log had all of it.
 fn gap(event: &Event) -> Option<Json> {
-    let Event::Gap { since, until, .. } = event else { return None };
+    let Event::Gap { since, until, recovery } = event else { return None };
     let milliseconds =
         |time: &SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|it| it.as_secs_f64() * 1e3);
-    Some(json!([milliseconds(since)?, milliseconds(until)?]))
+    let is_recovered = matches!(recovery, Recovery::Complete { .. });
+    Some(json!([milliseconds(since)?, milliseconds(until)?, is_recovered]))
 }
 
 fn responses((answers, outcome): (Vec<Value>, Result<(), socketio_pg_core::Error>)) -> Json {

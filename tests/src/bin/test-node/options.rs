@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use socketio_pg_core::backend::BackendError;
+use socketio_pg_core::{CatchUp, backend::BackendError};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio_postgres::NoTls;
@@ -37,6 +37,9 @@ pub(crate) struct Options {
     query_timeout_ms: Option<u64>,
     #[arg(long)]
     max_inbox_bytes: Option<usize>,
+    /// Keep the catch-up log, and catch up with what is no older.
+    #[arg(long)]
+    catch_up_ms: Option<u64>,
     #[arg(long = "namespace", default_value = "/")]
     pub(crate) namespaces: Vec<String>,
     /// socketioxide's own pattern syntax: `/dynamic-{id}`.
@@ -96,6 +99,9 @@ impl Options {
         }
         if let Some(bytes) = self.max_inbox_bytes {
             options = options.max_inbox_bytes(bytes);
+        }
+        if let Some(ms) = self.catch_up_ms {
+            options = options.catch_up(CatchUp::last(Duration::from_millis(ms)));
         }
         options
     }
