@@ -28,7 +28,9 @@ use crate::{
 /// A node's membership in a cluster: give it to socketioxide as the state of its adapter.
 ///
 /// Cheap to clone; all clones are the same node. The node leaves when [`Self::close`] is called, or when every clone and
-/// every namespace that uses it is gone.
+/// every namespace that uses it is gone: then it does in the background, on the runtime on which it was connected, what `close`
+/// does. A server that was [attached](Self::attach) is held by the node, and holds its namespaces: such a node leaves when
+/// `close` is called, or after the server's own `close`.
 pub struct Cluster<B: Backend> {
     shared: Arc<Shared<B>>,
 }
@@ -159,8 +161,8 @@ impl<B: Backend> Cluster<B> {
         self.shared.parts.health_by_database().collect()
     }
 
-    /// Leaves the cluster: publishes what was accepted, says farewell in every namespace, ends every task and connection.
-    /// Operations fail from then on; local sockets stay connected.
+    /// Leaves the cluster: publishes what was accepted, says farewell in every namespace, ends every task and connection. That
+    /// takes 5 s at most, and goes on when nobody waits for it. Operations fail from then on; local sockets stay connected.
     pub async fn close(&self) {
         self.shared.parts.close().await;
         self.shared.server.write().take();

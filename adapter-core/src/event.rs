@@ -24,7 +24,7 @@ pub enum Event {
     },
     /// The node listens again, and may have missed what was published in between.
     Gap {
-        /// Since when messages may be missing.
+        /// Since when messages may be missing: a second before the last sign of life, as what was sent then may have been on its way.
         since: SystemTime,
         /// Until when.
         until: SystemTime,

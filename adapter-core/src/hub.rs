@@ -1,11 +1,13 @@
 //! What all namespaces of a node share: the roads in and out, the clock, the register of namespaces.
 
+mod clock;
+mod leaving;
 mod probe;
 
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,12 +21,16 @@ use socketio_pg_protocol::{
     notification::Encoded,
 };
 use tokio::{
+    runtime::Handle,
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
     time::{Instant, timeout},
 };
 
-use self::probe::{Probe, own_channel};
+use self::{
+    clock::keep_time,
+    leaving::Roads,
+    probe::{Probe, own_channel},
+};
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Outgoing, Row, in_time},
     catch_up::{self, Reader},
@@ -41,9 +47,6 @@ use crate::{
     sweep::{Sightings, sweep, sweep_log},
 };
 
-/// How long closing waits for what was accepted to be published.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The shared part of a node.
 pub(crate) struct Hub<B: Backend> {
     backend: Arc<B>,
@@ -55,6 +58,8 @@ pub(crate) struct Hub<B: Backend> {
     /// Where this process alone hears answers. Written into its requests.
     reply_channel: Option<ReplyChannel>,
     namespaces: RwLock<Register>,
+    /// Where its tasks are, and where it leaves when it is dropped elsewhere.
+    runtime: Handle,
     /// Gone once the node has left.
     roads: RwLock<Option<Roads<B>>>,
     probe: Mutex<Option<Probe>>,
@@ -84,13 +89,6 @@ enum Rest {
     /// To be published.
     Answers(Vec<Body>),
     Actions(Vec<Action>),
-}
-
-struct Roads<B> {
-    publisher: Arc<Publisher<B>>,
-    publishing: JoinHandle<()>,
-    link: Link,
-    tasks: Vec<JoinHandle<()>>,
 }
 
 impl<B: Backend> Hub<B> {
@@ -135,6 +133,7 @@ impl<B: Backend> Hub<B> {
             handlers,
             reply_channel: options.new_reply_channel(),
             namespaces: RwLock::default(),
+            runtime: Handle::current(),
             roads: RwLock::default(),
             probe: Mutex::default(),
             attachments: Arc::default(),
@@ -247,42 +246,6 @@ impl<B: Backend> Hub<B> {
         link.listen(namespace.channel().to_owned()).await?;
         let actions = namespace.with_cluster(Rules::join);
         self.perform(namespace, actions, &Origin::default()).await
-    }
-
-    /// Lets a namespace leave. Works without waiting, so that it may be called from anywhere; the result tells when the
-    /// farewell is committed.
-    pub(crate) fn leave(&self, namespace: &Arc<Namespace>) -> Option<Published> {
-        let mut channel_is_free = false;
-        {
-            let mut register = self.namespaces.write();
-            if !register.uids.remove(namespace.uid()) {
-                return None; // it has left already, or never joined
-            }
-            namespace.left();
-            // It may have been replaced by a namespace of the same name.
-            if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
-                register.by_name.remove(namespace.name());
-                channel_is_free = !register.by_name.values().any(|other| other.channel() == namespace.channel());
-            }
-        }
-        if channel_is_free && let Some(link) = self.link() {
-            link.unlisten(namespace.channel().to_owned());
-        }
-        let mut farewell = None;
-        for action in namespace.with_cluster(|cluster, _| cluster.leave()) {
-            match action {
-                Action::Publish(body) => {
-                    let published = self
-                        .outgoing(namespace, body, None)
-                        .and_then(|outgoing| self.publisher()?.queue_now(outgoing))
-                        .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
-                    farewell = published.ok();
-                }
-                Action::Completed { request, outcome } => namespace.completed(&request, outcome),
-                _ => {}
-            }
-        }
-        farewell
     }
 
     pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
@@ -454,25 +417,6 @@ impl<B: Backend> Hub<B> {
         self.perform_together(actions.collect()).await;
     }
 
-    /// Tells all namespaces the time. When one of them has a heartbeat to send, those that will soon have one send theirs too.
-    async fn tell_time(self: &Arc<Self>) {
-        let is_heartbeat = |action: &Action| matches!(action, Action::Publish(Body::Heartbeat));
-        let mut actions: Vec<_> = self
-            .all_namespaces()
-            .into_iter()
-            .map(|namespace| {
-                let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
-                (namespace, actions)
-            })
-            .collect();
-        if actions.iter().any(|(_, actions)| actions.iter().any(is_heartbeat)) {
-            for (namespace, actions) in &mut actions {
-                actions.extend(namespace.with_cluster(|cluster, now| cluster.heartbeat_along(now)));
-            }
-        }
-        self.perform_together(actions).await;
-    }
-
     fn all_namespaces(&self) -> Vec<Arc<Namespace>> {
         self.namespaces.read().by_name.values().cloned().collect()
     }
@@ -565,61 +509,5 @@ impl<B: Backend> Hub<B> {
     /// Fetches attachments. It takes `query_timeout` at most.
     pub(crate) async fn fetch_attachments(&self, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         in_time(self.options.query_timeout, self.backend.fetch(&self.options.table, ids, limits)).await
-    }
-
-    // ---- the end ----
-
-    /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.
-    pub(crate) async fn close(&self) {
-        for namespace in &self.all_namespaces() {
-            self.leave(namespace);
-        }
-        let Some(Roads { publisher, publishing, link, tasks }) = self.roads.write().take() else { return };
-        drop((publisher, link));
-        let abort = publishing.abort_handle();
-        if timeout(CLOSE_TIMEOUT, publishing).await.is_err() {
-            abort.abort();
-        }
-        for task in &tasks {
-            task.abort();
-        }
-        self.backend.close();
-    }
-}
-
-impl<B: Backend> Drop for Hub<B> {
-    fn drop(&mut self) {
-        // The publisher ends by itself when it has published what was accepted.
-        if let Some(roads) = self.roads.write().take() {
-            for task in &roads.tasks {
-                task.abort();
-            }
-        }
-    }
-}
-
-/// Wakes the namespaces when their time-outs are due. Heartbeats that are due at about the same time go out together.
-async fn keep_time<B: Backend>(hub: Weak<Hub<B>>, clock: Arc<Notify>) {
-    loop {
-        let next = {
-            let Some(hub) = hub.upgrade() else { return };
-            let register = hub.namespaces.read();
-            register.by_name.values().filter_map(|namespace| namespace.lock().next_timeout()).min()
-        };
-        tokio::select! {
-            biased;
-            () = sleep_until(next) => {
-                let Some(hub) = hub.upgrade() else { return };
-                hub.tell_time().await;
-            }
-            () = clock.notified() => {}
-        }
-    }
-}
-
-async fn sleep_until(deadline: Option<std::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -94,3 +94,12 @@ impl<B: Backend> Parts<B> {
         join_all(self.hubs.iter().map(|hub| hub.close())).await;
     }
 }
+
+impl<B: Backend> Drop for Parts<B> {
+    /// The last handle is gone. Tasks may still hold a hub, as long as they wait for PostgreSQL or for a handler.
+    fn drop(&mut self) {
+        for hub in &self.hubs {
+            drop(hub.start_leaving());
+        }
+    }
+}

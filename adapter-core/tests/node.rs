@@ -7,7 +7,7 @@ use std::time::Duration;
 use socketio_pg_core::{
     Cluster, ConnectError, Error, Event, Options, Recovery,
     backend::{Backend as _, Listener as _},
-    memory::{MemoryBackend, MemoryDatabase},
+    memory::{Determined, MemoryBackend, MemoryDatabase, WallClock},
 };
 use tokio::sync::mpsc;
 
@@ -120,6 +120,27 @@ async fn a_broken_session_is_replaced_and_the_gap_is_told() {
     assert_eq!(recovery, Recovery::Off);
     one.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap();
     assert_eq!(received.recv().await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_as_long_as_it_was_wherever_the_wall_clock_is_set() {
+    let determined = Determined::by(1);
+    let wall = WallClock::new();
+    determined.next_clock(&wall);
+    let database = MemoryDatabase::default();
+    let [_one, mut other] = pair(&database).await;
+    for hours in [-5, 7] {
+        database.refuse_sessions(true);
+        other.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
+        wall.set(hours * 60 * 60 * 1000);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        database.refuse_sessions(false);
+        let gap = other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
+        let Event::Gap { since, until, .. } = gap else { unreachable!("it is one") };
+        let long = until.duration_since(since).unwrap();
+        // A minute, what was silent before it, and the pause before connecting again.
+        assert!((60..80).contains(&long.as_secs()), "{long:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

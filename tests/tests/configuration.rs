@@ -6,7 +6,9 @@ use std::{net::TcpListener, time::Duration};
 
 use socketio_pg_tests::database;
 use socketio_pg_throwaway::Database;
-use socketio_pg_tokio_postgres::{Adapter, Cluster, ConnectError, Event, Options, TokioPostgresBackend, schema_sql};
+use socketio_pg_tokio_postgres::{
+    Adapter, CatchUp, Cluster, ConnectError, Event, Options, TokioPostgresBackend, log_schema_sql, schema_sql,
+};
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio_postgres::{Config, NoTls, config::SslMode};
 
@@ -180,6 +182,35 @@ async fn a_table_that_the_role_may_not_create_says_what_to_grant() {
     database.execute(statement).unwrap();
     let backend = TokioPostgresBackend::new(role.config(), NoTls);
     Cluster::connect(backend, Options::default()).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn rights_that_are_missing_say_what_to_grant_until_all_are_there() {
+    let Some(database) = database() else { return };
+    let role = Role::create(&database, "guest");
+    database.execute(&schema_sql("socket_io_attachments").unwrap()).unwrap();
+    database.execute(&log_schema_sql("socket_io_log").unwrap()).unwrap();
+    let options = Options::default().catch_up(CatchUp::last(Duration::from_secs(60)));
+    for on in ["socket_io_attachments", "socket_io_log"] {
+        let error = refusal(role.config(), options.clone()).await;
+        let ConnectError::MissingRights { table, statement, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(table, on);
+        says(&error, &["lacks SELECT on the table", "DELETE on the table", "USAGE on the sequence", "its owner"]);
+        database.execute(statement).unwrap();
+    }
+    let backend = TokioPostgresBackend::new(role.config(), NoTls);
+    Cluster::connect(backend, options).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_table_with_another_column_says_how_to_mend_it() {
+    let Some(database) = database() else { return };
+    database.execute("CREATE TABLE socket_io_attachments (id bigserial, payload bytea)").unwrap();
+    let error = refusal(config(&database), Options::default()).await;
+    let ConnectError::UnsuitableTable { statement, .. } = &error else { panic!("{error:?}") };
+    says(&error, &[r#"no column "created_at""#, "`Options::table`"]);
+    database.execute(statement).unwrap();
+    Cluster::connect(database.url(), Options::default()).await.unwrap().close().await;
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use self::{
 };
 
 /// How many small clusters, unless `SIM_SEEDS` says otherwise; there is a large one for each 200 of them.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 2_000;
 
 #[test]
 fn small_clusters_keep_their_promises() {

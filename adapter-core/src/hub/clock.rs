@@ -1,0 +1,56 @@
+//! The time of a node's namespaces: heartbeats, and nodes and requests that are waited for.
+
+use std::sync::{Arc, Weak};
+
+use socketio_pg_protocol::{Body, cluster::Action};
+use tokio::sync::Notify;
+
+use super::Hub;
+use crate::backend::Backend;
+
+impl<B: Backend> Hub<B> {
+    /// Tells all namespaces the time. When one of them has a heartbeat to send, those that will soon have one send theirs too.
+    async fn tell_time(self: &Arc<Self>) {
+        let is_heartbeat = |action: &Action| matches!(action, Action::Publish(Body::Heartbeat));
+        let mut actions: Vec<_> = self
+            .all_namespaces()
+            .into_iter()
+            .map(|namespace| {
+                let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
+                (namespace, actions)
+            })
+            .collect();
+        if actions.iter().any(|(_, actions)| actions.iter().any(is_heartbeat)) {
+            for (namespace, actions) in &mut actions {
+                actions.extend(namespace.with_cluster(|cluster, now| cluster.heartbeat_along(now)));
+            }
+        }
+        self.perform_together(actions).await;
+    }
+}
+
+/// Wakes the namespaces when their time-outs are due. Heartbeats that are due at about the same time go out together.
+pub(super) async fn keep_time<B: Backend>(hub: Weak<Hub<B>>, clock: Arc<Notify>) {
+    loop {
+        let next = {
+            let Some(hub) = hub.upgrade() else { return };
+            let register = hub.namespaces.read();
+            register.by_name.values().filter_map(|namespace| namespace.lock().next_timeout()).min()
+        };
+        tokio::select! {
+            biased;
+            () = sleep_until(next) => {
+                let Some(hub) = hub.upgrade() else { return };
+                hub.tell_time().await;
+            }
+            () = clock.notified() => {}
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,119 @@
+//! The end: namespaces say farewell, what was accepted is published, then every task and connection ends.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use socketio_pg_protocol::cluster::Action;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+
+use super::Hub;
+use crate::{
+    backend::Backend,
+    error::Error,
+    link::Link,
+    namespace::Namespace,
+    publisher::{Published, Publisher},
+};
+
+/// How long leaving waits for what was accepted to be published.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The roads of a node, and the tasks that keep them.
+pub(super) struct Roads<B> {
+    pub(super) publisher: Arc<Publisher<B>>,
+    pub(super) publishing: JoinHandle<()>,
+    pub(super) link: Link,
+    pub(super) tasks: Vec<JoinHandle<()>>,
+}
+
+impl<B: Backend> Roads<B> {
+    /// Ends when what was accepted is published, or cannot be in time, and every task has ended.
+    async fn end(self, backend: Arc<B>) {
+        let Self { publisher, publishing, link, tasks } = self;
+        drop((publisher, link));
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        let abort = publishing.abort_handle();
+        if timeout_at(deadline, publishing).await.is_err() {
+            tracing::warn!("left the cluster before all was published: PostgreSQL did not take it in time");
+            abort.abort();
+        }
+        for task in &tasks {
+            task.abort();
+        }
+        backend.close();
+        // With them go their connections. One that does not yield is not waited for.
+        let _ = timeout_at(deadline, join_all(tasks)).await;
+    }
+}
+
+impl<B: Backend> Hub<B> {
+    /// Lets a namespace leave. Works without waiting, so that it may be called from anywhere; the result tells when the
+    /// farewell is committed.
+    pub(crate) fn leave(&self, namespace: &Arc<Namespace>) -> Option<Published> {
+        self.leave_through(namespace, self.publisher().ok().as_deref())
+    }
+
+    fn leave_through(&self, namespace: &Arc<Namespace>, publisher: Option<&Publisher<B>>) -> Option<Published> {
+        let mut channel_is_free = false;
+        {
+            let mut register = self.namespaces.write();
+            if !register.uids.remove(namespace.uid()) {
+                return None; // it has left already, or never joined
+            }
+            namespace.left();
+            // It may have been replaced by a namespace of the same name.
+            if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
+                register.by_name.remove(namespace.name());
+                channel_is_free = !register.by_name.values().any(|other| other.channel() == namespace.channel());
+            }
+        }
+        if channel_is_free && let Some(link) = self.link() {
+            link.unlisten(namespace.channel().to_owned());
+        }
+        let mut farewell = None;
+        for action in namespace.with_cluster(|cluster, _| cluster.leave()) {
+            match action {
+                Action::Publish(body) => {
+                    let published = self
+                        .outgoing(namespace, body, None)
+                        .and_then(|outgoing| publisher.ok_or(Error::Closed)?.queue_now(outgoing))
+                        .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
+                    farewell = published.ok();
+                }
+                Action::Completed { request, outcome } => namespace.completed(&request, outcome),
+                _ => {}
+            }
+        }
+        farewell
+    }
+
+    /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.
+    ///
+    /// Whoever stops waiting for it stops nothing.
+    pub(crate) async fn close(&self) {
+        if let Some(leaving) = self.start_leaving() {
+            // It fails when the runtime ends, and everything with it.
+            let _ = leaving.await;
+        }
+    }
+
+    /// The same in the background, on the node's own runtime; may be called from anywhere. `None` when the node has left already.
+    pub(crate) fn start_leaving(&self) -> Option<JoinHandle<()>> {
+        // Taken first: a namespace that joins meanwhile finds the node closed, and has nothing to say farewell to.
+        let roads = self.roads.write().take()?;
+        for namespace in &self.all_namespaces() {
+            self.leave_through(namespace, Some(&roads.publisher));
+        }
+        Some(self.runtime.spawn(roads.end(self.backend.clone())))
+    }
+}
+
+impl<B: Backend> Drop for Hub<B> {
+    fn drop(&mut self) {
+        // For one that never got as far as to have a handle: see `Parts`.
+        drop(self.start_leaving());
+    }
+}

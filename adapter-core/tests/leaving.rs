@@ -1,0 +1,101 @@
+//! Nodes that leave because nobody holds them any more, on a database in memory, with the clock in our hand.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::time::Duration;
+
+use socketio_pg_core::{Error, Event, memory::MemoryDatabase};
+use tokio::{runtime::Handle, time::Instant};
+
+mod nodes;
+
+use nodes::{Node, collect, pair};
+
+/// Waits until nothing of the dropped nodes runs any more, and returns how long it took.
+async fn wait_for_tasks(count: usize) -> Duration {
+    let started = Instant::now();
+    let waiting = async {
+        while Handle::current().metrics().num_alive_tasks() > count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let alive = || Handle::current().metrics().num_alive_tasks();
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("{} tasks", alive()));
+    started.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_accepted_before_a_drop_arrives_then_the_farewell_and_nothing_is_left() {
+    let database = MemoryDatabase::default();
+    let mut one = Node::start(&database).await;
+    let mut received = collect(&one);
+    let before = Handle::current().metrics().num_alive_tasks();
+    let Node { cluster, io, events } = Node::start(&database).await;
+    one.wait_for_peer().await;
+    let namespace = cluster.of("/");
+    for number in 0..1000_u64 {
+        let mut sending = Box::pin(namespace.server_side_emit("e", &number));
+        assert!(futures_util::poll!(&mut sending).is_pending());
+    }
+    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("nobody", &()).await.unwrap();
+    let started = Instant::now();
+    drop((namespace, cluster, io, events));
+    let (_, outcome) = asking.all().await;
+    assert!(matches!(outcome, Ok(()) | Err(Error::Timeout { .. })), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(1), "the asker waited {:?}", started.elapsed());
+    for number in 0..1000 {
+        assert_eq!(received.recv().await, Some(number));
+    }
+    one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
+    wait_for_tasks(before).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_database_away_a_dropped_node_ends_in_time() {
+    let database = MemoryDatabase::default();
+    let before = Handle::current().metrics().num_alive_tasks();
+    let Node { cluster, io, events } = Node::start(&database).await;
+    database.set_down(true);
+    drop(Box::pin(cluster.of("/").server_side_emit("e", &1)));
+    drop((cluster, io, events));
+    assert!(wait_for_tasks(before).await <= Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_nobody_waits_for_goes_on() {
+    let database = MemoryDatabase::default();
+    let before = Handle::current().metrics().num_alive_tasks();
+    let Node { cluster, io: _io, .. } = Node::start(&database).await;
+    assert!(futures_util::poll!(Box::pin(cluster.close())).is_pending());
+    assert!(wait_for_tasks(before).await <= Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_still_runs_keeps_no_node_from_leaving() {
+    let database = MemoryDatabase::default();
+    let [mut one, Node { cluster, io, events }] = pair(&database).await;
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+    cluster.of("/").on_server_side("e", move |_: u64| {
+        let _ = begun.send(());
+        std::future::pending()
+    });
+    one.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap();
+    begins.recv().await.unwrap();
+    drop((cluster, io, events));
+    one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
+}
+
+#[test]
+fn a_node_may_be_dropped_outside_of_its_runtime_and_after_its_end() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (own, others) = (runtime(), runtime());
+    let database = MemoryDatabase::default();
+    let mut one = others.block_on(Node::start(&database));
+    let dropped = own.block_on(Node::start(&database));
+    others.block_on(one.wait_for_peer());
+    drop(dropped);
+    others.block_on(one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })));
+    let late = own.block_on(Node::start(&database));
+    drop(own);
+    drop(late);
+}
