@@ -328,7 +328,11 @@ impl<B: Backend> Hub<B> {
         let actions = namespace.with_cluster(|cluster, now| start(cluster, now, id));
         for action in actions {
             match action {
-                Action::Publish(body) => self.queue(namespace, body).await?.committed().await?,
+                // As an event without acknowledgements: a sender's local sockets get them in the order of the queue.
+                Action::Publish(body) => {
+                    let outgoing = self.outgoing(namespace, body, None)?;
+                    self.publisher()?.queue_now(outgoing)?.committed().await?;
+                }
                 other => self.perform_one(namespace, other, &Origin::default()).await?,
             }
         }

@@ -147,7 +147,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
                         End::Broken(error) => {
                             self.events.emit(Event::Disconnected { reason: error.to_string() });
                             if let Some(log) = &mut self.log {
-                                log.broken(&self.channels);
+                                log.broken();
                             }
                             deaf_since = Some(heard.checked_sub(ON_THE_WAY).unwrap_or(heard));
                             // One that breaks again and again is not opened in a tight loop.
@@ -183,6 +183,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
         if !channels.is_empty() {
             listener.listen(&channels).await?;
         }
+        if let Some(log) = &mut self.log {
+            log.listens(&self.channels);
+        }
         for done in self.waiting.drain(..) {
             let _ = done.send(());
         }
@@ -196,7 +199,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
                 let hand_on = |Incoming { channel, payload }| {
                     (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
                 };
-                log.catch_up(&self.channels, hand_on).await
+                log.catch_up(hand_on).await
             }
             None => Ok(Recovery::Off),
         }
@@ -217,6 +220,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
                     }
                     Some(Command::Unlisten { channel }) => {
                         self.channels.remove(&channel);
+                        if let Some(log) = &mut self.log {
+                            log.unlistened(&channel);
+                        }
                     }
                 },
             }
@@ -295,6 +301,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
                 Command::Unlisten { channel } => {
                     listen.retain(|other| *other != channel);
                     if self.channels.remove(&channel) {
+                        if let Some(log) = &mut self.log {
+                            log.unlistened(&channel);
+                        }
                         unlisten.push(channel);
                     }
                 }
@@ -311,6 +320,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
             Ok(())
         };
         timeout(self.check_interval, work).await.unwrap_or_else(|_| Err(silent()))?;
+        if let Some(log) = &mut self.log {
+            log.listens(&self.channels);
+        }
         for done in self.waiting.drain(..) {
             let _ = done.send(());
         }

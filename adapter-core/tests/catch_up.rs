@@ -125,6 +125,62 @@ async fn what_was_missed_comes_once_in_order_and_before_what_comes_live() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_sent_before_a_namespace_joined_is_not_caught_up_with() {
+    let mut pair = Pair::start().await;
+    let options = Options::default().catch_up(CatchUp::last(RETENTION));
+    let late = Cluster::connect(pair.database.backend(), options).await.unwrap();
+    // It has its place in the log by now, before what follows.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    pair.emit(0).await;
+    let (_, io) = SocketIo::builder().with_adapter::<Adapter>(late.clone()).build_layer();
+    let (number, mut received) = mpsc::unbounded_channel();
+    late.of("/").on_server_side("e", move |(value, _): (u64, String)| {
+        let _ = number.send(value);
+        std::future::ready(())
+    });
+    io.ns("/", async || {}).await.unwrap();
+    pair.emit(1).await;
+    assert_eq!(received.recv().await, Some(1));
+    let mut events = late.events();
+    pair.database.break_sessions();
+    pair.emit(2).await;
+    assert_eq!(received.recv().await, Some(2));
+    loop {
+        if let Event::Gap { recovery, .. } = events.next().await.unwrap() {
+            assert_eq!(recovery, Recovery::Complete { messages: 1 });
+            break;
+        }
+    }
+    assert!(received.try_recv().is_err());
+    pair.assert_received(0..3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_break_right_after_joining_is_not_said_to_be_caught_up_with() {
+    let database = MemoryDatabase::default();
+    let options = Options::default().catch_up(CatchUp::last(RETENTION));
+    let cluster = Cluster::connect(database.backend(), options).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut events = cluster.events();
+    let (_, io) = SocketIo::builder().with_adapter::<Adapter>(cluster.clone()).build_layer();
+    // It listens, and has not yet found its place.
+    let mut joining = Box::pin(io.ns("/", async || {}));
+    while futures_util::poll!(&mut joining).is_pending() {
+        tokio::task::yield_now().await;
+    }
+    database.break_sessions();
+    loop {
+        if let Event::Gap { recovery, .. } = events.next().await.unwrap() {
+            assert!(
+                matches!(&recovery, Recovery::Incomplete { reason, .. } if reason.contains("1 new channel")),
+                "{recovery:?}"
+            );
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_storm_with_breaks_anywhere_loses_nothing_and_doubles_nothing() {
     let seed = std::env::var("CATCH_UP_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
     println!("CATCH_UP_SEED={seed}");

@@ -29,8 +29,12 @@ pub(crate) struct Reader<B> {
     tracker: Tracker,
     timer: Interval,
     marking: Option<BoxFuture<'static, Result<Position, BackendError>>>,
-    /// What was listened to when the session broke: what came on other channels was not for this node.
-    channels: BTreeSet<String>,
+    /// What is listened to.
+    listened: BTreeSet<String>,
+    /// A channel was added: until the next mark, what is missed on it cannot be caught up with.
+    is_due: bool,
+    /// How many channels were so when the session broke.
+    uncovered: usize,
 }
 
 impl<B: Backend> Reader<B> {
@@ -38,7 +42,17 @@ impl<B: Backend> Reader<B> {
     pub(crate) fn new(backend: Arc<B>, log: CatchUp, channel: String, interval: Duration) -> Self {
         let mut timer = tokio::time::interval(interval);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { backend, log, channel, tracker: Tracker::default(), timer, marking: None, channels: BTreeSet::new() }
+        Self {
+            backend,
+            log,
+            channel,
+            tracker: Tracker::default(),
+            timer,
+            marking: None,
+            listened: BTreeSet::new(),
+            is_due: false,
+            uncovered: 0,
+        }
     }
 
     /// The channel that is to be listened to for marks.
@@ -59,6 +73,18 @@ impl<B: Backend> Reader<B> {
         is_news
     }
 
+    /// These channels, and no others, are listened to now.
+    pub(crate) fn listens(&mut self, channels: &BTreeSet<String>) {
+        self.is_due |= channels.iter().any(|channel| !self.tracker.covers(channel));
+        self.listened.clone_from(channels);
+    }
+
+    /// A channel is listened to no more, also while there is no session.
+    pub(crate) fn unlistened(&mut self, channel: &str) {
+        self.listened.remove(channel);
+        self.tracker.unlistened(channel);
+    }
+
     /// Sends the next mark when it is due. Returns when there was something to do; cancel-safe.
     pub(crate) async fn step(&mut self) {
         match &mut self.marking {
@@ -68,30 +94,31 @@ impl<B: Backend> Reader<B> {
                 self.marked(marked);
             }
             None => {
-                self.timer.tick().await;
+                if !self.is_due || self.tracker.is_marking() {
+                    self.timer.tick().await;
+                }
                 // One that is not heard yet is given up: it may never be.
                 self.begin_mark();
             }
         }
     }
 
-    /// The session broke, which had listened to `channels`.
-    pub(crate) fn broken(&mut self, channels: &BTreeSet<String>) {
+    /// The session broke.
+    pub(crate) fn broken(&mut self) {
         self.marking = None;
         self.tracker.give_mark_up();
-        self.channels.clone_from(channels);
+        self.uncovered = self.listened.iter().filter(|channel| !self.tracker.covers(channel)).count();
     }
 
-    /// Hands on what was missed, in order, on a session that listens to `channels` again.
+    /// Hands on what was missed, in order, on a session that listens again.
     ///
     /// # Errors
     /// When the connection fails: what was handed on so far is remembered, and not handed on when it is called again.
-    pub(crate) async fn catch_up(
-        &mut self,
-        channels: &BTreeSet<String>,
-        mut hand_on: impl FnMut(Incoming),
-    ) -> Result<Recovery, BackendError> {
+    pub(crate) async fn catch_up(&mut self, mut hand_on: impl FnMut(Incoming)) -> Result<Recovery, BackendError> {
         let since = self.tracker.position().cloned();
+        // What was sent on other channels was not for this node.
+        let covered = self.listened.iter().filter(|channel| self.tracker.covers(channel) && **channel != self.channel);
+        let channels: Vec<String> = covered.cloned().collect();
         self.begin_mark();
         let Some(marking) = self.marking.take() else { unreachable!("a mark was just begun") };
         let marked = marking.await;
@@ -112,8 +139,6 @@ impl<B: Backend> Reader<B> {
             );
         }
 
-        let channels = self.channels.intersection(channels).filter(|channel| **channel != self.channel);
-        let channels: Vec<String> = channels.cloned().collect();
         let has_crashed = since.crashes != until.crashes;
         if has_crashed {
             self.tracker.crashed(&until.crashes);
@@ -158,6 +183,11 @@ impl<B: Backend> Reader<B> {
             "the database server crashed: attachments are gone, and what was published in its last moments may not be in \
              the log"
                 .to_owned()
+        } else if self.uncovered > 0 {
+            format!(
+                "the connection broke before the node had found its place in the log on {} new channels",
+                self.uncovered
+            )
         } else {
             return Ok(Recovery::Complete { messages });
         };
@@ -166,7 +196,8 @@ impl<B: Backend> Reader<B> {
 
     fn begin_mark(&mut self) {
         let token = format!("{:016x}", crate::outside::number());
-        self.tracker.begin(token.clone());
+        self.is_due = false;
+        self.tracker.begin(token.clone(), self.listened.clone());
         let (backend, table, channel) = (self.backend.clone(), self.log.table_name().to_owned(), self.channel.clone());
         self.marking = Some(Box::pin(async move { in_time(backend.mark(&table, &channel, &token)).await }));
     }

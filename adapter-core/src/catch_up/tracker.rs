@@ -1,7 +1,7 @@
 //! Where a node is in the log, and what it has heard beyond.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     hash::{BuildHasher, RandomState},
 };
 
@@ -17,8 +17,7 @@ const MANY: usize = 50_000;
 /// The state of catching up, without I/O.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
-    /// Everything that it sees has been heard, or was before this node's time.
-    position: Option<Position>,
+    place: Option<Place>,
     /// What was heard since the position was taken, by hash, up to the mark that is under way.
     older: HashSet<u64>,
     /// What was heard since the mark that is under way was begun.
@@ -29,17 +28,44 @@ pub(super) struct Tracker {
     hasher: RandomState,
 }
 
+/// Everything on these channels that the position sees has been heard, or was before this node's time.
+#[derive(Debug)]
+struct Place {
+    position: Position,
+    channels: BTreeSet<String>,
+}
+
 /// A mark that is under way: it counts when its position is known and its notification was heard.
 #[derive(Debug)]
 struct Mark {
     token: String,
+    /// What was listened to when it was begun: what was sent on another channel may be before this node's time, and not seen by it.
+    channels: BTreeSet<String>,
     position: Option<Position>,
     is_heard: bool,
 }
 
 impl Tracker {
     pub(super) fn position(&self) -> Option<&Position> {
-        self.position.as_ref()
+        self.place.as_ref().map(|place| &place.position)
+    }
+
+    /// Whether all is known of what was sent on a channel up to the position.
+    pub(super) fn covers(&self, channel: &str) -> bool {
+        self.place.as_ref().is_some_and(|place| place.channels.contains(channel))
+    }
+
+    /// A channel is listened to no more. When it is again, what was sent meanwhile was not for this node.
+    pub(super) fn unlistened(&mut self, channel: &str) {
+        for channels in
+            self.place.iter_mut().map(|it| &mut it.channels).chain(self.mark.iter_mut().map(|it| &mut it.channels))
+        {
+            channels.remove(channel);
+        }
+    }
+
+    pub(super) fn is_marking(&self) -> bool {
+        self.mark.is_some()
     }
 
     /// Whether so much was heard since the last mark that it is time for another.
@@ -47,10 +73,11 @@ impl Tracker {
         self.mark.is_none() && self.older.len() >= MANY
     }
 
-    /// Begins a mark: to be called before its statement is sent. One that was under way is forgotten.
-    pub(super) fn begin(&mut self, token: String) {
+    /// Begins a mark: to be called before its statement is sent, while `channels` are listened to. One that was under way is
+    /// forgotten.
+    pub(super) fn begin(&mut self, token: String, channels: BTreeSet<String>) {
         self.older.extend(self.newer.drain());
-        self.mark = Some(Mark { token, position: None, is_heard: false });
+        self.mark = Some(Mark { token, channels, position: None, is_heard: false });
     }
 
     /// The statement of the mark is committed.
@@ -85,7 +112,7 @@ impl Tracker {
 
     /// The position is of no use any more.
     pub(super) fn forget(&mut self) {
-        self.position = None;
+        self.place = None;
         self.older = HashSet::new();
         self.newer = HashSet::new();
     }
@@ -110,8 +137,9 @@ impl Tracker {
     }
 
     fn settle(&mut self) {
-        if let Some(Mark { position: position @ Some(_), is_heard: true, .. }) = &mut self.mark {
-            self.position = position.take();
+        if let Some(Mark { position: position @ Some(_), channels, is_heard: true, .. }) = &mut self.mark {
+            let channels = std::mem::take(channels);
+            self.place = position.take().map(|position| Place { position, channels });
             self.mark = None;
             // What was heard before the mark was begun is what its snapshot sees.
             self.older = std::mem::take(&mut self.newer);
@@ -154,6 +182,10 @@ mod tests {
         }
     }
 
+    fn channels() -> BTreeSet<String> {
+        BTreeSet::from(["c".to_owned()])
+    }
+
     fn message(number: u64) -> String {
         format!(r#"{{"type":13,"uid":"a","nonce":"{number}"}}"#)
     }
@@ -165,14 +197,14 @@ mod tests {
     #[test]
     fn a_mark_counts_when_it_is_committed_and_heard_in_either_order() {
         let mut tracker = Tracker::default();
-        tracker.begin("1".to_owned());
+        tracker.begin("1".to_owned(), channels());
         tracker.marked(position("one"));
         assert_eq!(snapshot(&tracker), None);
         tracker.heard_mark("of another node");
         assert_eq!(snapshot(&tracker), None);
         tracker.heard_mark("1");
         assert_eq!(snapshot(&tracker), Some("one"));
-        tracker.begin("2".to_owned());
+        tracker.begin("2".to_owned(), channels());
         tracker.heard_mark("2");
         tracker.marked(position("two"));
         assert_eq!(snapshot(&tracker), Some("two"));
@@ -183,7 +215,7 @@ mod tests {
     fn what_was_heard_is_remembered_until_a_mark_behind_it_is_heard() {
         let mut tracker = Tracker::default();
         assert!(tracker.hear("c", &message(1)));
-        tracker.begin("1".to_owned());
+        tracker.begin("1".to_owned(), channels());
         assert!(tracker.hear("c", &message(2)));
         assert!(!tracker.hear("c", &message(1)) && !tracker.hear("c", &message(2)));
         tracker.marked(position("one"));
@@ -194,10 +226,27 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_one_on_the_channels_that_were_listened_to_when_its_mark_was_begun() {
+        let mut tracker = Tracker::default();
+        tracker.begin("1".to_owned(), channels());
+        assert!(!tracker.covers("c"));
+        tracker.marked(position("one"));
+        tracker.heard_mark("1");
+        assert!(tracker.covers("c") && !tracker.covers("d"));
+        tracker.unlistened("c");
+        assert!(!tracker.covers("c"));
+        tracker.begin("2".to_owned(), channels());
+        tracker.unlistened("c");
+        tracker.marked(position("two"));
+        tracker.heard_mark("2");
+        assert!(!tracker.covers("c") && !tracker.is_marking());
+    }
+
+    #[test]
     fn a_mark_that_is_given_up_lets_nothing_be_forgotten() {
         let mut tracker = Tracker::default();
         tracker.hear("c", &message(1));
-        tracker.begin("1".to_owned());
+        tracker.begin("1".to_owned(), channels());
         tracker.hear("c", &message(2));
         tracker.give_mark_up();
         tracker.heard_mark("1");
@@ -244,7 +293,7 @@ mod tests {
     #[test]
     fn too_much_to_remember_costs_the_position_and_no_more() {
         let mut tracker = Tracker::default();
-        tracker.begin("1".to_owned());
+        tracker.begin("1".to_owned(), channels());
         tracker.marked(position("one"));
         tracker.heard_mark("1");
         for number in 0..MAX_REMEMBERED as u64 {
