@@ -15,6 +15,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
 };
+use tracing::Instrument;
 
 use crate::{
     backend::{Backend, BackendError, ErrorKind, FetchLimits, Row},
@@ -174,7 +175,8 @@ async fn fetch<B: Backend>(
     limits: FetchLimits,
 ) -> Option<Vec<Result<Row, String>>> {
     let started = Instant::now();
-    let rows = fetch_patiently(hub, ids, limits).await?;
+    let span = tracing::debug_span!("fetch_attachments", attachments = ids.len());
+    let rows = fetch_patiently(hub, ids, limits).instrument(span).await?;
     let took = started.elapsed();
     events.meters().fetched(took);
     tracing::debug!(attachments = ids.len(), ?took, "fetched attachments");

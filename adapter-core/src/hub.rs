@@ -25,6 +25,7 @@ use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
+use tracing::Instrument;
 
 use self::{
     clock::keep_time,
@@ -101,7 +102,8 @@ impl<B: Backend> Hub<B> {
     ) -> Result<Arc<Self>, ConnectError> {
         options.validate()?;
         let limit = options.connect_timeout;
-        let hub = timeout(limit, Self::open(backend, options, events, handlers)).await;
+        let opening = Self::open(backend, options, events, handlers).instrument(tracing::info_span!("connect"));
+        let hub = timeout(limit, opening).await;
         hub.map_err(|_| ConnectError::Timeout(limit))?
     }
 
@@ -383,7 +385,10 @@ impl<B: Backend> Hub<B> {
         if namespace.has_left() || message.uid.as_ref() == Some(namespace.uid()) {
             return None;
         }
-        tracing::trace!(namespace = namespace.name(), kind = message.body.kind(), "handling a message");
+        let sender = message.uid.as_ref().map(tracing::field::display);
+        let _span =
+            tracing::trace_span!("handle", namespace = namespace.name(), kind = message.body.kind(), sender).entered();
+        tracing::trace!("handling a message");
         let reply_to = message.reply_to.take().filter(|channel| channel.is_of(&self.options.channel_prefix));
         let origin = Origin { sender: message.uid.clone(), reply_to };
         let rest = match LocalRequest::of(message.body) {

@@ -14,6 +14,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, timeout},
 };
+use tracing::Instrument;
 
 use crate::{
     backend::{Backend, BackendError, ErrorKind, Incoming, Listener},
@@ -122,8 +123,12 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
         let mut deaf_since: Option<Instant> = None;
         let mut backoff = MIN_BACKOFF;
         loop {
-            let opened = match timeout(OPEN_TIMEOUT, self.open()).await.unwrap_or_else(|_| Err(silent())) {
-                Ok(listener) if deaf_since.is_some() => self.catch_up().await.map(|recovery| (listener, recovery)),
+            let opening = self.open().instrument(tracing::debug_span!("listen"));
+            let opened = match timeout(OPEN_TIMEOUT, opening).await.unwrap_or_else(|_| Err(silent())) {
+                Ok(listener) if deaf_since.is_some() => {
+                    let catching_up = self.catch_up().instrument(tracing::debug_span!("catch_up"));
+                    catching_up.await.map(|recovery| (listener, recovery))
+                }
                 opened => opened.map(|listener| (listener, Recovery::Off)),
             };
             match opened {

@@ -22,6 +22,7 @@ use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
 };
+use tracing::Instrument;
 
 use crate::{
     backend::{Backend, BackendError, CatchUp, Content, ErrorKind, Outgoing, has_timed_out, in_time},
@@ -366,7 +367,8 @@ impl<B: Backend> Way<B> {
 
     async fn publish_together(&self, batch: &[Outgoing]) -> Result<(), BackendError> {
         let started = tokio::time::Instant::now();
-        in_time(self.limit, self.tables.publish(&*self.backend, batch)).await?;
+        let span = tracing::debug_span!("publish", messages = batch.len());
+        in_time(self.limit, self.tables.publish(&*self.backend, batch)).instrument(span).await?;
         let took = started.elapsed();
         let bytes = batch.iter().map(size).sum();
         self.events.meters().batch_published(batch.len(), bytes, took);

@@ -19,6 +19,7 @@ use socketio_pg_protocol::{
     cluster::Progress,
     message::{ServerSideEmit, ServerSideEmitResponse},
 };
+use tracing::Instrument;
 
 use crate::{
     arguments,
@@ -188,11 +189,13 @@ pub(crate) fn dispatch<B: Backend>(
         return;
     }
     let Some(place) = hub.place_for_work() else { return };
+    let sender = origin.sender().map(tracing::field::display);
+    let span = tracing::debug_span!("server_side_event", namespace = namespace.name(), event, sender);
     // Called here, so that the beginnings of all handlers run in the order of the events.
     let mut answers: futures_util::stream::FuturesUnordered<_> =
-        handlers.iter().map(|handler| handler(&event, &packet)).collect();
+        span.in_scope(|| handlers.iter().map(|handler| handler(&event, &packet)).collect());
     let (hub, namespace, origin) = (hub.clone(), namespace.clone(), origin.clone());
-    tokio::spawn(async move {
+    let answering = async move {
         let _place = place;
         let mut wanted = request_id;
         while let Some(reply) = answers.next().await {
@@ -210,7 +213,8 @@ pub(crate) fn dispatch<B: Backend>(
                 tracing::debug!(%error, "an answer to another server was not published");
             }
         }
-    });
+    };
+    tokio::spawn(answering.instrument(span));
 }
 
 /// The answers of the other servers to a server-side emit.

@@ -185,7 +185,7 @@ impl<B: Backend> Reader<B> {
                 .to_owned()
         } else if self.uncovered > 0 {
             format!(
-                "the connection broke before the node had found its place in the log on {} new channels",
+                "the connection broke before the node had found its place in the log for {} new channel(s)",
                 self.uncovered
             )
         } else {

@@ -8,6 +8,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
+use tracing::Instrument;
 
 use super::Hub;
 use crate::{
@@ -107,7 +108,7 @@ impl<B: Backend> Hub<B> {
         for namespace in &self.all_namespaces() {
             self.leave_through(namespace, Some(&roads.publisher));
         }
-        Some(self.runtime.spawn(roads.end(self.backend.clone())))
+        Some(self.runtime.spawn(roads.end(self.backend.clone()).instrument(tracing::info_span!("leave"))))
     }
 }
 

@@ -1,0 +1,86 @@
+//! A client that takes nothing, while other nodes send: what it misses is counted and told.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::time::Duration;
+
+use axum::Router;
+use socketio_pg_core::{
+    Cluster, Dropped, Event, Options, PostgresAdapter,
+    memory::{MemoryBackend, MemoryDatabase},
+};
+use socketioxide::{SocketIo, adapter::Emitter as LocalEmitter, extract::SocketRef};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+mod nodes;
+
+use nodes::Node;
+
+type Adapter = PostgresAdapter<LocalEmitter, MemoryBackend>;
+
+#[tokio::test]
+async fn what_a_client_that_takes_nothing_misses_is_told() {
+    let database = MemoryDatabase::default();
+    let cluster = Cluster::connect(database.backend(), Options::default()).await.unwrap();
+    let mut events = cluster.events();
+    let builder = SocketIo::builder().max_buffer_size(4).with_adapter::<Adapter>(cluster.clone());
+    let (layer, io) = builder.build_layer();
+    let (connected, mut connections) = tokio::sync::mpsc::unbounded_channel();
+    let on_connect = async move |_: SocketRef<Adapter>| {
+        let _ = connected.send(());
+    };
+    io.ns("/", on_connect).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().layer(layer)).await });
+
+    // It opens a session by HTTP, connects, and never asks for what there is.
+    let opened = http(address, "GET /socket.io/?EIO=4&transport=polling", "").await;
+    let (_, rest) = opened.split_once(r#""sid":""#).unwrap();
+    let (sid, _) = rest.split_once('"').unwrap();
+    http(address, &format!("POST /socket.io/?EIO=4&transport=polling&sid={sid}"), "40").await;
+    connections.recv().await.unwrap();
+
+    let (end, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    cluster.of("/").on_server_side("end", move |(): ()| {
+        let _ = end.send(());
+        std::future::ready(())
+    });
+    let other = Node::start(&database).await;
+    for number in 0..20 {
+        other.io.of("/").unwrap().emit("e", &number).await.unwrap();
+    }
+    // In order: when it comes, the others have been handled.
+    other.cluster.of("/").server_side_emit("end", &()).await.unwrap();
+    ended.recv().await.unwrap();
+    // Some had room: as many as the buffer has, but for the answer to the connection, and what is on its way out of it.
+    let counts = cluster.counts();
+    assert!((14..20).contains(&counts.dropped_by_class["clients"]), "{counts:?}");
+    assert_eq!(counts.poisoned, 0);
+    let overloaded = async {
+        loop {
+            if let Event::Overloaded { class, .. } = events.next().await.unwrap() {
+                return class;
+            }
+        }
+    };
+    let class = tokio::time::timeout(Duration::from_secs(60), overloaded).await.expect("it is told");
+    assert_eq!(class, Dropped::Clients);
+}
+
+/// One request on a connection of its own; the answer with its head.
+async fn http(address: std::net::SocketAddr, line: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let request = format!(
+        "{line} HTTP/1.1\r\nHost: {address}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
+}
