@@ -13,6 +13,7 @@ use std::{
 use socketio_pg_protocol::{Message, notification::Header};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    task::JoinSet,
     time::Instant,
 };
 use tracing::Instrument;
@@ -77,8 +78,14 @@ pub(crate) async fn fetch_ahead<B: Backend>(
     let ahead = Arc::new(Semaphore::new(FETCH_AHEAD));
     let in_all = kib(options.max_inbox_bytes).max(1);
     let bytes = Arc::new(Semaphore::new(in_all as usize));
-    let start = async |batch| {
-        start_query(&hub, &events, &bytes, options.max_attachment_bytes, kib(QUERY_BYTES).min(in_all), batch).await
+    let room = kib(QUERY_BYTES).min(in_all);
+    // With this task, they end.
+    let mut queries = JoinSet::new();
+    let mut start = async |batch| {
+        while queries.try_join_next().is_some() {}
+        // It is never closed.
+        let Ok(room) = bytes.clone().acquire_many_owned(room).await else { return };
+        queries.spawn(query(hub.clone(), events.clone(), options.max_attachment_bytes, batch, room));
     };
     while let Some(first) = wanted.recv().await {
         let mut batch = VecDeque::new();
@@ -109,19 +116,6 @@ pub(crate) async fn fetch_ahead<B: Backend>(
 }
 
 type Batch = VecDeque<(Wanted, OwnedSemaphorePermit)>;
-
-async fn start_query<B: Backend>(
-    hub: &Weak<Hub<B>>,
-    events: &Arc<Events>,
-    bytes: &Arc<Semaphore>,
-    max_bytes: usize,
-    room: u32,
-    batch: Batch,
-) {
-    // It is never closed.
-    let Ok(room) = bytes.clone().acquire_many_owned(room).await else { return };
-    tokio::spawn(query(hub.clone(), events.clone(), max_bytes, batch, room));
-}
 
 async fn query<B: Backend>(
     hub: Weak<Hub<B>>,

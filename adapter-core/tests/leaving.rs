@@ -62,6 +62,25 @@ async fn with_the_database_away_a_dropped_node_ends_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fetch_that_hangs_ends_with_its_node() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let before = Handle::current().metrics().num_alive_tasks();
+    database.hold_fetches(true);
+    one.cluster.of("/").server_side_emit("e", &"x".repeat(9_000)).await.unwrap();
+    while Handle::current().metrics().num_alive_tasks() == before {
+        tokio::task::yield_now().await;
+    }
+    let started = Instant::now();
+    other.cluster.close().await;
+    let Node { cluster, io, events } = one;
+    cluster.close().await;
+    drop((other, cluster, io, events));
+    wait_for_tasks(0).await;
+    assert!(started.elapsed() < Duration::from_secs(1), "it took {:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_that_nobody_waits_for_goes_on() {
     let database = MemoryDatabase::default();
     let before = Handle::current().metrics().num_alive_tasks();
@@ -73,7 +92,10 @@ async fn a_close_that_nobody_waits_for_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_still_runs_keeps_no_node_from_leaving() {
     let database = MemoryDatabase::default();
-    let [mut one, Node { cluster, io, events }] = pair(&database).await;
+    let mut one = Node::start(&database).await;
+    let before = Handle::current().metrics().num_alive_tasks();
+    let Node { cluster, io, events } = Node::start(&database).await;
+    one.wait_for_peer().await;
     let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
     cluster.of("/").on_server_side("e", move |_: u64| {
         let _ = begun.send(());
@@ -83,6 +105,8 @@ async fn a_handler_that_still_runs_keeps_no_node_from_leaving() {
     begins.recv().await.unwrap();
     drop((cluster, io, events));
     one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
+    // That of the handler is the only one.
+    wait_for_tasks(before + 1).await;
 }
 
 #[test]
