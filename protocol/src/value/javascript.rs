@@ -151,15 +151,27 @@ fn civil_date(days_since_1970: i64) -> (i64, i64, i64) {
 
 /// The bytes of a `str`, as @msgpack/msgpack decodes them.
 pub(super) fn decode_str(bytes: &[u8]) -> Value {
-    if bytes.len() > TEXT_DECODER_THRESHOLD {
-        // `TextDecoder` replaces what is no UTF-8, and drops a byte order mark
-        let text = String::from_utf8_lossy(bytes);
-        return Value::from(text.strip_prefix('\u{feff}').unwrap_or(&text));
-    }
+    let is_large = bytes.len() > TEXT_DECODER_THRESHOLD;
     match str::from_utf8(bytes) {
+        // `TextDecoder` replaces what is no UTF-8, and drops a byte order mark
+        Ok(text) if is_large => Value::from(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(_) if is_large => {
+            let text = String::from_utf8_lossy(bytes);
+            Value::from(text.strip_prefix('\u{feff}').unwrap_or(&text))
+        }
         Ok(text) => Value::from(text),
         Err(_) => Value::BrokenStr(bytes.to_vec()),
     }
+}
+
+/// How many bytes at the beginning of a string are in JSON as they are.
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Without a branch for each byte, the compiler looks at many at a time.
+    let plain =
+        bytes.chunks_exact(32).take_while(|chunk| !chunk.iter().fold(false, |any, byte| any | is_special(*byte)));
+    let plain = 32 * plain.count();
+    bytes[plain..].iter().position(|byte| is_special(*byte)).map_or(bytes.len(), |position| plain + position)
 }
 
 /// The bytes that @msgpack/msgpack writes for a broken string: its own, but `TextEncoder` knows no lone surrogates.

@@ -4,7 +4,7 @@
 
 use super::{
     MAX_DEPTH, Value,
-    javascript::{safe_integer, sort_indices_first, surviving_assignments, write_surrogate},
+    javascript::{plain_len, safe_integer, sort_indices_first, surviving_assignments, write_surrogate},
     malformed,
 };
 use crate::error::{DecodeError, DecodeErrorKind};
@@ -175,7 +175,7 @@ impl<A: AsRef<[u8]>> Reader<'_, A> {
         let mut broken = false;
         loop {
             let rest = &self.text.as_bytes()[self.position..];
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+            let plain = plain_len(rest);
             bytes.extend_from_slice(&rest[..plain]);
             self.position += plain;
             match rest.get(plain) {

@@ -113,15 +113,17 @@ impl<'a> Writer<'a> {
     }
 
     fn string(&mut self, text: &str) {
+        self.out.reserve(text.len() + 2);
         self.out.push('"');
         let mut rest = text;
-        while let Some(position) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\') {
-            self.out.push_str(&rest[..position]);
-            // all that is found is one byte long
-            self.escaped(char::from(rest.as_bytes()[position]));
-            rest = &rest[position + 1..];
+        loop {
+            let (plain, special) = rest.split_at(javascript::plain_len(rest.as_bytes()));
+            self.out.push_str(plain);
+            // All that is special is one byte long.
+            let Some(byte) = special.bytes().next() else { break };
+            self.escaped(char::from(byte));
+            rest = &special[1..];
         }
-        self.out.push_str(rest);
         self.out.push('"');
     }
 
