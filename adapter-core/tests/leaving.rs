@@ -56,7 +56,9 @@ async fn with_the_database_away_a_dropped_node_ends_in_time() {
     let before = Handle::current().metrics().num_alive_tasks();
     let Node { cluster, io, events } = Node::start(&database).await;
     database.set_down(true);
-    drop(Box::pin(cluster.of("/").server_side_emit("e", &1)));
+    let namespace = cluster.of("/");
+    assert!(futures_util::poll!(Box::pin(namespace.server_side_emit("e", &1))).is_pending());
+    drop(namespace);
     drop((cluster, io, events));
     assert!(wait_for_tasks(before).await <= Duration::from_secs(5));
 }
