@@ -12,7 +12,7 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use socketio_pg_protocol::{
     Body, NodeId, Payload, RequestId,
-    cluster::Progress,
+    cluster::{Cluster as Rules, Progress},
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Flags, Options, Packet,
         Room as WireRoom, SocketDescription, SocketsJoin, SocketsLeave,
@@ -25,13 +25,16 @@ use socketioxide_core::{
         RoomParam, SocketEmitter, Spawnable,
         errors::{AdapterError, BroadcastError, SocketError},
     },
-    packet::Packet as ServerPacket,
+    packet::{Packet as ServerPacket, PacketData},
+    parser::Parse,
 };
+use tokio::task::JoinHandle;
 
 use crate::{
     ack::AckStream,
     backend::Backend,
     cluster::Cluster,
+    effect::{Effect, Returned},
     error::Error,
     event::{Dropped, Poison},
     hub::Hub,
@@ -41,6 +44,10 @@ use crate::{
     packet::{self, Parser},
     selection::Selection,
 };
+
+/// The pauses between looks for clients of a namespace that was replaced.
+const MIN_REPLACED_PAUSE: Duration = Duration::from_millis(5);
+const MAX_REPLACED_PAUSE: Duration = Duration::from_secs(1);
 
 /// The adapter of one namespace. Made by socketioxide from a [`Cluster`]: see there.
 pub struct PostgresAdapter<E: SocketEmitter, B: Backend> {
@@ -75,24 +82,31 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         Self { cluster: cluster.clone(), hub, refused, namespace, local, parser, this: std::sync::OnceLock::new() }
     }
 
+    /// The server has the namespace before this returns, so that all clients that enter it meet in it; it joins the cluster in the
+    /// background.
     fn init(self: Arc<Self>, on_success: impl FnOnce() + Send + 'static) -> Init {
         let weak = Arc::downgrade(&self);
         self.namespace.set_local(weak.clone());
         let _ = self.this.set(weak);
-        Init(Box::pin(async move {
-            if let Some(error) = &self.refused {
-                return Err(error.clone());
+        if let Some(error) = &self.refused {
+            return Init::failed(error.clone());
+        }
+        let (hub, namespace) = (self.hub(), &self.namespace);
+        match self.cluster.for_server(self.local.server_id(), || hub.register(namespace)) {
+            Ok(listening) => {
+                on_success();
+                Init(InitState::Joining(hub.join(namespace.clone(), listening)))
             }
-            self.hub().join(&self.namespace).await?;
-            on_success();
-            Ok(())
-        }))
+            Err(error) => Init::failed(error),
+        }
     }
 
     async fn close(&self) -> Result<(), Error> {
-        // What must happen happens before the first await: socketioxide may poll this only once.
+        // What must happen happens before the first await: socketioxide polls this once when it deletes the namespace.
         let farewell = self.hub().leave(&self.namespace);
-        self.cluster.namespace_closed();
+        tokio::task::yield_now().await;
+        // Polled again: the whole server closes.
+        self.cluster.server_closed();
         match farewell {
             Some(farewell) => farewell.committed().await,
             None => Ok(()),
@@ -106,19 +120,23 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     /// Publishes the event, then delivers it to local sockets. When it cannot be published, local sockets get it all the
     /// same, and the error tells that the others did not.
     async fn broadcast(&self, packet: ServerPacket, options: BroadcastOptions) -> Result<(), BroadcastError> {
-        let mut published = Ok(());
+        let mut body = None;
         if let Some(opts) = self.remote_options(&options, None) {
             let data = packet::payload_from_packet(&packet).map_err(Error::from)?;
-            let body = Body::Broadcast(Broadcast { packet: Packet::event(data), request_id: None, opts });
-            published = self.hub().publish(&self.namespace, body).await;
+            body = Some(Body::Broadcast(Broadcast { packet: Packet::event(data), request_id: None, opts }));
         }
-        let mut errors = Vec::new();
-        for options in Selection::of_application(&self.local, options).into_options() {
-            errors.extend(self.local.broadcast(packet.clone(), options).err().into_iter().flatten());
-        }
-        outcome(published, errors)
+        let deliver = move |this: &Self| {
+            let mut errors = Vec::new();
+            for options in Selection::of_application(&this.local, options).into_options() {
+                errors.extend(this.local.broadcast(packet.clone(), options).err().into_iter().flatten());
+            }
+            errors
+        };
+        let (published, errors) = self.everywhere(body, deliver).await;
+        outcome(published, errors.unwrap_or_default())
     }
 
+    /// As [`broadcast`](Self::broadcast): when it cannot be published, local sockets get it all the same.
     async fn broadcast_with_ack(
         &self,
         packet: ServerPacket,
@@ -126,63 +144,62 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         timeout: Option<Duration>,
     ) -> Result<AckStream<E>, Error> {
         let timeout = timeout.unwrap_or_else(|| self.local.ack_timeout());
-        let mut request = None;
-        if let Some(opts) = self.remote_options(&options, Some(timeout)) {
-            let data = packet::payload_from_packet(&packet)?;
-            let asked = self.hub().ask(&self.namespace, |cluster, now, id| {
-                let broadcast = Broadcast { packet: Packet::event(data), request_id: Some(id), opts };
-                cluster.broadcast_with_ack(now, broadcast, timeout);
-            });
-            request = Some(asked.await?);
-        }
         let target = options.server_id.and(options.sid);
-        let streams = Selection::of_application(&self.local, options)
-            .into_options()
-            .map(|options| self.local.broadcast_with_ack(packet.clone(), options, Some(timeout)).0);
-        let stream = AckStream::local(streams);
-        Ok(match request {
-            Some(request) => stream.with_remote(request, self.parser, target),
-            None => stream,
-        })
+        let remote = self.remote_options(&options, Some(timeout));
+        let data = remote.as_ref().map(|_| packet::payload_from_packet(&packet)).transpose()?;
+        let ask_clients = move |this: &Self| {
+            let streams = Selection::of_application(&this.local, options)
+                .into_options()
+                .map(|options| this.local.broadcast_with_ack(packet.clone(), options, Some(timeout)).0);
+            AckStream::local(streams)
+        };
+        let Some((opts, data)) = remote.zip(data) else { return Ok(ask_clients(self)) };
+        let (effect, asked) = self.effect(ask_clients);
+        let start = |rules: &mut Rules, now, id| {
+            let broadcast = Broadcast { packet: Packet::event(data), request_id: Some(id), opts };
+            rules.broadcast_with_ack(now, broadcast, timeout);
+        };
+        let request = self.hub().ask(&self.namespace, start, None, effect).await?;
+        let stream = asked.take().flatten().unwrap_or_else(|| AckStream::local([]));
+        Ok(stream.with_remote(request, self.parser, target))
     }
 
     async fn add_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
-        let mut published = Ok(());
-        if let Some(opts) = self.remote_options(&options, None) {
-            let body = Body::SocketsJoin(SocketsJoin { opts, rooms: wire_rooms(&rooms) });
-            published = self.hub().publish(&self.namespace, body).await;
-        }
-        for options in Selection::of_application(&self.local, options).into_options() {
-            self.local.add_sockets(options, rooms.clone());
-        }
-        published
+        let opts = self.remote_options(&options, None);
+        let body = opts.map(|opts| Body::SocketsJoin(SocketsJoin { opts, rooms: wire_rooms(&rooms) }));
+        let join = move |this: &Self| {
+            for options in Selection::of_application(&this.local, options).into_options() {
+                this.local.add_sockets(options, rooms.clone());
+            }
+        };
+        self.everywhere(body, join).await.0
     }
 
     async fn del_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
-        let mut published = Ok(());
-        if let Some(opts) = self.remote_options(&options, None) {
-            let body = Body::SocketsLeave(SocketsLeave { opts, rooms: wire_rooms(&rooms) });
-            published = self.hub().publish(&self.namespace, body).await;
-        }
-        for options in Selection::of_application(&self.local, options).into_options() {
-            self.local.del_sockets(options, rooms.clone());
-        }
-        published
+        let opts = self.remote_options(&options, None);
+        let body = opts.map(|opts| Body::SocketsLeave(SocketsLeave { opts, rooms: wire_rooms(&rooms) }));
+        let leave = move |this: &Self| {
+            for options in Selection::of_application(&this.local, options).into_options() {
+                this.local.del_sockets(options, rooms.clone());
+            }
+        };
+        self.everywhere(body, leave).await.0
     }
 
     async fn disconnect_socket(&self, options: BroadcastOptions) -> Result<(), BroadcastError> {
-        let mut published = Ok(());
-        if let Some(opts) = self.remote_options(&options, None) {
-            let body = Body::DisconnectSockets(DisconnectSockets { opts, close: false });
-            published = self.hub().publish(&self.namespace, body).await;
-        }
-        let mut errors = Vec::new();
-        for options in Selection::of_application(&self.local, options).into_options() {
-            errors.extend(self.local.disconnect_socket(options).err().into_iter().flatten());
-        }
-        outcome(published, errors)
+        let opts = self.remote_options(&options, None);
+        let body = opts.map(|opts| Body::DisconnectSockets(DisconnectSockets { opts, close: false }));
+        let disconnect = move |this: &Self| {
+            let mut errors = Vec::new();
+            for options in Selection::of_application(&this.local, options).into_options() {
+                errors.extend(this.local.disconnect_socket(options).err().into_iter().flatten());
+            }
+            errors
+        };
+        let (published, errors) = self.everywhere(body, disconnect).await;
+        outcome(published, errors.unwrap_or_default())
     }
 
     /// Node's protocol has no message for it: the rooms are those of the sockets that match.
@@ -227,6 +244,50 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
 impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     fn hub(&self) -> &Arc<Hub<B>> {
         &self.hub
+    }
+
+    /// Publishes a message, and does the same to local sockets when that is committed or has failed: in the order of the messages,
+    /// whoever is still waiting. Without a message, it is done at once.
+    async fn everywhere<T: Send + 'static>(
+        &self,
+        body: Option<Body>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> (Result<(), Error>, Option<T>) {
+        let Some(body) = body else { return (Ok(()), Some(work(self))) };
+        let (effect, returned) = self.effect(work);
+        let published = self.hub().publish(&self.namespace, body, effect).await;
+        (published, returned.take().flatten())
+    }
+
+    /// Work on the adapter's sockets, if the adapter is still there.
+    fn effect<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> (Effect, Returned<Option<T>>) {
+        let this = self.this.get().cloned().unwrap_or_default();
+        Effect::returning(move || this.upgrade().map(|this| work(&this)))
+    }
+
+    /// Makes the clients of a namespace that was replaced connect again.
+    ///
+    /// socketioxide looks a client's namespace up by its name, so such a client would never be heard, nor would its end be noticed.
+    /// A CONNECT whose payload is no object is an error to it, upon which Socket.IO clients open a new connection. One that does not
+    /// mind is told that it is disconnected.
+    fn send_clients_away(&self) {
+        let everyone = || {
+            let mut options = BroadcastOptions::default();
+            options.add_flag(BroadcastFlags::Broadcast);
+            options
+        };
+        if self.local.sockets(everyone()).is_empty() {
+            return;
+        }
+        let reason = self.local.parser().encode_default("this namespace was replaced").ok();
+        let invalid = ServerPacket { inner: PacketData::Connect(reason), ns: self.local.path().clone() };
+        let sent = self.local.broadcast(invalid, everyone()).and_then(|()| self.local.disconnect_socket(everyone()));
+        if let Err(errors) = sent {
+            tracing::debug!(?errors, "a client of a namespace that was replaced is gone");
+        }
     }
 
     /// The options as other nodes understand them; `None` when nobody there is meant.
@@ -387,6 +448,20 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
         Box::pin(acks.map(|(_, value)| packet::payload_from_ack(&value.ok()?).ok()))
     }
 
+    fn replaced(&self) {
+        let Some(this) = self.this.get().cloned() else { return };
+        self.hub().spawn(async move {
+            // Until the last client is gone, as some may be on their way in.
+            let mut pause = MIN_REPLACED_PAUSE;
+            while let Some(adapter) = this.upgrade() {
+                adapter.send_clients_away();
+                drop(adapter);
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(MAX_REPLACED_PAUSE);
+            }
+        });
+    }
+
     fn describe(&self, options: &Options) -> Vec<SocketDescription> {
         let sids = Selection::of_message(&self.local, options).sids(&self.local);
         let describe = |sid| self.cluster.describe(self.namespace.name(), sid, self.rooms_of(sid));
@@ -429,23 +504,45 @@ fn server_rooms(rooms: &[WireRoom]) -> Vec<Room> {
     rooms.iter().filter_map(WireRoom::as_str).map(|room| Room::from(room.to_owned())).collect()
 }
 
-/// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns: await it.
-#[must_use = "the namespace joins the cluster only when this is awaited"]
-pub struct Init(Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>);
+/// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns.
+///
+/// The namespace joins in the background, whether this is awaited or not, and takes clients meanwhile. When it cannot join, this
+/// tells why.
+#[must_use = "it tells when the namespace has joined the cluster, or why it cannot"]
+pub struct Init(InitState);
+
+enum InitState {
+    Joining(JoinHandle<Result<(), Error>>),
+    Failed(Option<Error>),
+}
+
+impl Init {
+    fn failed(error: Error) -> Self {
+        Self(InitState::Failed(Some(error)))
+    }
+}
 
 impl Future for Init {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(context)
+        match &mut self.0 {
+            // The task ends before its time with its runtime only.
+            InitState::Joining(joining) => {
+                Pin::new(joining).poll(context).map(|joined| joined.unwrap_or(Err(Error::Closed)))
+            }
+            InitState::Failed(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Closed))),
+        }
     }
 }
 
 impl Spawnable for Init {
     fn spawn(self) {
         tokio::spawn(async move {
-            if let Err(error) = self.await {
-                tracing::error!(%error, "a namespace could not join the cluster");
+            match self.await {
+                // It was deleted, or the node left, before it had joined.
+                Ok(()) | Err(Error::Closed) => {}
+                Err(error) => tracing::error!(%error, "a namespace could not join the cluster"),
             }
         });
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use socketio_pg_protocol::{
     NodeId, Payload, SocketId, Value,
     message::{Handshake, Room, SocketDescription},
 };
 use socketioxide::{SocketIo, adapter::Adapter};
-use socketioxide_core::Sid;
+use socketioxide_core::{Sid, Uid};
 
 use crate::{
     alias::Aliases,
@@ -38,8 +38,10 @@ pub struct Cluster<B: Backend> {
 struct Shared<B: Backend> {
     parts: Parts<B>,
     aliases: Aliases,
-    /// Holds the server, which holds its adapters, which hold this: let go when the node or its last namespace closes.
+    /// Holds the server, which holds its adapters, which hold this: let go when the node or the server closes.
     server: RwLock<Option<Box<dyn Server>>>,
+    /// The server whose namespaces these are.
+    serves: Mutex<Option<Uid>>,
 }
 
 impl<B: Backend> Clone for Cluster<B> {
@@ -71,7 +73,7 @@ impl<B: Backend> Cluster<B> {
         let backend = backend.try_into().map_err(Into::into)?;
         let aliases = Aliases::new(options.max_remote_sockets);
         let parts = Parts::connect_one(backend, options).await?;
-        Ok(Self { shared: Arc::new(Shared { parts, aliases, server: RwLock::default() }) })
+        Ok(Self { shared: Arc::new(Shared { parts, aliases, server: RwLock::default(), serves: Mutex::default() }) })
     }
 
     /// Connects a node to a cluster whose namespaces are spread over several databases: `rule` says by a namespace's name
@@ -115,7 +117,7 @@ impl<B: Backend> Cluster<B> {
         let backends = backends.collect::<Result<Vec<B>, _>>()?;
         let aliases = Aliases::new(options.max_remote_sockets);
         let parts = Parts::connect(backends, Box::new(rule), options).await?;
-        Ok(Self { shared: Arc::new(Shared { parts, aliases, server: RwLock::default() }) })
+        Ok(Self { shared: Arc::new(Shared { parts, aliases, server: RwLock::default(), serves: Mutex::default() }) })
     }
 
     /// Tells the node about its server, so that other nodes see handshake and data of its sockets, and so that
@@ -190,8 +192,18 @@ impl<B: Backend> Cluster<B> {
         &self.shared.aliases
     }
 
-    /// Lets the server go when none of its namespaces is left.
-    pub(crate) fn namespace_closed(&self) {
+    /// Does something for a server, if it is the one that the handle serves: one at a time, as long as it has namespaces.
+    pub(crate) fn for_server<T>(&self, id: Uid, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let mut serves = self.shared.serves.lock();
+        if serves.is_some_and(|other| other != id) && !self.shared.parts.has_no_namespace() {
+            return Err(Error::AnotherServer);
+        }
+        *serves = Some(id);
+        work()
+    }
+
+    /// Lets the attached server go when it has closed, if none of its namespaces is left.
+    pub(crate) fn server_closed(&self) {
         if self.shared.parts.has_no_namespace() {
             // Dropped outside of the lock: it may be the last handle of the server.
             let server = self.shared.server.write().take();

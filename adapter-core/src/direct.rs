@@ -15,9 +15,33 @@ use std::{
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Id};
 
-use crate::error::Error;
+use crate::{effect::Effect, error::Error, publisher::aborted};
 
-type Publication = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+type Publishing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// A publication that was begun, and what follows from it.
+///
+/// Dropped halfway, it is not known what became of it.
+struct Publication {
+    publishing: Publishing,
+    effect: Effect,
+}
+
+impl Future for Publication {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = std::task::ready!(self.publishing.as_mut().poll(context));
+        std::mem::take(&mut self.effect).run(&outcome);
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.effect).run(&Err(aborted()));
+    }
+}
 
 /// Who publishes.
 pub(crate) struct Road {
@@ -55,21 +79,26 @@ impl Road {
     }
 
     /// Begins a publication of the calling task's own, if the road is free; else gives the message back.
-    pub(crate) fn begin<T>(&self, message: T, publication: impl FnOnce(T) -> Publication) -> Result<Arc<Direct>, T> {
+    pub(crate) fn begin<T>(
+        &self,
+        message: (T, Effect),
+        publish: impl FnOnce(T) -> Publishing,
+    ) -> Result<Arc<Direct>, (T, Effect)> {
         let here = Handle::try_current().ok().map(|runtime| runtime.id());
         let mut traffic = self.traffic.lock();
         if !matches!(*traffic, Traffic::None) || here.is_none() || here != self.runtime {
             return Err(message);
         }
-        let state = State { publication: Some(publication(message)), outcome: None, sender: None };
+        let publication = Publication { publishing: publish(message.0), effect: message.1 };
+        let state = State { publication: Some(publication), outcome: None, sender: None };
         let direct = Arc::new(Direct { state: Mutex::new(state) });
         *traffic = Traffic::Direct(direct.clone());
         Ok(direct)
     }
 
-    /// Waits for what was begun. `take_over` wakes the publisher's task when it is dropped before.
-    pub(crate) async fn drive(&self, direct: Arc<Direct>, take_over: impl Fn()) -> Result<(), Error> {
-        let mut let_go = LetGo { take_over, is_over: false };
+    /// Waits for what was begun. `take_over` wakes the publisher's task when it is dropped before; false when that has ended.
+    pub(crate) async fn drive(&self, direct: Arc<Direct>, take_over: impl Fn() -> bool) -> Result<(), Error> {
+        let mut let_go = LetGo { direct: direct.clone(), take_over, is_over: false };
         let outcome = poll_fn(|context| self.poll(&direct, context)).await;
         let_go.is_over = true;
         outcome
@@ -81,7 +110,7 @@ impl Road {
             return Poll::Ready(outcome);
         }
         if let Some(publication) = &mut state.publication
-            && let Poll::Ready(outcome) = publication.as_mut().poll(context)
+            && let Poll::Ready(outcome) = Pin::new(publication).poll(context)
         {
             state.publication = None;
             drop(state);
@@ -116,12 +145,8 @@ impl Road {
             return;
         };
         let Some(publication) = direct.state.lock().publication.take() else { return };
-        let outcome = publication.await;
-        let mut state = direct.state.lock();
-        state.outcome = Some(outcome);
-        if let Some(sender) = state.sender.take() {
-            sender.wake();
-        }
+        let mut taken = TakenOver { direct, outcome: None };
+        taken.outcome = Some(publication.await);
     }
 
     /// Leaves the road to senders, if the queue is empty. For the publisher's task.
@@ -133,16 +158,38 @@ impl Road {
     }
 }
 
+/// A publication that the publisher's task sees through. However that ends, its sender is told.
+struct TakenOver {
+    direct: Arc<Direct>,
+    outcome: Option<Result<(), Error>>,
+}
+
+impl Drop for TakenOver {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take().unwrap_or_else(|| Err(aborted()));
+        let mut state = self.direct.state.lock();
+        state.outcome = Some(outcome);
+        let sender = state.sender.take();
+        drop(state);
+        if let Some(sender) = sender {
+            sender.wake();
+        }
+    }
+}
+
 /// Hands a publication over when its sender stops waiting.
-struct LetGo<F: Fn()> {
+struct LetGo<F: Fn() -> bool> {
+    direct: Arc<Direct>,
     take_over: F,
     is_over: bool,
 }
 
-impl<F: Fn()> Drop for LetGo<F> {
+impl<F: Fn() -> bool> Drop for LetGo<F> {
     fn drop(&mut self) {
-        if !self.is_over {
-            (self.take_over)();
+        if !self.is_over && !(self.take_over)() {
+            // Nobody is left to see it through. Not dropped under the lock, as it runs code of others.
+            let abandoned = self.direct.state.lock().publication.take();
+            drop(abandoned);
         }
     }
 }

@@ -247,6 +247,12 @@ pub enum Error {
         /// How many databases there are.
         databases: usize,
     },
+    /// The handle of the cluster serves another server already.
+    #[error(
+        "another server uses this cluster handle: each server is a node of its own, so give each a handle of its own from \
+         `Cluster::connect`"
+    )]
+    AnotherServer,
     /// The node has left the cluster.
     #[error("the cluster handle is closed")]
     Closed,

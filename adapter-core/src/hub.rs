@@ -23,7 +23,8 @@ use socketio_pg_protocol::{
 use tokio::{
     runtime::Handle,
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
+    task::JoinHandle,
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::Instrument;
 
@@ -35,11 +36,12 @@ use self::{
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Outgoing, Row, in_time},
     catch_up::{self, Reader},
+    effect::Effect,
     error::{ConnectError, Error},
     event::{Dropped, Events},
     health::{Health, InboxHealth, PublisherHealth},
     inbox,
-    link::Link,
+    link::{Link, Listening},
     namespace::{Answer, LocalRequest, Namespace, Request},
     options::Options,
     origin::Origin,
@@ -237,17 +239,53 @@ impl<B: Backend> Hub<B> {
         Arc::new(Namespace::new(name, channel, self.options.cluster_config(), self.clock.clone()))
     }
 
-    /// Lets a namespace join the cluster: listens first, then announces, so that no answer is missed.
-    pub(crate) async fn join(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Result<(), Error> {
-        let link = self.link().ok_or(Error::Closed)?;
+    /// Begins to join the cluster: from now on the namespace is known here, in place of any of that name, and is being listened to.
+    pub(crate) fn register(&self, namespace: &Arc<Namespace>) -> Result<Listening, Error> {
+        let replaced;
+        let listening;
         {
             let mut register = self.namespaces.write();
+            // Under the lock: an UNLISTEN for a namespace that left would come behind it.
+            listening = self.link().ok_or(Error::Closed)?.listen(namespace.channel().to_owned());
             register.uids.insert(namespace.uid().clone());
-            register.by_name.insert(namespace.name().to_owned(), namespace.clone());
+            replaced = register.by_name.insert(namespace.name().to_owned(), namespace.clone());
         }
-        link.listen(namespace.channel().to_owned()).await?;
-        let actions = namespace.with_cluster(Rules::join);
-        self.perform(namespace, actions, &Origin::default()).await
+        if let Some(replaced) = replaced {
+            drop(self.leave(&replaced));
+            if let Some(local) = replaced.local() {
+                local.replaced();
+            }
+        }
+        Ok(listening)
+    }
+
+    /// Lets a registered namespace join the cluster, in the background: listens first, then announces it, so that no answer is
+    /// missed. It goes on when nobody waits for it, and takes until the node listens.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        namespace: Arc<Namespace>,
+        listening: Listening,
+    ) -> JoinHandle<Result<(), Error>> {
+        let hub = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            let listened = listening.await;
+            let Some(hub) = hub.upgrade() else { return Err(Error::Closed) };
+            if let Err(error) = listened {
+                hub.unregister(&namespace);
+                return Err(error);
+            }
+            // Under the lock: whatever leaves does so behind its announcement, and what has left is not announced.
+            let register = hub.namespaces.read();
+            if !register.uids.contains(namespace.uid()) {
+                return Err(Error::Closed);
+            }
+            hub.perform_together(vec![(namespace.clone(), namespace.with_cluster(Rules::join))])
+        })
+    }
+
+    /// Runs in the background, where the node's tasks do.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(work));
     }
 
     pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
@@ -293,52 +331,80 @@ impl<B: Backend> Hub<B> {
         Ok(Outgoing { channel, content, is_logged })
     }
 
-    /// Queues a message; await the result's `committed` to know that the other nodes get it.
-    pub(crate) async fn queue(&self, namespace: &Namespace, body: Body) -> Result<Published, Error> {
-        let outgoing = self.outgoing(namespace, body, None)?;
-        self.publisher()?.queue(outgoing).await
-    }
-
     /// Queues an answer: where the requester wants it, else for everyone.
     ///
     /// It puts off no heartbeat, because the other nodes may not hear it.
     pub(crate) async fn answer(&self, namespace: &Namespace, body: Body, origin: &Origin) -> Result<(), Error> {
         let reply_to = origin.channel_for(&body);
         let outgoing = self.outgoing(namespace, body, reply_to)?;
-        self.publisher()?.queue(outgoing).await?.detach();
-        Ok(())
+        self.publisher()?.queue_answer(outgoing).await
     }
 
-    /// Publishes a message; returns once it is committed.
-    pub(crate) async fn publish(&self, namespace: &Namespace, body: Body) -> Result<(), Error> {
-        let outgoing = self.outgoing(namespace, body, None)?;
-        let result = self.publisher()?.publish(outgoing).await;
-        namespace.lock().published(Instant::now().into_std());
-        result
+    /// Publishes a message; returns once it is committed. `effect` runs in any case, also when it cannot be published at all.
+    pub(crate) async fn publish(&self, namespace: &Arc<Namespace>, body: Body, effect: Effect) -> Result<(), Error> {
+        let prepared = self.outgoing(namespace, body, None).and_then(|outgoing| Ok((outgoing, self.publisher()?)));
+        let (outgoing, publisher) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let failed = Err(error);
+                effect.run(&failed);
+                return failed;
+            }
+        };
+        let namespace = namespace.clone();
+        let effect = Effect::new(move |result| {
+            // What others did not hear puts off no heartbeat.
+            if result.is_ok() {
+                namespace.lock().published(tokio::time::Instant::now().into_std());
+            }
+            effect.run(result);
+        });
+        publisher.publish(outgoing, effect).await
     }
 
     /// Starts a request of this node, and publishes what the rules say. Fails when it cannot be published.
+    ///
+    /// Where the publication takes longer than until `deadline`, it returns then: the request has ended without answers.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         namespace: &Arc<Namespace>,
         start: impl FnOnce(&mut Rules, std::time::Instant, RequestId),
+        deadline: Option<Instant>,
+        effect: Effect,
     ) -> Result<Request, Error> {
         let limit = self.options.max_requests;
-        let place = self.requests.clone().try_acquire_owned().map_err(|_| Error::TooManyRequests { limit })?;
+        let Ok(place) = self.requests.clone().try_acquire_owned() else {
+            effect.forget();
+            return Err(Error::TooManyRequests { limit });
+        };
         let request = namespace.new_request(place);
         let id = request.id.clone();
         let actions = namespace.with_cluster(|cluster, now| start(cluster, now, id));
+        let mut effect = Some(effect);
         for action in actions {
             match action {
                 // As an event without acknowledgements: a sender's local sockets get them in the order of the queue.
                 Action::Publish(body) => {
-                    let outgoing = self.outgoing(namespace, body, None)?;
-                    self.publisher()?.queue_now(outgoing)?.committed().await?;
+                    let committed = self.queue_own(namespace, body, effect.take().unwrap_or_default())?.committed();
+                    match deadline {
+                        Some(deadline) => timeout_at(deadline, committed).await.unwrap_or(Ok(()))?,
+                        None => committed.await?,
+                    }
                 }
-                other => self.perform_one(namespace, other, &Origin::default()).await?,
+                other => self.perform_one(namespace, other, &Origin::default())?,
             }
         }
+        if let Some(effect) = effect {
+            effect.run(&Ok(()));
+        }
         Ok(request)
+    }
+
+    /// Queues what the rules say is to be published. They take it for published, and are told when it was not.
+    fn queue_own(&self, namespace: &Arc<Namespace>, body: Body, effect: Effect) -> Result<Published, Error> {
+        let effect = tells_rules(namespace, effect);
+        let outgoing = self.outgoing(namespace, body, None)?;
+        self.publisher()?.queue(outgoing, effect)
     }
 
     // ---- in ----
@@ -410,7 +476,7 @@ impl<B: Backend> Hub<B> {
         let Unfinished { origin, rest } = unfinished;
         let finished = match rest {
             Rest::Answers(answers) => self.answer_all(namespace, answers, &origin).await,
-            Rest::Actions(actions) => self.perform(namespace, actions, &origin).await,
+            Rest::Actions(actions) => self.perform(namespace, actions, &origin),
         };
         if let Err(error) = finished {
             tracing::debug!(%error, "an answer was not published");
@@ -418,65 +484,58 @@ impl<B: Backend> Hub<B> {
     }
 
     /// Announces all namespaces again, after the node was deaf.
-    pub(crate) async fn announce_all(self: &Arc<Self>) {
+    pub(crate) fn announce_all(self: &Arc<Self>) {
         let actions = self.all_namespaces().into_iter().map(|namespace| {
             let actions = namespace.with_cluster(Rules::join);
             (namespace, actions)
         });
-        self.perform_together(actions.collect()).await;
+        if let Err(error) = self.perform_together(actions.collect()) {
+            tracing::debug!(%error, "the namespaces were not announced again");
+        }
     }
 
     fn all_namespaces(&self) -> Vec<Arc<Namespace>> {
         self.namespaces.read().by_name.values().cloned().collect()
     }
 
-    /// Performs actions of many namespaces; what is to be published goes out together.
-    async fn perform_together(self: &Arc<Self>, all: Vec<(Arc<Namespace>, Vec<Action>)>) {
+    /// Performs actions of many namespaces; what is to be published goes out together. Never waits: time goes on whatever the
+    /// application sends.
+    fn perform_together(self: &Arc<Self>, all: Vec<(Arc<Namespace>, Vec<Action>)>) -> Result<(), Error> {
         let mut together = Vec::new();
         for (namespace, actions) in all {
             for action in actions {
                 let performed = match action {
-                    Action::Publish(body) => {
-                        self.outgoing(&namespace, body, None).map(|outgoing| together.push(outgoing))
-                    }
-                    action => self.perform_one(&namespace, action, &Origin::default()).await,
+                    Action::Publish(body) => self.outgoing(&namespace, body, None).map(|outgoing| {
+                        together.push((outgoing, tells_rules(&namespace, Effect::none())));
+                    }),
+                    action => self.perform_one(&namespace, action, &Origin::default()),
                 };
                 if let Err(error) = performed {
                     tracing::debug!(%error, "something of a node's own accord was not done");
                 }
             }
         }
-        let queued = async { self.publisher()?.queue_together(together).await };
-        if let Err(error) = queued.await {
-            tracing::debug!(%error, "heartbeats were not published");
-        }
+        self.publisher()?.queue_together(together)
     }
 
-    async fn perform(
+    fn perform(
         self: &Arc<Self>,
         namespace: &Arc<Namespace>,
         actions: Vec<Action>,
         origin: &Origin,
     ) -> Result<(), Error> {
-        for action in actions {
-            self.perform_one(namespace, action, origin).await?;
-        }
-        Ok(())
+        actions.into_iter().try_for_each(|action| self.perform_one(namespace, action, origin))
     }
 
-    async fn perform_one(
-        self: &Arc<Self>,
-        namespace: &Arc<Namespace>,
-        action: Action,
-        origin: &Origin,
-    ) -> Result<(), Error> {
+    fn perform_one(self: &Arc<Self>, namespace: &Arc<Namespace>, action: Action, origin: &Origin) -> Result<(), Error> {
         match action {
-            Action::Publish(body) => self.queue(namespace, body).await?.detach(),
-            Action::Broadcast(data) => self.local(namespace, LocalRequest::Broadcast(data), origin).await?,
-            Action::SocketsJoin(data) => self.local(namespace, LocalRequest::Join(data), origin).await?,
-            Action::SocketsLeave(data) => self.local(namespace, LocalRequest::Leave(data), origin).await?,
-            Action::DisconnectSockets(data) => self.local(namespace, LocalRequest::Disconnect(data), origin).await?,
-            Action::FetchSockets(data) => self.local(namespace, LocalRequest::Fetch(data), origin).await?,
+            Action::Publish(body) => self.queue_own(namespace, body, Effect::none())?.detach(),
+            // They do not come this way: see `LocalRequest`.
+            Action::Broadcast(_)
+            | Action::SocketsJoin(_)
+            | Action::SocketsLeave(_)
+            | Action::DisconnectSockets(_)
+            | Action::FetchSockets(_) => {}
             Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data, origin),
             Action::Progress { request, node, progress } => {
                 let answer = Answer::Progress { node, progress };
@@ -491,11 +550,6 @@ impl<B: Backend> Hub<B> {
             joined @ (Action::NodeJoined(_) | Action::TooManyNodes(_)) => self.note(namespace, vec![joined]),
         }
         Ok(())
-    }
-
-    async fn local(&self, namespace: &Arc<Namespace>, request: LocalRequest, origin: &Origin) -> Result<(), Error> {
-        let Some(local) = namespace.local() else { return Ok(()) };
-        self.answer_all(namespace, local.carry_out(request, origin), origin).await
     }
 
     async fn answer_all(&self, namespace: &Namespace, answers: Vec<Body>, origin: &Origin) -> Result<(), Error> {
@@ -519,4 +573,15 @@ impl<B: Backend> Hub<B> {
     pub(crate) async fn fetch_attachments(&self, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         in_time(self.options.query_timeout, self.backend.fetch(&self.options.table, ids, limits)).await
     }
+}
+
+/// Lets the rules of a namespace know when something of their own was not published.
+fn tells_rules(namespace: &Arc<Namespace>, effect: Effect) -> Effect {
+    let namespace = namespace.clone();
+    Effect::new(move |result| {
+        if result.is_err() {
+            namespace.with_cluster(|rules, now| rules.not_published(now));
+        }
+        effect.run(result);
+    })
 }

@@ -243,7 +243,7 @@ async fn hand_on<B: Backend>(
             }
             Slot::Restored => {
                 let Some(hub) = hub.upgrade() else { return };
-                hub.announce_all().await;
+                hub.announce_all();
             }
         }
     }

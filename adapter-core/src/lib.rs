@@ -16,6 +16,7 @@ mod cluster;
 mod combined;
 mod describe;
 mod direct;
+mod effect;
 mod emitter;
 mod error;
 mod event;

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures_util::future::BoxFuture;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, timeout},
@@ -54,6 +55,9 @@ enum Command {
     Unlisten { channel: String },
 }
 
+/// Resolves once a LISTEN is in place.
+pub(crate) type Listening = BoxFuture<'static, Result<(), crate::Error>>;
+
 /// Tells the link what to listen to.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
@@ -84,11 +88,13 @@ impl Link {
         (Self { commands }, started, tokio::spawn(keeper.run(first)))
     }
 
-    /// Listens on a channel; resolves once the LISTEN is in place, which takes until the link is up.
-    pub(crate) async fn listen(&self, channel: String) -> Result<(), crate::Error> {
+    /// Listens on a channel. The command is given when this returns; the result resolves once the LISTEN is in place, which takes
+    /// until the link is up.
+    pub(crate) fn listen(&self, channel: String) -> Listening {
         let (done, listening) = oneshot::channel();
-        self.commands.send(Command::Listen { channel, done }).map_err(|_| crate::Error::Closed)?;
-        listening.await.map_err(|_| crate::Error::Closed)
+        // A link that has ended drops it, which the other side hears.
+        let _ = self.commands.send(Command::Listen { channel, done });
+        Box::pin(async move { listening.await.map_err(|_| crate::Error::Closed) })
     }
 
     pub(crate) fn unlisten(&self, channel: String) {

@@ -30,7 +30,15 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDatabase {
     state: Arc<Mutex<State>>,
-    held: Arc<watch::Sender<bool>>,
+    held: Arc<watch::Sender<Held>>,
+}
+
+/// What waits until it is let go.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    fetches: bool,
+    publications: bool,
+    listens: bool,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +58,7 @@ struct State {
     last_session: u64,
     is_down: bool,
     refuses_sessions: bool,
+    refuses_attachments: bool,
     published: u64,
     batches: u64,
 }
@@ -147,7 +156,26 @@ impl MemoryDatabase {
 
     /// Lets attachments wait to be fetched, or lets them be fetched again.
     pub fn hold_fetches(&self, are_held: bool) {
-        self.held.send_replace(are_held);
+        self.held.send_modify(|held| held.fetches = are_held);
+    }
+
+    /// Lets publications wait, or lets them be committed again.
+    pub fn hold_publications(&self, are_held: bool) {
+        self.held.send_modify(|held| held.publications = are_held);
+    }
+
+    /// Lets each LISTEN wait, or lets them be carried out again.
+    pub fn hold_listens(&self, are_held: bool) {
+        self.held.send_modify(|held| held.listens = are_held);
+    }
+
+    /// Refuses batches with attachments, as a table on a full disk would.
+    pub fn refuse_attachments(&self, refuses: bool) {
+        self.state.lock().refuses_attachments = refuses;
+    }
+
+    async fn released(&self, is_held: impl Fn(&Held) -> bool) -> Result<(), BackendError> {
+        self.held.subscribe().wait_for(|held| !is_held(held)).await.map(drop).map_err(|_| unreachable())
     }
 
     /// How many notifications were committed.
@@ -240,7 +268,7 @@ impl Backend for MemoryBackend {
 
     async fn fetch(&self, _table: &str, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         tokio::task::yield_now().await;
-        self.database.held.subscribe().wait_for(|is_held| !is_held).await.map_err(|_| unreachable())?;
+        self.database.released(|held| held.fetches).await?;
         let state = self.reach()?;
         let mut fits = BTreeSet::new();
         let mut sum = 0;
@@ -301,7 +329,12 @@ impl MemoryBackend {
     ) -> Result<(), BackendError> {
         // A commit takes a moment, in which more is queued.
         tokio::task::yield_now().await;
+        self.database.released(|held| held.publications).await?;
         let mut state = self.reach()?;
+        let is_attachment = |outgoing: &Outgoing| matches!(outgoing.content, Content::Attachment { .. });
+        if state.refuses_attachments && batch.iter().any(is_attachment) {
+            return Err(BackendError::new(ErrorKind::Other, "could not extend file: no space left on device"));
+        }
         let too_long =
             |outgoing: &Outgoing| matches!(&outgoing.content, Content::Inline(payload) if payload.len() > 7999);
         if batch.iter().any(too_long) {
@@ -349,6 +382,7 @@ impl MemoryListener {
 
 impl Listener for MemoryListener {
     async fn listen(&mut self, channels: &[String]) -> Result<(), BackendError> {
+        self.database.released(|held| held.listens).await?;
         self.with_session(|session| session.channels.extend(channels.iter().cloned()))
     }
 

@@ -30,6 +30,9 @@ pub(crate) trait LocalSockets: Send + Sync {
 
     /// Describes the sockets that match.
     fn describe(&self, options: &Options) -> Vec<SocketDescription>;
+
+    /// Another namespace has taken this one's name: its clients are to connect to that.
+    fn replaced(&self);
 }
 
 /// A request of another node that concerns local sockets.

@@ -11,18 +11,20 @@ use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
     Body, NodeId, Payload, SocketId, Value,
-    cluster::Progress,
+    cluster::{Cluster as Rules, Progress},
     message::{
         Broadcast, DisconnectSockets, Flags, Options as Selector, Packet, Room, SocketDescription, SocketsJoin,
         SocketsLeave,
     },
 };
+use tokio::time::Instant;
 
 use crate::{
     adapter::collect_sockets,
     arguments,
     backend::Backend,
     cluster::{Cluster, ClusterSocket},
+    effect::Effect,
     error::Error,
     hub::Hub,
     namespace::{Answer, LocalRequest, Namespace, Request},
@@ -178,7 +180,8 @@ impl<B: Backend> ClusterNamespace<B> {
     /// nodes. See [`Acks`].
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the data cannot be written, or PostgreSQL does not take the message; local sockets get it all the same then, and what
+    /// they acknowledge is dropped.
     pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acks<R>, Error>
     where
         T: Serialize + ?Sized,
@@ -189,20 +192,21 @@ impl<B: Backend> ClusterNamespace<B> {
         let mut opts = self.selector();
         opts.flags.get_or_insert_default().set_timeout(timeout);
         let packet = Packet::event(arguments::encode(event, data)?);
-        let mut remote = None;
-        if !self.local {
-            let (packet, opts) = (packet.clone(), opts.clone());
-            let asked = self.hub()?.ask(&namespace, |cluster, now, id| {
+        let broadcast = Broadcast { packet: packet.clone(), request_id: None, opts: opts.clone() };
+        let (remote, local) = if self.local {
+            (None, namespace.local().map(|local| local.ask_clients(broadcast)))
+        } else {
+            let (effect, asked) = Effect::returning({
+                let namespace = namespace.clone();
+                move || namespace.local().map(|local| local.ask_clients(broadcast))
+            });
+            let start = |cluster: &mut Rules, now, id| {
                 let broadcast = Broadcast { packet, request_id: Some(id), opts };
                 cluster.broadcast_with_ack(now, broadcast, timeout);
-            });
-            remote = Some(asked.await?);
-        }
-        let local = match namespace.local() {
-            Some(local) => local.ask_clients(Broadcast { packet, request_id: None, opts }),
-            None => Box::pin(futures_util::stream::empty()),
+            };
+            (Some(self.hub()?.ask(&namespace, start, None, effect).await?), asked.take().flatten())
         };
-        Ok(Acks { local: Some(local), remote, missing: 0, answer: std::marker::PhantomData })
+        Ok(Acks { local, remote, missing: 0, answer: std::marker::PhantomData })
     }
 
     /// Lets the selected sockets join rooms.
@@ -257,14 +261,18 @@ impl<B: Backend> ClusterNamespace<B> {
         one
     }
 
-    /// Publishes, then does the same here, as Node does.
+    /// Publishes, and does the same here when that is committed, as Node does.
     async fn everywhere(&self, body: Body, request: LocalRequest) -> Result<(), Error> {
         let namespace = self.namespace()?;
-        let published = if self.local { Ok(()) } else { self.hub()?.publish(&namespace, body).await };
-        if let Some(local) = namespace.local() {
-            local.carry_out(request, &Origin::default());
+        let carry_out = {
+            let namespace = namespace.clone();
+            move || namespace.local().map(|local| local.carry_out(request, &Origin::default()))
+        };
+        if self.local {
+            carry_out();
+            return Ok(());
         }
-        published
+        self.hub()?.publish(&namespace, body, Effect::new(move |_| drop(carry_out()))).await
     }
 }
 
@@ -275,7 +283,8 @@ pub(crate) async fn fetch_remote<B: Backend>(
     selector: Selector,
 ) -> Result<Vec<(Option<NodeId>, SocketDescription)>, Error> {
     let timeout = selector.flags.as_ref().and_then(Flags::timeout).unwrap_or(hub.options().request_timeout);
-    let request = hub.ask(namespace, |cluster, now, id| cluster.fetch_sockets(now, id, selector, timeout)).await?;
+    let start = |cluster: &mut Rules, now, id| cluster.fetch_sockets(now, id, selector, timeout);
+    let request = hub.ask(namespace, start, Instant::now().checked_add(timeout), Effect::none()).await?;
     collect_sockets(request).await
 }
 

@@ -150,7 +150,9 @@ impl Options {
         self
     }
 
-    /// How many messages may wait to be published before senders have to wait, 10 000 by default.
+    /// How many answers to other nodes may wait to be published before the handling of messages waits for them, 10 000 by
+    /// default; from half as many messages of any kind on, metrics call the queue long. Whoever emits waits for the commit in any
+    /// case, and nothing else waits behind what the application sends.
     pub fn publish_queue(mut self, messages: usize) -> Self {
         self.publish_queue = messages;
         self

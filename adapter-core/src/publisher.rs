@@ -27,6 +27,7 @@ use tracing::Instrument;
 use crate::{
     backend::{Backend, BackendError, CatchUp, Content, ErrorKind, Outgoing, has_timed_out, in_time},
     direct::Road,
+    effect::Effect,
     error::Error,
     event::Events,
     queue::{self, queue},
@@ -48,7 +49,10 @@ pub(crate) struct Publisher<B> {
 
 /// How many messages are in the queue, and who waits because they are too many.
 struct Backlog {
+    /// All of them.
     waiting: AtomicUsize,
+    /// The answers to other nodes among them. Nothing else is waited for: who emits waits for the commit.
+    answers: AtomicUsize,
     capacity: usize,
     shrank: Notify,
     has_ended: AtomicBool,
@@ -85,7 +89,48 @@ impl Tables {
 struct Job {
     outgoing: Outgoing,
     queued: Instant,
-    done: oneshot::Sender<Result<(), Error>>,
+    is_answer: bool,
+    done: Done,
+}
+
+/// Who is told what became of a message, and what follows from it on this node.
+#[derive(Debug)]
+struct Done {
+    effect: Effect,
+    sender: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Done {
+    fn finish(self, result: Result<(), Error>) {
+        self.effect.run(&result);
+        // The sender may have stopped waiting.
+        let _ = self.sender.send(result);
+    }
+}
+
+/// A batch that is on its way. Dropped there, it is not known what became of it.
+struct InFlight(Vec<Done>);
+
+impl InFlight {
+    fn finish(mut self, results: Vec<Result<(), Error>>) {
+        for (done, result) in std::mem::take(&mut self.0).into_iter().zip(results) {
+            done.finish(result);
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        for done in self.0.drain(..) {
+            done.finish(Err(aborted()));
+        }
+    }
+}
+
+/// The node was closed while PostgreSQL had the message.
+pub(crate) fn aborted() -> Error {
+    let reason = "the node was closed while the message was on its way";
+    Error::Unconfirmed(Arc::new(BackendError::new(ErrorKind::Connection, reason)))
 }
 
 /// A message in the queue. Dropping it does not take the message back.
@@ -117,6 +162,7 @@ impl<B: Backend> Publisher<B> {
         let (queue, jobs) = queue();
         let backlog = Arc::new(Backlog {
             waiting: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
             capacity,
             shrank: Notify::new(),
             has_ended: AtomicBool::new(false),
@@ -127,19 +173,21 @@ impl<B: Backend> Publisher<B> {
         (Self { queue, backlog, road, way }, publishing)
     }
 
-    /// Publishes a message: returns once it is committed. Dropping the future does not take the message back, once it was polled.
-    pub(crate) async fn publish(&self, outgoing: Outgoing) -> Result<(), Error> {
+    /// Publishes a message: returns once it is committed. Dropping the future takes nothing back, once it was polled.
+    ///
+    /// `effect` runs in the order of the queue, when the message is committed or has failed, whoever is still waiting.
+    pub(crate) async fn publish(&self, outgoing: Outgoing, effect: Effect) -> Result<(), Error> {
         // An attachment may take its time, in which others gather: they are better off with the task.
         if is_attachment(&outgoing) {
-            return self.queue_now(outgoing)?.committed().await;
+            return self.queue(outgoing, effect)?.committed().await;
         }
-        let begun = self.road.begin(outgoing, |outgoing| {
+        let begun = self.road.begin((outgoing, effect), |outgoing| {
             let way = self.way.clone();
             Box::pin(async move { way.publish(&[outgoing]).await.pop().unwrap_or(Err(Error::Closed)) })
         });
         match begun {
             Ok(direct) => self.road.drive(direct, || self.take_over()).await,
-            Err(outgoing) => self.queue_now(outgoing)?.committed().await,
+            Err((outgoing, effect)) => self.queue(outgoing, effect)?.committed().await,
         }
     }
 
@@ -148,45 +196,57 @@ impl<B: Backend> Publisher<B> {
         self.backlog.waiting.load(Ordering::Relaxed)
     }
 
-    /// Queues a message, then waits while the queue is over its capacity: for who does not wait until it is committed.
-    pub(crate) async fn queue(&self, outgoing: Outgoing) -> Result<Published, Error> {
-        let published = self.queue_now(outgoing)?;
-        self.room().await?;
-        Ok(published)
-    }
-
-    /// Queues messages that go out in one transaction where they fit into one, then waits as [`queue`](Self::queue) does. Nobody is
-    /// told what becomes of them.
-    pub(crate) async fn queue_together(&self, outgoing: Vec<Outgoing>) -> Result<(), Error> {
-        let jobs: Vec<Job> = outgoing.into_iter().map(|outgoing| Job::new(outgoing).0).collect();
-        self.send(jobs.len(), |queue| queue.send_all(jobs))?;
-        self.room().await
-    }
-
-    /// Queues a message without waiting: for who waits until it is committed, and for places that cannot wait.
-    pub(crate) fn queue_now(&self, outgoing: Outgoing) -> Result<Published, Error> {
-        let (job, published) = Job::new(outgoing);
-        self.send(1, |queue| queue.send(job))?;
-        Ok(published)
-    }
-
-    async fn room(&self) -> Result<(), Error> {
+    /// Queues an answer to another node, then waits while there are too many of them: not behind what the application sends.
+    pub(crate) async fn queue_answer(&self, outgoing: Outgoing) -> Result<(), Error> {
+        let (mut job, published) = Job::new(outgoing, Effect::none());
+        job.is_answer = true;
+        self.backlog.answers.fetch_add(1, Ordering::Relaxed);
+        self.send(job).inspect_err(|_| self.backlog.answered(1))?;
+        published.detach();
         if self.backlog.room().await { Ok(()) } else { Err(Error::Closed) }
     }
 
-    fn take_over(&self) {
-        // When the task has ended, nobody publishes any more.
-        let _ = self.send(0, queue::Sender::nudge);
+    /// Queues messages that go out in one transaction where they fit into one, without waiting.
+    pub(crate) fn queue_together(&self, outgoing: Vec<(Outgoing, Effect)>) -> Result<(), Error> {
+        let jobs: Vec<_> = outgoing.into_iter().map(|(outgoing, effect)| Job::new(outgoing, effect).0).collect();
+        let count = jobs.len();
+        self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
+        let sent = self.road.occupy(|| self.queue.send_all(jobs));
+        // Those that come back take effect here, where no lock is held.
+        sent.map_err(|_| self.not_sent(count))
     }
 
-    fn send(&self, count: usize, send: impl FnOnce(&queue::Sender<Job>) -> bool) -> Result<(), Error> {
-        self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
-        if self.road.occupy(|| send(&self.queue)) { Ok(()) } else { Err(Error::Closed) }
+    /// Queues a message without waiting.
+    pub(crate) fn queue(&self, outgoing: Outgoing, effect: Effect) -> Result<Published, Error> {
+        let (job, published) = Job::new(outgoing, effect);
+        self.send(job)?;
+        Ok(published)
+    }
+
+    /// False when the task has ended, and nobody publishes any more.
+    fn take_over(&self) -> bool {
+        self.road.occupy(|| self.queue.nudge())
+    }
+
+    fn send(&self, job: Job) -> Result<(), Error> {
+        self.backlog.waiting.fetch_add(1, Ordering::Relaxed);
+        let mut job = Some(job);
+        if self.road.occupy(|| self.queue.send_from(&mut job)) {
+            return Ok(());
+        }
+        // It takes effect here, where no lock is held.
+        drop(job);
+        Err(self.not_sent(1))
+    }
+
+    fn not_sent(&self, count: usize) -> Error {
+        self.backlog.waiting.fetch_sub(count, Ordering::Relaxed);
+        Error::Closed
     }
 }
 
 impl Backlog {
-    /// Waits while there are more than there may be. False when nobody publishes any more.
+    /// Waits while there are more answers than there may be. False when nobody publishes any more.
     async fn room(&self) -> bool {
         loop {
             let mut shrank = pin!(self.shrank.notified());
@@ -195,15 +255,20 @@ impl Backlog {
             if self.has_ended.load(Ordering::Acquire) {
                 return false;
             }
-            if self.waiting.load(Ordering::Relaxed) <= self.capacity {
+            if self.answers.load(Ordering::Relaxed) <= self.capacity {
                 return true;
             }
             shrank.await;
         }
     }
 
-    fn took(&self, count: usize) {
-        let before = self.waiting.fetch_sub(count, Ordering::Relaxed);
+    fn took(&self, taken: Taken) {
+        self.waiting.fetch_sub(taken.all, Ordering::Relaxed);
+        self.answered(taken.answers);
+    }
+
+    fn answered(&self, count: usize) {
+        let before = self.answers.fetch_sub(count, Ordering::Relaxed);
         if before > self.capacity {
             self.shrank.notify_waiters();
         }
@@ -215,10 +280,27 @@ impl Backlog {
     }
 }
 
+/// How many jobs left the queue.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    all: usize,
+    answers: usize,
+}
+
+impl Taken {
+    fn count<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Self {
+        jobs.into_iter().fold(Self::default(), |Self { all, answers }, job| Self {
+            all: all + 1,
+            answers: answers + usize::from(job.is_answer),
+        })
+    }
+}
+
 impl Job {
-    fn new(outgoing: Outgoing) -> (Self, Published) {
-        let (done, committed) = oneshot::channel();
-        (Self { outgoing, queued: Instant::now(), done }, Published(committed))
+    fn new(outgoing: Outgoing, effect: Effect) -> (Self, Published) {
+        let (sender, committed) = oneshot::channel();
+        let done = Done { effect, sender };
+        (Self { outgoing, queued: Instant::now(), is_answer: false, done }, Published(committed))
     }
 }
 
@@ -233,8 +315,8 @@ async fn run<B: Backend>(way: Arc<Way<B>>, mut jobs: queue::Receiver<Job>, backl
             road.leave_if(|| jobs.is_empty());
             continue;
         }
-        let (mut batch, done) = take_batch(&mut queued, apart);
-        backlog.took(batch.len());
+        let (mut batch, in_flight, taken) = take_batch(&mut queued, apart);
+        backlog.took(taken);
         make_distinct(&mut batch);
         let results = way.publish(&batch).await;
         let has_attachments = batch.iter().any(is_attachment);
@@ -247,10 +329,7 @@ async fn run<B: Backend>(way: Arc<Way<B>>, mut jobs: queue::Receiver<Job>, backl
             Some(error) if has_attachments && has_timed_out(error) => apart = true,
             _ => {}
         }
-        for (result, done) in results.into_iter().zip(done) {
-            // The sender may have stopped waiting.
-            let _ = done.send(result);
-        }
+        in_flight.finish(results);
         // The next batch is as large as it can be.
         jobs.take_now(&mut queued);
         if let Some(error) = trouble {
@@ -274,20 +353,19 @@ impl Drop for EndOf {
 /// After a failure, nothing waits in the queue for longer than a batch may take: else a queue in front of a dead link would be
 /// worked off one time-out after the other. With `attachments`, all of those give up: they would hang where the last ones did.
 /// Returns how many did.
-fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) -> usize {
+fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) -> Taken {
     let now = Instant::now();
     let kind = error.kind();
-    let before = queued.len();
     let (given_up, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(queued)
         .into_iter()
         .partition(|job| now - job.queued >= limit || attachments && is_attachment(&job.outgoing));
     *queued = kept;
+    let taken = Taken::count(&given_up);
     for job in given_up {
         let error = BackendError::new(kind, format!("it was not sent, as what was sent before it failed: {error}"));
-        // The sender may have stopped waiting.
-        let _ = job.done.send(Err(Error::Publish(Arc::new(error.unsent()))));
+        job.done.finish(Err(Error::Publish(Arc::new(error.unsent()))));
     }
-    before - queued.len()
+    taken
 }
 
 fn is_attachment(outgoing: &Outgoing) -> bool {
@@ -296,7 +374,7 @@ fn is_attachment(outgoing: &Outgoing) -> bool {
 
 /// Takes the next batch off the front, within the byte limit but never empty. With `apart`, attachments and other messages do not
 /// share a batch.
-fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, Vec<oneshot::Sender<Result<(), Error>>>) {
+fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, InFlight, Taken) {
     let mut bytes = 0;
     let mut count = 0;
     let mut full_size_payloads = HashSet::new();
@@ -317,7 +395,9 @@ fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, Vec<on
         }
         count += 1;
     }
-    queued.drain(..count).map(|job| (job.outgoing, job.done)).unzip()
+    let taken = Taken::count(queued.iter().take(count));
+    let (batch, done) = queued.drain(..count).map(|job| (job.outgoing, job.done)).unzip();
+    (batch, InFlight(done), taken)
 }
 
 fn size(outgoing: &Outgoing) -> usize {
@@ -398,7 +478,7 @@ mod tests {
     }
 
     fn job(outgoing: Outgoing) -> Job {
-        Job::new(outgoing).0
+        Job::new(outgoing, Effect::none()).0
     }
 
     #[test]

@@ -37,9 +37,14 @@ impl<T> Sender<T> {
         self.change(|items| items.waiting.push_back(item))
     }
 
-    /// The same for many, with nothing between them.
-    pub(crate) fn send_all(&self, many: impl IntoIterator<Item = T>) -> bool {
-        self.change(|items| items.waiting.extend(many))
+    /// As [`send`](Self::send); what nobody reads stays in its place.
+    pub(crate) fn send_from(&self, item: &mut Option<T>) -> bool {
+        self.change(|items| items.waiting.extend(item.take()))
+    }
+
+    /// The same for many, with nothing between them. Gives them back when nobody reads any more.
+    pub(crate) fn send_all(&self, mut many: Vec<T>) -> Result<(), Vec<T>> {
+        if self.change(|items| items.waiting.extend(many.drain(..))) { Ok(()) } else { Err(many) }
     }
 
     /// Wakes the reader, who may have something else to do.
@@ -142,7 +147,7 @@ mod tests {
     async fn all_that_is_there_is_taken_in_its_order_and_the_end_is_told() {
         let (sender, mut receiver) = queue();
         let mut taken = VecDeque::new();
-        assert!(sender.send(1) && sender.send_all([2, 3]));
+        assert!(sender.send(1) && sender.send_all(vec![2, 3]).is_ok());
         assert!(receiver.take(&mut taken).await);
         sender.send(4);
         receiver.take_now(&mut taken);
@@ -165,7 +170,7 @@ mod tests {
         tokio::task::yield_now().await;
         sender.send(7);
         assert_eq!(reading.await.unwrap(), Some(([].into(), [7].into())));
-        assert!(!sender.send(8), "the reader is gone");
+        assert_eq!(sender.send_all(vec![8]), Err(vec![8]), "the reader is gone");
     }
 
     #[test]
@@ -173,7 +178,7 @@ mod tests {
         let (sender, mut receiver) = queue();
         let mut taken = VecDeque::new();
         for count in [100_000, 1, 1] {
-            sender.send_all(0..count);
+            sender.send_all((0..count).collect()).unwrap();
             receiver.take_now(&mut taken);
             taken.clear();
         }

@@ -16,14 +16,16 @@ use parking_lot::RwLock;
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
     Body, Payload,
-    cluster::Progress,
+    cluster::{Cluster as Rules, Progress},
     message::{ServerSideEmit, ServerSideEmitResponse},
 };
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
     arguments,
     backend::Backend,
+    effect::Effect,
     error::Error,
     event::Poison,
     hub::Hub,
@@ -73,7 +75,7 @@ impl<B: Backend> ClusterNamespace<B> {
         let packet = arguments::encode(event, data)?;
         let namespace = self.namespace()?;
         let body = Body::ServerSideEmit(ServerSideEmit { request_id: None, packet });
-        self.hub()?.publish(&namespace, body).await
+        self.hub()?.publish(&namespace, body, Effect::none()).await
     }
 
     /// Emits an event to the other servers and waits for their answers: one from each server that has a handler which
@@ -92,10 +94,10 @@ impl<B: Backend> ClusterNamespace<B> {
         let packet = arguments::encode(event, data)?;
         let namespace = self.namespace()?;
         let timeout = self.request_timeout();
-        let ask = self.hub()?.ask(&namespace, |cluster, now, id| {
-            cluster.server_side_emit_with_ack(now, id, packet, timeout);
-        });
-        Ok(Answers { request: Some(ask.await?), answer: PhantomData })
+        let start = |rules: &mut Rules, now, id| rules.server_side_emit_with_ack(now, id, packet, timeout);
+        let deadline = Instant::now().checked_add(timeout);
+        let request = self.hub()?.ask(&namespace, start, deadline, Effect::none()).await?;
+        Ok(Answers { request: Some(request), answer: PhantomData })
     }
 
     /// Calls a handler for an event from other servers. It gives no answer: a server that wants one waits in vain.

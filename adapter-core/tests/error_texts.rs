@@ -85,6 +85,7 @@ fn operating() {
         &Error::TooManyAnswers { limit: 100_000 },
         &Error::UnknownNamespace("/admin".to_owned()),
         &Error::NoDatabase { namespace: "/admin".to_owned(), database: 2, databases: 2 },
+        &Error::AnotherServer,
         &Error::Closed,
     ]);
     insta::assert_snapshot!(texts);

@@ -177,3 +177,46 @@ async fn handlers_that_never_end_do_not_grow_in_number() {
     assert_eq!((started.recv().await, started.recv().await, started.recv().await), (Some(0), Some(1), Some(2)));
     assert!(started.try_recv().is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_of_the_application_holds_up_no_event_no_heartbeat_and_no_time_out() {
+    let database = MemoryDatabase::default();
+    let options = Options::default().publish_queue(10).query_timeout(Duration::from_secs(100));
+    let [mut node, _other] = [Node::with_options(&database, options).await, Node::start(&database).await];
+    node.wait_for_peer().await;
+    let mut received = collect(&node);
+    database.hold_publications(true);
+    let sending: Vec<_> = (0..200_u64)
+        .map(|number| {
+            let cluster = node.cluster.clone();
+            tokio::spawn(async move { cluster.of("/").emit("e", &number).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(node.cluster.health().publisher.waiting > 10);
+    database.notify(
+        "socket.io#/",
+        r#"{"uid":"x","nsp":"/","type":7,"data":{"opts":{"rooms":[],"except":[]},"requestId":"1"}}"#,
+    );
+    for number in 0..10 {
+        let event = format!(r#"{{"uid":"x","nsp":"/","type":9,"data":{{"packet":["e",{number}]}}}}"#);
+        database.notify("socket.io#/", &event);
+    }
+    for number in 0..10 {
+        let heard = tokio::time::timeout(Duration::from_secs(5), received.recv()).await;
+        assert_eq!(heard.expect("it is handled"), Some(number));
+    }
+    let fetching = node.cluster.of("/").timeout(Duration::from_secs(1));
+    let fetched = tokio::time::timeout(Duration::from_secs(5), fetching.fetch_sockets()).await;
+    assert!(matches!(fetched.expect("it ends"), Err(Error::Timeout { .. })));
+    // Nodes that are silent are noticed.
+    let left = tokio::time::timeout(
+        Duration::from_secs(30),
+        node.wait_for(|event| matches!(event, Event::NodeLeft { node, .. } if node.as_str() == "x")),
+    );
+    left.await.expect("the clock runs");
+    database.hold_publications(false);
+    for sending in sending {
+        sending.await.unwrap().unwrap();
+    }
+}

@@ -404,3 +404,24 @@ async fn a_node_alone_is_quiet_until_another_comes() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!((one.server_count(), other.server_count()), (2, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_published_puts_off_no_heartbeat() {
+    let database = MemoryDatabase::default();
+    let [one, mut other] = pair(&database).await;
+    database.refuse_attachments(true);
+    let large = "x".repeat(10_000);
+    for _ in 0..30 {
+        one.cluster.of("/").server_side_emit("large", &large).await.unwrap_err();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(other.server_count(), 2);
+    }
+    assert!(
+        tokio::time::timeout(
+            Duration::from_millis(1),
+            other.wait_for(|event| { matches!(event, Event::NodeLeft { .. }) })
+        )
+        .await
+        .is_err()
+    );
+}

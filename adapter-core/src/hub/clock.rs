@@ -10,7 +10,7 @@ use crate::backend::Backend;
 
 impl<B: Backend> Hub<B> {
     /// Tells all namespaces the time. When one of them has a heartbeat to send, those that will soon have one send theirs too.
-    async fn tell_time(self: &Arc<Self>) {
+    fn tell_time(self: &Arc<Self>) {
         let is_heartbeat = |action: &Action| matches!(action, Action::Publish(Body::Heartbeat));
         let mut actions: Vec<_> = self
             .all_namespaces()
@@ -25,7 +25,9 @@ impl<B: Backend> Hub<B> {
                 actions.extend(namespace.with_cluster(|cluster, now| cluster.heartbeat_along(now)));
             }
         }
-        self.perform_together(actions).await;
+        if let Err(error) = self.perform_together(actions) {
+            tracing::debug!(%error, "heartbeats were not published");
+        }
     }
 }
 
@@ -41,7 +43,7 @@ pub(super) async fn keep_time<B: Backend>(hub: Weak<Hub<B>>, clock: Arc<Notify>)
             biased;
             () = sleep_until(next) => {
                 let Some(hub) = hub.upgrade() else { return };
-                hub.tell_time().await;
+                hub.tell_time();
             }
             () = clock.notified() => {}
         }

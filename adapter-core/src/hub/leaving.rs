@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::Hub;
 use crate::{
     backend::Backend,
+    effect::Effect,
     error::Error,
     link::Link,
     namespace::Namespace,
@@ -58,7 +59,6 @@ impl<B: Backend> Hub<B> {
     }
 
     fn leave_through(&self, namespace: &Arc<Namespace>, publisher: Option<&Publisher<B>>) -> Option<Published> {
-        let mut channel_is_free = false;
         {
             let mut register = self.namespaces.write();
             if !register.uids.remove(namespace.uid()) {
@@ -68,11 +68,12 @@ impl<B: Backend> Hub<B> {
             // It may have been replaced by a namespace of the same name.
             if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
                 register.by_name.remove(namespace.name());
-                channel_is_free = !register.by_name.values().any(|other| other.channel() == namespace.channel());
+                let is_free = !register.by_name.values().any(|other| other.channel() == namespace.channel());
+                // Under the lock: else it could overtake the LISTEN of a successor.
+                if is_free && let Some(link) = self.link() {
+                    link.unlisten(namespace.channel().to_owned());
+                }
             }
-        }
-        if channel_is_free && let Some(link) = self.link() {
-            link.unlisten(namespace.channel().to_owned());
         }
         let mut farewell = None;
         for action in namespace.with_cluster(|cluster, _| cluster.leave()) {
@@ -80,7 +81,7 @@ impl<B: Backend> Hub<B> {
                 Action::Publish(body) => {
                     let published = self
                         .outgoing(namespace, body, None)
-                        .and_then(|outgoing| publisher.ok_or(Error::Closed)?.queue_now(outgoing))
+                        .and_then(|outgoing| publisher.ok_or(Error::Closed)?.queue(outgoing, Effect::none()))
                         .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
                     farewell = published.ok();
                 }
@@ -89,6 +90,16 @@ impl<B: Backend> Hub<B> {
             }
         }
         farewell
+    }
+
+    /// Forgets a namespace that could not join: nobody has heard of it.
+    pub(super) fn unregister(&self, namespace: &Arc<Namespace>) {
+        let mut register = self.namespaces.write();
+        register.uids.remove(namespace.uid());
+        namespace.left();
+        if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
+            register.by_name.remove(namespace.name());
+        }
     }
 
     /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.

@@ -193,6 +193,17 @@ impl Cluster {
         }
     }
 
+    /// Tells that what the node wanted to publish by itself, a heartbeat for one, was not: the next heartbeat comes soon, so that one
+    /// failure does not make the node look dead.
+    pub fn not_published(&mut self, now: Instant) {
+        let (interval, _) = self.rhythm();
+        let Some(published) = &mut self.published else { return };
+        // A fifth of the interval from now.
+        if let Some(earlier) = now.checked_sub(interval - interval / 5) {
+            *published = earlier.min(*published);
+        }
+    }
+
     /// Takes a message from the channel.
     pub fn handle(&mut self, now: Instant, message: Message) {
         if message.uid.as_ref() == Some(&self.uid) || message.nsp.as_ref().is_some_and(|nsp| *nsp != self.nsp) {

@@ -1,0 +1,145 @@
+//! Servers on a database in memory, and real clients that poll them.
+
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "each test file uses what it needs")]
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::Router;
+use socketio_pg_core::{
+    Cluster, Options, PostgresAdapter,
+    memory::{MemoryBackend, MemoryDatabase},
+};
+use socketioxide::{SocketIo, adapter::Emitter};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+pub type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
+
+/// How long something that must come is waited for.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// A server that clients can connect to.
+pub struct Server {
+    pub cluster: Cluster<MemoryBackend>,
+    pub io: SocketIo<Adapter>,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    pub async fn start(database: &MemoryDatabase) -> Self {
+        Self::with_options(database, Options::default()).await
+    }
+
+    pub async fn with_options(database: &MemoryDatabase, options: Options) -> Self {
+        let cluster = Cluster::connect(database.backend(), options).await.unwrap();
+        let builder = SocketIo::builder().max_buffer_size(10_000).with_adapter::<Adapter>(cluster.clone());
+        let (layer, io) = builder.build_layer();
+        io.ns("/", async || {}).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, Router::new().layer(layer)).await });
+        Self { cluster, io, address }
+    }
+}
+
+/// A client of one connection; what comes is polled for in the background.
+pub struct Client {
+    address: SocketAddr,
+    session: String,
+    packets: mpsc::UnboundedReceiver<String>,
+}
+
+impl Client {
+    /// Opens a connection, and enters no namespace yet.
+    pub async fn open(address: SocketAddr) -> Self {
+        let opened = http(address, "GET /socket.io/?EIO=4&transport=polling", "").await.unwrap();
+        let (_, rest) = opened.split_once(r#""sid":""#).unwrap();
+        let (session, _) = rest.split_once('"').unwrap();
+        let (sender, packets) = mpsc::unbounded_channel();
+        let line = format!("GET /socket.io/?EIO=4&transport=polling&sid={session}");
+        let session_of_pings = session.to_owned();
+        tokio::spawn(async move {
+            while let Some(answer) = http(address, &line, "").await {
+                let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+                for packet in body.split('\x1e') {
+                    // A ping
+                    if packet == "2" {
+                        let line = format!("POST /socket.io/?EIO=4&transport=polling&sid={session_of_pings}");
+                        http(address, &line, "3").await;
+                        continue;
+                    }
+                    if sender.send(packet.to_owned()).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Self { address, session: session.to_owned(), packets }
+    }
+
+    /// Opens a connection and enters a namespace, which has answered when this returns.
+    pub async fn connect(address: SocketAddr, namespace: &str) -> Self {
+        let mut client = Self::open(address).await;
+        client.enter(namespace).await;
+        client.wait_for(|packet| packet.starts_with(&format!("40{}", prefix(namespace)))).await;
+        client
+    }
+
+    /// Asks to enter a namespace.
+    pub async fn enter(&self, namespace: &str) {
+        self.send(&format!("40{}", prefix(namespace))).await;
+    }
+
+    pub async fn send(&self, packet: &str) {
+        let line = format!("POST /socket.io/?EIO=4&transport=polling&sid={}", self.session);
+        http(self.address, &line, packet).await.unwrap();
+    }
+
+    /// The next packet that is wanted; those before it are dropped.
+    pub async fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut others = Vec::new();
+        let waiting = async {
+            loop {
+                let packet = self.packets.recv().await.expect("the connection is open");
+                if wanted(&packet) {
+                    return packet;
+                }
+                others.push(packet);
+            }
+        };
+        let packet = tokio::time::timeout(LONG, waiting).await;
+        packet.unwrap_or_else(|_| panic!("the packet did not come, only {others:?}"))
+    }
+
+    /// So many events of the namespace, in the order in which they come: each is what stands behind `42`.
+    pub async fn events(&mut self, namespace: &str, count: usize) -> Vec<String> {
+        let start = format!("42{}", prefix(namespace));
+        let mut events = Vec::new();
+        while events.len() < count {
+            let packet = self.wait_for(|packet| packet.starts_with(&start)).await;
+            events.push(packet[start.len()..].to_owned());
+        }
+        events
+    }
+}
+
+fn prefix(namespace: &str) -> String {
+    if namespace == "/" { String::new() } else { format!("{namespace},") }
+}
+
+/// One request on a connection of its own; the answer with its head. `None` when the session is gone.
+async fn http(address: SocketAddr, line: &str, body: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let length = body.len();
+    let request = format!(
+        "{line} HTTP/1.1\r\nHost: {address}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.ok()?;
+    let answer = String::from_utf8(answer).unwrap();
+    answer.starts_with("HTTP/1.1 200").then_some(answer)
+}
