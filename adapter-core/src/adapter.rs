@@ -104,13 +104,15 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     }
 
     /// Publishes the event, then delivers it to local sockets. When it cannot be published, local sockets get it all the
-    /// same, and the error tells that the others did not.
+    /// same, and the error tells that the others did not. An event that nobody may be sent, nobody gets.
     async fn broadcast(&self, packet: ServerPacket, options: BroadcastOptions) -> Result<(), BroadcastError> {
         let mut published = Ok(());
         if let Some(opts) = self.remote_options(&options, None) {
             let data = packet::payload_from_packet(&packet).map_err(Error::from)?;
             let body = Body::Broadcast(Broadcast { packet: Packet::event(data), request_id: None, opts });
             published = self.hub().publish(&self.namespace, body).await;
+        } else {
+            packet::check_packet(&packet).map_err(Error::from)?;
         }
         let mut errors = Vec::new();
         for options in Selection::of_application(&self.local, options).into_options() {
@@ -134,6 +136,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
                 cluster.broadcast_with_ack(now, broadcast, timeout);
             });
             request = Some(asked.await?);
+        } else {
+            packet::check_packet(&packet)?;
         }
         let target = options.server_id.and(options.sid);
         let streams = Selection::of_application(&self.local, options)
@@ -453,7 +457,10 @@ impl Spawnable for Init {
 
 impl From<packet::PacketError> for Error {
     fn from(error: packet::PacketError) -> Self {
-        Self::Data(Arc::new(error))
+        match error {
+            packet::PacketError::ReservedEvent(event) => Self::ReservedEvent { event },
+            error => Self::Data(Arc::new(error)),
+        }
     }
 }
 

@@ -13,10 +13,26 @@ use socketioxide_parser_common::CommonParser;
 
 use crate::{error::Error, packet};
 
-/// `[event, ...arguments]`. A tuple becomes several arguments, anything else one.
+/// Names that Node's servers keep to themselves: as an event from server to server, one of them would run what an application
+/// does with its new clients and namespaces.
+const RESERVED_BY_SERVERS: [&str; 3] = ["connect", "connection", "new_namespace"];
+
+/// `[event, ...arguments]` for clients. A tuple becomes several arguments, anything else one.
 pub(crate) fn encode<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Payload, Error> {
+    encode_unless(packet::is_reserved(event), event, data)
+}
+
+/// As [`encode`], for servers.
+pub(crate) fn encode_server_side<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Payload, Error> {
+    encode_unless(RESERVED_BY_SERVERS.contains(&event), event, data)
+}
+
+fn encode_unless<T: Serialize + ?Sized>(is_reserved: bool, event: &str, data: &T) -> Result<Payload, Error> {
+    if is_reserved {
+        return Err(Error::ReservedEvent { event: event.to_owned() });
+    }
     let value = CommonParser.encode_value(data, Some(event)).map_err(unusable)?;
-    Ok(packet::payload_from_packet(&Packet::event("/", value))?)
+    Ok(packet::unchecked_payload(&Packet::event("/", value))?)
 }
 
 /// The arguments of `[event, ...arguments]`: all of them for a tuple, the first for anything else.

@@ -142,7 +142,7 @@ impl<B> Emitter<B> {
     /// arguments.
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not take the message.
     pub async fn emit<T, C>(&self, event: &str, data: &T, connection: C) -> Result<(), Error>
     where
         T: Serialize + ?Sized,
@@ -195,13 +195,13 @@ impl<B> Emitter<B> {
     /// Emits an event to the servers of the namespace. It cannot be answered.
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not take the message.
     pub async fn server_side_emit<T, C>(&self, event: &str, data: &T, connection: C) -> Result<(), Error>
     where
         T: Serialize + ?Sized,
         B: PublishOn<C>,
     {
-        let packet = arguments::encode(event, data)?;
+        let packet = arguments::encode_server_side(event, data)?;
         self.publish(Body::ServerSideEmit(ServerSideEmit { request_id: None, packet }), connection).await
     }
 

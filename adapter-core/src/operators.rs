@@ -167,7 +167,8 @@ impl<B: Backend> ClusterNamespace<B> {
     /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message; local sockets get it all the same then.
+    /// When the event's name is reserved or the data cannot be written, nobody gets it. When PostgreSQL does not take the
+    /// message, local sockets get it all the same.
     pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
         let packet = Packet::event(arguments::encode(event, data)?);
         let broadcast = Broadcast { packet, request_id: None, opts: self.selector() };
@@ -178,7 +179,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// nodes. See [`Acks`].
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the event's name is reserved, the data cannot be written, or PostgreSQL does not take the message.
     pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acks<R>, Error>
     where
         T: Serialize + ?Sized,

@@ -68,9 +68,10 @@ impl<B: Backend> ClusterNamespace<B> {
     /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be written, or PostgreSQL does not
+    /// take the message.
     pub async fn server_side_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
-        let packet = arguments::encode(event, data)?;
+        let packet = arguments::encode_server_side(event, data)?;
         let namespace = self.namespace()?;
         let body = Body::ServerSideEmit(ServerSideEmit { request_id: None, packet });
         self.hub()?.publish(&namespace, body).await
@@ -83,13 +84,14 @@ impl<B: Backend> ClusterNamespace<B> {
     /// [`Self::timeout`]) the last item is [`Error::Timeout`].
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be written, or PostgreSQL does not
+    /// take the message.
     pub async fn server_side_emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Answers<R>, Error>
     where
         T: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        let packet = arguments::encode(event, data)?;
+        let packet = arguments::encode_server_side(event, data)?;
         let namespace = self.namespace()?;
         let timeout = self.request_timeout();
         let ask = self.hub()?.ask(&namespace, |cluster, now, id| {
