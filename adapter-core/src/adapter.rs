@@ -39,7 +39,8 @@ use crate::{
     operators::{self, LocalAck},
     origin::Origin,
     packet::{self, Parser},
-    selection::Selection,
+    room,
+    selection::{self, Selection},
 };
 
 /// The adapter of one namespace. Made by socketioxide from a [`Cluster`]: see there.
@@ -158,7 +159,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
             published = self.hub().publish(&self.namespace, body).await;
         }
         for options in Selection::of_application(&self.local, options).into_options() {
-            self.local.add_sockets(options, rooms.clone());
+            self.join_local(options, &rooms);
         }
         published
     }
@@ -189,14 +190,13 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         outcome(published, errors)
     }
 
-    /// Node's protocol has no message for it: the rooms are those of the sockets that match.
+    /// Node's protocol has no message for it: the rooms are those of the sockets that match. A room that is named like a socket
+    /// is one of them when the socket joined it, as with socketioxide's own adapters.
     async fn rooms(&self, options: BroadcastOptions) -> Result<Vec<Room>, Error> {
         let mut rooms = std::collections::HashSet::new();
         if let Some(opts) = self.remote_options(&options, None) {
             for (_, socket) in operators::fetch_remote(self.hub(), &self.namespace, opts).await? {
-                let own = socket.id.as_str();
-                let names = socket.rooms.iter().flatten().filter_map(WireRoom::as_str).filter(|name| *name != own);
-                rooms.extend(names.map(|name| Room::from(name.to_owned())));
+                rooms.extend(joined_rooms(&socket));
             }
         }
         for options in Selection::of_application(&self.local, options).into_options() {
@@ -361,8 +361,9 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
                 })];
             }
             LocalRequest::Join(SocketsJoin { opts, rooms }) => {
+                let rooms = server_rooms(&rooms);
                 for options in Selection::of_message(&self.local, &opts).into_options() {
-                    self.local.add_sockets(options, server_rooms(&rooms));
+                    self.join_local(options, &rooms);
                 }
             }
             LocalRequest::Leave(SocketsLeave { opts, rooms }) => {
@@ -399,12 +400,23 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
 }
 
 impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
-    /// The rooms of a local socket as Node tells them: its own id first.
+    /// The rooms of a local socket as Node tells them: its own id first. When it has joined a room of that name it is told again,
+    /// which is for [`joined_rooms`] of other Rust nodes: Node makes a set of them.
     fn rooms_of(&self, sid: Sid) -> Vec<WireRoom> {
         let mut rooms = vec![WireRoom::from(sid.as_str())];
-        let joined = self.local.socket_rooms(sid);
-        rooms.extend(joined.iter().filter(|room| **room != sid.as_str()).map(|room| WireRoom::from(room.as_ref())));
+        rooms.extend(self.local.socket_rooms(sid).iter().map(|name| room::to_wire(name)));
         rooms
+    }
+
+    /// Lets local sockets join rooms.
+    fn join_local(&self, options: BroadcastOptions, rooms: &[Room]) {
+        let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
+        let one = options.sid.filter(|_| is_one);
+        self.local.add_sockets(options, rooms.to_vec());
+        // It may have gone since it was selected, and the rooms would keep it for ever.
+        if let Some(sid) = one.filter(|sid| !selection::is_local(&self.local, *sid)) {
+            self.local.del_all(sid);
+        }
     }
 }
 
@@ -425,12 +437,21 @@ fn outcome(published: Result<(), Error>, errors: Vec<SocketError>) -> Result<(),
 }
 
 fn wire_rooms(rooms: &[Room]) -> Vec<WireRoom> {
-    rooms.iter().map(|room| WireRoom::from(room.as_ref())).collect()
+    rooms.iter().map(|name| room::to_wire(name)).collect()
 }
 
-/// Rooms that are not strings cannot be joined here.
 fn server_rooms(rooms: &[WireRoom]) -> Vec<Room> {
-    rooms.iter().filter_map(WireRoom::as_str).map(|room| Room::from(room.to_owned())).collect()
+    rooms.iter().filter_map(room::name).map(|name| Room::from(name.into_owned())).collect()
+}
+
+/// The rooms that a socket of another node has joined. That of its own id it is in anyway, and it is told twice of a socket
+/// that has joined it: see [`PostgresAdapter::rooms_of`].
+fn joined_rooms(socket: &SocketDescription) -> Vec<Room> {
+    let mut rooms = socket.rooms.clone().unwrap_or_default();
+    if let Some(own) = rooms.iter().position(|room| room.as_str() == Some(socket.id.as_str())) {
+        rooms.remove(own);
+    }
+    server_rooms(&rooms)
 }
 
 /// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns: await it.

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use socketio_pg_protocol::{Payload, Value};
 use socketioxide_core::{
@@ -41,12 +41,12 @@ pub(crate) fn decode<D: DeserializeOwned>(packet: &Payload) -> Result<D, Error> 
         Payload::Json(text) => {
             let all: Vec<&RawValue> = serde_json::from_str(text.get()).map_err(unusable)?;
             let arguments = all.get(1..).unwrap_or_default();
-            if is_de_tuple::<D>() {
-                let arguments = serde_json::to_string(arguments).map_err(unusable)?;
-                serde_json::from_str(&arguments).map_err(unusable)
+            let wanted = if is_de_tuple::<D>() {
+                Payload::from_json(serde_json::to_string(arguments).map_err(unusable)?)?
             } else {
-                serde_json::from_str(arguments.first().map_or("null", |first| first.get())).map_err(unusable)
-            }
+                arguments.first().map_or(Payload::Value(Value::Nil), |first| Payload::from(*first))
+            };
+            wanted.deserialize().map_err(unusable)
         }
         Payload::Value(Value::Array(all)) => {
             let mut arguments = all.iter().skip(1).cloned();
@@ -72,6 +72,7 @@ pub(crate) fn event_name(packet: &Payload) -> Result<String, Error> {
     };
     match first {
         Some(Value::Str(name)) => Ok(name),
+        Some(broken @ Value::BrokenStr(_)) => String::deserialize(broken).map_err(unusable),
         Some(number @ (Value::Int(_) | Value::UInt(_) | Value::Float(_))) => Ok(number.to_json()),
         _ => Err(unusable("no event: the first element is neither a string nor a number")),
     }

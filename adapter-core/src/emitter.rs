@@ -20,6 +20,7 @@ use crate::{
     catch_up,
     error::Error,
     options::Options,
+    room,
 };
 
 /// A backend that can publish on connections of the application.
@@ -116,13 +117,13 @@ impl<B> Emitter<B> {
     /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any, all sockets are
     /// selected. A socket's id is a room with just that socket.
     pub fn to(mut self, room: impl Into<Room>) -> Self {
-        self.rooms.push(room.into());
+        self.rooms.push(room::named_to_wire(room));
         self
     }
 
     /// Leaves out the sockets of a room.
     pub fn except(mut self, room: impl Into<Room>) -> Self {
-        self.except.push(room.into());
+        self.except.push(room::named_to_wire(room));
         self
     }
 
@@ -163,7 +164,7 @@ impl<B> Emitter<B> {
         R: Into<Room>,
         B: PublishOn<C>,
     {
-        let rooms = rooms.into_iter().map(Into::into).collect();
+        let rooms = rooms.into_iter().map(room::named_to_wire).collect();
         self.publish(Body::SocketsJoin(SocketsJoin { opts: self.selector(None), rooms }), connection).await
     }
 
@@ -176,7 +177,7 @@ impl<B> Emitter<B> {
         R: Into<Room>,
         B: PublishOn<C>,
     {
-        let rooms = rooms.into_iter().map(Into::into).collect();
+        let rooms = rooms.into_iter().map(room::named_to_wire).collect();
         self.publish(Body::SocketsLeave(SocketsLeave { opts: self.selector(None), rooms }), connection).await
     }
 

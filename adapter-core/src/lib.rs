@@ -42,6 +42,7 @@ mod parts;
 pub mod prepare;
 mod publisher;
 mod queue;
+mod room;
 mod selection;
 mod server_side;
 mod sweep;
@@ -62,5 +63,6 @@ pub use self::{
     meters::Counts,
     operators::{Acks, ClusterNamespace},
     options::Options,
+    room::{number_room, room_number},
     server_side::Answers,
 };

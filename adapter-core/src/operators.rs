@@ -27,6 +27,7 @@ use crate::{
     hub::Hub,
     namespace::{Answer, LocalRequest, Namespace, Request},
     origin::Origin,
+    room,
     server_side::Handlers,
 };
 
@@ -79,15 +80,15 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 
     /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any, all sockets are
-    /// selected. A socket's id is a room with just that socket.
+    /// selected. A socket's id is a room with just that socket; a number names another room than its digits.
     pub fn to(mut self, room: impl Into<Room>) -> Self {
-        self.rooms.push(room.into());
+        self.rooms.push(room::named_to_wire(room));
         self
     }
 
     /// Leaves out the sockets of a room.
     pub fn except(mut self, room: impl Into<Room>) -> Self {
-        self.except.push(room.into());
+        self.except.push(room::named_to_wire(room));
         self
     }
 
@@ -211,7 +212,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// # Errors
     /// When PostgreSQL does not take the message; local sockets join all the same then.
     pub async fn sockets_join<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
-        let join = SocketsJoin { opts: self.selector(), rooms: rooms.into_iter().map(Into::into).collect() };
+        let join = SocketsJoin { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
         self.everywhere(Body::SocketsJoin(join.clone()), LocalRequest::Join(join)).await
     }
 
@@ -220,7 +221,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// # Errors
     /// When PostgreSQL does not take the message; local sockets leave all the same then.
     pub async fn sockets_leave<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
-        let leave = SocketsLeave { opts: self.selector(), rooms: rooms.into_iter().map(Into::into).collect() };
+        let leave = SocketsLeave { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
         self.everywhere(Body::SocketsLeave(leave.clone()), LocalRequest::Leave(leave)).await
     }
 

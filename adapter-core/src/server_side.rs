@@ -1,7 +1,7 @@
 //! Events from server to server.
 
 use std::{
-    any::TypeId,
+    any::Any,
     collections::HashMap,
     future::Future,
     marker::PhantomData,
@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use parking_lot::RwLock;
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
-    Body, Payload,
+    Body, Payload, Value,
     cluster::Progress,
     message::{ServerSideEmit, ServerSideEmitResponse},
 };
@@ -148,8 +148,15 @@ impl<B: Backend> ClusterNamespace<B> {
             let work = handler(data);
             async move {
                 let answer = work.await;
-                let is_empty = TypeId::of::<R>() == TypeId::of::<()>();
-                Ok(Some(if is_empty { None } else { Some(Payload::from_serialize(&answer)?) }))
+                let any: &dyn Any = &answer;
+                Ok(Some(if any.is::<()>() {
+                    None
+                } else if let Some(value) = any.downcast_ref::<Value>() {
+                    // It may hold what serde has no words for: lone surrogates.
+                    Some(Payload::Value(value.clone()))
+                } else {
+                    Some(Payload::from_serialize(&answer)?)
+                }))
             }
         });
     }
@@ -254,7 +261,7 @@ impl<R: DeserializeOwned> Stream for Answers<R> {
             match std::task::ready!(request.poll_next(context)) {
                 Some(Answer::Progress { progress: Progress::Answer(packet), .. }) => {
                     // Nothing is null, as JavaScript's undefined is to JSON.
-                    let packet = packet.unwrap_or(Payload::Value(socketio_pg_protocol::Value::Nil));
+                    let packet = packet.unwrap_or(Payload::Value(Value::Nil));
                     return Poll::Ready(Some(packet.deserialize().map_err(Error::from)));
                 }
                 Some(Answer::Progress { .. }) => {}

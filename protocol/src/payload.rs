@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::{DecodeError, EncodeError},
+    message::envelope::may_have_lone_surrogates,
     value::Value,
 };
 
@@ -35,10 +36,18 @@ impl Payload {
         serde_json::value::to_raw_value(data).map(Self::Json).map_err(EncodeError::json)
     }
 
-    /// Decodes the data as a type of the application.
+    /// Decodes the data as a type of the application. Lone surrogates, which JavaScript's strings may have, are U+FFFD in a
+    /// Rust string; a [`Value`] keeps them.
     pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, DecodeError> {
         match self {
-            Self::Json(text) => serde_json::from_str(text.get()).map_err(DecodeError::json),
+            Self::Json(text) => serde_json::from_str(text.get()).or_else(|error| {
+                // serde_json has no string for them.
+                let decoded = may_have_lone_surrogates(text.get()).then(|| Value::from_json(text.get()).ok()).flatten();
+                match decoded {
+                    Some(value) => T::deserialize(value).map_err(DecodeError::value),
+                    None => Err(DecodeError::json(error)),
+                }
+            }),
             Self::Value(value) => T::deserialize(value.clone()).map_err(DecodeError::value),
         }
     }
