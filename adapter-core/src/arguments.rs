@@ -55,7 +55,7 @@ pub(crate) fn decode<D: DeserializeOwned>(packet: &Payload) -> Result<D, Error> 
             } else {
                 arguments.next().unwrap_or(Value::Nil)
             };
-            D::deserialize(wanted).map_err(unusable)
+            Payload::Value(wanted).deserialize().map_err(unusable)
         }
         Payload::Value(_) => Err(unusable("not an array of event and arguments")),
     }

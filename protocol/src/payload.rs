@@ -44,11 +44,11 @@ impl Payload {
                 // serde_json has no string for them.
                 let decoded = may_have_lone_surrogates(text.get()).then(|| Value::from_json(text.get()).ok()).flatten();
                 match decoded {
-                    Some(value) => T::deserialize(value).map_err(DecodeError::value),
+                    Some(value) => read(&value),
                     None => Err(DecodeError::json(error)),
                 }
             }),
-            Self::Value(value) => T::deserialize(value.clone()).map_err(DecodeError::value),
+            Self::Value(value) => read(value),
         }
     }
 
@@ -67,6 +67,12 @@ impl Payload {
             Self::Value(value) => Ok(value),
         }
     }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, DecodeError> {
+    // A type that takes whatever there is, such as serde_json's values, does not know broken strings.
+    let mended = |error| if value.has_broken() { T::deserialize(value.mended()) } else { Err(error) };
+    T::deserialize(value.clone()).or_else(mended).map_err(DecodeError::value)
 }
 
 /// Application data of a message in JSON, not yet copied.
