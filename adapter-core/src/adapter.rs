@@ -155,7 +155,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
         let mut published = Ok(());
         if let Some(opts) = self.remote_options(&options, None) {
-            let body = Body::SocketsJoin(SocketsJoin { opts, rooms: wire_rooms(&rooms) });
+            let body = Body::SocketsJoin(SocketsJoin { opts, rooms: room::all_to_wire(&rooms) });
             published = self.hub().publish(&self.namespace, body).await;
         }
         for options in Selection::of_application(&self.local, options).into_options() {
@@ -168,7 +168,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
         let mut published = Ok(());
         if let Some(opts) = self.remote_options(&options, None) {
-            let body = Body::SocketsLeave(SocketsLeave { opts, rooms: wire_rooms(&rooms) });
+            let body = Body::SocketsLeave(SocketsLeave { opts, rooms: room::all_to_wire(&rooms) });
             published = self.hub().publish(&self.namespace, body).await;
         }
         for options in Selection::of_application(&self.local, options).into_options() {
@@ -196,7 +196,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let mut rooms = std::collections::HashSet::new();
         if let Some(opts) = self.remote_options(&options, None) {
             for (_, socket) in operators::fetch_remote(self.hub(), &self.namespace, opts).await? {
-                rooms.extend(joined_rooms(&socket));
+                rooms.extend(room::joined(&socket));
             }
         }
         for options in Selection::of_application(&self.local, options).into_options() {
@@ -239,8 +239,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             return None;
         }
         let mut flags = Flags::default();
-        let mut rooms = wire_rooms(&options.rooms);
-        let mut except = wire_rooms(&options.except);
+        let mut rooms = room::all_to_wire(&options.rooms);
+        let mut except = room::all_to_wire(&options.except);
         if options.has_flag(BroadcastFlags::Broadcast) {
             except.extend(options.sid.map(|sender| WireRoom::from(sender.as_str())));
         } else if rooms.is_empty() {
@@ -361,14 +361,14 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
                 })];
             }
             LocalRequest::Join(SocketsJoin { opts, rooms }) => {
-                let rooms = server_rooms(&rooms);
+                let rooms = room::names(&rooms);
                 for options in Selection::of_message(&self.local, &opts).into_options() {
                     self.join_local(options, &rooms);
                 }
             }
             LocalRequest::Leave(SocketsLeave { opts, rooms }) => {
                 for options in Selection::of_message(&self.local, &opts).into_options() {
-                    self.local.del_sockets(options, server_rooms(&rooms));
+                    self.local.del_sockets(options, room::names(&rooms));
                 }
             }
             LocalRequest::Disconnect(disconnect) => self.disconnect(disconnect),
@@ -401,7 +401,7 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
 
 impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     /// The rooms of a local socket as Node tells them: its own id first. When it has joined a room of that name it is told again,
-    /// which is for [`joined_rooms`] of other Rust nodes: Node makes a set of them.
+    /// which is for [`room::joined`] of other Rust nodes: Node makes a set of them.
     fn rooms_of(&self, sid: Sid) -> Vec<WireRoom> {
         let mut rooms = vec![WireRoom::from(sid.as_str())];
         rooms.extend(self.local.socket_rooms(sid).iter().map(|name| room::to_wire(name)));
@@ -434,24 +434,6 @@ fn count(request_id: RequestId, client_count: u64) -> Body {
 fn outcome(published: Result<(), Error>, errors: Vec<SocketError>) -> Result<(), BroadcastError> {
     published?;
     if errors.is_empty() { Ok(()) } else { Err(BroadcastError::Socket(errors)) }
-}
-
-fn wire_rooms(rooms: &[Room]) -> Vec<WireRoom> {
-    rooms.iter().map(|name| room::to_wire(name)).collect()
-}
-
-fn server_rooms(rooms: &[WireRoom]) -> Vec<Room> {
-    rooms.iter().filter_map(room::name).map(|name| Room::from(name.into_owned())).collect()
-}
-
-/// The rooms that a socket of another node has joined. That of its own id it is in anyway, and it is told twice of a socket
-/// that has joined it: see [`PostgresAdapter::rooms_of`].
-fn joined_rooms(socket: &SocketDescription) -> Vec<Room> {
-    let mut rooms = socket.rooms.clone().unwrap_or_default();
-    if let Some(own) = rooms.iter().position(|room| room.as_str() == Some(socket.id.as_str())) {
-        rooms.remove(own);
-    }
-    server_rooms(&rooms)
 }
 
 /// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns: await it.

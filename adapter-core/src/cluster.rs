@@ -241,7 +241,7 @@ impl ClusterSocket {
         let SocketDescription { id, handshake, rooms, data } = socket;
         let mut names: Vec<String> = Vec::new();
         for name in rooms.iter().flatten().filter_map(room::name) {
-            // That of its own id may be told twice: see `room_names` of the adapter.
+            // That of its own id may be told twice: see [`room::joined`].
             if !(name == id.as_str() && names.iter().any(|known| *known == name)) {
                 names.push(name.into_owned());
             }

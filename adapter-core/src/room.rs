@@ -10,7 +10,11 @@ use std::{
     sync::LazyLock,
 };
 
-use socketio_pg_protocol::{Value, message::Room};
+use socketio_pg_protocol::{
+    Value,
+    message::{Room, SocketDescription},
+};
+use socketioxide_core::adapter::Room as ServerRoom;
 
 /// How those names begin. Other names seldom begin with its first character.
 static MARK: LazyLock<String> = LazyLock::new(|| format!("\0{:016x}:", RandomState::new().hash_one(())));
@@ -62,6 +66,26 @@ pub(crate) fn to_wire(name: &str) -> Room {
         Some(Ok(value)) => Room::Other(value),
         _ => Room::from(name),
     }
+}
+
+/// Rooms of this process, as they are named on the wire.
+pub(crate) fn all_to_wire(names: &[ServerRoom]) -> Vec<Room> {
+    names.iter().map(|name| to_wire(name)).collect()
+}
+
+/// The names that rooms of the wire have here.
+pub(crate) fn names(rooms: &[Room]) -> Vec<ServerRoom> {
+    rooms.iter().filter_map(name).map(|name| ServerRoom::from(name.into_owned())).collect()
+}
+
+/// The rooms that a socket of another node has joined. That of its own id it is in anyway; it is told twice of a socket that
+/// has joined it as well.
+pub(crate) fn joined(socket: &SocketDescription) -> Vec<ServerRoom> {
+    let mut rooms = socket.rooms.clone().unwrap_or_default();
+    if let Some(own) = rooms.iter().position(|room| room.as_str() == Some(socket.id.as_str())) {
+        rooms.remove(own);
+    }
+    names(&rooms)
 }
 
 /// A room that an application named, as it is named on the wire.

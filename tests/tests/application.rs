@@ -22,7 +22,7 @@ use socketioxide::{
 };
 
 type Adapter<B> = PostgresAdapter<Emitter, B>;
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// How many clients each server has.
 const CLIENTS: usize = 2;
@@ -40,12 +40,12 @@ impl<B: Backend> Server<B> {
         <String as TryInto<B>>::Error: Into<ConnectError>,
     {
         let cluster = Cluster::<B>::connect(url, Options::default()).await?;
-        let config = match parser {
-            Parser::Common => ParserConfig::common(),
-            Parser::MsgPack => ParserConfig::msgpack(),
+        let builder = SocketIo::builder();
+        let builder = match parser {
+            Parser::Common => builder.with_parser(ParserConfig::common()),
+            Parser::MsgPack => builder.with_parser(ParserConfig::msgpack()),
         };
-        let builder = SocketIo::builder().with_parser(config).with_adapter::<Adapter<B>>(cluster.clone());
-        let (layer, io) = builder.build_layer();
+        let (layer, io) = builder.with_adapter::<Adapter<B>>(cluster.clone()).build_layer();
         cluster.attach(&io);
         let on_connect = async |socket: SocketRef<Adapter<B>>| {
             socket.join(["red", "green"]);
@@ -189,7 +189,7 @@ impl<B: Backend> Scene<B> {
             assert_eq!(server.rooms().await?, sorted(before.iter().map(String::as_str).chain(["blue"])));
             server.io.to("blue").emit("to blue", "text").await?;
             self.everybody_gets("to blue", "text").await?;
-            server.io.leave("blue").await?;
+            server.io.clone().leave("blue").await?;
             assert_eq!(server.rooms().await?, before);
         }
         Ok(())
