@@ -240,7 +240,12 @@ impl ClusterSocket {
     pub(crate) fn new(node: Option<NodeId>, socket: SocketDescription) -> Self {
         let SocketDescription { id, handshake, rooms, data } = socket;
         let mut names: Vec<String> = Vec::new();
-        for name in rooms.iter().flatten().filter_map(room::name) {
+        // Other values than strings and numbers name rooms only by mistake.
+        let is_shown = |room: &&Room| match room {
+            Room::Name(_) => true,
+            Room::Other(value) => value.as_f64().is_some(),
+        };
+        for name in rooms.iter().flatten().filter(is_shown).filter_map(room::name) {
             // That of its own id may be told twice: see [`room::joined`].
             if !(name == id.as_str() && names.iter().any(|known| *known == name)) {
                 names.push(name.into_owned());
