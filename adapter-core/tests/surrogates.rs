@@ -45,12 +45,19 @@ async fn the_handler_of_a_server_side_event_gets_a_lone_surrogate_and_its_answer
     let (sender, mut received) = mpsc::unbounded_channel();
     let handle = node.cluster.of("/");
     let to = sender.clone();
-    handle.on_server_side("text", move |text: String| std::future::ready(drop(to.send(text))));
+    handle.on_server_side("text", move |text: String| {
+        let _ = to.send(text);
+        std::future::ready(())
+    });
     let to = sender.clone();
     handle.on_server_side("text", move |(text, number): (String, u8)| {
-        std::future::ready(drop(to.send(format!("{text}, {number}"))))
+        let _ = to.send(format!("{text}, {number}"));
+        std::future::ready(())
     });
-    handle.on_server_side("text", move |text: Value| std::future::ready(drop(sender.send(text.to_json()))));
+    handle.on_server_side("text", move |text: Value| {
+        let _ = sender.send(text.to_json());
+        std::future::ready(())
+    });
     handle.on_server_side_with_ack("text", |text: Value| std::future::ready(text));
     let ask = r#"{"type":9,"data":{"packet":["text","a\ud800b",7],"requestId":"r"},"uid":"x","nsp":"/"}"#;
     database.notify(CHANNEL, ask);
@@ -70,9 +77,10 @@ async fn an_event_may_be_named_by_a_lone_surrogate() {
     let database = MemoryDatabase::default();
     let node = Node::start(&database).await;
     let (sender, mut received) = mpsc::unbounded_channel();
-    node.cluster
-        .of("/")
-        .on_any_server_side(move |event: String, number: u8| std::future::ready(drop(sender.send((event, number)))));
+    node.cluster.of("/").on_any_server_side(move |event: String, number: u8| {
+        let _ = sender.send((event, number));
+        std::future::ready(())
+    });
     database.notify(CHANNEL, r#"{"type":9,"data":{"packet":["\udfff",7]},"uid":"x","nsp":"/"}"#);
     assert_eq!(next(&mut received).await, ("\u{fffd}".to_owned(), 7));
 }
