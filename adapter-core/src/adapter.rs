@@ -42,7 +42,8 @@ use crate::{
     operators::{self, LocalAck},
     origin::Origin,
     packet::{self, Parser},
-    selection::Selection,
+    room,
+    selection::{self, Selection},
 };
 
 /// The pauses between looks for clients of a namespace that was replaced.
@@ -118,12 +119,14 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     }
 
     /// Publishes the event, then delivers it to local sockets. When it cannot be published, local sockets get it all the
-    /// same, and the error tells that the others did not.
+    /// same, and the error tells that the others did not. An event that nobody may be sent, nobody gets.
     async fn broadcast(&self, packet: ServerPacket, options: BroadcastOptions) -> Result<(), BroadcastError> {
         let mut body = None;
         if let Some(opts) = self.remote_options(&options, None) {
             let data = packet::payload_from_packet(&packet).map_err(Error::from)?;
             body = Some(Body::Broadcast(Broadcast { packet: Packet::event(data), request_id: None, opts }));
+        } else {
+            packet::check_packet(&packet).map_err(Error::from)?;
         }
         let deliver = move |this: &Self| {
             let mut errors = Vec::new();
@@ -146,7 +149,13 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let timeout = timeout.unwrap_or_else(|| self.local.ack_timeout());
         let target = options.server_id.and(options.sid);
         let remote = self.remote_options(&options, Some(timeout));
-        let data = remote.as_ref().map(|_| packet::payload_from_packet(&packet)).transpose()?;
+        let data = match &remote {
+            Some(_) => Some(packet::payload_from_packet(&packet)?),
+            None => {
+                packet::check_packet(&packet)?;
+                None
+            }
+        };
         let ask_clients = move |this: &Self| {
             let streams = Selection::of_application(&this.local, options)
                 .into_options()
@@ -167,10 +176,10 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     async fn add_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
         let opts = self.remote_options(&options, None);
-        let body = opts.map(|opts| Body::SocketsJoin(SocketsJoin { opts, rooms: wire_rooms(&rooms) }));
+        let body = opts.map(|opts| Body::SocketsJoin(SocketsJoin { opts, rooms: room::all_to_wire(&rooms) }));
         let join = move |this: &Self| {
             for options in Selection::of_application(&this.local, options).into_options() {
-                this.local.add_sockets(options, rooms.clone());
+                this.join_local(options, &rooms);
             }
         };
         self.everywhere(body, join).await.0
@@ -179,7 +188,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     async fn del_sockets(&self, options: BroadcastOptions, rooms: impl RoomParam) -> Result<(), Error> {
         let rooms: Vec<Room> = rooms.into_room_iter().collect();
         let opts = self.remote_options(&options, None);
-        let body = opts.map(|opts| Body::SocketsLeave(SocketsLeave { opts, rooms: wire_rooms(&rooms) }));
+        let body = opts.map(|opts| Body::SocketsLeave(SocketsLeave { opts, rooms: room::all_to_wire(&rooms) }));
         let leave = move |this: &Self| {
             for options in Selection::of_application(&this.local, options).into_options() {
                 this.local.del_sockets(options, rooms.clone());
@@ -202,14 +211,13 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         outcome(published, errors.unwrap_or_default())
     }
 
-    /// Node's protocol has no message for it: the rooms are those of the sockets that match.
+    /// Node's protocol has no message for it: the rooms are those of the sockets that match. A room that is named like a socket
+    /// is one of them when the socket joined it, as with socketioxide's own adapters.
     async fn rooms(&self, options: BroadcastOptions) -> Result<Vec<Room>, Error> {
         let mut rooms = std::collections::HashSet::new();
         if let Some(opts) = self.remote_options(&options, None) {
             for (_, socket) in operators::fetch_remote(self.hub(), &self.namespace, opts).await? {
-                let own = socket.id.as_str();
-                let names = socket.rooms.iter().flatten().filter_map(WireRoom::as_str).filter(|name| *name != own);
-                rooms.extend(names.map(|name| Room::from(name.to_owned())));
+                rooms.extend(room::joined(&socket));
             }
         }
         for options in Selection::of_application(&self.local, options).into_options() {
@@ -296,8 +304,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             return None;
         }
         let mut flags = Flags::default();
-        let mut rooms = wire_rooms(&options.rooms);
-        let mut except = wire_rooms(&options.except);
+        let mut rooms = room::all_to_wire(&options.rooms);
+        let mut except = room::all_to_wire(&options.except);
         if options.has_flag(BroadcastFlags::Broadcast) {
             except.extend(options.sid.map(|sender| WireRoom::from(sender.as_str())));
         } else if rooms.is_empty() {
@@ -418,13 +426,14 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
                 })];
             }
             LocalRequest::Join(SocketsJoin { opts, rooms }) => {
+                let rooms = room::names(&rooms);
                 for options in Selection::of_message(&self.local, &opts).into_options() {
-                    self.local.add_sockets(options, server_rooms(&rooms));
+                    self.join_local(options, &rooms);
                 }
             }
             LocalRequest::Leave(SocketsLeave { opts, rooms }) => {
                 for options in Selection::of_message(&self.local, &opts).into_options() {
-                    self.local.del_sockets(options, server_rooms(&rooms));
+                    self.local.del_sockets(options, room::names(&rooms));
                 }
             }
             LocalRequest::Disconnect(disconnect) => self.disconnect(disconnect),
@@ -470,12 +479,23 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
 }
 
 impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
-    /// The rooms of a local socket as Node tells them: its own id first.
+    /// The rooms of a local socket as Node tells them: its own id first. When it has joined a room of that name it is told again,
+    /// which is for [`room::joined`] of other Rust nodes: Node makes a set of them.
     fn rooms_of(&self, sid: Sid) -> Vec<WireRoom> {
         let mut rooms = vec![WireRoom::from(sid.as_str())];
-        let joined = self.local.socket_rooms(sid);
-        rooms.extend(joined.iter().filter(|room| **room != sid.as_str()).map(|room| WireRoom::from(room.as_ref())));
+        rooms.extend(self.local.socket_rooms(sid).iter().map(|name| room::to_wire(name)));
         rooms
+    }
+
+    /// Lets local sockets join rooms.
+    fn join_local(&self, options: BroadcastOptions, rooms: &[Room]) {
+        let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
+        let one = options.sid.filter(|_| is_one);
+        self.local.add_sockets(options, rooms.to_vec());
+        // It may have gone since it was selected, and the rooms would keep it for ever.
+        if let Some(sid) = one.filter(|sid| !selection::is_local(&self.local, *sid)) {
+            self.local.del_all(sid);
+        }
     }
 }
 
@@ -493,15 +513,6 @@ fn count(request_id: RequestId, client_count: u64) -> Body {
 fn outcome(published: Result<(), Error>, errors: Vec<SocketError>) -> Result<(), BroadcastError> {
     published?;
     if errors.is_empty() { Ok(()) } else { Err(BroadcastError::Socket(errors)) }
-}
-
-fn wire_rooms(rooms: &[Room]) -> Vec<WireRoom> {
-    rooms.iter().map(|room| WireRoom::from(room.as_ref())).collect()
-}
-
-/// Rooms that are not strings cannot be joined here.
-fn server_rooms(rooms: &[WireRoom]) -> Vec<Room> {
-    rooms.iter().filter_map(WireRoom::as_str).map(|room| Room::from(room.to_owned())).collect()
 }
 
 /// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns.
@@ -550,7 +561,10 @@ impl Spawnable for Init {
 
 impl From<packet::PacketError> for Error {
     fn from(error: packet::PacketError) -> Self {
-        Self::Data(Arc::new(error))
+        match error {
+            packet::PacketError::ReservedEvent(event) => Self::ReservedEvent { event },
+            error => Self::Data(Arc::new(error)),
+        }
     }
 }
 

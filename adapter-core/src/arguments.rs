@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use socketio_pg_protocol::{Payload, Value};
 use socketioxide_core::{
@@ -13,10 +13,26 @@ use socketioxide_parser_common::CommonParser;
 
 use crate::{error::Error, packet};
 
-/// `[event, ...arguments]`. A tuple becomes several arguments, anything else one.
+/// Names that Node's servers keep to themselves: as an event from server to server, one of them would run what an application
+/// does with its new clients and namespaces.
+const RESERVED_BY_SERVERS: [&str; 3] = ["connect", "connection", "new_namespace"];
+
+/// `[event, ...arguments]` for clients. A tuple becomes several arguments, anything else one.
 pub(crate) fn encode<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Payload, Error> {
+    encode_unless(packet::is_reserved(event), event, data)
+}
+
+/// As [`encode`], for servers.
+pub(crate) fn encode_server_side<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Payload, Error> {
+    encode_unless(RESERVED_BY_SERVERS.contains(&event), event, data)
+}
+
+fn encode_unless<T: Serialize + ?Sized>(is_reserved: bool, event: &str, data: &T) -> Result<Payload, Error> {
+    if is_reserved {
+        return Err(Error::ReservedEvent { event: event.to_owned() });
+    }
     let value = CommonParser.encode_value(data, Some(event)).map_err(unusable)?;
-    Ok(packet::payload_from_packet(&Packet::event("/", value))?)
+    Ok(packet::unchecked_payload(&Packet::event("/", value))?)
 }
 
 /// The arguments of `[event, ...arguments]`: all of them for a tuple, the first for anything else.
@@ -25,12 +41,12 @@ pub(crate) fn decode<D: DeserializeOwned>(packet: &Payload) -> Result<D, Error> 
         Payload::Json(text) => {
             let all: Vec<&RawValue> = serde_json::from_str(text.get()).map_err(unusable)?;
             let arguments = all.get(1..).unwrap_or_default();
-            if is_de_tuple::<D>() {
-                let arguments = serde_json::to_string(arguments).map_err(unusable)?;
-                serde_json::from_str(&arguments).map_err(unusable)
+            let wanted = if is_de_tuple::<D>() {
+                Payload::from_json(serde_json::to_string(arguments).map_err(unusable)?)?
             } else {
-                serde_json::from_str(arguments.first().map_or("null", |first| first.get())).map_err(unusable)
-            }
+                arguments.first().map_or(Payload::Value(Value::Nil), |first| Payload::from(*first))
+            };
+            wanted.deserialize().map_err(unusable)
         }
         Payload::Value(Value::Array(all)) => {
             let mut arguments = all.iter().skip(1).cloned();
@@ -39,7 +55,7 @@ pub(crate) fn decode<D: DeserializeOwned>(packet: &Payload) -> Result<D, Error> 
             } else {
                 arguments.next().unwrap_or(Value::Nil)
             };
-            D::deserialize(wanted).map_err(unusable)
+            Payload::Value(wanted).deserialize().map_err(unusable)
         }
         Payload::Value(_) => Err(unusable("not an array of event and arguments")),
     }
@@ -56,6 +72,7 @@ pub(crate) fn event_name(packet: &Payload) -> Result<String, Error> {
     };
     match first {
         Some(Value::Str(name)) => Ok(name),
+        Some(broken @ Value::BrokenStr(_)) => String::deserialize(broken).map_err(unusable),
         Some(number @ (Value::Int(_) | Value::UInt(_) | Value::Float(_))) => Ok(number.to_json()),
         _ => Err(unusable("no event: the first element is neither a string nor a number")),
     }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use socketio_pg_protocol::{Message, notification::Header};
+use socketio_pg_protocol::{Message, NodeId, notification::Header};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::JoinSet,
@@ -227,7 +227,15 @@ fn read(
     let id = header.attachment_id;
     let (kind, reason) = match row {
         Ok(Row::Body(body)) => match Message::from_msgpack(&body) {
-            Ok(message) => return Some(message),
+            Ok(message) if message.uid.is_none() || header.uid.is_none() || header.uid == message.uid => {
+                return Some(message);
+            }
+            // Its header said whose it is, and what is one's own was left alone for that.
+            Ok(message) => {
+                let [header, own] =
+                    [&header.uid, &message.uid].map(|uid| uid.as_ref().map_or("nobody", NodeId::as_str));
+                (Poison::AttachmentOfAnother, format!("attachment {id} is of {own:?}, and its header of {header:?}"))
+            }
             Err(error) => (Poison::Undecodable(error.kind()), error.to_string()),
         },
         Ok(Row::Gone) => (Poison::AttachmentGone, format!("attachment {id} is gone from the table")),

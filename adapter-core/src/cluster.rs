@@ -22,6 +22,7 @@ use crate::{
     operators::ClusterNamespace,
     options::Options,
     parts::Parts,
+    room,
     server_side::Handlers,
 };
 
@@ -239,7 +240,7 @@ pub struct ClusterSocket {
     pub id: SocketId,
     /// The node it is connected to.
     pub node: Option<NodeId>,
-    /// Its rooms, the one named by its id among them.
+    /// Its rooms, the one named by its id among them; [`room_number`](crate::room_number) tells which are named by numbers.
     pub rooms: Vec<String>,
     /// How it connected, as far as its node tells.
     pub handshake: Handshake,
@@ -250,17 +251,27 @@ pub struct ClusterSocket {
 impl ClusterSocket {
     pub(crate) fn new(node: Option<NodeId>, socket: SocketDescription) -> Self {
         let SocketDescription { id, handshake, rooms, data } = socket;
-        let rooms = rooms.into_iter().flatten().filter_map(|room| match room {
-            Room::Name(name) => Some(name),
-            Room::Other(_) => None,
-        });
+        let mut names: Vec<String> = Vec::new();
+        // Other values than strings and numbers name rooms only by mistake.
+        let is_shown = |room: &&Room| match room {
+            Room::Name(_) => true,
+            Room::Other(value) => value.as_f64().is_some(),
+        };
+        for name in rooms.iter().flatten().filter(is_shown).filter_map(room::name) {
+            // That of its own id may be told twice: see [`room::joined`].
+            if !(name == id.as_str() && names.iter().any(|known| *known == name)) {
+                names.push(name.into_owned());
+            }
+        }
         Self {
             id,
             node,
-            rooms: rooms.collect(),
+            rooms: names,
             // By way of JSON, as Node's applications see it: a date is text then.
             handshake: handshake
-                .and_then(|handshake| serde_json::from_str(&handshake.into_value().ok()?.to_json()).ok())
+                .and_then(|handshake| {
+                    Payload::from_json(handshake.into_value().ok()?.to_json()).ok()?.deserialize().ok()
+                })
                 .unwrap_or_default(),
             data: data.map(with_binary),
         }

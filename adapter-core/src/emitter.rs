@@ -20,6 +20,7 @@ use crate::{
     catch_up,
     error::Error,
     options::Options,
+    room,
 };
 
 /// A backend that can publish on connections of the application.
@@ -116,13 +117,13 @@ impl<B> Emitter<B> {
     /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any, all sockets are
     /// selected. A socket's id is a room with just that socket.
     pub fn to(mut self, room: impl Into<Room>) -> Self {
-        self.rooms.push(room.into());
+        self.rooms.push(room::named_to_wire(room));
         self
     }
 
     /// Leaves out the sockets of a room.
     pub fn except(mut self, room: impl Into<Room>) -> Self {
-        self.except.push(room.into());
+        self.except.push(room::named_to_wire(room));
         self
     }
 
@@ -142,7 +143,7 @@ impl<B> Emitter<B> {
     /// arguments.
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not take the message.
     pub async fn emit<T, C>(&self, event: &str, data: &T, connection: C) -> Result<(), Error>
     where
         T: Serialize + ?Sized,
@@ -163,7 +164,7 @@ impl<B> Emitter<B> {
         R: Into<Room>,
         B: PublishOn<C>,
     {
-        let rooms = rooms.into_iter().map(Into::into).collect();
+        let rooms = rooms.into_iter().map(room::named_to_wire).collect();
         self.publish(Body::SocketsJoin(SocketsJoin { opts: self.selector(None), rooms }), connection).await
     }
 
@@ -176,7 +177,7 @@ impl<B> Emitter<B> {
         R: Into<Room>,
         B: PublishOn<C>,
     {
-        let rooms = rooms.into_iter().map(Into::into).collect();
+        let rooms = rooms.into_iter().map(room::named_to_wire).collect();
         self.publish(Body::SocketsLeave(SocketsLeave { opts: self.selector(None), rooms }), connection).await
     }
 
@@ -195,13 +196,13 @@ impl<B> Emitter<B> {
     /// Emits an event to the servers of the namespace. It cannot be answered.
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not take the message.
     pub async fn server_side_emit<T, C>(&self, event: &str, data: &T, connection: C) -> Result<(), Error>
     where
         T: Serialize + ?Sized,
         B: PublishOn<C>,
     {
-        let packet = arguments::encode(event, data)?;
+        let packet = arguments::encode_server_side(event, data)?;
         self.publish(Body::ServerSideEmit(ServerSideEmit { request_id: None, packet }), connection).await
     }
 

@@ -197,6 +197,13 @@ pub enum Error {
     /// Data of the application cannot be read or written.
     #[error("the data cannot be used: {0}")]
     Data(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The event has a name that Socket.IO keeps to itself: nobody got it. Clients that are sent one disconnect, and servers
+    /// take it for what they tell themselves.
+    #[error("`{event}` is a reserved event name: give the event another one, and check names that come from clients")]
+    ReservedEvent {
+        /// The name.
+        event: String,
+    },
     /// PostgreSQL did not take the message: no other node got it.
     #[error("the message was not published: {0}")]
     Publish(#[source] Arc<BackendError>),

@@ -159,6 +159,8 @@ pub enum Poison {
     AttachmentUnreadable,
     /// A row of the attachments table that is larger than `Options::max_attachment_bytes`, and was not fetched.
     TooLarge,
+    /// A row of the attachments table that is of another sender than its header.
+    AttachmentOfAnother,
     /// An event that no client could read.
     InvalidEvent,
     /// Arguments that the handler of a server-side event does not take.
@@ -169,7 +171,7 @@ pub enum Poison {
 
 impl Poison {
     /// The labels of all kinds.
-    pub(crate) const LABELS: [&str; 7] = [
+    pub(crate) const LABELS: [&str; 8] = [
         "undecodable",
         "attachment-gone",
         "attachment-unreadable",
@@ -177,6 +179,7 @@ impl Poison {
         "invalid-arguments",
         "invalid-answer",
         "too-large",
+        "attachment-of-another",
     ];
 
     /// A short name, fit for a metric's label.
@@ -193,6 +196,7 @@ impl Poison {
             Self::InvalidArguments => 4,
             Self::InvalidAnswer => 5,
             Self::TooLarge => 6,
+            Self::AttachmentOfAnother => 7,
         }
     }
 }

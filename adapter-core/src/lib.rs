@@ -43,6 +43,7 @@ mod parts;
 pub mod prepare;
 mod publisher;
 mod queue;
+mod room;
 mod selection;
 mod server_side;
 mod sweep;
@@ -63,5 +64,6 @@ pub use self::{
     meters::Counts,
     operators::{Acks, ClusterNamespace},
     options::Options,
+    room::{number_room, room_number},
     server_side::Answers,
 };

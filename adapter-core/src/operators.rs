@@ -29,6 +29,7 @@ use crate::{
     hub::Hub,
     namespace::{Answer, LocalRequest, Namespace, Request},
     origin::Origin,
+    room,
     server_side::Handlers,
 };
 
@@ -81,15 +82,15 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 
     /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any, all sockets are
-    /// selected. A socket's id is a room with just that socket.
+    /// selected. A socket's id is a room with just that socket; a number names another room than its digits.
     pub fn to(mut self, room: impl Into<Room>) -> Self {
-        self.rooms.push(room.into());
+        self.rooms.push(room::named_to_wire(room));
         self
     }
 
     /// Leaves out the sockets of a room.
     pub fn except(mut self, room: impl Into<Room>) -> Self {
-        self.except.push(room.into());
+        self.except.push(room::named_to_wire(room));
         self
     }
 
@@ -169,7 +170,8 @@ impl<B: Backend> ClusterNamespace<B> {
     /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message; local sockets get it all the same then.
+    /// When the event's name is reserved or the data cannot be written, nobody gets it. When PostgreSQL does not take the
+    /// message, local sockets get it all the same.
     pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
         let packet = Packet::event(arguments::encode(event, data)?);
         let broadcast = Broadcast { packet, request_id: None, opts: self.selector() };
@@ -180,8 +182,8 @@ impl<B: Backend> ClusterNamespace<B> {
     /// nodes. See [`Acks`].
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message; local sockets get it all the same then, and what
-    /// they acknowledge is dropped.
+    /// When the event's name is reserved or the data cannot be written, nobody gets it. When PostgreSQL does not take the message,
+    /// local sockets get it all the same, and what they acknowledge is dropped.
     pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acks<R>, Error>
     where
         T: Serialize + ?Sized,
@@ -214,7 +216,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// # Errors
     /// When PostgreSQL does not take the message; local sockets join all the same then.
     pub async fn sockets_join<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
-        let join = SocketsJoin { opts: self.selector(), rooms: rooms.into_iter().map(Into::into).collect() };
+        let join = SocketsJoin { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
         self.everywhere(Body::SocketsJoin(join.clone()), LocalRequest::Join(join)).await
     }
 
@@ -223,7 +225,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// # Errors
     /// When PostgreSQL does not take the message; local sockets leave all the same then.
     pub async fn sockets_leave<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
-        let leave = SocketsLeave { opts: self.selector(), rooms: rooms.into_iter().map(Into::into).collect() };
+        let leave = SocketsLeave { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
         self.everywhere(Body::SocketsLeave(leave.clone()), LocalRequest::Leave(leave)).await
     }
 

@@ -76,8 +76,20 @@ impl Parser {
     }
 }
 
-/// The event of a packet, `[event, ...args]`.
+/// The event of a packet, `[event, ...args]`, unless its name is reserved.
 pub(crate) fn payload_from_packet(packet: &Packet) -> Result<Payload, PacketError> {
+    let payload = unchecked_payload(packet)?;
+    check_reserved(&payload)?;
+    Ok(payload)
+}
+
+/// Checks that the name of an event is not reserved, where it is not to be published.
+pub(crate) fn check_packet(packet: &Packet) -> Result<(), PacketError> {
+    payload_from_packet(packet).map(drop)
+}
+
+/// The event of a packet, whatever its name.
+pub(crate) fn unchecked_payload(packet: &Packet) -> Result<Payload, PacketError> {
     match &packet.inner {
         PacketData::Event(data, _) | PacketData::BinaryEvent(data, _) => match read(data)? {
             Data::Text(text) => Ok(Payload::Json(serde_json::from_str(text)?)),
@@ -180,14 +192,26 @@ fn to_bytes<T: Serialize + ?Sized>(data: &T) -> Result<ServerValue, PacketError>
 
 /// Checks what socket.io-parser checks in every client.
 fn check_event(payload: &Payload) -> Result<(), PacketError> {
-    let name = match payload {
+    name_of(payload).ok_or(PacketError::NoEventName)?;
+    check_reserved(payload)
+}
+
+fn check_reserved(payload: &Payload) -> Result<(), PacketError> {
+    match name_of(payload) {
+        Some(name) if is_reserved(&name) => Err(PacketError::ReservedEvent(name.into())),
+        _ => Ok(()),
+    }
+}
+
+/// Whether clients take an event of this name for one of Socket.IO's own.
+pub(crate) fn is_reserved(event: &str) -> bool {
+    RESERVED_EVENTS.contains(&event)
+}
+
+fn name_of(payload: &Payload) -> Option<Cow<'_, str>> {
+    match payload {
         Payload::Json(text) => name_in_text(text),
         Payload::Value(value) => value.as_array().and_then(<[Value]>::first).and_then(name_in_value),
-    };
-    match name {
-        None => Err(PacketError::NoEventName),
-        Some(name) if RESERVED_EVENTS.contains(&name.as_ref()) => Err(PacketError::ReservedEvent(name.into())),
-        Some(_) => Ok(()),
     }
 }
 

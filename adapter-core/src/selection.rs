@@ -4,11 +4,15 @@
 //! addressed, `except: [<id>]` how a sender is left out. socketioxide has no such rooms, so names that are ids of local
 //! sockets are resolved here.
 
+use std::borrow::Cow;
+
 use socketio_pg_protocol::message::{Options, Room};
 use socketioxide_core::{
     Sid,
     adapter::{BroadcastFlags, BroadcastOptions, CoreLocalAdapter, SocketEmitter},
 };
+
+use crate::room;
 
 /// Selected local sockets.
 #[derive(Debug)]
@@ -25,16 +29,17 @@ impl Selection {
     pub(crate) fn of_message<E: SocketEmitter>(local: &CoreLocalAdapter<E>, options: &Options) -> Self {
         let volatile = options.flags.as_ref().is_some_and(|flags| flags.volatile());
         let all = options.rooms.is_empty();
-        // A room that is not a string equals no room of ours.
-        let rooms: Vec<&str> = options.rooms.iter().filter_map(Room::as_str).collect();
-        let except: Vec<&str> = options.except.iter().filter_map(Room::as_str).collect();
+        let names = |rooms: &'_ [Room]| rooms.iter().filter_map(room::name).map(Cow::into_owned).collect::<Vec<_>>();
+        let (rooms, except) = (names(&options.rooms), names(&options.except));
         if !all && rooms.is_empty() {
             return Self::Listed { sids: Vec::new(), volatile };
         }
-        Self::resolve(local, &rooms, &except, volatile).unwrap_or_else(|| {
+        let [all_rooms, all_except] =
+            [&rooms, &except].map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+        Self::resolve(local, &all_rooms, &all_except, volatile).unwrap_or_else(|| {
             let mut native = everyone(volatile);
-            native.rooms = rooms.into_iter().map(|room| room.to_owned().into()).collect();
-            native.except = except.into_iter().map(|room| room.to_owned().into()).collect();
+            native.rooms = rooms.into_iter().map(Into::into).collect();
+            native.except = except.into_iter().map(Into::into).collect();
             Self::Matching(native)
         })
     }
@@ -44,7 +49,11 @@ impl Selection {
         let rooms: Vec<&str> = options.rooms.iter().map(AsRef::as_ref).collect();
         let mut except: Vec<&str> = options.except.iter().map(AsRef::as_ref).collect();
         if rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast) {
-            return Self::Matching(options); // one socket, or none
+            // One socket, or none. That of another node is none of ours: what keeps ids of sockets would keep it for ever.
+            return match options.sid.filter(|sid| is_local(local, *sid)) {
+                Some(_) => Self::Matching(options),
+                None => Self::Listed { sids: Vec::new(), volatile: false },
+            };
         }
         if let Some(sender) = &options.sid
             && options.has_flag(BroadcastFlags::Broadcast)
@@ -120,8 +129,13 @@ fn everyone(volatile: bool) -> BroadcastOptions {
     options
 }
 
+/// Whether it is the id of a local socket.
+pub(crate) fn is_local<E: SocketEmitter>(local: &CoreLocalAdapter<E>, sid: Sid) -> bool {
+    !local.fetch_sockets(BroadcastOptions::new(sid)).is_empty()
+}
+
 /// The local socket with this id, if there is one.
 fn local_socket<E: SocketEmitter>(local: &CoreLocalAdapter<E>, id: &str) -> Option<Sid> {
     let sid: Sid = id.parse().ok()?;
-    local.fetch_sockets(BroadcastOptions::new(sid)).first().map(|socket| socket.id)
+    is_local(local, sid).then_some(sid)
 }

@@ -1,7 +1,7 @@
 //! Events from server to server.
 
 use std::{
-    any::TypeId,
+    any::Any,
     collections::HashMap,
     future::Future,
     marker::PhantomData,
@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use parking_lot::RwLock;
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
-    Body, Payload,
+    Body, Payload, Value,
     cluster::{Cluster as Rules, Progress},
     message::{ServerSideEmit, ServerSideEmitResponse},
 };
@@ -70,9 +70,10 @@ impl<B: Backend> ClusterNamespace<B> {
     /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be written, or PostgreSQL does not
+    /// take the message.
     pub async fn server_side_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
-        let packet = arguments::encode(event, data)?;
+        let packet = arguments::encode_server_side(event, data)?;
         let namespace = self.namespace()?;
         let body = Body::ServerSideEmit(ServerSideEmit { request_id: None, packet });
         self.hub()?.publish(&namespace, body, Effect::none()).await
@@ -85,13 +86,14 @@ impl<B: Backend> ClusterNamespace<B> {
     /// [`Self::timeout`]) the last item is [`Error::Timeout`].
     ///
     /// # Errors
-    /// When the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be written, or PostgreSQL does not
+    /// take the message.
     pub async fn server_side_emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Answers<R>, Error>
     where
         T: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        let packet = arguments::encode(event, data)?;
+        let packet = arguments::encode_server_side(event, data)?;
         let namespace = self.namespace()?;
         let timeout = self.request_timeout();
         let start = |rules: &mut Rules, now, id| rules.server_side_emit_with_ack(now, id, packet, timeout);
@@ -148,8 +150,15 @@ impl<B: Backend> ClusterNamespace<B> {
             let work = handler(data);
             async move {
                 let answer = work.await;
-                let is_empty = TypeId::of::<R>() == TypeId::of::<()>();
-                Ok(Some(if is_empty { None } else { Some(Payload::from_serialize(&answer)?) }))
+                let any: &dyn Any = &answer;
+                Ok(Some(if any.is::<()>() {
+                    None
+                } else if let Some(value) = any.downcast_ref::<Value>() {
+                    // It may hold what serde has no words for: lone surrogates.
+                    Some(Payload::Value(value.clone()))
+                } else {
+                    Some(Payload::from_serialize(&answer)?)
+                }))
             }
         });
     }
@@ -254,7 +263,7 @@ impl<R: DeserializeOwned> Stream for Answers<R> {
             match std::task::ready!(request.poll_next(context)) {
                 Some(Answer::Progress { progress: Progress::Answer(packet), .. }) => {
                     // Nothing is null, as JavaScript's undefined is to JSON.
-                    let packet = packet.unwrap_or(Payload::Value(socketio_pg_protocol::Value::Nil));
+                    let packet = packet.unwrap_or(Payload::Value(Value::Nil));
                     return Poll::Ready(Some(packet.deserialize().map_err(Error::from)));
                 }
                 Some(Answer::Progress { .. }) => {}

@@ -78,6 +78,7 @@ fn operating() {
     let texts = texts(&[
         &Error::Encode(Arc::new(EncodeError::TooDeep("the data has more than 128 levels".to_owned()))),
         &Error::Data(Arc::new(not_text)),
+        &Error::ReservedEvent { event: "disconnect".to_owned() },
         &Error::Publish(Arc::new(database(ErrorKind::Connection, "connection closed"))),
         &Error::Timeout { missing: vec![NodeId::from("8f42b1c09d5e7a36")] },
         &Error::NotAcknowledged { missing: 2 },

@@ -59,7 +59,7 @@ pub use socketio_pg_core::table::{InvalidTableName, log_schema_sql, schema_sql};
 pub use socketio_pg_core::{
     AckStream, Acks, Answers, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,
     EventStream, Failure, Health, InboxHealth, Init, LinkHealth, NamespaceHealth, Options, Poison, PublisherHealth,
-    Recovery, SocketData, protocol, record_handshake,
+    Recovery, SocketData, number_room, protocol, record_handshake, room_number,
 };
 
 /// A node's membership in a cluster, on tokio-postgres.

@@ -5,7 +5,7 @@ use crate::{
     error::{DecodeError, DecodeErrorKind, EncodeError},
     message::envelope::Envelope,
     payload::{BorrowedPayload, Payload},
-    value::{Value, to_msgpack},
+    value::{Value, ValueError, to_msgpack},
 };
 
 impl<'a> Message<BorrowedPayload<'a>> {
@@ -16,7 +16,9 @@ impl<'a> Message<BorrowedPayload<'a>> {
     /// # Errors
     /// Those of [`Message::from_json`].
     pub fn from_json_borrowed(text: &'a str) -> Result<Self, DecodeError> {
-        Envelope::from_json(text)?.into_message().map_err(DecodeError::json)
+        let envelope = Envelope::from_json(text)?;
+        envelope.check_ids()?;
+        envelope.into_message().map_err(DecodeError::json)
     }
 
     /// Copies the application data.
@@ -30,7 +32,7 @@ impl Message {
     /// Reads a message from JSON, the form of a notification's payload.
     ///
     /// # Errors
-    /// When the text is not JSON, lacks `type`, or the `data` is not what the type asks for.
+    /// When the text is not JSON, lacks `type`, the `data` is not what the type asks for, or an id is too long.
     pub fn from_json(text: &str) -> Result<Self, DecodeError> {
         Message::from_json_borrowed(text).map(Message::into_owned)
     }
@@ -45,9 +47,10 @@ impl Message {
         if !matches!(value, Value::Map(_)) {
             return Err(DecodeError::new(DecodeErrorKind::Shape, "not a map"));
         }
-        let message: Message<Value> = Envelope::deserialize(value)
-            .and_then(Envelope::into_message)
-            .map_err(|error| DecodeError::value(crate::value::ValueError::custom(error)))?;
+        let shape = |error| DecodeError::value(ValueError::custom(error));
+        let envelope = Envelope::<Value>::deserialize(value).map_err(shape)?;
+        envelope.check_ids()?;
+        let message = envelope.into_message().map_err(shape)?;
         message.try_map(|data| Ok(Payload::Value(data)))
     }
 

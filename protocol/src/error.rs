@@ -12,6 +12,9 @@ pub struct DecodeError {
     reason: String,
 }
 
+/// How much of a reason is kept.
+const MAX_REASON_BYTES: usize = 512;
+
 /// The kinds of [`DecodeError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -26,6 +29,8 @@ pub enum DecodeErrorKind {
     TooDeep,
     /// An `attachmentId` that is no integer.
     AttachmentId,
+    /// An identifier of more than [`MAX_ID_BYTES`](crate::MAX_ID_BYTES).
+    LongId,
 }
 
 impl DecodeErrorKind {
@@ -37,6 +42,7 @@ impl DecodeErrorKind {
             Self::Shape => "shape",
             Self::TooDeep => "too-deep",
             Self::AttachmentId => "attachment-id",
+            Self::LongId => "long-id",
         }
     }
 }
@@ -49,17 +55,29 @@ impl fmt::Display for DecodeErrorKind {
             Self::Shape => "not a message",
             Self::TooDeep => "nested too deep",
             Self::AttachmentId => "not an attachment id",
+            Self::LongId => "an id is too long",
         })
     }
 }
 
 impl DecodeError {
     pub(crate) fn new(kind: DecodeErrorKind, reason: impl fmt::Display) -> Self {
-        Self { kind, reason: reason.to_string() }
+        let mut reason = reason.to_string();
+        // It may repeat what it is about.
+        if reason.len() > MAX_REASON_BYTES {
+            reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+            reason.push('…');
+        }
+        Self { kind, reason }
     }
 
     pub(crate) fn json(error: serde_json::Error) -> Self {
         Self::new(DecodeErrorKind::Json, error)
+    }
+
+    pub(crate) fn long_id(name: &str) -> Self {
+        let max = crate::id::MAX_ID_BYTES;
+        Self::new(DecodeErrorKind::LongId, format_args!("`{name}` has more than {max} bytes"))
     }
 
     pub(crate) fn value(error: crate::value::ValueError) -> Self {

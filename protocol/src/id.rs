@@ -4,6 +4,9 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// The longest identifier that is read, in bytes. Readers keep some of them, so they must not be as long as a message may be.
+pub const MAX_ID_BYTES: usize = 256;
+
 /// The uid that the emitter, which is no node, puts on its messages.
 const EMITTER: &str = "emitter";
 
@@ -12,12 +15,17 @@ macro_rules! id {
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         $(#[$meta])*
-        pub struct $name(Arc<str>);
+        pub struct $name(#[cfg_attr(feature = "schema", schemars(length(max = 256)))] Arc<str>);
 
         impl $name {
             /// The identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// Whether it is longer than readers take.
+            pub(crate) fn is_too_long(&self) -> bool {
+                self.0.len() > MAX_ID_BYTES
             }
         }
 

@@ -48,7 +48,7 @@ pub mod value;
 
 pub use self::{
     error::{DecodeError, DecodeErrorKind, EncodeError},
-    id::{NodeId, RequestId, SocketId},
+    id::{MAX_ID_BYTES, NodeId, RequestId, SocketId},
     message::{Body, Message, Relay},
     notification::Notification,
     payload::{BorrowedPayload, Payload},

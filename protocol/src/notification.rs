@@ -61,6 +61,7 @@ impl<'a> Notification<Message<BorrowedPayload<'a>>> {
     /// Those of [`Notification::decode`].
     pub fn decode_borrowed(payload: &'a str) -> Result<Self, DecodeError> {
         let envelope = Envelope::from_json(payload)?;
+        envelope.check_ids()?;
         let attachment_id = match &envelope.attachment_id {
             None | Some(AttachmentIdField::Falsy) => {
                 return envelope.into_message().map(Self::Inline).map_err(DecodeError::json);
@@ -166,6 +167,19 @@ impl Body {
                 | Self::BroadcastClientCount(_)
                 | Self::BroadcastAck(_)
         )
+    }
+}
+
+impl<P> Body<P> {
+    /// The key of an identifier that is too long to be kept, if there is one.
+    pub(crate) fn long_id(&self) -> Option<&'static str> {
+        if self.request_id().is_some_and(RequestId::is_too_long) {
+            return Some("requestId");
+        }
+        match self {
+            Self::FetchSocketsResponse(data) if data.sockets.iter().any(|socket| socket.id.is_too_long()) => Some("id"),
+            _ => None,
+        }
     }
 
     /// The request that the message is or answers, if any.

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::{DecodeError, EncodeError},
+    message::envelope::may_have_lone_surrogates,
     value::Value,
 };
 
@@ -35,11 +36,19 @@ impl Payload {
         serde_json::value::to_raw_value(data).map(Self::Json).map_err(EncodeError::json)
     }
 
-    /// Decodes the data as a type of the application.
+    /// Decodes the data as a type of the application. Lone surrogates, which JavaScript's strings may have, are U+FFFD in a
+    /// Rust string; a [`Value`] keeps them.
     pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, DecodeError> {
         match self {
-            Self::Json(text) => serde_json::from_str(text.get()).map_err(DecodeError::json),
-            Self::Value(value) => T::deserialize(value.clone()).map_err(DecodeError::value),
+            Self::Json(text) => serde_json::from_str(text.get()).or_else(|error| {
+                // serde_json has no string for them.
+                let decoded = may_have_lone_surrogates(text.get()).then(|| Value::from_json(text.get()).ok()).flatten();
+                match decoded {
+                    Some(value) => read(&value),
+                    None => Err(DecodeError::json(error)),
+                }
+            }),
+            Self::Value(value) => read(value),
         }
     }
 
@@ -58,6 +67,12 @@ impl Payload {
             Self::Value(value) => Ok(value),
         }
     }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, DecodeError> {
+    // A type that takes whatever there is, such as serde_json's values, does not know broken strings.
+    let mended = |error| if value.has_broken() { T::deserialize(value.mended()) } else { Err(error) };
+    T::deserialize(value.clone()).or_else(mended).map_err(DecodeError::value)
 }
 
 /// Application data of a message in JSON, not yet copied.

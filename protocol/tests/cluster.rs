@@ -455,3 +455,61 @@ fn a_request_may_wait_as_long_as_no_clock_goes() {
     silent.handle_timeout(node.now + 1000 * SECOND);
     assert_eq!(silent.server_count(), 2, "a node that is waited for without end is never dead");
 }
+
+#[test]
+fn who_said_farewell_is_not_revived_by_its_stragglers() {
+    let mut node = Node::with_peers(&["a", "b"]);
+    node.hear("b", Body::AdapterClose);
+    for _ in 0..9 {
+        assert_eq!(node.hear("b", Body::Heartbeat), []);
+        assert_eq!(node.hear("b", no_sockets("of another")), []);
+        node.wait(SECOND);
+        node.hear("a", Body::Heartbeat);
+        assert_eq!(node.cluster.server_count(), 2);
+    }
+    node.fetch_sockets("r");
+    assert_eq!(node.hear("a", no_sockets("r")).last(), Some(&completed("r", &[], 0)), "nobody waits for b");
+}
+
+#[test]
+fn a_farewell_may_overtake_all_that_its_node_said() {
+    let mut node = Node::joined();
+    assert_eq!(node.hear("b", Body::AdapterClose), []);
+    assert_eq!(node.hear("b", Body::Heartbeat), []);
+    assert_eq!(node.cluster.server_count(), 1);
+}
+
+#[test]
+fn who_still_speaks_long_after_its_farewell_is_there() {
+    let mut node = Node::with_peers(&["b"]);
+    node.hear("b", Body::AdapterClose);
+    node.wait(9 * SECOND);
+    assert_eq!(node.hear("b", Body::Heartbeat), [], "that does not make it longer");
+    node.wait(SECOND);
+    assert_eq!(node.hear("b", Body::Heartbeat), [Action::NodeJoined("b".into())]);
+}
+
+#[test]
+fn stragglers_that_arrive_before_the_farewell_has_its_turn_are_none_of_a_newcomer() {
+    let mut node = Node::with_peers(&["b"]);
+    let farewell = Message::new("b".into(), "/", Body::AdapterClose);
+    assert!(node.cluster.hear(node.now, Some(&"b".into()), &farewell.body));
+    node.cluster.hear(node.now, Some(&"b".into()), &Body::<Payload>::Heartbeat);
+    node.cluster.handle_in_turn(farewell);
+    assert_eq!(node.actions(), [Action::NodeLeft { node: "b".into(), closed: true }]);
+    node.cluster.hear(node.now, Some(&"b".into()), &Body::<Payload>::Heartbeat);
+    assert_eq!(node.actions(), []);
+    assert_eq!(node.cluster.server_count(), 1);
+}
+
+#[test]
+fn forged_farewells_do_not_fill_the_memory() {
+    let config = Config { max_nodes: 2, ..Config::default() };
+    let mut node = Node { cluster: Cluster::new("me".into(), "/", config), now: Instant::now() };
+    for uid in ["a", "b", "c"] {
+        node.hear(uid, Body::AdapterClose);
+    }
+    assert_eq!(node.hear("a", Body::Heartbeat), [Action::NodeJoined("a".into())], "the oldest is forgotten");
+    assert_eq!(node.hear("b", Body::Heartbeat), []);
+    assert_eq!(node.hear("c", Body::Heartbeat), []);
+}

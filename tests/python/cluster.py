@@ -10,7 +10,7 @@ from typing import Optional
 
 from lines import log, tell
 from postgres import Postgres, channel_name
-from sockets import Reply, Socket
+from sockets import Reply, Socket, is_room
 from values import Unreadable, read_json, read_messagepack, with_bytes
 from waiting import Acknowledgements, Request
 
@@ -306,11 +306,11 @@ class Node:
 
     def _join_rooms(self, rooms: list, opts: dict):
         for socket in self._selected(opts):
-            socket.rooms.update(room for room in rooms if isinstance(room, str))
+            socket.rooms.update(room for room in rooms if is_room(room))
 
     def _leave_rooms(self, rooms: list, opts: dict):
         for socket in self._selected(opts):
-            socket.rooms.difference_update(room for room in rooms if isinstance(room, str))
+            socket.rooms.difference_update(room for room in rooms if is_room(room))
 
     def _disconnect(self, opts: dict):
         # `close` makes no difference: a virtual socket shares its connection with no other.

@@ -71,16 +71,16 @@ class Server:
     async def op_emit(self, command: dict):
         if "client" in command:
             raise Refused("a virtual socket sends nothing")
-        await self._node(command).emit(_packet(command), _selection(command))
+        await self._node(command).emit(_event(command), _selection(command))
 
     async def op_emitWithAck(self, command: dict):
-        return await _answers(self._node(command).emit_with_ack(_packet(command), _selection(command)))
+        return await _answers(self._node(command).emit_with_ack(_event(command), _selection(command)))
 
     async def op_serverSideEmit(self, command: dict):
-        await self._node(command).server_side_emit(_packet(command))
+        await self._node(command).server_side_emit(_event(command, RESERVED_BY_SERVERS))
 
     async def op_serverSideEmitWithAck(self, command: dict):
-        return await _answers(self._node(command).server_side_emit_with_ack(_packet(command)))
+        return await _answers(self._node(command).server_side_emit_with_ack(_event(command, RESERVED_BY_SERVERS)))
 
     def op_replyServerSide(self, command: dict):
         self._node(command).replies[command["event"]] = Reply.of(command)
@@ -181,6 +181,17 @@ def _forever(*work: Coroutine) -> "list[asyncio.Task]":
     for task in tasks:
         task.add_done_callback(lambda task: task.cancelled() or log(f"a task has ended: {task.exception()!r}"))
     return tasks
+
+
+RESERVED = {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+RESERVED_BY_SERVERS = {"connect", "connection", "new_namespace"}
+
+
+def _event(command: dict, reserved: set = RESERVED) -> list:
+    """The packet of a command, if its event may be sent."""
+    if command["event"] in reserved:
+        raise Refused(f"{command['event']!r} is a reserved event name")
+    return _packet(command)
 
 
 def _packet(command: dict) -> list:

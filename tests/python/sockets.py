@@ -29,12 +29,17 @@ class Reply:
             asyncio.get_running_loop().call_later(self.after, acknowledge, self.args)
 
 
+def is_room(name: Any) -> bool:
+    """Whether a value names a room: a string, or a number, which is another room than its digits. To Python True is 1."""
+    return isinstance(name, (str, int, float)) and not isinstance(name, bool)
+
+
 @dataclass
 class Socket:
     client: int
     nsp: str
     id: str = field(default_factory=lambda: secrets.token_hex(10))
-    rooms: "set[str]" = field(default_factory=set)
+    rooms: "set" = field(default_factory=set)
     data: Any = field(default_factory=dict)
     handshake: dict = field(default_factory=dict)
     replies: "dict[str, Reply]" = field(default_factory=dict)
@@ -55,12 +60,12 @@ class Socket:
 
     def described(self) -> dict:
         """As others are told of it."""
-        rooms = [self.id, *sorted(self.rooms - {self.id})]
+        rooms = [self.id, *sorted(self.rooms - {self.id}, key=str)]
         return {"id": self.id, "handshake": self.handshake, "rooms": rooms, "data": self.data}
 
     def _is_in(self, rooms: list) -> bool:
-        # A room may also be a number or null, which is nobody's.
-        return any(room == self.id or room in self.rooms for room in rooms if isinstance(room, str))
+        # A room may also be null, which is nobody's.
+        return any(room == self.id or room in self.rooms for room in rooms if is_room(room))
 
 
 def handshake(command: dict) -> dict:

@@ -15,6 +15,40 @@ pub(super) struct Membership {
     /// By the time at which each was heard, so that the silent ones are found without looking at all. It may be a little behind:
     /// to put it in order for each message of a storm would be most of the work.
     by_time: BTreeSet<(Instant, NodeId)>,
+    departed: Departed,
+}
+
+/// Who has said farewell a short while ago. What else it said may still come: Node publishes over several connections, and now
+/// and then answers a newcomer after its own farewell. It would be taken for a node, and waited for.
+#[derive(Debug, Default)]
+struct Departed {
+    since: BTreeMap<NodeId, Instant>,
+    /// Oldest first. Each node of `since` is in it once.
+    order: VecDeque<NodeId>,
+}
+
+impl Departed {
+    /// Remembers a node, for as long as one is waited for that is silent. Its own stragglers do not make that longer, so that a
+    /// farewell that somebody forged harms for no longer either.
+    fn note(&mut self, now: Instant, node: &NodeId, config: &Config) {
+        while let Some(oldest) = self.order.front() {
+            let is_over = self.since.get(oldest).is_none_or(|since| after(*since, config.heartbeat_timeout) <= now);
+            if !is_over && self.order.len() < config.max_nodes {
+                break;
+            }
+            if let Some(oldest) = self.order.pop_front() {
+                self.since.remove(&oldest);
+            }
+        }
+        if config.max_nodes > 0 && !self.since.contains_key(node) {
+            self.since.insert(node.clone(), now);
+            self.order.push_back(node.clone());
+        }
+    }
+
+    fn contains(&self, now: Instant, node: &NodeId, config: &Config) -> bool {
+        self.since.get(node).is_some_and(|since| after(*since, config.heartbeat_timeout) > now)
+    }
 }
 
 #[derive(Debug)]
@@ -48,6 +82,8 @@ impl Membership {
                 *place = now;
                 self.by_time.insert((now, node.clone()));
             }
+        } else if self.departed.contains(now, node, config) {
+            // A straggler.
         } else if self.heard.len() >= config.max_nodes {
             actions.push_back(Action::TooManyNodes(node.clone()));
         } else {
@@ -55,6 +91,11 @@ impl Membership {
             self.by_time.insert((now, node.clone()));
             actions.push_back(Action::NodeJoined(node.clone()));
         }
+    }
+
+    /// The farewell of a node has come: what it said before may come after.
+    pub(super) fn departs(&mut self, now: Instant, node: &NodeId, config: &Config) {
+        self.departed.note(now, node, config);
     }
 
     /// The farewell of a node has come, and is in line: until its turn the node has not left, and is not silent either. Tells

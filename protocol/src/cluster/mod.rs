@@ -209,8 +209,10 @@ impl Cluster {
         if message.uid.as_ref() == Some(&self.uid) || message.nsp.as_ref().is_some_and(|nsp| *nsp != self.nsp) {
             return;
         }
-        if let Some(uid) = message.uid.as_ref().filter(|_| !matches!(message.body, Body::AdapterClose)) {
-            self.heard(now, uid);
+        match &message.uid {
+            Some(uid) if matches!(message.body, Body::AdapterClose) => self.members.departs(now, uid, &self.config),
+            Some(uid) => self.heard(now, uid),
+            None => {}
         }
         if matches!(message.body, Body::InitialHeartbeat) && self.published.is_some() {
             self.publish(now, Body::Heartbeat);
@@ -218,7 +220,8 @@ impl Cluster {
         self.handle_in_turn(message);
     }
 
-    /// Notes that a node lives, of which something has come.
+    /// Notes that a node lives, of which something has come; unless it has said farewell less than a
+    /// [`Config::heartbeat_timeout`] ago: then it is a straggler.
     pub fn heard(&mut self, now: Instant, uid: &NodeId) {
         if *uid != self.uid && !uid.is_emitter() {
             self.members.heard(now, uid, &self.config, &mut self.actions);
@@ -239,7 +242,10 @@ impl Cluster {
             return false;
         }
         if matches!(body, Body::AdapterClose) {
-            return uid.is_some_and(|uid| self.members.leaves(uid));
+            return uid.is_some_and(|uid| {
+                self.members.departs(now, uid, &self.config);
+                self.members.leaves(uid)
+            });
         }
         if let Some(uid) = uid {
             self.heard(now, uid);

@@ -9,7 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{Body, Message, Relay, number};
-use crate::{NodeId, ReplyChannel, error::DecodeError, payload::BorrowedPayload, value::Value};
+use crate::{NodeId, ReplyChannel, error::DecodeError, id::MAX_ID_BYTES, payload::BorrowedPayload, value::Value};
 
 /// A form in which application data is read.
 ///
@@ -59,7 +59,7 @@ impl<'a> Envelope<BorrowedPayload<'a>> {
     }
 }
 
-fn may_have_lone_surrogates(text: &str) -> bool {
+pub(crate) fn may_have_lone_surrogates(text: &str) -> bool {
     text.contains("\\ud") || text.contains("\\uD")
 }
 
@@ -71,6 +71,23 @@ impl<P> Envelope<P> {
             body
         });
         Envelope { kind, body, uid, nsp, relay, nonce, reply_to, attachment_id }
+    }
+
+    /// Refuses identifiers that are too long to be kept.
+    pub(crate) fn check_ids(&self) -> Result<(), DecodeError> {
+        let is_long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.len() > MAX_ID_BYTES);
+        let long = if self.uid.as_ref().is_some_and(NodeId::is_too_long) {
+            Some("uid")
+        } else if is_long(&self.nonce) {
+            Some("nonce")
+        } else if self.relay.requester_uid.as_ref().is_some_and(NodeId::is_too_long) {
+            Some("requesterUid")
+        } else if is_long(&self.relay.node_id) {
+            Some("nodeId")
+        } else {
+            self.body.as_ref().and_then(Body::long_id)
+        };
+        long.map_or(Ok(()), |name| Err(DecodeError::long_id(name)))
     }
 
     pub(crate) fn into_message<E: de::Error>(self) -> Result<Message<P>, E> {

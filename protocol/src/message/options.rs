@@ -131,7 +131,7 @@ impl<'de> Deserialize<'de> for Options {
 /// The name of a room.
 ///
 /// Names are not always strings: a Node application that says `io.to(7)` sends the number. A number never equals a
-/// string, so such a room is empty on a node whose rooms are strings; it is kept so that it can be passed on.
+/// string: `7` and `"7"` are two rooms.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Room {
     /// A room as everybody uses them.
@@ -153,6 +153,24 @@ impl Room {
 impl From<&str> for Room {
     fn from(name: &str) -> Self {
         Self::Name(name.to_owned())
+    }
+}
+
+impl From<i32> for Room {
+    fn from(number: i32) -> Self {
+        Self::from(i64::from(number))
+    }
+}
+
+impl From<u32> for Room {
+    fn from(number: u32) -> Self {
+        Self::from(i64::from(number))
+    }
+}
+
+impl From<i64> for Room {
+    fn from(number: i64) -> Self {
+        Self::Other(Value::Int(number))
     }
 }
 

@@ -30,12 +30,12 @@ pub(super) struct Common {
     requester_uid: Option<NodeId>,
     /// The primary process that passed the message on. Only the primary of a Node cluster writes it, and ignores messages
     /// that have its own id; everybody else ignores it.
-    #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", skip_serializing_if = "Option::is_none", length(max = 256))]
     node_id: Option<String>,
     /// Any text that tells apart messages which are equal otherwise: PostgreSQL folds equal notifications of one
     /// transaction into one. Only needed for messages that are published in a transaction of the application, and for those
     /// that are also kept in a log; everybody else ignores it.
-    #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", skip_serializing_if = "Option::is_none", length(max = 256))]
     nonce: Option<String>,
     /// Where the requester wants the answers, so that they do not go to everyone: `<prefix>?` and 16 digits, a channel on
     /// which only its process listens. It is optional to write and to read: who does not know it answers on the channel of
@@ -101,9 +101,8 @@ impl JsonSchema for Room {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "The name of a room: a string. A Node application that says `io.to(7)` or \
-                            `io.to(undefined)` sends a number or null, which readers must survive; such a room never \
-                            equals one whose name is a string.",
+            "description": "The name of a room: a string or a number. The number 7 and the string \"7\" name two rooms. A \
+                            Node application that says `io.to(undefined)` sends null, which readers must survive.",
             "type": ["string", "number", "null"],
             "examples": ["news", "kZKYGMOmZqTEZGEfAAAq"],
         })

@@ -4,7 +4,7 @@ use proptest::{collection, option, prelude::*};
 
 use super::values::{broken_text, text};
 use crate::{
-    Body, Message, NodeId, Payload, Relay, ReplyChannel, RequestId, SocketId, Value,
+    Body, MAX_ID_BYTES, Message, NodeId, Payload, Relay, ReplyChannel, RequestId, SocketId, Value,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSockets, FetchSocketsResponse, Flags,
         KeyOrder, Options, Packet, Room, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
@@ -18,13 +18,13 @@ pub fn message(data: BoxedStrategy<Value>) -> BoxedStrategy<Message> {
     let relay = prop_oneof![
         Just(Relay::default()),
         Just(Relay::marked()),
-        (option::of(node_id()), text()).prop_map(|(requester_uid, node_id)| Relay {
+        (option::of(node_id()), id()).prop_map(|(requester_uid, node_id)| Relay {
             requester_uid,
             node_id: Some(node_id),
             ..Relay::marked()
         }),
     ];
-    let (nonce, reply_to) = (option::weighted(0.1, text()), option::weighted(0.1, reply_channel()));
+    let (nonce, reply_to) = (option::weighted(0.1, id()), option::weighted(0.1, reply_channel()));
     (body(data), node_id(), option::weighted(0.9, namespace()), relay, nonce, reply_to)
         .prop_map(|(body, uid, nsp, relay, nonce, reply_to)| Message {
             body,
@@ -39,12 +39,17 @@ pub fn message(data: BoxedStrategy<Value>) -> BoxedStrategy<Message> {
 
 /// Who sends: in Node's form, the emitter, or any other text.
 pub fn node_id() -> BoxedStrategy<NodeId> {
-    prop_oneof![8 => "[0-9a-f]{16}".prop_map(NodeId::from), 1 => Just(NodeId::emitter()), 1 => text().prop_map(NodeId::from)].boxed()
+    prop_oneof![8 => "[0-9a-f]{16}".prop_map(NodeId::from), 1 => Just(NodeId::emitter()), 1 => id().prop_map(NodeId::from)].boxed()
 }
 
 /// What ties a response to its request.
 pub fn request_id() -> BoxedStrategy<RequestId> {
-    prop_oneof![8 => "[0-9a-f]{16}".prop_map(RequestId::from), 1 => text().prop_map(RequestId::from)].boxed()
+    prop_oneof![8 => "[0-9a-f]{16}".prop_map(RequestId::from), 1 => id().prop_map(RequestId::from)].boxed()
+}
+
+/// Any text that is not too long for an id.
+fn id() -> impl Strategy<Value = String> {
+    text().prop_map(|text| text[..text.floor_char_boundary(MAX_ID_BYTES)].to_owned())
 }
 
 /// Where a requester wants its answers.

@@ -243,6 +243,30 @@ impl std::fmt::Display for Value {
     }
 }
 
+impl Value {
+    /// Whether there is a string in it that is no Unicode.
+    pub(crate) fn has_broken(&self) -> bool {
+        match self {
+            Self::BrokenStr(_) => true,
+            Self::Array(items) => items.iter().any(Self::has_broken),
+            Self::Map(entries) => entries.iter().any(|(key, value)| key.has_broken() || value.has_broken()),
+            _ => false,
+        }
+    }
+
+    /// The same with U+FFFD where strings are broken.
+    pub(crate) fn mended(&self) -> Self {
+        match self {
+            Self::BrokenStr(bytes) => Self::Str(javascript::broken_lossy(bytes)),
+            Self::Array(items) => Self::Array(items.iter().map(Self::mended).collect()),
+            Self::Map(entries) => {
+                Self::Map(entries.iter().map(|(key, value)| (key.mended(), value.mended())).collect())
+            }
+            other => other.clone(),
+        }
+    }
+}
+
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
         Self::Bool(value)

@@ -3,7 +3,7 @@
 use socketio_pg_core::protocol::{Value, value::to_msgpack};
 
 use crate::case::{
-    Case, DATA, GONE, NO_EVENT, NO_ID, NOT_A_MESSAGE, NOT_JSON, NOT_MSGPACK, OnNode,
+    Case, DATA, GONE, NO_EVENT, NO_ID, NOT_A_MESSAGE, NOT_JSON, NOT_MSGPACK, OF_ANOTHER, OnNode,
     Outcome::{Delivered, Ignored},
     TOO_DEEP, case, event, json_row, mangled_row, message, nested, packet, row,
 };
@@ -95,7 +95,8 @@ fn rows() -> Vec<Case> {
 /// Bytes that claim more than there is, or nest deeper than anybody reads.
 fn bytes() -> Vec<Case> {
     let in_arguments = |arguments: &[u8]| {
-        let mut bytes = to_msgpack(&Value::from_json(&message(3, DATA).replace("$uid", r#""x""#)).unwrap()).unwrap();
+        let mut bytes =
+            to_msgpack(&Value::from_json(&message(3, DATA).replace(r#","uid":$uid"#, "")).unwrap()).unwrap();
         // The event's name is the only element of its array: here come more.
         replace(&mut bytes, b"\x91\xa4case", &[b"\x92\xa4case", arguments].concat());
         bytes
@@ -143,6 +144,8 @@ fn messages() -> Vec<Case> {
             NOT_A_MESSAGE,
         ),
         json_row("a row without uid", good.replace(r#","uid":$uid"#, ""), Delivered),
+        json_row("a row of another sender", good.replace("$uid", r#""somebody else""#), OF_ANOTHER)
+            .on_node(OnNode::Delivers),
         json_row("a row without nsp", good.replace(r#","nsp":"/""#, ""), Delivered).on_node(OnNode::DoesNotDeliver),
         json_row("a row of another nsp", good.replace(r#""/""#, r#""/nobody's""#), Ignored),
         json_row("a row with unknown keys", with(r#""x":{"y":[1]},"":null"#), Delivered),

@@ -56,6 +56,8 @@ pub(crate) const NOT_MSGPACK: Outcome = undecodable(DecodeErrorKind::MessagePack
 pub(crate) const NOT_A_MESSAGE: Outcome = undecodable(DecodeErrorKind::Shape);
 pub(crate) const TOO_DEEP: Outcome = undecodable(DecodeErrorKind::TooDeep);
 pub(crate) const NO_ID: Outcome = undecodable(DecodeErrorKind::AttachmentId);
+pub(crate) const LONG_ID: Outcome = undecodable(DecodeErrorKind::LongId);
+pub(crate) const OF_ANOTHER: Outcome = Outcome::Poisoned(Poison::AttachmentOfAnother);
 pub(crate) const GONE: Outcome = Outcome::Poisoned(Poison::AttachmentGone);
 pub(crate) const NO_EVENT: Outcome = Outcome::Poisoned(Poison::InvalidEvent);
 

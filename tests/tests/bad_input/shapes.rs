@@ -1,7 +1,7 @@
 //! `data` and `opts` of another shape than their type asks for.
 
 use crate::case::{
-    Case, DATA, NOT_JSON, OnNode,
+    Case, DATA, LONG_ID, NOT_JSON, OnNode,
     Outcome::{Delivered, Ignored},
     case, message, nested, opts,
 };
@@ -117,7 +117,8 @@ fn requests() -> Vec<Case> {
         case("requestId null", broadcast("null"), Delivered),
         case("requestId as a number", broadcast("7"), NOT_JSON).on_node(OnNode::Delivers),
         case("requestId as an object", broadcast("{}"), NOT_JSON).on_node(OnNode::Delivers),
-        case("requestId of 7000 bytes", broadcast(&format!(r#""{}""#, "r".repeat(7000))), Delivered),
+        case("requestId of 7000 bytes", broadcast(&format!(r#""{}""#, "r".repeat(7000))), LONG_ID)
+            .on_node(OnNode::Delivers),
         case("fetchSockets with requestId null", message(7, r#"{"opts":{},"requestId":null}"#), NOT_JSON),
         case("fetchSockets of odd rooms", message(7, r#"{"opts":{"rooms":[null]},"requestId":"r"}"#), Ignored),
         case("sockets that nobody asked for", message(8, r#"{"requestId":"r","sockets":[]}"#), Ignored),

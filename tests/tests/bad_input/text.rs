@@ -1,7 +1,7 @@
 //! Payloads that are no message, or one that nobody writes: JSON, and the outermost object.
 
 use crate::case::{
-    Case, DATA, NOT_JSON, OnNode,
+    Case, DATA, LONG_ID, NOT_JSON, OnNode,
     Outcome::{Delivered, Ignored},
     case, event, message, nested,
 };
@@ -69,7 +69,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("uid null", top("3", r#","uid":null,"nsp":"/""#), Delivered),
         case("uid empty", top("3", r#","uid":"","nsp":"/""#), Delivered),
         case("the emitter's uid", top("3", r#","uid":"emitter","nsp":"/""#), Delivered),
-        case("a uid of 7000 bytes", top("3", &format!(r#","uid":"{}","nsp":"/""#, "u".repeat(7000))), Delivered),
+        case("a uid of 7000 bytes", top("3", &format!(r#","uid":"{}","nsp":"/""#, "u".repeat(7000))), LONG_ID)
+            .on_node(OnNode::Delivers),
         case("the server's own uid", top("3", r#","uid":$own,"nsp":"/""#), Ignored),
         case("the server's own uid, wrapped", format!(r#" {{"nsp":"/","uid":$own,"type":3,"data":{DATA}}} "#), Ignored),
         case("uid as a number", top("3", r#","uid":7,"nsp":"/""#), NOT_JSON).on_node(OnNode::Delivers),

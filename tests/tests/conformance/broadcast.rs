@@ -4,7 +4,8 @@ use crate::{
     scenario::{Outcome, Scenario, observed},
     scene::Scene,
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use socketio_pg_tests::Error;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -13,6 +14,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("emit as a socket's broadcast", as_a_socket),
         Scenario::new("emit with flags", flags),
         Scenario::new("private messages by socket id", private),
+        Scenario::new("reserved event names", reserved),
     ]
 }
 
@@ -104,4 +106,33 @@ async fn private(scene: Scene) -> Outcome {
     }
     let from_each = |name: &str| json!([["one", name], ["three", name], ["two", name]]);
     observed(scene.received().await?, json!({ "a": from_each("a"), "b": from_each("b"), "c": from_each("c") }))
+}
+
+/// Nobody is sent an event that Socket.IO keeps to itself: whoever makes it is told.
+async fn reserved(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    const WORDS: [&str; 2] = ["is a reserved event name", "ReservedEvent { event: "];
+    let mut refused = Vec::new();
+    let commands = [
+        ("emit", json!({ "event": "disconnect" })),
+        ("emit", json!({ "event": "connect_error", "args": [{ "message": "" }], "rooms": [cast.b.id()] })),
+        ("emit", json!({ "event": "newListener", "local": true })),
+        ("emitWithAck", json!({ "event": "connect" })),
+        ("remote", json!({ "target": cast.c.id(), "do": "emit", "event": "disconnecting" })),
+        ("serverSideEmit", json!({ "event": "connection" })),
+        ("serverSideEmitWithAck", json!({ "event": "new_namespace" })),
+    ];
+    for (op, fields) in commands.clone() {
+        refused.push(match scene.act(op, fields).await {
+            Ok(_) => json!("sent"),
+            // socketioxide shows some errors of adapters as `Debug` does.
+            Err(Error::Refused { text }) if WORDS.iter().any(|words| text.contains(words)) => json!("refused"),
+            Err(error) => return Err(error),
+        });
+    }
+    scene.act("emit", json!({ "event": "connection" })).await?;
+    let heard = json!([["connection"]]);
+    let expected = json!([vec!["refused"; commands.len()], { "a": heard, "b": heard, "c": heard }]);
+    observed(Value::Array(vec![refused.into(), scene.received().await?]), expected)
 }

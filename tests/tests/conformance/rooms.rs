@@ -13,6 +13,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("socketsJoin by every selector", join),
         Scenario::new("socketsLeave by every selector", leave),
         Scenario::new("rooms named like sockets", named_like_sockets),
+        Scenario::new("rooms named by numbers", named_by_numbers),
         Scenario::new("disconnectSockets by every selector", disconnect),
         Scenario::new("disconnectSockets from a namespace", from_a_namespace).needs(Capability::SharedConnections),
         Scenario::new("disconnectSockets closes connections", closes).needs(Capability::SharedConnections),
@@ -110,6 +111,53 @@ async fn named_like_sockets(scene: Scene) -> Outcome {
         "received": { "a": [["to a alone"], ["to a"]], "b": [["not to a"]], "c": [["to a"]] },
     });
     observed(json!({ "rooms": rooms, "received": scene.received().await? }), expected)
+}
+
+/// A number names another room than its digits: `a` is in 42 and 7, `b` in 42, `c` in "42".
+async fn named_by_numbers(scene: Scene) -> Outcome {
+    scene.wait_for_servers(3).await?;
+    let cast = scene.cast().await?;
+    for (client, rooms) in cast.all().into_iter().zip([json!([42, 7]), json!([42]), json!(["42"])]) {
+        scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
+    }
+    for (event, rooms, except) in [
+        ("42", json!([42]), json!([])),
+        ("the digits", json!(["42"]), json!([])),
+        ("not 42", json!([]), json!([42])),
+        ("not the digits", json!([]), json!(["42"])),
+        ("7 and not 42", json!([7]), json!([42])),
+        ("both", json!([42, "42"]), json!([])),
+        ("c and not 42", json!([cast.c.id(), 7]), json!([42])),
+    ] {
+        for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
+            scene
+                .call(server, "emit", json!({ "event": event, "args": [from], "rooms": rooms, "except": except }))
+                .await?;
+        }
+    }
+    let rooms = rooms_of_each(&scene).await?;
+    scene.act("socketsLeave", json!({ "leave": ["42"] })).await?;
+    scene.act("emit", json!({ "event": "still 42", "rooms": [42] })).await?;
+    scene.act("socketsLeave", json!({ "leave": [42], "rooms": [42] })).await?;
+    scene.act("emit", json!({ "event": "no longer 42", "rooms": [42, "42"] })).await?;
+    scene.act("remote", json!({ "target": cast.c.id(), "do": "join", "join": [-9] })).await?;
+    scene.act("emit", json!({ "event": "-9", "rooms": [-9] })).await?;
+    let left = rooms_of_each(&scene).await?;
+
+    let heard = |events: &[&str], alone: &[&str]| {
+        let from_all = events.iter().flat_map(|event| ["one", "two", "three"].map(|from| json!([event, from])));
+        sorted(from_all.chain(alone.iter().map(|event| json!([event]))))
+    };
+    let expected = json!({
+        "rooms": { "a": [42, 7], "b": [42], "c": ["42"] },
+        "left": { "a": [7], "b": [], "c": [-9] },
+        "received": {
+            "a": heard(&["42", "not the digits", "both"], &["still 42"]),
+            "b": heard(&["42", "not the digits", "both"], &["still 42"]),
+            "c": heard(&["the digits", "not 42", "both", "c and not 42"], &["-9"]),
+        },
+    });
+    observed(json!({ "rooms": rooms, "left": left, "received": scene.received().await? }), expected)
 }
 
 /// For each selector, who is disconnected of three new clients.

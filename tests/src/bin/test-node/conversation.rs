@@ -4,6 +4,7 @@ use std::{future::Future, io::Write, time::Duration};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use socketio_pg_core::number_room;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::arguments::Arguments;
@@ -41,9 +42,11 @@ impl Fields {
         self.0.get(name).and_then(Value::as_bool).unwrap_or_default()
     }
 
+    /// Names of rooms: strings, and numbers.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let list = self.0.get(name).and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        let name = |room: &Value| room.as_i64().map(number_room).or_else(|| room.as_str().map(str::to_owned));
+        list.into_iter().flatten().filter_map(name).collect()
     }
 
     pub(crate) fn nsp(&self) -> &str {

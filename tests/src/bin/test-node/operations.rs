@@ -12,6 +12,7 @@ use socketio_pg_core::{
     Acks, Cluster, ClusterNamespace, ClusterSocket, Counts, Event, PostgresAdapter, Recovery, SocketData,
     backend::Backend,
     protocol::{SocketId, Value},
+    room_number,
 };
 use socketioxide::{SocketIo, adapter::Emitter, extract::SocketRef, operators::BroadcastOperators, socket::Sid};
 
@@ -73,7 +74,7 @@ impl<B: Backend> Node<B> {
             "serverCount" => Ok(json!(self.cluster.of(fields.nsp()).server_count())),
             "localSockets" => {
                 let sockets = self.handle(&fields).local().fetch_sockets().await.map_err(failed)?;
-                Ok(sockets.into_iter().map(|socket| json!({ "id": socket.id, "rooms": socket.rooms })).collect())
+                Ok(sockets.into_iter().map(|socket| json!({ "id": socket.id, "rooms": rooms(&socket) })).collect())
             }
             "setData" => {
                 let data = fields.get("data").map(arguments::from_json).unwrap_or(Value::Nil);
@@ -241,10 +242,15 @@ fn responses((answers, outcome): (Vec<Value>, Result<(), socketio_pg_core::Error
     json!({ "responses": answers.iter().map(arguments::to_json).collect::<Json>(), "error": error })
 }
 
+/// Rooms that are named by numbers, as numbers.
+fn rooms(socket: &ClusterSocket) -> Json {
+    socket.rooms.iter().map(|name| room_number(name).map_or_else(|| json!(name), Json::from)).collect()
+}
+
 fn described(socket: ClusterSocket) -> Json {
     json!({
         "id": socket.id,
-        "rooms": socket.rooms,
+        "rooms": rooms(&socket),
         "handshake": socket.handshake,
         "data": socket.data.map(arguments::payload_to_json),
     })

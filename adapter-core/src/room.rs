@@ -1,0 +1,151 @@
+//! Rooms that are not named by strings.
+//!
+//! In Node a room may be named by any value, and `42` and `"42"` are two rooms. socketioxide's rooms are named by strings: a room
+//! of another name has one here that begins with a mark, which is drawn at random. So a client that chooses the name of a room
+//! never chooses one of these. Names with the mark do not leave the process.
+
+use std::{
+    borrow::Cow,
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+};
+
+use socketio_pg_protocol::{
+    Value,
+    message::{Room, SocketDescription},
+};
+use socketioxide_core::adapter::Room as ServerRoom;
+
+/// How those names begin. Other names seldom begin with its first character.
+static MARK: LazyLock<String> = LazyLock::new(|| format!("\0{:016x}:", RandomState::new().hash_one(())));
+
+/// The room that Node's applications name by a number, such as a user's id: `io.to(42)` of Node is `io.to(number_room(42))`
+/// here. It is another room than that of the string `"42"`.
+///
+/// What it returns is fit for all of socketioxide's operations, is what they and
+/// [`ClusterSocket::rooms`](crate::ClusterSocket::rooms) call that room, and holds in this process only: do not store it, nor show it to clients.
+/// [`room_number`] is the way back.
+///
+/// ```
+/// use socketio_pg_core::{number_room, room_number};
+/// use socketioxide::{adapter::Adapter, extract::SocketRef};
+///
+/// async fn on_connect(socket: SocketRef<impl Adapter>) {
+///     socket.join(number_room(42));
+/// }
+///
+/// assert_eq!(room_number(&number_room(42)), Some(42));
+/// assert_eq!(room_number("42"), None);
+/// ```
+pub fn number_room(number: i64) -> String {
+    marked(&Value::Int(number))
+}
+
+/// The number by which a room is named, if it is.
+pub fn room_number(name: &str) -> Option<i64> {
+    match to_wire(name) {
+        Room::Other(value) => value.as_i64(),
+        Room::Name(_) => None,
+    }
+}
+
+/// The name that a room of the wire has here. `None` for what equals nothing in JavaScript, once it has been sent: objects.
+pub(crate) fn name(room: &Room) -> Option<Cow<'_, str>> {
+    match room {
+        Room::Name(name) => Some(name.into()),
+        Room::Other(Value::Array(_) | Value::Map(_) | Value::Bin(_) | Value::Ext(..)) => None,
+        Room::Other(value) => Some(marked(value).into()),
+    }
+}
+
+/// A room of this process, as it is named on the wire.
+pub(crate) fn to_wire(name: &str) -> Room {
+    // Nearly all names end the search here.
+    let value = name.starts_with('\0').then(|| name.strip_prefix(&**MARK)).flatten().map(Value::from_json);
+    match value {
+        Some(Ok(value)) => Room::Other(value),
+        _ => Room::from(name),
+    }
+}
+
+/// Rooms of this process, as they are named on the wire.
+pub(crate) fn all_to_wire(names: &[ServerRoom]) -> Vec<Room> {
+    names.iter().map(|name| to_wire(name)).collect()
+}
+
+/// The names that rooms of the wire have here.
+pub(crate) fn names(rooms: &[Room]) -> Vec<ServerRoom> {
+    rooms.iter().filter_map(name).map(|name| ServerRoom::from(name.into_owned())).collect()
+}
+
+/// The rooms that a socket of another node has joined. That of its own id it is in anyway; it is told twice of a socket that
+/// has joined it as well.
+pub(crate) fn joined(socket: &SocketDescription) -> Vec<ServerRoom> {
+    let mut rooms = socket.rooms.clone().unwrap_or_default();
+    if let Some(own) = rooms.iter().position(|room| room.as_str() == Some(socket.id.as_str())) {
+        rooms.remove(own);
+    }
+    names(&rooms)
+}
+
+/// A room that an application named, as it is named on the wire.
+pub(crate) fn named_to_wire(room: impl Into<Room>) -> Room {
+    match room.into() {
+        Room::Name(name) if name.starts_with('\0') => to_wire(&name),
+        room => room,
+    }
+}
+
+/// JavaScript's own text of a value is the same for all that it takes for equal: 42 and 42.0, 0 and -0.
+fn marked(value: &Value) -> String {
+    format!("{}{}", *MARK, value.to_json())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_of_any_name_is_itself_on_the_way_there_and_back() {
+        let all = [
+            Room::from("42"),
+            Room::from(""),
+            Room::from("\0x"),
+            Room::from(42),
+            Room::Other(Value::Float(1.5)),
+            Room::Other(Value::Float(1e300)),
+            Room::Other(Value::Nil),
+            Room::Other(Value::Bool(true)),
+            Room::Other(Value::BrokenStr(b"a\xed\xa0\x80".to_vec())),
+        ];
+        let mut names: Vec<_> = all.iter().map(|room| name(room).expect("it has a name").into_owned()).collect();
+        for (room, name) in all.iter().zip(&names) {
+            assert_eq!(to_wire(name), *room);
+            assert_eq!(named_to_wire(name.as_str()), *room);
+        }
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), all.len(), "no two are one");
+    }
+
+    #[test]
+    fn numbers_that_javascript_takes_for_equal_name_one_room() {
+        for (one, other) in [(Value::Int(42), Value::Float(42.0)), (Value::Float(-0.0), Value::Int(0))] {
+            assert_eq!(name(&Room::Other(one)), name(&Room::Other(other)));
+        }
+        assert_eq!(name(&Room::from(42)).as_deref(), Some(&*number_room(42)));
+        assert_eq!(room_number(&number_room(-7)), Some(-7));
+    }
+
+    #[test]
+    fn a_name_that_only_looks_like_one_of_these_is_a_string() {
+        let guessed = "\x000000000000000000:42";
+        assert_eq!(to_wire(guessed), Room::from(guessed));
+        assert_eq!(room_number(guessed), None);
+    }
+
+    #[test]
+    fn an_object_names_no_room() {
+        assert_eq!(name(&Room::Other(Value::Map(Vec::new()))), None);
+    }
+}

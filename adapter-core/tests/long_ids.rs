@@ -1,0 +1,84 @@
+//! Ids of others: long ones are not kept, and an attachment is its header's.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use socketio_pg_core::{
+    Event, Poison,
+    backend::{Backend as _, Content, Outgoing},
+    memory::MemoryDatabase,
+    protocol::{
+        Body, Message, NodeId, Payload,
+        message::{Options, ServerSideEmit, SocketsJoin},
+    },
+};
+
+mod nodes;
+
+use nodes::{Node, collect};
+
+/// Publishes a message as an attachment, under a header of that uid.
+async fn attach(database: &MemoryDatabase, header: &str, message: Message) {
+    let content = Content::Attachment {
+        body: message.into_msgpack().unwrap(),
+        before_id: format!(r#"{{"uid":"{header}","type":9,"attachmentId":""#),
+        after_id: r#""}"#.to_owned(),
+    };
+    let outgoing = Outgoing { channel: "socket.io#/".to_owned(), content, is_logged: false };
+    database.backend().publish("socket_io_attachments", &[outgoing]).await.unwrap();
+}
+
+fn event(uid: &str) -> Message {
+    let packet = Payload::from_json(r#"["e",7]"#).unwrap();
+    Message::new(NodeId::from(uid), "/", Body::ServerSideEmit(ServerSideEmit { request_id: None, packet }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn attachments_with_endless_uids_leave_nothing_behind() {
+    let database = MemoryDatabase::default();
+    let mut node = Node::start(&database).await;
+    let mut received = collect(&node);
+    for number in 0..20 {
+        let uid = format!("{number}{}", "x".repeat(4 * 1024 * 1024));
+        attach(&database, "peer", event(&uid)).await;
+    }
+    let poisoned = node.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
+    let Event::Poisoned { kind, reason, .. } = poisoned else { unreachable!("it is one") };
+    assert!(matches!(kind, Poison::Undecodable(_)), "{kind:?}");
+    assert!(reason.len() < 200, "{reason}");
+    attach(&database, "peer", event("peer")).await;
+    assert_eq!(received.recv().await, Some(7), "the one that comes last is the only one");
+    assert!(received.try_recv().is_err());
+    let nodes = node.cluster.of("/").nodes();
+    assert_eq!(nodes.iter().map(NodeId::as_str).collect::<Vec<_>>(), ["peer"]);
+    assert_eq!(node.cluster.counts().poisoned_by_kind["undecodable"], 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attachment_of_another_than_its_header_says_is_refused() {
+    let database = MemoryDatabase::default();
+    let mut node = Node::start(&database).await;
+    let mut received = collect(&node);
+    attach(&database, "peer", event("somebody else")).await;
+    let poisoned = node.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
+    assert!(matches!(poisoned, Event::Poisoned { kind, .. } if kind.as_str() == "attachment-of-another"));
+    // Not even as the emitter's, which may say nothing of its own.
+    attach(&database, "emitter", event("somebody else")).await;
+    attach(&database, "peer", event("peer")).await;
+    assert_eq!(received.recv().await, Some(7));
+    assert!(received.try_recv().is_err());
+    assert_eq!(node.server_count(), 2, "nobody else is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_uids_in_notifications_leave_nothing_behind() {
+    let database = MemoryDatabase::default();
+    let mut node = Node::start(&database).await;
+    let long = "x".repeat(257);
+    let join = SocketsJoin { opts: Options::all(), rooms: vec!["den".into()] };
+    let join = Message::new(NodeId::from(&*long), "/", Body::SocketsJoin::<Payload>(join));
+    database.notify("socket.io#/", &join.to_json().unwrap());
+    database.notify("socket.io#/", &format!(r#"{{"uid":"{long}","type":3,"attachmentId":"1"}}"#));
+    node.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
+    assert_eq!(node.server_count(), 1);
+    assert_eq!(node.cluster.counts().poisoned_by_kind["undecodable"], 2);
+}
