@@ -199,6 +199,8 @@ pub struct Position {
     pub history: String,
     /// Changes when the server has crashed.
     pub crashes: String,
+    /// The number of the row that the mark wrote: as long as it is in the log, no younger row has been deleted.
+    pub id: i64,
 }
 
 /// Which part of the log to read.
@@ -212,7 +214,7 @@ pub struct LogQuery<'a> {
     pub since: &'a Position,
     /// was committed here,
     pub until: &'a Position,
-    /// and has a higher number.
+    /// and has a higher number; with 0 all that the others allow.
     pub after: i64,
     /// How many rows at most.
     pub limit: i64,

@@ -86,6 +86,7 @@ macro_rules! backend_tests {
         $crate::backend_tests!(@module $fixture catch_up:
             what_is_logged_is_read_as_it_was_notified
             a_position_is_exact_beside_many_writers_and_long_transactions
+            a_read_begins_at_the_position_and_finds_what_was_open_across_it
             a_refused_batch_leaves_no_row_in_the_log
             attachments_outlive_their_row_of_the_log
             a_mark_is_heard_and_tells_another_log

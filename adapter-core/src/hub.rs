@@ -43,9 +43,11 @@ use crate::{
     namespace::{Answer, LocalRequest, Namespace, Request},
     options::Options,
     origin::Origin,
+    prepare::improve,
     publisher::{Published, Publisher, Tables},
     server_side,
     sweep::{Sightings, sweep, sweep_log},
+    table::Shape,
 };
 
 /// The shared part of a node.
@@ -122,9 +124,11 @@ impl<B: Backend> Hub<B> {
             }
             prepared => prepared.map_err(|error| ConnectError::preparing(&options.table, error))?,
         }
+        improve(&*backend, &options.table, &Shape::ATTACHMENTS, options.create_table).await;
         if let Some(log) = &options.catch_up {
             let prepared = backend.prepare_log(log.table_name(), options.create_table).await;
             prepared.map_err(|error| ConnectError::preparing_log(log.table_name(), error))?;
+            improve(&*backend, log.table_name(), &Shape::LOG, options.create_table).await;
         }
 
         let events = Arc::new(events);

@@ -78,50 +78,83 @@ pub fn publish_one_attachment(attachments: &TableName, log: &TableName) -> Strin
     )
 }
 
-/// Marks a place in the log. `$1`: the channel, `$2`: the payload. Returns `snapshot`, `taken` (seconds since 1970), `history` and
-/// `crashes`: see [`Position`](crate::backend::Position).
+/// Marks a place in the log. `$1`: the channel, `$2`: the payload. Returns `snapshot`, `taken` (seconds since 1970), `history`,
+/// `crashes` and `id`: see [`Position`](crate::backend::Position).
 ///
 /// * The transaction writes, and waits for the disk. So everything that its snapshot sees is safe, too: after a crash PostgreSQL
 ///   gives no number of these transactions out again.
 /// * `history` is the timeline, which changes when a standby takes over or a backup is restored, and the file of the table.
-/// * PostgreSQL throws its statistics away after a crash, and says since when it has new ones.
+/// * PostgreSQL throws all its statistics away after a crash, and says since when it has new ones. An administrator may reset those of
+///   one kind: only what all kinds tell is a crash.
 pub fn mark(log: &TableName) -> String {
     let name = log.to_string().replace('\'', "''");
     format!(
         "WITH durable AS MATERIALIZED (
-             SELECT set_config('synchronous_commit', 'local', true)
+             SELECT pg_catalog.set_config('synchronous_commit', 'local', true)
          ), mark AS MATERIALIZED (
-             SELECT $1::text AS channel, $2::text AS payload FROM durable
+             SELECT $1::pg_catalog.text AS channel, $2::pg_catalog.text AS payload FROM durable
          ), logged AS (
-             INSERT INTO {log} (channel, payload) SELECT channel, payload FROM mark
+             INSERT INTO {log} (channel, payload) SELECT channel, payload FROM mark RETURNING id
          )
          SELECT
-             pg_current_snapshot()::text AS snapshot,
-             extract(epoch FROM now())::float8 AS taken,
-             concat_ws(
-                 '/', left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), pg_relation_filenode('{name}'::regclass)
+             pg_catalog.pg_current_snapshot()::pg_catalog.text AS snapshot,
+             extract(epoch FROM pg_catalog.now())::pg_catalog.float8 AS taken,
+             pg_catalog.concat_ws(
+                 '/',
+                 pg_catalog.\"left\"(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8),
+                 pg_catalog.pg_relation_filenode('{name}'::pg_catalog.regclass)::pg_catalog.text
              ) AS history,
-             coalesce((SELECT extract(epoch FROM stats_reset)::text FROM pg_stat_bgwriter), '') AS crashes,
-             pg_notify(channel, payload)::text AS notified
-         FROM mark"
+             coalesce(
+                 (
+                     SELECT extract(epoch FROM least(bgwriter.stats_reset, archiver.stats_reset))::pg_catalog.text
+                     FROM pg_catalog.pg_stat_bgwriter AS bgwriter, pg_catalog.pg_stat_archiver AS archiver
+                 ),
+                 ''
+             ) AS crashes,
+             id::pg_catalog.int8 AS id,
+             pg_catalog.pg_notify(channel, payload)::pg_catalog.text AS notified
+         FROM mark, logged"
     )
 }
 
 /// Reads a part of the log. `$1` and `$2`: the snapshots since and until which it was committed, `$3`: the `crashes` that [`mark`]
-/// returned with the second, `$4`: the number after which to begin, `$5`: the channels, `$6`: how many rows at most. Returns `id`,
-/// `channel`, `payload`, and `is_before_crash`: whether the server has crashed since.
+/// returned with the second, `$4`: the number after which to begin, or 0; `$5`: the channels, `$6`: how many rows at most. Returns
+/// `id`, `channel`, `payload`, and `is_before_crash`: whether the server has crashed since.
+///
+/// What a snapshot does not see has numbers of any age, as a transaction may have been open for long. Its `xid` is not below the
+/// snapshot's `xmin`, though, and an index leads there: so the rows before the position are not read. Two bounds and `OFFSET 0` keep
+/// the planner to that index, also where it has no statistics.
 pub fn read(log: &TableName) -> String {
     // The snapshots are read once, not for each row.
     format!(
-        "SELECT id, channel, payload, coalesce(created_at < recovered, false) AS is_before_crash
+        "SELECT
+             id::pg_catalog.int8 AS id, channel::pg_catalog.text AS channel, payload::pg_catalog.text AS payload,
+             coalesce(created_at::pg_catalog.timestamptz OPERATOR(pg_catalog.<) recovered, false) AS is_before_crash
          FROM (
              SELECT
-                 $1::text::pg_snapshot AS since, $2::text::pg_snapshot AS until,
-                 to_timestamp(nullif($3::text, '')::float8) AS recovered
+                 $1::pg_catalog.text::pg_catalog.pg_snapshot AS since,
+                 $2::pg_catalog.text::pg_catalog.pg_snapshot AS until,
+                 CASE WHEN $3::pg_catalog.text OPERATOR(pg_catalog.<>) ''
+                     THEN pg_catalog.to_timestamp($3::pg_catalog.text::pg_catalog.float8)
+                 END AS recovered
              OFFSET 0
          ) AS bounds, {log} AS log
-         WHERE id > $4::int8 AND channel = ANY($5::text[])
-             AND NOT pg_visible_in_snapshot(xid, since) AND pg_visible_in_snapshot(xid, until)
-         ORDER BY id LIMIT $6::int8"
+         WHERE id OPERATOR(pg_catalog.>) CASE
+                 WHEN $4::pg_catalog.int8 OPERATOR(pg_catalog.>) 0 THEN $4::pg_catalog.int8
+                 ELSE (
+                     SELECT pg_catalog.min(id) OPERATOR(pg_catalog.-) 1
+                     FROM (
+                         SELECT id::pg_catalog.int8 AS id FROM {log} AS first
+                         WHERE xid OPERATOR(pg_catalog.>=)
+                                 pg_catalog.pg_snapshot_xmin($1::pg_catalog.text::pg_catalog.pg_snapshot)
+                             AND xid OPERATOR(pg_catalog.<)
+                                 pg_catalog.pg_snapshot_xmax($2::pg_catalog.text::pg_catalog.pg_snapshot)
+                         OFFSET 0
+                     ) AS first
+                 )
+             END
+             AND channel::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($5::pg_catalog.text[])
+             AND NOT pg_catalog.pg_visible_in_snapshot(xid, since) AND pg_catalog.pg_visible_in_snapshot(xid, until)
+         ORDER BY id LIMIT $6::pg_catalog.int8"
     )
 }

@@ -221,7 +221,9 @@ impl Backend for MemoryBackend {
         let row = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
         let now = state.clock.now();
         state.log.push(Some((now, row)));
-        Ok(Position { snapshot, taken: now, history: state.history.to_string(), crashes: state.crashes.to_string() })
+        let id = i64::try_from(state.log.len()).unwrap_or(i64::MAX);
+        let (history, crashes) = (state.history.to_string(), state.crashes.to_string());
+        Ok(Position { snapshot, taken: now, history, crashes, id })
     }
 
     async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {

@@ -141,11 +141,13 @@ pub(crate) async fn mark(
         history: String,
         #[diesel(sql_type = Text)]
         crashes: String,
+        #[diesel(sql_type = BigInt)]
+        id: i64,
     }
 
     let statement = diesel::sql_query(log_sql::mark(log)).bind::<Text, _>(channel).bind::<Text, _>(payload);
-    let Row { snapshot, taken, history, crashes } = statement.get_result(connection).await?;
-    Ok(Position { snapshot, taken: Duration::try_from_secs_f64(taken).unwrap_or_default(), history, crashes })
+    let Row { snapshot, taken, history, crashes, id } = statement.get_result(connection).await?;
+    Ok(Position { snapshot, taken: Duration::try_from_secs_f64(taken).unwrap_or_default(), history, crashes, id })
 }
 
 /// Reads a part of the log.

@@ -195,6 +195,7 @@ impl Backend for TokioPostgresBackend {
                 taken: Duration::try_from_secs_f64(row.try_get("taken")?).unwrap_or_default(),
                 history: row.try_get("history")?,
                 crashes: row.try_get("crashes")?,
+                id: row.try_get("id")?,
             })
         };
         position().map_err(error::in_session)

@@ -189,6 +189,59 @@ pub async fn a_position_is_exact_beside_many_writers_and_long_transactions<F: Fi
     assert!(missed.is_empty(), "{missed:?}");
 }
 
+pub async fn a_read_begins_at_the_position_and_finds_what_was_open_across_it<F: Fixture>(fixture: &F) {
+    const OLD: i64 = 200_000;
+    let backend = prepared_to_log(fixture).await;
+    fixture.sql(&format!(
+        "INSERT INTO {LOG} (channel, payload) SELECT 'c', 'old' FROM generate_series(1, {OLD});
+         CREATE TABLE gate (is_open bool)"
+    ));
+    let (since, until) = tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            // Each row is in a transaction of its own, and its number is lower than that of the mark.
+            let open = scope.spawn(|| {
+                fixture.sql(&format!(
+                    "DO $$ BEGIN
+                        INSERT INTO {LOG} (channel, payload) VALUES ('c', 'open');
+                        WHILE NOT EXISTS (SELECT FROM gate) LOOP PERFORM pg_sleep(0.01); END LOOP;
+                     END $$"
+                ))
+            });
+            let locks =
+                format!("SELECT count(*) FROM pg_locks WHERE relation = '{LOG}'::regclass AND mode LIKE 'Row%'");
+            let handle = tokio::runtime::Handle::current();
+            handle.block_on(async {
+                eventually("the transaction is open", || fixture.sql(&locks).as_deref() == Some("1")).await;
+                backend.publish_logged(TABLE, &log(), &[logged(inline("c", "before"))]).await.unwrap();
+                let since = mark(&backend).await;
+                backend.publish_logged(TABLE, &log(), &[logged(inline("c", "after"))]).await.unwrap();
+                fixture.sql("INSERT INTO gate VALUES (true)");
+                tokio::task::block_in_place(|| open.join().unwrap());
+                (since, mark(&backend).await)
+            })
+        })
+    });
+    let pairs =
+        |payloads: &[&str]| -> Vec<_> { payloads.iter().map(|it| ("c".to_owned(), (*it).to_owned())).collect() };
+    // The server counts what it reads when a session has ended.
+    backend.close();
+    let sessions = format!("SELECT count(*) {OTHER_SESSIONS}");
+    eventually("the sessions have ended", || fixture.sql(&sessions).as_deref() == Some("0")).await;
+    let count = format!("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = '{LOG}'");
+    let count = || fixture.sql(&count).unwrap().parse::<i64>().unwrap();
+    let before = count();
+    let reader = fixture.backend(&fixture.url()).await.unwrap();
+    // Page by page, and often enough for a prepared statement to get its generic plan.
+    for _ in 0..8 {
+        assert_eq!(read(&reader, &["c"], &since, &until, 1).await, pairs(&["open", "after"]));
+    }
+    reader.close();
+    eventually("the sessions have ended", || fixture.sql(&sessions).as_deref() == Some("0")).await;
+    eventually("the reads are counted", || count() > before).await;
+    let rows = count() - before;
+    assert!(rows < OLD / 100, "{rows} rows were read for 16");
+}
+
 /// Sets the flag when it is dropped.
 struct End<'a>(&'a AtomicBool);
 
