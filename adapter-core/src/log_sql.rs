@@ -1,6 +1,7 @@
 //! The SQL of the catch-up log, the same for every backend.
 //!
-//! Every parameter stands in a statement once, and they are numbered as they come.
+//! Every parameter of a statement that publishes stands in it once, and they are numbered as they come. Everything is qualified, types
+//! and operators too, but `unnest` of several arrays: see the statements of the backends.
 
 use crate::table::TableName;
 
@@ -19,28 +20,35 @@ use crate::table::TableName;
 pub fn publish(attachments: &TableName, log: &TableName) -> String {
     format!(
         "WITH relaxed AS MATERIALIZED (
-             SELECT set_config('synchronous_commit', 'off', true)
+             SELECT pg_catalog.set_config('synchronous_commit', 'off', true)
          ), inserted AS (
              INSERT INTO {attachments} (created_at, payload)
-             SELECT clock_timestamp() + make_interval(secs => $1::float8), body
-             FROM unnest($2::bytea[]) WITH ORDINALITY AS bodies(body, position) ORDER BY position
+             SELECT
+                 pg_catalog.clock_timestamp()
+                     OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1::pg_catalog.float8),
+                 body
+             FROM pg_catalog.unnest($2::pg_catalog.bytea[]) WITH ORDINALITY AS bodies(body, position) ORDER BY position
              RETURNING id
          ), batch AS MATERIALIZED (
              SELECT
                  position, channel, is_logged,
-                 CASE WHEN after_id IS NULL THEN payload ELSE payload || ids[attachment] || after_id END AS payload
+                 CASE
+                     WHEN after_id IS NULL THEN payload
+                     ELSE payload OPERATOR(pg_catalog.||) ids[attachment] OPERATOR(pg_catalog.||) after_id
+                 END AS payload
              FROM relaxed, (
-                 SELECT array_agg(id ORDER BY id) AS ids FROM inserted
+                 SELECT pg_catalog.array_agg(id::pg_catalog.text ORDER BY id) AS ids FROM inserted
              ) AS attachments, (
-                 SELECT *, count(after_id) OVER (ORDER BY position) AS attachment
-                 FROM unnest($3::text[], $4::text[], $5::text[], $6::bool[])
-                     WITH ORDINALITY AS columns(channel, payload, after_id, is_logged, position)
+                 SELECT *, pg_catalog.count(after_id) OVER (ORDER BY position)::pg_catalog.int4 AS attachment
+                 FROM unnest(
+                     $3::pg_catalog.text[], $4::pg_catalog.text[], $5::pg_catalog.text[], $6::pg_catalog.bool[]
+                 ) WITH ORDINALITY AS columns(channel, payload, after_id, is_logged, position)
              ) AS columns
          ), logged AS (
              INSERT INTO {log} (channel, payload)
              SELECT channel, payload FROM batch WHERE is_logged ORDER BY position
          )
-         SELECT count(pg_notify(channel, payload))
+         SELECT pg_catalog.count(pg_catalog.pg_notify(channel, payload))
          FROM (SELECT channel, payload FROM batch ORDER BY position OFFSET 0) AS batch"
     )
 }
@@ -51,11 +59,11 @@ pub fn publish(attachments: &TableName, log: &TableName) -> String {
 pub fn publish_one(log: &TableName) -> String {
     format!(
         "WITH message AS MATERIALIZED (
-             SELECT $1::text AS channel, $2::text AS payload
+             SELECT $1::pg_catalog.text AS channel, $2::pg_catalog.text AS payload
          ), logged AS (
              INSERT INTO {log} (channel, payload) SELECT channel, payload FROM message
          )
-         SELECT pg_notify(channel, payload) FROM message"
+         SELECT pg_catalog.pg_notify(channel, payload) FROM message"
     )
 }
 
@@ -67,14 +75,22 @@ pub fn publish_one_attachment(attachments: &TableName, log: &TableName) -> Strin
     format!(
         "WITH inserted AS (
              INSERT INTO {attachments} (created_at, payload)
-             VALUES (clock_timestamp() + make_interval(secs => $1::float8), $2::bytea)
+             VALUES (
+                 pg_catalog.clock_timestamp()
+                     OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1::pg_catalog.float8),
+                 $2::pg_catalog.bytea
+             )
              RETURNING id
          ), message AS MATERIALIZED (
-             SELECT $3::text AS channel, $4::text || id || $5::text AS payload FROM inserted
+             SELECT
+                 $3::pg_catalog.text AS channel,
+                 $4::pg_catalog.text OPERATOR(pg_catalog.||) id::pg_catalog.text
+                     OPERATOR(pg_catalog.||) $5::pg_catalog.text AS payload
+             FROM inserted
          ), logged AS (
              INSERT INTO {log} (channel, payload) SELECT channel, payload FROM message
          )
-         SELECT pg_notify(channel, payload) FROM message"
+         SELECT pg_catalog.pg_notify(channel, payload) FROM message"
     )
 }
 

@@ -20,7 +20,7 @@ pub use crate::outside::{Determined, WallClock};
 use crate::{
     backend::{
         Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
-        Outgoing, Position, Row,
+        Outgoing, Position, Row, SweepBatch,
     },
     prepare::Sight,
     table::{Shape, TableName},
@@ -50,6 +50,7 @@ struct State {
     last_session: u64,
     is_down: bool,
     refuses_sessions: bool,
+    sweeps_take: Duration,
     published: u64,
     batches: u64,
 }
@@ -148,6 +149,11 @@ impl MemoryDatabase {
     /// Lets attachments wait to be fetched, or lets them be fetched again.
     pub fn hold_fetches(&self, are_held: bool) {
         self.held.send_replace(are_held);
+    }
+
+    /// Lets each batch of a sweep take so long.
+    pub fn slow_sweeps(&self, each: Duration) {
+        self.state.lock().sweeps_take = each;
     }
 
     /// How many notifications were committed.
@@ -263,20 +269,28 @@ impl Backend for MemoryBackend {
         Ok(ids.iter().map(row).collect())
     }
 
-    async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
+    async fn sweep_batch(&self, table: &str, batch: SweepBatch) -> Result<u64, BackendError> {
+        let takes = self.reach()?.sweeps_take;
+        if takes > Duration::ZERO {
+            tokio::time::sleep(takes).await;
+        }
         let mut state = self.reach()?;
-        let old = state.clock.now().saturating_sub(age);
-        let before = state.attachments.len() + state.log.iter().flatten().count();
+        let old = state.clock.now().saturating_sub(batch.age);
+        let mut left = batch.limit;
+        let mut is_swept = |created: Duration| {
+            let is_swept = created < old && left > 0;
+            left -= u64::from(is_swept);
+            is_swept
+        };
         // By its default name, as the memory has but one of each.
         if table == crate::table::DEFAULT_LOG {
             for row in &mut state.log {
-                row.take_if(|(created, _)| *created < old);
+                row.take_if(|(created, _)| is_swept(*created));
             }
         } else {
-            state.attachments.retain(|_, (created, _)| *created >= old);
+            state.attachments.retain(|_, (created, _)| !is_swept(*created));
         }
-        let after = state.attachments.len() + state.log.iter().flatten().count();
-        Ok((before - after) as u64)
+        Ok(batch.limit - left)
     }
 
     fn close(&self) {}

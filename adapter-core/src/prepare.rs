@@ -160,7 +160,14 @@ impl Sight {
     /// # Errors
     /// When it is another one.
     pub fn read(text: &str) -> Result<Self, BackendError> {
-        serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))
+        let mut sight: Self = serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))?;
+        for column in &mut sight.columns {
+            // PostgreSQL qualifies its own types where another of the same name comes first in the search path.
+            if let Some(name) = column.r#type.strip_prefix("pg_catalog.") {
+                column.r#type = name.to_owned();
+            }
+        }
+        Ok(sight)
     }
 
     /// A table with which all is well, for backends without a database.
@@ -286,12 +293,15 @@ impl Sight {
 
     /// The statements that give the table what it works without, and works better with.
     fn improvements(&self, table: &TableName, shape: &Shape) -> Vec<String> {
-        let has_index =
-            |column: &str| self.may_have_indexes == Some(false) || self.indexed.iter().any(|it| it == column);
-        let indexes = shape.indexed.iter().filter(|column| !has_index(column));
+        let indexes = shape.indexed.iter().filter(|column| !self.has_index(column));
         let indexes = indexes.map(|column| table.create_index_statement(column));
         let sequences = self.sequences().filter(|sequence| sequence.is_unlogged);
         indexes.chain(sequences.map(|sequence| format!("ALTER SEQUENCE {} SET LOGGED;", sequence.name))).collect()
+    }
+
+    /// Whether an index leads to the column, or none can.
+    pub(crate) fn has_index(&self, column: &str) -> bool {
+        self.may_have_indexes == Some(false) || self.indexed.iter().any(|indexed| indexed == column)
     }
 
     fn sequences(&self) -> impl Iterator<Item = &Sequence> {

@@ -49,9 +49,9 @@ impl<B: Backend> Nodes<B> {
 
     /// Breaks the listening connections and waits until the receiver listens again.
     async fn recovery_after_break(&mut self, database: &Database) -> Recovery {
-        let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE datname = current_database() AND query LIKE 'LISTEN%'";
-        database.execute(kill).unwrap();
+        let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'listening'";
+        assert_eq!(database.execute(kill).unwrap().as_deref(), Some("1"));
         loop {
             match timeout(DEADLINE, self.events.next()).await.expect("the node listens again").unwrap() {
                 Event::Gap { recovery, .. } => return recovery,
@@ -75,9 +75,16 @@ impl<B: Backend> Nodes<B> {
     }
 }
 
-async fn locked<B: Backend>(connect: fn(&str) -> B) {
+/// The URL of the receiver's listening connection, which can be told from all others.
+fn listen_url(database: &Database) -> String {
+    let url = database.url();
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}application_name=listening")
+}
+
+async fn locked<B: Backend>(connect: fn(&str, &str) -> B) {
     let Some(database) = database() else { return };
-    let mut nodes = Nodes::start(connect(&database.url()), &database.url()).await;
+    let mut nodes = Nodes::start(connect(&database.url(), &listen_url(&database)), &database.url()).await;
     nodes.find_place(&database).await;
     let locker = client(&database).await;
     locker.batch_execute("BEGIN; LOCK TABLE socket_io_log").await.unwrap();
@@ -95,12 +102,15 @@ async fn client(database: &Database) -> Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_log_does_not_keep_a_node_from_listening_on_tokio_postgres() {
-    locked(|url| TokioPostgresBackend::new(url.parse().unwrap(), NoTls)).await;
+    locked(|url, listen_url| {
+        TokioPostgresBackend::with_listen_config(url.parse().unwrap(), listen_url.parse().unwrap(), NoTls)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_log_does_not_keep_a_node_from_listening_on_diesel() {
-    locked(|url| DieselBackend::new(url).unwrap()).await;
+    locked(|url, listen_url| DieselBackend::with_listen_url(url, listen_url).unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +118,7 @@ async fn an_exhausted_pool_does_not_keep_a_node_from_listening_on_tokio_postgres
     let Some(database) = database() else { return };
     let manager = deadpool_postgres::Manager::new(database.url().parse().unwrap(), NoTls);
     let pool = deadpool_postgres::Pool::builder(manager).max_size(1).build().unwrap();
-    let backend = TokioPostgresBackend::with_pool(pool.clone(), database.url().parse().unwrap(), NoTls);
+    let backend = TokioPostgresBackend::with_pool(pool.clone(), listen_url(&database).parse().unwrap(), NoTls);
     let mut nodes = Nodes::start(backend, &database.url()).await;
     nodes.find_place(&database).await;
     let taken = pool.get().await.unwrap();
@@ -123,7 +133,7 @@ async fn an_exhausted_pool_does_not_keep_a_node_from_listening_on_diesel() {
     let Some(database) = database() else { return };
     let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(database.url());
     let pool = deadpool::Pool::builder(manager).max_size(1).build().unwrap();
-    let backend = DieselBackend::with_pool(pool.clone(), &database.url()).unwrap();
+    let backend = DieselBackend::with_pool(pool.clone(), &listen_url(&database)).unwrap();
     let mut nodes = Nodes::start(backend, &database.url()).await;
     nodes.find_place(&database).await;
     let taken = pool.get().await.unwrap();
