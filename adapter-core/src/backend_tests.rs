@@ -94,6 +94,7 @@ macro_rules! backend_tests {
             a_refused_batch_leaves_no_row_in_the_log
             attachments_outlive_their_row_of_the_log
             a_mark_is_heard_and_tells_another_log
+            statistics_that_are_reset_are_not_taken_for_a_crash
             a_log_may_have_any_name
             a_log_that_is_missing_or_may_not_be_used_is_told
             many_nodes_prepare_the_log_at_once

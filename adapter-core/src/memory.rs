@@ -151,6 +151,16 @@ impl MemoryDatabase {
         self.held.send_replace(are_held);
     }
 
+    /// Writes so many rows into the catch-up log, which nobody hears.
+    pub fn fill_log(&self, rows: u64) {
+        let mut state = self.state.lock();
+        let now = state.clock.now();
+        for number in 0..rows {
+            let row = Incoming { channel: String::new(), payload: number.to_string() };
+            state.log.push(Some((now, row)));
+        }
+    }
+
     /// Lets each batch of a sweep take so long.
     pub fn slow_sweeps(&self, each: Duration) {
         self.state.lock().sweeps_take = each;
