@@ -6,7 +6,7 @@ use socketio_pg_core::{
     backend::{Backend, CatchUp, Content, FetchLimits, Listener, Outgoing, Position, Row},
     table::DEFAULT_LOG,
 };
-use socketio_pg_throwaway::{Server, StopMode};
+use socketio_pg_throwaway::{Database, Server, StopMode};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use std::{
     os::unix::{fs::MetadataExt, process::CommandExt},
@@ -92,7 +92,7 @@ fn command(program: &Path, data: &Path) -> Command {
 
 impl Standby {
     /// `None`, loudly, where `pg_basebackup` is missing.
-    fn start(server: &Server, database: &str) -> Option<Self> {
+    fn start(server: &Server, database: &Database) -> Option<Self> {
         let data = server.directory().unwrap().join("data");
         let postgres = PathBuf::from(std::fs::read_to_string(data.join("postmaster.opts")).unwrap().split(' ').next()?);
         let programs = postgres.parent()?;
@@ -102,6 +102,11 @@ impl Standby {
             println!("SKIPPED: {} is missing: install PostgreSQL's client programs", copy.display());
             return None;
         }
+        // Whoever may connect may follow.
+        let mut access = std::fs::read_to_string(data.join("pg_hba.conf")).unwrap();
+        access.push_str("\nhost replication all 127.0.0.1/32 trust\n");
+        std::fs::write(data.join("pg_hba.conf"), access).unwrap();
+        database.execute("SELECT pg_reload_conf()").unwrap();
         let directory = server.directory().unwrap().join("standby");
         let url = server.url();
         let copied =
@@ -117,7 +122,7 @@ impl Standby {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let url = format!("postgres://postgres@127.0.0.1:{port}/{database}");
+        let url = format!("postgres://postgres@127.0.0.1:{port}/{}", database.name());
         Some(Self { process, directory, url })
     }
 
@@ -151,7 +156,7 @@ async fn a_standby_that_takes_over_at_once_writes_attachments_with_new_ids() {
     let server = Server::builder().setting("wal_level", "replica").start().unwrap();
     let database = server.create_database().unwrap();
     // The table is made while the standby follows, and no restartpoint comes before it takes over.
-    let Some(standby) = Standby::start(&server, database.name()) else { return };
+    let Some(standby) = Standby::start(&server, &database) else { return };
     standby.wait_for("SELECT pg_is_in_recovery()::text", "true").await;
     let node = prepared(&database.url()).await;
     let before = publish(&node).await;
