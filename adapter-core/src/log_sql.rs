@@ -138,7 +138,8 @@ pub fn mark(log: &TableName) -> String {
 /// `id`, `channel`, `payload`, and `is_before_crash`: whether the server has crashed since.
 ///
 /// What a snapshot does not see has numbers of any age, as a transaction may have been open for long. Its `xid` is not below the
-/// snapshot's `xmin`, though, and an index leads there: so the rows before the position are not read. Of a range whose bounds it does
+/// snapshot's `xmax`, though, or that of a transaction which was open, and an index leads to these: so the rows before the position are
+/// not read, also while somebody keeps a transaction open anywhere on the server. Of a range whose bounds it does
 /// not know the planner expects few rows, of all beyond one bound a third of the table: so each range has two, and is read by its index
 /// also where there are no statistics, or old ones.
 pub fn read(log: &TableName) -> String {
@@ -161,12 +162,20 @@ pub fn read(log: &TableName) -> String {
                  ELSE (
                      SELECT pg_catalog.min(id) OPERATOR(pg_catalog.-) 1
                      FROM (
-                         SELECT id::pg_catalog.int8 AS id FROM {log} AS first
-                         WHERE xid OPERATOR(pg_catalog.>=)
-                                 pg_catalog.pg_snapshot_xmin($1::pg_catalog.text::pg_catalog.pg_snapshot)
-                             AND xid OPERATOR(pg_catalog.<)
-                                 pg_catalog.pg_snapshot_xmax($2::pg_catalog.text::pg_catalog.pg_snapshot)
-                         OFFSET 0
+                         (
+                             SELECT id::pg_catalog.int8 AS id FROM {log} AS begun_later
+                             WHERE xid OPERATOR(pg_catalog.>=)
+                                     pg_catalog.pg_snapshot_xmax($1::pg_catalog.text::pg_catalog.pg_snapshot)
+                                 AND xid OPERATOR(pg_catalog.<)
+                                     pg_catalog.pg_snapshot_xmax($2::pg_catalog.text::pg_catalog.pg_snapshot)
+                             OFFSET 0
+                         ) UNION ALL (
+                             SELECT id::pg_catalog.int8 FROM {log} AS was_open
+                             WHERE xid OPERATOR(pg_catalog.=) ANY (ARRAY(
+                                 SELECT pg_catalog.pg_snapshot_xip($1::pg_catalog.text::pg_catalog.pg_snapshot)
+                             ))
+                             OFFSET 0
+                         )
                      ) AS first
                  )
              END
