@@ -99,7 +99,7 @@ impl Standby {
         let copy = programs.join("pg_basebackup");
         if !copy.exists() {
             assert!(std::env::var_os("CI").is_none(), "{} is missing: install PostgreSQL's client", copy.display());
-            println!("SKIPPED: {} is missing: install PostgreSQL's client programs", copy.display());
+            eprintln!("SKIPPED: {} is missing: install PostgreSQL's client programs", copy.display());
             return None;
         }
         // Whoever may connect may follow.

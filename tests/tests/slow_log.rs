@@ -23,10 +23,12 @@ struct Nodes<B: Backend> {
     events: EventStream,
     received: mpsc::UnboundedReceiver<u64>,
     sender: Cluster<TokioPostgresBackend>,
-    _servers: (SocketIo<PostgresAdapter<Emitter, B>>, SocketIo<PostgresAdapter<Emitter, TokioPostgresBackend>>),
+    _servers: (Io<B>, Io<TokioPostgresBackend>),
 }
 
-async fn server<B: Backend>(cluster: &Cluster<B>) -> SocketIo<PostgresAdapter<Emitter, B>> {
+type Io<B> = SocketIo<PostgresAdapter<Emitter, B>>;
+
+async fn server<B: Backend>(cluster: &Cluster<B>) -> Io<B> {
     let (_, io) = SocketIo::builder().with_adapter::<PostgresAdapter<Emitter, B>>(cluster.clone()).build_layer();
     io.ns("/", async || {}).await.unwrap();
     io

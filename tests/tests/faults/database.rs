@@ -97,7 +97,9 @@ async fn queue_full(world: Arc<World>) -> Result<Struck> {
     let new_sessions = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {sessions}");
     world
         .sql(
-            "CREATE OR REPLACE FUNCTION pg_catalog.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+            // Renamed: one that is built in is called by its number, whatever its definition says.
+            "ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_with_room;
+             CREATE FUNCTION pg_catalog.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
                  RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'too many notifications in the NOTIFY queue';
              END $$",
         )
@@ -106,8 +108,8 @@ async fn queue_full(world: Arc<World>) -> Result<Struck> {
     last_for(1, 1).await;
     world
         .sql(
-            "CREATE OR REPLACE FUNCTION pg_catalog.pg_notify(text, text) RETURNS void
-                 LANGUAGE internal VOLATILE PARALLEL RESTRICTED AS 'pg_notify'",
+            "DROP FUNCTION pg_catalog.pg_notify(text, text);
+             ALTER FUNCTION pg_catalog.pg_notify_with_room(text, text) RENAME TO pg_notify",
         )
         .await?;
     world.sql(&new_sessions).await?;
