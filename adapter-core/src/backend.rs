@@ -88,8 +88,24 @@ pub trait Backend: Send + Sync + 'static {
     /// Reads a part of the log, in the order in which it was written.
     fn read_log(&self, query: &LogQuery<'_>) -> impl Future<Output = Result<Vec<LogRow>, BackendError>> + Send;
 
-    /// Deletes the rows of attachments, or of the log, that are older than `age`, by the clock of the database. Returns how many.
-    fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send;
+    /// Deletes rows of attachments, or of the log, by the clock of the database, in one statement: see
+    /// [`TableName::sweep_statement`]. Returns how many.
+    fn sweep_batch(&self, table: &str, batch: SweepBatch) -> impl Future<Output = Result<u64, BackendError>> + Send;
+
+    /// Deletes all rows that are older than `age`, in as many batches as it takes. Returns how many.
+    fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send {
+        async move {
+            let batch = SweepBatch { age, limit: 10_000, oldest_first: false };
+            let mut rows = 0;
+            loop {
+                let deleted = self.sweep_batch(table, batch).await?;
+                rows += deleted;
+                if deleted < batch.limit {
+                    return Ok(rows);
+                }
+            }
+        }
+    }
 
     /// Closes all pooled connections; what is called afterwards fails. Open listeners are not touched.
     fn close(&self);
@@ -152,6 +168,31 @@ impl FetchLimits {
     }
 }
 
+/// Which rows to delete in one statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SweepBatch {
+    /// Those that are older,
+    pub age: Duration,
+    /// so many at most,
+    pub limit: u64,
+    /// and the oldest of them, whatever finding these takes. In the log a row that is there so tells that all younger ones are.
+    pub oldest_first: bool,
+}
+
+impl SweepBatch {
+    /// The age in seconds, within what PostgreSQL takes for an interval.
+    pub fn seconds(&self) -> f64 {
+        // Nothing in a database is as old.
+        const OLDEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        self.age.min(OLDEST).as_secs_f64()
+    }
+
+    /// The limit as PostgreSQL's `int8`.
+    pub fn limit_as_int8(&self) -> i64 {
+        i64::try_from(self.limit).unwrap_or(i64::MAX)
+    }
+}
+
 /// A row of the attachments table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
@@ -199,6 +240,8 @@ pub struct Position {
     pub history: String,
     /// Changes when the server has crashed.
     pub crashes: String,
+    /// The number of the row that the mark wrote: as long as it is in the log, no younger row has been deleted.
+    pub id: i64,
 }
 
 /// Which part of the log to read.
@@ -212,7 +255,7 @@ pub struct LogQuery<'a> {
     pub since: &'a Position,
     /// was committed here,
     pub until: &'a Position,
-    /// and has a higher number.
+    /// and has a higher number; with 0 all that the others allow.
     pub after: i64,
     /// How many rows at most.
     pub limit: i64,

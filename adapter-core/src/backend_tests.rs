@@ -19,6 +19,7 @@ pub mod failures;
 pub mod listening;
 pub mod publishing;
 pub mod schema;
+pub mod search_path;
 
 /// A database to test on. Every test has one of its own.
 pub trait Fixture: Send + Sync {
@@ -63,6 +64,7 @@ macro_rules! backend_tests {
             a_fetch_tells_which_rows_are_gone
             a_fetch_brings_no_more_than_fits
             a_sweep_deletes_what_is_older
+            a_batch_of_a_sweep_deletes_no_more_than_it_may
         );
         $crate::backend_tests!(@module $fixture listening:
             a_channel_may_have_any_name
@@ -82,16 +84,24 @@ macro_rules! backend_tests {
             what_is_no_name_of_a_table_is_refused
             each_right_that_is_missing_is_told_with_the_statement_that_gives_it
             each_column_that_is_wrong_is_told_with_the_statement_that_mends_it
+            the_sequence_of_attachments_is_logged
+            a_log_that_is_there_gets_the_indexes_that_it_lacks
         );
         $crate::backend_tests!(@module $fixture catch_up:
             what_is_logged_is_read_as_it_was_notified
             a_position_is_exact_beside_many_writers_and_long_transactions
+            a_read_begins_at_the_position_and_finds_what_was_open_across_it
             a_refused_batch_leaves_no_row_in_the_log
             attachments_outlive_their_row_of_the_log
             a_mark_is_heard_and_tells_another_log
+            statistics_that_are_reset_are_not_taken_for_a_crash
             a_log_may_have_any_name
             a_log_that_is_missing_or_may_not_be_used_is_told
             many_nodes_prepare_the_log_at_once
+        );
+        $crate::backend_tests!(@module $fixture search_path:
+            what_is_planted_first_in_the_search_path_is_not_run
+            what_is_planted_last_in_the_search_path_is_not_run
         );
         $crate::backend_tests!(@module $fixture failures:
             an_unreachable_server_is_a_matter_of_connection

@@ -56,6 +56,8 @@ fn sum(mut one: Counts, other: Counts) -> Counts {
         received,
         reconnects,
         gaps,
+        swept,
+        sweep_failures,
         poisoned_by_kind,
         dropped_by_class,
     } = other;
@@ -67,6 +69,8 @@ fn sum(mut one: Counts, other: Counts) -> Counts {
         (&mut one.received, received),
         (&mut one.reconnects, reconnects),
         (&mut one.gaps, gaps),
+        (&mut one.swept, swept),
+        (&mut one.sweep_failures, sweep_failures),
     ] {
         *count += more;
     }

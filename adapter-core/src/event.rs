@@ -66,6 +66,14 @@ pub enum Event {
         /// The same in words: which option bounds it, and how many were dropped so far.
         what: String,
     },
+    /// Old rows of a table are not deleted as fast as they come, or not at all: the table grows. Told once, until all old rows are
+    /// deleted again. The node tries on.
+    CleanupBehind {
+        /// The table, as the options name it.
+        table: String,
+        /// Why.
+        reason: String,
+    },
     /// This reader of the [`EventStream`] was slow: the oldest events it had not read were dropped. Other readers got them.
     Missed {
         /// How many.
@@ -280,6 +288,9 @@ impl Events {
                     reason,
                     "something arrived that is not a message; later ones of this kind are only counted"
                 );
+            }
+            Event::CleanupBehind { table, reason } => {
+                tracing::warn!(table, reason, "old rows are not deleted as fast as they come");
             }
             Event::Overloaded { class, what } => tracing::warn!(class = class.as_str(), what, "overloaded"),
             // Made where the reader is.

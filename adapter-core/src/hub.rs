@@ -45,9 +45,11 @@ use crate::{
     namespace::{Answer, LocalRequest, Namespace, Request},
     options::Options,
     origin::Origin,
+    prepare::improve,
     publisher::{Published, Publisher, Tables},
     server_side,
     sweep::{Sightings, sweep, sweep_log},
+    table::Shape,
 };
 
 /// The shared part of a node.
@@ -124,9 +126,11 @@ impl<B: Backend> Hub<B> {
             }
             prepared => prepared.map_err(|error| ConnectError::preparing(&options.table, error))?,
         }
+        improve(&*backend, &options.table, &Shape::ATTACHMENTS, options.create_table).await;
         if let Some(log) = &options.catch_up {
             let prepared = backend.prepare_log(log.table_name(), options.create_table).await;
             prepared.map_err(|error| ConnectError::preparing_log(log.table_name(), error))?;
+            improve(&*backend, log.table_name(), &Shape::LOG, options.create_table).await;
         }
 
         let events = Arc::new(events);
@@ -157,16 +161,18 @@ impl<B: Backend> Hub<B> {
             Reader::new(backend.clone(), log, channel, options.check_interval)
         });
         let (link, started, link_task) =
-            Link::start(backend.clone(), options.check_interval, events, log, move |arrival| intake.take(arrival));
+            Link::start(backend.clone(), options.check_interval, events.clone(), log, move |arrival| {
+                intake.take(arrival)
+            });
         let mut tasks = vec![
             link_task,
             tokio::spawn(keep_time(weak, hub.clock.clone())),
-            tokio::spawn(sweep(backend.clone(), options.clone(), hub.attachments.clone())),
+            tokio::spawn(sweep(backend.clone(), options.clone(), hub.attachments.clone(), events.clone())),
         ];
         if let Some(log) = &options.catch_up {
             // A little longer than it goes back, for rows that are dated before their transaction is committed.
             let age = log.retention().saturating_add(options.cleanup_interval);
-            tasks.push(tokio::spawn(sweep_log(backend, log.table_name().to_owned(), age, options.clone())));
+            tasks.push(tokio::spawn(sweep_log(backend, log.table_name().to_owned(), age, options.clone(), events)));
         }
         tasks.extend(inbox_tasks);
         #[cfg(feature = "metrics")]

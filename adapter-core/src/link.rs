@@ -131,8 +131,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
         loop {
             let opening = self.open().instrument(tracing::debug_span!("listen"));
             let opened = match timeout(OPEN_TIMEOUT, opening).await.unwrap_or_else(|_| Err(silent())) {
-                Ok(listener) if deaf_since.is_some() => {
-                    let catching_up = self.catch_up().instrument(tracing::debug_span!("catch_up"));
+                Ok(mut listener) if deaf_since.is_some() => {
+                    let catching_up = self.catch_up(&mut listener).instrument(tracing::debug_span!("catch_up"));
                     catching_up.await.map(|recovery| (listener, recovery))
                 }
                 opened => opened.map(|listener| (listener, Recovery::Off)),
@@ -204,13 +204,13 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
     }
 
     /// Hands on what was missed while there was no session. What comes on the new one meanwhile waits in it.
-    async fn catch_up(&mut self) -> Result<Recovery, BackendError> {
+    async fn catch_up(&mut self, listener: &mut B::Listener) -> Result<Recovery, BackendError> {
         match &mut self.log {
             Some(log) => {
                 let hand_on = |Incoming { channel, payload }| {
                     (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
                 };
-                log.catch_up(hand_on).await
+                log.catch_up(listener, hand_on).await
             }
             None => Ok(Recovery::Off),
         }

@@ -1,6 +1,7 @@
 //! The SQL of the catch-up log, the same for every backend.
 //!
-//! Every parameter stands in a statement once, and they are numbered as they come.
+//! Every parameter of a statement that publishes stands in it once, and they are numbered as they come. Everything is qualified, types
+//! and operators too, but `unnest` of several arrays: see the statements of the backends.
 
 use crate::table::TableName;
 
@@ -19,28 +20,35 @@ use crate::table::TableName;
 pub fn publish(attachments: &TableName, log: &TableName) -> String {
     format!(
         "WITH relaxed AS MATERIALIZED (
-             SELECT set_config('synchronous_commit', 'off', true)
+             SELECT pg_catalog.set_config('synchronous_commit', 'off', true)
          ), inserted AS (
              INSERT INTO {attachments} (created_at, payload)
-             SELECT clock_timestamp() + make_interval(secs => $1::float8), body
-             FROM unnest($2::bytea[]) WITH ORDINALITY AS bodies(body, position) ORDER BY position
+             SELECT
+                 pg_catalog.clock_timestamp()
+                     OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1::pg_catalog.float8),
+                 body
+             FROM pg_catalog.unnest($2::pg_catalog.bytea[]) WITH ORDINALITY AS bodies(body, position) ORDER BY position
              RETURNING id
          ), batch AS MATERIALIZED (
              SELECT
                  position, channel, is_logged,
-                 CASE WHEN after_id IS NULL THEN payload ELSE payload || ids[attachment] || after_id END AS payload
+                 CASE
+                     WHEN after_id IS NULL THEN payload
+                     ELSE payload OPERATOR(pg_catalog.||) ids[attachment] OPERATOR(pg_catalog.||) after_id
+                 END AS payload
              FROM relaxed, (
-                 SELECT array_agg(id ORDER BY id) AS ids FROM inserted
+                 SELECT pg_catalog.array_agg(id::pg_catalog.text ORDER BY id) AS ids FROM inserted
              ) AS attachments, (
-                 SELECT *, count(after_id) OVER (ORDER BY position) AS attachment
-                 FROM unnest($3::text[], $4::text[], $5::text[], $6::bool[])
-                     WITH ORDINALITY AS columns(channel, payload, after_id, is_logged, position)
+                 SELECT *, pg_catalog.count(after_id) OVER (ORDER BY position)::pg_catalog.int4 AS attachment
+                 FROM unnest(
+                     $3::pg_catalog.text[], $4::pg_catalog.text[], $5::pg_catalog.text[], $6::pg_catalog.bool[]
+                 ) WITH ORDINALITY AS columns(channel, payload, after_id, is_logged, position)
              ) AS columns
          ), logged AS (
              INSERT INTO {log} (channel, payload)
              SELECT channel, payload FROM batch WHERE is_logged ORDER BY position
          )
-         SELECT count(pg_notify(channel, payload))
+         SELECT pg_catalog.count(pg_catalog.pg_notify(channel, payload))
          FROM (SELECT channel, payload FROM batch ORDER BY position OFFSET 0) AS batch"
     )
 }
@@ -51,11 +59,11 @@ pub fn publish(attachments: &TableName, log: &TableName) -> String {
 pub fn publish_one(log: &TableName) -> String {
     format!(
         "WITH message AS MATERIALIZED (
-             SELECT $1::text AS channel, $2::text AS payload
+             SELECT $1::pg_catalog.text AS channel, $2::pg_catalog.text AS payload
          ), logged AS (
              INSERT INTO {log} (channel, payload) SELECT channel, payload FROM message
          )
-         SELECT pg_notify(channel, payload) FROM message"
+         SELECT pg_catalog.pg_notify(channel, payload) FROM message"
     )
 }
 
@@ -67,61 +75,113 @@ pub fn publish_one_attachment(attachments: &TableName, log: &TableName) -> Strin
     format!(
         "WITH inserted AS (
              INSERT INTO {attachments} (created_at, payload)
-             VALUES (clock_timestamp() + make_interval(secs => $1::float8), $2::bytea)
+             VALUES (
+                 pg_catalog.clock_timestamp()
+                     OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1::pg_catalog.float8),
+                 $2::pg_catalog.bytea
+             )
              RETURNING id
          ), message AS MATERIALIZED (
-             SELECT $3::text AS channel, $4::text || id || $5::text AS payload FROM inserted
+             SELECT
+                 $3::pg_catalog.text AS channel,
+                 $4::pg_catalog.text OPERATOR(pg_catalog.||) id::pg_catalog.text
+                     OPERATOR(pg_catalog.||) $5::pg_catalog.text AS payload
+             FROM inserted
          ), logged AS (
              INSERT INTO {log} (channel, payload) SELECT channel, payload FROM message
          )
-         SELECT pg_notify(channel, payload) FROM message"
+         SELECT pg_catalog.pg_notify(channel, payload) FROM message"
     )
 }
 
-/// Marks a place in the log. `$1`: the channel, `$2`: the payload. Returns `snapshot`, `taken` (seconds since 1970), `history` and
-/// `crashes`: see [`Position`](crate::backend::Position).
+/// Marks a place in the log. `$1`: the channel, `$2`: the payload. Returns `snapshot`, `taken` (seconds since 1970), `history`,
+/// `crashes` and `id`: see [`Position`](crate::backend::Position).
 ///
 /// * The transaction writes, and waits for the disk. So everything that its snapshot sees is safe, too: after a crash PostgreSQL
 ///   gives no number of these transactions out again.
 /// * `history` is the timeline, which changes when a standby takes over or a backup is restored, and the file of the table.
-/// * PostgreSQL throws its statistics away after a crash, and says since when it has new ones.
+/// * PostgreSQL throws all its statistics away after a crash, and says since when it has new ones. An administrator may reset those of
+///   one kind: only what all kinds tell is a crash.
 pub fn mark(log: &TableName) -> String {
     let name = log.to_string().replace('\'', "''");
     format!(
         "WITH durable AS MATERIALIZED (
-             SELECT set_config('synchronous_commit', 'local', true)
+             SELECT pg_catalog.set_config('synchronous_commit', 'local', true)
          ), mark AS MATERIALIZED (
-             SELECT $1::text AS channel, $2::text AS payload FROM durable
+             SELECT $1::pg_catalog.text AS channel, $2::pg_catalog.text AS payload FROM durable
          ), logged AS (
-             INSERT INTO {log} (channel, payload) SELECT channel, payload FROM mark
+             INSERT INTO {log} (channel, payload) SELECT channel, payload FROM mark RETURNING id
          )
          SELECT
-             pg_current_snapshot()::text AS snapshot,
-             extract(epoch FROM now())::float8 AS taken,
-             concat_ws(
-                 '/', left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), pg_relation_filenode('{name}'::regclass)
+             pg_catalog.pg_current_snapshot()::pg_catalog.text AS snapshot,
+             extract(epoch FROM pg_catalog.now())::pg_catalog.float8 AS taken,
+             pg_catalog.concat_ws(
+                 '/',
+                 pg_catalog.\"left\"(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8),
+                 pg_catalog.pg_relation_filenode('{name}'::pg_catalog.regclass)::pg_catalog.text
              ) AS history,
-             coalesce((SELECT extract(epoch FROM stats_reset)::text FROM pg_stat_bgwriter), '') AS crashes,
-             pg_notify(channel, payload)::text AS notified
-         FROM mark"
+             coalesce(
+                 (
+                     SELECT extract(epoch FROM least(bgwriter.stats_reset, archiver.stats_reset))::pg_catalog.text
+                     FROM pg_catalog.pg_stat_bgwriter AS bgwriter, pg_catalog.pg_stat_archiver AS archiver
+                 ),
+                 ''
+             ) AS crashes,
+             id::pg_catalog.int8 AS id,
+             pg_catalog.pg_notify(channel, payload)::pg_catalog.text AS notified
+         FROM mark, logged"
     )
 }
 
 /// Reads a part of the log. `$1` and `$2`: the snapshots since and until which it was committed, `$3`: the `crashes` that [`mark`]
-/// returned with the second, `$4`: the number after which to begin, `$5`: the channels, `$6`: how many rows at most. Returns `id`,
-/// `channel`, `payload`, and `is_before_crash`: whether the server has crashed since.
+/// returned with the second, `$4`: the number after which to begin, or 0; `$5`: the channels, `$6`: how many rows at most. Returns
+/// `id`, `channel`, `payload`, and `is_before_crash`: whether the server has crashed since.
+///
+/// What a snapshot does not see has numbers of any age, as a transaction may have been open for long. Its `xid` is not below the
+/// snapshot's `xmax`, though, or that of a transaction which was open, and an index leads to these: so the rows before the position are
+/// not read, also while somebody keeps a transaction open anywhere on the server. Of a range whose bounds it does
+/// not know the planner expects few rows, of all beyond one bound a third of the table: so each range has two, and is read by its index
+/// also where there are no statistics, or old ones.
 pub fn read(log: &TableName) -> String {
     // The snapshots are read once, not for each row.
     format!(
-        "SELECT id, channel, payload, coalesce(created_at < recovered, false) AS is_before_crash
+        "SELECT
+             id::pg_catalog.int8 AS id, channel::pg_catalog.text AS channel, payload::pg_catalog.text AS payload,
+             coalesce(created_at::pg_catalog.timestamptz OPERATOR(pg_catalog.<) recovered, false) AS is_before_crash
          FROM (
              SELECT
-                 $1::text::pg_snapshot AS since, $2::text::pg_snapshot AS until,
-                 to_timestamp(nullif($3::text, '')::float8) AS recovered
+                 $1::pg_catalog.text::pg_catalog.pg_snapshot AS since,
+                 $2::pg_catalog.text::pg_catalog.pg_snapshot AS until,
+                 CASE WHEN $3::pg_catalog.text OPERATOR(pg_catalog.<>) ''
+                     THEN pg_catalog.to_timestamp($3::pg_catalog.text::pg_catalog.float8)
+                 END AS recovered
              OFFSET 0
          ) AS bounds, {log} AS log
-         WHERE id > $4::int8 AND channel = ANY($5::text[])
-             AND NOT pg_visible_in_snapshot(xid, since) AND pg_visible_in_snapshot(xid, until)
-         ORDER BY id LIMIT $6::int8"
+         WHERE id OPERATOR(pg_catalog.>) CASE
+                 WHEN $4::pg_catalog.int8 OPERATOR(pg_catalog.>) 0 THEN $4::pg_catalog.int8
+                 ELSE (
+                     SELECT pg_catalog.min(id) OPERATOR(pg_catalog.-) 1
+                     FROM (
+                         (
+                             SELECT id::pg_catalog.int8 AS id FROM {log} AS begun_later
+                             WHERE xid OPERATOR(pg_catalog.>=)
+                                     pg_catalog.pg_snapshot_xmax($1::pg_catalog.text::pg_catalog.pg_snapshot)
+                                 AND xid OPERATOR(pg_catalog.<)
+                                     pg_catalog.pg_snapshot_xmax($2::pg_catalog.text::pg_catalog.pg_snapshot)
+                             OFFSET 0
+                         ) UNION ALL (
+                             SELECT id::pg_catalog.int8 FROM {log} AS was_open
+                             WHERE xid OPERATOR(pg_catalog.=) ANY (ARRAY(
+                                 SELECT pg_catalog.pg_snapshot_xip($1::pg_catalog.text::pg_catalog.pg_snapshot)
+                             ))
+                             OFFSET 0
+                         )
+                     ) AS first
+                 )
+             END
+             AND id OPERATOR(pg_catalog.<=) 9223372036854775807
+             AND channel::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($5::pg_catalog.text[])
+             AND NOT pg_catalog.pg_visible_in_snapshot(xid, since) AND pg_catalog.pg_visible_in_snapshot(xid, until)
+         ORDER BY id LIMIT $6::pg_catalog.int8"
     )
 }

@@ -20,7 +20,7 @@ pub use crate::outside::{Determined, WallClock};
 use crate::{
     backend::{
         Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
-        Outgoing, Position, Row,
+        Outgoing, Position, Row, SweepBatch,
     },
     prepare::Sight,
     table::{Shape, TableName},
@@ -59,6 +59,7 @@ struct State {
     is_down: bool,
     refuses_sessions: bool,
     refuses_attachments: bool,
+    sweeps_take: Duration,
     published: u64,
     batches: u64,
 }
@@ -178,6 +179,21 @@ impl MemoryDatabase {
         self.held.subscribe().wait_for(|held| !is_held(held)).await.map(drop).map_err(|_| unreachable())
     }
 
+    /// Writes so many rows into the catch-up log, which nobody hears.
+    pub fn fill_log(&self, rows: u64) {
+        let mut state = self.state.lock();
+        let now = state.clock.now();
+        for number in 0..rows {
+            let row = Incoming { channel: String::new(), payload: number.to_string() };
+            state.log.push(Some((now, row)));
+        }
+    }
+
+    /// Lets each batch of a sweep take so long.
+    pub fn slow_sweeps(&self, each: Duration) {
+        self.state.lock().sweeps_take = each;
+    }
+
     /// How many notifications were committed.
     pub fn published(&self) -> u64 {
         self.state.lock().published
@@ -249,7 +265,9 @@ impl Backend for MemoryBackend {
         let row = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
         let now = state.clock.now();
         state.log.push(Some((now, row)));
-        Ok(Position { snapshot, taken: now, history: state.history.to_string(), crashes: state.crashes.to_string() })
+        let id = i64::try_from(state.log.len()).unwrap_or(i64::MAX);
+        let (history, crashes) = (state.history.to_string(), state.crashes.to_string());
+        Ok(Position { snapshot, taken: now, history, crashes, id })
     }
 
     async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
@@ -289,20 +307,28 @@ impl Backend for MemoryBackend {
         Ok(ids.iter().map(row).collect())
     }
 
-    async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
+    async fn sweep_batch(&self, table: &str, batch: SweepBatch) -> Result<u64, BackendError> {
+        let takes = self.reach()?.sweeps_take;
+        if takes > Duration::ZERO {
+            tokio::time::sleep(takes).await;
+        }
         let mut state = self.reach()?;
-        let old = state.clock.now().saturating_sub(age);
-        let before = state.attachments.len() + state.log.iter().flatten().count();
+        let old = state.clock.now().saturating_sub(batch.age);
+        let mut left = batch.limit;
+        let mut is_swept = |created: Duration| {
+            let is_swept = created < old && left > 0;
+            left -= u64::from(is_swept);
+            is_swept
+        };
         // By its default name, as the memory has but one of each.
         if table == crate::table::DEFAULT_LOG {
             for row in &mut state.log {
-                row.take_if(|(created, _)| *created < old);
+                row.take_if(|(created, _)| is_swept(*created));
             }
         } else {
-            state.attachments.retain(|_, (created, _)| *created >= old);
+            state.attachments.retain(|_, (created, _)| !is_swept(*created));
         }
-        let after = state.attachments.len() + state.log.iter().flatten().count();
-        Ok((before - after) as u64)
+        Ok(batch.limit - left)
     }
 
     fn close(&self) {}

@@ -46,6 +46,11 @@ pub(crate) struct Meters {
     pub(crate) attachment_bytes: Count,
     pub(crate) reconnects: Count,
     pub(crate) gaps: Count,
+    /// Old rows that were deleted, and how often deleting them failed.
+    pub(crate) swept: Count,
+    pub(crate) sweep_failures: Count,
+    /// How many tables have old rows that are not deleted as fast as they come.
+    pub(crate) sweeps_behind: AtomicUsize,
     poisoned: [Count; Poison::LABELS.len()],
     dropped: [Count; Dropped::ALL.len()],
     /// Messages that have arrived and were not handled so far, and the bytes of their notifications.
@@ -89,6 +94,9 @@ impl Default for Meters {
             attachment_bytes: Count::default(),
             reconnects: Count::default(),
             gaps: Count::default(),
+            swept: Count::default(),
+            sweep_failures: Count::default(),
+            sweeps_behind: AtomicUsize::new(0),
             poisoned: Default::default(),
             dropped: Default::default(),
             waiting: AtomicUsize::new(0),
@@ -216,6 +224,8 @@ impl Meters {
             received: self.received.get(),
             reconnects: self.reconnects.get(),
             gaps: self.gaps.get(),
+            swept: self.swept.get(),
+            sweep_failures: self.sweep_failures.get(),
             poisoned_by_kind: self.poisoned_by_kind().collect(),
             dropped_by_class: self.dropped_by_class().collect(),
         }
@@ -240,6 +250,10 @@ pub struct Counts {
     pub reconnects: u64,
     /// How often messages may have been missed: see [`Event::Gap`](crate::Event::Gap).
     pub gaps: u64,
+    /// Old rows of attachments and of the catch-up log that this node deleted.
+    pub swept: u64,
+    /// How often deleting them failed: see [`Event::CleanupBehind`](crate::Event::CleanupBehind).
+    pub sweep_failures: u64,
     /// [`Self::poisoned`] by [`Poison::as_str`], all kinds.
     pub poisoned_by_kind: std::collections::BTreeMap<&'static str, u64>,
     /// [`Self::dropped`] by [`Dropped::as_str`], all classes.

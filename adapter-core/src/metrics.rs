@@ -41,6 +41,9 @@ const ATTACHMENT_BYTES: &str = "socketio_pg_attachment_bytes_total";
 const FETCH_SECONDS: &str = "socketio_pg_fetch_seconds";
 const RECONNECTS: &str = "socketio_pg_reconnects_total";
 const GAPS: &str = "socketio_pg_gaps_total";
+const SWEPT: &str = "socketio_pg_swept_rows_total";
+const SWEEP_FAILURES: &str = "socketio_pg_sweep_failures_total";
+const SWEEPS_BEHIND: &str = "socketio_pg_sweeps_behind";
 const POISONED: &str = "socketio_pg_poisoned_total";
 const DROPPED: &str = "socketio_pg_dropped_total";
 const LISTENING: &str = "socketio_pg_listening";
@@ -51,7 +54,7 @@ const NODES: &str = "socketio_pg_nodes";
 const REQUESTS: &str = "socketio_pg_requests";
 
 /// All of them. `docs/operations.md` lists the same, which a test checks.
-const ALL: [Metric; 21] = [
+const ALL: [Metric; 24] = [
     Metric(PUBLISHED, Kind::Counter, Unit::Count, "Messages that were committed"),
     Metric(PUBLISHED_BYTES, Kind::Counter, Unit::Bytes, "Their bytes, as notifications or attachments"),
     Metric(UNPUBLISHED, Kind::Counter, Unit::Count, "Messages that PostgreSQL did not take"),
@@ -65,9 +68,12 @@ const ALL: [Metric; 21] = [
     Metric(FETCH_SECONDS, Kind::Histogram, Unit::Seconds, "How long a query for attachments took"),
     Metric(RECONNECTS, Kind::Counter, Unit::Count, "Listening connections that were opened anew"),
     Metric(GAPS, Kind::Counter, Unit::Count, "Times in which messages may have been missed"),
+    Metric(SWEPT, Kind::Counter, Unit::Count, "Old rows of attachments and of the log that this node deleted"),
+    Metric(SWEEP_FAILURES, Kind::Counter, Unit::Count, "Times that deleting old rows failed"),
     Metric(POISONED, Kind::Counter, Unit::Count, "Arrivals that were not usable, by kind"),
     Metric(DROPPED, Kind::Counter, Unit::Count, "What was dropped for lack of room, by class"),
     Metric(LISTENING, Kind::Gauge, Unit::Count, "Nodes of this process that listen: 1, or 0 when deaf"),
+    Metric(SWEEPS_BEHIND, Kind::Gauge, Unit::Count, "Tables whose old rows are not deleted as fast as they come"),
     Metric(PUBLISH_QUEUE, Kind::Gauge, Unit::Count, "Messages that wait to be published"),
     Metric(INBOX_MESSAGES, Kind::Gauge, Unit::Count, "Messages that arrived and wait to be handled"),
     Metric(INBOX_BYTES, Kind::Gauge, Unit::Bytes, "Their bytes"),
@@ -144,6 +150,7 @@ impl Exporter {
         let health = hub.health();
         let mut levels = vec![
             (LISTENING, String::new(), usize::from(health.link.is_listening && !health.closed)),
+            (SWEEPS_BEHIND, String::new(), meters.sweeps_behind.load(Ordering::Relaxed)),
             (PUBLISH_QUEUE, String::new(), health.publisher.waiting),
             (INBOX_MESSAGES, String::new(), meters.waiting.load(Ordering::Relaxed)),
             (INBOX_BYTES, String::new(), meters.waiting_bytes.load(Ordering::Relaxed)),
@@ -175,6 +182,8 @@ impl Exporter {
             (ATTACHMENT_BYTES, meters.attachment_bytes.get()),
             (RECONNECTS, meters.reconnects.get()),
             (GAPS, meters.gaps.get()),
+            (SWEPT, meters.swept.get()),
+            (SWEEP_FAILURES, meters.sweep_failures.get()),
         ];
         let plain = plain.into_iter().map(|(name, count)| (name, "", count));
         let poisoned = meters.poisoned_by_kind().map(|(kind, count)| (POISONED, kind, count));

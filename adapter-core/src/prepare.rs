@@ -20,52 +20,95 @@ use crate::{
 ///   search path is found, too: to call it missing would be no help.
 /// * `nextval` in a default is checked against the sequence's rights, wherever it is; the sequence of an identity column is not.
 /// * A domain is taken for the type below it.
+/// * Everything is qualified, operators too: whoever may create in a schema of the search path must not get the node to run what is
+///   theirs. For the same reason there is no `IN` and no `CASE … WHEN` of values, which take any `=` that they find.
 pub const LOOK: &str = r#"
 WITH parts AS (
-    SELECT parse_ident($1::text) AS parts
+    SELECT pg_catalog.parse_ident($1::pg_catalog.text) AS parts
+), named AS (
+    SELECT
+        parts[pg_catalog.cardinality(parts)]::pg_catalog.name AS table_name,
+        CASE WHEN pg_catalog.cardinality(parts) OPERATOR(pg_catalog.>) 1 THEN parts[1]::pg_catalog.name END AS schema_name
+    FROM parts
 ), found AS (
-    SELECT pg_class.oid, relname, relnamespace, relkind, relowner, relhastriggers
-    FROM parts, pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE relname = parts[cardinality(parts)]::name AND CASE cardinality(parts)
-        WHEN 1 THEN pg_table_is_visible(pg_class.oid) OR NOT has_schema_privilege(relnamespace, 'USAGE') AND nspname IN (
-            SELECT replace(btrim(part, ' "'), '$user', current_user)
-            FROM unnest(string_to_array(current_setting('search_path'), ',')) AS path(part)
-        )
-        ELSE nspname = parts[1]::name
+    SELECT class.oid, relname, relnamespace, relkind, relowner, relhastriggers
+    FROM named, pg_catalog.pg_class AS class
+        JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid OPERATOR(pg_catalog.=) relnamespace
+    WHERE relname OPERATOR(pg_catalog.=) table_name AND CASE
+        WHEN schema_name IS NOT NULL THEN nspname OPERATOR(pg_catalog.=) schema_name
+        ELSE pg_catalog.pg_table_is_visible(class.oid)
+            OR NOT pg_catalog.has_schema_privilege(relnamespace, 'USAGE')
+            AND nspname::pg_catalog.text OPERATOR(pg_catalog.=) ANY (ARRAY(
+                SELECT pg_catalog.replace(pg_catalog.btrim(part, ' "'), '$user', current_user::pg_catalog.text)
+                FROM pg_catalog.unnest(
+                    pg_catalog.string_to_array(pg_catalog.current_setting('search_path'), ',')
+                ) AS path(part)
+            ))
     END
-    ORDER BY pg_table_is_visible(pg_class.oid) DESC LIMIT 1
+    ORDER BY pg_catalog.pg_table_is_visible(class.oid) DESC LIMIT 1
 )
-SELECT json_build_object(
+SELECT pg_catalog.json_build_object(
     'role', current_user,
-    'schema', relnamespace::regnamespace::text,
-    'may_use_schema', has_schema_privilege(relnamespace, 'USAGE'),
-    'owner', pg_get_userbyid(relowner),
-    'is_table', relkind IN ('r', 'p', 'f', 'v'),
-    'is_filled_otherwise', relkind = 'v' OR relhastriggers,
-    'may_delete', has_table_privilege(oid, 'DELETE'),
+    'schema', relnamespace::pg_catalog.regnamespace::pg_catalog.text,
+    'may_use_schema', pg_catalog.has_schema_privilege(relnamespace, 'USAGE'),
+    'owner', pg_catalog.pg_get_userbyid(relowner),
+    'is_owner', pg_catalog.pg_has_role(relowner, 'USAGE'),
+    'is_table', relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f,v}'::pg_catalog."char"[]),
+    'is_filled_otherwise', relkind OPERATOR(pg_catalog.=) 'v'::pg_catalog."char" OR relhastriggers,
+    'may_have_indexes', relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[]),
+    'may_delete', pg_catalog.has_table_privilege(found.oid, 'DELETE'),
+    'indexed', (
+        SELECT coalesce(pg_catalog.json_agg(attname), '[]')
+        FROM pg_catalog.pg_index
+            JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) indrelid
+                AND attnum OPERATOR(pg_catalog.=) indkey[0]
+        WHERE indrelid OPERATOR(pg_catalog.=) found.oid AND indisvalid AND indpred IS NULL
+    ),
     'columns', (
-        SELECT coalesce(json_agg(json_build_object(
+        SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', attname,
-            'type', format_type(coalesce(nullif(typbasetype, 0), atttypid), NULL),
-            'may_select', has_column_privilege(attrelid, attnum, 'SELECT'),
-            'may_insert', has_column_privilege(attrelid, attnum, 'INSERT'),
+            'type', pg_catalog.format_type(
+                CASE WHEN typbasetype OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN atttypid ELSE typbasetype END, NULL
+            ),
+            'may_select', pg_catalog.has_column_privilege(attrelid, attnum, 'SELECT'),
+            'may_insert', pg_catalog.has_column_privilege(attrelid, attnum, 'INSERT'),
             'is_required', attnotnull,
-            'fills_itself', atthasdef OR attidentity <> '',
+            'fills_itself', atthasdef OR attidentity OPERATOR(pg_catalog.<>) ''::pg_catalog."char",
             'sequences', (
-                SELECT coalesce(json_agg(quote_ident(nspname) || '.' || quote_ident(relname)), '[]')
-                FROM pg_attrdef
-                JOIN pg_depend ON classid = 'pg_attrdef'::regclass AND objid = pg_attrdef.oid
-                JOIN pg_class AS sequence ON refclassid = 'pg_class'::regclass AND refobjid = sequence.oid
-                JOIN pg_namespace ON pg_namespace.oid = sequence.relnamespace
-                WHERE adrelid = attrelid AND adnum = attnum
+                SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+                    'name', pg_catalog.quote_ident(nspname::pg_catalog.text) OPERATOR(pg_catalog.||) '.'
+                        OPERATOR(pg_catalog.||) pg_catalog.quote_ident(sequence.relname::pg_catalog.text),
                     -- CASE, as the order of conditions is the planner's, and the question fails for what is no sequence
-                    AND CASE sequence.relkind WHEN 'S' THEN NOT has_sequence_privilege(sequence.oid, 'USAGE, UPDATE') END
+                    'may_use', is_own OR CASE WHEN sequence.relkind OPERATOR(pg_catalog.=) 'S'::pg_catalog."char"
+                        THEN pg_catalog.has_sequence_privilege(sequence.oid, 'USAGE, UPDATE') END,
+                    'is_unlogged', sequence.relpersistence OPERATOR(pg_catalog.=) 'u'::pg_catalog."char"
+                )), '[]')
+                FROM (
+                    SELECT refobjid AS oid, false AS is_own
+                    FROM pg_catalog.pg_attrdef JOIN pg_catalog.pg_depend
+                        ON classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid
+                        AND objid OPERATOR(pg_catalog.=) pg_attrdef.oid
+                    WHERE adrelid OPERATOR(pg_catalog.=) attrelid AND adnum OPERATOR(pg_catalog.=) attnum
+                        AND refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+                    UNION ALL
+                    SELECT objid, true
+                    FROM pg_catalog.pg_depend
+                    WHERE classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+                        AND refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+                        AND refobjid OPERATOR(pg_catalog.=) attrelid
+                        AND refobjsubid OPERATOR(pg_catalog.=) attnum::pg_catalog.int4
+                        AND deptype OPERATOR(pg_catalog.=) 'i'::pg_catalog."char"
+                ) AS depended
+                    JOIN pg_catalog.pg_class AS sequence ON sequence.oid OPERATOR(pg_catalog.=) depended.oid
+                    JOIN pg_catalog.pg_namespace AS namespace
+                        ON namespace.oid OPERATOR(pg_catalog.=) sequence.relnamespace
+                WHERE sequence.relkind OPERATOR(pg_catalog.=) 'S'::pg_catalog."char"
             )
         )), '[]')
-        FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
-        WHERE attrelid = found.oid AND attnum > 0 AND NOT attisdropped
+        FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) atttypid
+        WHERE attrelid OPERATOR(pg_catalog.=) found.oid AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped
     )
-)::text
+)::pg_catalog.text
 FROM (SELECT) AS once LEFT JOIN found ON true
 "#;
 
@@ -77,10 +120,15 @@ pub struct Sight {
     schema: Option<String>,
     may_use_schema: Option<bool>,
     owner: Option<String>,
+    /// The role may do what the owner may.
+    is_owner: Option<bool>,
     is_table: Option<bool>,
     /// By triggers, or as a view is.
     is_filled_otherwise: Option<bool>,
     may_delete: Option<bool>,
+    may_have_indexes: Option<bool>,
+    /// The columns that an index leads to.
+    indexed: Vec<String>,
     columns: Vec<Column>,
 }
 
@@ -94,8 +142,16 @@ struct Column {
     is_required: bool,
     /// It has a default, or numbers its rows.
     fills_itself: bool,
-    /// Those that its default takes numbers from, and that the role may not use.
-    sequences: Vec<String>,
+    /// Those that its default takes numbers from.
+    sequences: Vec<Sequence>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Sequence {
+    /// Qualified and quoted.
+    name: String,
+    may_use: bool,
+    is_unlogged: bool,
 }
 
 impl Sight {
@@ -104,7 +160,14 @@ impl Sight {
     /// # Errors
     /// When it is another one.
     pub fn read(text: &str) -> Result<Self, BackendError> {
-        serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))
+        let mut sight: Self = serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))?;
+        for column in &mut sight.columns {
+            // PostgreSQL qualifies its own types where another of the same name comes first in the search path.
+            if let Some(name) = column.r#type.strip_prefix("pg_catalog.") {
+                column.r#type = name.to_owned();
+            }
+        }
+        Ok(sight)
     }
 
     /// A table with which all is well, for backends without a database.
@@ -123,9 +186,12 @@ impl Sight {
             schema: Some(String::new()),
             may_use_schema: Some(true),
             owner: Some(String::new()),
+            is_owner: Some(true),
             is_table: Some(true),
             is_filled_otherwise: Some(false),
             may_delete: Some(true),
+            may_have_indexes: Some(true),
+            indexed: shape.indexed.iter().map(|&column| column.to_owned()).collect(),
             columns: shape.columns.iter().map(column).collect(),
         }
     }
@@ -210,9 +276,9 @@ impl Sight {
             missing.extend(on_table.iter().map(|right| format!("{right} on the table")));
             grants.push(format!("GRANT {} ON {table} TO {role};", on_table.join(", ")));
         }
-        for sequence in self.columns.iter().flat_map(|column| &column.sequences) {
-            missing.push(format!("USAGE on the sequence {sequence}"));
-            grants.push(format!("GRANT USAGE ON SEQUENCE {sequence} TO {role};"));
+        for Sequence { name, .. } in self.sequences().filter(|sequence| !sequence.may_use) {
+            missing.push(format!("USAGE on the sequence {name}"));
+            grants.push(format!("GRANT USAGE ON SEQUENCE {name} TO {role};"));
         }
         if missing.is_empty() {
             return Ok(());
@@ -223,6 +289,23 @@ impl Sight {
             owner: self.owner.clone().unwrap_or_default(),
             statement: grants.join(" "),
         })
+    }
+
+    /// The statements that give the table what it works without, and works better with.
+    fn improvements(&self, table: &TableName, shape: &Shape) -> Vec<String> {
+        let indexes = shape.indexed.iter().filter(|column| !self.has_index(column));
+        let indexes = indexes.map(|column| table.create_index_statement(column));
+        let sequences = self.sequences().filter(|sequence| sequence.is_unlogged);
+        indexes.chain(sequences.map(|sequence| format!("ALTER SEQUENCE {} SET LOGGED;", sequence.name))).collect()
+    }
+
+    /// Whether an index leads to the column, or none can.
+    pub(crate) fn has_index(&self, column: &str) -> bool {
+        self.may_have_indexes == Some(false) || self.indexed.iter().any(|indexed| indexed == column)
+    }
+
+    fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        self.columns.iter().flat_map(|column| &column.sequences)
     }
 
     fn column(&self, name: &str) -> Option<&Column> {
@@ -295,4 +378,25 @@ pub(crate) async fn prepare<B: Backend + ?Sized>(
         }
     }
     Ok(sight.check(&table, shape)?)
+}
+
+/// Gives a table that is there what it works without, and works better with, where the role may; says so where it may not.
+///
+/// Each statement waits for its lock, and works, for moments only: whoever publishes waits behind it.
+pub(crate) async fn improve<B: Backend + ?Sized>(backend: &B, table: &str, shape: &Shape, may_alter: bool) {
+    let Ok(name) = TableName::parse(table) else { return };
+    let sight = match backend.look(&name, shape).await {
+        Ok(sight) => sight,
+        Err(error) => return tracing::warn!(%error, table, "the table could not be looked at"),
+    };
+    for statement in sight.improvements(&name, shape) {
+        if !may_alter || sight.is_owner != Some(true) {
+            let owner = sight.owner.as_deref().unwrap_or_default();
+            tracing::warn!(table, owner, statement, "the table lacks something: run this as its owner");
+        } else if let Err(error) = backend.create(&name, &TableName::hurried(&TableName::alone(&statement))).await {
+            tracing::warn!(%error, table, statement, "the table lacks something: run this while little is published");
+        } else {
+            tracing::info!(table, statement, "the table was given what it lacked");
+        }
+    }
 }

@@ -8,8 +8,11 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use crate::{
-    backend::{Backend, in_time},
+    backend::{Backend, SweepBatch, has_timed_out, in_time},
+    event::{Event, Events},
     options::Options,
 };
 
@@ -33,30 +36,134 @@ impl Sightings {
     }
 }
 
+/// How many rows are deleted in a statement: so many at first, at most, and at least.
+const FIRST_BATCH: u64 = 5_000;
+const MAX_BATCH: u64 = 50_000;
+const MIN_BATCH: u64 = 1;
+
+/// After so many failures in a row it is told.
+const FAILURES: u32 = 3;
+
 /// Deletes old attachments from time to time, all nodes' alike.
-pub(crate) async fn sweep<B: Backend>(backend: Arc<B>, options: Options, sightings: Arc<Sightings>) {
-    let Options { table, cleanup_interval: interval, query_timeout, .. } = options;
+pub(crate) async fn sweep<B: Backend>(
+    backend: Arc<B>,
+    options: Options,
+    sightings: Arc<Sightings>,
+    events: Arc<Events>,
+) {
+    let interval = options.cleanup_interval;
     let mut schedule = Schedule::default();
+    let mut sweeper = Sweeper::new(backend, options.table.clone(), interval, false, &options, events);
     loop {
         tokio::time::sleep(interval).await;
-        if !schedule.is_due(sightings.take()) {
-            continue;
-        }
-        match in_time(query_timeout, backend.sweep(&table, interval)).await {
-            Ok(rows) if rows > 0 => tracing::debug!(rows, "old attachments deleted"),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, table, "old attachments could not be deleted"),
+        // What was left over is expected, too.
+        if schedule.is_due(sightings.take()) || sweeper.is_behind || sweeper.failures > 0 {
+            sweeper.sweep().await;
         }
     }
 }
 
 /// Deletes old rows of the catch-up log from time to time, all nodes' alike.
-pub(crate) async fn sweep_log<B: Backend>(backend: Arc<B>, table: String, age: Duration, options: Options) {
+pub(crate) async fn sweep_log<B: Backend>(
+    backend: Arc<B>,
+    table: String,
+    age: Duration,
+    options: Options,
+    events: Arc<Events>,
+) {
+    let mut sweeper = Sweeper::new(backend, table, age, true, &options, events);
     loop {
         tokio::time::sleep(options.cleanup_interval).await;
-        match in_time(options.query_timeout, backend.sweep(&table, age)).await {
-            Ok(rows) => tracing::debug!(rows, table, "old rows of the catch-up log deleted"),
-            Err(error) => tracing::warn!(%error, table, "old rows of the catch-up log could not be deleted"),
+        sweeper.sweep().await;
+    }
+}
+
+/// Deletes the old rows of a table in batches, each of which PostgreSQL does in time.
+struct Sweeper<B> {
+    backend: Arc<B>,
+    table: String,
+    batch: SweepBatch,
+    interval: Duration,
+    query_timeout: Duration,
+    events: Arc<Events>,
+    /// In a row.
+    failures: u32,
+    /// It was told that rows come faster than they are deleted.
+    is_behind: bool,
+}
+
+impl<B: Backend> Sweeper<B> {
+    fn new(
+        backend: Arc<B>,
+        table: String,
+        age: Duration,
+        oldest_first: bool,
+        options: &Options,
+        events: Arc<Events>,
+    ) -> Self {
+        Self {
+            backend,
+            table,
+            batch: SweepBatch { age, limit: FIRST_BATCH, oldest_first },
+            interval: options.cleanup_interval,
+            query_timeout: options.query_timeout,
+            events,
+            failures: 0,
+            is_behind: false,
+        }
+    }
+
+    /// Deletes until nothing old is left, or a batch fails for another reason than its size.
+    async fn sweep(&mut self) {
+        let start = Instant::now();
+        let mut rows = 0;
+        loop {
+            let begun = Instant::now();
+            match in_time(self.query_timeout, self.backend.sweep_batch(&self.table, self.batch)).await {
+                Ok(deleted) => {
+                    self.failures = 0;
+                    rows += deleted;
+                    self.events.meters().swept.add(deleted);
+                    if deleted < self.batch.limit {
+                        tracing::debug!(rows, table = self.table, "old rows deleted");
+                        return self.caught_up();
+                    }
+                    if start.elapsed() > self.interval {
+                        self.fell_behind(|| "as many become old in the meantime as are deleted, or more".to_owned());
+                    }
+                    if begun.elapsed() < self.query_timeout / 10 {
+                        self.batch.limit = (self.batch.limit * 2).min(MAX_BATCH);
+                    }
+                }
+                Err(error) => {
+                    self.failures += 1;
+                    self.events.meters().sweep_failures.add(1);
+                    tracing::warn!(%error, table = self.table, "old rows could not be deleted");
+                    if self.failures >= FAILURES {
+                        let failures = self.failures;
+                        self.fell_behind(|| format!("deleting failed {failures} times in a row: {error}"));
+                    }
+                    // A smaller one may be done in time.
+                    if !has_timed_out(&error) || self.batch.limit == MIN_BATCH {
+                        return;
+                    }
+                    self.batch.limit = (self.batch.limit / 10).max(MIN_BATCH);
+                }
+            }
+        }
+    }
+
+    fn fell_behind(&mut self, reason: impl FnOnce() -> String) {
+        if !std::mem::replace(&mut self.is_behind, true) {
+            self.events.meters().sweeps_behind.fetch_add(1, Ordering::Relaxed);
+            self.events.emit(Event::CleanupBehind { table: self.table.clone(), reason: reason() });
+        }
+    }
+
+    fn caught_up(&mut self) {
+        if std::mem::replace(&mut self.is_behind, false) {
+            self.events.meters().sweeps_behind.fetch_sub(1, Ordering::Relaxed);
+            tracing::info!(table = self.table, "all old rows are deleted again");
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::backend::{BackendError, ErrorKind};
 /// that Node's documentation had you create. This one is cheaper, by half or more for large messages:
 ///
 /// * `UNLOGGED`: attachments live for seconds, and whoever was to read them after a crash of the server lost its connection, and with
-///   it the notification. After a crash the table is empty and its ids begin anew. Standbys cannot read it; nobody listens there.
-///   `ALTER TABLE … SET LOGGED` undoes it.
+///   it the notification. After a crash, and on a standby that took over, the table is empty. Standbys cannot read it; nobody
+///   listens there. Its sequence is logged, so that no id comes twice. `ALTER TABLE … SET LOGGED` undoes it.
 /// * `STORAGE EXTERNAL`: bodies are stored as they are. To compress each takes PostgreSQL longer than everything else about it.
 ///
 /// `table` is a name, or a schema and a name: see [`InvalidTableName`].
@@ -54,6 +54,8 @@ pub const DEFAULT_LOG: &str = "socket_io_log";
 #[derive(Debug)]
 pub struct Shape {
     pub(crate) columns: &'static [Column],
+    /// The columns that need an index of their own.
+    pub(crate) indexed: &'static [&'static str],
     create: fn(&TableName) -> String,
 }
 
@@ -104,6 +106,7 @@ impl Shape {
             Column::default("created_at", TIME, "timestamptz DEFAULT now()", "now()"),
             Column::written("payload", &["bytea"], "bytea"),
         ],
+        indexed: &[],
         create: TableName::create_statement,
     };
 
@@ -116,8 +119,12 @@ impl Shape {
             Column::written("channel", TEXT, "text NOT NULL"),
             Column::written("payload", TEXT, "text NOT NULL"),
         ],
+        indexed: Self::LOG_INDEXES,
         create: TableName::create_log_statement,
     };
+
+    /// By `xid` a node finds its place in the log, by `created_at` old rows are deleted.
+    const LOG_INDEXES: &'static [&'static str] = &["xid", "created_at"];
 
     pub(crate) fn create_statement(&self, table: &TableName) -> String {
         (self.create)(table)
@@ -145,6 +152,8 @@ impl From<InvalidTableName> for BackendError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
     quoted: String,
+    /// Without its schema, not quoted.
+    own: String,
 }
 
 impl TableName {
@@ -155,42 +164,106 @@ impl TableName {
     pub fn parse(name: &str) -> Result<Self, InvalidTableName> {
         let invalid = || InvalidTableName { name: name.to_owned() };
         let (first, rest) = take_part(name).ok_or_else(invalid)?;
-        let quoted = match rest.strip_prefix('.') {
-            None if rest.is_empty() => quote_identifier(&first),
+        let (quoted, own) = match rest.strip_prefix('.') {
+            None if rest.is_empty() => (quote_identifier(&first), first),
             None => return Err(invalid()),
             Some(rest) => match take_part(rest) {
-                Some((second, "")) => format!("{}.{}", quote_identifier(&first), quote_identifier(&second)),
+                Some((second, "")) => (format!("{}.{}", quote_identifier(&first), quote_identifier(&second)), second),
                 _ => return Err(invalid()),
             },
         };
         // PostgreSQL's text has no NUL.
-        if quoted.contains('\0') { Err(invalid()) } else { Ok(Self { quoted }) }
+        if quoted.contains('\0') { Err(invalid()) } else { Ok(Self { quoted, own }) }
     }
 
     /// The statements that create the table when it is missing.
+    ///
+    /// From PostgreSQL 15 on the sequence of an unlogged table is unlogged, too, unless it is told otherwise: then numbers would begin
+    /// anew after a crash, and a standby that takes over may have none that can be read.
     pub fn create_statement(&self) -> String {
+        let name = self.to_string().replace('\'', "''");
+        let body = format!(
+            "BEGIN\n    \
+                 IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000\n        \
+                     AND pg_catalog.pg_get_serial_sequence('{name}', 'id') IS NOT NULL\n    \
+                 THEN\n        \
+                     EXECUTE pg_catalog.concat(\n            \
+                         'ALTER SEQUENCE ', pg_catalog.pg_get_serial_sequence('{name}', 'id'), ' SET LOGGED'\n        \
+                     );\n    \
+                 END IF;\n\
+             END"
+        );
         format!(
             "CREATE UNLOGGED TABLE IF NOT EXISTS {self} (\n    \
                  id          bigserial UNIQUE,\n    \
-                 created_at  timestamptz DEFAULT NOW(),\n    \
-                 payload     bytea\n\
+                 created_at  pg_catalog.timestamptz DEFAULT pg_catalog.now(),\n    \
+                 payload     pg_catalog.bytea\n\
              );\n\
-             ALTER TABLE {self} ALTER COLUMN payload SET STORAGE EXTERNAL;"
+             ALTER TABLE {self} ALTER COLUMN payload SET STORAGE EXTERNAL;\n\
+             DO {};",
+            dollar_quoted(&body)
         )
     }
 
-    /// The statement that creates the table as one of a catch-up log when it is missing.
+    /// The statements that create the table as one of a catch-up log when it is missing.
     ///
     /// It is dated by the clock, not by the transaction's beginning: one of the application's may have been open for long.
     pub fn create_log_statement(&self) -> String {
+        let indexes: Vec<String> = Shape::LOG_INDEXES.iter().map(|it| self.create_index_statement(it)).collect();
         format!(
             "CREATE TABLE IF NOT EXISTS {self} (\n    \
                  id          bigserial PRIMARY KEY,\n    \
-                 xid         xid8 NOT NULL DEFAULT pg_current_xact_id(),\n    \
-                 created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),\n    \
-                 channel     text NOT NULL,\n    \
-                 payload     text NOT NULL\n\
-             );"
+                 xid         pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),\n    \
+                 created_at  pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n    \
+                 channel     pg_catalog.text NOT NULL,\n    \
+                 payload     pg_catalog.text NOT NULL\n\
+             );\n\
+             {}",
+            indexes.join("\n")
+        )
+    }
+
+    /// The statement that deletes a batch of old rows: see [`SweepBatch`](crate::backend::SweepBatch). `$1`: how old they are at least,
+    /// in seconds; `$2`: how many at most.
+    ///
+    /// By their numbers, so that rows are locked in the order in which other servers lock them.
+    pub fn sweep_statement(&self, oldest_first: bool) -> String {
+        let order = if oldest_first { "ORDER BY created_at " } else { "" };
+        format!(
+            "DELETE FROM {self} WHERE id OPERATOR(pg_catalog.=) ANY (ARRAY(
+                 SELECT id FROM {self} AS old
+                 WHERE created_at OPERATOR(pg_catalog.<)
+                     (pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => $1::pg_catalog.float8))
+                 {order}LIMIT $2::pg_catalog.int8
+             ))"
+        )
+    }
+
+    /// The statement that gives a column an index when it has none of this name.
+    pub(crate) fn create_index_statement(&self, column: &str) -> String {
+        let name = quote_identifier(&self.index_name(column));
+        format!("CREATE INDEX IF NOT EXISTS {name} ON {self} ({column});")
+    }
+
+    /// As PostgreSQL would name it. One that is too long gets a hash of the whole, as its beginning may be that of another.
+    fn index_name(&self, column: &str) -> String {
+        const MAX_BYTES: usize = 63;
+        let (table, suffix) = (&self.own, format!("_{column}_idx"));
+        if table.len() + suffix.len() <= MAX_BYTES {
+            return format!("{table}{suffix}");
+        }
+        // FNV-1a: the same for ever, unlike the hashes of the standard library.
+        let hash = table.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let suffix = format!("_{hash:08x}{suffix}");
+        let cut = table.floor_char_boundary(MAX_BYTES - suffix.len());
+        format!("{}{suffix}", &table[..cut])
+    }
+
+    /// Statements that give up soon rather than hold up others who wait for the same lock, sent as one simple query.
+    pub(crate) fn hurried(statement: &str) -> String {
+        format!(
+            "SELECT pg_catalog.set_config('lock_timeout', '1s', true), \
+                    pg_catalog.set_config('statement_timeout', '5s', true); {statement}"
         )
     }
 
@@ -199,7 +272,7 @@ impl TableName {
     pub fn alone(statement: &str) -> String {
         // The same for all tables: nodes seldom start. The bytes of "socketio".
         const LOCK: i64 = i64::from_be_bytes(*b"socketio");
-        format!("SELECT pg_advisory_xact_lock({LOCK}); {statement}")
+        format!("SELECT pg_catalog.pg_advisory_xact_lock({LOCK}::pg_catalog.int8); {statement}")
     }
 }
 
@@ -207,6 +280,15 @@ impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.quoted)
     }
+}
+
+/// A text between dollars that do not occur in it.
+fn dollar_quoted(text: &str) -> String {
+    let mut tag = "$do$".to_owned();
+    while text.contains(&tag) {
+        tag.insert(1, '_');
+    }
+    format!("{tag}\n{text}\n{tag}")
 }
 
 /// The first part of a name, unquoted, and what follows it.
@@ -261,6 +343,22 @@ mod tests {
         ] {
             assert_eq!(TableName::parse(name).map(|table| table.to_string()).as_deref(), Ok(quoted));
         }
+    }
+
+    #[test]
+    fn names_of_indexes_fit_and_are_unlike_each_other() {
+        let name = |table: &str| TableName::parse(table).unwrap().index_name("created_at");
+        assert_eq!(name("chat.socket_io_log"), "socket_io_log_created_at_idx");
+        let long = ["é".repeat(30), format!("{}x", "é".repeat(30))];
+        let [one, other] = [name(&long[0]), name(&long[1])];
+        assert!(one.len() <= 63 && other.len() <= 63 && one != other, "{one} {other}");
+        assert!(one.starts_with("éééé") && one.ends_with("_created_at_idx"), "{one}");
+    }
+
+    #[test]
+    fn a_text_may_contain_any_dollars() {
+        assert_eq!(dollar_quoted("a"), "$do$\na\n$do$");
+        assert_eq!(dollar_quoted("$do$ $_do$"), "$__do$\n$do$ $_do$\n$__do$");
     }
 
     #[test]

@@ -310,7 +310,34 @@ async fn a_node_that_left_while_another_was_deaf_is_not_taken_for_alive() {
     pair.database.break_sessions();
     pair.emit(1).await;
     pair.sender.close().await;
-    assert_eq!(pair.recovery().await, Recovery::Complete { messages: 2 });
-    pair.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
+    // What is caught up with is handled while the rest is read, so that either may be told first.
+    let (mut recovered, mut has_left) = (None, false);
+    while recovered.is_none() || !has_left {
+        match pair.wait_for(|event| matches!(event, Event::Gap { .. } | Event::NodeLeft { closed: true, .. })).await {
+            Event::Gap { recovery, .. } => recovered = Some(recovery),
+            _ => has_left = true,
+        }
+    }
+    assert_eq!(recovered, Some(Recovery::Complete { messages: 2 }));
     pair.assert_received([1]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_with_a_shorter_retention_deleted_is_told() {
+    let mut pair = Pair::start().await;
+    let short = Options::default().catch_up(CatchUp::last(Duration::from_secs(1)));
+    let (hasty, _server) = node(&pair.database, short).await;
+    // The node has found its place in the log when it has caught up once.
+    while !matches!(pair.recovery_after_break().await, Recovery::Complete { .. }) {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    pair.database.refuse_sessions(true);
+    pair.emit(1).await;
+    // Not as long as the log of this node goes back, and longer than the row is kept.
+    tokio::time::sleep(RETENTION * 3 / 4).await;
+    pair.emit(2).await;
+    pair.database.refuse_sessions(false);
+    pair.assert_incomplete(1, "were deleted").await;
+    pair.assert_received([2]).await;
+    drop(hasty);
 }

@@ -98,19 +98,32 @@ async fn circumstances(
     diesel::sql_query(
         "SELECT may_use_schema, may_create, found IS NOT NULL AS table_exists,
              CASE WHEN found IS NOT NULL THEN
-                 (SELECT bool_and(has_table_privilege(found, kind)) FROM unnest($2) AS rights(kind)) AND (
-                     'INSERT' <> ALL ($2)
-                     OR coalesce(has_sequence_privilege(pg_get_serial_sequence($1, 'id'), 'USAGE'), true)
+                 (
+                     SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(found::pg_catalog.oid, kind))
+                     FROM pg_catalog.unnest($2::pg_catalog.text[]) AS rights(kind)
+                 ) AND (
+                     'INSERT'::pg_catalog.text OPERATOR(pg_catalog.<>) ALL ($2::pg_catalog.text[])
+                     OR coalesce(
+                         pg_catalog.has_sequence_privilege(
+                             pg_catalog.pg_get_serial_sequence($1::pg_catalog.text, 'id'), 'USAGE'
+                         ),
+                         true
+                     )
                  )
              END AS has_rights
-         FROM parse_ident($1) AS parts
+         FROM pg_catalog.parse_ident($1::pg_catalog.text) AS parts
          LEFT JOIN LATERAL (
-             SELECT has_schema_privilege(oid, 'USAGE') AS may_use_schema, has_schema_privilege(oid, 'CREATE') AS may_create
-             FROM pg_namespace
-             WHERE nspname = CASE cardinality(parts) WHEN 1 THEN current_schema() ELSE parts[1] END
+             SELECT
+                 pg_catalog.has_schema_privilege(oid, 'USAGE') AS may_use_schema,
+                 pg_catalog.has_schema_privilege(oid, 'CREATE') AS may_create
+             FROM pg_catalog.pg_namespace
+             WHERE nspname OPERATOR(pg_catalog.=) CASE
+                 WHEN pg_catalog.cardinality(parts) OPERATOR(pg_catalog.=) 1 THEN pg_catalog.current_schema()
+                 ELSE parts[1]::pg_catalog.name
+             END
          ) AS schema ON true
          LEFT JOIN LATERAL (
-             SELECT CASE WHEN may_use_schema THEN to_regclass($1) END AS found
+             SELECT CASE WHEN may_use_schema THEN pg_catalog.to_regclass($1::pg_catalog.text) END AS found
          ) AS looked_for ON true",
     )
     .bind::<Text, _>(table.to_string())

@@ -6,17 +6,19 @@ use crate::{
     listener::DieselListener,
     log::{self, NotifyLogged},
     pool::Connections,
-    statements::{self, Batch, Fetch, Notify, NotifyOnOneChannel, NotifyOne, NotifyWithAttachments},
+    statements::{self, Batch, Fetch, Notify, NotifyOnOneChannel, NotifyOne, NotifyWithAttachments, Sweep},
 };
 use diesel::ConnectionResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
 use futures_util::future::BoxFuture;
 use socketio_pg_core::{
-    backend::{Backend, BackendError, CatchUp, Content, FetchLimits, LogQuery, LogRow, Outgoing, Position, Row},
+    backend::{
+        Backend, BackendError, CatchUp, Content, FetchLimits, LogQuery, LogRow, Outgoing, Position, Row, SweepBatch,
+    },
     prepare::Sight,
     table::{Shape, TableName},
 };
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 /// PostgreSQL through diesel-async, with a small pool for statements and a connection of its own for listening.
 ///
@@ -230,10 +232,11 @@ impl Backend for DieselBackend {
         Ok(ids.iter().map(row).collect())
     }
 
-    async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
+    async fn sweep_batch(&self, table: &str, batch: SweepBatch) -> Result<u64, BackendError> {
         let table = TableName::parse(table)?;
+        let sweep = Sweep::new(&table, batch);
         let mut connection = self.tending.acquire().await?;
-        let deleted = statements::sweep(&table, age).execute(&mut *connection).await;
+        let deleted = sweep.execute(&mut *connection).await;
         let deleted = connection.finish(deleted, Concern::Table(&table, diagnosis::TO_SWEEP)).await?;
         Ok(deleted as u64)
     }

@@ -93,13 +93,13 @@ impl QueryFragment<Pg> for NotifyOneWithAttachment {
         out.push_sql(&self.table.to_string());
         out.push_sql(" (payload) VALUES (");
         out.push_bind_param::<Binary, _>(&self.body)?;
-        out.push_sql(") RETURNING id) SELECT pg_notify(");
+        out.push_sql("::pg_catalog.bytea) RETURNING id) SELECT pg_catalog.pg_notify(");
         out.push_bind_param::<Text, _>(&self.channel)?;
-        out.push_sql(", ");
+        out.push_sql("::pg_catalog.text, ");
         out.push_bind_param::<Text, _>(&self.before_id)?;
-        out.push_sql(" || id || ");
+        out.push_sql("::pg_catalog.text OPERATOR(pg_catalog.||) id::pg_catalog.text OPERATOR(pg_catalog.||) ");
         out.push_bind_param::<Text, _>(&self.after_id)?;
-        out.push_sql(") FROM inserted");
+        out.push_sql("::pg_catalog.text) FROM inserted");
         Ok(())
     }
 }

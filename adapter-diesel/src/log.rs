@@ -141,11 +141,13 @@ pub(crate) async fn mark(
         history: String,
         #[diesel(sql_type = Text)]
         crashes: String,
+        #[diesel(sql_type = BigInt)]
+        id: i64,
     }
 
     let statement = diesel::sql_query(log_sql::mark(log)).bind::<Text, _>(channel).bind::<Text, _>(payload);
-    let Row { snapshot, taken, history, crashes } = statement.get_result(connection).await?;
-    Ok(Position { snapshot, taken: Duration::try_from_secs_f64(taken).unwrap_or_default(), history, crashes })
+    let Row { snapshot, taken, history, crashes, id } = statement.get_result(connection).await?;
+    Ok(Position { snapshot, taken: Duration::try_from_secs_f64(taken).unwrap_or_default(), history, crashes, id })
 }
 
 /// Reads a part of the log.
@@ -182,18 +184,18 @@ pub(crate) async fn read(
 }
 
 /// Writes a statement of `log_sql`, whose parameters come once each and in order. Unlike `sql_query` it is prepared but once.
-struct Statement<'a, 'b> {
+pub(crate) struct Statement<'a, 'b> {
     out: AstPass<'a, 'b, Pg>,
     rest: &'b str,
 }
 
 impl<'a, 'b> Statement<'a, 'b> {
-    fn new(out: AstPass<'a, 'b, Pg>, text: &'b str) -> Self {
+    pub(crate) fn new(out: AstPass<'a, 'b, Pg>, text: &'b str) -> Self {
         Self { out, rest: text }
     }
 
     /// Writes up to the next `$n`, and the parameter in its place.
-    fn bind<T, U>(&mut self, value: &'b U) -> QueryResult<()>
+    pub(crate) fn bind<T, U>(&mut self, value: &'b U) -> QueryResult<()>
     where
         Pg: HasSqlType<T>,
         U: ToSql<T, Pg> + ?Sized,
@@ -205,7 +207,7 @@ impl<'a, 'b> Statement<'a, 'b> {
         self.out.push_bind_param::<T, U>(value)
     }
 
-    fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         self.out.push_sql(self.rest);
     }
 }

@@ -1,34 +1,25 @@
 //! The statements that a running node sends.
 //!
-//! `table!` fixes the name of its table when it is compiled, while ours is an option. So the table takes the fixed name as an
-//! alias in each statement, `FROM "chat"."attachments" AS "socket_io_attachments"`: columns and conditions are then those
-//! of diesel's query builder, and only the frame around them is written by hand. Each statement is prepared once per
-//! connection, diesel telling them apart by their type or their text.
+//! They are written by hand: `table!` fixes the name of its table when it is compiled, while ours is an option, and what diesel's query
+//! builder renders is not qualified. Here everything is, types and operators too, or whoever may create in a schema of the search path
+//! gets the node to run what is theirs. Only `unnest` of several arrays is not: that is a construct of the language, and PostgreSQL
+//! qualifies it. Each statement is prepared once per connection, diesel telling them apart by their type or their text.
 
 use diesel::{
     QueryResult,
-    data_types::PgInterval,
-    dsl::now,
     pg::Pg,
     prelude::*,
     query_builder::{AstPass, Query, QueryFragment, QueryId},
-    sql_types::{Array, BigInt, Binary, Interval, Nullable, Text, Timestamptz},
+    sql_types::{Array, BigInt, Binary, Double, Nullable, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::{
-    backend::{Content, Outgoing},
+    backend::{Content, Outgoing, SweepBatch},
     prepare,
     table::TableName,
 };
-use std::time::Duration;
 
-diesel::table! {
-    socket_io_attachments (id) {
-        id -> BigInt,
-        created_at -> Nullable<Timestamptz>,
-        payload -> Nullable<Binary>,
-    }
-}
+use crate::log::Statement;
 
 /// Everything about the table that matters at the start.
 pub(crate) async fn look(connection: &mut AsyncPgConnection, table: &TableName) -> QueryResult<String> {
@@ -41,21 +32,28 @@ pub(crate) async fn look(connection: &mut AsyncPgConnection, table: &TableName) 
     Ok(query.bind::<Text, _>(table.to_string()).get_result::<Answer>(connection).await?.seen)
 }
 
-/// Deletes the attachments that are older.
-pub(crate) fn sweep(table: &TableName, age: Duration) -> impl QueryFragment<Pg> + QueryId + Send + use<'_> {
-    use socket_io_attachments::created_at;
-    // An interval has its bounds, and nothing in a database is as old.
-    const OLDEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-    let microseconds = age.min(OLDEST).as_micros().try_into().unwrap_or(i64::MAX);
-    let age = PgInterval::from_microseconds(microseconds);
-    let limit = now.into_sql::<Timestamptz>() - age.into_sql::<Interval>();
-    Delete { table, condition: created_at.lt(limit.nullable()) }
+/// Deletes a batch of old rows.
+pub(crate) struct Sweep {
+    statement: String,
+    seconds: f64,
+    limit: i64,
 }
 
-/// The table after `FROM` or `INTO`, under the name that `table!` knows.
-fn push_table(out: &mut AstPass<'_, '_, Pg>, table: &TableName) {
-    out.push_sql(&table.to_string());
-    out.push_sql(r#" AS "socket_io_attachments""#);
+impl Sweep {
+    pub(crate) fn new(table: &TableName, batch: SweepBatch) -> Self {
+        let statement = table.sweep_statement(batch.oldest_first);
+        Self { statement, seconds: batch.seconds(), limit: batch.limit_as_int8() }
+    }
+}
+
+impl QueryFragment<Pg> for Sweep {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let mut statement = Statement::new(out, &self.statement);
+        statement.bind::<Double, _>(&self.seconds)?;
+        statement.bind::<BigInt, _>(&self.limit)?;
+        statement.finish();
+        Ok(())
+    }
 }
 
 /// Fetches the attachments that are there: their ids, sizes, and bodies, in any order.
@@ -72,40 +70,28 @@ impl QueryFragment<Pg> for Fetch<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT id, bytes, CASE
-                 WHEN bytes <= one AND sum(bytes) FILTER (WHERE bytes <= one) OVER (ORDER BY id) <= together THEN payload
+                 WHEN bytes OPERATOR(pg_catalog.<=) one
+                     AND (pg_catalog.sum(bytes) FILTER (WHERE bytes OPERATOR(pg_catalog.<=) one) OVER (ORDER BY id))
+                         OPERATOR(pg_catalog.<=) together::pg_catalog.\"numeric\"
+                 THEN payload
              END
              FROM (
-                 SELECT id, octet_length(payload)::int8 AS bytes, payload FROM ",
+                 SELECT id, pg_catalog.octet_length(payload)::pg_catalog.int8 AS bytes, payload FROM ",
         );
-        push_table(&mut out, self.table);
-        out.push_sql(" WHERE id = ANY(");
+        out.push_sql(&self.table.to_string());
+        out.push_sql(" WHERE id OPERATOR(pg_catalog.=) ANY (");
         out.push_bind_param::<Array<BigInt>, _>(self.ids)?;
-        out.push_sql(") ) AS found, ( SELECT ");
+        out.push_sql("::pg_catalog.int8[])) AS found, (SELECT ");
         out.push_bind_param::<BigInt, _>(&self.limits.0)?;
-        out.push_sql("::int8 AS one, ");
+        out.push_sql("::pg_catalog.int8 AS one, ");
         out.push_bind_param::<BigInt, _>(&self.limits.1)?;
-        out.push_sql("::int8 AS together ) AS limits");
+        out.push_sql("::pg_catalog.int8 AS together) AS limits");
         Ok(())
     }
 }
 
 impl Query for Fetch<'_> {
     type SqlType = (BigInt, Nullable<BigInt>, Nullable<Binary>);
-}
-
-/// `DELETE FROM table WHERE condition`
-struct Delete<'a, C> {
-    table: &'a TableName,
-    condition: C,
-}
-
-impl<C: QueryFragment<Pg>> QueryFragment<Pg> for Delete<'_, C> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("DELETE FROM ");
-        push_table(&mut out, self.table);
-        out.push_sql(" WHERE ");
-        self.condition.walk_ast(out)
-    }
 }
 
 /// A batch in columns.
@@ -163,11 +149,11 @@ pub(crate) struct Notify<'a>(pub(crate) &'a Batch<'a>);
 
 impl QueryFragment<Pg> for Notify<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT count(pg_notify(channel, payload)) FROM unnest(");
+        out.push_sql("SELECT pg_catalog.count(pg_catalog.pg_notify(channel, payload)) FROM unnest(");
         out.push_bind_param::<Array<Text>, _>(&self.0.channels)?;
-        out.push_sql(", ");
+        out.push_sql("::pg_catalog.text[], ");
         out.push_bind_param::<Array<Text>, _>(&self.0.payloads)?;
-        out.push_sql(") AS batch(channel, payload)");
+        out.push_sql("::pg_catalog.text[]) AS batch(channel, payload)");
         Ok(())
     }
 }
@@ -180,11 +166,11 @@ pub(crate) struct NotifyOnOneChannel<'a> {
 
 impl QueryFragment<Pg> for NotifyOnOneChannel<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT count(pg_notify(");
+        out.push_sql("SELECT pg_catalog.count(pg_catalog.pg_notify(");
         out.push_bind_param::<Text, _>(self.channel)?;
-        out.push_sql(", payload)) FROM unnest(");
+        out.push_sql("::pg_catalog.text, payload)) FROM pg_catalog.unnest(");
         out.push_bind_param::<Array<Text>, _>(self.payloads)?;
-        out.push_sql(") AS batch(payload)");
+        out.push_sql("::pg_catalog.text[]) AS batch(payload)");
         Ok(())
     }
 }
@@ -204,37 +190,39 @@ impl QueryFragment<Pg> for NotifyWithAttachments<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "WITH relaxed AS MATERIALIZED (
-                 SELECT set_config('synchronous_commit', 'off', true)
+                 SELECT pg_catalog.set_config('synchronous_commit', 'off', true)
              ), inserted AS (
                  INSERT INTO ",
         );
-        push_table(&mut out, self.table);
+        out.push_sql(&self.table.to_string());
         out.push_sql(
             " (payload)
-                 SELECT body FROM unnest(",
+                 SELECT body FROM pg_catalog.unnest(",
         );
         out.push_bind_param::<Array<Binary>, _>(&self.batch.bodies)?;
         out.push_sql(
-            ") WITH ORDINALITY AS bodies(body, position) ORDER BY position
+            "::pg_catalog.bytea[]) WITH ORDINALITY AS bodies(body, position) ORDER BY position
                  RETURNING id
              )
-             SELECT count(pg_notify(
-                 channel,
-                 CASE WHEN after_id IS NULL THEN payload ELSE payload || ids[attachment] || after_id END
-             ))
+             SELECT pg_catalog.count(pg_catalog.pg_notify(channel, CASE
+                 WHEN after_id IS NULL THEN payload
+                 ELSE payload OPERATOR(pg_catalog.||) ids[attachment] OPERATOR(pg_catalog.||) after_id
+             END))
              FROM relaxed, (
-                 SELECT array_agg(id ORDER BY id) AS ids FROM inserted
+                 SELECT pg_catalog.array_agg(id::pg_catalog.text ORDER BY id) AS ids FROM inserted
              ) AS attachments, (
-                 SELECT channel, payload, after_id, count(after_id) OVER (ORDER BY position) AS attachment
+                 SELECT
+                     channel, payload, after_id,
+                     pg_catalog.count(after_id) OVER (ORDER BY position)::pg_catalog.int4 AS attachment
                  FROM unnest(",
         );
         out.push_bind_param::<Array<Text>, _>(&self.batch.channels)?;
-        out.push_sql(", ");
+        out.push_sql("::pg_catalog.text[], ");
         out.push_bind_param::<Array<Text>, _>(&self.batch.payloads)?;
-        out.push_sql(", ");
+        out.push_sql("::pg_catalog.text[], ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.batch.after_ids)?;
         out.push_sql(
-            ") WITH ORDINALITY AS batch(channel, payload, after_id, position)
+            "::pg_catalog.text[]) WITH ORDINALITY AS batch(channel, payload, after_id, position)
                  ORDER BY position
                  OFFSET 0
              ) AS batch",
@@ -251,11 +239,11 @@ pub(crate) struct NotifyOne<'a> {
 
 impl QueryFragment<Pg> for NotifyOne<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT pg_notify(");
+        out.push_sql("SELECT pg_catalog.pg_notify(");
         out.push_bind_param::<Text, _>(self.channel)?;
-        out.push_sql(", ");
+        out.push_sql("::pg_catalog.text, ");
         out.push_bind_param::<Text, _>(self.payload)?;
-        out.push_sql(")");
+        out.push_sql("::pg_catalog.text)");
         Ok(())
     }
 }
@@ -278,8 +266,8 @@ impl QueryId for Notify<'_> {
 
 /// These are identified by their text: it has the table's name in it.
 macro_rules! identified_by_text {
-    ($($statement:ty $(, $parameter:ident)*;)*) => { $(
-        impl<$($parameter),*> QueryId for $statement {
+    ($($statement:ty;)*) => { $(
+        impl QueryId for $statement {
             type QueryId = ();
             const HAS_STATIC_QUERY_ID: bool = false;
         }
@@ -288,6 +276,6 @@ macro_rules! identified_by_text {
 
 identified_by_text! {
     Fetch<'_>;
-    Delete<'_, C>, C;
+    Sweep;
     NotifyWithAttachments<'_>;
 }

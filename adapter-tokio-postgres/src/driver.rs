@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use socketio_pg_core::{
     backend::{
         Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, Outgoing,
-        Position, Row,
+        Position, Row, SweepBatch,
     },
     log_sql,
     prepare::{self, Sight},
@@ -195,6 +195,7 @@ impl Backend for TokioPostgresBackend {
                 taken: Duration::try_from_secs_f64(row.try_get("taken")?).unwrap_or_default(),
                 history: row.try_get("history")?,
                 crashes: row.try_get("crashes")?,
+                id: row.try_get("id")?,
             })
         };
         position().map_err(error::in_session)
@@ -236,12 +237,10 @@ impl Backend for TokioPostgresBackend {
         Ok(ids.iter().map(row).collect())
     }
 
-    async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
-        // An interval has its bounds, and nothing in a database is as old.
-        const OLDEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-        let statement = statements::sweep(&TableName::parse(table)?);
-        let age = age.min(OLDEST);
-        self.tending.execute(&statement, &[(&age.as_secs_f64(), Type::FLOAT8)]).await
+    async fn sweep_batch(&self, table: &str, batch: SweepBatch) -> Result<u64, BackendError> {
+        let statement = TableName::parse(table)?.sweep_statement(batch.oldest_first);
+        let parameters: [Parameter<'_>; 2] = [(&batch.seconds(), Type::FLOAT8), (&batch.limit_as_int8(), Type::INT8)];
+        self.tending.execute(&statement, &parameters).await
     }
 
     fn close(&self) {

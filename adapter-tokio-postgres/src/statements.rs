@@ -1,4 +1,7 @@
 //! The SQL that a running node sends.
+//!
+//! Everything in it is qualified, types and operators too, or whoever may create in a schema of the search path gets the node to run
+//! what is theirs. Only `unnest` of several arrays is not: that is a construct of the language, and PostgreSQL qualifies it.
 
 use socketio_pg_core::table::TableName;
 
@@ -6,12 +9,13 @@ use socketio_pg_core::table::TableName;
 ///
 /// It does not ask for `synchronous_commit = off`: a transaction that does nothing but notify writes nothing that PostgreSQL
 /// would wait for. Counting spares a row per notification in the answer.
-pub(crate) const NOTIFY: &str =
-    "SELECT count(pg_notify(channel, payload)) FROM unnest($1::text[], $2::text[]) AS batch(channel, payload)";
+pub(crate) const NOTIFY: &str = "SELECT pg_catalog.count(pg_catalog.pg_notify(channel, payload))
+     FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS batch(channel, payload)";
 
 /// Publishes a batch without attachments whose channel is always the same, as it mostly is. `$1`: the channel, `$2`: payloads.
 pub(crate) const NOTIFY_ON_ONE_CHANNEL: &str =
-    "SELECT count(pg_notify($1::text, payload)) FROM unnest($2::text[]) AS batch(payload)";
+    "SELECT pg_catalog.count(pg_catalog.pg_notify($1::pg_catalog.text, payload))
+     FROM pg_catalog.unnest($2::pg_catalog.text[]) AS batch(payload)";
 
 /// Publishes a batch with attachments, in order and in one statement, which is one transaction.
 ///
@@ -26,21 +30,24 @@ pub(crate) const NOTIFY_ON_ONE_CHANNEL: &str =
 pub(crate) fn notify_with_attachments(table: &TableName) -> String {
     format!(
         "WITH relaxed AS MATERIALIZED (
-             SELECT set_config('synchronous_commit', 'off', true)
+             SELECT pg_catalog.set_config('synchronous_commit', 'off', true)
          ), inserted AS (
              INSERT INTO {table} (payload)
-             SELECT body FROM unnest($4::bytea[]) WITH ORDINALITY AS bodies(body, position) ORDER BY position
+             SELECT body FROM pg_catalog.unnest($4::pg_catalog.bytea[]) WITH ORDINALITY AS bodies(body, position)
+             ORDER BY position
              RETURNING id
          )
-         SELECT count(pg_notify(
-             channel,
-             CASE WHEN after_id IS NULL THEN payload ELSE payload || ids[attachment] || after_id END
-         ))
+         SELECT pg_catalog.count(pg_catalog.pg_notify(channel, CASE
+             WHEN after_id IS NULL THEN payload
+             ELSE payload OPERATOR(pg_catalog.||) ids[attachment] OPERATOR(pg_catalog.||) after_id
+         END))
          FROM relaxed, (
-             SELECT array_agg(id ORDER BY id) AS ids FROM inserted
+             SELECT pg_catalog.array_agg(id::pg_catalog.text ORDER BY id) AS ids FROM inserted
          ) AS attachments, (
-             SELECT channel, payload, after_id, count(after_id) OVER (ORDER BY position) AS attachment
-             FROM unnest($1::text[], $2::text[], $3::text[])
+             SELECT
+                 channel, payload, after_id,
+                 pg_catalog.count(after_id) OVER (ORDER BY position)::pg_catalog.int4 AS attachment
+             FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[], $3::pg_catalog.text[])
                  WITH ORDINALITY AS batch(channel, payload, after_id, position)
              ORDER BY position
              OFFSET 0
@@ -54,30 +61,32 @@ pub(crate) fn notify_with_attachments(table: &TableName) -> String {
 pub(crate) fn fetch(table: &TableName) -> String {
     format!(
         "SELECT id, bytes, CASE
-             WHEN bytes <= one AND sum(bytes) FILTER (WHERE bytes <= one) OVER (ORDER BY id) <= together THEN payload
+             WHEN bytes OPERATOR(pg_catalog.<=) one
+                 AND (pg_catalog.sum(bytes) FILTER (WHERE bytes OPERATOR(pg_catalog.<=) one) OVER (ORDER BY id))
+                     OPERATOR(pg_catalog.<=) together::pg_catalog.\"numeric\"
+             THEN payload
          END
          FROM (
-             SELECT id, octet_length(payload)::int8 AS bytes, payload FROM {table} WHERE id = ANY($1::int8[])
+             SELECT id, pg_catalog.octet_length(payload)::pg_catalog.int8 AS bytes, payload
+             FROM {table} WHERE id OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.int8[])
          ) AS found, (
-             SELECT $2::int8 AS one, $3::int8 AS together
+             SELECT $2::pg_catalog.int8 AS one, $3::pg_catalog.int8 AS together
          ) AS limits"
     )
 }
 
-/// Deletes attachments that are older than `$1` seconds.
-pub(crate) fn sweep(table: &TableName) -> String {
-    format!("DELETE FROM {table} WHERE created_at < now() - make_interval(secs => $1::float8)")
-}
-
 /// Publishes one notification. `$1`: the channel, `$2`: the payload.
-pub(crate) const NOTIFY_ONE: &str = "SELECT pg_notify($1, $2)";
+pub(crate) const NOTIFY_ONE: &str = "SELECT pg_catalog.pg_notify($1::pg_catalog.text, $2::pg_catalog.text)";
 
 /// Publishes one attachment as part of the application's own transaction, whose settings are left alone.
 ///
 /// `$1`: the channel, `$2` and `$3`: what comes before and after the id, `$4`: the body.
 pub(crate) fn notify_one_with_attachment(table: &TableName) -> String {
     format!(
-        "WITH inserted AS (INSERT INTO {table} (payload) VALUES ($4) RETURNING id)
-         SELECT pg_notify($1, $2 || id || $3) FROM inserted"
+        "WITH inserted AS (INSERT INTO {table} (payload) VALUES ($4::pg_catalog.bytea) RETURNING id)
+         SELECT pg_catalog.pg_notify(
+             $1::pg_catalog.text,
+             $2::pg_catalog.text OPERATOR(pg_catalog.||) id::pg_catalog.text OPERATOR(pg_catalog.||) $3::pg_catalog.text
+         ) FROM inserted"
     )
 }

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use socketio_pg_core::backend::{Backend, FetchLimits, Listener, Row};
+use socketio_pg_core::{
+    backend::{Backend, FetchLimits, Listener, Row},
+    backend_tests::search_path::{SEARCH_PATHS, plant},
+};
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::{
     CatchUp, Emitter, Error, Options, TokioPostgresBackend, TokioPostgresListener,
@@ -183,4 +186,22 @@ async fn with_a_log_it_is_written_if_the_transaction_commits() {
     assert_eq!(logged, Some(heard.concat()));
     let ahead = "SELECT count(*) FROM socket_io_attachments WHERE created_at > now() + '100 s'";
     assert_eq!(scene.database.execute(ahead).unwrap().as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn what_is_planted_in_the_search_path_is_not_run() {
+    for search_path in SEARCH_PATHS {
+        let scene = Scene::new().await;
+        scene.backend.prepare_log("socket_io_log", true).await.unwrap();
+        scene.database.execute(&plant(search_path)).unwrap();
+        // The search path is that of new sessions.
+        let (client, connection) = tokio_postgres::connect(&scene.database.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let log = Options::default().catch_up(CatchUp::last(Duration::from_secs(120)));
+        for emitter in [Emitter::new(), Emitter::with_options(&log)] {
+            for text in ["x".to_owned(), "x".repeat(9000)] {
+                emitter.emit("e", &text, &client).await.unwrap();
+            }
+        }
+    }
 }

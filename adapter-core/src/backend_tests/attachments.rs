@@ -1,7 +1,7 @@
 //! Attachments: rows that are inserted with their announcement, fetched, and swept.
 
 use super::*;
-use crate::backend::Backend;
+use crate::backend::{Backend, SweepBatch};
 
 pub async fn attachments_of_all_sizes_come_back_as_they_were<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
@@ -113,4 +113,25 @@ pub async fn a_sweep_deletes_what_is_older<F: Fixture>(fixture: &F) {
     assert_eq!(backend.sweep(TABLE, Duration::from_millis(58_500)).await.unwrap(), 1);
     assert_eq!(fixture.sql(&format!("SELECT count(*) FROM {TABLE}")).as_deref(), Some("1"));
     assert_eq!(backend.sweep(TABLE, Duration::MAX).await.unwrap(), 0);
+}
+
+pub async fn a_batch_of_a_sweep_deletes_no_more_than_it_may<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    let ages = || fixture.sql(&format!("SELECT string_agg(payload::text, ' ' ORDER BY id) FROM {TABLE}"));
+    fixture.sql(&format!(
+        "INSERT INTO {TABLE} (created_at, payload) SELECT now() - age * '1 hour'::interval, decode(lpad(age::text, 2, '0'), 'hex')
+         FROM unnest('{{3, 1, 4, 0, 5, 2}}'::int[]) AS age"
+    ));
+    let batch = SweepBatch { age: Duration::from_secs(60), limit: 2, oldest_first: true };
+    assert_eq!(backend.sweep_batch(TABLE, batch).await.unwrap(), 2);
+    assert_eq!(ages().as_deref(), Some(r"\x03 \x01 \x00 \x02"));
+    let batch = SweepBatch { oldest_first: false, ..batch };
+    assert_eq!(backend.sweep_batch(TABLE, batch).await.unwrap(), 2);
+    assert_eq!(backend.sweep_batch(TABLE, batch).await.unwrap(), 1);
+    assert_eq!(ages().as_deref(), Some(r"\x00"));
+    // More than fit into one.
+    fixture.sql(&format!(
+        "INSERT INTO {TABLE} (created_at, payload) SELECT now() - '1 hour'::interval, '' FROM generate_series(1, 25000)"
+    ));
+    assert_eq!(backend.sweep(TABLE, Duration::from_secs(60)).await.unwrap(), 25_000);
 }

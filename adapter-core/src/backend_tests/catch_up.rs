@@ -189,6 +189,57 @@ pub async fn a_position_is_exact_beside_many_writers_and_long_transactions<F: Fi
     assert!(missed.is_empty(), "{missed:?}");
 }
 
+pub async fn a_read_begins_at_the_position_and_finds_what_was_open_across_it<F: Fixture>(fixture: &F) {
+    const OLD: i64 = 200_000;
+    let backend = prepared_to_log(fixture).await;
+    fixture.sql(&format!(
+        "INSERT INTO {LOG} (channel, payload) SELECT 'old', 'old' FROM generate_series(1, {OLD});
+         CREATE TABLE gate (is_open bool)"
+    ));
+    let (since, until) = tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            // Each row is in a transaction of its own, and its number is lower than that of the mark.
+            let open = scope.spawn(|| {
+                fixture.sql(&format!(
+                    "DO $$ BEGIN
+                        INSERT INTO {LOG} (channel, payload) VALUES ('c', 'open');
+                        WHILE NOT EXISTS (SELECT FROM gate) LOOP PERFORM pg_sleep(0.01); END LOOP;
+                     END $$"
+                ))
+            });
+            let locks =
+                format!("SELECT count(*) FROM pg_locks WHERE relation = '{LOG}'::regclass AND mode LIKE 'Row%'");
+            let handle = tokio::runtime::Handle::current();
+            handle.block_on(async {
+                eventually("the transaction is open", || fixture.sql(&locks).as_deref() == Some("1")).await;
+                backend.publish_logged(TABLE, &log(), &[logged(inline("c", "before"))]).await.unwrap();
+                let since = mark(&backend).await;
+                backend.publish_logged(TABLE, &log(), &[logged(inline("c", "after"))]).await.unwrap();
+                fixture.sql("INSERT INTO gate VALUES (true)");
+                tokio::task::block_in_place(|| open.join().unwrap());
+                (since, mark(&backend).await)
+            })
+        })
+    });
+    let pairs =
+        |payloads: &[&str]| -> Vec<_> { payloads.iter().map(|it| ("c".to_owned(), (*it).to_owned())).collect() };
+    // The server counts what a session reads when it has ended. Those of a borrowed pool end by force.
+    let end = format!("SELECT count(pg_terminate_backend(pid)) {OTHER_SESSIONS}");
+    eventually("the sessions have ended", || fixture.sql(&end).as_deref() == Some("0")).await;
+    let count = format!("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = '{LOG}'");
+    let count = || fixture.sql(&count).unwrap().parse::<i64>().unwrap();
+    let before = count();
+    let reader = fixture.backend(&fixture.url()).await.unwrap();
+    // In pages of each size, and often enough for a prepared statement to get its generic plan.
+    for limit in [1, 1000].repeat(8) {
+        assert_eq!(read(&reader, &["c"], &since, &until, limit).await, pairs(&["open", "after"]));
+    }
+    eventually("the sessions have ended", || fixture.sql(&end).as_deref() == Some("0")).await;
+    eventually("the reads are counted", || count() > before).await;
+    let rows = count() - before;
+    assert!(rows < OLD / 100, "{rows} rows were read for 32");
+}
+
 /// Sets the flag when it is dropped.
 struct End<'a>(&'a AtomicBool);
 
@@ -237,6 +288,13 @@ pub async fn a_mark_is_heard_and_tells_another_log<F: Fixture>(fixture: &F) {
     assert_ne!(before.snapshot, after.snapshot);
     fixture.sql(&format!("TRUNCATE {LOG}"));
     assert_ne!(mark(&backend).await.history, before.history);
+}
+
+pub async fn statistics_that_are_reset_are_not_taken_for_a_crash<F: Fixture>(fixture: &F) {
+    let backend = prepared_to_log(fixture).await;
+    let before = mark(&backend).await;
+    fixture.sql("SELECT pg_stat_reset_shared('bgwriter'); SELECT pg_stat_reset()");
+    assert_eq!(mark(&backend).await.crashes, before.crashes);
 }
 
 pub async fn a_log_may_have_any_name<F: Fixture>(fixture: &F) {

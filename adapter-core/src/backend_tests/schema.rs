@@ -1,7 +1,7 @@
 //! The attachments table: its shape, its name, and the rights it takes.
 
 use super::*;
-use crate::backend::Backend;
+use crate::{backend::Backend, prepare::improve, table::Shape};
 
 pub async fn the_table_has_the_shape_that_node_gives_it<F: Fixture>(fixture: &F) {
     prepared(fixture).await;
@@ -240,4 +240,60 @@ pub async fn each_column_that_is_wrong_is_told_with_the_statement_that_mends_it<
     }
     fixture.sql(&format!("CREATE SEQUENCE {TABLE}"));
     assert_kind(backend.prepare(TABLE, true).await, ErrorKind::UnsuitableTable);
+}
+
+/// Whether the sequence of the attachments' ids is written to the log of the server.
+fn is_sequence_logged<F: Fixture>(fixture: &F) -> bool {
+    let persistence =
+        format!("SELECT relpersistence FROM pg_class WHERE oid = pg_get_serial_sequence('{TABLE}', 'id')::regclass");
+    fixture.sql(&persistence).as_deref() == Some("p")
+}
+
+pub async fn the_sequence_of_attachments_is_logged<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    assert!(is_sequence_logged(fixture));
+    // Also that of a table which is there, whoever made it.
+    for id in ["bigserial", "bigint GENERATED ALWAYS AS IDENTITY"] {
+        fixture.sql(&format!(
+            "DROP TABLE {TABLE};
+             CREATE UNLOGGED TABLE {TABLE} (id {id} UNIQUE, created_at timestamptz DEFAULT now(), payload bytea);
+             GRANT SELECT, INSERT, DELETE ON {TABLE} TO PUBLIC; GRANT USAGE ON {TABLE}_id_seq TO PUBLIC"
+        ));
+        let is_newer =
+            fixture.sql("SELECT current_setting('server_version_num')::int >= 150000").as_deref() == Some("t");
+        assert_eq!(is_sequence_logged(fixture), !is_newer, "{id}");
+        // Not by a role that may not, and not when it is not asked for.
+        let guest = Role::create(fixture);
+        let stranger = fixture.backend(&guest.url("right")).await.unwrap();
+        improve(&stranger, TABLE, &Shape::ATTACHMENTS, true).await;
+        improve(&backend, TABLE, &Shape::ATTACHMENTS, false).await;
+        assert_eq!(is_sequence_logged(fixture), !is_newer, "{id}");
+        improve(&backend, TABLE, &Shape::ATTACHMENTS, true).await;
+        assert!(is_sequence_logged(fixture), "{id}");
+        // As a migration of a table that is there.
+        fixture.sql(&crate::table::schema_sql(TABLE).unwrap());
+        assert!(is_sequence_logged(fixture), "{id}");
+    }
+}
+
+pub async fn a_log_that_is_there_gets_the_indexes_that_it_lacks<F: Fixture>(fixture: &F) {
+    const LOG: &str = r#"chat."Odd ""Log""#;
+    fixture.sql("CREATE SCHEMA chat");
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    backend.prepare_log(LOG, true).await.unwrap();
+    let indexed = || {
+        let indexed = "SELECT string_agg(attname, ' ' ORDER BY attname) FROM pg_index JOIN pg_attribute
+            ON attrelid = indrelid AND attnum = indkey[0] WHERE indrelid = 'chat.\"Odd \"\"Log\"'::regclass";
+        fixture.sql(indexed).unwrap()
+    };
+    assert_eq!(indexed(), "created_at id xid");
+    fixture.sql(r#"DROP INDEX chat."Odd ""Log_xid_idx"; DROP INDEX chat."Odd ""Log_created_at_idx""#);
+    backend.prepare_log(LOG, true).await.unwrap();
+    assert_eq!(indexed(), "id");
+    improve(&backend, LOG, &Shape::LOG, true).await;
+    assert_eq!(indexed(), "created_at id xid");
+    // An index of another name does as well.
+    fixture.sql(r#"ALTER INDEX chat."Odd ""Log_xid_idx" RENAME TO mine"#);
+    improve(&backend, LOG, &Shape::LOG, true).await;
+    assert_eq!(indexed(), "created_at id xid");
 }

@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use tokio::time::{Interval, MissedTickBehavior, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, sleep, timeout, timeout_at};
 
 use super::{
     CatchUp,
     tracker::{Tracker, is_header},
 };
 use crate::{
-    backend::{Backend, BackendError, ErrorKind, Incoming, LogQuery, LogRow, Position},
+    backend::{Backend, BackendError, ErrorKind, Incoming, Listener, LogQuery, LogRow, Position},
     event::Recovery,
 };
 
@@ -18,7 +18,14 @@ use crate::{
 const PAGE: i64 = 1000;
 
 /// How long a statement on the log may take.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For how long a log that cannot be reached is tried again, and after which pause each time.
+const RETRY_FOR: Duration = Duration::from_secs(5);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long catching up may take in all: live messages wait for it in the listening session.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Catches up for the link.
 pub(crate) struct Reader<B> {
@@ -35,6 +42,8 @@ pub(crate) struct Reader<B> {
     is_due: bool,
     /// How many channels were so when the session broke.
     uncovered: usize,
+    /// How many messages were handed on late since the session broke.
+    late: u64,
 }
 
 impl<B: Backend> Reader<B> {
@@ -52,6 +61,7 @@ impl<B: Backend> Reader<B> {
             listened: BTreeSet::new(),
             is_due: false,
             uncovered: 0,
+            late: 0,
         }
     }
 
@@ -110,64 +120,92 @@ impl<B: Backend> Reader<B> {
         self.uncovered = self.listened.iter().filter(|channel| !self.tracker.covers(channel)).count();
     }
 
-    /// Hands on what was missed, in order, on a session that listens again.
+    /// Hands on what was missed, in order, on a session that listens again. Ends within [`CATCH_UP_TIMEOUT`] and the check of the
+    /// session: a log that is slow or out of reach costs messages, which the recovery tells, and never the session.
     ///
     /// # Errors
-    /// When the connection fails: what was handed on so far is remembered, and not handed on when it is called again.
-    pub(crate) async fn catch_up(&mut self, mut hand_on: impl FnMut(Incoming)) -> Result<Recovery, BackendError> {
+    /// When the listening session itself has ended. What was handed on so far is remembered, and not handed on when this is called
+    /// again with another session.
+    pub(crate) async fn catch_up(
+        &mut self,
+        session: &mut impl Listener,
+        mut hand_on: impl FnMut(Incoming),
+    ) -> Result<Recovery, BackendError> {
+        let start = Instant::now();
+        loop {
+            let read = timeout_at(start + CATCH_UP_TIMEOUT, self.read(&mut hand_on)).await;
+            let error = match read.unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Other, elapsed))) {
+                Ok(incomplete) => return Ok(self.recovery(incomplete)),
+                Err(error) => error,
+            };
+            // The log's connection may have failed because the server is gone. Then nothing is lost yet: the next session reads it.
+            in_time(session.check()).await?;
+            if error.kind() != ErrorKind::Connection || start.elapsed() >= RETRY_FOR {
+                self.tracker.forget();
+                return Ok(self.recovery(Some(format!("the log could not be read: {error}"))));
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    fn recovery(&mut self, incomplete: Option<String>) -> Recovery {
+        let messages = std::mem::take(&mut self.late);
+        match incomplete {
+            Some(reason) => Recovery::Incomplete { messages, reason },
+            None => Recovery::Complete { messages },
+        }
+    }
+
+    /// Reads the log from the position on, and hands on what is new. Returns why something may be missing, if it may.
+    async fn read(&mut self, hand_on: &mut impl FnMut(Incoming)) -> Result<Option<String>, BackendError> {
         let since = self.tracker.position().cloned();
         // What was sent on other channels was not for this node.
         let covered = self.listened.iter().filter(|channel| self.tracker.covers(channel) && **channel != self.channel);
         let channels: Vec<String> = covered.cloned().collect();
         self.begin_mark();
         let Some(marking) = self.marking.take() else { unreachable!("a mark was just begun") };
-        let marked = marking.await;
-        let until = match &marked {
-            Ok(until) => until.clone(),
-            Err(_) => return failed(self.marked(marked), 0),
+        let until = match marking.await {
+            Ok(until) => until,
+            Err(error) => {
+                self.tracker.give_mark_up();
+                return Err(error);
+            }
         };
-        self.marked(marked);
-        let incomplete = |reason: String| Ok(Recovery::Incomplete { messages: 0, reason });
+        self.tracker.marked(until.clone());
         let Some(since) = since else {
             self.tracker.forget();
-            return incomplete("the connection broke before the node had found its place in the log".to_owned());
+            return Ok(Some("the connection broke before the node had found its place in the log".to_owned()));
         };
         if since.history != until.history {
             self.tracker.forget();
-            return incomplete(
-                "the log is not the one that it was: restored, emptied, or that of another server".to_owned(),
-            );
+            let reason = "the log is not the one that it was: restored, emptied, or that of another server";
+            return Ok(Some(reason.to_owned()));
         }
 
         let has_crashed = since.crashes != until.crashes;
         if has_crashed {
             self.tracker.crashed(&until.crashes);
         }
-        let mut messages = 0;
-        let mut after = 0;
+        let mut query = LogQuery {
+            table: self.log.table_name(),
+            channels: &channels,
+            since: &since,
+            until: &until,
+            after: 0,
+            limit: PAGE,
+        };
         loop {
-            let query = LogQuery {
-                table: self.log.table_name(),
-                channels: &channels,
-                since: &since,
-                until: &until,
-                after,
-                limit: PAGE,
-            };
-            let rows = match in_time(self.backend.read_log(&query)).await {
-                Ok(rows) => rows,
-                Err(error) => return failed(Some(error), messages),
-            };
+            let rows = in_time(self.backend.read_log(&query)).await?;
             let is_last = (rows.len() as i64) < PAGE;
             for LogRow { id, incoming, is_before_crash } in rows {
-                after = id;
+                query.after = id;
                 // Attachments of before the crash are gone, and their numbers may be those of others by now. Those of after it are not:
                 // they also come live, and would come behind what was sent after them.
                 if has_crashed && is_before_crash && is_header(&incoming.payload) {
                     continue;
                 }
                 if self.tracker.hear(&incoming.channel, &incoming.payload) {
-                    messages += 1;
+                    self.late += 1;
                     hand_on(incoming);
                 }
             }
@@ -176,22 +214,33 @@ impl<B: Backend> Reader<B> {
             }
         }
 
+        // Rows are deleted in the order of their age: while the row of the position is there, all after it are.
+        let own_channel = [self.channel.clone()];
+        let place = LogQuery { channels: &own_channel, after: since.id - 1, limit: 1, ..query };
+        let is_whole = in_time(self.backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
         let deaf = until.taken.saturating_sub(since.taken);
-        let reason = if deaf > self.log.retention() {
-            format!("the node was deaf for {deaf:.1?}, and the log goes back for {:?}", self.log.retention())
+        Ok(if deaf > self.log.retention() {
+            Some(format!("the node was deaf for {deaf:.1?}, and the log goes back for {:?}", self.log.retention()))
+        } else if !is_whole {
+            Some(
+                "rows of the log that the node had not read were deleted: give all nodes of the cluster the same \
+                 `CatchUp::last`, and look at the clock of the database"
+                    .to_owned(),
+            )
         } else if has_crashed {
-            "the database server crashed: attachments are gone, and what was published in its last moments may not be in \
-             the log"
-                .to_owned()
+            Some(
+                "the database server crashed: attachments are gone, and what was published in its last moments may not \
+                 be in the log"
+                    .to_owned(),
+            )
         } else if self.uncovered > 0 {
-            format!(
+            Some(format!(
                 "the connection broke before the node had found its place in the log for {} new channel(s)",
                 self.uncovered
-            )
+            ))
         } else {
-            return Ok(Recovery::Complete { messages });
-        };
-        Ok(Recovery::Incomplete { messages, reason })
+            None
+        })
     }
 
     fn begin_mark(&mut self) {
@@ -202,28 +251,14 @@ impl<B: Backend> Reader<B> {
         self.marking = Some(Box::pin(async move { in_time(backend.mark(&table, &channel, &token)).await }));
     }
 
-    /// Returns the error, if it is one.
-    fn marked(&mut self, marked: Result<Position, BackendError>) -> Option<BackendError> {
+    fn marked(&mut self, marked: Result<Position, BackendError>) {
         match marked {
-            Ok(position) => {
-                self.tracker.marked(position);
-                None
-            }
+            Ok(position) => self.tracker.marked(position),
             Err(error) => {
                 self.tracker.give_mark_up();
                 tracing::warn!(%error, table = self.log.table_name(), "the catch-up log could not be marked");
-                Some(error)
             }
         }
-    }
-}
-
-/// A broken connection is for the link to replace; with anything else the node lives on, and says what it missed.
-fn failed(error: Option<BackendError>, messages: u64) -> Result<Recovery, BackendError> {
-    match error {
-        Some(error) if error.kind() == ErrorKind::Connection => Err(error),
-        Some(error) => Ok(Recovery::Incomplete { messages, reason: format!("the log could not be read: {error}") }),
-        None => Ok(Recovery::Complete { messages }),
     }
 }
 

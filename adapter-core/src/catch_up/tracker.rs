@@ -110,11 +110,14 @@ impl Tracker {
         crash.clone_into(&mut self.crash);
     }
 
-    /// The position is of no use any more.
+    /// The position is of no use any more. What was heard since a mark that is under way was begun is remembered: the mark may not
+    /// have seen it.
     pub(super) fn forget(&mut self) {
         self.place = None;
         self.older = HashSet::new();
-        self.newer = HashSet::new();
+        if self.mark.is_none() {
+            self.newer = HashSet::new();
+        }
     }
 
     /// Remembers what was heard; false when it had been heard before.
@@ -130,6 +133,8 @@ impl Tracker {
             tracing::warn!(
                 "too much was heard since the last mark in the catch-up log: the next gap will not be caught up with"
             );
+            // With the mark, which must not count once what was heard since it was begun is forgotten.
+            self.give_mark_up();
             self.forget();
         }
         let into = if self.mark.is_some() { &mut self.newer } else { &mut self.older };
@@ -179,6 +184,7 @@ mod tests {
             taken: Duration::ZERO,
             history: String::new(),
             crashes: String::new(),
+            id: 1,
         }
     }
 
@@ -252,6 +258,33 @@ mod tests {
         tracker.heard_mark("1");
         assert_eq!(snapshot(&tracker), None);
         assert!(!tracker.hear("c", &message(1)) && !tracker.hear("c", &message(2)));
+    }
+
+    #[test]
+    fn a_position_that_is_forgotten_while_a_mark_is_under_way_doubles_nothing() {
+        let mut tracker = Tracker::default();
+        tracker.begin("1".to_owned(), channels());
+        assert!(tracker.hear("c", &message(1)));
+        tracker.forget();
+        tracker.marked(position("one"));
+        tracker.heard_mark("1");
+        // The snapshot of the mark may not have seen it, and the log would tell of it again.
+        assert_eq!(snapshot(&tracker), Some("one"));
+        assert!(!tracker.hear("c", &message(1)));
+    }
+
+    #[test]
+    fn too_much_to_remember_costs_the_mark_that_is_under_way() {
+        let mut tracker = Tracker::default();
+        tracker.begin("1".to_owned(), channels());
+        for number in 0..=MAX_REMEMBERED as u64 {
+            tracker.hear("c", &message(number));
+        }
+        tracker.marked(position("one"));
+        tracker.heard_mark("1");
+        // What was heard since it was begun is forgotten, and the log would tell of it again.
+        assert_eq!(snapshot(&tracker), None);
+        assert_eq!(tracker.older.len() + tracker.newer.len(), 1);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) fn faults() -> Vec<Fault> {
         ),
         Fault::new(
             "notification queue full",
-            "simulated: PostgreSQL 15 has room for 8 GB. A function `pg_notify` that comes first in the search path raises \
+            "simulated: PostgreSQL 15 has room for 8 GB. PostgreSQL's `pg_notify` is replaced by one that raises \
              SQLSTATE 54000 with PostgreSQL's text",
             queue_full,
         ),
@@ -93,22 +93,25 @@ async fn disk_full(world: Arc<World>) -> Result<Struck> {
 }
 
 async fn queue_full(world: Arc<World>) -> Result<Struck> {
-    let database = world.database.name();
     let sessions = "datname = current_database() AND pid <> pg_backend_pid()";
     let new_sessions = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {sessions}");
     world
-        .sql(&format!(
-            "CREATE SCHEMA full_queue;
-             CREATE FUNCTION full_queue.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+        .sql(
+            // Renamed: one that is built in is called by its number, whatever its definition says.
+            "ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_with_room;
+             CREATE FUNCTION pg_catalog.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
                  RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'too many notifications in the NOTIFY queue';
-             END $$;
-             GRANT USAGE ON SCHEMA full_queue TO PUBLIC;
-             ALTER DATABASE {database} SET search_path = full_queue, pg_catalog, public"
-        ))
+             END $$",
+        )
         .await?;
     world.sql(&new_sessions).await?;
     last_for(1, 1).await;
-    world.sql(&format!("ALTER DATABASE {database} RESET search_path")).await?;
+    world
+        .sql(
+            "DROP FUNCTION pg_catalog.pg_notify(text, text);
+             ALTER FUNCTION pg_catalog.pg_notify_with_room(text, text) RENAME TO pg_notify",
+        )
+        .await?;
     world.sql(&new_sessions).await?;
     Ok(Struck { healed: Instant::now(), deaf: [true, true] })
 }

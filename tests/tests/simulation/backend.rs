@@ -16,7 +16,7 @@ use socketio_pg_core::{
     PublishOn,
     backend::{
         Backend, BackendError, CatchUp, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing,
-        Position, Row,
+        Position, Row, SweepBatch,
     },
     memory::{MemoryBackend, MemoryDatabase, MemoryListener},
     prepare::Sight,
@@ -160,9 +160,9 @@ impl Backend for NodeBackend {
         rows
     }
 
-    async fn sweep(&self, table: &str, age: Duration) -> Result<u64, BackendError> {
+    async fn sweep_batch(&self, table: &str, batch: SweepBatch) -> Result<u64, BackendError> {
         self.faults.check()?;
-        self.inner.sweep(table, age).await
+        self.inner.sweep_batch(table, batch).await
     }
 
     fn close(&self) {}

@@ -12,6 +12,7 @@ use std::{
 use socketio_pg_core::{
     backend::{
         Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing, Position, Row,
+        SweepBatch,
     },
     prepare::Sight,
     table::{Shape, TableName},
@@ -118,8 +119,8 @@ impl<B: Backend> Backend for Counting<B> {
         self.inner.fetch(table, ids, limits)
     }
 
-    fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send {
-        self.inner.sweep(table, age)
+    fn sweep_batch(&self, table: &str, batch: SweepBatch) -> impl Future<Output = Result<u64, BackendError>> + Send {
+        self.inner.sweep_batch(table, batch)
     }
 
     fn close(&self) {
