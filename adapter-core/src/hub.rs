@@ -239,13 +239,21 @@ impl<B: Backend> Hub<B> {
 
     /// Lets a namespace join the cluster: listens first, then announces, so that no answer is missed.
     pub(crate) async fn join(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Result<(), Error> {
+        Error::check_namespace(namespace.name())?;
         let link = self.link().ok_or(Error::Closed)?;
         {
             let mut register = self.namespaces.write();
             register.uids.insert(namespace.uid().clone());
             register.by_name.insert(namespace.name().to_owned(), namespace.clone());
         }
-        link.listen(namespace.channel().to_owned()).await?;
+        let listening = link.listen(namespace.channel().to_owned()).await;
+        listening.inspect_err(|_| {
+            let mut register = self.namespaces.write();
+            register.uids.remove(namespace.uid());
+            if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
+                register.by_name.remove(namespace.name());
+            }
+        })?;
         let actions = namespace.with_cluster(Rules::join);
         self.perform(namespace, actions, &Origin::default()).await
     }
@@ -273,6 +281,7 @@ impl<B: Backend> Hub<B> {
 
     /// `reply_to` is the channel of an answer that is not for everyone.
     fn outgoing(&self, namespace: &Namespace, body: Body, reply_to: Option<&ReplyChannel>) -> Result<Outgoing, Error> {
+        Error::check_namespace(namespace.name())?;
         let mut message = Message::new(namespace.uid().clone(), namespace.name(), body);
         message.relay = Relay::marked();
         if message.body.is_request() {
