@@ -110,7 +110,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Closes all pooled connections; what is called afterwards fails. Open listeners are not touched.
     fn close(&self);
 
-    /// Opens a session for listening.
+    /// Opens a session for listening. It ends by itself when that takes too long, which may be once for each address that the settings
+    /// lead to.
     fn connect_listener(&self) -> impl Future<Output = Result<Self::Listener, BackendError>> + Send;
 }
 
@@ -294,6 +295,12 @@ pub enum Content {
 pub enum ErrorKind {
     /// The server cannot be reached, or the connection broke: worth trying again.
     Connection,
+    /// The server takes no writes: a standby, or one that is set so. Worth trying again on a new connection, as the name may lead to
+    /// another server by then: this one is not to be used any more. Nothing took effect.
+    ReadOnly,
+    /// The server gave the statement up: it took longer than `statement_timeout` or waited longer than `lock_timeout`, or somebody
+    /// cancelled it. Nothing took effect.
+    Timeout,
     /// The connection settings are wrong (URL, user, password, database, TLS): trying again will not help.
     Configuration,
     /// The role lacks a right.
@@ -304,6 +311,14 @@ pub enum ErrorKind {
     UnsuitableTable,
     /// Anything else the server or the driver reports.
     Other,
+}
+
+impl ErrorKind {
+    /// Whether the failure may be the fault of what was sent, so that a part of it may succeed where the whole did not. All else fails
+    /// for each part alike.
+    pub fn is_about_content(self) -> bool {
+        !matches!(self, Self::Connection | Self::Configuration | Self::ReadOnly | Self::Timeout)
+    }
 }
 
 /// An error of a backend: its kind, and the driver's own error as source.
@@ -330,6 +345,11 @@ impl BackendError {
     /// statement may have taken effect all the same.
     pub fn is_unsent(&self) -> bool {
         self.is_unsent
+    }
+
+    /// Whether a statement may have taken effect although it failed: its answer did not come.
+    pub fn is_unconfirmed(&self) -> bool {
+        self.kind == ErrorKind::Connection && !self.is_unsent
     }
 
     /// Why a table cannot be used, if the error tells that.
@@ -372,9 +392,9 @@ pub(crate) async fn in_time<T>(
     tokio::time::timeout(limit, work).await.unwrap_or_else(out_of_time)
 }
 
-/// Whether the error is that of [`in_time`].
+/// Whether the error is that of [`in_time`], or the server's own patience was shorter.
 pub(crate) fn has_timed_out(error: &BackendError) -> bool {
-    error.source.is::<OutOfTime>()
+    error.kind == ErrorKind::Timeout || error.source.is::<OutOfTime>()
 }
 
 #[derive(Debug, thiserror::Error)]

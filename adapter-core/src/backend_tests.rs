@@ -108,6 +108,9 @@ macro_rules! backend_tests {
             a_wrong_address_or_password_is_a_matter_of_configuration
             connections_that_died_idle_are_replaced
             a_closed_backend_fails_and_its_listeners_go_on
+            a_server_that_takes_no_writes_is_left
+            a_statement_that_the_server_gives_up_is_a_matter_of_time
+            a_silent_host_is_passed_over
         );
     };
     (@module $fixture:ident $module:ident: $($test:ident)*) => {

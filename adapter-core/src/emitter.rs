@@ -214,6 +214,7 @@ impl<B> Emitter<B> {
     where
         B: PublishOn<C>,
     {
+        Error::check_namespace(&self.namespace)?;
         let mut message = Message::new(NodeId::emitter(), self.namespace.as_str(), body);
         message.relay = Relay::marked();
         let is_logged = catch_up::is_logged(&message.body);
@@ -226,6 +227,6 @@ impl<B> Emitter<B> {
         let channel = channel::name(&self.prefix, &self.namespace);
         let outgoing = Outgoing { channel, content, is_logged };
         let published = B::publish_on(connection, &self.table, self.log.as_ref(), outgoing).await;
-        published.map_err(|error| Error::Publish(std::sync::Arc::new(error)))
+        published.map_err(Error::of_publication)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use socketio_pg_protocol::{DecodeError, EncodeError, NodeId};
+use socketio_pg_protocol::{DecodeError, EncodeError, NodeId, channel};
 use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 
 use crate::{
@@ -28,6 +28,21 @@ pub enum ConnectError {
     /// PostgreSQL cannot be reached.
     #[error("PostgreSQL cannot be reached: {0}: is it running at this address, and does it take more connections?")]
     Unreachable(#[source] BackendError),
+    /// The server takes no writes, and so no notifications.
+    #[error(
+        "this PostgreSQL server takes no writes ({0}): is it a standby, or set to `default_transaction_read_only`? Give the address of the \
+         primary, or `target_session_attrs=read-write` with the addresses of all"
+    )]
+    ReadOnly(#[source] BackendError),
+    /// The database has another encoding than UTF8, in which not every namespace has a name.
+    #[error(
+        "the encoding of the database is {encoding}, in which not every name and text can be written: make one with \
+         `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0` and give that"
+    )]
+    Encoding {
+        /// What PostgreSQL calls it.
+        encoding: String,
+    },
     /// The attachments table is missing, and it was not to be created.
     #[error(
         "the attachments table `{table}` is missing: create it with the SQL that the backend crate exports as \
@@ -124,6 +139,7 @@ impl From<BackendError> for ConnectError {
         match error.kind() {
             ErrorKind::Configuration => Self::Settings(error),
             ErrorKind::Connection => Self::Unreachable(error),
+            ErrorKind::ReadOnly => Self::ReadOnly(error),
             _ => Self::Database(error),
         }
     }
@@ -156,6 +172,7 @@ impl ConnectError {
             Ok(known) => known,
             Err(error) => match error.kind() {
                 ErrorKind::Connection => Self::Unreachable(error),
+                ErrorKind::ReadOnly => Self::ReadOnly(error),
                 _ => Self::MissingLog { table: table.to_owned(), error },
             },
         }
@@ -171,6 +188,7 @@ impl ConnectError {
             PrepareError::Unsuitable { problems, owner, statement } => {
                 Ok(Self::UnsuitableTable { table, problem: problems.to_string(), owner, statement })
             }
+            PrepareError::Encoding { encoding } => Ok(Self::Encoding { encoding }),
             missing @ (PrepareError::Missing { .. } | PrepareError::NotCreated { .. }) => Err(missing.into()),
         }
     }
@@ -241,6 +259,23 @@ pub enum Error {
     /// The server has no such namespace.
     #[error("this server has no namespace {0:?}: add it with `io.ns` first")]
     UnknownNamespace(String),
+    /// PostgreSQL has no channel for a namespace of that name.
+    #[error("the namespace {namespace:?} cannot be used: {reason}")]
+    InvalidNamespace {
+        /// The namespace.
+        namespace: String,
+        /// What is wrong with its name.
+        reason: &'static str,
+    },
+    /// PostgreSQL refused to listen on the channel of a namespace; those of the others are not concerned.
+    #[error("PostgreSQL does not listen on the channel {channel:?}: {error}: give its namespace another name")]
+    NotListening {
+        /// The channel.
+        channel: String,
+        /// What PostgreSQL said.
+        #[source]
+        error: Arc<BackendError>,
+    },
     /// The rule of a node with several databases names none for this namespace.
     #[error(
         "the namespace {namespace:?} is in no database: the rule says {database}, and there are {databases}, counted \
@@ -263,6 +298,23 @@ pub enum Error {
     /// The node has left the cluster.
     #[error("the cluster handle is closed")]
     Closed,
+}
+
+impl Error {
+    /// Says whether a message that failed may have got to other nodes all the same.
+    pub(crate) fn of_publication(error: BackendError) -> Self {
+        let is_unconfirmed = error.is_unconfirmed();
+        let error = Arc::new(error);
+        if is_unconfirmed { Self::Unconfirmed(error) } else { Self::Publish(error) }
+    }
+
+    /// Fails for a namespace that no channel can be named after.
+    pub(crate) fn check_namespace(namespace: &str) -> Result<(), Self> {
+        match channel::problem(namespace) {
+            None => Ok(()),
+            Some(reason) => Err(Self::InvalidNamespace { namespace: namespace.to_owned(), reason }),
+        }
+    }
 }
 
 impl From<EncodeError> for Error {

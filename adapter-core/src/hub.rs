@@ -247,6 +247,7 @@ impl<B: Backend> Hub<B> {
 
     /// Begins to join the cluster: from now on the namespace is known here, in place of any of that name, and is being listened to.
     pub(crate) fn register(&self, namespace: &Arc<Namespace>) -> Result<Listening, Error> {
+        Error::check_namespace(namespace.name())?;
         let replaced;
         let listening;
         {
@@ -317,6 +318,7 @@ impl<B: Backend> Hub<B> {
 
     /// `reply_to` is the channel of an answer that is not for everyone.
     fn outgoing(&self, namespace: &Namespace, body: Body, reply_to: Option<&ReplyChannel>) -> Result<Outgoing, Error> {
+        Error::check_namespace(namespace.name())?;
         let mut message = Message::new(namespace.uid().clone(), namespace.name(), body);
         message.relay = Relay::marked();
         if message.body.is_request() {

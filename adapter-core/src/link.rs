@@ -5,7 +5,7 @@
 //! listened to anew.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -20,6 +20,7 @@ use tracing::Instrument;
 use crate::{
     backend::{Backend, BackendError, ErrorKind, Incoming, Listener},
     catch_up::Reader,
+    error::Error,
     event::{Event, Events, Recovery},
     outside,
 };
@@ -28,8 +29,13 @@ use crate::{
 const MIN_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// How long opening a connection and listening to everything may take.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long listening to one part of the channels may take on a new connection. How long making the connection may take is the
+/// backend's to say, as it knows to how many addresses a name leads.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many channels are listened to in one statement. PostgreSQL compares each with all that the session has: for tens of thousands
+/// in one statement it takes longer than a server may be silent, and each part that is done is a sign of life.
+const MAX_LISTEN: usize = 1000;
 
 /// How long before the last sign of life a message may have been sent that was lost with the connection: it was behind the last one
 /// that came, on its way.
@@ -51,12 +57,15 @@ pub(crate) enum Arrival<'a> {
 
 #[derive(Debug)]
 enum Command {
-    Listen { channel: String, done: oneshot::Sender<()> },
+    Listen { channel: String, done: Waiter },
     Unlisten { channel: String },
 }
 
 /// Resolves once a LISTEN is in place.
-pub(crate) type Listening = BoxFuture<'static, Result<(), crate::Error>>;
+pub(crate) type Listening = BoxFuture<'static, Result<(), Error>>;
+
+/// Whoever waits until a channel is listened to.
+type Waiter = oneshot::Sender<Result<(), Error>>;
 
 /// Tells the link what to listen to.
 #[derive(Clone, Debug)]
@@ -83,18 +92,19 @@ impl Link {
             commands: receiver,
             channels: log.iter().map(|log| log.channel().to_owned()).collect(),
             log,
-            waiting: Vec::new(),
+            unproven: BTreeSet::new(),
+            waiting: BTreeMap::new(),
         };
         (Self { commands }, started, tokio::spawn(keeper.run(first)))
     }
 
-    /// Listens on a channel. The command is given when this returns; the result resolves once the LISTEN is in place, which takes
-    /// until the link is up.
+    /// Listens on a channel. The link is told when this returns, in the order of the calls; the future resolves once the LISTEN is
+    /// in place, which takes until the link is up, or with the reason why PostgreSQL refuses this channel.
     pub(crate) fn listen(&self, channel: String) -> Listening {
         let (done, listening) = oneshot::channel();
-        // A link that has ended drops it, which the other side hears.
+        // Of a link that has ended, and of a channel that is given up before, the sender is dropped.
         let _ = self.commands.send(Command::Listen { channel, done });
-        Box::pin(async move { listening.await.map_err(|_| crate::Error::Closed) })
+        Box::pin(async move { listening.await.unwrap_or(Err(Error::Closed)) })
     }
 
     pub(crate) fn unlisten(&self, channel: String) {
@@ -112,8 +122,10 @@ struct Keeper<B, F> {
     commands: mpsc::UnboundedReceiver<Command>,
     /// What is to be listened to on every connection.
     channels: BTreeSet<String>,
-    /// Who waits for a LISTEN that is not in place yet.
-    waiting: Vec<oneshot::Sender<()>>,
+    /// Those of them that never were in place: what is refused of these is their name's fault, and not that of the moment.
+    unproven: BTreeSet<String>,
+    /// Who waits for a LISTEN that is not in place yet, by channel.
+    waiting: BTreeMap<String, Vec<Waiter>>,
 }
 
 /// Why a session ended.
@@ -130,7 +142,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
         let mut backoff = MIN_BACKOFF;
         loop {
             let opening = self.open().instrument(tracing::debug_span!("listen"));
-            let opened = match timeout(OPEN_TIMEOUT, opening).await.unwrap_or_else(|_| Err(silent())) {
+            let opened = match opening.await {
                 Ok(mut listener) if deaf_since.is_some() => {
                     let catching_up = self.catch_up(&mut listener).instrument(tracing::debug_span!("catch_up"));
                     catching_up.await.map(|recovery| (listener, recovery))
@@ -191,16 +203,79 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
     async fn open(&mut self) -> Result<B::Listener, BackendError> {
         let mut listener = self.backend.connect_listener().await?;
         let channels: Vec<_> = self.channels.iter().cloned().collect();
-        if !channels.is_empty() {
-            listener.listen(&channels).await?;
+        self.listen_to(&mut listener, &channels, LISTEN_TIMEOUT).await?;
+        Ok(listener)
+    }
+
+    /// Listens on channels, in parts. What PostgreSQL refuses for its content is tried in ever smaller parts: so one channel that it
+    /// cannot take is found, given up, and costs neither the others nor the session.
+    async fn listen_to(
+        &mut self,
+        listener: &mut B::Listener,
+        channels: &[String],
+        limit: Duration,
+    ) -> Result<(), BackendError> {
+        for part in channels.chunks(MAX_LISTEN) {
+            let mut parts = vec![part];
+            while let Some(part) = parts.pop() {
+                match timeout(limit, listener.listen(part)).await.unwrap_or_else(|_| Err(silent())) {
+                    Ok(()) => self.in_place(part),
+                    Err(error) if !error.kind().is_about_content() => return Err(error),
+                    Err(error) => match part {
+                        [channel] if self.unproven.contains(channel) => self.refused(channel, error),
+                        // It was in place before: its name is none that PostgreSQL cannot take.
+                        [_] => return Err(error),
+                        _ => parts.extend(<[&[String]; 2]>::from(part.split_at(part.len() / 2)).into_iter().rev()),
+                    },
+                }
+            }
         }
         if let Some(log) = &mut self.log {
             log.listens(&self.channels);
         }
-        for done in self.waiting.drain(..) {
-            let _ = done.send(());
+        Ok(())
+    }
+
+    fn in_place(&mut self, channels: &[String]) {
+        for channel in channels {
+            self.unproven.remove(channel);
+            for done in self.waiting.remove(channel).into_iter().flatten() {
+                // Whoever waited may have given up.
+                let _ = done.send(Ok(()));
+            }
         }
-        Ok(listener)
+    }
+
+    fn refused(&mut self, channel: &str, error: BackendError) {
+        tracing::warn!(%error, channel, "PostgreSQL does not listen on a channel");
+        self.channels.remove(channel);
+        self.unproven.remove(channel);
+        let error = Arc::new(error);
+        for done in self.waiting.remove(channel).into_iter().flatten() {
+            let _ = done.send(Err(Error::NotListening { channel: channel.to_owned(), error: error.clone() }));
+        }
+    }
+
+    /// Notes that a channel is to be listened to. Tells whether it was not before.
+    fn keep(&mut self, channel: &str, done: Waiter) -> bool {
+        self.waiting.entry(channel.to_owned()).or_default().push(done);
+        let is_new = self.channels.insert(channel.to_owned());
+        if is_new {
+            self.unproven.insert(channel.to_owned());
+        }
+        is_new
+    }
+
+    /// Notes that a channel is not to be listened to any more. Tells whether it was before.
+    fn give_up(&mut self, channel: &str) -> bool {
+        self.unproven.remove(channel);
+        // With them goes the hope of those who wait.
+        self.waiting.remove(channel);
+        let was_kept = self.channels.remove(channel);
+        if was_kept && let Some(log) = &mut self.log {
+            log.unlistened(channel);
+        }
+        was_kept
     }
 
     /// Hands on what was missed while there was no session. What comes on the new one meanwhile waits in it.
@@ -226,14 +301,10 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
                 command = self.commands.recv() => match command {
                     None => return Err(()),
                     Some(Command::Listen { channel, done }) => {
-                        self.channels.insert(channel);
-                        self.waiting.push(done);
+                        self.keep(&channel, done);
                     }
                     Some(Command::Unlisten { channel }) => {
-                        self.channels.remove(&channel);
-                        if let Some(log) = &mut self.log {
-                            log.unlistened(&channel);
-                        }
+                        self.give_up(&channel);
                     }
                 },
             }
@@ -295,49 +366,50 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> Keeper<B, F> {
         }
     }
 
-    /// Carries out a command and all that are queued behind it, so that many namespaces cost one round trip.
+    /// Carries out a command and those that are queued behind it, so that many namespaces cost one round trip; not so many that what
+    /// arrives meanwhile would wait long.
     async fn carry_out(&mut self, listener: &mut B::Listener, command: Command) -> Result<(), BackendError> {
         let mut listen = Vec::new();
-        let mut unlisten = Vec::new();
+        let mut unlisten = BTreeSet::new();
+        let mut in_place = Vec::new();
         let mut next = Some(command);
+        let mut carried_out = 0;
         while let Some(command) = next {
             match command {
                 Command::Listen { channel, done } => {
-                    unlisten.retain(|other| *other != channel);
-                    if self.channels.insert(channel.clone()) {
-                        listen.push(channel);
+                    // One that is to be left is still listened to.
+                    let is_left = unlisten.remove(&channel);
+                    let is_new = self.keep(&channel, done);
+                    if is_left {
+                        self.unproven.remove(&channel);
                     }
-                    self.waiting.push(done);
+                    if is_new && !is_left {
+                        listen.push(channel);
+                    } else if !self.unproven.contains(&channel) {
+                        in_place.push(channel);
+                    }
                 }
                 Command::Unlisten { channel } => {
-                    listen.retain(|other| *other != channel);
-                    if self.channels.remove(&channel) {
-                        if let Some(log) = &mut self.log {
-                            log.unlistened(&channel);
+                    let was_asked_for = self.unproven.contains(&channel);
+                    if self.give_up(&channel) {
+                        if was_asked_for {
+                            listen.retain(|other| *other != channel);
+                        } else {
+                            unlisten.insert(channel);
                         }
-                        unlisten.push(channel);
                     }
                 }
             }
-            next = self.commands.try_recv().ok();
+            carried_out += 1;
+            next = if carried_out < MAX_LISTEN { self.commands.try_recv().ok() } else { None };
         }
-        let work = async {
-            if !unlisten.is_empty() {
-                listener.unlisten(&unlisten).await?;
-            }
-            if !listen.is_empty() {
-                listener.listen(&listen).await?;
-            }
-            Ok(())
-        };
-        timeout(self.check_interval, work).await.unwrap_or_else(|_| Err(silent()))?;
-        if let Some(log) = &mut self.log {
-            log.listens(&self.channels);
+        if !unlisten.is_empty() {
+            let channels: Vec<_> = unlisten.into_iter().collect();
+            let work = listener.unlisten(&channels);
+            timeout(self.check_interval, work).await.unwrap_or_else(|_| Err(silent()))?;
         }
-        for done in self.waiting.drain(..) {
-            let _ = done.send(());
-        }
-        Ok(())
+        self.in_place(&in_place);
+        self.listen_to(listener, &listen, self.check_interval).await
     }
 }
 

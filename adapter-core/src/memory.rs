@@ -60,6 +60,8 @@ struct State {
     refuses_sessions: bool,
     refuses_attachments: bool,
     sweeps_take: Duration,
+    /// What no name of a channel may contain.
+    refused_text: Option<String>,
     published: u64,
     batches: u64,
 }
@@ -114,6 +116,11 @@ impl MemoryDatabase {
         if refuses {
             state.sessions.clear();
         }
+    }
+
+    /// Refuses every channel with this text in its name, as a database refuses what its encoding does not have.
+    pub fn refuse_channels_with(&self, text: impl Into<String>) {
+        self.state.lock().refused_text = Some(text.into());
     }
 
     /// Sets the clock of the database so many milliseconds ahead of where it began, or behind.
@@ -211,6 +218,12 @@ impl MemoryDatabase {
 }
 
 impl State {
+    fn check(&self, channel: &str) -> Result<(), BackendError> {
+        let is_refused =
+            channel.contains('\0') || self.refused_text.as_ref().is_some_and(|text| channel.contains(text.as_str()));
+        if is_refused { Err(BackendError::new(ErrorKind::Other, "no such name is possible here")) } else { Ok(()) }
+    }
+
     fn deliver(&mut self, channel: &str, payload: &str) {
         self.published += 1;
         for session in self.sessions.values().filter(|session| session.channels.contains(channel)) {
@@ -366,6 +379,7 @@ impl MemoryBackend {
         if batch.iter().any(too_long) {
             return Err(BackendError::new(ErrorKind::Other, "payload string too long"));
         }
+        batch.iter().try_for_each(|outgoing| state.check(&outgoing.channel))?;
         state.batches += 1;
         let mut seen = HashSet::new();
         let now = state.clock.now();
@@ -409,6 +423,9 @@ impl MemoryListener {
 impl Listener for MemoryListener {
     async fn listen(&mut self, channels: &[String]) -> Result<(), BackendError> {
         self.database.released(|held| held.listens).await?;
+        let checked = |channel: &String| self.database.state.lock().check(channel);
+        self.with_session(|_| ())?;
+        channels.iter().try_for_each(checked)?;
         self.with_session(|session| session.channels.extend(channels.iter().cloned()))
     }
 

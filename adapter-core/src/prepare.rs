@@ -48,6 +48,7 @@ WITH parts AS (
     ORDER BY pg_catalog.pg_table_is_visible(class.oid) DESC LIMIT 1
 )
 SELECT pg_catalog.json_build_object(
+    'encoding', pg_catalog.current_setting('server_encoding'),
     'role', current_user,
     'schema', relnamespace::pg_catalog.regnamespace::pg_catalog.text,
     'may_use_schema', pg_catalog.has_schema_privilege(relnamespace, 'USAGE'),
@@ -112,9 +113,13 @@ SELECT pg_catalog.json_build_object(
 FROM (SELECT) AS once LEFT JOIN found ON true
 "#;
 
+/// The one encoding in which every name and every text can be written.
+const UTF8: &str = "UTF8";
+
 /// What [`LOOK`] has found.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Sight {
+    encoding: String,
     role: String,
     /// `None`: there is no such table.
     schema: Option<String>,
@@ -182,6 +187,7 @@ impl Sight {
             sequences: Vec::new(),
         };
         Self {
+            encoding: UTF8.to_owned(),
             role: String::new(),
             schema: Some(String::new()),
             may_use_schema: Some(true),
@@ -326,6 +332,8 @@ impl fmt::Display for List {
 /// Why a table cannot be used, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
+    #[error("the encoding of the database is {encoding}, and not UTF8")]
+    Encoding { encoding: String },
     #[error("the table is missing: let the node create it, or run this as its owner: {statement}")]
     Missing { statement: String },
     #[error("the table is missing and was not created: run this as a role that may: {statement}")]
@@ -339,6 +347,7 @@ pub(crate) enum PrepareError {
 impl PrepareError {
     fn kind(&self) -> ErrorKind {
         match self {
+            Self::Encoding { .. } => ErrorKind::Configuration,
             Self::Missing { .. } => ErrorKind::MissingTable,
             Self::NotCreated { source, .. } => source.kind(),
             Self::Rights { .. } => ErrorKind::Permission,
@@ -363,6 +372,9 @@ pub(crate) async fn prepare<B: Backend + ?Sized>(
     let table = TableName::parse(table)?;
     // Who finds the table needs no right to create one.
     let mut sight = backend.look(&table, shape).await?;
+    if sight.encoding != UTF8 {
+        return Err(PrepareError::Encoding { encoding: sight.encoding }.into());
+    }
     if !sight.is_there() {
         let statement = shape.create_statement(&table);
         if !create {

@@ -459,14 +459,12 @@ impl<B: Backend> Way<B> {
     fn failed(&self, error: BackendError, messages: usize) -> Error {
         tracing::warn!(%error, messages, "messages were not published");
         self.events.meters().not_published(messages, &error, is_about_content(&error));
-        let is_unconfirmed = error.kind() == ErrorKind::Connection && !error.is_unsent();
-        let error = Arc::new(error);
-        if is_unconfirmed { Error::Unconfirmed(error) } else { Error::Publish(error) }
+        Error::of_publication(error)
     }
 }
 
 fn is_about_content(error: &BackendError) -> bool {
-    !matches!(error.kind(), ErrorKind::Connection | ErrorKind::Configuration)
+    error.kind().is_about_content()
 }
 
 #[cfg(test)]

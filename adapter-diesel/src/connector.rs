@@ -6,7 +6,7 @@ use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{sync::Arc, time::Duration};
-use tokio_postgres::{CancelToken, NoTls};
+use tokio_postgres::{CancelToken, Client, Connection, NoTls, Socket, tls::NoTlsStream};
 
 /// How the caller makes a connection from a connection string: what `ManagerConfig::custom_setup` of diesel-async takes.
 pub(crate) type Setup = Arc<dyn Fn(&str) -> BoxFuture<'_, ConnectionResult<AsyncPgConnection>> + Send + Sync>;
@@ -55,9 +55,22 @@ impl Connector {
         }
     }
 
+    /// Connects to the first host that answers, each in its time: the driver's own ends when the socket is connected, and behind a host
+    /// that takes connections and says nothing it never comes to the next one.
+    async fn reach(&self) -> Result<(Client, Connection<Socket, NoTlsStream>), tokio_postgres::Error> {
+        let mut hosts = self.settings.per_host();
+        let Some((last, _)) = hosts.pop() else { return self.settings.config().connect(NoTls).await };
+        for (host, time) in hosts {
+            if let Ok(Ok(connected)) = tokio::time::timeout(time, host.connect(NoTls)).await {
+                return Ok(connected);
+            }
+        }
+        last.connect(NoTls).await
+    }
+
     /// Like `AsyncPgConnection::establish`, whose error is only a text.
     async fn connect_without_tls(&self) -> Result<AsyncPgConnection, BackendError> {
-        let (client, connection) = self.settings.config().connect(NoTls).await.map_err(error::connecting)?;
+        let (client, connection) = self.reach().await.map_err(error::connecting)?;
         AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(error::setting_up)
     }
 }

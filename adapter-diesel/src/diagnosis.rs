@@ -6,14 +6,15 @@
 use crate::error::is_of_connection;
 use diesel::{
     QueryableByName,
-    result::Error,
-    sql_types::{Array, Bool, Nullable, Text},
+    result::{DatabaseErrorKind, Error},
+    sql_types::{Array, BigInt, Bool, Nullable, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::{
     backend::{BackendError, ErrorKind},
     table::TableName,
 };
+use std::time::Duration;
 
 /// What a statement was about.
 #[derive(Clone, Copy)]
@@ -33,8 +34,23 @@ pub(crate) const TO_INSERT: &[&str] = &["INSERT", "SELECT"];
 pub(crate) const TO_FETCH: &[&str] = &["SELECT"];
 pub(crate) const TO_SWEEP: &[&str] = &["DELETE", "SELECT"];
 
-pub(crate) async fn explain(connection: &mut AsyncPgConnection, concern: Concern<'_>, error: Error) -> BackendError {
-    let kind = match find_out(connection, concern).await {
+/// `took` is how long the statement ran, if it was one that may be given up by the server.
+pub(crate) async fn explain(
+    connection: &mut AsyncPgConnection,
+    concern: Concern<'_>,
+    error: Error,
+    took: Duration,
+) -> BackendError {
+    // The only one of its kind that diesel tells.
+    if matches!(error, Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)) {
+        return BackendError::new(ErrorKind::ReadOnly, error);
+    }
+    let found = match was_given_up(connection, &error, took).await {
+        Ok(true) => Ok(ErrorKind::Timeout),
+        Ok(false) => find_out(connection, concern).await,
+        Err(error) => Err(error),
+    };
+    let kind = match found {
         Ok(kind) => kind,
         // Who does not answer is not there.
         Err(unanswered) if is_of_connection(&unanswered) => ErrorKind::Connection,
@@ -42,6 +58,30 @@ pub(crate) async fn explain(connection: &mut AsyncPgConnection, concern: Concern
         Err(_) => ErrorKind::Other,
     };
     BackendError::new(kind, error)
+}
+
+/// Whether the server gave the statement up. In English it says so; in other languages it is told by how long the statement took, as
+/// one that was cancelled by hand is not.
+async fn was_given_up(connection: &mut AsyncPgConnection, error: &Error, took: Duration) -> Result<bool, Error> {
+    if let Error::DatabaseError(_, information) = error
+        && information.message().starts_with("canceling statement due to")
+    {
+        return Ok(true);
+    }
+    let limits: Limits = diesel::sql_query(
+        "SELECT min(setting::pg_catalog.int8) AS shortest FROM pg_catalog.pg_settings
+         WHERE name IN ('statement_timeout', 'lock_timeout') AND setting <> '0'",
+    )
+    .get_result(connection)
+    .await?;
+    let shortest = limits.shortest.and_then(|milliseconds| u64::try_from(milliseconds).ok());
+    Ok(shortest.is_some_and(|milliseconds| took >= Duration::from_millis(milliseconds)))
+}
+
+#[derive(QueryableByName)]
+struct Limits {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    shortest: Option<i64>,
 }
 
 async fn find_out(connection: &mut AsyncPgConnection, concern: Concern<'_>) -> Result<ErrorKind, Error> {

@@ -68,6 +68,7 @@ where
 fn failed(error: Error) -> BackendError {
     let kind = match &error {
         _ if error::is_of_connection(&error) => ErrorKind::Connection,
+        Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => ErrorKind::ReadOnly,
         Error::DatabaseError(DatabaseErrorKind::Unknown, information)
             if information.message().starts_with("permission denied") =>
         {

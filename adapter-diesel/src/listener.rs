@@ -10,7 +10,11 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::{FutureExt, StreamExt};
 use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener};
 use socketio_pg_core::protocol::channel::quote_identifier;
-use std::{fmt, pin::pin};
+use std::{
+    fmt,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 /// A connection of its own. Dropping it ends the session.
 ///
@@ -31,14 +35,15 @@ impl DieselListener {
     async fn for_each(&mut self, command: &str, channels: &[String]) -> Result<(), BackendError> {
         let statements: Vec<String> =
             channels.iter().map(|channel| format!("{command} {}", quote_identifier(channel))).collect();
+        let begun = Instant::now();
         let result = self.connection.batch_execute(&statements.join(";")).await;
-        self.explain(result).await
+        self.explain(result, begun.elapsed()).await
     }
 
-    async fn explain(&mut self, result: QueryResult<()>) -> Result<(), BackendError> {
+    async fn explain(&mut self, result: QueryResult<()>, took: Duration) -> Result<(), BackendError> {
         match result {
             Ok(()) => Ok(()),
-            Err(error) => Err(diagnosis::explain(&mut self.connection, Concern::Session, error).await),
+            Err(error) => Err(diagnosis::explain(&mut self.connection, Concern::Session, error, took).await),
         }
     }
 }
@@ -80,8 +85,9 @@ impl Listener for DieselListener {
 
     async fn check(&mut self) -> Result<(), BackendError> {
         // An empty statement is answered, and is nothing to the server's statistics and logs.
+        let begun = Instant::now();
         let result = self.connection.batch_execute("").await;
-        self.explain(result).await
+        self.explain(result, begun.elapsed()).await
     }
 }
 

@@ -14,10 +14,11 @@ use diesel_async::{
     },
 };
 use futures_util::FutureExt;
-use socketio_pg_core::backend::BackendError;
+use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{
     ops::{Deref, DerefMut},
     sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
 };
 
 /// A pool of connections, each used for one statement at a time.
@@ -57,12 +58,20 @@ impl Connections {
         }
     }
 
+    /// Closes a connection, and the idle ones of a pool of ours, which lead to the same place.
+    fn throw_away(&self, connection: Object<AsyncPgConnection>) {
+        if self.connector.is_some() {
+            self.pool.retain(|_, _| false);
+        }
+        drop(Object::take(connection));
+    }
+
     pub(crate) async fn acquire(&self) -> Result<Lease<'_>, BackendError> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(error::closed());
         }
         let connection = self.pool.get().await.map_err(error::acquiring)?;
-        Ok(Lease { connection: Some(connection), connections: self })
+        Ok(Lease { connection: Some(connection), connections: self, begun: Instant::now() })
     }
 }
 
@@ -74,6 +83,7 @@ impl Connections {
 pub(crate) struct Lease<'a> {
     connection: Option<Object<AsyncPgConnection>>,
     connections: &'a Connections,
+    begun: Instant,
 }
 
 impl Lease<'_> {
@@ -81,9 +91,17 @@ impl Lease<'_> {
     pub(crate) async fn finish<T>(mut self, result: QueryResult<T>, concern: Concern<'_>) -> Result<T, BackendError> {
         let result = match result {
             Ok(value) => Ok(value),
-            Err(error) => Err(diagnosis::explain(&mut self, concern, error).await),
+            Err(error) => {
+                let took = self.begun.elapsed();
+                Err(diagnosis::explain(&mut self, concern, error, took).await)
+            }
         };
-        drop(self.connection.take());
+        if let Some(connection) = self.connection.take()
+            // The next one may lead to another server.
+            && result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnly)
+        {
+            self.connections.throw_away(connection);
+        }
         result
     }
 }
@@ -107,9 +125,8 @@ impl Drop for Lease<'_> {
         if let Some(connection) = self.connection.take() {
             if let Some(connector) = &self.connections.connector {
                 connector.cancel(connection.cancel_token());
-                self.connections.pool.retain(|_, _| false);
             }
-            drop(Object::take(connection));
+            self.connections.throw_away(connection);
         }
     }
 }

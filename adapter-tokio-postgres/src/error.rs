@@ -3,16 +3,27 @@
 use deadpool_postgres::{HookError, PoolError};
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{error::Error as StdError, io};
-use tokio_postgres::Error;
+use tokio_postgres::{Error, error::Severity};
 
 /// An error of a statement, or of a session that was open.
 pub(crate) fn in_session(error: Error) -> BackendError {
     let kind = match error.code() {
-        Some(code) => kind_of_state(code.code()),
-        None if error.is_closed() || io_error(&error).is_some() => ErrorKind::Connection,
+        Some(code) => match kind_of_state(code.code()) {
+            // The session has ended with it.
+            ErrorKind::Other | ErrorKind::Timeout if is_fatal(&error) => ErrorKind::Connection,
+            kind => kind,
+        },
+        None if error.is_closed() => ErrorKind::Connection,
+        // A value that cannot be written, such as a text with a NUL, was not sent.
+        None if io_error(&error).is_some_and(|io| io.kind() != io::ErrorKind::InvalidInput) => ErrorKind::Connection,
         None => ErrorKind::Other,
     };
     BackendError::new(kind, error)
+}
+
+fn is_fatal(error: &Error) -> bool {
+    let severity = error.as_db_error().and_then(|error| error.parsed_severity());
+    matches!(severity, Some(Severity::Fatal | Severity::Panic))
 }
 
 /// An error while a session was being opened. What is not the network's fault is the settings'.
@@ -54,8 +65,12 @@ fn kind_of_state(state: &str) -> ErrorKind {
         "42501" => ErrorKind::Permission,
         // invalid_catalog_name, invalid_schema_name, database_dropped
         "3D000" | "3F000" | "57P04" => ErrorKind::Configuration,
-        // too_many_connections; admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout
-        "53300" | "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Connection,
+        // read_only_sql_transaction
+        "25006" => ErrorKind::ReadOnly,
+        // query_canceled, lock_not_available
+        "57014" | "55P03" => ErrorKind::Timeout,
+        // too_many_connections; idle_in_transaction_session_timeout, transaction_timeout; admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout
+        "53300" | "25P03" | "25P04" | "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Connection,
         // connection_exception
         _ if state.starts_with("08") => ErrorKind::Connection,
         // invalid_authorization_specification
@@ -91,7 +106,11 @@ mod tests {
             ("57P03", ErrorKind::Connection),
             ("53300", ErrorKind::Connection),
             ("22023", ErrorKind::Other),
-            ("57014", ErrorKind::Other),
+            ("57014", ErrorKind::Timeout),
+            ("55P03", ErrorKind::Timeout),
+            ("25006", ErrorKind::ReadOnly),
+            ("25P03", ErrorKind::Connection),
+            ("25P04", ErrorKind::Connection),
         ] {
             assert_eq!(kind_of_state(state), kind, "{state}");
         }

@@ -46,6 +46,7 @@ mod connect;
 mod driver;
 mod emitter;
 mod error;
+mod hosts;
 mod listener;
 mod pool;
 mod settings;

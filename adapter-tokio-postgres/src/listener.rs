@@ -1,6 +1,6 @@
 //! A session that listens.
 
-use crate::error;
+use crate::{error, hosts};
 use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener};
 use socketio_pg_core::protocol::channel::quote_identifier;
 use std::{fmt, future::poll_fn};
@@ -22,12 +22,12 @@ pub struct TokioPostgresListener {
 impl TokioPostgresListener {
     pub(crate) async fn connect<T>(config: &Config, tls: T) -> Result<Self, BackendError>
     where
-        T: MakeTlsConnect<Socket>,
+        T: MakeTlsConnect<Socket> + Clone,
         T::Stream: Send + 'static,
         T::TlsConnect: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        let (client, connection) = config.connect(tls).await.map_err(error::connecting)?;
+        let (client, connection) = hosts::connect(config, tls).await.map_err(error::connecting)?;
         // Unbounded, as the socket must be read whatever the reader does; the reader bounds what it keeps.
         let (sender, incoming) = mpsc::unbounded_channel();
         let driver = tokio::spawn(drive(connection, sender));

@@ -1,8 +1,8 @@
 //! Running statements on pooled connections.
 
-use crate::{cancel::Canceller, error, settings::total_connect_timeout};
+use crate::{cancel::Canceller, error, hosts::FirstThatAnswers, settings::total_connect_timeout};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
-use socketio_pg_core::backend::BackendError;
+use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{
     ops::Deref,
     sync::atomic::{AtomicBool, Ordering},
@@ -48,7 +48,7 @@ impl Connections {
         let timeouts = Timeouts { create: Some(total_connect_timeout(&config)), ..Timeouts::default() };
         let canceller = Canceller::new(tls.clone());
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(config, tls, manager);
+        let manager = Manager::from_connect(config, FirstThatAnswers(tls), manager);
         let pool = Pool::builder(manager).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = pool.build().expect("a pool with timeouts and a runtime can be built");
         Self { pool, kind, canceller, is_ours: true, is_closed: AtomicBool::new(false) }
@@ -72,8 +72,7 @@ impl Connections {
             StatementKind::Prepared => query_prepared(&lease, statement, parameters).await,
             StatementKind::Unnamed => lease.query_typed(statement, parameters).await,
         };
-        lease.give_back();
-        result.map_err(error::in_session)
+        lease.finish(result)
     }
 
     /// Returns the number of rows that the statement concerned.
@@ -81,16 +80,22 @@ impl Connections {
         let lease = self.acquire().await?;
         // Run too seldom to be worth preparing.
         let result = lease.execute_typed(statement, parameters).await;
-        lease.give_back();
-        result.map_err(error::in_session)
+        lease.finish(result)
     }
 
     /// Statements without parameters, in one transaction.
     pub(crate) async fn batch(&self, statements: &str) -> Result<(), BackendError> {
         let lease = self.acquire().await?;
         let result = lease.batch_execute(statements).await;
-        lease.give_back();
-        result.map_err(error::in_session)
+        lease.finish(result)
+    }
+
+    /// Closes a connection, and the idle ones of a pool of ours, which lead to the same place.
+    fn throw_away(&self, client: Client) {
+        drop(Object::take(client));
+        if self.is_ours {
+            self.pool.retain(|_, _| false);
+        }
     }
 
     /// The pool never hands out a connection that is known to be closed: it makes another.
@@ -120,8 +125,15 @@ struct Lease<'a> {
 }
 
 impl Lease<'_> {
-    fn give_back(mut self) {
-        self.client.take();
+    /// Gives the connection back, unless it leads to a server that takes no writes: the next one may lead to another.
+    fn finish<T>(mut self, result: Result<T, Error>) -> Result<T, BackendError> {
+        let result = result.map_err(error::in_session);
+        if let Some(client) = self.client.take()
+            && result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnly)
+        {
+            self.connections.throw_away(client);
+        }
+        result
     }
 }
 
@@ -137,10 +149,7 @@ impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
             self.connections.canceller.cancel(client.cancel_token());
-            drop(Object::take(client));
-            if self.connections.is_ours {
-                self.connections.pool.retain(|_, _| false);
-            }
+            self.connections.throw_away(client);
         }
     }
 }

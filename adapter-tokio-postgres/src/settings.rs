@@ -1,10 +1,20 @@
 //! What is filled in where a connection's settings say nothing.
 
-use std::time::Duration;
-use tokio_postgres::Config;
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    time::Duration,
+};
+use tokio_postgres::{
+    Config,
+    config::{Host, LoadBalanceHosts},
+};
 
 /// How long a connection may take to be made, greeting and password included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For how many addresses of one name there is time.
+const ADDRESSES_OF_NAME: u32 = 2;
 
 /// tokio-postgres' own default, which tells whether somebody chose another: with it, a dead link is found after two hours.
 const DRIVER_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -36,9 +46,97 @@ pub(crate) fn with_defaults(mut config: Config) -> Config {
     config
 }
 
-/// How long making a connection may take, from its settings.
+/// How long making a connection may take in all, from its settings: the time for one address, for each that they may lead to.
 pub(crate) fn total_connect_timeout(config: &Config) -> Duration {
-    config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT)
+    let each = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    each.saturating_mul(addresses(config))
+}
+
+/// How many addresses there are to try. A name may have several, commonly one of each family.
+fn addresses(config: &Config) -> u32 {
+    let given = config.get_hostaddrs().len();
+    let of_host = |host: &Host| match host {
+        Host::Tcp(name) if name.parse::<IpAddr>().is_err() => ADDRESSES_OF_NAME,
+        _ => 1,
+    };
+    let named: u32 = config.get_hosts().iter().map(of_host).sum();
+    let given = u32::try_from(given).unwrap_or(u32::MAX);
+    if given > 0 { given } else { named.max(1) }
+}
+
+/// The settings of each host alone, in the order in which they are to be tried. Empty when there is one host, or a mismatch that the
+/// driver will report.
+pub(crate) fn per_host(config: &Config) -> Vec<Config> {
+    let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let count = hosts.len().max(addresses.len());
+    let fits = |length: usize| length == 0 || length == count;
+    if count < 2 || !fits(hosts.len()) || !fits(addresses.len()) || !(fits(ports.len()) || ports.len() == 1) {
+        return Vec::new();
+    }
+    let alone = |index: usize| {
+        let mut alone = without_hosts(config);
+        match hosts.get(index) {
+            Some(Host::Tcp(name)) => drop(alone.host(name)),
+            #[cfg(unix)]
+            Some(Host::Unix(path)) => drop(alone.host_path(path)),
+            None => {}
+        }
+        if let Some(address) = addresses.get(index) {
+            alone.hostaddr(*address);
+        }
+        if let Some(port) = ports.get(index).or_else(|| ports.first()) {
+            alone.port(*port);
+        }
+        alone
+    };
+    let mut all: Vec<_> = (0..count).map(alone).collect();
+    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+        // Seeded at random, which is all that is needed of it.
+        let random = RandomState::new().hash_one(count);
+        all.rotate_left(usize::try_from(random % count as u64).unwrap_or(0));
+    }
+    all
+}
+
+/// All settings but the hosts: the driver has no way to take those out.
+fn without_hosts(config: &Config) -> Config {
+    let mut other = Config::new();
+    other
+        .ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle())
+        .target_session_attrs(config.get_target_session_attrs())
+        .channel_binding(config.get_channel_binding())
+        .load_balance_hosts(config.get_load_balance_hosts());
+    if let Some(user) = config.get_user() {
+        other.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        other.password(password);
+    }
+    if let Some(database) = config.get_dbname() {
+        other.dbname(database);
+    }
+    if let Some(options) = config.get_options() {
+        other.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        other.application_name(name);
+    }
+    if let Some(time) = config.get_connect_timeout() {
+        other.connect_timeout(*time);
+    }
+    if let Some(time) = config.get_tcp_user_timeout() {
+        other.tcp_user_timeout(*time);
+    }
+    if let Some(interval) = config.get_keepalives_interval() {
+        other.keepalives_interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        other.keepalives_retries(retries);
+    }
+    other
 }
 
 #[cfg(test)]
@@ -52,6 +150,35 @@ mod tests {
         let idle_link = config.get_keepalives_idle() + interval * config.get_keepalives_retries().unwrap();
         assert_eq!(idle_link, Duration::from_secs(10));
         assert_eq!(config.get_tcp_user_timeout(), Some(&Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn there_is_time_for_every_address() {
+        for (url, seconds) in [
+            ("postgres://127.0.0.1/db?connect_timeout=3", 3),
+            ("postgres://127.0.0.1,127.0.0.2,127.0.0.3/db?connect_timeout=3", 9),
+            ("postgres://one,127.0.0.2/db?connect_timeout=3", 9),
+            ("postgres://%2Fvar%2Frun,127.0.0.2/db", 20),
+            ("host=one,two hostaddr=127.0.0.1,127.0.0.2 connect_timeout=3", 6),
+        ] {
+            let config = with_defaults(url.parse().unwrap());
+            assert_eq!(total_connect_timeout(&config), Duration::from_secs(seconds), "{url}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_hosts_is_lost_when_each_is_tried_alone() {
+        let of = |address: &str| {
+            let text = format!(
+                "postgres://user:password@{address}/db?options=-c%20a%3Db&application_name=mine&sslmode=require\
+                 &sslnegotiation=direct&connect_timeout=3&tcp_user_timeout=4&keepalives=0&keepalives_idle=5\
+                 &keepalives_interval=6&keepalives_retries=7&target_session_attrs=read-write&channel_binding=require"
+            );
+            text.parse::<Config>().unwrap()
+        };
+        assert_eq!(per_host(&of("one:1,%2Fvar%2Frun:2")), [of("one:1"), of("%2Fvar%2Frun:2")]);
+        assert_eq!(per_host(&of("one,two")), [of("one"), of("two")]);
+        assert_eq!(per_host(&of("one")), []);
     }
 
     #[test]

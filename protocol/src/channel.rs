@@ -25,6 +25,18 @@ pub fn name(prefix: &str, namespace: &str) -> String {
     name
 }
 
+/// Why PostgreSQL has no channel for a namespace, if it has none.
+///
+/// ```
+/// use socketio_pg_protocol::channel;
+///
+/// assert_eq!(channel::problem("/rooms/日本 \"1\""), None);
+/// assert!(channel::problem("/room/x\0y").is_some());
+/// ```
+pub fn problem(namespace: &str) -> Option<&'static str> {
+    namespace.contains('\0').then_some("it contains a NUL character, which no PostgreSQL name can")
+}
+
 /// The namespace of a channel, for messages that do not name theirs. `None` for a channel of another prefix.
 ///
 /// The channel of a long namespace names only its beginning.

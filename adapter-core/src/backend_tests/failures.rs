@@ -58,3 +58,42 @@ pub async fn a_closed_backend_fails_and_its_listeners_go_on<F: Fixture>(fixture:
     other.publish(TABLE, &[inline("c", "still heard")]).await.unwrap();
     assert_eq!(hear(&mut listener, 1).await, ["still heard"]);
 }
+
+pub async fn a_server_that_takes_no_writes_is_left<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    let database = fixture.sql("SELECT current_database()").unwrap();
+    let set = |value| fixture.sql(&format!("ALTER DATABASE {database} SET default_transaction_read_only = {value}"));
+    set("on");
+    fixture.sql(&format!("SELECT count(pg_terminate_backend(pid)) {OTHER_SESSIONS}"));
+    let gone = format!("SELECT count(*) {OTHER_SESSIONS}");
+    eventually("they are gone", || fixture.sql(&gone).as_deref() == Some("0")).await;
+    assert_kind(soon(backend.publish(TABLE, &[attachment("c", "a", "x")])).await, ErrorKind::ReadOnly);
+    fixture.sql(&format!("BEGIN READ WRITE; ALTER DATABASE {database} RESET ALL; COMMIT"));
+    // On a session of before it would fail again.
+    soon(backend.publish(TABLE, &[attachment("c", "a", "x")])).await.unwrap();
+}
+
+pub async fn a_statement_that_the_server_gives_up_is_a_matter_of_time<F: Fixture>(fixture: &F) {
+    let database = fixture.sql("SELECT current_database()").unwrap();
+    prepared(fixture).await;
+    fixture.sql(&format!(
+        "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); RETURN NEW; END';
+         CREATE TRIGGER stall BEFORE INSERT ON {TABLE} FOR EACH ROW EXECUTE FUNCTION stall();
+         ALTER DATABASE {database} SET statement_timeout = '500ms'"
+    ));
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    assert_kind(soon(backend.publish(TABLE, &[attachment("c", "a", "x")])).await, ErrorKind::Timeout);
+    backend.publish(TABLE, &[inline("c", "small")]).await.unwrap();
+}
+
+pub async fn a_silent_host_is_passed_over<F: Fixture>(fixture: &F) {
+    // Connections are accepted by the operating system, and then nobody speaks.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = fixture.url();
+    let (role, address) = url.split_once('@').unwrap();
+    let separator = if address.contains('?') { '&' } else { '?' };
+    let url = format!("{role}@{},{address}{separator}connect_timeout=1", silent.local_addr().unwrap());
+    let backend = fixture.backend(&url).await.unwrap();
+    // A pool of the application connects in its own way: only the listening session is always ours.
+    soon(listening(&backend, &["c"])).await;
+}
