@@ -1,6 +1,6 @@
 //! The node's handle of its cluster.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
 use socketio_pg_protocol::{
@@ -13,9 +13,10 @@ use socketioxide_core::{Sid, Uid};
 use crate::{
     alias::Aliases,
     backend::Backend,
-    describe::{self, Server},
+    describe::{self, Attached, Server},
     error::{ConnectError, Error},
     event::EventStream,
+    handshake,
     health::Health,
     hub::Hub,
     meters::Counts,
@@ -124,7 +125,29 @@ impl<B: Backend> Cluster<B> {
     /// Tells the node about its server, so that other nodes see handshake and data of its sockets, and so that
     /// `disconnectSockets(true)` of another node closes connections. Call it right after building the server.
     pub fn attach<A: Adapter>(&self, server: &SocketIo<A>) {
-        *self.shared.server.write() = Some(Box::new(server.clone()));
+        self.attach_with_address(server, handshake::plain_address);
+    }
+
+    /// As [`Self::attach`], and tells where the address of a client is found: in the request with which it came, which is for
+    /// the HTTP server to say. With axum:
+    ///
+    /// ```
+    /// # use socketio_pg_core::{Cluster, backend::Backend};
+    /// # fn example<B: Backend>(cluster: Cluster<B>, io: socketioxide::SocketIo, layer: socketioxide::layer::SocketIoLayer) {
+    /// use axum::extract::ConnectInfo;
+    /// use std::net::SocketAddr;
+    ///
+    /// cluster.attach_with_address(&io, |request| Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
+    /// // axum provides it to a service that is made like this
+    /// let app = axum::Router::<()>::new().layer(layer).into_make_service_with_connect_info::<SocketAddr>();
+    /// # }
+    /// ```
+    pub fn attach_with_address<A, F>(&self, server: &SocketIo<A>, address: F)
+    where
+        A: Adapter,
+        F: Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sync + 'static,
+    {
+        *self.shared.server.write() = Some(Box::new(Attached::new(server.clone(), address)));
     }
 
     /// One namespace of the cluster.
@@ -267,12 +290,7 @@ impl ClusterSocket {
             id,
             node,
             rooms: names,
-            // By way of JSON, as Node's applications see it: a date is text then.
-            handshake: handshake
-                .and_then(|handshake| {
-                    Payload::from_json(handshake.into_value().ok()?.to_json()).ok()?.deserialize().ok()
-                })
-                .unwrap_or_default(),
+            handshake: handshake.and_then(handshake::read).unwrap_or_default(),
             data: data.map(with_binary),
         }
     }

@@ -23,6 +23,7 @@ mod event;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
+mod handshake;
 mod health;
 mod hub;
 mod inbox;
@@ -56,10 +57,11 @@ pub use self::{
     adapter::{Init, PostgresAdapter},
     catch_up::CatchUp,
     cluster::{Cluster, ClusterSocket},
-    describe::{ConnectInfo, SocketData, record_handshake},
+    describe::SocketData,
     emitter::{Emitter, PublishOn},
     error::{ConnectError, Error},
     event::{Dropped, Event, EventStream, Poison, Recovery},
+    handshake::{Auth, ConnectInfo, InvalidAuth, record_handshake},
     health::{Failure, Health, InboxHealth, LinkHealth, NamespaceHealth, PublisherHealth},
     meters::Counts,
     operators::{Acks, ClusterNamespace},

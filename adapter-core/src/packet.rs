@@ -149,6 +149,14 @@ pub(crate) fn ack_from_payload(payload: Option<&Payload>, parser: Parser) -> Res
     })
 }
 
+/// What a parser gives for data, as a tree.
+pub(crate) fn value(data: &ServerValue) -> Result<Value, PacketError> {
+    Ok(match read(data)? {
+        Data::Text(text) => Value::from_json(text)?,
+        Data::Value(value) => value,
+    })
+}
+
 /// What a parser gives for data.
 enum Data<'a> {
     Text(&'a str),

@@ -2,13 +2,17 @@
 //!
 //! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`; `/healthz` says whether it is ready.
 
-use axum::{Json, Router, http::StatusCode, routing::get};
-use socketio_pg_tokio_postgres::{Adapter, Cluster, Options};
+use std::net::SocketAddr;
+
+use axum::{Json, Router, extract::ConnectInfo, http::StatusCode, routing::get, serve::ListenerExt};
+use socketio_pg_tokio_postgres::{Adapter, Cluster, Options, record_handshake};
 use socketioxide::{
     SocketIo,
     adapter::Adapter as AnyAdapter,
     extract::{Data, SocketRef},
+    handler::ConnectHandler,
 };
+use tokio::net::TcpListener;
 
 async fn on_connect<A: AnyAdapter>(socket: SocketRef<A>) {
     socket.join("chat");
@@ -24,9 +28,14 @@ async fn on_connect<A: AnyAdapter>(socket: SocketRef<A>) {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = std::env::var("DATABASE_URL")?;
     let cluster = Cluster::connect(database, Options::default()).await?;
-    let (layer, io) = SocketIo::builder().with_adapter::<Adapter<_>>(cluster.clone()).build_layer();
-    cluster.attach(&io);
-    io.ns("/", on_connect).await?;
+    let (layer, io) = SocketIo::builder()
+        .max_buffer_size(10_000) // events that wait for one client; what comes on top is lost for it
+        .max_payload(1_000_000) // what a client may send in one HTTP request: Node's limit
+        .with_adapter::<Adapter<_>>(cluster.clone())
+        .build_layer();
+    // Other servers see how the clients of this one connected: from where, when, with which `auth`.
+    cluster.attach_with_address(&io, |request| Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
+    io.ns("/", on_connect.with(record_handshake)).await?;
 
     let healthz = get(async move || {
         let health = cluster.health();
@@ -35,7 +44,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    axum::serve(listener, Router::new().route("/healthz", healthz).layer(layer)).await?;
+    // Without TCP_NODELAY, which Node sets, an event may wait for the client's acknowledgement of the last: 40 ms.
+    let listener = TcpListener::bind(address).await?.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
+    let app = Router::new().route("/healthz", healthz).layer(layer);
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! neither side notices.
 //!
 //! ```no_run
-//! use socketio_pg_tokio_postgres::{Adapter, Cluster, Options};
-//! use socketioxide::{SocketIo, adapter::Adapter as AnyAdapter, extract::SocketRef};
+//! use socketio_pg_tokio_postgres::{Adapter, Cluster, Options, record_handshake};
+//! use socketioxide::{SocketIo, adapter::Adapter as AnyAdapter, extract::SocketRef, handler::ConnectHandler};
 //!
 //! async fn on_connect<A: AnyAdapter>(socket: SocketRef<A>) {
 //!     socket.join("chat");
@@ -15,7 +15,7 @@
 //! let cluster = Cluster::connect("postgres://app@localhost/app", Options::default()).await?;
 //! let (layer, io) = SocketIo::builder().with_adapter::<Adapter<_>>(cluster.clone()).build_layer();
 //! cluster.attach(&io);
-//! io.ns("/", on_connect).await?;
+//! io.ns("/", on_connect.with(record_handshake)).await?;
 //!
 //! // every client of the room, on whichever server
 //! io.to("chat").emit("message", "hello").await?;

@@ -20,6 +20,7 @@ mod membership;
 mod namespaces;
 mod options;
 mod order;
+mod raw;
 mod remote_sockets;
 mod rooms;
 mod server_side;

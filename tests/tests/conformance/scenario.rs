@@ -3,7 +3,7 @@
 use crate::{
     acknowledgements, broadcast,
     capability::Capability,
-    emitters, membership, namespaces, options, order, remote_sockets, rooms,
+    emitters, membership, namespaces, options, order, raw, remote_sockets, rooms,
     scene::{Scene, Stage},
     server_side, sizes, sockets, values,
 };
@@ -67,6 +67,7 @@ impl Scenario {
             acknowledgements::scenarios(),
             rooms::scenarios(),
             sockets::scenarios(),
+            raw::scenarios(),
             remote_sockets::scenarios(),
             server_side::scenarios(),
             membership::scenarios(),

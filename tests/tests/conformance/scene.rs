@@ -286,7 +286,12 @@ impl Scene {
 
     /// Waits until the server with that index knows that a client is gone.
     pub(crate) async fn wait_for_disconnected(&self, server: usize, client: &Client) -> Result<(), Error> {
-        let gone = |event: &Value| event["event"] == "disconnected" && event["socket"] == client.id();
+        self.wait_for_disconnected_socket(server, client.id()).await
+    }
+
+    /// As [`wait_for_disconnected`](Self::wait_for_disconnected), by the id of the socket.
+    pub(crate) async fn wait_for_disconnected_socket(&self, server: usize, socket: &str) -> Result<(), Error> {
+        let gone = |event: &Value| event["event"] == "disconnected" && event["socket"] == socket;
         self.servers()[server].node.wait_for_event("disconnected event", gone).await.map(drop)
     }
 

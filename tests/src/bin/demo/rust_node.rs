@@ -1,10 +1,13 @@
 //! A Rust node: socketioxide under axum, with the adapter.
 
-use std::{error::Error, net::Ipv4Addr};
+use std::{
+    error::Error,
+    net::{Ipv4Addr, SocketAddr},
+};
 
-use axum::Router;
-use socketio_pg_tokio_postgres::{Adapter, Cluster, Options};
-use socketioxide::{SocketIo, extract::SocketRef, layer::SocketIoLayer};
+use axum::{Router, extract::ConnectInfo, serve::ListenerExt};
+use socketio_pg_tokio_postgres::{Adapter, Cluster, Options, record_handshake};
+use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler, layer::SocketIoLayer};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
@@ -41,11 +44,15 @@ impl RustNode {
         };
 
         let cluster = Cluster::connect(database_url, Options::default()).await?;
-        let (layer, io) =
-            SocketIo::builder().max_payload(MAX_PAYLOAD).with_adapter::<PgAdapter>(cluster.clone()).build_layer();
-        cluster.attach(&io);
+        let (layer, io) = SocketIo::builder()
+            .max_buffer_size(10_000)
+            .max_payload(MAX_PAYLOAD)
+            .with_adapter::<PgAdapter>(cluster.clone())
+            .build_layer();
+        cluster.attach_with_address(&io, |request| Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
         let here = Here { node: info.name.clone(), cluster: cluster.clone(), io: io.clone() };
-        io.ns("/", async move |socket: SocketRef<PgAdapter>, auth| visitor::welcome(here, socket, auth).await).await?;
+        let welcome = async move |socket: SocketRef<PgAdapter>, auth| visitor::welcome(here, socket, auth).await;
+        io.ns("/", welcome.with(record_handshake)).await?;
         Ok(Self { info, cluster, layer, listener: Some(listener), server: None })
     }
 
@@ -57,7 +64,11 @@ impl RustNode {
     /// Serves Socket.IO clients, and the page to browsers.
     pub(crate) fn serve(&mut self, page: Router) {
         let Some(listener) = self.listener.take() else { return };
-        let app = page.layer(self.layer.clone());
+        // Without TCP_NODELAY an event may wait 40 ms for the client's acknowledgement of the last.
+        let listener = listener.tap_io(|connection| {
+            let _ = connection.set_nodelay(true);
+        });
+        let app = page.layer(self.layer.clone()).into_make_service_with_connect_info::<SocketAddr>();
         self.server = Some(tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, app).await {
                 eprintln!("the web server ended: {error}");

@@ -1,7 +1,8 @@
 //! The server.
 
-use std::{collections::HashSet, convert::Infallible, sync::Arc};
+use std::{collections::HashSet, convert::Infallible, net::SocketAddr, sync::Arc};
 
+use axum::{Router, extract::ConnectInfo, serve::ListenerExt};
 use parking_lot::Mutex;
 use serde_json::json;
 use socketio_pg_core::{Cluster, PostgresAdapter, backend::Backend, record_handshake};
@@ -11,6 +12,7 @@ use socketioxide::{
     extract::SocketRef,
     handler::ConnectHandler,
 };
+use tokio::net::TcpListener;
 
 use crate::{
     arguments::Arguments,
@@ -24,13 +26,14 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     let events = Arc::new(Mutex::new(Vec::new()));
     tokio::spawn(record(cluster.events(), events.clone()));
 
-    let builder = SocketIo::builder().max_payload(100_000_000).ws_read_buffer_size(64 * 1024);
+    // As README shows it, the parser aside: `tests/shown.rs` compares the two.
+    let builder = SocketIo::builder().max_buffer_size(10_000).max_payload(1_000_000);
     let builder = match options.parser {
         Parser::Common => builder.with_parser(ParserConfig::common()),
         Parser::Msgpack => builder.with_parser(ParserConfig::msgpack()),
     };
     let (layer, io) = builder.with_adapter::<PostgresAdapter<Emitter, B>>(cluster.clone()).build_layer();
-    cluster.attach(&io);
+    cluster.attach_with_address(&io, |request| Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
     for namespace in &options.namespaces {
         report_server_side(&cluster, namespace);
         io.ns(namespace.clone(), on_connect.with(record_handshake)).await?;
@@ -48,11 +51,13 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
         io.dyn_ns(pattern.clone(), on_connect.with(record_handshake).with(report))?;
     }
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
-    // The address is known to the connection only, so it is put where the adapter finds it.
-    let app = axum::Router::new().layer(layer).layer(axum::middleware::from_fn(with_address));
-    let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
+    let app = Router::new().layer(layer);
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
 
     let uid = options.namespaces.first().and_then(|namespace| cluster.of(namespace).uid());
@@ -62,15 +67,6 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     io.close().await;
     cluster.close().await;
     Ok(())
-}
-
-async fn with_address(
-    axum::extract::ConnectInfo(address): axum::extract::ConnectInfo<std::net::SocketAddr>,
-    mut request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> axum::response::Response {
-    request.extensions_mut().insert(address);
-    next.run(request).await
 }
 
 async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
