@@ -15,6 +15,7 @@ use socketioxide::{
 use crate::{
     arguments::Arguments,
     conversation::{self, say},
+    crowd,
     operations::Node,
     options::{Options, Parser},
 };
@@ -58,7 +59,11 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     let uid = options.namespaces.first().and_then(|namespace| cluster.of(namespace).uid());
     say(&json!({ "ready": true, "port": port, "uid": uid }));
     let node = Arc::new(Node { io: io.clone(), cluster: cluster.clone(), events });
-    conversation::hold(|command| node.clone().carry_out(command)).await?;
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        held = conversation::hold(|command| node.clone().carry_out(command)) => held?,
+        _ = terminated.recv() => {}
+    }
     io.close().await;
     cluster.close().await;
     Ok(())
@@ -77,6 +82,7 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
     socket.on_disconnect(async |socket: SocketRef<A>| {
         say(&json!({ "event": "disconnected", "nsp": socket.ns(), "socket": socket.id }));
     });
+    crowd::serve(&socket);
     // Last, so that the end of every connection is told whose beginning is.
     say(&json!({ "event": "connected", "nsp": socket.ns(), "socket": socket.id }));
 }
