@@ -17,6 +17,8 @@ pub(crate) struct Message {
     pub(crate) event: String,
     /// By way of the attachments table.
     pub(crate) is_large: bool,
+    /// With acknowledgement.
+    pub(crate) is_asked: bool,
     pub(crate) begun: Tick,
     pub(crate) outcome: Outcome,
 }
@@ -155,9 +157,11 @@ fn missing(
     unheard.into_iter().map(line).collect()
 }
 
-/// Whether their order means something: Node keeps none between large and small.
+/// Whether their order means something: Node keeps none between large and small, and its own clients hear what wants an
+/// acknowledgement before it is published.
 fn is_ordered(message: &Message, listener: &Listener) -> bool {
-    !message.is_large || (message.is_from_rust && listener.is_at_rust)
+    let is_kept_by_node = !message.is_large && (message.is_from_rust || !message.is_asked);
+    is_kept_by_node || (message.is_from_rust && listener.is_at_rust)
 }
 
 /// What one sender said must be heard in its order.
@@ -241,6 +245,7 @@ mod tests {
             rooms: Vec::new(),
             event: "e".to_owned(),
             is_large: false,
+            is_asked: false,
             begun: 2,
             outcome: Outcome::Sent,
         }

@@ -158,7 +158,7 @@ impl<'a> Crowd<'a> {
 
     /// Says something, and notes what became of it.
     pub(crate) async fn say(&self, member: &Member, saying: Saying) {
-        let number = self.note(member, &saying);
+        let number = self.note(member, &saying, false);
         let mut command = self.command(number, &saying);
         command["giveUpMs"] = json!(saying.give_up_ms);
         let answer = self.ask_server(member, "test:say", command).await;
@@ -182,7 +182,7 @@ impl<'a> Crowd<'a> {
 
     /// Says something that all must acknowledge.
     pub(crate) async fn ask(&self, member: &Member, saying: Saying) {
-        let number = self.note(member, &saying);
+        let number = self.note(member, &saying, true);
         let mut command = self.command(number, &saying);
         command["timeout"] = json!(15_000);
         let answer = self.ask_server(member, "test:ask", command).await;
@@ -199,7 +199,7 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    fn note(&self, member: &Member, saying: &Saying) -> usize {
+    fn note(&self, member: &Member, saying: &Saying, is_asked: bool) -> usize {
         let mut messages = self.messages.lock();
         messages.push(Message {
             from: member.index,
@@ -209,6 +209,7 @@ impl<'a> Crowd<'a> {
             rooms: saying.rooms.clone(),
             event: saying.event.clone(),
             is_large: saying.is_large,
+            is_asked,
             begun: self.tick(),
             outcome: Outcome::Open,
         });

@@ -28,7 +28,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
 /// Of the short form.
-const ROUNDS: u64 = 2;
+const ROUNDS: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_hears_everything_whoever_comes_and_goes() {

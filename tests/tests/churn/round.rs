@@ -104,7 +104,7 @@ impl Round {
                 }
             }
         }));
-        let (_, lost) = tokio::join!(storm, lose(&crowd, stops, again));
+        let (_, lost) = tokio::join!(storm, lose(&crowd, stops, again, self.has(Ingredient::Crush)));
         lost?;
         cluster.wait_for_all().await?;
         truth::everybody_knows(&crowd, &namespaces, "after the storm").await;
@@ -261,7 +261,7 @@ impl Round {
 }
 
 /// Ends a server and starts another; its clients come back all at once, there and at one more.
-async fn lose(crowd: &Crowd<'_>, stops: Option<(usize, bool)>, again: usize) -> Result {
+async fn lose(crowd: &Crowd<'_>, stops: Option<(usize, bool)>, again: usize, at_once: bool) -> Result {
     let Some((index, with_a_word)) = stops else { return Ok(()) };
     let station = &crowd.cluster.stations[index];
     let lost = crowd.goes_with(index);
@@ -273,7 +273,13 @@ async fn lose(crowd: &Crowd<'_>, stops: Option<(usize, bool)>, again: usize) -> 
         let to = if number % 4 == 0 && may { again } else { index };
         crowd.enter(to, &member.nsp, false)
     });
-    join_all(come_back).await;
+    if at_once {
+        join_all(come_back).await;
+    } else {
+        for comes_back in come_back {
+            comes_back.await;
+        }
+    }
     Ok(())
 }
 

@@ -60,12 +60,16 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     say(&json!({ "ready": true, "port": port, "uid": uid }));
     let node = Arc::new(Node { io: io.clone(), cluster: cluster.clone(), events });
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        held = conversation::hold(|command| node.clone().carry_out(command)) => held?,
-        _ = terminated.recv() => {}
-    }
+    let is_terminated = tokio::select! {
+        held = conversation::hold(|command| node.clone().carry_out(command)) => held.map(|()| false)?,
+        _ = terminated.recv() => true,
+    };
     io.close().await;
     cluster.close().await;
+    if is_terminated {
+        // Else the runtime would wait for the next line of stdin.
+        std::process::exit(0);
+    }
     Ok(())
 }
 
