@@ -302,6 +302,11 @@ impl<'a> Crowd<'a> {
 }
 
 impl Member {
+    /// A server has it join a room, which takes its time.
+    pub(crate) fn was_joined(&self, room: &str) {
+        self.state.lock().stays.push(Stay { room: room.to_owned(), joined: None, leaving: None, left: None });
+    }
+
     fn goes(&self) -> bool {
         self.state.lock().goes
     }

@@ -245,7 +245,7 @@ impl Round {
         join_all(in_turn).await.into_iter().flatten().collect()
     }
 
-    /// In each namespace a Rust server has everybody join a room, and leave it.
+    /// In each namespace a Rust server has everybody join a room, wherever they are.
     async fn join_remotely(&self, crowd: &Crowd<'_>, members: &[&Member]) -> Result {
         let places: BTreeSet<(&str, usize)> =
             members.iter().map(|member| (member.nsp.as_str(), member.station)).collect();
@@ -253,7 +253,9 @@ impl Round {
         for (nsp, station) in places {
             let station = &crowd.cluster.stations[station];
             if station.is_rust() && done.insert(nsp) {
-                station.call("joinRemote", nsp, json!({ "join": ["far"], "leave": ["far"] })).await?;
+                station.call("joinRemote", nsp, json!({ "join": ["far"] })).await?;
+                let there = crowd.staying();
+                there.iter().filter(|member| member.nsp == nsp).for_each(|member| member.was_joined("far"));
             }
         }
         Ok(())

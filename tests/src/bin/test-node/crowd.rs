@@ -1,6 +1,6 @@
 //! What the clients of a churn ask of their server; `host.mjs` does the same.
 
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -24,7 +24,8 @@ struct Saying {
     timeout: Option<u64>,
 }
 
-pub(crate) fn serve<A: Adapter>(socket: &SocketRef<A>) {
+/// As a middleware: a client that has been let in may speak at once, maybe before the connect handler runs.
+pub(crate) async fn serve<A: Adapter>(socket: SocketRef<A>) -> Result<(), Infallible> {
     socket.on("test:join", async |socket: SocketRef<A>, Data(rooms): Data<Vec<String>>, done: AckSender<A>| {
         socket.join(rooms);
         acknowledge(done, &Json::Null);
@@ -60,6 +61,7 @@ pub(crate) fn serve<A: Adapter>(socket: &SocketRef<A>) {
         }
         acknowledge(done, &json!({ "responses": responses, "error": error }));
     });
+    Ok(())
 }
 
 /// What a future gives, unless it is dropped before.

@@ -83,7 +83,6 @@ impl<B: Backend> Node<B> {
                 // As an application does it that has fetched its sockets.
                 for socket in self.select(&fields)?.fetch_sockets().await.map_err(failed)? {
                     socket.join(fields.list("join")).await.map_err(failed)?;
-                    socket.leave(fields.list("leave")).await.map_err(failed)?;
                 }
                 Ok(Json::Null)
             }

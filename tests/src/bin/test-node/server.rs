@@ -34,7 +34,7 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     cluster.attach(&io);
     for namespace in &options.namespaces {
         report_server_side(&cluster, namespace);
-        io.ns(namespace.clone(), on_connect.with(record_handshake)).await?;
+        io.ns(namespace.clone(), on_connect.with(record_handshake).with(crowd::serve)).await?;
     }
     let reported: Arc<Mutex<HashSet<String>>> = Arc::default();
     for pattern in &options.dynamic_namespaces {
@@ -46,7 +46,7 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
             }
             std::future::ready(Ok::<_, Infallible>(()))
         };
-        io.dyn_ns(pattern.clone(), on_connect.with(record_handshake).with(report))?;
+        io.dyn_ns(pattern.clone(), on_connect.with(record_handshake).with(crowd::serve).with(report))?;
     }
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -86,7 +86,6 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
     socket.on_disconnect(async |socket: SocketRef<A>| {
         say(&json!({ "event": "disconnected", "nsp": socket.ns(), "socket": socket.id }));
     });
-    crowd::serve(&socket);
     // Last, so that the end of every connection is told whose beginning is.
     say(&json!({ "event": "connected", "nsp": socket.ns(), "socket": socket.id }));
 }
