@@ -32,7 +32,11 @@ serve(
     emit({ client: index, event, args = [] }) {
       client(index).connectedSocket().emit(event, ...args);
     },
-    reply({ client: index, event, with: values = [], never = false, afterMs }) {
+    // What the server acknowledges the event with, `{"$lost": reason}` when it never will.
+  ask({ client: index, event, args = [], timeout = 20_000 }) {
+    return client(index).ask(event, args, timeout);
+  },
+  reply({ client: index, event, with: values = [], never = false, afterMs }) {
       client(index).replies.set(event, { values, never, afterMs });
     },
     received: ({ client: index }) => client(index).received,
@@ -61,6 +65,18 @@ class Client {
     return new Promise((resolve, reject) => {
       this.socket.once("connect", () => resolve({ client: this.index, socket: this.socket.id }));
       this.socket.once("connect_error", (error) => reject(new Error(`cannot connect: ${error.message}`)));
+    });
+  }
+
+  ask(event, args, timeout) {
+    return new Promise((resolve) => {
+      // A connection that ends takes the acknowledgement with it.
+      const lost = (reason) => resolve([{ $lost: reason }]);
+      this.connectedSocket().once("disconnect", lost);
+      this.socket.timeout(timeout).emit(event, ...args, (error, ...answer) => {
+        this.socket.off("disconnect", lost);
+        resolve(error ? [{ $lost: error.message }] : answer);
+      });
     });
   }
 

@@ -82,6 +82,8 @@ export class Host {
         this.#replies.get(nsp.name).set(event, never ? undefined : (values ?? []));
       }),
       serverCount: on((nsp) => nsp.adapter.serverCount()),
+      // All rooms that this server has, but those of its own sockets.
+      localRooms: on((nsp) => [...nsp.adapter.rooms.keys()].filter((room) => !nsp.sockets.has(room))),
       localSockets: on((nsp) => [...nsp.sockets.values()].map(({ id, rooms }) => ({ id, rooms: [...rooms] }))),
       setData: on((nsp, { socket, data }) => {
         localSocket(nsp, socket).data = data;
@@ -140,9 +142,37 @@ export class Host {
   #onConnection(socket) {
     const about = { nsp: socket.nsp.name, socket: socket.id };
     event("connected", about);
+    serveCrowd(socket);
     socket.onAny((name, ...args) => event("packet", { ...about, name, args: withoutCallback(args) }));
     socket.on("disconnect", () => event("disconnected", about));
   }
+}
+
+// What the clients of a churn ask of their server; the Rust node's `crowd.rs` does the same.
+function serveCrowd(socket) {
+  socket.on("test:join", (rooms, done) => {
+    socket.join(rooms);
+    done(null);
+  });
+  socket.on("test:leave", (rooms, done) => {
+    rooms.forEach((room) => socket.leave(room));
+    done(null);
+  });
+  socket.on("test:say", ({ rooms, event, args }, done) => {
+    try {
+      socket.broadcast.to(rooms).emit(event, ...args);
+      done("sent");
+    } catch (error) {
+      done(`refused: ${error.message}`);
+    }
+  });
+  socket.on("test:ask", async ({ rooms, event, args, timeout }, done) => {
+    try {
+      done(await responses(socket.broadcast.to(rooms).timeout(timeout).emitWithAck(event, ...args)));
+    } catch (error) {
+      done({ refused: error.message });
+    }
+  });
 }
 
 // The sockets that a command is about.

@@ -80,12 +80,14 @@ export function serveRaw(carryOut, leave) {
     return;
   }
   onLine(process.stdin, answer);
-  process.stdin.on("end", async () => {
+  const end = async () => {
     // A database that is gone must not keep an orphan alive.
     setTimeout(() => process.exit(1), 5_000).unref();
     await leaveOnce();
     process.exit(0);
-  });
+  };
+  process.stdin.on("end", end);
+  process.on("SIGTERM", end);
   // Nobody reads any more.
   process.stdout.on("error", () => process.exit(1));
 }

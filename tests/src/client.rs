@@ -151,6 +151,20 @@ impl Client {
         self.call("emit", json!({ "event": event, "args": args })).await.map(drop)
     }
 
+    /// Emits an event to the server and waits for its acknowledgement; `Err` with the reason where none will come, because the
+    /// connection has ended or the server does not answer. `args` is an array.
+    ///
+    /// # Errors
+    /// When the client is not connected.
+    pub async fn ask(&self, event: &str, args: Value) -> Result<Result<Vec<Value>, String>, Error> {
+        let answer = self.call("ask", json!({ "event": event, "args": args })).await?;
+        let answer = answer.as_array().cloned().unwrap_or_default();
+        Ok(match answer.first().and_then(|first| first["$lost"].as_str()) {
+            Some(reason) => Err(reason.to_owned()),
+            None => Ok(answer),
+        })
+    }
+
     /// Acknowledges that event with these arguments from now on (an array). Without this, it acknowledges with none.
     ///
     /// # Errors

@@ -190,6 +190,16 @@ impl Node {
         Ok(self.process.stderr())
     }
 
+    /// Asks the process to end (SIGTERM): it leaves the cluster, and this waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not, or exits with a failure.
+    pub async fn terminate(&self) -> Result<(), Error> {
+        let signalled = crate::sessions::signal("-TERM", &self.pid().to_string());
+        signalled.map_err(|source| Error::Io { node: self.process.name().to_owned(), source })?;
+        self.process.wait_for_success().await
+    }
+
     /// Kills the process, without a word to the cluster (SIGKILL), and waits until it is gone.
     ///
     /// # Errors

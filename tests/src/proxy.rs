@@ -7,8 +7,12 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
 };
+
+/// As many reads are on a long way at a time, for each connection and direction.
+const ON_THE_WAY: usize = 1024;
 
 /// Passes bytes on, until it is told otherwise. Dropping it cuts all its connections.
 ///
@@ -41,6 +45,15 @@ impl Proxy {
     /// # Errors
     /// When no port is to be had.
     pub fn start(database: u16) -> io::Result<Self> {
+        Self::far(database, Duration::ZERO)
+    }
+
+    /// A proxy by which every byte is on its way for so long, in each direction: a round trip takes twice as long. Bytes
+    /// do not wait for those before them, as on a long wire.
+    ///
+    /// # Errors
+    /// When no port is to be had.
+    pub fn far(database: u16, each_way: Duration) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
@@ -51,7 +64,7 @@ impl Proxy {
         std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
             runtime.block_on(async {
                 if let Ok(listener) = TcpListener::from_std(listener) {
-                    tokio::spawn(accept(listener, database, changes));
+                    tokio::spawn(accept(listener, database, each_way, changes));
                 }
                 let _ = dropped.await;
             });
@@ -118,7 +131,7 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, database: u16, state: Arc<watch::Sender<State>>) {
+async fn accept(listener: TcpListener, database: u16, each_way: Duration, state: Arc<watch::Sender<State>>) {
     let Ok(address) = listener.local_addr() else { return };
     let mut listener = Some(listener);
     let mut changes = state.subscribe();
@@ -144,7 +157,7 @@ async fn accept(listener: TcpListener, database: u16, state: Arc<watch::Sender<S
                     number = state.next;
                     state.next += 1;
                 });
-                tokio::spawn(serve(number, node, database, state.subscribe()));
+                tokio::spawn(serve(number, node, database, each_way, state.subscribe()));
             }
         }
     }
@@ -159,7 +172,7 @@ async fn bind(address: SocketAddr) -> Option<TcpListener> {
     bound.ok()
 }
 
-async fn serve(number: u64, node: TcpStream, database: u16, mut state: watch::Receiver<State>) {
+async fn serve(number: u64, node: TcpStream, database: u16, each_way: Duration, mut state: watch::Receiver<State>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", database)).await else { return };
     for stream in [&node, &server] {
         // Whatever ends the connection ends it at once.
@@ -167,8 +180,8 @@ async fn serve(number: u64, node: TcpStream, database: u16, mut state: watch::Re
     }
     let (from_node, to_node) = node.into_split();
     let (from_server, to_server) = server.into_split();
-    let up = pump(number, from_node, to_server, state.clone(), false);
-    let down = pump(number, from_server, to_node, state.clone(), true);
+    let up = pump(number, from_node, Way::new(to_server, each_way), state.clone(), false);
+    let down = pump(number, from_server, Way::new(to_node, each_way), state.clone(), true);
     tokio::select! {
         // No byte passes any more that came after the cut.
         biased;
@@ -178,14 +191,41 @@ async fn serve(number: u64, node: TcpStream, database: u16, mut state: watch::Re
     }
 }
 
+/// The way to one side of a connection.
+enum Way {
+    Short(OwnedWriteHalf),
+    Long { each_way: Duration, sender: mpsc::Sender<(Instant, Vec<u8>)> },
+}
+
+impl Way {
+    fn new(mut to: OwnedWriteHalf, each_way: Duration) -> Self {
+        if each_way.is_zero() {
+            return Self::Short(to);
+        }
+        let (sender, mut on_the_way) = mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_WAY);
+        // What is on its way arrives even when its sender ends meanwhile; then the connection ends.
+        tokio::spawn(async move {
+            while let Some((arrival, bytes)) = on_the_way.recv().await {
+                tokio::time::sleep_until(arrival).await;
+                if to.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self::Long { each_way, sender }
+    }
+
+    /// Whether there is still somebody at its end.
+    async fn pass(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Short(to) => to.write_all(bytes).await.is_ok(),
+            Self::Long { each_way, sender } => sender.send((Instant::now() + *each_way, bytes.to_vec())).await.is_ok(),
+        }
+    }
+}
+
 /// Passes bytes on until either side ends, or as many have passed as are to pass.
-async fn pump(
-    number: u64,
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut state: watch::Receiver<State>,
-    may_be_cut: bool,
-) {
+async fn pump(number: u64, mut from: OwnedReadHalf, mut to: Way, mut state: watch::Receiver<State>, may_be_cut: bool) {
     let mut buffer = vec![0; 16 * 1024];
     let mut left: Option<usize> = None;
     loop {
@@ -206,7 +246,7 @@ async fn pump(
         let Ok(read @ 1..) = read else { return };
         let passed = left.map_or(read, |left| left.min(read));
         // Nothing overtakes a change: what was read before it is passed on before it, as on a real wire.
-        if to.write_all(&buffer[..passed]).await.is_err() {
+        if !to.pass(&buffer[..passed]).await {
             return;
         }
         if let Some(left) = &mut left {

@@ -2,7 +2,7 @@
 
 use crate::{
     capability::Capability,
-    composition::{Composition, Seat},
+    composition::{Composition, FAR, Seat},
     defects::DEFECTS,
     scenario::Scenario,
 };
@@ -96,6 +96,9 @@ fn legend(columns: &[&Column]) -> String {
     }
     if seats.iter().any(|seat| seat.parser() == Parser::MsgPack) {
         text.push_str("ᵐ: with the MessagePack parser. ");
+    }
+    if columns.iter().any(|column| column.composition.is_far) {
+        let _ = write!(text, "far: a round trip to the database takes {} ms. ", (FAR * 2).as_millis());
     }
     text + "✓: as three Node servers should."
 }

@@ -2,12 +2,12 @@
 
 use crate::{
     capability::Capability,
-    composition::{Composition, Seat, Server, backends, one_list, program},
+    composition::{Composition, FAR, Seat, Server, backends, one_list, program},
     scenario::{Outcome, Scenario},
 };
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
-use socketio_pg_tests::{Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, barrier};
+use socketio_pg_tests::{Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, Proxy, barrier};
 use socketio_pg_throwaway::Database;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
@@ -26,8 +26,8 @@ pub(crate) enum Stage {
 impl Stage {
     pub(crate) const ALL: [Self; 3] = [Self::Main, Self::Custom, Self::Mortal];
 
-    fn options(self, database: &Database) -> NodeOptions {
-        let options = NodeOptions::new(database.url());
+    fn options(self, database_url: String) -> NodeOptions {
+        let options = NodeOptions::new(database_url);
         match self {
             Self::Main => options,
             Self::Custom => options.channel_prefix("app").table("app_attachments").payload_threshold(400).pool_size(10),
@@ -49,6 +49,8 @@ pub(crate) struct Cluster {
     free_namespaces: Mutex<Vec<String>>,
     rust_emitter: OnceCell<Node>,
     node_emitter: OnceCell<Node>,
+    /// To a database that is far.
+    _way: Option<Proxy>,
     // Dropped last: the servers are connected to it.
     database: Arc<Database>,
 }
@@ -63,7 +65,8 @@ impl Cluster {
         host: Arc<ClientHost>,
         database: Arc<Database>,
     ) -> Result<Self, Error> {
-        let options = stage.options(&database);
+        let way = composition.is_far.then(|| way_to(&database)).flatten();
+        let options = stage.options(way.as_ref().map_or_else(|| database.url(), |way| way.before(&database.url())));
         let free_namespaces: Vec<String> = (0..scenarios_at_once).map(|number| format!("/scene-{number}")).collect();
         let all = free_namespaces.iter().cloned().chain(own_namespaces);
         let with_all = all.fold(options.clone().namespace("/"), NodeOptions::namespace);
@@ -76,6 +79,7 @@ impl Cluster {
             free_namespaces: Mutex::new(free_namespaces),
             rust_emitter: OnceCell::new(),
             node_emitter: OnceCell::new(),
+            _way: way,
             database,
         })
     }
@@ -98,6 +102,14 @@ impl Cluster {
         let observation = outcome?;
         left.map(|()| observation)
     }
+}
+
+/// The long way to the database; none to one of somebody else, which is as far as it is.
+fn way_to(database: &Database) -> Option<Proxy> {
+    let host = database.url();
+    let (_, host) = host.rsplit_once('@')?;
+    let port = host.strip_prefix("127.0.0.1:")?.split('/').next()?.parse().ok()?;
+    Proxy::far(port, FAR).ok()
 }
 
 /// A scenario's view of its servers.

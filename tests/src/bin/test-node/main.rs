@@ -11,6 +11,7 @@
 
 mod arguments;
 mod conversation;
+mod crowd;
 mod emitter;
 mod operations;
 mod options;

@@ -76,6 +76,17 @@ impl<B: Backend> Node<B> {
                 let sockets = self.handle(&fields).local().fetch_sockets().await.map_err(failed)?;
                 Ok(sockets.into_iter().map(|socket| json!({ "id": socket.id, "rooms": rooms(&socket) })).collect())
             }
+            "localRooms" => {
+                let rooms = self.select(&fields)?.local().rooms().await.map_err(failed)?;
+                Ok(rooms.iter().map(|room| json!(room)).collect())
+            }
+            "joinRemote" => {
+                // As an application does it that has fetched its sockets.
+                for socket in self.select(&fields)?.fetch_sockets().await.map_err(failed)? {
+                    socket.join(fields.list("join")).await.map_err(failed)?;
+                }
+                Ok(Json::Null)
+            }
             "setData" => {
                 let data = fields.get("data").map(arguments::from_json).unwrap_or(Value::Nil);
                 let data = SocketData::new(&data).map_err(failed)?;

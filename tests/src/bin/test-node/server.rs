@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use crate::{
     arguments::Arguments,
     conversation::{self, say},
+    crowd,
     operations::Node,
     options::{Options, Parser},
 };
@@ -36,7 +37,7 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     cluster.attach_with_address(&io, |request| Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
     for namespace in &options.namespaces {
         report_server_side(&cluster, namespace);
-        io.ns(namespace.clone(), on_connect.with(record_handshake)).await?;
+        io.ns(namespace.clone(), on_connect.with(record_handshake).with(crowd::serve)).await?;
     }
     let reported: Arc<Mutex<HashSet<String>>> = Arc::default();
     for pattern in &options.dynamic_namespaces {
@@ -48,7 +49,7 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
             }
             std::future::ready(Ok::<_, Infallible>(()))
         };
-        io.dyn_ns(pattern.clone(), on_connect.with(record_handshake).with(report))?;
+        io.dyn_ns(pattern.clone(), on_connect.with(record_handshake).with(crowd::serve).with(report))?;
     }
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -63,9 +64,17 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     let uid = options.namespaces.first().and_then(|namespace| cluster.of(namespace).uid());
     say(&json!({ "ready": true, "port": port, "uid": uid }));
     let node = Arc::new(Node { io: io.clone(), cluster: cluster.clone(), events });
-    conversation::hold(|command| node.clone().carry_out(command)).await?;
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let is_terminated = tokio::select! {
+        held = conversation::hold(|command| node.clone().carry_out(command)) => held.map(|()| false)?,
+        _ = terminated.recv() => true,
+    };
     io.close().await;
     cluster.close().await;
+    if is_terminated {
+        // Else the runtime would wait for the next line of stdin.
+        std::process::exit(0);
+    }
     Ok(())
 }
 

@@ -1,0 +1,78 @@
+//! What the clients of a churn ask of their server; `host.mjs` does the same.
+
+use std::{convert::Infallible, future::Future, time::Duration};
+
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use socketioxide::{
+    adapter::Adapter,
+    extract::{AckSender, Data, SocketRef},
+};
+
+use crate::arguments::{self, Arguments};
+
+/// What a client wants said to others.
+#[derive(Deserialize)]
+struct Saying {
+    rooms: Vec<String>,
+    event: String,
+    args: Json,
+    /// When the server stops to wait: 0 polls once.
+    #[serde(rename = "giveUpMs")]
+    give_up_ms: Option<u64>,
+    timeout: Option<u64>,
+}
+
+/// As a middleware: a client that has been let in may speak at once, maybe before the connect handler runs.
+pub(crate) async fn serve<A: Adapter>(socket: SocketRef<A>) -> Result<(), Infallible> {
+    socket.on("test:join", async |socket: SocketRef<A>, Data(rooms): Data<Vec<String>>, done: AckSender<A>| {
+        socket.join(rooms);
+        acknowledge(done, &Json::Null);
+    });
+    socket.on("test:leave", async |socket: SocketRef<A>, Data(rooms): Data<Vec<String>>, done: AckSender<A>| {
+        socket.leave(rooms);
+        acknowledge(done, &Json::Null);
+    });
+    socket.on("test:say", async |socket: SocketRef<A>, Data(saying): Data<Saying>, done: AckSender<A>| {
+        let arguments = Arguments::from_json(Some(&saying.args));
+        let sent = socket.broadcast().to(saying.rooms).emit(&saying.event, &arguments);
+        let outcome = match unless_given_up(sent, saying.give_up_ms).await {
+            Some(Ok(())) => "sent".to_owned(),
+            Some(Err(error)) => format!("refused: {error}"),
+            None => "given up".to_owned(),
+        };
+        acknowledge(done, &json!(outcome));
+    });
+    socket.on("test:ask", async |socket: SocketRef<A>, Data(saying): Data<Saying>, done: AckSender<A>| {
+        let arguments = Arguments::from_json(Some(&saying.args));
+        let timeout = Duration::from_millis(saying.timeout.unwrap_or(5_000));
+        let operators = socket.broadcast().to(saying.rooms).timeout(timeout);
+        let mut acks = match operators.emit_with_ack::<_, Arguments>(&saying.event, &arguments).await {
+            Ok(acks) => Box::pin(acks),
+            Err(error) => return acknowledge(done, &json!({ "refused": error.to_string() })),
+        };
+        let (mut responses, mut error) = (Vec::new(), Json::Null);
+        while let Some((_, ack)) = acks.next().await {
+            match ack {
+                Ok(Arguments(values)) => responses.push(values.first().map_or(Json::Null, arguments::to_json)),
+                Err(other) => error = json!(other.to_string()),
+            }
+        }
+        acknowledge(done, &json!({ "responses": responses, "error": error }));
+    });
+    Ok(())
+}
+
+/// What a future gives, unless it is dropped before.
+async fn unless_given_up<F: Future>(future: F, after_ms: Option<u64>) -> Option<F::Output> {
+    match after_ms {
+        Some(ms) => tokio::time::timeout(Duration::from_millis(ms), future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+fn acknowledge<A: Adapter>(done: AckSender<A>, answer: &Json) {
+    // Its client may be gone.
+    let _ = done.send(answer);
+}

@@ -1,0 +1,317 @@
+//! The clients of a round, and what they do.
+
+use crate::{
+    account::{Heard, Listener, Message, Outcome, Stay, Tick},
+    cluster::Cluster,
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use socketio_pg_tests::{Client, ClientHost, Connect};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// What makes a message large.
+const LARGE: usize = 9_000;
+
+pub(crate) struct Crowd<'a> {
+    pub(crate) cluster: &'a Cluster,
+    host: ClientHost,
+    clock: AtomicU64,
+    members: Mutex<Vec<Arc<Member>>>,
+    messages: Mutex<Vec<Message>>,
+    /// Where a newcomer must hear everything at once, because others are there already.
+    settled: Mutex<BTreeSet<(usize, String)>>,
+    wrong: Mutex<Vec<String>>,
+}
+
+/// One connection of a client.
+pub(crate) struct Member {
+    index: usize,
+    pub(crate) station: usize,
+    pub(crate) nsp: String,
+    pub(crate) client: Client,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    established: Option<Tick>,
+    /// Whether it has been told to go, or its server has.
+    goes: bool,
+    stays: Vec<Stay>,
+}
+
+/// What is to be said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Saying {
+    pub(crate) rooms: Vec<String>,
+    pub(crate) event: String,
+    pub(crate) is_large: bool,
+    pub(crate) give_up_ms: Option<u64>,
+    /// Whether the event's name is one that nobody may pass on.
+    pub(crate) is_reserved: bool,
+}
+
+impl<'a> Crowd<'a> {
+    pub(crate) fn new(cluster: &'a Cluster, host: ClientHost) -> Self {
+        Self {
+            cluster,
+            host,
+            clock: AtomicU64::new(1),
+            members: Mutex::default(),
+            messages: Mutex::default(),
+            settled: Mutex::default(),
+            wrong: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn wrong(&self, what: String) {
+        self.wrong.lock().push(what);
+    }
+
+    pub(crate) fn count_wrong(&self) -> usize {
+        self.wrong.lock().len()
+    }
+
+    pub(crate) fn take_wrong(&self) -> Vec<String> {
+        std::mem::take(&mut *self.wrong.lock())
+    }
+
+    fn tick(&self) -> Tick {
+        self.clock.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// A client comes. `None` when it could not, which is noted.
+    pub(crate) async fn enter(&self, station: usize, nsp: &str, polls: bool) -> Option<Arc<Member>> {
+        let server = &self.cluster.stations[station];
+        server.enters(nsp);
+        let port = server.node()?.port();
+        let mut how = Connect::to(nsp);
+        if polls {
+            how = how.transports(&["polling"]);
+        }
+        match self.host.connect(port, &how).await {
+            Ok(client) => {
+                let is_settled = self.settled.lock().contains(&(station, nsp.to_owned()));
+                let established = is_settled.then(|| self.tick());
+                let mut members = self.members.lock();
+                let member = Arc::new(Member {
+                    index: members.len(),
+                    station,
+                    nsp: nsp.to_owned(),
+                    client,
+                    state: Mutex::new(State { established, ..State::default() }),
+                });
+                members.push(member.clone());
+                Some(member)
+            }
+            Err(error) => {
+                self.wrong(format!("a client cannot enter {nsp:?} at {}: {error}", server.name));
+                None
+            }
+        }
+    }
+
+    /// A client tries, and whatever comes of it is right.
+    pub(crate) async fn try_to_enter(&self, station: usize, nsp: &str) {
+        if let Some(node) = self.cluster.stations[station].node()
+            && let Ok(client) = self.host.connect(node.port(), &Connect::to(nsp)).await
+        {
+            // It may have been thrown out.
+            let _ = client.disconnect().await;
+        }
+    }
+
+    /// Everybody who is there must hear everything from now on, and so must whoever joins them.
+    pub(crate) fn settle(&self) {
+        let now = self.tick();
+        for member in self.staying() {
+            member.state.lock().established.get_or_insert(now);
+            self.settled.lock().insert((member.station, member.nsp.clone()));
+        }
+    }
+
+    /// Those who are there for good.
+    pub(crate) fn staying(&self) -> Vec<Arc<Member>> {
+        self.members.lock().iter().filter(|member| !member.goes()).cloned().collect()
+    }
+
+    pub(crate) async fn leave(&self, member: &Member) {
+        member.goes_now();
+        if let Err(error) = member.client.disconnect().await {
+            self.wrong(format!("{} was gone before it went: {error}", self.who(member)));
+        }
+    }
+
+    /// All clients of a server are about to go with it.
+    pub(crate) fn goes_with(&self, station: usize) -> Vec<Arc<Member>> {
+        self.settled.lock().retain(|(other, _)| *other != station);
+        let members = self.staying();
+        let members = members.into_iter().filter(|member| member.station == station);
+        members.inspect(|member| member.goes_now()).collect()
+    }
+
+    /// Says something, and notes what became of it.
+    pub(crate) async fn say(&self, member: &Member, saying: Saying) {
+        let number = self.note(member, &saying, false);
+        let mut command = self.command(number, &saying);
+        command["giveUpMs"] = json!(saying.give_up_ms);
+        let answer = self.ask_server(member, "test:say", command).await;
+        let outcome = match answer.as_ref().and_then(Value::as_str) {
+            Some("sent") => Outcome::Sent,
+            Some(refused) if refused.starts_with("refused") => Outcome::Refused,
+            _ => Outcome::Open,
+        };
+        let is_right = match (saying.is_reserved, outcome) {
+            (_, Outcome::Open) => true,
+            (true, outcome) => outcome == Outcome::Refused,
+            (false, outcome) => outcome == Outcome::Sent || member.goes(),
+        };
+        if !is_right {
+            self.wrong(format!("{} said {saying:?} and was told {answer:?}", self.who(member)));
+        }
+        // What a server that ends could not publish, its own clients hear all the same.
+        let is_open = outcome == Outcome::Refused && !saying.is_reserved;
+        self.messages.lock()[number].outcome = if is_open { Outcome::Open } else { outcome };
+    }
+
+    /// Says something that all must acknowledge.
+    pub(crate) async fn ask(&self, member: &Member, saying: Saying) {
+        let number = self.note(member, &saying, true);
+        let mut command = self.command(number, &saying);
+        command["timeout"] = json!(15_000);
+        let answer = self.ask_server(member, "test:ask", command).await;
+        let Some(answer) = answer else { return };
+        self.messages.lock()[number].outcome = Outcome::Sent;
+        let message = self.messages.lock()[number].clone();
+        let members = self.members.lock().clone();
+        let must = members
+            .iter()
+            .filter(|other| other.index != member.index && self.heard_by(other, Vec::new()).must_hear(&message));
+        let (must, got) = (must.count(), answer["responses"].as_array().map_or(0, Vec::len));
+        if (got < must || !answer["error"].is_null() || !answer["refused"].is_null()) && !member.goes() {
+            self.wrong(format!("{} asked {must} others and was told {answer}: {message:?}", self.who(member)));
+        }
+    }
+
+    fn note(&self, member: &Member, saying: &Saying, is_asked: bool) -> usize {
+        let mut messages = self.messages.lock();
+        messages.push(Message {
+            from: member.index,
+            station: member.station,
+            is_from_rust: self.cluster.stations[member.station].is_rust(),
+            nsp: member.nsp.clone(),
+            rooms: saying.rooms.clone(),
+            event: saying.event.clone(),
+            is_large: saying.is_large,
+            is_asked,
+            begun: self.tick(),
+            outcome: Outcome::Open,
+        });
+        messages.len() - 1
+    }
+
+    fn command(&self, number: usize, saying: &Saying) -> Value {
+        let filler = if saying.is_large { "x".repeat(LARGE) } else { String::new() };
+        json!({ "rooms": saying.rooms, "event": saying.event, "args": [{ "churn": number }, filler] })
+    }
+
+    pub(crate) async fn join(&self, member: &Member, room: &str) {
+        let place = {
+            let mut state = member.state.lock();
+            state.stays.push(Stay { room: room.to_owned(), joined: None, leaving: None, left: None });
+            state.stays.len() - 1
+        };
+        if self.ask_server(member, "test:join", json!([room])).await.is_some() {
+            let now = self.tick();
+            member.state.lock().stays[place].joined = Some(now);
+        }
+    }
+
+    pub(crate) async fn leave_room(&self, member: &Member, room: &str) {
+        let now = self.tick();
+        let places: Vec<usize> = {
+            let mut state = member.state.lock();
+            let of_room = state.stays.iter_mut().enumerate().filter(|(_, it)| it.room == room && it.leaving.is_none());
+            of_room.map(|(place, stay)| (place, stay.leaving = Some(now)).0).collect()
+        };
+        if self.ask_server(member, "test:leave", json!([room])).await.is_some() {
+            let now = self.tick();
+            places.into_iter().for_each(|place| member.state.lock().stays[place].left = Some(now));
+        }
+    }
+
+    /// The answer of its server, which only a client may miss that goes.
+    async fn ask_server(&self, member: &Member, event: &str, argument: Value) -> Option<Value> {
+        let lost = match member.client.ask(event, json!([argument])).await {
+            Ok(Ok(mut answer)) => return Some(answer.first_mut().map(Value::take).unwrap_or_default()),
+            Ok(Err(reason)) => reason,
+            Err(error) => error.to_string(),
+        };
+        if !member.goes() {
+            self.wrong(format!("{} got no answer to {event}: {lost}", self.who(member)));
+        }
+        None
+    }
+
+    pub(crate) fn who(&self, member: &Member) -> String {
+        let server = &self.cluster.stations[member.station].name;
+        format!("client {} ({}) of {server} in {:?}", member.index, member.client.id(), member.nsp)
+    }
+
+    /// The rooms of a member as they are once it is quiet.
+    pub(crate) fn rooms(&self, member: &Member) -> BTreeSet<String> {
+        let state = member.state.lock();
+        state.stays.iter().filter(|stay| stay.left.is_none()).map(|stay| stay.room.clone()).collect()
+    }
+
+    /// All that was said, and what everybody heard of it.
+    pub(crate) async fn account(&self) -> crate::Result<(Vec<Listener>, Vec<Message>)> {
+        let members = self.members.lock().clone();
+        let mut listeners = Vec::new();
+        for member in &members {
+            let heard = member.client.received().await?.into_iter().filter_map(|packet| {
+                let number = usize::try_from(packet.args.first()?["churn"].as_u64()?).ok()?;
+                let filler = packet.args.get(1).and_then(Value::as_str).map(str::len);
+                let is_large = self.messages.lock().get(number).is_some_and(|message| message.is_large);
+                Some(Heard { number, event: packet.event, is_whole: filler == Some(if is_large { LARGE } else { 0 }) })
+            });
+            listeners.push(self.heard_by(member, heard.collect()));
+        }
+        Ok((listeners, self.messages.lock().clone()))
+    }
+
+    fn heard_by(&self, member: &Member, heard: Vec<Heard>) -> Listener {
+        let state = member.state.lock();
+        Listener {
+            who: self.who(member),
+            station: member.station,
+            is_at_rust: self.cluster.stations[member.station].is_rust(),
+            nsp: member.nsp.clone(),
+            established: state.established,
+            stayed: !state.goes,
+            stays: state.stays.clone(),
+            heard,
+        }
+    }
+}
+
+impl Member {
+    /// A server has it join a room, which takes its time.
+    pub(crate) fn was_joined(&self, room: &str) {
+        self.state.lock().stays.push(Stay { room: room.to_owned(), joined: None, leaving: None, left: None });
+    }
+
+    fn goes(&self) -> bool {
+        self.state.lock().goes
+    }
+
+    fn goes_now(&self) {
+        self.state.lock().goes = true;
+    }
+}

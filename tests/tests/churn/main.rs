@@ -1,0 +1,77 @@
+//! Churn: real clients by the dozen that come at the same moment, choose hostile names, talk and go, while servers end and start.
+//!
+//! Servers of both backends and Node, each at its own distance to the database. What is planned is repeated by `CHURN_SEED`; what
+//! the threads and the network make of it is theirs. `CHURN_ROUNDS=10` or `CHURN_MINUTES=60` is the long form, with three times
+//! as many clients. `CHURN_WITHOUT=Nul,Crush` leaves ingredients out, `CHURN_WITH` takes those in that are left out.
+//!
+//! Each client must hear every event that is meant for it, once and in the order of its sender, or the loss is reported; all
+//! servers agree on who is there once it is quiet; nothing is left of who has gone.
+
+mod account;
+mod cluster;
+mod crowd;
+mod ingredients;
+mod names;
+mod round;
+mod truth;
+
+use cluster::Cluster;
+use round::Round;
+use socketio_pg_tests::{NODE, database, require};
+use std::{
+    io::Write as _,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
+/// Of the short form.
+const ROUNDS: u64 = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_hears_everything_whoever_comes_and_goes() {
+    if !require(&NODE) || database().is_none() {
+        return;
+    }
+    let seed = set("CHURN_SEED").unwrap_or_else(rand::random::<u32>);
+    if let Err(error) = churn(u64::from(seed)).await {
+        panic!("{error}");
+    }
+}
+
+async fn churn(seed: u64) -> Result {
+    let (rounds, minutes) = (set::<u64>("CHURN_ROUNDS"), set::<f64>("CHURN_MINUTES"));
+    let ingredients = ingredients::chosen()?;
+    let is_long = rounds.is_some() || minutes.is_some();
+    let ends = Instant::now() + Duration::from_secs_f64(minutes.unwrap_or_default() * 60.0);
+    let rounds = if minutes.is_some() { u64::MAX } else { rounds.unwrap_or(ROUNDS) };
+    let repeat = |seed: u64| format!("CHURN_SEED={seed} CHURN_ROUNDS=1");
+    say(&format!("churning with CHURN_SEED={seed}"));
+    let cluster = Cluster::start().await?;
+    for number in 0..rounds {
+        if minutes.is_some() && Instant::now() > ends {
+            break;
+        }
+        let seed = seed + number;
+        let started = Instant::now();
+        let (namespaces, crush) = if is_long { (8, 8) } else { (3, 5) };
+        let round = Round { seed, ingredients: ingredients.clone(), namespaces, crush };
+        let wrong = round.play(&cluster).await.map_err(|error| format!("{}: {error}", repeat(seed)))?;
+        say(&format!("round {number} ({}): {:.1} s", repeat(seed), started.elapsed().as_secs_f64()));
+        if !wrong.is_empty() {
+            let shown = wrong.iter().take(40).map(String::as_str).collect::<Vec<_>>().join("\n");
+            return Err(format!("{} went wrong with {}:\n{shown}", wrong.len(), repeat(seed)).into());
+        }
+    }
+    cluster.close().await
+}
+
+fn set<T: FromStr>(variable: &str) -> Option<T> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,103 @@
+//! What every server must agree on once it is quiet.
+
+use crate::{Result, cluster::Station, crowd::Crowd};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use socketio_pg_tests::{Client, DEADLINE, Node, barrier};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+type Sockets = BTreeMap<String, BTreeSet<String>>;
+
+/// Waits until each server that has one of the namespaces counts and fetches those who are there.
+pub(crate) async fn everybody_knows(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>, when: &str) {
+    let all = namespaces.iter().map(|nsp| async move {
+        let members = crowd.staying();
+        let there = members.iter().filter(|member| member.nsp == *nsp);
+        let expected: Sockets = there.map(|member| (member.client.id().to_owned(), crowd.rooms(member))).collect();
+        let holders: Vec<&Station> = crowd.cluster.stations.iter().filter(|station| station.holds(nsp)).collect();
+        let count = holders.len();
+        join_all(holders.into_iter().map(|station| knows(crowd, station, nsp, count, &expected, when))).await;
+    });
+    join_all(all).await;
+}
+
+async fn knows(crowd: &Crowd<'_>, station: &Station, nsp: &str, count: usize, expected: &Sockets, when: &str) {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let found = look(station, nsp, count, expected).await;
+        let Err(difference) = found else { return };
+        if Instant::now() > deadline {
+            return crowd.wrong(format!("{when}, {} does not know {nsp:?} as it is: {difference}", station.name));
+        }
+        // What is asked for is not told: this only spares the processor between two questions.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn look(station: &Station, nsp: &str, count: usize, expected: &Sockets) -> Result {
+    let counted = station.call("serverCount", nsp, json!({})).await?;
+    if counted != count {
+        return Err(format!("it counts {counted} servers, not {count}").into());
+    }
+    let fetched = station.call("fetchSockets", nsp, json!({})).await?;
+    let mut found = Sockets::new();
+    for socket in fetched.as_array().into_iter().flatten() {
+        let id = socket["id"].as_str().unwrap_or_default().to_owned();
+        let rooms = socket["rooms"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let rooms = rooms.filter(|room| *room != id).map(str::to_owned).collect();
+        if found.insert(id.clone(), rooms).is_some() {
+            return Err(format!("{id} is there twice").into());
+        }
+    }
+    if found == *expected {
+        return Ok(());
+    }
+    let missing: Vec<_> = expected.keys().filter(|id| !found.contains_key(*id)).collect();
+    let strange: Vec<_> = found.keys().filter(|id| !expected.contains_key(*id)).collect();
+    let rooms: Vec<_> = found
+        .iter()
+        .filter(|(id, rooms)| expected.get(*id).is_some_and(|others| others != *rooms))
+        .map(|(id, rooms)| format!("{id} in {rooms:?} instead of {:?}", expected[id]))
+        .collect();
+    Err(format!("missing {missing:?}, strange {strange:?}, rooms: {rooms:?}").into())
+}
+
+/// Waits until everybody who is there has whatever was said before.
+pub(crate) async fn quiet(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>) {
+    let all = namespaces.iter().map(|nsp| async move {
+        let members = crowd.staying();
+        let clients: Vec<&Client> =
+            members.iter().filter(|member| member.nsp == *nsp).map(|member| &member.client).collect();
+        let stations = crowd.cluster.stations.iter().filter(|station| station.holds(nsp));
+        let nodes: Vec<Arc<Node>> = stations.filter_map(Station::node).collect();
+        let nodes: Vec<&Node> = nodes.iter().map(|node| &**node).collect();
+        if let Err(error) = barrier(&nodes, nsp, &clients).await {
+            crowd.wrong(format!("in {nsp:?} somebody is deaf: {}", first_lines(&error.to_string())));
+        }
+    });
+    join_all(all).await;
+}
+
+/// Everybody has left: nothing may be left of them.
+pub(crate) async fn nothing_is_left(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>) {
+    for station in &crowd.cluster.stations {
+        for nsp in namespaces.iter().filter(|nsp| station.holds(nsp)) {
+            match station.call("localRooms", nsp, json!({})).await {
+                Ok(rooms) if rooms == json!([]) => {}
+                Ok(rooms) => crowd.wrong(format!("{} still has rooms of {nsp:?}: {rooms}", station.name)),
+                Err(error) => crowd.wrong(format!("{} does not tell its rooms of {nsp:?}: {error}", station.name)),
+            }
+        }
+        if let Some(grown) = station.grown() {
+            crowd.wrong(grown);
+        }
+    }
+}
+
+fn first_lines(text: &str) -> String {
+    text.chars().take(600).collect()
+}
