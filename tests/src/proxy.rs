@@ -23,6 +23,8 @@ pub struct Proxy {
 #[derive(Clone, Debug, Default)]
 struct State {
     next: u64,
+    /// The database's port.
+    database: u16,
     refuses: bool,
     stalls: bool,
     /// Connections before this one are silent for good.
@@ -44,14 +46,14 @@ impl Proxy {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let state = Arc::new(watch::Sender::new(State::default()));
+        let state = Arc::new(watch::Sender::new(State { database, ..State::default() }));
         let (running, dropped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let changes = state.clone();
         std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
             runtime.block_on(async {
                 if let Ok(listener) = TcpListener::from_std(listener) {
-                    tokio::spawn(accept(listener, database, changes));
+                    tokio::spawn(accept(listener, changes));
                 }
                 let _ = dropped.await;
             });
@@ -68,6 +70,12 @@ impl Proxy {
         let (front, rest) = url.rsplit_once('@').expect("the URL names a role");
         let (_, path) = rest.split_once('/').expect("the URL names a database");
         format!("{front}@127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// Leads new connections to the database at another port of this machine, as a name does that is given to another server.
+    /// Those that there are stay where they are.
+    pub fn lead_to(&self, database: u16) {
+        self.set(|state| state.database = database);
     }
 
     /// Heals everything but the connections that are silent for good.
@@ -118,7 +126,7 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, database: u16, state: Arc<watch::Sender<State>>) {
+async fn accept(listener: TcpListener, state: Arc<watch::Sender<State>>) {
     let Ok(address) = listener.local_addr() else { return };
     let mut listener = Some(listener);
     let mut changes = state.subscribe();
@@ -139,9 +147,9 @@ async fn accept(listener: TcpListener, database: u16, state: Arc<watch::Sender<S
             biased;
             changed = changes.changed() => if changed.is_err() { return },
             accepted = open.accept() => if let Ok((node, _)) = accepted {
-                let mut number = 0;
+                let (mut number, mut database) = (0, 0);
                 state.send_modify(|state| {
-                    number = state.next;
+                    (number, database) = (state.next, state.database);
                     state.next += 1;
                 });
                 tokio::spawn(serve(number, node, database, state.subscribe()));

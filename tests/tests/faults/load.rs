@@ -6,7 +6,7 @@ use crate::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
-use socketio_pg_tests::{DEADLINE, Packet, everything_works};
+use socketio_pg_tests::{Connect, DEADLINE, Packet, everything_works};
 use socketio_pg_throwaway::Builder;
 use std::{
     collections::BTreeSet,
@@ -22,6 +22,17 @@ pub(crate) fn faults() -> Vec<Fault> {
             namespaces,
         )
         .on_a_server_with(logging),
+        Fault::special(
+            "40 000 namespaces",
+            "of one node, each with a client of its own pattern's making; the link breaks",
+            many_namespaces,
+        )
+        // Each of them has a heartbeat of its own.
+        .with(|options| {
+            let long = Duration::from_secs(600);
+            options.heartbeat_interval(long).heartbeat_timeout(long * 2).dynamic_namespace("^/room-.*$", "/room-{id}")
+        })
+        .within(Duration::from_secs(300)),
         Fault::special(
             "a storm at a slow receiver",
             "its link passes 100 kB/s, the others send ten times as much in attachments; it may hold 8 kB of notifications",
@@ -67,6 +78,39 @@ async fn namespaces(world: Arc<World>) -> Result<Seen> {
         senders: "no error".to_owned(),
         receivers: "every channel is given up again".to_owned(),
         reported: format!("-; +{:.1} MiB in the first round, +{:.1} in the second", growth[0], growth[1]),
+    })
+}
+
+async fn many_namespaces(world: Arc<World>) -> Result<Seen> {
+    const NAMESPACES: usize = 40_000;
+    let started = Instant::now();
+    let name = |number: usize| format!("/room-{number}");
+    let enter = |number: usize| {
+        let (world, how) = (world.clone(), Connect::to(&name(number)));
+        async move { world.host.connect_over(&world.clients[FAR], &how).await }
+    };
+    let clients: Vec<_> = stream::iter((0..NAMESPACES).map(enter)).buffered(200).try_collect().await?;
+    let entered = started.elapsed();
+    let healed = Instant::now();
+    world.proxy.reset();
+    world.wait_for_gap(FAR, 0).await?;
+    let heard_again = healed.elapsed();
+    // Of another node, that has the same namespace.
+    let sample = [0, NAMESPACES / 2, NAMESPACES - 1];
+    for number in sample {
+        let nsp = name(number);
+        let other = world.host.connect_over(&world.clients[NEAR], &Connect::to(&nsp)).await?;
+        world.nodes[NEAR].wait_for_server_count(&nsp, 2).await?;
+        world.nodes[NEAR].call("emit", json!({ "nsp": nsp, "event": "to a room", "args": [number] })).await?;
+        clients[number].wait_for_packet("to a room").await?;
+        other.disconnect().await?;
+    }
+    everything_works(&world.members()).await?;
+    Ok(Seen {
+        heard_again: format!("{:.1} s; entering took {:.1} s", heard_again.as_secs_f64(), entered.as_secs_f64()),
+        senders: "no error".to_owned(),
+        receivers: "0 lost".to_owned(),
+        reported: format!("-; +{} MiB", world.growth()),
     })
 }
 
