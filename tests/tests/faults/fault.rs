@@ -36,6 +36,8 @@ pub(crate) struct Fault {
     pub(crate) has_log: bool,
     /// A setting of the role of the nodes, as in `ALTER ROLE … SET`.
     pub(crate) role_setting: Option<&'static str>,
+    /// What is in the database before the first node starts: SQL.
+    pub(crate) setup: fn() -> String,
     /// The backends that it can be told of.
     pub(crate) only_on: Option<&'static str>,
     /// A known defect, of which nothing but this fault fails: until it is mended, the fault strikes only where words select it.
@@ -108,6 +110,7 @@ impl Fault {
             has_standby: false,
             has_log: false,
             role_setting: None,
+            setup: String::new,
             only_on: None,
             awaits: None,
             limit: Duration::from_secs(120),
@@ -165,6 +168,11 @@ impl Fault {
 
     pub(crate) fn with_role_setting(mut self, setting: &'static str) -> Self {
         self.role_setting = Some(setting);
+        self
+    }
+
+    pub(crate) fn with_setup(mut self, setup: fn() -> String) -> Self {
+        self.setup = setup;
         self
     }
 

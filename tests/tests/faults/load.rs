@@ -23,8 +23,8 @@ pub(crate) fn faults() -> Vec<Fault> {
         )
         .on_a_server_with(logging),
         Fault::special(
-            "40 000 namespaces",
-            "of one node, each with a client of its own pattern's making; the link breaks",
+            "40 000 dynamic namespaces",
+            "that come into being with a client each; then the link breaks",
             many_namespaces,
         )
         // Each of them has a heartbeat of its own.
@@ -84,12 +84,21 @@ async fn namespaces(world: Arc<World>) -> Result<Seen> {
 async fn many_namespaces(world: Arc<World>) -> Result<Seen> {
     const NAMESPACES: usize = 40_000;
     let started = Instant::now();
+    // A connection enters one namespace after the other, and a client looks at each packet for all of its own.
+    const CONNECTIONS: usize = 200;
     let name = |number: usize| format!("/room-{number}");
+    let connect = |number: usize| {
+        let (world, how) = (world.clone(), Connect::to(&name(number)));
+        async move { world.host.connect(world.nodes[FAR].port(), &how).await }
+    };
+    let mut clients: Vec<_> = stream::iter((0..CONNECTIONS).map(connect)).buffered(20).try_collect().await?;
     let enter = |number: usize| {
         let (world, how) = (world.clone(), Connect::to(&name(number)));
-        async move { world.host.connect_over(&world.clients[FAR], &how).await }
+        let over = &clients[number % CONNECTIONS];
+        async move { world.host.connect_over(over, &how).await }
     };
-    let clients: Vec<_> = stream::iter((0..NAMESPACES).map(enter)).buffered(200).try_collect().await?;
+    let more: Vec<_> = stream::iter((CONNECTIONS..NAMESPACES).map(enter)).buffered(CONNECTIONS).try_collect().await?;
+    clients.extend(more);
     let entered = started.elapsed();
     let healed = Instant::now();
     world.proxy.reset();

@@ -28,6 +28,7 @@ pub(crate) fn faults() -> Vec<Fault> {
         )
         .on_its_own_server()
         .with_log()
+        .with_setup(insert_old_rows)
         // Less than deleting all of them takes; and Node, which knows no limit, leaves that to others.
         .with(|options| options.cleanup_interval(Duration::from_secs(1)).query_timeout(Duration::from_secs(1)))
         .with_for_node(|options| options.cleanup_interval(Duration::from_secs(3600)))
@@ -58,16 +59,18 @@ async fn locked(world: Arc<World>) -> Result<Struck> {
     Ok(Struck { healed, deaf: [true, false] })
 }
 
-async fn old_rows(world: Arc<World>) -> Result<Struck> {
+/// Of before the first node: what comes later is missed by whoever is deaf, however old it says that it is.
+fn insert_old_rows() -> String {
     let count = if is_long() { 10_000_000 } else { 1_000_000 };
-    world
-        .sql(&format!(
-            "INSERT INTO socket_io_attachments (created_at, payload)
-                 SELECT now() - interval '1 day', '\\x00' FROM generate_series(1, {count});
-             INSERT INTO {DEFAULT_LOG} (created_at, channel, payload)
-                 SELECT now() - interval '1 day', 'socket.io#/', '{{}}' FROM generate_series(1, {count})"
-        ))
-        .await?;
+    format!(
+        "INSERT INTO socket_io_attachments (created_at, payload)
+             SELECT now() - interval '1 day', '\\x00' FROM generate_series(1, {count});
+         INSERT INTO {DEFAULT_LOG} (created_at, channel, payload)
+             SELECT now() - interval '1 day', 'socket.io#/', '{{}}' FROM generate_series(1, {count})"
+    )
+}
+
+async fn old_rows(world: Arc<World>) -> Result<Struck> {
     let healed = Instant::now();
     world.proxy.reset();
     world.wait_for_gap(FAR, 0).await?;

@@ -75,7 +75,9 @@ impl World {
             fault.role_setting.map(|setting| format!("; ALTER ROLE {role} SET {setting}")).unwrap_or_default();
         let statements = format!(
             "CREATE ROLE {role} LOGIN PASSWORD 'right'; {table}; {log};
-             GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}{setting}"
+             GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}{setting};
+             {}",
+            (fault.setup)()
         );
         let database = Arc::new(database);
         execute(&database, &statements).await?;
