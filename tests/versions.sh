@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.."
 versions=(14 15 16 17 18)
 
 # The major version of the binaries in a directory.
-major() { "$1/postgres" --version 2>/dev/null | sed -n 's/.* \([0-9]*\).*/\1/p'; }
+major() { "$1/postgres" --version 2>/dev/null | sed -n 's/^postgres (PostgreSQL) \([0-9]*\).*/\1/p'; }
 
 installed() {
   local found
@@ -72,12 +72,12 @@ failures=0
 summary=
 for version in "${chosen[@]}"; do
   case $version in
-    */*) name=$(major "$version") binaries=$version ;;
+    */*) name=$(major "$version")-given binaries=$version ;;
     *) name=$version binaries=npm:$version ;;
   esac
   for suite in "${suites[@]}"; do
     read -r package test words <<<"$suite"
-    log=target/versions/${name:-unknown}-${package#socketio-pg-}-$test.log
+    log=target/versions/$name-${package#socketio-pg-}-$test.log
     begin=$SECONDS
     # shellcheck disable=SC2086 # words are many
     if PG_BIN=$binaries cargo test --locked -p "$package" --test "$test" -- $words >"$log" 2>&1; then
@@ -89,7 +89,7 @@ for version in "${chosen[@]}"; do
       grep -E '^✗|FAILED|panicked|error' "$log" | head -40 >&2
       tail -5 "$log" >&2
     fi
-    line=$(printf '%-8s %-42s %5d s  %s' "${name:-?}" "${package#socketio-pg-} $test${words:+ $words}" $((SECONDS - begin)) "$outcome")
+    line=$(printf '%-8s %-42s %5d s  %s' "$name" "${package#socketio-pg-} $test${words:+ $words}" $((SECONDS - begin)) "$outcome")
     echo "$line"
     summary+=$line$'\n'
   done
