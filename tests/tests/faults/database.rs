@@ -136,13 +136,13 @@ async fn other_encodings(world: Arc<World>) -> Result<Seen> {
             return Err(format!("a node in a database in {encoding} is to end: {refused:?}").into());
         };
         let told = stderr.join(" ");
-        if ![encoding, "UTF8"].iter().all(|word| told.contains(word)) {
+        if !["Encoding", encoding].iter().all(|word| told.contains(word)) {
             return Err(format!("it does not say why: {told}").into());
         }
     }
     Ok(Seen {
         heard_again: "-".to_owned(),
-        senders: "`ConnectError`, at once".to_owned(),
+        senders: "`ConnectError::Encoding`, at once".to_owned(),
         receivers: "-".to_owned(),
         reported: "-".to_owned(),
     })
