@@ -22,6 +22,7 @@ pub struct NodeOptions {
     dynamic_namespaces: Vec<DynamicNamespace>,
     parser: Option<Parser>,
     pool_size: usize,
+    borrowed_pool: Option<usize>,
     unprotected: bool,
 }
 
@@ -67,6 +68,7 @@ impl NodeOptions {
             dynamic_namespaces: Vec::new(),
             parser: None,
             pool_size: 2,
+            borrowed_pool: None,
             unprotected: false,
         }
     }
@@ -175,6 +177,13 @@ impl NodeOptions {
         self
     }
 
+    /// Has a Rust server publish through a pool of the application with so many connections. The ops `exhaustPool` and
+    /// `releasePool` are the application that takes all of them, and gives them back.
+    pub fn borrowed_pool(mut self, connections: usize) -> Self {
+        self.borrowed_pool = Some(connections);
+        self
+    }
+
     /// Sets a Node server up just as its adapter's README does: it crashes when its listening connection is lost.
     pub fn unprotected(mut self) -> Self {
         self.unprotected = true;
@@ -198,6 +207,10 @@ impl NodeOptions {
             (
                 "--max-inbox-bytes",
                 self.max_inbox_bytes.filter(|_| language == Language::Rust).map(|bytes| bytes.to_string()),
+            ),
+            (
+                "--borrowed-pool",
+                self.borrowed_pool.filter(|_| language == Language::Rust).map(|connections| connections.to_string()),
             ),
             ("--parser", self.parser.map(|parser| parser.name().to_owned())),
             ("--pool-size", Some(self.pool_size.to_string())),

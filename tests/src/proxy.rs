@@ -27,6 +27,8 @@ pub struct Proxy {
 #[derive(Clone, Debug, Default)]
 struct State {
     next: u64,
+    /// The database's port.
+    database: u16,
     refuses: bool,
     stalls: bool,
     /// Connections before this one are silent for good.
@@ -57,14 +59,14 @@ impl Proxy {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let state = Arc::new(watch::Sender::new(State::default()));
+        let state = Arc::new(watch::Sender::new(State { database, ..State::default() }));
         let (running, dropped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let changes = state.clone();
         std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
             runtime.block_on(async {
                 if let Ok(listener) = TcpListener::from_std(listener) {
-                    tokio::spawn(accept(listener, database, each_way, changes));
+                    tokio::spawn(accept(listener, each_way, changes));
                 }
                 let _ = dropped.await;
             });
@@ -81,6 +83,12 @@ impl Proxy {
         let (front, rest) = url.rsplit_once('@').expect("the URL names a role");
         let (_, path) = rest.split_once('/').expect("the URL names a database");
         format!("{front}@127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// Leads new connections to the database at another port of this machine, as a name does that is given to another server.
+    /// Those that there are stay where they are.
+    pub fn lead_to(&self, database: u16) {
+        self.set(|state| state.database = database);
     }
 
     /// Heals everything but the connections that are silent for good.
@@ -131,7 +139,7 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, database: u16, each_way: Duration, state: Arc<watch::Sender<State>>) {
+async fn accept(listener: TcpListener, each_way: Duration, state: Arc<watch::Sender<State>>) {
     let Ok(address) = listener.local_addr() else { return };
     let mut listener = Some(listener);
     let mut changes = state.subscribe();
@@ -152,9 +160,9 @@ async fn accept(listener: TcpListener, database: u16, each_way: Duration, state:
             biased;
             changed = changes.changed() => if changed.is_err() { return },
             accepted = open.accept() => if let Ok((node, _)) = accepted {
-                let mut number = 0;
+                let (mut number, mut database) = (0, 0);
                 state.send_modify(|state| {
-                    number = state.next;
+                    (number, database) = (state.next, state.database);
                     state.next += 1;
                 });
                 tokio::spawn(serve(number, node, database, each_way, state.subscribe()));

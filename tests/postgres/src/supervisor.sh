@@ -5,6 +5,9 @@
 #
 #   segments MB                           the size of the log's segments, instead of 1; before initdb
 #   initdb BIN     -> "initdb STATUS"     STATUS 0 when the cluster is made
+#   clone BIN      -> "clone STATUS"      in place of initdb: a copy of the data of a server that does not run, which is
+#                                         the next line
+#   follow PORT    -> "follow STATUS"     from the next start on it is a standby of the server at that port
 #   start PORT     -> "started PID", and "exited STATUS" once that server has ended for whatever reason
 #   signal NAME                           sends a signal to the running server, if there is one
 #
@@ -25,8 +28,21 @@ while read -r command argument; do
             bin=$argument
             "$bin/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --no-sync --wal-segsize="$segments" \
                 >"$directory/log" 2>&1 </dev/null &&
-                printf 'host all %s all %s\n' postgres trust all scram-sha-256 >"$directory/data/pg_hba.conf"
+                printf 'host %s all %s\n' 'all postgres' trust 'replication postgres' trust 'all all' scram-sha-256 \
+                    >"$directory/data/pg_hba.conf"
             echo "initdb $?"
+            ;;
+        clone)
+            # Each on a line of its own: a path may hold blanks.
+            bin=$argument
+            read -r source
+            cp -Rp "$source" "$directory/data" >"$directory/log" 2>&1
+            echo "clone $?"
+            ;;
+        follow)
+            echo "primary_conninfo = 'host=127.0.0.1 port=$argument user=postgres'" >>"$directory/data/postgresql.auto.conf" &&
+                : >"$directory/data/standby.signal"
+            echo "follow $?"
             ;;
         start)
             rm -f "$directory/pid" "$directory/ended"

@@ -107,6 +107,36 @@ async fn a_stopped_server_comes_back_with_its_data_on_its_port() {
 }
 
 #[test]
+fn a_standby_follows_and_takes_no_writing_until_it_is_promoted() {
+    let (primary, standby) = Server::builder().setting("max_connections", "20").start_with_standby().unwrap();
+    let database = primary.create_database().unwrap();
+    database.execute("CREATE TABLE kept (x int); INSERT INTO kept VALUES (1)").unwrap();
+    let of_standby = standby.existing_database(database.name());
+    eventually("the standby has what the primary wrote", || {
+        of_standby.execute("SELECT count(*) FROM kept").is_ok_and(|count| count.as_deref() == Some("1"))
+    });
+    let refused = of_standby.execute("INSERT INTO kept VALUES (2)").unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "25006");
+
+    primary.stop(StopMode::Kill).unwrap();
+    standby.promote().unwrap();
+
+    assert_eq!(of_standby.execute("INSERT INTO kept VALUES (2) RETURNING x").unwrap().as_deref(), Some("2"));
+    // The old primary is a server of its own from here on, as it is where nobody fences it.
+    primary.restart().unwrap();
+    assert_eq!(database.execute("SELECT count(*) FROM kept").unwrap().as_deref(), Some("1"));
+    assert!(primary.promote().is_err(), "a primary is no standby");
+}
+
+#[test]
+fn a_dropped_standby_leaves_no_process_and_no_file() {
+    let (primary, standby) = Server::builder().start_with_standby().unwrap();
+    let left = [&primary, &standby].map(|it| Leftovers::of(it.directory().unwrap(), it.port().unwrap()));
+    drop((primary, standby));
+    assert!(left.iter().all(Leftovers::are_gone), "{left:?}");
+}
+
+#[test]
 fn a_dropped_server_leaves_no_process_and_no_file() {
     let server = Server::builder().start().unwrap();
     let left = Leftovers::of(server.directory().unwrap(), server.port().unwrap());

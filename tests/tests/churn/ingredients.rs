@@ -37,14 +37,10 @@ use Ingredient::*;
 const ALL: [Ingredient; 13] =
     [Nul, Crush, GivenUp, Reserved, RemoteJoin, OneOrder, ComeBack, Quotes, Long, Planes, Terminate, Kill, Polling];
 
-/// Those that find a defect which is not mended yet: they are played when `CHURN_WITH` names them.
-const NOT_YET: &[Ingredient] = &[Nul, Crush, GivenUp, Reserved, OneOrder];
-
-/// All but those that `CHURN_WITHOUT=Nul,Crush` names. `CHURN_WITH` names those that are left out otherwise.
+/// All but those that `CHURN_WITHOUT=Nul,Crush` names.
 pub(crate) fn chosen() -> Result<Vec<Ingredient>> {
-    let (with, without) = (named("CHURN_WITH")?, named("CHURN_WITHOUT")?);
-    let is_chosen = |it: &Ingredient| (!NOT_YET.contains(it) || with.contains(it)) && !without.contains(it);
-    Ok(ALL.into_iter().filter(is_chosen).collect())
+    let without = named("CHURN_WITHOUT")?;
+    Ok(ALL.into_iter().filter(|it| !without.contains(it)).collect())
 }
 
 fn named(variable: &str) -> Result<Vec<Ingredient>> {

@@ -1,9 +1,10 @@
 //! The database refuses: the attachments table, the role's rights, the notification queue.
 
 use crate::{
-    fault::{Fault, Result, Struck, last_for},
+    fault::{Failure, Fault, Result, Seen, Struck, last_for},
     world::World,
 };
+use socketio_pg_tests::{Error, Node};
 use std::{sync::Arc, time::Instant};
 
 const TABLE: &str = "socket_io_attachments";
@@ -26,6 +27,11 @@ pub(crate) fn faults() -> Vec<Fault> {
             "simulated: PostgreSQL 15 has room for 8 GB. PostgreSQL's `pg_notify` is replaced by one that raises \
              SQLSTATE 54000 with PostgreSQL's text",
             queue_full,
+        ),
+        Fault::special(
+            "a database in another encoding",
+            "LATIN1 and SQL_ASCII: connecting fails at once, with an error that says so",
+            other_encodings,
         ),
     ]
 }
@@ -114,4 +120,32 @@ async fn queue_full(world: Arc<World>) -> Result<Struck> {
         .await?;
     world.sql(&new_sessions).await?;
     Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+}
+
+/// Whatever is no UTF8 has no room for what clients say: a node does not find that out one name after the other.
+async fn other_encodings(world: Arc<World>) -> Result<Seen> {
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let (database, server) = (format!("{}_{encoding}", world.database.name()).to_lowercase(), world.server.clone());
+        world.sql(&format!("CREATE DATABASE {database} ENCODING {encoding} LOCALE 'C' TEMPLATE template0")).await?;
+        let other = server.existing_database(&database);
+        let table = socketio_pg_core::table::schema_sql(TABLE)?;
+        let role = format!("{}_app", world.database.name());
+        let url = other.url().replace("postgres@", &format!("{role}:right@"));
+        let grants = format!("{table}; GRANT ALL ON {TABLE}, {TABLE}_id_seq TO {role}");
+        tokio::task::spawn_blocking(move || Ok::<_, Failure>(other.execute(&grants)?)).await??;
+        let refused = Node::start(&world.rust, &world.options.clone().at(url)).await.map(drop);
+        let Err(Error::Ended { stderr, .. }) = refused else {
+            return Err(format!("a node in a database in {encoding} is to end: {refused:?}").into());
+        };
+        let told = stderr.join(" ");
+        if !["Encoding", encoding].iter().all(|word| told.contains(word)) {
+            return Err(format!("it does not say why: {told}").into());
+        }
+    }
+    Ok(Seen {
+        heard_again: "-".to_owned(),
+        senders: "`ConnectError::Encoding`, at once".to_owned(),
+        receivers: "-".to_owned(),
+        reported: "-".to_owned(),
+    })
 }

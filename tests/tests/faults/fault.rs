@@ -1,10 +1,16 @@
 //! What a fault is.
 
-use crate::{clocks, database, leaving, load, network, nodes, server, sessions, world::World};
+use crate::{
+    clocks, database, failover, leaving, load, log, network, nodes, pool, pooler, server, sessions, timeouts,
+    world::World,
+};
 use futures_util::future::BoxFuture;
 use socketio_pg_tests::NodeOptions;
 use socketio_pg_throwaway::Builder;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// What goes wrong in a test: an error of a test node, a rule that is broken, a tool that fails.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -19,7 +25,39 @@ pub(crate) struct Fault {
     /// The settings of a server of its own, for a fault that others would feel.
     pub(crate) server: Option<fn(Builder) -> Builder>,
     pub(crate) options: fn(NodeOptions) -> NodeOptions,
+    /// More of them for the Node node.
+    pub(crate) nodes_options: fn(NodeOptions) -> NodeOptions,
+    /// More of them for the Rust node that the fault is about.
+    pub(crate) far_options: fn(NodeOptions) -> NodeOptions,
+    pub(crate) way: Way,
+    /// Whether a standby follows the server.
+    pub(crate) has_standby: bool,
+    /// Whether the Rust nodes keep the catch-up log.
+    pub(crate) has_log: bool,
+    /// A setting of the role of the nodes, as in `ALTER ROLE … SET`.
+    pub(crate) role_setting: Option<&'static str>,
+    /// What is in the database before the first node starts: SQL.
+    pub(crate) setup: fn() -> String,
+    /// The backends that it can be told of.
+    pub(crate) only_on: Option<&'static str>,
+    /// How long it may take in all.
+    pub(crate) limit: Duration,
     pub(crate) kind: Kind,
+}
+
+/// How nodes reach their database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// One Rust node through the proxy.
+    OneByProxy,
+    /// All of them through it: it stands for the name of the database.
+    AllByProxy,
+    /// One Rust node with two hosts in its URL, the first of which never answers.
+    SilentHostFirst,
+    /// One Rust node publishes through PgBouncer in transaction mode, and listens through the proxy.
+    TransactionPooler,
+    /// One Rust node does everything through PgBouncer in session mode.
+    SessionPooler,
 }
 
 #[derive(Clone)]
@@ -54,7 +92,27 @@ impl Fault {
         R: Future<Output = Result<Struck>> + Send + 'static,
     {
         let kind = Kind::UnderTraffic(Arc::new(move |world| Box::pin(strike(world))));
-        Self { name, about, server: None, options: |options| options, kind }
+        Self::of(name, about, kind)
+    }
+
+    fn of(name: &'static str, about: &'static str, kind: Kind) -> Self {
+        let same = |options| options;
+        Self {
+            name,
+            about,
+            server: None,
+            options: same,
+            nodes_options: same,
+            far_options: same,
+            way: Way::OneByProxy,
+            has_standby: false,
+            has_log: false,
+            role_setting: None,
+            setup: String::new,
+            only_on: None,
+            limit: Duration::from_secs(120),
+            kind,
+        }
     }
 
     pub(crate) fn special<F, R>(name: &'static str, about: &'static str, look: F) -> Self
@@ -63,7 +121,7 @@ impl Fault {
         R: Future<Output = Result<Seen>> + Send + 'static,
     {
         let kind = Kind::Special(Arc::new(move |world| Box::pin(look(world))));
-        Self { name, about, server: None, options: |options| options, kind }
+        Self::of(name, about, kind)
     }
 
     pub(crate) fn on_its_own_server(self) -> Self {
@@ -80,15 +138,65 @@ impl Fault {
         self
     }
 
+    pub(crate) fn with_for_node(mut self, options: fn(NodeOptions) -> NodeOptions) -> Self {
+        self.nodes_options = options;
+        self
+    }
+
+    pub(crate) fn with_for_far(mut self, options: fn(NodeOptions) -> NodeOptions) -> Self {
+        self.far_options = options;
+        self
+    }
+
+    pub(crate) fn by(mut self, way: Way) -> Self {
+        self.way = way;
+        self
+    }
+
+    pub(crate) fn with_standby(mut self) -> Self {
+        self.has_standby = true;
+        self.on_its_own_server()
+    }
+
+    pub(crate) fn with_log(mut self) -> Self {
+        self.has_log = true;
+        self
+    }
+
+    pub(crate) fn with_role_setting(mut self, setting: &'static str) -> Self {
+        self.role_setting = Some(setting);
+        self
+    }
+
+    pub(crate) fn with_setup(mut self, setup: fn() -> String) -> Self {
+        self.setup = setup;
+        self
+    }
+
+    pub(crate) fn only_on(mut self, backend: Option<&'static str>) -> Self {
+        self.only_on = backend;
+        self
+    }
+
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// All of them, the longest first: they run at the same time.
     pub(crate) fn all() -> Vec<Self> {
         [
             server::faults(),
+            failover::faults(),
             network::faults(),
             sessions::faults(),
             database::faults(),
             nodes::faults(),
             clocks::faults(),
+            timeouts::faults(),
+            log::faults(),
+            pool::faults(),
+            pooler::faults(),
             load::faults(),
             leaving::faults(),
         ]

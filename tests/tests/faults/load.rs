@@ -1,12 +1,12 @@
 //! More than a node can take.
 
 use crate::{
-    fault::{Fault, Result, Seen},
+    fault::{Fault, Result, Seen, is_long},
     world::{FAR, NAMES, NEAR, World},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
-use socketio_pg_tests::{DEADLINE, Packet, everything_works};
+use socketio_pg_tests::{Connect, DEADLINE, Packet, everything_works};
 use socketio_pg_throwaway::Builder;
 use std::{
     collections::BTreeSet,
@@ -22,6 +22,17 @@ pub(crate) fn faults() -> Vec<Fault> {
             namespaces,
         )
         .on_a_server_with(logging),
+        Fault::special(
+            "dynamic namespaces by the thousand",
+            "8000 come into being with a client each, `LONG=1`: 40 000; then the link breaks",
+            many_namespaces,
+        )
+        // Each of them has a heartbeat of its own.
+        .with(|options| {
+            let long = Duration::from_secs(600);
+            options.heartbeat_interval(long).heartbeat_timeout(long * 2).dynamic_namespace("^/room-.*$", "/room-{id}")
+        })
+        .within(Duration::from_secs(300)),
         Fault::special(
             "a storm at a slow receiver",
             "its link passes 100 kB/s, the others send ten times as much in attachments; it may hold 8 kB of notifications",
@@ -67,6 +78,48 @@ async fn namespaces(world: Arc<World>) -> Result<Seen> {
         senders: "no error".to_owned(),
         receivers: "every channel is given up again".to_owned(),
         reported: format!("-; +{:.1} MiB in the first round, +{:.1} in the second", growth[0], growth[1]),
+    })
+}
+
+async fn many_namespaces(world: Arc<World>) -> Result<Seen> {
+    let count = if is_long() { 40_000 } else { 8000 };
+    let started = Instant::now();
+    // A connection enters one namespace after the other, and a client looks at each packet for all of its own.
+    const CONNECTIONS: usize = 200;
+    let name = |number: usize| format!("/room-{number}");
+    let connect = |number: usize| {
+        let (world, how) = (world.clone(), Connect::to(&name(number)));
+        async move { world.host.connect(world.nodes[FAR].port(), &how).await }
+    };
+    let mut clients: Vec<_> = stream::iter((0..CONNECTIONS).map(connect)).buffered(20).try_collect().await?;
+    let enter = |number: usize| {
+        let (world, how) = (world.clone(), Connect::to(&name(number)));
+        let over = &clients[number % CONNECTIONS];
+        async move { world.host.connect_over(over, &how).await }
+    };
+    let more: Vec<_> = stream::iter((CONNECTIONS..count).map(enter)).buffered(CONNECTIONS).try_collect().await?;
+    clients.extend(more);
+    let entered = started.elapsed();
+    let healed = Instant::now();
+    world.proxy.reset();
+    world.wait_for_gap(FAR, 0).await?;
+    let heard_again = healed.elapsed();
+    // Of another node, that has the same namespace.
+    let sample = [0, count / 2, count - 1];
+    for number in sample {
+        let nsp = name(number);
+        let other = world.host.connect_over(&world.clients[NEAR], &Connect::to(&nsp)).await?;
+        world.nodes[NEAR].wait_for_server_count(&nsp, 2).await?;
+        world.nodes[NEAR].call("emit", json!({ "nsp": nsp, "event": "to a room", "args": [number] })).await?;
+        clients[number].wait_for_packet("to a room").await?;
+        other.disconnect().await?;
+    }
+    everything_works(&world.members()).await?;
+    Ok(Seen {
+        heard_again: format!("{:.1} s; entering took {:.1} s", heard_again.as_secs_f64(), entered.as_secs_f64()),
+        senders: "no error".to_owned(),
+        receivers: "0 lost".to_owned(),
+        reported: format!("-; +{} MiB", world.growth()),
     })
 }
 

@@ -5,14 +5,19 @@
 
 mod clocks;
 mod database;
+mod failover;
 mod fault;
 mod leaving;
 mod load;
+mod log;
 mod network;
 mod nodes;
+mod pool;
+mod pooler;
 mod report;
 mod server;
 mod sessions;
+mod timeouts;
 mod traffic;
 mod world;
 
@@ -20,19 +25,12 @@ use fault::{Fault, Kind, Result, Seen};
 use futures_util::{StreamExt, stream};
 use socketio_pg_tests::{ClientHost, NODE, Traffic, database as any_database, everything_works, require};
 use socketio_pg_throwaway::Server;
-use std::{
-    io::Write as _,
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
 use world::World;
 
 const BACKENDS: [&str; 2] = ["tokio-postgres", "diesel"];
 /// Most of their time is waiting.
 const AT_ONCE: usize = 4;
-/// How long one may take in all, beside the time that it lasts.
-const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -61,8 +59,10 @@ async fn main() -> ExitCode {
         .collect();
     let started = Instant::now();
     let cells = faults.iter().flat_map(|fault| {
-        let chosen =
-            BACKENDS.into_iter().filter(|backend| backends.is_empty() || backends.iter().any(|it| it == backend));
+        let chosen = BACKENDS.into_iter().filter(|backend| {
+            let is_asked_for = backends.is_empty() || backends.iter().any(|it| it == backend);
+            is_asked_for && fault.only_on.is_none_or(|only| only == *backend)
+        });
         chosen.map(move |backend| (fault, backend))
     });
     let results: Vec<_> = stream::iter(cells)
@@ -96,12 +96,12 @@ async fn main() -> ExitCode {
 
 async fn cell(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
     let started = Instant::now();
-    let (owned, name) = (fault.clone(), backend.to_owned());
+    let (owned, name, limit) = (fault.clone(), backend.to_owned(), fault.limit);
     // In a task: one that panics fails alone.
-    let running = tokio::spawn(async move { tokio::time::timeout(LIMIT, run(&owned, &name, host, server)).await });
+    let running = tokio::spawn(async move { tokio::time::timeout(limit, run(&owned, &name, host, server)).await });
     let result = match running.await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(format!("it took longer than {LIMIT:?}").into()),
+        Ok(Err(_)) => Err(format!("it took longer than {limit:?}").into()),
         Err(panic) => Err(panic.into()),
     };
     let seconds = started.elapsed().as_secs_f64();

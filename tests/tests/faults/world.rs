@@ -1,14 +1,22 @@
 //! Where a fault strikes: two Rust nodes, one of them behind a network that can fail, and a Node node.
 
-use crate::fault::{Fault, Result};
+use crate::{
+    fault::{Fault, Result, Way},
+    pooler::{Mode, Pooler},
+};
 use serde_json::{Value, json};
-use socketio_pg_core::table::schema_sql;
+use socketio_pg_core::table::{DEFAULT_LOG, log_schema_sql, schema_sql};
 use socketio_pg_tests::{Client, ClientHost, Connect, DEADLINE, Kind, Member, Node, NodeOptions, Proxy, Speaks};
 use socketio_pg_throwaway::{Database, Server};
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::JoinHandle,
 };
 
 /// The nodes by index.
@@ -29,6 +37,12 @@ pub(crate) struct World {
     pub(crate) options: NodeOptions,
     pub(crate) database: Arc<Database>,
     pub(crate) server: Arc<Server>,
+    /// What follows the server, where there is such.
+    pub(crate) standby: Option<Arc<Server>>,
+    /// What stands before the server, where there is such.
+    pub(crate) pooler: Option<Pooler>,
+    speaks: Speaks,
+    _silent_host: Option<SilentHost>,
     memory_before: [u64; 2],
 }
 
@@ -39,22 +53,31 @@ impl World {
         host: Arc<ClientHost>,
         shared: Arc<Server>,
     ) -> Result<Self> {
-        let settings = fault.server;
-        let (server, database) = tokio::task::spawn_blocking(move || {
-            let server = match settings {
-                Some(settings) => Arc::new(settings(Server::builder()).start()?),
-                None => shared,
+        let (settings, has_standby) = (fault.server, fault.has_standby);
+        let (server, standby, database) = tokio::task::spawn_blocking(move || {
+            let (server, standby) = match settings.map(|settings| settings(Server::builder())) {
+                Some(builder) if has_standby => {
+                    let (server, standby) = builder.start_with_standby()?;
+                    (Arc::new(server), Some(Arc::new(standby)))
+                }
+                Some(builder) => (Arc::new(builder.start()?), None),
+                None => (shared, None),
             };
             let database = server.create_database()?;
-            Ok::<_, crate::fault::Failure>((server, database))
+            Ok::<_, crate::fault::Failure>((server, standby, database))
         })
         .await??;
         // Nodes are no superusers: rights can be taken from them, and the last connections are not for them.
         let role = format!("{}_app", database.name());
         let table = schema_sql("socket_io_attachments")?;
+        let log = if fault.has_log { log_schema_sql(DEFAULT_LOG)? } else { String::new() };
+        let setting =
+            fault.role_setting.map(|setting| format!("; ALTER ROLE {role} SET {setting}")).unwrap_or_default();
         let statements = format!(
-            "CREATE ROLE {role} LOGIN PASSWORD 'right'; {table};
-             GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}"
+            "CREATE ROLE {role} LOGIN PASSWORD 'right'; {table}; {log};
+             GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}{setting};
+             {}",
+            (fault.setup)()
         );
         let database = Arc::new(database);
         execute(&database, &statements).await?;
@@ -71,11 +94,28 @@ impl World {
             .query_timeout(Duration::from_secs(3))
             .pool_size(10);
         let options = (fault.options)(options);
+        let options = if fault.has_log { options.catch_up(Duration::from_secs(300)) } else { options };
         let rust =
             Kind::RustServer { program: PathBuf::from(env!("CARGO_BIN_EXE_test-node")), backend: backend.to_owned() };
-        let far = options.clone().at(proxy.before(&url));
+        let by_proxy = proxy.before(&url);
+        let silent_host = if fault.way == Way::SilentHostFirst { Some(SilentHost::start().await?) } else { None };
+        let pooler = match fault.way {
+            Way::TransactionPooler => Some(Pooler::start(Mode::Transaction, port, &url).await?),
+            Way::SessionPooler => Some(Pooler::start(Mode::Session, port, &url).await?),
+            Way::OneByProxy | Way::AllByProxy | Way::SilentHostFirst => None,
+        };
+        let options = if fault.way == Way::AllByProxy { options.at(&by_proxy) } else { options };
+        let far = match (&silent_host, &pooler) {
+            (Some(silent), _) => options.clone().at(silent.first_in(&url)),
+            (None, Some(pooler)) if fault.way == Way::TransactionPooler => {
+                options.clone().at(pooler.url()).listen_url(&by_proxy)
+            }
+            (None, Some(pooler)) => options.clone().at(pooler.url()),
+            (None, None) => options.clone().at(by_proxy),
+        };
+        let (far, of_node) = ((fault.far_options)(far), (fault.nodes_options)(options.clone()));
         let (far, near, node) =
-            tokio::try_join!(start(&rust, &far), start(&rust, &options), start(&Kind::NodeServer, &options))?;
+            tokio::try_join!(start(&rust, &far), start(&rust, &options), start(&Kind::NodeServer, &of_node))?;
         let nodes = [far, near, node].map(Arc::new);
         for node in &nodes {
             node.wait_for_server_count("/", 3).await?;
@@ -85,7 +125,21 @@ impl World {
         let (far, near, node) = tokio::try_join!(connect(&nodes[FAR]), connect(&nodes[NEAR]), connect(&nodes[NODE]))?;
         let memory_before = [nodes[FAR].memory(), nodes[NEAR].memory()];
         let clients = [far, near, node].map(Arc::new);
-        Ok(Self { nodes, clients, proxy, host, rust, options, database, server, memory_before })
+        Ok(Self {
+            nodes,
+            clients,
+            proxy,
+            host,
+            rust,
+            options,
+            database,
+            server,
+            standby,
+            pooler,
+            speaks: if fault.has_log { Speaks::RustWithLog } else { Speaks::Rust },
+            _silent_host: silent_host,
+            memory_before,
+        })
     }
 
     /// Runs SQL as the superuser, not through the proxy.
@@ -152,7 +206,7 @@ impl World {
             name: NAMES[index].to_owned(),
             node: self.nodes[index].clone(),
             client: self.clients[index].clone(),
-            speaks: if index == NODE { Speaks::Node } else { Speaks::Rust },
+            speaks: if index == NODE { Speaks::Node } else { self.speaks },
         };
         [FAR, NEAR, NODE].map(member).into()
     }
@@ -160,6 +214,49 @@ impl World {
     pub(crate) async fn emit(&self, index: usize, event: &str, args: Value) -> Result {
         self.nodes[index].call("emit", json!({ "event": event, "args": args })).await?;
         Ok(())
+    }
+}
+
+/// A host that takes no connection and refuses none, as one that is switched off.
+struct SilentHost {
+    port: u16,
+    _listener: TcpListener,
+    queued: Vec<JoinHandle<()>>,
+}
+
+impl SilentHost {
+    async fn start() -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        // Nobody accepts, so the system answers no more once its queue is full.
+        let listener = socket.listen(1)?;
+        let address = listener.local_addr()?;
+        let queued = (0..8)
+            .map(|_| {
+                tokio::spawn(async move {
+                    let _held = TcpStream::connect(address).await;
+                    std::future::pending().await
+                })
+            })
+            .collect();
+        let started = Instant::now();
+        while tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await.is_ok() {
+            if started.elapsed() > DEADLINE {
+                return Err("the system goes on taking connections that nobody accepts".into());
+            }
+        }
+        Ok(Self { port: address.port(), _listener: listener, queued })
+    }
+
+    /// The URL with this host before its own. Either is given 2 s.
+    fn first_in(&self, url: &str) -> String {
+        url.replace("@127.0.0.1:", &format!("@127.0.0.1:{},127.0.0.1:", self.port)) + "?connect_timeout=2"
+    }
+}
+
+impl Drop for SilentHost {
+    fn drop(&mut self) {
+        self.queued.iter().for_each(JoinHandle::abort);
     }
 }
 

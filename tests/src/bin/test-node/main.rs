@@ -10,6 +10,7 @@
 //! At the end of input the node leaves the cluster.
 
 mod arguments;
+mod borrowed_pool;
 mod conversation;
 mod crowd;
 mod emitter;

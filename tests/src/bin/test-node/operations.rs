@@ -18,6 +18,7 @@ use socketioxide::{SocketIo, adapter::Emitter, extract::SocketRef, operators::Br
 
 use crate::{
     arguments::{self, Arguments},
+    borrowed_pool,
     conversation::{Answer, Command, Fields, failed},
 };
 
@@ -107,6 +108,9 @@ impl<B: Backend> Node<B> {
                 let Counts { poisoned, dropped, .. } = self.cluster.counts();
                 Ok(json!({ "poisoned": poisoned, "dropped": dropped }))
             }
+            "isReady" => Ok(json!(self.cluster.health().is_ready())),
+            "exhaustPool" => borrowed_pool::exhaust().await,
+            "releasePool" => borrowed_pool::release(),
             "close" => {
                 self.io.close().await;
                 self.cluster.close().await;

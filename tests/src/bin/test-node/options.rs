@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use socketio_pg_core::{CatchUp, backend::BackendError};
+use socketio_pg_core::CatchUp;
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio_postgres::NoTls;
+
+use crate::borrowed_pool;
 
 /// A Socket.IO server in a cluster, driven by JSON lines.
 #[derive(clap::Parser)]
@@ -50,6 +52,9 @@ pub(crate) struct Options {
     /// Accepted for the sake of the other nodes; this one needs no more than its own few connections.
     #[arg(long)]
     pool_size: Option<usize>,
+    /// Publish through a pool of the application with so many connections.
+    #[arg(long)]
+    borrowed_pool: Option<usize>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -106,15 +111,27 @@ impl Options {
         options
     }
 
-    pub(crate) fn tokio_postgres(&self) -> Result<TokioPostgresBackend, tokio_postgres::Error> {
+    pub(crate) fn tokio_postgres(&self) -> Result<TokioPostgresBackend, Box<dyn std::error::Error>> {
         let config: tokio_postgres::Config = self.database_url.parse()?;
+        if let Some(connections) = self.borrowed_pool {
+            let pool = borrowed_pool::tokio_postgres(config, connections)?;
+            return Ok(TokioPostgresBackend::with_pool(pool, self.listen_url().parse()?, NoTls));
+        }
         Ok(match &self.listen_url {
             Some(url) => TokioPostgresBackend::with_listen_config(config, url.parse()?, NoTls),
             None => TokioPostgresBackend::new(config, NoTls),
         })
     }
 
-    pub(crate) fn diesel(&self) -> Result<DieselBackend, BackendError> {
-        DieselBackend::with_listen_url(&self.database_url, self.listen_url.as_ref().unwrap_or(&self.database_url))
+    pub(crate) fn diesel(&self) -> Result<DieselBackend, Box<dyn std::error::Error>> {
+        if let Some(connections) = self.borrowed_pool {
+            let pool = borrowed_pool::diesel(&self.database_url, connections)?;
+            return Ok(DieselBackend::with_pool(pool, self.listen_url())?);
+        }
+        Ok(DieselBackend::with_listen_url(&self.database_url, self.listen_url())?)
+    }
+
+    fn listen_url(&self) -> &str {
+        self.listen_url.as_ref().unwrap_or(&self.database_url)
     }
 }

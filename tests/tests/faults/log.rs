@@ -1,0 +1,94 @@
+//! The tables are slow: the log is locked, or there is much in it and in the attachments.
+
+use crate::{
+    fault::{Fault, Result, Struck, is_long},
+    world::{FAR, NAMES, NODE, World},
+};
+use serde_json::json;
+use socketio_pg_core::table::DEFAULT_LOG;
+use socketio_pg_tests::DEADLINE;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub(crate) fn faults() -> Vec<Fault> {
+    vec![
+        Fault::new(
+            "the catch-up log is locked while a link breaks",
+            "ACCESS EXCLUSIVE, until the node hears what Node sends, which has no log",
+            locked,
+        )
+        .with_log(),
+        Fault::new(
+            "millions of old rows in the log and in the attachments",
+            "one million in each; `LONG=1`: ten. A link breaks, and the rows are swept away",
+            old_rows,
+        )
+        .on_its_own_server()
+        .with_log()
+        .with_setup(insert_old_rows)
+        // Less than deleting all of them takes; and Node, which knows no limit, leaves that to others.
+        .with(|options| options.cleanup_interval(Duration::from_secs(1)).query_timeout(Duration::from_secs(1)))
+        .with_for_node(|options| options.cleanup_interval(Duration::from_secs(3600)))
+        .within(Duration::from_secs(if is_long() { 900 } else { 240 })),
+    ]
+}
+
+async fn locked(world: Arc<World>) -> Result<Struck> {
+    let (client, connection) = tokio_postgres::connect(&world.database.url(), tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    client.batch_execute(&format!("BEGIN; LOCK TABLE {DEFAULT_LOG} IN ACCESS EXCLUSIVE MODE")).await?;
+    let healed = Instant::now();
+    world.proxy.reset();
+    let mut number = 0;
+    loop {
+        world.emit(NODE, "while locked", json!([number])).await?;
+        number += 1;
+        let heard = world.clients[FAR].wait_for_packet("while locked");
+        if tokio::time::timeout(Duration::from_millis(200), heard).await.is_ok_and(|heard| heard.is_ok()) {
+            break;
+        }
+        if healed.elapsed() > DEADLINE {
+            return Err(format!("{} hears nothing for as long as the log is locked", NAMES[FAR]).into());
+        }
+    }
+    client.batch_execute("COMMIT").await?;
+    Ok(Struck { healed, deaf: [true, false] })
+}
+
+/// Of before the first node: what comes later is missed by whoever is deaf, however old it says that it is.
+fn insert_old_rows() -> String {
+    let count = if is_long() { 10_000_000 } else { 1_000_000 };
+    format!(
+        "INSERT INTO socket_io_attachments (created_at, payload)
+             SELECT now() - interval '1 day', '\\x00' FROM generate_series(1, {count});
+         INSERT INTO {DEFAULT_LOG} (created_at, channel, payload)
+             SELECT now() - interval '1 day', 'socket.io#/', '{{}}' FROM generate_series(1, {count})"
+    )
+}
+
+async fn old_rows(world: Arc<World>) -> Result<Struck> {
+    let healed = Instant::now();
+    world.proxy.reset();
+    world.wait_for_gap(FAR, 0).await?;
+    let took = healed.elapsed();
+    let old = |table: &str| format!("SELECT count(*) FROM {table} WHERE created_at < now() - interval '1 hour'");
+    let mut left: Vec<u64> = Vec::new();
+    let mut progressed = Instant::now();
+    while left.last() != Some(&0) {
+        let mut now = 0;
+        for table in ["socket_io_attachments", DEFAULT_LOG] {
+            now += world.sql(&old(table)).await?.ok_or("no count")?.parse::<u64>()?;
+        }
+        if left.last().is_none_or(|last| now < *last) {
+            progressed = Instant::now();
+        }
+        left.push(now);
+        if progressed.elapsed() > DEADLINE {
+            return Err(format!("{now} old rows stay where they are; the node heard again after {took:?}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    Ok(Struck { healed, deaf: [true, false] })
+}

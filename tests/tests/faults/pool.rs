@@ -1,0 +1,50 @@
+//! A pool of the application, through which a node publishes, and an application that has taken all its connections.
+
+use crate::{
+    fault::{Fault, Result, Struck, last_for},
+    world::{FAR, NAMES, World},
+};
+use serde_json::{Value, json};
+use socketio_pg_tests::DEADLINE;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub(crate) fn faults() -> Vec<Fault> {
+    let borrowed = |fault: Fault| fault.with_for_far(|options| options.borrowed_pool(4));
+    vec![
+        borrowed(Fault::new(
+            "the application exhausts a borrowed pool",
+            "and the link breaks meanwhile: the node listens again all the same; `LONG=1`: for a minute",
+            exhausted,
+        )),
+        borrowed(Fault::new("the application exhausts a borrowed pool, with the catch-up log", "the same", exhausted))
+            .with_log(),
+    ]
+}
+
+async fn exhausted(world: Arc<World>) -> Result<Struck> {
+    let node = &world.nodes[FAR];
+    node.call("exhaustPool", Value::Null).await?;
+    let gaps = node.gaps().await?.len();
+    let healed = Instant::now();
+    // Those of the pool as well: who has taken them keeps what is broken.
+    world.proxy.reset();
+    world.wait_for_gap(FAR, gaps).await?;
+    // It listens on a connection of its own. What attachments it hears of it cannot fetch, and so tells of them.
+    if healed.elapsed() > DEADLINE / 2 {
+        return Err(format!("{} listened again after {:?} only", NAMES[FAR], healed.elapsed()).into());
+    }
+    last_for(60, 3).await;
+    // What it says while there is no connection to be had is an error, in time.
+    let asked = Instant::now();
+    if world.emit(FAR, "without a connection", json!([])).await.is_ok() {
+        return Err("a message was taken, though there is no connection for it".into());
+    }
+    if asked.elapsed() > Duration::from_secs(20) {
+        return Err(format!("the sender was told after {:?}", asked.elapsed()).into());
+    }
+    node.call("releasePool", Value::Null).await?;
+    Ok(Struck { healed, deaf: [true, false] })
+}

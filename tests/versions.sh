@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# The suites that depend on PostgreSQL, on every version of it that people run.
+#
+#   tests/versions.sh                 14 to 18, and that in PG_BIN if it is another
+#   tests/versions.sh 14 17           these only; a directory that holds initdb and postgres is one, too
+#   tests/versions.sh --short 14      the contract of both backends, the catch-up log and one mixed cluster only
+#   tests/versions.sh --short turn    of 14 to 18 one that is not installed, another one with each commit
+#
+# Versions 14 to 18 are npm's prebuilt binaries, fetched once into target/. 19, which npm does not have:
+# PG_BIN=/path/to/19/bin tests/versions.sh 14 15 16 17 18 "$PG_BIN"
+#
+# What each suite says goes to target/versions/; the summary comes last.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+versions=(14 15 16 17 18)
+
+# The major version of the binaries in a directory.
+major() { "$1/postgres" --version 2>/dev/null | sed -n 's/^postgres (PostgreSQL) \([0-9]*\).*/\1/p'; }
+
+installed() {
+  local found
+  for found in "$(dirname "$(command -v postgres || echo /nowhere/postgres)")" /usr/lib/postgresql/*/bin; do
+    if [ -x "$found/postgres" ]; then major "$found"; fi
+  done
+}
+
+# The same for the same commit: what failed fails again. A clone without history goes by the day.
+turn() {
+  local others=() version here
+  here=" $(installed | tr '\n' ' ') "
+  for version in "${versions[@]}"; do
+    if [[ $here != *" $version "* ]]; then others+=("$version"); fi
+  done
+  local count
+  count=$(git rev-list --count HEAD 2>/dev/null || echo 1)
+  if [ "$count" -le 1 ]; then count=$(($(date +%s) / 86400)); fi
+  echo "${others[$((count % ${#others[@]}))]}"
+}
+
+short=
+chosen=()
+for argument in "$@"; do
+  case $argument in
+    --short) short=1 ;;
+    turn) chosen+=("$(turn)") ;;
+    *) chosen+=("$argument") ;;
+  esac
+done
+if [ ${#chosen[@]} -eq 0 ]; then
+  chosen=("${versions[@]}")
+  if [ -n "${PG_BIN:-}" ] && [[ $PG_BIN != npm* ]]; then chosen+=("$PG_BIN"); fi
+fi
+
+suites=(
+  "socketio-pg-tokio-postgres backend"
+  "socketio-pg-diesel backend"
+  "socketio-pg-tests catch_up"
+)
+if [ -n "$short" ]; then
+  suites+=("socketio-pg-tests conformance RDN")
+else
+  suites+=("socketio-pg-tests postgres_rules" "socketio-pg-tests conformance" "socketio-pg-tests faults")
+fi
+
+mkdir -p target/versions
+# A running server would be asked instead of each of these.
+unset DATABASE_URL
+# What is missing fails: a suite that skips itself has shown nothing.
+export CI=true
+failures=0
+summary=
+for version in "${chosen[@]}"; do
+  case $version in
+    */*) name=$(major "$version")-given binaries=$version ;;
+    *) name=$version binaries=npm:$version ;;
+  esac
+  for suite in "${suites[@]}"; do
+    read -r package test words <<<"$suite"
+    log=target/versions/$name-${package#socketio-pg-}-$test.log
+    begin=$SECONDS
+    # shellcheck disable=SC2086 # words are many
+    if PG_BIN=$binaries cargo test --locked -p "$package" --test "$test" -- $words >"$log" 2>&1; then
+      outcome=passed
+    else
+      outcome="FAILED: $log"
+      failures=$((failures + 1))
+      echo "--- $log" >&2
+      grep -E '^✗|FAILED|panicked|error' "$log" | head -40 >&2
+      tail -5 "$log" >&2
+    fi
+    line=$(printf '%-8s %-42s %5d s  %s' "$name" "${package#socketio-pg-} $test${words:+ $words}" $((SECONDS - begin)) "$outcome")
+    echo "$line"
+    summary+=$line$'\n'
+  done
+done
+echo
+printf '%s' "$summary"
+exit $((failures > 0))
