@@ -107,13 +107,14 @@ async fn auth_arrives_as_the_client_sent_it() {
     for (sent, expected) in [
         ("", "{}"),
         ("{}", "{}"),
-        (r#"{"token":"t","list":[1,null]}"#, r#"{"list":[1,null],"token":"t"}"#),
+        (r#"{"token":"t","list":[1,null]}"#, r#"{"token":"t","list":[1,null]}"#),
         // A lone surrogate: JSON may have it, the strings of Rust may not. The rest stays.
-        (r#"{"token":"t","odd":"\ud800"}"#, r#"{"odd":"�","token":"t"}"#),
+        (r#"{"token":"t","odd":"\ud800"}"#, r#"{"token":"t","odd":"�"}"#),
     ] {
         let servers = Servers::start().await;
         servers.connect("", b"", format!("40{sent}").as_bytes()).await;
-        assert_eq!(servers.socket().await.handshake.auth.to_string(), expected, "{sent}");
+        let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
+        assert_eq!(servers.socket().await.handshake.auth, expected, "{sent}");
     }
 }
 

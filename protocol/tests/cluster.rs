@@ -163,6 +163,31 @@ fn a_heartbeat_is_due_after_five_seconds_of_silence() {
 }
 
 #[test]
+fn a_heartbeat_that_was_not_published_comes_again_soon_and_never_at_once() {
+    for mut node in [Node::joined(), Node::with_peers(&["b"])] {
+        let mut heartbeats = 0;
+        for _ in 0..1000 {
+            // As a clock does that wakes when there is something to do, while nothing can be published.
+            let next = node.cluster.next_timeout().unwrap();
+            node.now = node.now.max(next);
+            node.cluster.handle_timeout(node.now);
+            if node.actions().contains(&Action::Publish(Body::Heartbeat)) {
+                heartbeats += 1;
+                node.cluster.not_published(node.now);
+                let pause = node.cluster.next_timeout().unwrap() - node.now;
+                assert!(pause >= SECOND, "{pause:?}");
+            }
+        }
+        assert!(heartbeats > 900, "{heartbeats}");
+    }
+    let mut node = Node::with_peers(&["b"]);
+    assert_eq!(node.wait(5 * SECOND), [Action::Publish(Body::Heartbeat)]);
+    node.cluster.not_published(node.now);
+    assert_eq!(node.wait(SECOND), [Action::Publish(Body::Heartbeat)]);
+    assert_eq!(node.wait(4 * SECOND), []);
+}
+
+#[test]
 fn a_heartbeat_goes_along_with_others_when_it_is_due_soon() {
     let mut node = Node::with_peers(&["b"]);
     node.wait(2 * SECOND);

@@ -196,7 +196,8 @@ impl Cluster {
     /// Tells that what the node wanted to publish by itself, a heartbeat for one, was not: the next heartbeat comes soon, so that one
     /// failure does not make the node look dead.
     pub fn not_published(&mut self, now: Instant) {
-        let (interval, _) = self.rhythm();
+        // Not that of a quiet node, which is another one when the node has published earlier.
+        let interval = self.config.heartbeat_interval;
         let Some(published) = &mut self.published else { return };
         // A fifth of the interval from now.
         if let Some(earlier) = now.checked_sub(interval - interval / 5) {
