@@ -184,7 +184,7 @@ fn a_heartbeat_that_was_not_published_comes_again_soon_and_never_at_once() {
     assert_eq!(node.wait(5 * SECOND), [Action::Publish(Body::Heartbeat)]);
     node.cluster.not_published(node.now);
     assert_eq!(node.wait(SECOND), [Action::Publish(Body::Heartbeat)]);
-    assert_eq!(node.wait(4 * SECOND), []);
+    assert_eq!(node.wait(3 * SECOND), []);
 }
 
 #[test]
