@@ -278,6 +278,11 @@ fn a_sender_that_gives_up_beside_another() {
 }
 
 #[test]
+fn a_sender_that_queues_beside_another() {
+    check(FEW, &[Sender::Queues("a", "b"), Sender::Waits("c")], None);
+}
+
+#[test]
 fn senders_end_when_the_task_is_aborted_anywhere() {
     for polls in 0..4 {
         check(None, &[Sender::Waits("a")], Some(polls));

@@ -123,8 +123,10 @@ impl Node {
     }
 }
 
+type Work = fn(&Node, &[Arc<Namespace>; 3]);
+
 /// Does all of this at once.
-fn check(preemptions: Option<usize>, is_closed: bool, work: &'static [fn(&Node, &[Arc<Namespace>; 3])]) {
+fn check(preemptions: Option<usize>, is_closed: bool, work: &'static [Work]) {
     explore(preemptions, move || {
         let node = Arc::new(Node::default());
         // Two of one name, and one of another whose channel is cut to the same.
