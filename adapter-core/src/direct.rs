@@ -12,10 +12,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use parking_lot::Mutex;
 use tokio::runtime::{Handle, Id};
 
-use crate::{effect::Effect, error::Error, publisher::aborted};
+use crate::{effect::Effect, error::Error, publisher::aborted, sync::Mutex};
 
 type Publishing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
@@ -147,6 +146,12 @@ impl Road {
         let Some(publication) = direct.state.lock().publication.take() else { return };
         let mut taken = TakenOver { direct, outcome: None };
         taken.outcome = Some(publication.await);
+    }
+
+    /// Whether a sender may publish by itself.
+    #[cfg(all(test, feature = "model"))]
+    pub(crate) fn is_free(&self) -> bool {
+        matches!(*self.traffic.lock(), Traffic::None)
     }
 
     /// Leaves the road to senders, if the queue is empty. For the publisher's task.

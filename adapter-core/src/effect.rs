@@ -5,9 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::Mutex;
-
-use crate::error::Error;
+use crate::{error::Error, sync::Mutex};
 
 type Work = Box<dyn FnOnce(&Result<(), Error>) + Send>;
 

@@ -3,9 +3,9 @@
 mod clock;
 mod leaving;
 mod probe;
+mod register;
 
 use std::{
-    collections::{BTreeMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 use socketio_pg_protocol::{
     Body, Message, NodeId, Relay, ReplyChannel, RequestId, channel,
@@ -32,6 +31,7 @@ use self::{
     clock::keep_time,
     leaving::Roads,
     probe::{Probe, own_channel},
+    register::Register,
 };
 use crate::{
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Outgoing, Row, in_time},
@@ -62,7 +62,7 @@ pub(crate) struct Hub<B: Backend> {
     handlers: Arc<server_side::Handlers>,
     /// Where this process alone hears answers. Written into its requests.
     reply_channel: Option<ReplyChannel>,
-    namespaces: RwLock<Register>,
+    namespaces: Register,
     /// Where its tasks are, and where it leaves when it is dropped elsewhere.
     runtime: Handle,
     /// Gone once the node has left.
@@ -75,13 +75,6 @@ pub(crate) struct Hub<B: Backend> {
     requests: Arc<Semaphore>,
     /// Places for work that other nodes ask for and that takes its time.
     asked: Arc<Semaphore>,
-}
-
-#[derive(Default)]
-struct Register {
-    /// In order, so that what is done for all of them is done in the same order every time.
-    by_name: BTreeMap<String, Arc<Namespace>>,
-    uids: HashSet<NodeId, RandomState>,
 }
 
 /// What is left of a message when it was handled.
@@ -140,7 +133,7 @@ impl<B: Backend> Hub<B> {
             clock: Arc::new(Notify::new()),
             handlers,
             reply_channel: options.new_reply_channel(),
-            namespaces: RwLock::default(),
+            namespaces: Register::default(),
             runtime: Handle::current(),
             roads: RwLock::default(),
             probe: Mutex::default(),
@@ -206,7 +199,7 @@ impl<B: Backend> Hub<B> {
         let meters = self.events.meters();
         let publishing = meters.publishing();
         let waiting = self.roads.read().as_ref().map(|roads| roads.publisher.waiting());
-        let mut namespaces: Vec<_> = self.namespaces.read().by_name.values().map(|it| it.health()).collect();
+        let mut namespaces: Vec<_> = self.namespaces.all().iter().map(|it| it.health()).collect();
         namespaces.sort_by(|one, other| one.name.cmp(&other.name));
         let health = Health {
             ready: false,
@@ -248,15 +241,8 @@ impl<B: Backend> Hub<B> {
     /// Begins to join the cluster: from now on the namespace is known here, in place of any of that name, and is being listened to.
     pub(crate) fn register(&self, namespace: &Arc<Namespace>) -> Result<Listening, Error> {
         Error::check_namespace(namespace.name())?;
-        let replaced;
-        let listening;
-        {
-            let mut register = self.namespaces.write();
-            // Under the lock: an UNLISTEN for a namespace that left would come behind it.
-            listening = self.link().ok_or(Error::Closed)?.listen(namespace.channel().to_owned());
-            register.uids.insert(namespace.uid().clone());
-            replaced = register.by_name.insert(namespace.name().to_owned(), namespace.clone());
-        }
+        let listen = || Some(self.link()?.listen(namespace.channel().to_owned()));
+        let (listening, replaced) = self.namespaces.enter(namespace, listen).ok_or(Error::Closed)?;
         if let Some(replaced) = replaced {
             drop(self.leave(&replaced));
             if let Some(local) = replaced.local() {
@@ -278,15 +264,12 @@ impl<B: Backend> Hub<B> {
             let listened = listening.await;
             let Some(hub) = hub.upgrade() else { return Err(Error::Closed) };
             if let Err(error) = listened {
-                hub.unregister(&namespace);
+                // Nobody has heard of it.
+                hub.namespaces.forget(&namespace);
                 return Err(error);
             }
-            // Under the lock: whatever leaves does so behind its announcement, and what has left is not announced.
-            let register = hub.namespaces.read();
-            if !register.uids.contains(namespace.uid()) {
-                return Err(Error::Closed);
-            }
-            hub.perform_together(vec![(namespace.clone(), namespace.with_cluster(Rules::join))])
+            let announce = || hub.perform_together(vec![(namespace.clone(), namespace.with_cluster(Rules::join))]);
+            hub.namespaces.speak(&namespace, announce).unwrap_or(Err(Error::Closed))
         })
     }
 
@@ -296,15 +279,15 @@ impl<B: Backend> Hub<B> {
     }
 
     pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
-        self.namespaces.read().by_name.get(name).cloned()
+        self.namespaces.get(name)
     }
 
     pub(crate) fn has_no_namespace(&self) -> bool {
-        self.namespaces.read().by_name.is_empty()
+        self.namespaces.is_empty()
     }
 
     pub(crate) fn is_own(&self, uid: &str) -> bool {
-        self.namespaces.read().uids.contains(uid)
+        self.namespaces.has(uid)
     }
 
     /// Finds the sender of something that is not a message, for the report.
@@ -493,17 +476,13 @@ impl<B: Backend> Hub<B> {
 
     /// Announces all namespaces again, after the node was deaf.
     pub(crate) fn announce_all(self: &Arc<Self>) {
-        let actions = self.all_namespaces().into_iter().map(|namespace| {
-            let actions = namespace.with_cluster(Rules::join);
-            (namespace, actions)
+        let announced = self.namespaces.speak_all(|all| {
+            let actions = all.iter().map(|namespace| (namespace.clone(), namespace.with_cluster(Rules::join)));
+            self.perform_together(actions.collect())
         });
-        if let Err(error) = self.perform_together(actions.collect()) {
+        if let Err(error) = announced {
             tracing::debug!(%error, "the namespaces were not announced again");
         }
-    }
-
-    fn all_namespaces(&self) -> Vec<Arc<Namespace>> {
-        self.namespaces.read().by_name.values().cloned().collect()
     }
 
     /// Performs actions of many namespaces; what is to be published goes out together. Never waits: time goes on whatever the

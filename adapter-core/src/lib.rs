@@ -48,6 +48,7 @@ mod room;
 mod selection;
 mod server_side;
 mod sweep;
+mod sync;
 pub mod table;
 
 pub use socketio_pg_protocol as protocol;

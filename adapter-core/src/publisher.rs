@@ -11,17 +11,14 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{self, Ordering},
     },
     time::Duration,
 };
 
 use foldhash::fast::RandomState;
 use socketio_pg_protocol::budget::MAX_PAYLOAD;
-use tokio::{
-    sync::{Notify, oneshot},
-    time::Instant,
-};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
@@ -31,7 +28,11 @@ use crate::{
     error::Error,
     event::Events,
     queue::{self, queue},
+    sync::{AtomicBool, AtomicUsize, Notify, oneshot},
 };
+
+#[cfg(all(test, feature = "model"))]
+mod model;
 
 /// The most notifications in a batch: beyond some hundreds a batch only gets slower, not cheaper.
 const MAX_BATCH: usize = 512;
@@ -49,8 +50,8 @@ pub(crate) struct Publisher<B> {
 
 /// How many messages are in the queue, and who waits because they are too many.
 struct Backlog {
-    /// All of them.
-    waiting: AtomicUsize,
+    /// All of them. It is only shown.
+    waiting: atomic::AtomicUsize,
     /// The answers to other nodes among them. Nothing else is waited for: who emits waits for the commit.
     answers: AtomicUsize,
     capacity: usize,
@@ -159,9 +160,20 @@ impl<B: Backend> Publisher<B> {
         limit: Duration,
         events: Arc<Events>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
+        let (publisher, publishing) = Self::new(backend, tables, capacity, limit, events);
+        (publisher, tokio::spawn(publishing))
+    }
+
+    fn new(
+        backend: Arc<B>,
+        tables: Tables,
+        capacity: usize,
+        limit: Duration,
+        events: Arc<Events>,
+    ) -> (Self, impl Future<Output = ()> + use<B>) {
         let (queue, jobs) = queue();
         let backlog = Arc::new(Backlog {
-            waiting: AtomicUsize::new(0),
+            waiting: atomic::AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
             capacity,
             shrank: Notify::new(),
@@ -169,7 +181,7 @@ impl<B: Backend> Publisher<B> {
         });
         let way = Arc::new(Way { backend, tables, limit, events });
         let road = Arc::new(Road::new());
-        let publishing = tokio::spawn(run(way.clone(), jobs, backlog.clone(), road.clone()));
+        let publishing = run(way.clone(), jobs, EndOf(backlog.clone()), road.clone());
         (Self { queue, backlog, road, way }, publishing)
     }
 
@@ -304,8 +316,9 @@ impl Job {
     }
 }
 
-async fn run<B: Backend>(way: Arc<Way<B>>, mut jobs: queue::Receiver<Job>, backlog: Arc<Backlog>, road: Arc<Road>) {
-    let _end = EndOf(backlog.clone());
+/// The end is told even of a task that was aborted before it began.
+async fn run<B: Backend>(way: Arc<Way<B>>, mut jobs: queue::Receiver<Job>, end: EndOf, road: Arc<Road>) {
+    let backlog = &end.0;
     let mut queued = VecDeque::new();
     // Set while the table hangs, as when it is locked: then small messages do not share the fate of attachments.
     let mut apart = false;
@@ -467,7 +480,7 @@ fn is_about_content(error: &BackendError) -> bool {
     error.kind().is_about_content()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "model")))]
 mod tests {
     use super::*;
 

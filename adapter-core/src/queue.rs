@@ -5,8 +5,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
+use crate::sync::{Mutex, Notify};
 
 /// A new queue.
 pub(crate) fn queue<T>() -> (Sender<T>, Receiver<T>) {
@@ -138,7 +137,7 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "model")))]
 #[allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 mod tests {
     use super::*;

@@ -12,20 +12,22 @@ impl<B: Backend> Hub<B> {
     /// Tells all namespaces the time. When one of them has a heartbeat to send, those that will soon have one send theirs too.
     fn tell_time(self: &Arc<Self>) {
         let is_heartbeat = |action: &Action| matches!(action, Action::Publish(Body::Heartbeat));
-        let mut actions: Vec<_> = self
-            .all_namespaces()
-            .into_iter()
-            .map(|namespace| {
-                let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
-                (namespace, actions)
-            })
-            .collect();
-        if actions.iter().any(|(_, actions)| actions.iter().any(is_heartbeat)) {
-            for (namespace, actions) in &mut actions {
-                actions.extend(namespace.with_cluster(|cluster, now| cluster.heartbeat_along(now)));
+        let told = self.namespaces.speak_all(|all| {
+            let mut actions: Vec<_> = all
+                .iter()
+                .map(|namespace| {
+                    let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
+                    (namespace.clone(), actions)
+                })
+                .collect();
+            if actions.iter().any(|(_, actions)| actions.iter().any(is_heartbeat)) {
+                for (namespace, actions) in &mut actions {
+                    actions.extend(namespace.with_cluster(|cluster, now| cluster.heartbeat_along(now)));
+                }
             }
-        }
-        if let Err(error) = self.perform_together(actions) {
+            self.perform_together(actions)
+        });
+        if let Err(error) = told {
             tracing::debug!(%error, "heartbeats were not published");
         }
     }
@@ -36,8 +38,7 @@ pub(super) async fn keep_time<B: Backend>(hub: Weak<Hub<B>>, clock: Arc<Notify>)
     loop {
         let next = {
             let Some(hub) = hub.upgrade() else { return };
-            let register = hub.namespaces.read();
-            register.by_name.values().filter_map(|namespace| namespace.lock().next_timeout()).min()
+            hub.namespaces.all().iter().filter_map(|namespace| namespace.lock().next_timeout()).min()
         };
         tokio::select! {
             biased;

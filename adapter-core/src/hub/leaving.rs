@@ -59,21 +59,9 @@ impl<B: Backend> Hub<B> {
     }
 
     fn leave_through(&self, namespace: &Arc<Namespace>, publisher: Option<&Publisher<B>>) -> Option<Published> {
-        {
-            let mut register = self.namespaces.write();
-            if !register.uids.remove(namespace.uid()) {
-                return None; // it has left already, or never joined
-            }
-            namespace.left();
-            // It may have been replaced by a namespace of the same name.
-            if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
-                register.by_name.remove(namespace.name());
-                let is_free = !register.by_name.values().any(|other| other.channel() == namespace.channel());
-                // Under the lock: else it could overtake the LISTEN of a successor.
-                if is_free && let Some(link) = self.link() {
-                    link.unlisten(namespace.channel().to_owned());
-                }
-            }
+        let unlisten = || self.link().into_iter().for_each(|link| link.unlisten(namespace.channel().to_owned()));
+        if !self.namespaces.leave(namespace, unlisten) {
+            return None; // it has left already, or never joined
         }
         let mut farewell = None;
         for action in namespace.with_cluster(|cluster, _| cluster.leave()) {
@@ -92,16 +80,6 @@ impl<B: Backend> Hub<B> {
         farewell
     }
 
-    /// Forgets a namespace that could not join: nobody has heard of it.
-    pub(super) fn unregister(&self, namespace: &Arc<Namespace>) {
-        let mut register = self.namespaces.write();
-        register.uids.remove(namespace.uid());
-        namespace.left();
-        if register.by_name.get(namespace.name()).is_some_and(|other| Arc::ptr_eq(other, namespace)) {
-            register.by_name.remove(namespace.name());
-        }
-    }
-
     /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.
     ///
     /// Whoever stops waiting for it stops nothing.
@@ -116,7 +94,7 @@ impl<B: Backend> Hub<B> {
     pub(crate) fn start_leaving(&self) -> Option<JoinHandle<()>> {
         // Taken first: a namespace that joins meanwhile finds the node closed, and has nothing to say farewell to.
         let roads = self.roads.write().take()?;
-        for namespace in &self.all_namespaces() {
+        for namespace in &self.namespaces.all() {
             self.leave_through(namespace, Some(&roads.publisher));
         }
         Some(self.runtime.spawn(roads.end(self.backend.clone()).instrument(tracing::info_span!("leave"))))
