@@ -1,0 +1,25 @@
+//! The cancellation sweep: every operation is given up before each of its polls, and what must hold afterwards is looked at.
+
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "each test file uses what it needs")]
+
+pub mod ends;
+pub mod operations;
+pub mod scene;
+
+use std::time::Duration;
+
+use crate::clients::LONG;
+
+/// Waits for a condition that nothing tells of.
+pub async fn until(what: &str, is_so: impl AsyncFn() -> Result<(), String>) {
+    let started = tokio::time::Instant::now();
+    while let Err(not_so) = is_so().await {
+        assert!(started.elapsed() < LONG, "{what}: {not_so}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// How many tasks of the test's runtime live.
+pub fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
