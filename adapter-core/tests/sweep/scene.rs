@@ -139,10 +139,15 @@ impl<B: Backend> Scene<B> {
         self.one.cluster.of("/").sockets_leave(["swept"]).await.unwrap();
     }
 
-    /// What both clients get before an event that this sends, without the numbers of acknowledgements.
-    pub async fn events_until(&mut self, event: &str, number: usize) -> [Vec<String>; 2] {
+    /// What both clients get before an event that this sends.
+    async fn events_until(&mut self, event: &str, number: usize) -> [Vec<String>; 2] {
         let sent = timeout(LONG, self.one.cluster.of("/").emit(event, &number)).await;
         sent.expect("the emit ends").unwrap();
+        self.events_before(event, number).await
+    }
+
+    /// What both clients get before an event, without the numbers of acknowledgements.
+    async fn events_before(&mut self, event: &str, number: usize) -> [Vec<String>; 2] {
         let last = format!(r#"["{event}",{number}]"#);
         let mut events = [Vec::new(), Vec::new()];
         for (client, events) in [&mut self.local, &mut self.remote].into_iter().zip(&mut events) {
@@ -191,10 +196,10 @@ impl<B: Backend> Scene<B> {
         .await;
     }
 
-    /// Whether the event of a round arrived, which must be the same everywhere.
+    /// Whether the event of a round, which no server sent, arrived before `agree`, which neither did: the same everywhere.
     pub async fn has_arrived(&mut self, what: &str) -> bool {
         let number = self.rounds;
-        let [local, remote] = self.events_until("agree", number).await;
+        let [local, remote] = self.events_before("agree", number).await;
         assert_eq!(local, remote, "{what}");
         self.everything_works(what).await;
         local.iter().any(|event| is_of(event, number))
