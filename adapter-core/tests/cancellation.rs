@@ -23,11 +23,10 @@ async fn node(database: &MemoryDatabase) -> Result<Cluster<MemoryBackend>, Conne
 async fn scene(database: &MemoryDatabase) -> Scene<MemoryBackend> {
     let clusters = [node(database).await.unwrap(), node(database).await.unwrap()];
     let database = database.clone();
-    Scene::new(clusters, move || database.sessions()).await
+    Scene::new(clusters, move || database.sessions(), 1).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operation_that_is_given_up_does_all_or_nothing_and_leaves_everything_working() {
+async fn sweep_all() {
     let mut scene = scene(&MemoryDatabase::default()).await;
     for operation in operations::all() {
         for traffic in TRAFFIC {
@@ -35,6 +34,16 @@ async fn an_operation_that_is_given_up_does_all_or_nothing_and_leaves_everything
         }
     }
     scene.end().await;
+}
+
+#[tokio::test]
+async fn an_operation_that_is_given_up_does_all_or_nothing_and_leaves_everything_working() {
+    sweep_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_operation_that_is_given_up_does_all_or_nothing_with_several_threads_too() {
+    sweep_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

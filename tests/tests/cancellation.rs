@@ -33,6 +33,9 @@ use sweep::{
     until,
 };
 
+/// What a node has at most: one that listens, one for publishing, three for attachments and the like.
+const SESSIONS: usize = 5;
+
 fn count(database: &Database, which: &str) -> usize {
     let counted = database.execute(&format!("SELECT count(*) FROM pg_stat_activity WHERE {which}"));
     counted.unwrap().unwrap().parse().unwrap()
@@ -45,7 +48,7 @@ async fn scene<B: Backend + TryFrom<String, Error = BackendError>>(database: &Ar
     }
     let clusters = <[_; 2]>::try_from(clusters).unwrap();
     let database = database.clone();
-    Scene::new(clusters, move || count(&database, OF_RUST)).await
+    Scene::new(clusters, move || count(&database, OF_RUST), SESSIONS).await
 }
 
 async fn operations_are_given_up<B: Backend + TryFrom<String, Error = BackendError>>() {
