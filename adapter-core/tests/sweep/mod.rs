@@ -23,3 +23,15 @@ pub async fn until(what: &str, is_so: impl AsyncFn() -> Result<(), String>) {
 pub fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
+
+/// The same when nothing comes and goes: clients that poll have a task each, but for moments.
+pub async fn tasks_at_rest() -> usize {
+    let (mut last, mut since) = (tasks(), 0);
+    while since < 20 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = tasks();
+        since = if now == last { since + 1 } else { 0 };
+        last = now;
+    }
+    last
+}

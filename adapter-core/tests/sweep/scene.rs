@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     operations::{Does, Operation, large},
-    tasks, until,
+    tasks, tasks_at_rest, until,
 };
 use crate::clients::{Client, LONG, Server};
 
@@ -88,7 +88,7 @@ impl<B: Backend> Scene<B> {
         scene.one.cluster.of("/").emit("first", &large()).await.unwrap();
         scene.other.cluster.of("/").emit("first", &large()).await.unwrap();
         scene.everything_works("at first").await;
-        (scene.tasks, scene.sessions_before) = (tasks(), (scene.sessions)());
+        (scene.tasks, scene.sessions_before) = (tasks_at_rest().await, (scene.sessions)());
         scene
     }
 
