@@ -1,6 +1,6 @@
 //! Every operation, given up before each of its polls, on PostgreSQL and both backends.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a test's report, and the polls are told")]
 
 use std::sync::Arc;
 

@@ -1,6 +1,13 @@
 //! The cancellation sweep: every operation is given up before each of its polls, and what must hold afterwards is looked at.
 
-#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "each test file uses what it needs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test file uses what it needs"
+)]
 
 pub mod ends;
 pub mod operations;
