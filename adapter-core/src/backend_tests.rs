@@ -14,6 +14,7 @@ use crate::backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Inc
 use std::{fmt::Debug, future::Future, time::Duration};
 
 pub mod attachments;
+pub mod cancellation;
 pub mod catch_up;
 pub mod failures;
 pub mod listening;

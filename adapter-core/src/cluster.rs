@@ -32,7 +32,7 @@ use crate::{
 /// Cheap to clone; all clones are the same node. The node leaves when [`Self::close`] is called, or when every clone and
 /// every namespace that uses it is gone: then it does in the background, on the runtime on which it was connected, what `close`
 /// does. A server that was [attached](Self::attach) is held by the node, and holds its namespaces: such a node leaves when
-/// `close` is called, or after the server's own `close`.
+/// `close` is called, or after the server's own `close`. Where the latter is given up before its end, call this one.
 pub struct Cluster<B: Backend> {
     shared: Arc<Shared<B>>,
 }
@@ -188,10 +188,12 @@ impl<B: Backend> Cluster<B> {
     }
 
     /// Leaves the cluster: publishes what was accepted, says farewell in every namespace, ends every task and connection. That
-    /// takes 5 s at most, and goes on when nobody waits for it. Operations fail from then on; local sockets stay connected.
+    /// takes 5 s at most, and goes on when nobody waits for it: another call waits for the same. Operations fail from then on;
+    /// local sockets stay connected.
     pub async fn close(&self) {
+        // Also when this is given up: the server would hold itself through its adapters.
+        let _let_go = LetGo(&self.shared.server);
         self.shared.parts.close().await;
-        self.shared.server.write().take();
     }
 
     /// The hub of the database that has a namespace.
@@ -253,6 +255,17 @@ impl<B: Backend> Cluster<B> {
             }
             None => false,
         }
+    }
+}
+
+/// Lets the attached server go when it is dropped.
+struct LetGo<'a>(&'a RwLock<Option<Box<dyn Server>>>);
+
+impl Drop for LetGo<'_> {
+    fn drop(&mut self) {
+        // Dropped outside of the lock: it may be the last handle of the server.
+        let server = self.0.write().take();
+        drop(server);
     }
 }
 

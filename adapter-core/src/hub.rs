@@ -21,7 +21,7 @@ use socketio_pg_protocol::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::JoinHandle,
     time::{Instant, timeout, timeout_at},
 };
@@ -67,6 +67,8 @@ pub(crate) struct Hub<B: Backend> {
     runtime: Handle,
     /// Gone once the node has left.
     roads: RwLock<Option<Roads<B>>>,
+    /// Whether the leaving has ended, for those who wait for it.
+    has_left: watch::Sender<bool>,
     probe: Mutex<Option<Probe>>,
     attachments: Arc<Sightings>,
     /// How many messages for the catch-up log were sent: what tells them apart.
@@ -136,6 +138,7 @@ impl<B: Backend> Hub<B> {
             namespaces: Register::default(),
             runtime: Handle::current(),
             roads: RwLock::default(),
+            has_left: watch::Sender::new(false),
             probe: Mutex::default(),
             attachments: Arc::default(),
             logged: AtomicU64::default(),

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use socketio_pg_protocol::cluster::Action;
 use tokio::{
+    sync::watch,
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
@@ -82,12 +83,12 @@ impl<B: Backend> Hub<B> {
 
     /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.
     ///
-    /// Whoever stops waiting for it stops nothing.
+    /// Whoever stops waiting for it stops nothing, and whoever comes later waits for the same end.
     pub(crate) async fn close(&self) {
-        if let Some(leaving) = self.start_leaving() {
-            // It fails when the runtime ends, and everything with it.
-            let _ = leaving.await;
-        }
+        let mut has_left = self.has_left.subscribe();
+        drop(self.start_leaving());
+        // The sender is the hub's own.
+        let _ = has_left.wait_for(|has_left| *has_left).await;
     }
 
     /// The same in the background, on the node's own runtime; may be called from anywhere. `None` when the node has left already.
@@ -97,7 +98,23 @@ impl<B: Backend> Hub<B> {
         for namespace in &self.namespaces.all() {
             self.leave_through(namespace, Some(&roads.publisher));
         }
-        Some(self.runtime.spawn(roads.end(self.backend.clone()).instrument(tracing::info_span!("leave"))))
+        let has_left = HasLeft(self.has_left.clone());
+        let ending = roads.end(self.backend.clone());
+        let leaving = async move {
+            // It is told also when the runtime ends, and everything with it.
+            let _has_left = has_left;
+            ending.await;
+        };
+        Some(self.runtime.spawn(leaving.instrument(tracing::info_span!("leave"))))
+    }
+}
+
+/// Tells those who wait for it that the node has left.
+struct HasLeft(watch::Sender<bool>);
+
+impl Drop for HasLeft {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
     }
 }
 

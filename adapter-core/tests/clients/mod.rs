@@ -7,6 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 use axum::Router;
 use socketio_pg_core::{
     Cluster, Options, PostgresAdapter,
+    backend::Backend,
     memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter};
@@ -16,15 +17,15 @@ use tokio::{
     sync::mpsc,
 };
 
-pub type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
+pub type Adapter<B = MemoryBackend> = PostgresAdapter<Emitter, B>;
 
 /// How long something that must come is waited for.
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// A server that clients can connect to.
-pub struct Server {
-    pub cluster: Cluster<MemoryBackend>,
-    pub io: SocketIo<Adapter>,
+pub struct Server<B: Backend = MemoryBackend> {
+    pub cluster: Cluster<B>,
+    pub io: SocketIo<Adapter<B>>,
     pub address: SocketAddr,
 }
 
@@ -34,8 +35,14 @@ impl Server {
     }
 
     pub async fn with_options(database: &MemoryDatabase, options: Options) -> Self {
-        let cluster = Cluster::connect(database.backend(), options).await.unwrap();
-        let builder = SocketIo::builder().max_buffer_size(10_000).with_adapter::<Adapter>(cluster.clone());
+        Self::of(Cluster::connect(database.backend(), options).await.unwrap()).await
+    }
+}
+
+impl<B: Backend> Server<B> {
+    /// One of any cluster.
+    pub async fn of(cluster: Cluster<B>) -> Self {
+        let builder = SocketIo::builder().max_buffer_size(10_000).with_adapter::<Adapter<B>>(cluster.clone());
         let (layer, io) = builder.build_layer();
         io.ns("/", async || {}).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -55,6 +62,18 @@ pub struct Client {
 impl Client {
     /// Opens a connection, and enters no namespace yet.
     pub async fn open(address: SocketAddr) -> Self {
+        Self::open_with(address, false).await
+    }
+
+    /// As [`Self::connect`]; it acknowledges every event of `/` that wants it.
+    pub async fn acknowledging(address: SocketAddr) -> Self {
+        let mut client = Self::open_with(address, true).await;
+        client.enter("/").await;
+        client.wait_for(|packet| packet.starts_with("40")).await;
+        client
+    }
+
+    async fn open_with(address: SocketAddr, acknowledges: bool) -> Self {
         let opened = http(address, "GET /socket.io/?EIO=4&transport=polling", "").await.unwrap();
         let (_, rest) = opened.split_once(r#""sid":""#).unwrap();
         let (session, _) = rest.split_once('"').unwrap();
@@ -70,6 +89,13 @@ impl Client {
                         let line = format!("POST /socket.io/?EIO=4&transport=polling&sid={session_of_pings}");
                         http(address, &line, "3").await;
                         continue;
+                    }
+                    if acknowledges
+                        && let Some((id, _)) = packet.strip_prefix("42").and_then(|event| event.split_once('['))
+                        && !id.is_empty()
+                    {
+                        let line = format!("POST /socket.io/?EIO=4&transport=polling&sid={session_of_pings}");
+                        http(address, &line, &format!(r#"43{id}["yes"]"#)).await;
                     }
                     if sender.send(packet.to_owned()).is_err() {
                         return;
@@ -100,6 +126,11 @@ impl Client {
 
     /// The next packet that is wanted; those before it are dropped.
     pub async fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        self.wait_with_others(wanted).await.1
+    }
+
+    /// The next packet that is wanted, behind those before it.
+    pub async fn wait_with_others(&mut self, wanted: impl Fn(&str) -> bool) -> (Vec<String>, String) {
         let mut others = Vec::new();
         let waiting = async {
             loop {
@@ -111,7 +142,8 @@ impl Client {
             }
         };
         let packet = tokio::time::timeout(LONG, waiting).await;
-        packet.unwrap_or_else(|_| panic!("the packet did not come, only {others:?}"))
+        let packet = packet.unwrap_or_else(|_| panic!("the packet did not come, only {others:?}"));
+        (others, packet)
     }
 
     /// So many events of the namespace, in the order in which they come: each is what stands behind `42`.

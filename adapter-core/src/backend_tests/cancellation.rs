@@ -1,0 +1,65 @@
+//! Futures that are given up: polled so many times, and dropped.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+};
+
+/// More polls than any future under test needs.
+const MAX_POLLS: usize = 2_000;
+
+/// Polls a future up to so many times, each time when it was woken. Returns what it returned; `None` when it did not get so far.
+/// To drop it is for the caller, who may want to do something before that.
+pub async fn poll_times<F: Future + ?Sized>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
+    let mut left = times;
+    poll_fn(move |context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            // Not to be woken again: this was the last time.
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Plays rounds with 0, 1, 2, … polls, until one tells that its future completed. Returns how many polls that took.
+pub async fn sweep(mut round: impl AsyncFnMut(usize) -> bool) -> usize {
+    for polls in 0..MAX_POLLS {
+        if round(polls).await {
+            return polls;
+        }
+    }
+    panic!("it is not over after {MAX_POLLS} polls");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sweep_gives_up_before_each_poll_and_ends_with_the_one_that_completes() {
+        let mut given_up_at = Vec::new();
+        let polls = sweep(async |polls| {
+            let mut step = 0;
+            let is_over = {
+                let mut work = Box::pin(async {
+                    for _ in 0..3 {
+                        step += 1;
+                        tokio::task::yield_now().await;
+                    }
+                });
+                poll_times(work.as_mut(), polls).await.is_some()
+            };
+            given_up_at.push(step);
+            is_over
+        });
+        assert_eq!(polls.await, 4);
+        assert_eq!(given_up_at, [0, 1, 2, 3, 3]);
+    }
+}

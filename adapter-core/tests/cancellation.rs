@@ -1,0 +1,97 @@
+//! Every operation, given up before each of its polls, on a database in memory.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use socketio_pg_core::{
+    Cluster, ConnectError,
+    memory::{MemoryBackend, MemoryDatabase},
+};
+
+mod clients;
+mod sweep;
+
+use sweep::{
+    ends::{self, End, Then},
+    operations,
+    scene::{Scene, TRAFFIC, options},
+};
+
+async fn node(database: &MemoryDatabase) -> Result<Cluster<MemoryBackend>, ConnectError> {
+    Cluster::connect(database.backend(), options()).await
+}
+
+async fn scene(database: &MemoryDatabase) -> Scene<MemoryBackend> {
+    let clusters = [node(database).await.unwrap(), node(database).await.unwrap()];
+    let database = database.clone();
+    Scene::new(clusters, move || database.sessions(), 1).await
+}
+
+async fn sweep_all() {
+    let mut scene = scene(&MemoryDatabase::default()).await;
+    for operation in operations::all() {
+        for traffic in TRAFFIC {
+            scene.sweep(&operation, traffic).await;
+        }
+    }
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn an_operation_that_is_given_up_does_all_or_nothing_and_leaves_everything_working() {
+    sweep_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_operation_that_is_given_up_does_all_or_nothing_with_several_threads_too() {
+    sweep_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_whose_beginning_is_given_up_is_there_and_can_be_deleted() {
+    let mut scene = scene(&MemoryDatabase::default()).await;
+    ends::namespace(&mut scene).await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_of_events_that_stops_waiting_misses_none() {
+    let scene = scene(&MemoryDatabase::default()).await;
+    ends::events(&scene).await;
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_given_up_while_it_connects_leaves_nothing() {
+    let databases = [MemoryDatabase::default(), MemoryDatabase::default()];
+    let sessions = || databases.iter().map(MemoryDatabase::sessions).sum();
+    ends::connect("connect", || node(&databases[0]), sessions).await;
+    let split = || {
+        let backends = databases.each_ref().map(MemoryDatabase::backend);
+        Cluster::<MemoryBackend>::connect_split(backends, |_| 1, options())
+    };
+    ends::connect("connect_split", split, sessions).await;
+}
+
+#[tokio::test]
+async fn a_close_waits_until_the_node_has_left_also_when_another_was_given_up() {
+    let database = MemoryDatabase::default();
+    ends::close(End::Cluster, Then::Again, || node(&database), || database.sessions()).await;
+}
+
+#[tokio::test]
+async fn a_node_whose_close_is_given_up_leaves_and_lets_its_server_go() {
+    let database = MemoryDatabase::default();
+    ends::close(End::Cluster, Then::Dropped, || node(&database), || database.sessions()).await;
+}
+
+#[tokio::test]
+async fn a_node_whose_server_gives_up_its_close_can_be_closed() {
+    let database = MemoryDatabase::default();
+    ends::close(End::Server, Then::Again, || node(&database), || database.sessions()).await;
+}
+
+#[tokio::test]
+async fn a_node_whose_server_closes_leaves_and_lets_it_go() {
+    let database = MemoryDatabase::default();
+    ends::close(End::Server, Then::Dropped, || node(&database), || database.sessions()).await;
+}
