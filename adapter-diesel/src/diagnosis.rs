@@ -69,8 +69,9 @@ async fn was_given_up(connection: &mut AsyncPgConnection, error: &Error, took: D
         return Ok(true);
     }
     let limits: Limits = diesel::sql_query(
-        "SELECT min(setting::pg_catalog.int8) AS shortest FROM pg_catalog.pg_settings
-         WHERE name IN ('statement_timeout', 'lock_timeout') AND setting <> '0'",
+        "SELECT pg_catalog.min(setting::pg_catalog.int8) AS shortest FROM pg_catalog.pg_settings
+         WHERE name OPERATOR(pg_catalog.=) ANY ('{statement_timeout,lock_timeout}'::pg_catalog.text[])
+             AND setting OPERATOR(pg_catalog.<>) '0'::pg_catalog.text",
     )
     .get_result(connection)
     .await?;

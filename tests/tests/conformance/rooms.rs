@@ -120,6 +120,8 @@ async fn named_by_numbers(scene: Scene) -> Outcome {
     for (client, rooms) in cast.all().into_iter().zip([json!([42, 7]), json!([42]), json!(["42"])]) {
         scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
     }
+    // When it is answered, all servers have them in their rooms.
+    rooms_of_each(&scene).await?;
     for (event, rooms, except) in [
         ("42", json!([42]), json!([])),
         ("the digits", json!(["42"]), json!([])),
