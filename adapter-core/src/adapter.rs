@@ -93,11 +93,14 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
             return Init::failed(error.clone());
         }
         let (hub, namespace) = (self.hub(), &self.namespace);
-        match self.cluster.for_server(self.local.server_id(), || hub.register(namespace)) {
-            Ok(listening) => {
-                on_success();
-                Init(InitState::Joining(hub.join(namespace.clone(), listening)))
-            }
+        let enter = || {
+            let listening = hub.register(namespace)?;
+            // Before the next one of that name is registered: the server must keep the same one as the node.
+            on_success();
+            Ok(listening)
+        };
+        match self.cluster.for_server(self.local.server_id(), enter) {
+            Ok(listening) => Init(InitState::Joining(hub.join(namespace.clone(), listening))),
             Err(error) => Init::failed(error),
         }
     }

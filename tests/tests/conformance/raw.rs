@@ -46,7 +46,12 @@ impl RawClient {
     /// Connects to the namespace with raw text for `auth`, and returns the id of the socket: `None` when it is refused.
     async fn connect(&self, auth: &str) -> Result<Option<String>, Error> {
         self.post(&format!("40{},{auth}", self.namespace)).await?;
-        let answer = self.poll().await?;
+        let mut answer = self.poll().await?;
+        // A ping may come first.
+        while answer == ["2"] {
+            self.post("3").await?;
+            answer = self.poll().await?;
+        }
         let connected = answer.iter().find_map(|packet| packet.strip_prefix(&format!("40{},", self.namespace)));
         let answer: Option<Value> = connected.and_then(|answer| serde_json::from_str(answer).ok());
         Ok(answer.and_then(|answer| Some(answer["sid"].as_str()?.to_owned())))
