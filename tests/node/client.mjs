@@ -32,13 +32,15 @@ serve(
     emit({ client: index, event, args = [] }) {
       client(index).connectedSocket().emit(event, ...args);
     },
-    // What the server acknowledges the event with, `{"$lost": reason}` when it never will.
-  ask({ client: index, event, args = [], timeout = 20_000 }) {
-    return client(index).ask(event, args, timeout);
-  },
-  reply({ client: index, event, with: values = [], never = false, afterMs }) {
+      // What the server acknowledges the event with, `{"$lost": reason}` when it never will.
+    ask({ client: index, event, args = [], timeout = 20_000 }) {
+      return client(index).ask(event, args, timeout);
+    },
+    reply({ client: index, event, with: values = [], never = false, afterMs }) {
       client(index).replies.set(event, { values, never, afterMs });
     },
+    // Why it is disconnected, null while it is not.
+    ended: ({ client: index }) => client(index).ended,
     received: ({ client: index }) => client(index).received,
     disconnect({ client: index }) {
       client(index).connectedSocket().disconnect();
@@ -51,6 +53,7 @@ print({ ready: true });
 class Client {
   received = [];
   replies = new Map();
+  ended = null;
 
   constructor(index, socket) {
     this.index = index;
@@ -58,13 +61,17 @@ class Client {
     clients.push(this);
     // Before it is connected: the server may emit at once.
     socket.onAny((name, ...args) => this.#onPacket(name, args));
-    socket.on("disconnect", (reason) => event("disconnect", { client: index, reason }));
+    socket.on("disconnect", (reason) => {
+      this.ended = reason;
+      event("disconnect", { client: index, reason });
+    });
   }
 
   connected() {
     return new Promise((resolve, reject) => {
       this.socket.once("connect", () => resolve({ client: this.index, socket: this.socket.id }));
       this.socket.once("connect_error", (error) => reject(new Error(`cannot connect: ${error.message}`)));
+      this.socket.once("disconnect", (reason) => reject(new Error(`cannot connect: ${reason}`)));
     });
   }
 

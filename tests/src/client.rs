@@ -239,6 +239,14 @@ impl Client {
         Ok(line["reason"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// Why the client is disconnected, in its own words; `None` while it is connected.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub async fn ended(&self) -> Result<Option<String>, Error> {
+        Ok(self.call("ended", json!({})).await?.as_str().map(str::to_owned))
+    }
+
     /// Disconnects from the namespace.
     ///
     /// # Errors

@@ -4,19 +4,22 @@ use crate::{
     account::{Heard, Listener, Message, Outcome, Stay, Tick},
     cluster::Cluster,
 };
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use socketio_pg_tests::{Client, ClientHost, Connect};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 /// What makes a message large.
 const LARGE: usize = 9_000;
+/// Why a client of a namespace that was replaced is disconnected: Socket.IO's own clients connect again by themselves.
+const SENT_AWAY: &str = "parse error";
 
 pub(crate) struct Crowd<'a> {
     pub(crate) cluster: &'a Cluster,
@@ -27,6 +30,10 @@ pub(crate) struct Crowd<'a> {
     /// Where a newcomer must hear everything at once, because others are there already.
     settled: Mutex<BTreeSet<(usize, String)>>,
     wrong: Mutex<Vec<String>>,
+    /// Whether a client may be sent away: while others enter fresh namespaces.
+    is_crush: AtomicBool,
+    /// Who has come in the place of whoever was sent away.
+    successors: Mutex<BTreeMap<usize, Arc<Member>>>,
 }
 
 /// One connection of a client.
@@ -67,10 +74,13 @@ impl<'a> Crowd<'a> {
             messages: Mutex::default(),
             settled: Mutex::default(),
             wrong: Mutex::default(),
+            is_crush: AtomicBool::new(true),
+            successors: Mutex::default(),
         }
     }
 
     pub(crate) fn wrong(&self, what: String) {
+        crate::say(&format!("  wrong: {what}"));
         self.wrong.lock().push(what);
     }
 
@@ -95,7 +105,11 @@ impl<'a> Crowd<'a> {
         if polls {
             how = how.transports(&["polling"]);
         }
-        match self.host.connect(port, &how).await {
+        let mut connected = self.host.connect(port, &how).await;
+        while self.is_crush() && connected.as_ref().is_err_and(|error| error.to_string().contains(SENT_AWAY)) {
+            connected = self.host.connect(port, &how).await;
+        }
+        match connected {
             Ok(client) => {
                 let is_settled = self.settled.lock().contains(&(station, nsp.to_owned()));
                 let established = is_settled.then(|| self.tick());
@@ -141,9 +155,55 @@ impl<'a> Crowd<'a> {
         self.members.lock().iter().filter(|member| !member.goes()).cloned().collect()
     }
 
+    /// Whether clients enter fresh namespaces now, so that some may be sent away.
+    pub(crate) fn set_crush(&self, is_crush: bool) {
+        self.is_crush.store(is_crush, Ordering::SeqCst);
+    }
+
+    fn is_crush(&self) -> bool {
+        self.is_crush.load(Ordering::SeqCst)
+    }
+
+    async fn was_sent_away(&self, member: &Member) -> bool {
+        self.is_crush() && member.client.ended().await.is_ok_and(|ended| ended.as_deref() == Some(SENT_AWAY))
+    }
+
+    /// Whoever was sent away comes again, to the same rooms.
+    pub(crate) async fn come_again(&self) {
+        let members = self.staying();
+        join_all(members.iter().map(|member| async {
+            if !self.was_sent_away(member).await {
+                return;
+            }
+            member.goes_now();
+            let Some(again) = self.enter(member.station, &member.nsp, false).await else { return };
+            for room in self.rooms(member) {
+                self.join(&again, &room).await;
+            }
+            self.successors.lock().insert(member.index, again);
+        }))
+        .await;
+    }
+
+    /// Who stands in the place of a member.
+    pub(crate) fn now(&self, member: &Arc<Member>) -> Arc<Member> {
+        let successors = self.successors.lock();
+        let mut member = member;
+        while let Some(successor) = successors.get(&member.index) {
+            member = successor;
+        }
+        member.clone()
+    }
+
+    pub(crate) fn count_sent_away(&self) -> usize {
+        self.successors.lock().len()
+    }
+
     pub(crate) async fn leave(&self, member: &Member) {
         member.goes_now();
-        if let Err(error) = member.client.disconnect().await {
+        if let Err(error) = member.client.disconnect().await
+            && !self.was_sent_away(member).await
+        {
             self.wrong(format!("{} was gone before it went: {error}", self.who(member)));
         }
     }
@@ -253,7 +313,7 @@ impl<'a> Crowd<'a> {
             Ok(Err(reason)) => reason,
             Err(error) => error.to_string(),
         };
-        if !member.goes() {
+        if !member.goes() && !self.was_sent_away(member).await {
             self.wrong(format!("{} got no answer to {event}: {lost}", self.who(member)));
         }
         None

@@ -86,15 +86,17 @@ impl Round {
         let (members, (), _) = tokio::join!(self.crush(&crowd, &parts), nul_comes, others_talk);
         truth::everybody_knows(&crowd, &namespaces, "after the crush").await;
         crowd.settle();
+        crowd.set_crush(false);
 
         // Calm: nobody goes.
-        let acting = members.iter().filter_map(|(part, member)| Some((part, member.as_ref()?)));
+        let acting = members.iter().filter_map(|(part, member)| Some((part, crowd.now(member.as_ref()?))));
         let acting: Vec<_> = acting.filter(|(part, _)| !part.passes).collect();
         join_all(acting.iter().map(|(part, member)| act(&crowd, member, &part.calm))).await;
         if self.has(Ingredient::RemoteJoin) {
-            self.join_remotely(&crowd, &acting.iter().map(|(_, member)| &***member).collect::<Vec<_>>()).await?;
+            self.join_remotely(&crowd, &acting.iter().map(|(_, member)| &**member).collect::<Vec<_>>()).await?;
         }
 
+        crowd.set_crush(true);
         // A storm: a server ends and comes back, its clients return all at once, others go.
         let storm = join_all(acting.iter().map(|(part, member)| async {
             if stops.is_none_or(|(station, _)| station != part.station) {
@@ -109,6 +111,7 @@ impl Round {
         cluster.wait_for_all().await?;
         truth::everybody_knows(&crowd, &namespaces, "after the storm").await;
         crowd.settle();
+        crowd.set_crush(false);
         join_all(crowd.staying().iter().map(|member| talk(&crowd, member))).await;
         truth::quiet(&crowd, &namespaces).await;
 
@@ -132,9 +135,10 @@ impl Round {
         truth::nothing_is_left(&crowd, &namespaces).await;
         try_join_all(cluster.stations.iter().map(|station| station.forget())).await?;
         crate::say(&format!(
-            "  {} clients in {} namespaces, {} messages said, {heard} heard; {} wrong{}",
+            "  {} clients in {} namespaces, {} sent away, {} messages said, {heard} heard; {} wrong{}",
             listeners.len(),
             namespaces.len(),
+            crowd.count_sent_away(),
             messages.len(),
             crowd.count_wrong(),
             if has_told.is_empty() { String::new() } else { format!("; losses told by {has_told:?}") },

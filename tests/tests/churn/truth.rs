@@ -6,35 +6,44 @@ use serde_json::{Value, json};
 use socketio_pg_tests::{Client, DEADLINE, Node, barrier};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// What is asked for is not told: this only spares the processor between two questions.
+const PAUSE: Duration = Duration::from_millis(100);
 
 type Sockets = BTreeMap<String, BTreeSet<String>>;
 
 /// Waits until each server that has one of the namespaces counts and fetches those who are there.
 pub(crate) async fn everybody_knows(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>, when: &str) {
     let all = namespaces.iter().map(|nsp| async move {
+        let holders: Vec<&Station> = crowd.cluster.stations.iter().filter(|station| station.holds(nsp)).collect();
+        let count = holders.len();
+        join_all(holders.into_iter().map(|station| knows(crowd, station, nsp, count, when))).await;
+    });
+    let mut all_know = pin!(join_all(all));
+    loop {
+        tokio::select! {
+            _ = &mut all_know => return,
+            () = tokio::time::sleep(PAUSE) => crowd.come_again().await,
+        }
+    }
+}
+
+async fn knows(crowd: &Crowd<'_>, station: &Station, nsp: &str, count: usize, when: &str) {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
         let members = crowd.staying();
         let there = members.iter().filter(|member| member.nsp == *nsp);
         let expected: Sockets = there.map(|member| (member.client.id().to_owned(), crowd.rooms(member))).collect();
-        let holders: Vec<&Station> = crowd.cluster.stations.iter().filter(|station| station.holds(nsp)).collect();
-        let count = holders.len();
-        join_all(holders.into_iter().map(|station| knows(crowd, station, nsp, count, &expected, when))).await;
-    });
-    join_all(all).await;
-}
-
-async fn knows(crowd: &Crowd<'_>, station: &Station, nsp: &str, count: usize, expected: &Sockets, when: &str) {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let found = look(station, nsp, count, expected).await;
+        let found = look(station, nsp, count, &expected).await;
         let Err(difference) = found else { return };
         if Instant::now() > deadline {
             return crowd.wrong(format!("{when}, {} does not know {nsp:?} as it is: {difference}", station.name));
         }
-        // What is asked for is not told: this only spares the processor between two questions.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
