@@ -285,19 +285,15 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     /// A CONNECT whose payload is no object is an error to it, upon which Socket.IO clients open a new connection. One that does not
     /// mind is told that it is disconnected.
     fn send_clients_away(&self) {
-        let everyone = || {
-            let mut options = BroadcastOptions::default();
-            options.add_flag(BroadcastFlags::Broadcast);
-            options
-        };
-        if self.local.sockets(everyone()).is_empty() {
-            return;
-        }
-        let reason = self.local.parser().encode_default("this namespace was replaced").ok();
-        let invalid = ServerPacket { inner: PacketData::Connect(reason), ns: self.local.path().clone() };
-        let sent = self.local.broadcast(invalid, everyone()).and_then(|()| self.local.disconnect_socket(everyone()));
-        if let Err(errors) = sent {
-            tracing::debug!(?errors, "a client of a namespace that was replaced is gone");
+        let mut everyone = BroadcastOptions::default();
+        everyone.add_flag(BroadcastFlags::Broadcast);
+        for sid in self.local.sockets(everyone) {
+            let reason = self.local.parser().encode_default("this namespace was replaced").ok();
+            let invalid = ServerPacket { inner: PacketData::Connect(reason), ns: self.local.path().clone() };
+            let sent = self.local.broadcast(invalid, BroadcastOptions::new(sid));
+            if let Err(errors) = sent.and_then(|()| self.local.disconnect_socket(BroadcastOptions::new(sid))) {
+                tracing::debug!(?errors, "a client of a namespace that was replaced is gone");
+            }
         }
     }
 

@@ -5,7 +5,11 @@
 use std::time::Duration;
 
 use socketio_pg_core::{Error, memory::MemoryDatabase};
-use socketioxide::{SocketIo, extract::SocketRef};
+use socketioxide::{
+    SocketIo,
+    extract::{AckSender, SocketRef},
+    handler::ConnectHandler,
+};
 use tokio::time::timeout;
 
 mod clients;
@@ -142,4 +146,43 @@ async fn an_attached_server_stays_attached_when_its_last_namespace_is_deleted() 
     let data: serde_json::Value = sockets[0].data.clone().unwrap().deserialize().unwrap();
     assert_eq!(data, serde_json::json!({"user": "ada"}));
     assert!(!sockets[0].handshake.url.is_empty(), "{:?}", sockets[0].handshake);
+}
+
+/// socketioxide looks for a namespace and makes one in two steps, so that some of these clients get one that is replaced at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn clients_that_enter_a_fresh_namespace_on_several_threads_are_heard_or_made_to_connect_again() {
+    let database = MemoryDatabase::default();
+    let one = Server::start(&database).await;
+    let serve = async |socket: SocketRef<Adapter>| {
+        socket.on("ask", async |ack: AckSender<Adapter>| ack.send(&"heard").unwrap());
+        Ok::<_, std::convert::Infallible>(())
+    };
+    one.io.dyn_ns("/room/{id}", (async || {}).with(serve)).unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        clients.push(Client::open(one.address).await);
+    }
+    let mut sent_away = 0;
+    for round in 0..500 {
+        let namespace = format!("/room/{round}");
+        let entering = clients.iter().map(|client| client.enter(&namespace));
+        futures_util::future::join_all(entering).await;
+        let asking = clients.iter_mut().map(async |client| {
+            let connected = format!("40{namespace},{{");
+            let heard = format!(r#"43{namespace},1["heard"]"#);
+            let replaced = format!(r#"40{namespace},"this namespace was replaced""#);
+            let first = client.next(|packet| packet.starts_with(&connected) || packet == replaced).await;
+            let is_in = first.is_some_and(|first| first != replaced)
+                && client.try_send(&format!(r#"42{namespace},1["ask"]"#)).await
+                && client.next(|packet| packet == heard || packet == replaced).await.is_some_and(|last| last == heard);
+            if !is_in {
+                *client = Client::open(one.address).await;
+            }
+            is_in
+        });
+        let are_in = futures_util::future::join_all(asking).await;
+        sent_away += are_in.into_iter().filter(|is_in| !is_in).count();
+        one.io.delete_ns(&namespace);
+    }
+    println!("{sent_away} of {} were made to connect again", 500 * clients.len());
 }

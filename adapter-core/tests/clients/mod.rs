@@ -120,8 +120,26 @@ impl Client {
     }
 
     pub async fn send(&self, packet: &str) {
+        assert!(self.try_send(packet).await, "the session has ended");
+    }
+
+    /// False when the session has ended.
+    pub async fn try_send(&self, packet: &str) -> bool {
         let line = format!("POST /socket.io/?EIO=4&transport=polling&sid={}", self.session);
-        http(self.address, &line, packet).await.unwrap();
+        http(self.address, &line, packet).await.is_some()
+    }
+
+    /// The next packet that is wanted, `None` when the session ends before; those before it are dropped.
+    pub async fn next(&mut self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let waiting = async {
+            loop {
+                let packet = self.packets.recv().await?;
+                if wanted(&packet) {
+                    return Some(packet);
+                }
+            }
+        };
+        tokio::time::timeout(LONG, waiting).await.expect("a packet, or the end of the session")
     }
 
     /// The next packet that is wanted; those before it are dropped.
