@@ -116,7 +116,7 @@ fn decode_attachment(bytes: Vec<u8>) -> (Vec<u8>, Message) {
 #[bench::sockets_leave(args = (5), setup = message, config = counted(3_934))]
 #[bench::disconnect_sockets(args = (6), setup = message, config = counted(3_820))]
 #[bench::fetch_sockets(args = (7), setup = message, config = counted(4_378))]
-#[bench::fetch_sockets_response(args = (8), setup = message, config = counted(58_438))]
+#[bench::fetch_sockets_response(args = (8), setup = message, config = counted(61_388))]
 #[bench::server_side_emit(args = (9), setup = message, config = counted(6_750))]
 #[bench::server_side_emit_response(args = (10), setup = message, config = counted(3_919))]
 #[bench::broadcast_client_count(args = (11), setup = message, config = counted(3_000))]
@@ -138,8 +138,8 @@ fn attachment(kind: u64) -> Vec<u8> {
 
 // What clients of the common parser, and of the msgpack parser, are sent, to what other nodes are sent.
 #[library_benchmark]
-#[bench::text(args = (common_packet(false)), setup = std::convert::identity, config = counted(2_035))]
-#[bench::binary(args = (common_packet(true)), setup = std::convert::identity, config = counted(6_687))]
+#[bench::text(args = (common_packet(false)), setup = std::convert::identity, config = counted(2_363))]
+#[bench::binary(args = (common_packet(true)), setup = std::convert::identity, config = counted(7_110))]
 #[bench::msgpack(args = (msgpack_packet(false)), setup = std::convert::identity, config = counted(9_007))]
 #[bench::msgpack_binary(args = (msgpack_packet(true)), setup = std::convert::identity, config = counted(3_065))]
 fn packet_to_payload(packet: Packet) -> (Packet, Payload) {

@@ -19,10 +19,6 @@ use socketioxide_core::{
     parser::Parse,
 };
 
-/// Names that Socket.IO keeps to itself: a client that is sent one of them takes it for a broken packet and disconnects.
-const RESERVED_EVENTS: [&str; 6] =
-    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
-
 /// The extension type of everything that notepack.io, the MessagePack of Socket.IO's msgpack parser, has extensions for:
 /// dates (8 bytes), `undefined` (one byte, 0) and `ArrayBuffer`s (any length).
 const NOTEPACK: i8 = 0;
@@ -200,20 +196,20 @@ fn to_bytes<T: Serialize + ?Sized>(data: &T) -> Result<ServerValue, PacketError>
 
 /// Checks what socket.io-parser checks in every client.
 fn check_event(payload: &Payload) -> Result<(), PacketError> {
-    name_of(payload).ok_or(PacketError::NoEventName)?;
-    check_reserved(payload)
+    check_name(name_of(payload).ok_or(PacketError::NoEventName)?)
 }
 
 fn check_reserved(payload: &Payload) -> Result<(), PacketError> {
-    match name_of(payload) {
-        Some(name) if is_reserved(&name) => Err(PacketError::ReservedEvent(name.into())),
-        _ => Ok(()),
-    }
+    name_of(payload).map_or(Ok(()), check_name)
 }
 
-/// Whether clients take an event of this name for one of Socket.IO's own.
+fn check_name(name: Cow<'_, str>) -> Result<(), PacketError> {
+    if is_reserved(&name) { Err(PacketError::ReservedEvent(name.into())) } else { Ok(()) }
+}
+
+/// Whether Socket.IO keeps the name to itself: a client that is sent it takes it for a broken packet and disconnects.
 pub(crate) fn is_reserved(event: &str) -> bool {
-    RESERVED_EVENTS.contains(&event)
+    matches!(event, "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener")
 }
 
 fn name_of(payload: &Payload) -> Option<Cow<'_, str>> {
