@@ -1,60 +1,47 @@
 //! The adapter that socketioxide sees: one for each namespace.
 
+pub(crate) mod ack_stream;
+pub(crate) mod init;
+mod local;
+
 use std::{
-    future::Future,
-    pin::Pin,
     sync::{Arc, Weak},
-    task::{Context, Poll},
     time::Duration,
 };
 
-use futures_core::stream::BoxStream;
-use futures_util::StreamExt;
 use socketio_pg_protocol::{
-    Body, NodeId, Payload, RequestId,
-    cluster::{Cluster as Rules, Progress},
-    message::{
-        Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Flags, Options, Packet,
-        Room as WireRoom, SocketDescription, SocketsJoin, SocketsLeave,
-    },
+    Body,
+    cluster::Cluster as Rules,
+    message::{Broadcast, DisconnectSockets, Flags, Options, Packet, Room as WireRoom, SocketsJoin, SocketsLeave},
 };
 use socketioxide_core::{
-    Sid,
     adapter::{
         BroadcastFlags, BroadcastOptions, CoreAdapter, CoreLocalAdapter, DefinedAdapter, RemoteSocketData, Room,
-        RoomParam, SocketEmitter, Spawnable,
-        errors::{AdapterError, BroadcastError, SocketError},
+        RoomParam, SocketEmitter,
+        errors::{BroadcastError, SocketError},
     },
-    packet::{Packet as ServerPacket, PacketData},
-    parser::Parse,
+    packet::Packet as ServerPacket,
 };
-use tokio::task::JoinHandle;
 
 use crate::{
-    ack::AckStream,
+    adapter::{ack_stream::AckStream, init::Init},
+    api::cluster::Cluster,
     backend::Backend,
-    cluster::Cluster,
-    effect::{Effect, Returned},
     error::Error,
-    event::{Dropped, Poison},
-    hub::Hub,
-    namespace::{Answer, LocalRequest, LocalSockets, Namespace},
-    operators::{self, LocalAck},
-    origin::Origin,
-    packet::{self, Parser},
-    room,
-    selection::{self, Selection},
+    node::{namespace::Namespace, requests::fetch_remote, shared::Node},
+    outbound::effect::{Effect, Returned},
+    socketio::{
+        packet::{self, Parser},
+        room,
+        selection::Selection,
+    },
 };
-
-/// The pauses between looks for clients of a namespace that was replaced.
-const MIN_REPLACED_PAUSE: Duration = Duration::from_millis(5);
-const MAX_REPLACED_PAUSE: Duration = Duration::from_secs(1);
 
 /// The adapter of one namespace. Made by socketioxide from a [`Cluster`]: see there.
 pub struct PostgresAdapter<E: SocketEmitter, B: Backend> {
     cluster: Cluster<B>,
     /// That of the namespace's database.
-    hub: Arc<Hub<B>>,
+    node: Arc<Node<B>>,
     /// Why the namespace cannot join, if it cannot.
     refused: Option<Error>,
     namespace: Arc<Namespace>,
@@ -73,14 +60,14 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     type InitRes = Init;
 
     fn new(cluster: &Cluster<B>, local: CoreLocalAdapter<E>) -> Self {
-        let (hub, refused) = match cluster.hub_of(local.path()) {
-            Ok(hub) => (hub.clone(), None),
+        let (node, refused) = match cluster.node_of(local.path()) {
+            Ok(node) => (node.clone(), None),
             // Any will do: the namespace never joins.
-            Err(error) => (cluster.any_hub().clone(), Some(error)),
+            Err(error) => (cluster.any_node().clone(), Some(error)),
         };
-        let namespace = hub.new_namespace(local.path());
+        let namespace = node.new_namespace(local.path());
         let parser = Parser::detect(local.parser());
-        Self { cluster: cluster.clone(), hub, refused, namespace, local, parser, this: std::sync::OnceLock::new() }
+        Self { cluster: cluster.clone(), node, refused, namespace, local, parser, this: std::sync::OnceLock::new() }
     }
 
     /// The server has the namespace before this returns, so that all clients that enter it meet in it; it joins the cluster in the
@@ -92,22 +79,22 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         if let Some(error) = &self.refused {
             return Init::failed(error.clone());
         }
-        let (hub, namespace) = (self.hub(), &self.namespace);
+        let (node, namespace) = (self.node(), &self.namespace);
         let enter = || {
-            let listening = hub.register(namespace)?;
+            let listening = node.register(namespace)?;
             // Before the next one of that name is registered: the server must keep the same one as the node.
             on_success();
             Ok(listening)
         };
         match self.cluster.for_server(self.local.server_id(), enter) {
-            Ok(listening) => Init(InitState::Joining(hub.join(namespace.clone(), listening))),
+            Ok(listening) => Init::joining(node.join(namespace.clone(), listening)),
             Err(error) => Init::failed(error),
         }
     }
 
     async fn close(&self) -> Result<(), Error> {
         // What must happen happens before the first await: socketioxide polls this once when it deletes the namespace.
-        let farewell = self.hub().leave(&self.namespace);
+        let farewell = self.node().leave(&self.namespace);
         tokio::task::yield_now().await;
         // Polled again: the whole server closes.
         self.cluster.server_closed();
@@ -171,7 +158,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
             let broadcast = Broadcast { packet: Packet::event(data), request_id: Some(id), opts };
             rules.broadcast_with_ack(now, broadcast, timeout);
         };
-        let request = self.hub().ask(&self.namespace, start, None, effect).await?;
+        let request = self.node().ask(&self.namespace, start, None, effect).await?;
         let stream = asked.take().flatten().unwrap_or_else(|| AckStream::local([]));
         Ok(stream.with_remote(request, self.parser, target))
     }
@@ -219,7 +206,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     async fn rooms(&self, options: BroadcastOptions) -> Result<Vec<Room>, Error> {
         let mut rooms = std::collections::HashSet::new();
         if let Some(opts) = self.remote_options(&options, None) {
-            for (_, socket) in operators::fetch_remote(self.hub(), &self.namespace, opts).await? {
+            for (_, socket) in fetch_remote(self.node(), &self.namespace, opts).await? {
                 rooms.extend(room::joined(&socket));
             }
         }
@@ -233,7 +220,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let mut sockets = Vec::new();
         if let Some(opts) = self.remote_options(&options, None) {
             let aliases = self.cluster.aliases();
-            for (node, socket) in operators::fetch_remote(self.hub(), &self.namespace, opts).await? {
+            for (node, socket) in fetch_remote(self.node(), &self.namespace, opts).await? {
                 sockets.push(RemoteSocketData {
                     id: aliases.alias(&socket.id),
                     server_id: aliases.server(node.as_ref()),
@@ -253,8 +240,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
 }
 
 impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
-    fn hub(&self) -> &Arc<Hub<B>> {
-        &self.hub
+    fn node(&self) -> &Arc<Node<B>> {
+        &self.node
     }
 
     /// Publishes a message, and does the same to local sockets when that is committed or has failed: in the order of the messages,
@@ -266,7 +253,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     ) -> (Result<(), Error>, Option<T>) {
         let Some(body) = body else { return (Ok(()), Some(work(self))) };
         let (effect, returned) = self.effect(work);
-        let published = self.hub().publish(&self.namespace, body, effect).await;
+        let published = self.node().publish(&self.namespace, body, effect).await;
         (published, returned.take().flatten())
     }
 
@@ -277,24 +264,6 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     ) -> (Effect, Returned<Option<T>>) {
         let this = self.this.get().cloned().unwrap_or_default();
         Effect::returning(move || this.upgrade().map(|this| work(&this)))
-    }
-
-    /// Makes the clients of a namespace that was replaced connect again.
-    ///
-    /// socketioxide looks a client's namespace up by its name, so such a client would never be heard, nor would its end be noticed.
-    /// A CONNECT whose payload is no object is an error to it, upon which Socket.IO clients open a new connection. One that does not
-    /// mind is told that it is disconnected.
-    fn send_clients_away(&self) {
-        let mut everyone = BroadcastOptions::default();
-        everyone.add_flag(BroadcastFlags::Broadcast);
-        for sid in self.local.sockets(everyone) {
-            let reason = self.local.parser().encode_default("this namespace was replaced").ok();
-            let invalid = ServerPacket { inner: PacketData::Connect(reason), ns: self.local.path().clone() };
-            let sent = self.local.broadcast(invalid, BroadcastOptions::new(sid));
-            if let Err(errors) = sent.and_then(|()| self.local.disconnect_socket(BroadcastOptions::new(sid))) {
-                tracing::debug!(?errors, "a client of a namespace that was replaced is gone");
-            }
-        }
     }
 
     /// The options as other nodes understand them; `None` when nobody there is meant.
@@ -320,274 +289,16 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
         Some(Options { rooms, except, flags: Some(flags), ..Options::default() })
     }
-
-    /// Delivers an event of another node, and answers with acknowledgements when it wants them.
-    fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, origin: &Origin) -> Vec<Body> {
-        let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {
-            Ok(event) if packet.kind == Packet::<Payload>::EVENT => Ok(event),
-            Ok(_) => Err(format!("packet type {} is no event", packet.kind)),
-            Err(error) => Err(error.to_string()),
-        };
-        let event = match event {
-            Ok(event) => event,
-            Err(reason) => {
-                self.refuse(origin.sender(), Poison::InvalidEvent, reason);
-                // No client gets it, and whoever asks need not wait for one.
-                return request_id.map(|request_id| count(request_id, 0)).into_iter().collect();
-            }
-        };
-        let selected = Selection::of_message(&self.local, &opts).into_options();
-        // Without a place, its clients get the event like any other, and none is said to answer.
-        let answering = request_id.map(|request_id| (request_id, self.hub().place_for_work()));
-        let (request_id, place) = match answering {
-            Some((request_id, Some(place))) => (request_id, place),
-            none => {
-                for options in selected {
-                    if let Err(errors) = self.local.broadcast(event.clone(), options) {
-                        self.not_taken(&errors);
-                    }
-                }
-                return none.map(|(request_id, _)| count(request_id, 0)).into_iter().collect();
-            }
-        };
-        let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
-        let mut client_count = 0;
-        let mut streams = Vec::new();
-        for options in selected {
-            let (stream, clients) = self.local.broadcast_with_ack(event.clone(), options, timeout);
-            client_count += u64::from(clients);
-            streams.push(stream);
-        }
-        if client_count > 0
-            && let Some(this) = self.this.get().and_then(Weak::upgrade)
-        {
-            let acknowledging = this.acknowledge(request_id.clone(), origin.clone(), AckStream::local(streams));
-            tokio::spawn(async move {
-                acknowledging.await;
-                drop(place);
-            });
-        }
-        vec![count(request_id, client_count)]
-    }
-
-    /// Passes on what local clients acknowledge.
-    async fn acknowledge(self: Arc<Self>, request_id: RequestId, origin: Origin, mut acks: AckStream<E>) {
-        while let Some((_, value)) = acks.next().await {
-            // A client that does not acknowledge is missed by whoever asked, at the same time as here.
-            let Ok(value) = value else { continue };
-            let packet = match packet::payload_from_ack(&value) {
-                Ok(packet) => packet,
-                Err(error) => {
-                    self.refuse(None, Poison::InvalidAnswer, error);
-                    continue;
-                }
-            };
-            let body = Body::BroadcastAck(BroadcastAck { request_id: request_id.clone(), packet });
-            if let Err(error) = self.hub().answer(&self.namespace, body, &origin).await {
-                tracing::debug!(%error, "an acknowledgement was not published");
-            }
-        }
-    }
-
-    /// Some local clients did not take an event of another node. One that is gone misses nothing.
-    fn not_taken(&self, errors: &[SocketError]) {
-        for _ in errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)) {
-            self.hub().events().dropped(Dropped::Clients);
-        }
-    }
-
-    fn refuse(&self, sender: Option<&NodeId>, kind: Poison, reason: impl ToString) {
-        self.hub().events().poisoned(self.namespace.channel(), sender, kind, reason);
-    }
-
-    fn disconnect(&self, DisconnectSockets { opts, close }: DisconnectSockets) {
-        let sids = Selection::of_message(&self.local, &opts).sids(&self.local);
-        for sid in sids {
-            if close && self.cluster.disconnect_everywhere(sid) {
-                continue;
-            }
-            if let Err(errors) = self.local.disconnect_socket(BroadcastOptions::new(sid)) {
-                tracing::debug!(?errors, %sid, "a socket was not disconnected");
-            }
-        }
-    }
-}
-
-impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
-    fn carry_out(&self, request: LocalRequest, origin: &Origin) -> Vec<Body> {
-        match request {
-            LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast, origin),
-            LocalRequest::Fetch(fetch) => {
-                let sockets = self.describe(&fetch.opts);
-                return vec![Body::FetchSocketsResponse(FetchSocketsResponse {
-                    request_id: fetch.request_id,
-                    sockets,
-                })];
-            }
-            LocalRequest::Join(SocketsJoin { opts, rooms }) => {
-                let rooms = room::names(&rooms);
-                for options in Selection::of_message(&self.local, &opts).into_options() {
-                    self.join_local(options, &rooms);
-                }
-            }
-            LocalRequest::Leave(SocketsLeave { opts, rooms }) => {
-                for options in Selection::of_message(&self.local, &opts).into_options() {
-                    self.local.del_sockets(options, room::names(&rooms));
-                }
-            }
-            LocalRequest::Disconnect(disconnect) => self.disconnect(disconnect),
-        }
-        Vec::new()
-    }
-
-    fn ask_clients(&self, Broadcast { packet, opts, .. }: Broadcast) -> BoxStream<'static, LocalAck> {
-        let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {
-            Ok(event) => event,
-            Err(error) => {
-                self.refuse(None, Poison::InvalidEvent, error);
-                return Box::pin(futures_util::stream::empty());
-            }
-        };
-        let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
-        let streams = Selection::of_message(&self.local, &opts)
-            .into_options()
-            .map(|options| self.local.broadcast_with_ack(event.clone(), options, timeout).0);
-        let acks = AckStream::<E>::local(streams);
-        Box::pin(acks.map(|(_, value)| packet::payload_from_ack(&value.ok()?).ok()))
-    }
-
-    fn replaced(&self) {
-        let Some(this) = self.this.get().cloned() else { return };
-        self.hub().spawn(async move {
-            // Until the last client is gone, as some may be on their way in.
-            let mut pause = MIN_REPLACED_PAUSE;
-            while let Some(adapter) = this.upgrade() {
-                adapter.send_clients_away();
-                drop(adapter);
-                tokio::time::sleep(pause).await;
-                pause = (2 * pause).min(MAX_REPLACED_PAUSE);
-            }
-        });
-    }
-
-    fn describe(&self, options: &Options) -> Vec<SocketDescription> {
-        let sids = Selection::of_message(&self.local, options).sids(&self.local);
-        let describe = |sid| self.cluster.describe(self.namespace.name(), sid, self.rooms_of(sid));
-        sids.into_iter().filter_map(describe).collect()
-    }
-}
-
-impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
-    /// The rooms of a local socket as Node tells them: its own id first. When it has joined a room of that name it is told again,
-    /// which is for [`room::joined`] of other Rust nodes: Node makes a set of them.
-    fn rooms_of(&self, sid: Sid) -> Vec<WireRoom> {
-        let mut rooms = vec![WireRoom::from(sid.as_str())];
-        rooms.extend(self.local.socket_rooms(sid).iter().map(|name| room::to_wire(name)));
-        rooms
-    }
-
-    /// Lets local sockets join rooms.
-    fn join_local(&self, options: BroadcastOptions, rooms: &[Room]) {
-        let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
-        let one = options.sid.filter(|_| is_one);
-        self.local.add_sockets(options, rooms.to_vec());
-        // It may have gone since it was selected, and the rooms would keep it for ever.
-        if let Some(sid) = one.filter(|sid| !selection::is_local(&self.local, *sid)) {
-            self.local.del_all(sid);
-        }
-    }
 }
 
 impl<E: SocketEmitter, B: Backend> Drop for PostgresAdapter<E, B> {
     fn drop(&mut self) {
-        self.hub().leave(&self.namespace);
+        self.node().leave(&self.namespace);
     }
-}
-
-fn count(request_id: RequestId, client_count: u64) -> Body {
-    Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count })
 }
 
 /// What did not reach the other nodes weighs more than a local client that did not take it.
 fn outcome(published: Result<(), Error>, errors: Vec<SocketError>) -> Result<(), BroadcastError> {
     published?;
     if errors.is_empty() { Ok(()) } else { Err(BroadcastError::Socket(errors)) }
-}
-
-/// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns.
-///
-/// The namespace joins in the background, whether this is awaited or not, and takes clients meanwhile. When it cannot join, this
-/// tells why.
-#[must_use = "it tells when the namespace has joined the cluster, or why it cannot"]
-pub struct Init(InitState);
-
-enum InitState {
-    Joining(JoinHandle<Result<(), Error>>),
-    Failed(Option<Error>),
-}
-
-impl Init {
-    fn failed(error: Error) -> Self {
-        Self(InitState::Failed(Some(error)))
-    }
-}
-
-impl Future for Init {
-    type Output = Result<(), Error>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            // The task ends before its time with its runtime only.
-            InitState::Joining(joining) => {
-                Pin::new(joining).poll(context).map(|joined| joined.unwrap_or(Err(Error::Closed)))
-            }
-            InitState::Failed(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Closed))),
-        }
-    }
-}
-
-impl Spawnable for Init {
-    fn spawn(self) {
-        tokio::spawn(async move {
-            match self.await {
-                // It was deleted, or the node left, before it had joined.
-                Ok(()) | Err(Error::Closed) => {}
-                Err(error) => tracing::error!(%error, "a namespace could not join the cluster"),
-            }
-        });
-    }
-}
-
-impl From<packet::PacketError> for Error {
-    fn from(error: packet::PacketError) -> Self {
-        match error {
-            packet::PacketError::ReservedEvent(event) => Self::ReservedEvent { event },
-            error => Self::Data(Arc::new(error)),
-        }
-    }
-}
-
-impl From<packet::PacketError> for AdapterError {
-    fn from(error: packet::PacketError) -> Self {
-        Error::from(error).into()
-    }
-}
-
-/// Collects the answers to FETCH_SOCKETS, each with its node.
-pub(crate) async fn collect_sockets(
-    mut request: crate::namespace::Request,
-) -> Result<Vec<(Option<socketio_pg_protocol::NodeId>, SocketDescription)>, Error> {
-    let mut sockets = Vec::new();
-    while let Some(answer) = request.next().await {
-        match answer {
-            Answer::Progress { node, progress: Progress::Sockets(described) } => {
-                sockets.extend(described.into_iter().map(|socket| (node.clone(), socket)));
-            }
-            Answer::Progress { .. } => {}
-            Answer::Completed(outcome) if outcome.is_complete() => return Ok(sockets),
-            Answer::Completed(outcome) => return Err(Error::Timeout { missing: outcome.missing_nodes }),
-            Answer::TooMany { limit } => return Err(Error::TooManyAnswers { limit }),
-        }
-    }
-    Err(Error::Closed)
 }

@@ -14,43 +14,35 @@
 //!   It drains its socket at all times, also while nobody awaits [`Listener::next`]: a listening session that does not read
 //!   holds back the notification queue of the whole database server.
 
-use std::{error::Error as StdError, fmt, future::Future, time::Duration};
+mod catch_up;
+pub(crate) mod error;
+pub mod inspect;
+pub mod log_sql;
+pub mod prepare;
+pub mod table;
 
-use crate::{
-    prepare::{PrepareError, Sight, prepare},
-    table::{Shape, TableName},
+use std::{future::Future, time::Duration};
+
+pub(crate) use self::error::{has_timed_out, in_time};
+use self::table::TableName;
+pub use self::{
+    catch_up::CatchUp,
+    error::{BackendError, ErrorKind},
+    inspect::TableReport,
+    prepare::Prepare,
 };
-
-pub use crate::catch_up::CatchUp;
 
 /// A PostgreSQL driver, as the adapter sees it. See the [module's contract](self).
 pub trait Backend: Send + Sync + 'static {
     /// A session that listens.
     type Listener: Listener;
 
-    /// A name for logs and errors, such as `tokio-postgres`.
-    fn name(&self) -> &'static str;
-
-    /// Looks at a table: asks [`prepare::LOOK`](crate::prepare::LOOK) about its name, and returns the answer as
-    /// [`Sight::read`] reads it. `shape` is what is hoped for.
-    fn look(&self, table: &TableName, shape: &Shape) -> impl Future<Output = Result<Sight, BackendError>> + Send;
+    /// Inspects a table: asks [`INSPECT_TABLE_SQL`](inspect::INSPECT_TABLE_SQL) about its name, and returns the answer as
+    /// [`TableReport::read`] reads it.
+    fn inspect_table(&self, table: &TableName) -> impl Future<Output = Result<TableReport, BackendError>> + Send;
 
     /// Creates a table: runs the statements as one simple query, and so in one transaction.
     fn create(&self, table: &TableName, statements: &str) -> impl Future<Output = Result<(), BackendError>> + Send;
-
-    /// Creates the attachments table when it is missing, with the columns Node gives it, under an advisory lock
-    /// so that any number of nodes may start at once. With `create` false a missing one is [`ErrorKind::MissingTable`].
-    ///
-    /// One that is there is looked at: where the role lacks a right on it, that is [`ErrorKind::Permission`], where its columns are
-    /// not those that are needed, [`ErrorKind::UnsuitableTable`]. The error says what to do.
-    fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
-        prepare(self, table, &Shape::ATTACHMENTS, create)
-    }
-
-    /// Creates the table of the catch-up log when it is missing, in the way of [`prepare`](Self::prepare).
-    fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
-        prepare(self, table, &Shape::LOG, create)
-    }
 
     /// Publishes a batch: one transaction, in order, all or nothing.
     fn publish(&self, table: &str, batch: &[Outgoing]) -> impl Future<Output = Result<(), BackendError>> + Send;
@@ -288,115 +280,3 @@ pub enum Content {
         after_id: String,
     },
 }
-
-/// What a backend can fail with, as far as the adapter acts on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The server cannot be reached, or the connection broke: worth trying again.
-    Connection,
-    /// The server takes no writes: a standby, or one that is set so. Worth trying again on a new connection, as the name may lead to
-    /// another server by then: this one is not to be used any more. Nothing took effect.
-    ReadOnly,
-    /// The server gave the statement up: it took longer than `statement_timeout` or waited longer than `lock_timeout`, or somebody
-    /// cancelled it. Nothing took effect.
-    Timeout,
-    /// The connection settings are wrong (URL, user, password, database, TLS): trying again will not help.
-    Configuration,
-    /// The role lacks a right.
-    Permission,
-    /// The attachments table, or that of the log, is not there.
-    MissingTable,
-    /// The attachments table, or that of the log, has not the columns that it needs.
-    UnsuitableTable,
-    /// Anything else the server or the driver reports.
-    Other,
-}
-
-impl ErrorKind {
-    /// Whether the failure may be the fault of what was sent, so that a part of it may succeed where the whole did not. All else fails
-    /// for each part alike.
-    pub fn is_about_content(self) -> bool {
-        !matches!(self, Self::Connection | Self::Configuration | Self::ReadOnly | Self::Timeout)
-    }
-}
-
-/// An error of a backend: its kind, and the driver's own error as source.
-#[derive(Debug)]
-pub struct BackendError {
-    kind: ErrorKind,
-    is_unsent: bool,
-    source: Box<dyn StdError + Send + Sync>,
-}
-
-impl BackendError {
-    /// Wraps a driver's error.
-    pub fn new(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind, is_unsent: false, source: source.into() }
-    }
-
-    /// Says that nothing was sent: no connection was to be had.
-    pub fn unsent(mut self) -> Self {
-        self.is_unsent = true;
-        self
-    }
-
-    /// Whether it is certain that PostgreSQL got nothing to do. False for an error of [`ErrorKind::Connection`] means that a
-    /// statement may have taken effect all the same.
-    pub fn is_unsent(&self) -> bool {
-        self.is_unsent
-    }
-
-    /// Whether a statement may have taken effect although it failed: its answer did not come.
-    pub fn is_unconfirmed(&self) -> bool {
-        self.kind == ErrorKind::Connection && !self.is_unsent
-    }
-
-    /// Why a table cannot be used, if the error tells that.
-    pub(crate) fn into_preparation(self) -> Result<PrepareError, Self> {
-        let Self { kind, is_unsent, source } = self;
-        source.downcast().map(|error| *error).map_err(|source| Self { kind, is_unsent, source })
-    }
-
-    /// What kind of failure it is.
-    pub fn kind(&self) -> ErrorKind {
-        self.kind
-    }
-}
-
-impl fmt::Display for BackendError {
-    /// The whole chain of sources: drivers like to keep the reason in the second one.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.source)?;
-        let mut cause = self.source.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-impl StdError for BackendError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
-    }
-}
-
-/// Gives what a backend does its time; when it runs out, it is dropped.
-pub(crate) async fn in_time<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, BackendError>>,
-) -> Result<T, BackendError> {
-    let out_of_time = |_| Err(BackendError::new(ErrorKind::Connection, OutOfTime(limit)));
-    tokio::time::timeout(limit, work).await.unwrap_or_else(out_of_time)
-}
-
-/// Whether the error is that of [`in_time`], or the server's own patience was shorter.
-pub(crate) fn has_timed_out(error: &BackendError) -> bool {
-    error.kind == ErrorKind::Timeout || error.source.is::<OutOfTime>()
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("PostgreSQL took longer than {0:?}, which is Options::query_timeout")]
-struct OutOfTime(Duration);

@@ -1,14 +1,11 @@
 //! What can go wrong, for the application.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error as StdError, sync::Arc, time::Duration};
 
 use socketio_pg_protocol::{DecodeError, EncodeError, NodeId, channel};
 use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 
-use crate::{
-    backend::{BackendError, ErrorKind},
-    prepare::PrepareError,
-};
+use crate::backend::{BackendError, ErrorKind, error::PrepareError};
 
 /// Why a node could not join its cluster.
 #[derive(Debug, thiserror::Error)]
@@ -301,6 +298,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Data of the application, or of another node, that cannot be read or written.
+    pub(crate) fn data(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Data(Arc::from(error.into()))
+    }
+
+    /// The node was closed while PostgreSQL had the message.
+    pub(crate) fn aborted() -> Self {
+        let reason = "the node was closed while the message was on its way";
+        Self::Unconfirmed(Arc::new(BackendError::new(ErrorKind::Connection, reason)))
+    }
+
     /// Says whether a message that failed may have got to other nodes all the same.
     pub(crate) fn of_publication(error: BackendError) -> Self {
         let is_unconfirmed = error.is_unconfirmed();

@@ -5,7 +5,7 @@
 use socketio_pg_protocol::Payload;
 use socketioxide_core::{Value, packet::Packet, parser::Parse};
 
-use crate::packet::{self, PacketError, Parser};
+use crate::socketio::packet::{self, PacketError, Parser};
 
 /// An event of another node as a packet for the sockets of the main namespace.
 pub fn packet_from_payload(payload: &Payload, parser: impl Parse) -> Result<Packet, String> {

@@ -3,70 +3,48 @@
 //! Applications take a backend crate, which re-exports what they need: `socketio-pg-tokio-postgres` or
 //! `socketio-pg-diesel`. This one is for whoever writes another [`Backend`](backend::Backend).
 
-mod ack;
 mod adapter;
-mod alias;
-mod arguments;
-mod attachments;
+mod api;
 pub mod backend;
-#[cfg(feature = "backend-tests")]
-pub mod backend_tests;
-mod catch_up;
-mod cluster;
-mod combined;
-mod describe;
-mod direct;
-mod effect;
-mod emitter;
+mod env;
 mod error;
-mod event;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
-mod handshake;
-mod health;
-mod hub;
-mod inbox;
-mod link;
-pub mod log_sql;
-#[cfg(feature = "backend-tests")]
-pub mod memory;
-mod meters;
-#[cfg(feature = "metrics")]
-mod metrics;
-mod namespace;
-mod operators;
+mod inbound;
+mod node;
+mod observe;
 mod options;
-mod origin;
-mod outside;
-mod packet;
-mod parts;
-pub mod prepare;
-mod publisher;
+mod outbound;
 mod queue;
-mod room;
-mod selection;
-mod server_side;
-mod sweep;
+mod socketio;
 mod sync;
-pub mod table;
+#[cfg(feature = "backend-tests")]
+pub mod testing;
 
 pub use socketio_pg_protocol as protocol;
 
+// For applications: backend crates re-export all of it.
 pub use self::{
-    ack::AckStream,
-    adapter::{Init, PostgresAdapter},
-    catch_up::CatchUp,
-    cluster::{Cluster, ClusterSocket},
-    describe::SocketData,
-    emitter::{Emitter, PublishOn},
+    adapter::{PostgresAdapter, ack_stream::AckStream, init::Init},
+    api::{
+        cluster::Cluster,
+        emitter::{Emitter, PublishOn},
+        namespace::{Acks, ClusterNamespace},
+        server_side::Answers,
+        socket::ClusterSocket,
+    },
+    backend::CatchUp,
     error::{ConnectError, Error},
-    event::{Dropped, Event, EventStream, Poison, Recovery},
-    handshake::{Auth, ConnectInfo, InvalidAuth, record_handshake},
-    health::{Failure, Health, InboxHealth, LinkHealth, NamespaceHealth, PublisherHealth},
-    meters::Counts,
-    operators::{Acks, ClusterNamespace},
+    observe::{
+        classes::{Dropped, Poison},
+        event::{Event, EventStream, Recovery},
+        health::{Counts, Failure, Health, InboxHealth, LinkHealth, NamespaceHealth, PublisherHealth},
+    },
     options::Options,
-    room::{number_room, room_number},
-    server_side::Answers,
+    socketio::{
+        describe::SocketData,
+        handshake::{Auth, ConnectInfo, InvalidAuth, record_handshake},
+        room::{number_room, room_number},
+    },
 };

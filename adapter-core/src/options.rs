@@ -10,7 +10,10 @@ use socketio_pg_protocol::{
     notification::{CLEANUP_INTERVAL, DEFAULT_TABLE},
 };
 
-use crate::{catch_up::CatchUp, error::ConnectError, table::TableName};
+use crate::{
+    backend::{CatchUp, table::TableName},
+    error::ConnectError,
+};
 
 /// How a node takes part in the cluster. Defaults are those of Node's adapter, where it has them.
 ///
@@ -218,7 +221,7 @@ impl Options {
         if !self.reply_channel {
             return None;
         }
-        ReplyChannel::new(&self.channel_prefix, crate::outside::number())
+        ReplyChannel::new(&self.channel_prefix, crate::env::random_u64())
     }
 
     /// Keeps a log of what is published, from which a node that was deaf reads what it missed: what the servers and emitters of this
@@ -270,7 +273,7 @@ impl Options {
             return invalid("table", error.to_string());
         }
         if let Some(log) = &self.catch_up {
-            log.validate(&self.table)?;
+            validate_log(log, &self.table)?;
         }
         if self.heartbeat_timeout <= self.heartbeat_interval {
             let problem = format!(
@@ -306,6 +309,21 @@ impl Options {
         }
         Ok(())
     }
+}
+
+fn validate_log(log: &CatchUp, attachments: &str) -> Result<(), ConnectError> {
+    let invalid = |problem: String| Err(ConnectError::Option { option: "catch_up", problem });
+    let table = match TableName::parse(log.table_name()) {
+        Ok(table) => table,
+        Err(error) => return invalid(error.to_string()),
+    };
+    if TableName::parse(attachments).is_ok_and(|attachments| attachments == table) {
+        return invalid(format!("{table} is the attachments table: give the log one of its own"));
+    }
+    if log.retention().is_zero() {
+        return invalid("it must go back for longer than zero".to_owned());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -369,6 +387,23 @@ mod tests {
             };
             assert_eq!(named, option, "{problem}");
             assert!(problem.contains(remedy), "{option}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_cannot_work_is_named_with_a_remedy() {
+        let second = Duration::from_secs(1);
+        validate_log(&CatchUp::last(Duration::MAX), "socket_io_attachments").unwrap();
+        for (log, remedy) in [
+            (CatchUp::last(Duration::ZERO), "longer than zero"),
+            (CatchUp::last(second).table("a.b.c"), "give `table` or `schema.table`"),
+            (CatchUp::last(second).table("SOCKET_IO_attachments"), "one of its own"),
+        ] {
+            let Err(ConnectError::Option { option: "catch_up", problem }) = validate_log(&log, "socket_io_attachments")
+            else {
+                panic!("{log:?} is taken for valid");
+            };
+            assert!(problem.contains(remedy), "{problem}");
         }
     }
 }

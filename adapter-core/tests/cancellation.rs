@@ -4,7 +4,7 @@
 
 use socketio_pg_core::{
     Cluster, ConnectError,
-    memory::{MemoryBackend, MemoryDatabase},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 
 mod clients;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use socketio_pg_core::{
     CatchUp, Cluster, Event, EventStream, Options, PostgresAdapter, Recovery,
-    memory::{MemoryBackend, MemoryDatabase},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::sync::mpsc;

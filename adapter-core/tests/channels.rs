@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use socketio_pg_core::{Error, Event, memory::MemoryDatabase};
+use socketio_pg_core::{Error, Event, testing::memory::MemoryDatabase};
 
 mod nodes;
 

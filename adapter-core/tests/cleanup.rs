@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socketio_pg_core::{
     CatchUp, Cluster, Event, EventStream, Options,
-    memory::{MemoryBackend, MemoryDatabase},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 
 const TABLE: &str = "socket_io_log";

@@ -11,7 +11,7 @@ use std::{
 use futures_util::stream::{self, Empty};
 use socketio_pg_core::{
     Cluster, Options, PostgresAdapter,
-    memory::{MemoryBackend, MemoryDatabase},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::AckError;
 use socketioxide_core::{

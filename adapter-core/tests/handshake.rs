@@ -9,9 +9,8 @@ use std::{
 
 use axum::{Router, extract::ConnectInfo};
 use socketio_pg_core::{
-    Cluster, ClusterSocket, Options, PostgresAdapter,
-    memory::{MemoryBackend, MemoryDatabase},
-    record_handshake,
+    Cluster, ClusterSocket, Options, PostgresAdapter, record_handshake,
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter, extract::SocketRef, handler::ConnectHandler};
 use tokio::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socketio_pg_core::{
     Dropped, Error, Event, Options, Poison,
     backend::{Backend as _, Listener as _},
-    memory::MemoryDatabase,
+    testing::memory::MemoryDatabase,
 };
 use tokio::sync::mpsc;
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use socketio_pg_core::{Error, Options, memory::MemoryDatabase};
+use socketio_pg_core::{Error, Options, testing::memory::MemoryDatabase};
 use tokio::time::timeout;
 
 mod clients;

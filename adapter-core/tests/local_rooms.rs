@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use socketio_pg_core::{
     Cluster, Options, PostgresAdapter,
-    memory::{MemoryBackend, MemoryDatabase},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter as LocalEmitter, extract::SocketRef, socket::Sid};
 use tokio::{

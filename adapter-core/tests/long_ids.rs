@@ -5,11 +5,11 @@
 use socketio_pg_core::{
     Event, Poison,
     backend::{Backend as _, Content, Outgoing},
-    memory::MemoryDatabase,
     protocol::{
         Body, Message, NodeId, Payload,
         message::{Options, ServerSideEmit, SocketsJoin},
     },
+    testing::memory::MemoryDatabase,
 };
 
 mod nodes;

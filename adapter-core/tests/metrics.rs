@@ -5,7 +5,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use socketio_pg_core::{Event, memory::MemoryDatabase};
+use socketio_pg_core::{Event, testing::memory::MemoryDatabase};
 
 mod nodes;
 

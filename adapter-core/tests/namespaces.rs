@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use socketio_pg_core::{Error, memory::MemoryDatabase};
+use socketio_pg_core::{Error, testing::memory::MemoryDatabase};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, SocketRef},

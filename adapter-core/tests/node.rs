@@ -7,7 +7,7 @@ use std::time::Duration;
 use socketio_pg_core::{
     Cluster, ConnectError, Error, Event, Options, Recovery,
     backend::{Backend as _, Listener as _},
-    memory::{Determined, MemoryBackend, MemoryDatabase, WallClock},
+    testing::memory::{Determined, MemoryBackend, MemoryDatabase, WallClock},
 };
 use tokio::sync::mpsc;
 

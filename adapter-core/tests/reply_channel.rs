@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use socketio_pg_core::{
     Cluster, Options, PostgresAdapter,
     backend::{Backend, Listener},
-    memory::{MemoryBackend, MemoryDatabase, MemoryListener},
     protocol::ReplyChannel,
+    testing::memory::{MemoryBackend, MemoryDatabase, MemoryListener},
 };
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::{

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use socketio_pg_core::{
     CatchUp, Emitter, Error, PublishOn,
     backend::{BackendError, Outgoing},
-    memory::MemoryDatabase,
+    testing::memory::MemoryDatabase,
 };
 
 mod nodes;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use socketio_pg_core::{
     Cluster, Dropped, Event, Options, PostgresAdapter,
-    memory::{MemoryBackend, MemoryDatabase},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter as LocalEmitter, extract::SocketRef};
 use tokio::{

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use socketio_pg_core::{Event, memory::MemoryDatabase};
+use socketio_pg_core::{Event, testing::memory::MemoryDatabase};
 use tracing::{
     Subscriber,
     field::{Field, Visit},

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socketio_pg_core::{
     Cluster, ConnectError, Error, Event, Options, PostgresAdapter,
-    memory::{MemoryBackend, MemoryDatabase},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::{

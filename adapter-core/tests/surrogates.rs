@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use socketio_pg_core::{
     backend::{Backend, Listener},
-    memory::MemoryDatabase,
     protocol::Value,
+    testing::memory::MemoryDatabase,
 };
 use tokio::sync::mpsc;
 

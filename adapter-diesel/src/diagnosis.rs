@@ -10,10 +10,7 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Nullable, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use socketio_pg_core::{
-    backend::{BackendError, ErrorKind},
-    table::TableName,
-};
+use socketio_pg_core::backend::{BackendError, ErrorKind, table::TableName};
 use std::time::Duration;
 
 /// What a statement was about.

@@ -10,8 +10,7 @@ use diesel::{
 use diesel_async::{AsyncConnectionCore, RunQueryDsl};
 use socketio_pg_core::{
     PublishOn,
-    backend::{BackendError, CatchUp, Content, ErrorKind, Outgoing},
-    table::TableName,
+    backend::{BackendError, CatchUp, Content, ErrorKind, Outgoing, table::TableName},
 };
 
 use crate::{DieselBackend, error, log::notify_one, statements::NotifyOne};

@@ -37,10 +37,10 @@
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
 
+mod backend;
 mod connect;
 mod connector;
 mod diagnosis;
-mod driver;
 mod emitter;
 mod error;
 mod listener;
@@ -50,12 +50,12 @@ mod pool;
 mod settings;
 mod statements;
 
-pub use driver::DieselBackend;
+pub use backend::DieselBackend;
 pub use emitter::Emitter;
 pub use error::connection_error;
 pub use listener::DieselListener;
 pub use migrations::{MIGRATIONS, Migrations};
-pub use socketio_pg_core::table::{InvalidTableName, log_schema_sql, schema_sql};
+pub use socketio_pg_core::backend::table::{InvalidTableName, log_schema_sql, schema_sql};
 
 pub use socketio_pg_core::{
     AckStream, Acks, Answers, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,

@@ -9,9 +9,8 @@ use diesel::{
     sql_types::{Array, BigInt, Binary, Bool, Double, HasSqlType, Nullable, Text},
 };
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
-use socketio_pg_core::{
-    backend::{CatchUp, Content, Incoming, LogQuery, LogRow, Outgoing, Position},
-    log_sql,
+use socketio_pg_core::backend::{
+    CatchUp, Content, Incoming, LogQuery, LogRow, Outgoing, Position, log_sql,
     table::{InvalidTableName, TableName},
 };
 use std::time::Duration;

@@ -7,7 +7,7 @@ use diesel::{
 };
 use socketio_pg_core::{
     CatchUp,
-    table::{InvalidTableName, TableName},
+    backend::table::{InvalidTableName, TableName},
 };
 use std::{borrow::Cow, fmt};
 

@@ -13,11 +13,7 @@ use diesel::{
     sql_types::{Array, BigInt, Binary, Double, Nullable, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use socketio_pg_core::{
-    backend::{Content, Outgoing, SweepBatch},
-    prepare,
-    table::TableName,
-};
+use socketio_pg_core::backend::{Content, Outgoing, SweepBatch, inspect::INSPECT_TABLE_SQL, table::TableName};
 
 use crate::log::Statement;
 
@@ -28,7 +24,7 @@ pub(crate) async fn look(connection: &mut AsyncPgConnection, table: &TableName) 
         #[diesel(sql_type = Text)]
         seen: String,
     }
-    let query = diesel::sql_query(format!("SELECT seen FROM ({}) AS look(seen)", prepare::LOOK));
+    let query = diesel::sql_query(format!("SELECT seen FROM ({}) AS look(seen)", INSPECT_TABLE_SQL));
     Ok(query.bind::<Text, _>(table.to_string()).get_result::<Answer>(connection).await?.seen)
 }
 

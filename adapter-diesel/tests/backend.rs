@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool};
-use socketio_pg_core::{backend::BackendError, backend_tests::Fixture};
+use socketio_pg_core::{backend::BackendError, testing::contract::Fixture};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::{Database, Server};
 

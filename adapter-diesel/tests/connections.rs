@@ -9,7 +9,7 @@ use diesel_async::{
         deadpool::{Object, Pool},
     },
 };
-use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing};
+use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing, Prepare};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::{Server, StopMode};
 use std::{net::TcpListener, time::Duration};

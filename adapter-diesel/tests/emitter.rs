@@ -8,8 +8,8 @@ use diesel_async::{
     pooled_connection::{AsyncDieselConnectionManager, deadpool::Pool},
 };
 use socketio_pg_core::{
-    backend::{Backend, FetchLimits, Listener, Row},
-    backend_tests::search_path::{SEARCH_PATHS, plant},
+    backend::{Backend, FetchLimits, Listener, Prepare, Row},
+    testing::contract::search_path::{SEARCH_PATHS, plant},
 };
 use socketio_pg_diesel::{
     CatchUp, DieselBackend, DieselListener, Emitter, Error, Options,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use socketio_pg_core::backend::{Backend, Content, ErrorKind, FetchLimits, Outgoing};
+use socketio_pg_core::backend::{Backend, Content, ErrorKind, FetchLimits, Outgoing, Prepare};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::{Database, Server};
 use std::time::Duration;

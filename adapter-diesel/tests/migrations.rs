@@ -8,7 +8,7 @@ use diesel::{
 };
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
 use diesel_migrations::MigrationHarness;
-use socketio_pg_core::backend::{Backend, ErrorKind};
+use socketio_pg_core::backend::{ErrorKind, Prepare};
 use socketio_pg_diesel::{CatchUp, DieselBackend, MIGRATIONS, Migrations};
 use socketio_pg_throwaway::{Database, Server};
 use std::{fmt, time::Duration};

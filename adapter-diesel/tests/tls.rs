@@ -7,7 +7,7 @@ use diesel_async::AsyncPgConnection;
 use futures_util::{FutureExt, future::BoxFuture};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
-use socketio_pg_core::backend::{Backend, ErrorKind, FetchLimits, Listener};
+use socketio_pg_core::backend::{Backend, ErrorKind, FetchLimits, Listener, Prepare};
 use socketio_pg_diesel::{DieselBackend, connection_error};
 use socketio_pg_throwaway::{Database, Server};
 use std::{

@@ -3,9 +3,7 @@
 use deadpool_postgres::Pool;
 use socketio_pg_core::{
     PublishOn,
-    backend::{BackendError, CatchUp, Content, Outgoing},
-    log_sql,
-    table::TableName,
+    backend::{BackendError, CatchUp, Content, Outgoing, log_sql, table::TableName},
 };
 use tokio_postgres::{GenericClient, types::Type};
 

@@ -41,9 +41,9 @@
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
 
+mod backend;
 mod cancel;
 mod connect;
-mod driver;
 mod emitter;
 mod error;
 mod hosts;
@@ -52,10 +52,10 @@ mod pool;
 mod settings;
 mod statements;
 
-pub use driver::TokioPostgresBackend;
+pub use backend::TokioPostgresBackend;
 pub use emitter::Emitter;
 pub use listener::TokioPostgresListener;
-pub use socketio_pg_core::table::{InvalidTableName, log_schema_sql, schema_sql};
+pub use socketio_pg_core::backend::table::{InvalidTableName, log_schema_sql, schema_sql};
 
 pub use socketio_pg_core::{
     AckStream, Acks, Answers, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,

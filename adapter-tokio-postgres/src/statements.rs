@@ -3,7 +3,7 @@
 //! Everything in it is qualified, types and operators too, or whoever may create in a schema of the search path gets the node to run
 //! what is theirs. Only `unnest` of several arrays is not: that is a construct of the language, and PostgreSQL qualifies it.
 
-use socketio_pg_core::table::TableName;
+use socketio_pg_core::backend::table::TableName;
 
 /// Publishes a batch without attachments. `$1`: channels, `$2`: payloads.
 ///

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use socketio_pg_core::{backend::BackendError, backend_tests::Fixture};
+use socketio_pg_core::{backend::BackendError, testing::contract::Fixture};
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio_postgres::NoTls;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 use deadpool_postgres::{Manager, Pool};
-use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing};
+use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing, Prepare};
 use socketio_pg_throwaway::{Server, StopMode};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use std::{net::TcpListener, sync::Arc, time::Duration};

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 use socketio_pg_core::{
-    backend::{Backend, FetchLimits, Listener, Row},
-    backend_tests::search_path::{SEARCH_PATHS, plant},
+    backend::{Backend, FetchLimits, Listener, Prepare, Row},
+    testing::contract::search_path::{SEARCH_PATHS, plant},
 };
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::{

@@ -4,7 +4,7 @@
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
-use socketio_pg_core::backend::{Backend, ErrorKind, FetchLimits, Listener};
+use socketio_pg_core::backend::{Backend, ErrorKind, FetchLimits, Listener, Prepare};
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use std::{

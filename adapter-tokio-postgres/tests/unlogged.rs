@@ -2,9 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use socketio_pg_core::{
-    backend::{Backend, CatchUp, Content, FetchLimits, Listener, Outgoing, Position, Row},
-    table::DEFAULT_LOG,
+use socketio_pg_core::backend::{
+    Backend, CatchUp, Content, FetchLimits, Listener, Outgoing, Position, Prepare, Row, table::DEFAULT_LOG,
 };
 use socketio_pg_throwaway::{Database, Server, StopMode};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;

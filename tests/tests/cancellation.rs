@@ -12,7 +12,7 @@ use diesel_async::{
 use socketio_pg_core::{
     Cluster, Emitter,
     backend::{Backend, BackendError},
-    backend_tests::cancellation::{poll_times, sweep as sweep_polls},
+    testing::contract::cancellation::{poll_times, sweep as sweep_polls},
 };
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_tests::{database, sessions::OF_RUST};

@@ -8,7 +8,7 @@ use axum::Router;
 use socketio_pg_core::{
     Cluster, Options, PostgresAdapter,
     backend::Backend,
-    memory::{MemoryBackend, MemoryDatabase},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::{

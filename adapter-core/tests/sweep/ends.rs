@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use socketio_pg_core::{
     Cluster, ConnectError,
     backend::Backend,
-    backend_tests::cancellation::{poll_times, sweep},
+    testing::contract::cancellation::{poll_times, sweep},
 };
 use socketioxide::SocketIo;
 use tokio::time::timeout;

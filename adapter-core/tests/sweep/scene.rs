@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use socketio_pg_core::{
     Cluster, Options,
     backend::Backend,
-    backend_tests::cancellation::{poll_times, sweep},
+    testing::contract::cancellation::{poll_times, sweep},
 };
 use tokio::time::timeout;
 

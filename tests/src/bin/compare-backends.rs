@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use socketio_pg_core::backend::{Backend, BackendError, Content, FetchLimits, Listener, Outgoing};
+use socketio_pg_core::backend::{Backend, BackendError, Content, FetchLimits, Listener, Outgoing, Prepare};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::Server;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
@@ -62,9 +62,9 @@ struct Contender<B: Backend> {
 }
 
 impl<B: Backend> Contender<B> {
-    async fn prepare(backend: B) -> Result<Self, BackendError> {
+    async fn prepare(name: &str, backend: B) -> Result<Self, BackendError> {
         backend.prepare(TABLE, true).await?;
-        let channel = backend.name().to_owned();
+        let channel = name.to_owned();
         let mut listener = backend.connect_listener().await?;
         listener.listen(std::slice::from_ref(&channel)).await?;
         Ok(Self { backend, channel, listener, sent: 0, times: Vec::new() })
@@ -126,8 +126,8 @@ impl<B: Backend> Contender<B> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let database = Server::shared()?.create_database()?;
     let url = database.url();
-    let mut one = Contender::prepare(TokioPostgresBackend::try_from(&url)?).await?;
-    let mut other = Contender::prepare(DieselBackend::try_from(&url)?).await?;
+    let mut one = Contender::prepare("tokio-postgres", TokioPostgresBackend::try_from(&url)?).await?;
+    let mut other = Contender::prepare("diesel", DieselBackend::try_from(&url)?).await?;
 
     println!("| {ROUNDS} rounds | tokio-postgres | diesel-async | ratio |");
     println!("|---|---|---|---|");

@@ -53,7 +53,7 @@ async fn dropped(world: Arc<World>) -> Result<Struck> {
     let role = world.sql("SELECT current_database() || '_app'").await?.ok_or("no role")?;
     world.sql(&format!("DROP TABLE {TABLE}")).await?;
     last_for(1, 1).await;
-    let table = socketio_pg_core::table::schema_sql(TABLE)?;
+    let table = socketio_pg_core::backend::table::schema_sql(TABLE)?;
     world
         .sql(&format!(
             "BEGIN; {table}; GRANT ALL ON {TABLE} TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}; COMMIT"
@@ -128,7 +128,7 @@ async fn other_encodings(world: Arc<World>) -> Result<Seen> {
         let (database, server) = (format!("{}_{encoding}", world.database.name()).to_lowercase(), world.server.clone());
         world.sql(&format!("CREATE DATABASE {database} ENCODING {encoding} LOCALE 'C' TEMPLATE template0")).await?;
         let other = server.existing_database(&database);
-        let table = socketio_pg_core::table::schema_sql(TABLE)?;
+        let table = socketio_pg_core::backend::table::schema_sql(TABLE)?;
         let role = format!("{}_app", world.database.name());
         let url = other.url().replace("postgres@", &format!("{role}:right@"));
         let grants = format!("{table}; GRANT ALL ON {TABLE}, {TABLE}_id_seq TO {role}");

@@ -5,7 +5,7 @@ use crate::{
     world::{FAR, NAMES, NODE, World},
 };
 use serde_json::json;
-use socketio_pg_core::table::DEFAULT_LOG;
+use socketio_pg_core::backend::table::DEFAULT_LOG;
 use socketio_pg_tests::DEADLINE;
 use std::{
     sync::Arc,

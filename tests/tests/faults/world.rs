@@ -5,7 +5,7 @@ use crate::{
     pooler::{Mode, Pooler},
 };
 use serde_json::{Value, json};
-use socketio_pg_core::table::{DEFAULT_LOG, log_schema_sql, schema_sql};
+use socketio_pg_core::backend::table::{DEFAULT_LOG, log_schema_sql, schema_sql};
 use socketio_pg_tests::{Client, ClientHost, Connect, DEADLINE, Kind, Member, Node, NodeOptions, Proxy, Speaks};
 use socketio_pg_throwaway::{Database, Server};
 use std::{

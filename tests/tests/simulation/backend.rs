@@ -16,11 +16,9 @@ use socketio_pg_core::{
     PublishOn,
     backend::{
         Backend, BackendError, CatchUp, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing,
-        Position, Row, SweepBatch,
+        Position, Row, SweepBatch, TableReport, table::TableName,
     },
-    memory::{MemoryBackend, MemoryDatabase, MemoryListener},
-    prepare::Sight,
-    table::{Shape, TableName},
+    testing::memory::{MemoryBackend, MemoryDatabase, MemoryListener},
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -99,12 +97,8 @@ impl NodeBackend {
 impl Backend for NodeBackend {
     type Listener = NodeListener;
 
-    fn name(&self) -> &'static str {
-        "simulation"
-    }
-
-    async fn look(&self, table: &TableName, shape: &Shape) -> Result<Sight, BackendError> {
-        self.inner.look(table, shape).await
+    async fn inspect_table(&self, table: &TableName) -> Result<TableReport, BackendError> {
+        self.inner.inspect_table(table).await
     }
 
     async fn create(&self, table: &TableName, statements: &str) -> Result<(), BackendError> {

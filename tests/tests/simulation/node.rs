@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use socketio_pg_core::{
     Cluster, Error, Event, Options, PostgresAdapter, Recovery,
-    memory::{MemoryDatabase, WallClock},
+    testing::memory::{MemoryDatabase, WallClock},
 };
 use socketioxide_core::{
     Sid, Uid,

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use socketio_pg_core::{
     Emitter,
-    memory::{Determined, MemoryDatabase, WallClock},
+    testing::memory::{Determined, MemoryDatabase, WallClock},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 

@@ -9,13 +9,9 @@ use std::{
     time::Duration,
 };
 
-use socketio_pg_core::{
-    backend::{
-        Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing, Position, Row,
-        SweepBatch,
-    },
-    prepare::Sight,
-    table::{Shape, TableName},
+use socketio_pg_core::backend::{
+    Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing, Position, Row,
+    SweepBatch, TableReport, table::TableName,
 };
 
 /// What was delivered to all sessions together.
@@ -70,12 +66,8 @@ impl<B> Counting<B> {
 impl<B: Backend> Backend for Counting<B> {
     type Listener = CountingListener<B::Listener>;
 
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn look(&self, table: &TableName, shape: &Shape) -> impl Future<Output = Result<Sight, BackendError>> + Send {
-        self.inner.look(table, shape)
+    fn inspect_table(&self, table: &TableName) -> impl Future<Output = Result<TableReport, BackendError>> + Send {
+        self.inner.inspect_table(table)
     }
 
     fn create(&self, table: &TableName, statements: &str) -> impl Future<Output = Result<(), BackendError>> + Send {

@@ -1,0 +1,60 @@
+//! Joining the cluster, as `io.ns(…)` returns it.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use socketioxide_core::adapter::Spawnable;
+use tokio::task::JoinHandle;
+
+use crate::error::Error;
+
+/// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns.
+///
+/// The namespace joins in the background, whether this is awaited or not, and takes clients meanwhile. When it cannot join, this
+/// tells why.
+#[must_use = "it tells when the namespace has joined the cluster, or why it cannot"]
+pub struct Init(InitState);
+
+enum InitState {
+    Joining(JoinHandle<Result<(), Error>>),
+    Failed(Option<Error>),
+}
+
+impl Init {
+    pub(super) fn joining(task: JoinHandle<Result<(), Error>>) -> Self {
+        Self(InitState::Joining(task))
+    }
+
+    pub(super) fn failed(error: Error) -> Self {
+        Self(InitState::Failed(Some(error)))
+    }
+}
+
+impl Future for Init {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            // The task ends before its time with its runtime only.
+            InitState::Joining(joining) => {
+                Pin::new(joining).poll(context).map(|joined| joined.unwrap_or(Err(Error::Closed)))
+            }
+            InitState::Failed(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Closed))),
+        }
+    }
+}
+
+impl Spawnable for Init {
+    fn spawn(self) {
+        tokio::spawn(async move {
+            match self.await {
+                // It was deleted, or the node left, before it had joined.
+                Ok(()) | Err(Error::Closed) => {}
+                Err(error) => tracing::error!(%error, "a namespace could not join the cluster"),
+            }
+        });
+    }
+}

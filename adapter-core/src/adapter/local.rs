@@ -1,0 +1,239 @@
+//! What other nodes ask of this one's sockets, and what is done with them.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+use socketio_pg_protocol::{
+    Body, NodeId, Payload, RequestId,
+    message::{
+        Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Options, Packet,
+        Room as WireRoom, SocketDescription, SocketsJoin, SocketsLeave,
+    },
+};
+use socketioxide_core::{
+    Sid,
+    adapter::{BroadcastFlags, BroadcastOptions, Room, SocketEmitter, errors::SocketError},
+    packet::{Packet as ServerPacket, PacketData},
+    parser::Parse,
+};
+
+use super::{PostgresAdapter, ack_stream::AckStream};
+use crate::{
+    backend::Backend,
+    node::{
+        namespace::{LocalAck, LocalRequest, LocalSockets},
+        requester::Requester,
+    },
+    observe::classes::{Dropped, Poison},
+    socketio::{
+        packet, room,
+        selection::{self, Selection},
+    },
+};
+
+/// The pauses between looks for clients of a namespace that was replaced.
+/// The pauses between looks for clients of a namespace that was replaced.
+const MIN_REPLACED_PAUSE: Duration = Duration::from_millis(5);
+const MAX_REPLACED_PAUSE: Duration = Duration::from_secs(1);
+
+impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
+    fn carry_out(&self, request: LocalRequest, requester: &Requester) -> Vec<Body> {
+        match request {
+            LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast, requester),
+            LocalRequest::Fetch(fetch) => {
+                let sockets = self.describe(&fetch.opts);
+                return vec![Body::FetchSocketsResponse(FetchSocketsResponse {
+                    request_id: fetch.request_id,
+                    sockets,
+                })];
+            }
+            LocalRequest::Join(SocketsJoin { opts, rooms }) => {
+                let rooms = room::names(&rooms);
+                for options in Selection::of_message(&self.local, &opts).into_options() {
+                    self.join_local(options, &rooms);
+                }
+            }
+            LocalRequest::Leave(SocketsLeave { opts, rooms }) => {
+                for options in Selection::of_message(&self.local, &opts).into_options() {
+                    self.local.del_sockets(options, room::names(&rooms));
+                }
+            }
+            LocalRequest::Disconnect(disconnect) => self.disconnect(disconnect),
+        }
+        Vec::new()
+    }
+
+    fn ask_clients(&self, Broadcast { packet, opts, .. }: Broadcast) -> BoxStream<'static, LocalAck> {
+        let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {
+            Ok(event) => event,
+            Err(error) => {
+                self.refuse(None, Poison::InvalidEvent, error);
+                return Box::pin(futures_util::stream::empty());
+            }
+        };
+        let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
+        let streams = Selection::of_message(&self.local, &opts)
+            .into_options()
+            .map(|options| self.local.broadcast_with_ack(event.clone(), options, timeout).0);
+        let acks = AckStream::<E>::local(streams);
+        Box::pin(acks.map(|(_, value)| packet::payload_from_ack(&value.ok()?).ok()))
+    }
+
+    fn replaced(&self) {
+        let Some(this) = self.this.get().cloned() else { return };
+        self.node().spawn(async move {
+            // Until the last client is gone, as some may be on their way in.
+            let mut pause = MIN_REPLACED_PAUSE;
+            while let Some(adapter) = this.upgrade() {
+                adapter.send_clients_away();
+                drop(adapter);
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(MAX_REPLACED_PAUSE);
+            }
+        });
+    }
+
+    fn describe(&self, options: &Options) -> Vec<SocketDescription> {
+        let sids = Selection::of_message(&self.local, options).sids(&self.local);
+        let describe = |sid| self.cluster.describe(self.namespace.name(), sid, self.rooms_of(sid));
+        sids.into_iter().filter_map(describe).collect()
+    }
+}
+
+impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
+    /// Delivers an event of another node, and answers with acknowledgements when it wants them.
+    fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, requester: &Requester) -> Vec<Body> {
+        let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {
+            Ok(event) if packet.kind == Packet::<Payload>::EVENT => Ok(event),
+            Ok(_) => Err(format!("packet type {} is no event", packet.kind)),
+            Err(error) => Err(error.to_string()),
+        };
+        let event = match event {
+            Ok(event) => event,
+            Err(reason) => {
+                self.refuse(requester.sender(), Poison::InvalidEvent, reason);
+                // No client gets it, and whoever asks need not wait for one.
+                return request_id.map(|request_id| count(request_id, 0)).into_iter().collect();
+            }
+        };
+        let selected = Selection::of_message(&self.local, &opts).into_options();
+        // Without a place, its clients get the event like any other, and none is said to answer.
+        let answering = request_id.map(|request_id| (request_id, self.node().place_for_work()));
+        let (request_id, place) = match answering {
+            Some((request_id, Some(place))) => (request_id, place),
+            none => {
+                for options in selected {
+                    if let Err(errors) = self.local.broadcast(event.clone(), options) {
+                        self.not_taken(&errors);
+                    }
+                }
+                return none.map(|(request_id, _)| count(request_id, 0)).into_iter().collect();
+            }
+        };
+        let timeout = opts.flags.as_ref().and_then(|flags| flags.timeout());
+        let mut client_count = 0;
+        let mut streams = Vec::new();
+        for options in selected {
+            let (stream, clients) = self.local.broadcast_with_ack(event.clone(), options, timeout);
+            client_count += u64::from(clients);
+            streams.push(stream);
+        }
+        if client_count > 0
+            && let Some(this) = self.this.get().and_then(Weak::upgrade)
+        {
+            let acknowledging = this.acknowledge(request_id.clone(), requester.clone(), AckStream::local(streams));
+            tokio::spawn(async move {
+                acknowledging.await;
+                drop(place);
+            });
+        }
+        vec![count(request_id, client_count)]
+    }
+
+    /// Passes on what local clients acknowledge.
+    async fn acknowledge(self: Arc<Self>, request_id: RequestId, requester: Requester, mut acks: AckStream<E>) {
+        while let Some((_, value)) = acks.next().await {
+            // A client that does not acknowledge is missed by whoever asked, at the same time as here.
+            let Ok(value) = value else { continue };
+            let packet = match packet::payload_from_ack(&value) {
+                Ok(packet) => packet,
+                Err(error) => {
+                    self.refuse(None, Poison::InvalidAnswer, error);
+                    continue;
+                }
+            };
+            let body = Body::BroadcastAck(BroadcastAck { request_id: request_id.clone(), packet });
+            if let Err(error) = self.node().answer(&self.namespace, body, &requester).await {
+                tracing::debug!(%error, "an acknowledgement was not published");
+            }
+        }
+    }
+
+    /// Some local clients did not take an event of another node. One that is gone misses nothing.
+    fn not_taken(&self, errors: &[SocketError]) {
+        for _ in errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)) {
+            self.node().events().dropped(Dropped::Clients);
+        }
+    }
+
+    fn refuse(&self, sender: Option<&NodeId>, kind: Poison, reason: impl ToString) {
+        self.node().events().poisoned(self.namespace.channel(), sender, kind, reason);
+    }
+
+    fn disconnect(&self, DisconnectSockets { opts, close }: DisconnectSockets) {
+        let sids = Selection::of_message(&self.local, &opts).sids(&self.local);
+        for sid in sids {
+            if close && self.cluster.disconnect_everywhere(sid) {
+                continue;
+            }
+            if let Err(errors) = self.local.disconnect_socket(BroadcastOptions::new(sid)) {
+                tracing::debug!(?errors, %sid, "a socket was not disconnected");
+            }
+        }
+    }
+
+    /// The rooms of a local socket as Node tells them: its own id first. When it has joined a room of that name it is told again,
+    /// which is for [`room::joined`] of other Rust nodes: Node makes a set of them.
+    fn rooms_of(&self, sid: Sid) -> Vec<WireRoom> {
+        let mut rooms = vec![WireRoom::from(sid.as_str())];
+        rooms.extend(self.local.socket_rooms(sid).iter().map(|name| room::to_wire(name)));
+        rooms
+    }
+
+    /// Lets local sockets join rooms.
+    pub(super) fn join_local(&self, options: BroadcastOptions, rooms: &[Room]) {
+        let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
+        let one = options.sid.filter(|_| is_one);
+        self.local.add_sockets(options, rooms.to_vec());
+        // It may have gone since it was selected, and the rooms would keep it for ever.
+        if let Some(sid) = one.filter(|sid| !selection::is_local(&self.local, *sid)) {
+            self.local.del_all(sid);
+        }
+    }
+
+    /// Makes the clients of a namespace that was replaced connect again.
+    ///
+    /// socketioxide looks a client's namespace up by its name, so such a client would never be heard, nor would its end be noticed.
+    /// A CONNECT whose payload is no object is an error to it, upon which Socket.IO clients open a new connection. One that does not
+    /// mind is told that it is disconnected.
+    fn send_clients_away(&self) {
+        let mut everyone = BroadcastOptions::default();
+        everyone.add_flag(BroadcastFlags::Broadcast);
+        for sid in self.local.sockets(everyone) {
+            let reason = self.local.parser().encode_default("this namespace was replaced").ok();
+            let invalid = ServerPacket { inner: PacketData::Connect(reason), ns: self.local.path().clone() };
+            let sent = self.local.broadcast(invalid, BroadcastOptions::new(sid));
+            if let Err(errors) = sent.and_then(|()| self.local.disconnect_socket(BroadcastOptions::new(sid))) {
+                tracing::debug!(?errors, "a client of a namespace that was replaced is gone");
+            }
+        }
+    }
+}
+
+fn count(request_id: RequestId, client_count: u64) -> Body {
+    Body::BroadcastClientCount(BroadcastClientCount { request_id, client_count })
+}

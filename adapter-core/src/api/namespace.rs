@@ -1,0 +1,354 @@
+//! Operations on the sockets of a namespace, wherever they are: everything that Node's operators can say.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_pg_protocol::{
+    Body, NodeId, Payload, SocketId, Value,
+    cluster::{Cluster as Rules, Progress},
+    message::{Broadcast, DisconnectSockets, Flags, Options as Selector, Packet, Room, SocketsJoin, SocketsLeave},
+};
+
+use crate::{
+    api::{cluster::Cluster, socket::ClusterSocket},
+    backend::Backend,
+    error::Error,
+    node::{
+        handlers::Handlers,
+        namespace::{Answer, LocalAck, LocalRequest, Namespace, Request},
+        requester::Requester,
+        requests::fetch_remote,
+        shared::Node,
+    },
+    outbound::effect::Effect,
+    socketio::{arguments, room},
+};
+
+/// One namespace of the cluster, and a selection of its sockets across all nodes.
+///
+/// Made by [`Cluster::of`]. It says what socketioxide's own operators cannot: `compress`, `disconnect_sockets(true)`,
+/// sockets with all that their nodes tell of them, and events from server to server.
+///
+/// ```no_run
+/// # use socketio_pg_core::{Cluster, Error, backend::Backend};
+/// # async fn example<B: Backend>(cluster: Cluster<B>) -> Result<(), Error> {
+/// cluster.of("/").to("news").except("muted").compress(false).emit("headline", "It works").await?;
+/// let everyone = cluster.of("/chat").fetch_sockets().await?;
+/// cluster.of("/chat").to("idle").disconnect_sockets(true).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct ClusterNamespace<B: Backend> {
+    cluster: Cluster<B>,
+    name: String,
+    rooms: Vec<Room>,
+    except: Vec<Room>,
+    flags: Flags,
+    local: bool,
+}
+
+impl<B: Backend> Clone for ClusterNamespace<B> {
+    fn clone(&self) -> Self {
+        Self {
+            cluster: self.cluster.clone(),
+            name: self.name.clone(),
+            rooms: self.rooms.clone(),
+            except: self.except.clone(),
+            flags: self.flags.clone(),
+            local: self.local,
+        }
+    }
+}
+
+/// The selection.
+impl<B: Backend> ClusterNamespace<B> {
+    pub(crate) fn new(cluster: Cluster<B>, name: String) -> Self {
+        Self { cluster, name, rooms: Vec::new(), except: Vec::new(), flags: Flags::default(), local: false }
+    }
+
+    /// The namespace's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any, all sockets are
+    /// selected. A socket's id is a room with just that socket; a number names another room than its digits.
+    pub fn to(mut self, room: impl Into<Room>) -> Self {
+        self.rooms.push(room::named_to_wire(room));
+        self
+    }
+
+    /// Leaves out the sockets of a room.
+    pub fn except(mut self, room: impl Into<Room>) -> Self {
+        self.except.push(room::named_to_wire(room));
+        self
+    }
+
+    /// Selects sockets of this server only; nothing is published.
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// Lets the event be dropped for clients that are not ready to receive.
+    pub fn volatile(mut self) -> Self {
+        self.flags.set("volatile", true);
+        self
+    }
+
+    /// Says whether Node servers may compress the event on its way to the client; socketioxide does not compress.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.set("compress", compress);
+        self
+    }
+
+    /// How long acknowledgements, or the answers of other nodes, are waited for: in place of 5 s and of
+    /// [`Options::request_timeout`](crate::Options::request_timeout).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.flags.set_timeout(timeout);
+        self
+    }
+
+    fn selector(&self) -> Selector {
+        Selector {
+            rooms: self.rooms.clone(),
+            except: self.except.clone(),
+            flags: Some(self.flags.clone()),
+            ..Selector::default()
+        }
+    }
+
+    pub(crate) fn node(&self) -> Result<&Arc<Node<B>>, Error> {
+        self.cluster.node_of(&self.name)
+    }
+
+    pub(crate) fn handlers(&self) -> &Handlers {
+        self.cluster.handlers()
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.flags.timeout().unwrap_or(self.cluster.options().request_timeout)
+    }
+
+    pub(crate) fn namespace(&self) -> Result<Arc<Namespace>, Error> {
+        self.node()?.namespace(&self.name).ok_or_else(|| Error::UnknownNamespace(self.name.clone()))
+    }
+}
+
+/// The cluster.
+impl<B: Backend> ClusterNamespace<B> {
+    /// How many servers have this namespace, this one included. 0 when it is not one of this server.
+    pub fn server_count(&self) -> usize {
+        self.namespace().map_or(0, |namespace| namespace.lock().server_count())
+    }
+
+    /// The uid of this node here; `None` when the namespace is not one of this server.
+    pub fn uid(&self) -> Option<NodeId> {
+        self.namespace().ok().map(|namespace| namespace.uid().clone())
+    }
+
+    /// The other nodes that have this namespace.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.namespace().map_or_else(|_| Vec::new(), |namespace| namespace.lock().nodes().cloned().collect())
+    }
+}
+
+/// The operations.
+impl<B: Backend> ClusterNamespace<B> {
+    /// Emits an event to the selected sockets. Returns once it is published and handed to the local ones.
+    ///
+    /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
+    ///
+    /// # Errors
+    /// When the event's name is reserved or the data cannot be written, nobody gets it. When PostgreSQL does not take the
+    /// message, local sockets get it all the same.
+    pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
+        let packet = Packet::event(arguments::encode(event, data)?);
+        let broadcast = Broadcast { packet, request_id: None, opts: self.selector() };
+        self.everywhere(Body::Broadcast(broadcast.clone()), LocalRequest::Broadcast(broadcast)).await
+    }
+
+    /// Emits an event to the selected sockets and waits for their acknowledgements: as many as there are sockets, of all
+    /// nodes. See [`Acks`].
+    ///
+    /// # Errors
+    /// When the event's name is reserved or the data cannot be written, nobody gets it. When PostgreSQL does not take the message,
+    /// local sockets get it all the same, and what they acknowledge is dropped.
+    pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acks<R>, Error>
+    where
+        T: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let namespace = self.namespace()?;
+        let timeout = self.request_timeout();
+        let mut opts = self.selector();
+        opts.flags.get_or_insert_default().set_timeout(timeout);
+        let packet = Packet::event(arguments::encode(event, data)?);
+        let broadcast = Broadcast { packet: packet.clone(), request_id: None, opts: opts.clone() };
+        let (remote, local) = if self.local {
+            (None, namespace.local().map(|local| local.ask_clients(broadcast)))
+        } else {
+            let (effect, asked) = Effect::returning({
+                let namespace = namespace.clone();
+                move || namespace.local().map(|local| local.ask_clients(broadcast))
+            });
+            let start = |cluster: &mut Rules, now, id| {
+                let broadcast = Broadcast { packet, request_id: Some(id), opts };
+                cluster.broadcast_with_ack(now, broadcast, timeout);
+            };
+            (Some(self.node()?.ask(&namespace, start, None, effect).await?), asked.take().flatten())
+        };
+        Ok(Acks { local, remote, missing: 0, answer: std::marker::PhantomData })
+    }
+
+    /// Lets the selected sockets join rooms.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not take the message; local sockets join all the same then.
+    pub async fn sockets_join<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
+        let join = SocketsJoin { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
+        self.everywhere(Body::SocketsJoin(join.clone()), LocalRequest::Join(join)).await
+    }
+
+    /// Lets the selected sockets leave rooms.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not take the message; local sockets leave all the same then.
+    pub async fn sockets_leave<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
+        let leave = SocketsLeave { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
+        self.everywhere(Body::SocketsLeave(leave.clone()), LocalRequest::Leave(leave)).await
+    }
+
+    /// Disconnects the selected sockets: from this namespace, or, with `close`, from the server altogether.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not take the message; local sockets are disconnected all the same then.
+    pub async fn disconnect_sockets(&self, close: bool) -> Result<(), Error> {
+        let disconnect = DisconnectSockets { opts: self.selector(), close };
+        self.everywhere(Body::DisconnectSockets(disconnect.clone()), LocalRequest::Disconnect(disconnect)).await
+    }
+
+    /// The selected sockets, with rooms, handshake and data: Node's included, whose ids do not fit into socketioxide's.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when a node does not answer in time, as in Node.
+    pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
+        let namespace = self.namespace()?;
+        let selector = self.selector();
+        let local = namespace.local().map(|local| local.describe(&selector)).unwrap_or_default();
+        let uid = namespace.uid();
+        let mut sockets: Vec<_> =
+            local.into_iter().map(|socket| ClusterSocket::new(Some(uid.clone()), socket)).collect();
+        if !self.local {
+            let remote = fetch_remote(self.node()?, &namespace, selector).await?;
+            sockets.extend(remote.into_iter().map(|(node, socket)| ClusterSocket::new(node, socket)));
+        }
+        Ok(sockets)
+    }
+
+    /// One socket, wherever it is: what Node's `RemoteSocket` does is done by the operations on it.
+    pub fn socket(&self, id: &SocketId) -> Self {
+        let mut one = Self::new(self.cluster.clone(), self.name.clone()).to(id.as_str());
+        one.flags.set("expectSingleResponse", true);
+        one
+    }
+
+    /// Publishes, and does the same here when that is committed, as Node does.
+    async fn everywhere(&self, body: Body, request: LocalRequest) -> Result<(), Error> {
+        let namespace = self.namespace()?;
+        let carry_out = {
+            let namespace = namespace.clone();
+            move || namespace.local().map(|local| local.carry_out(request, &Requester::default()))
+        };
+        if self.local {
+            carry_out();
+            return Ok(());
+        }
+        self.node()?.publish(&namespace, body, Effect::new(move |_| drop(carry_out()))).await
+    }
+}
+
+/// The acknowledgements of the selected sockets, in the order of arrival.
+///
+/// When clients or nodes did not answer in time, the last item is [`Error::NotAcknowledged`]; an acknowledgement that is
+/// not an `R` is an [`Error::Data`] in its place. An empty acknowledgement reads as null.
+#[must_use = "the acknowledgements come only when they are awaited"]
+pub struct Acks<R> {
+    local: Option<BoxStream<'static, LocalAck>>,
+    remote: Option<Request>,
+    /// How many clients, and nodes that told nothing of theirs, did not answer.
+    missing: u64,
+    answer: std::marker::PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Acks<R> {
+    /// Waits for all acknowledgements. What came in time is there even when some did not.
+    pub fn all(mut self) -> BoxFuture<'static, (Vec<R>, Result<(), Error>)>
+    where
+        R: Send + 'static,
+    {
+        use futures_util::StreamExt;
+        Box::pin(async move {
+            let mut answers = Vec::new();
+            let mut outcome = Ok(());
+            while let Some(answer) = self.next().await {
+                match answer {
+                    Ok(answer) => answers.push(answer),
+                    Err(error) => outcome = Err(error),
+                }
+            }
+            (answers, outcome)
+        })
+    }
+}
+
+impl<R: DeserializeOwned> Stream for Acks<R> {
+    type Item = Result<R, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let read = |packet: Option<Payload>| {
+            packet.unwrap_or(Payload::Value(Value::Nil)).deserialize::<R>().map_err(Error::from)
+        };
+        while let Some(local) = &mut self.local {
+            match local.as_mut().poll_next(context) {
+                Poll::Ready(Some(Some(packet))) => return Poll::Ready(Some(read(packet))),
+                Poll::Ready(Some(None)) => self.missing += 1,
+                Poll::Ready(None) => self.local = None,
+                Poll::Pending => break,
+            }
+        }
+        while let Some(remote) = &mut self.remote {
+            match remote.poll_next(context) {
+                Poll::Ready(Some(Answer::Progress { progress: Progress::Ack(packet), .. })) => {
+                    return Poll::Ready(Some(read(packet)));
+                }
+                Poll::Ready(Some(Answer::Progress { .. })) => {}
+                Poll::Ready(Some(Answer::Completed(outcome))) => {
+                    let missing = outcome.missing_acks.saturating_add(outcome.missing_nodes.len() as u64);
+                    self.missing = self.missing.saturating_add(missing);
+                    self.remote = None;
+                }
+                Poll::Ready(Some(Answer::TooMany { limit })) => {
+                    self.remote = None;
+                    return Poll::Ready(Some(Err(Error::TooManyAnswers { limit })));
+                }
+                Poll::Ready(None) => self.remote = None,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if self.local.is_some() {
+            return Poll::Pending;
+        }
+        match std::mem::take(&mut self.missing) {
+            0 => Poll::Ready(None),
+            missing => Poll::Ready(Some(Err(Error::NotAcknowledged { missing }))),
+        }
+    }
+}

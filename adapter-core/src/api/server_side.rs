@@ -1,0 +1,206 @@
+//! Events from server to server.
+
+use std::{
+    any::Any,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+use futures_util::StreamExt;
+use serde::{Serialize, de::DeserializeOwned};
+use socketio_pg_protocol::{
+    Body, Payload, Value,
+    cluster::{Cluster as Rules, Progress},
+    message::ServerSideEmit,
+};
+use tokio::time::Instant;
+
+use crate::{
+    api::namespace::ClusterNamespace,
+    backend::Backend,
+    error::Error,
+    node::{
+        handlers::{Handler, Reply},
+        namespace::{Answer, Request},
+    },
+    outbound::effect::Effect,
+    socketio::arguments,
+};
+
+impl<B: Backend> ClusterNamespace<B> {
+    /// Emits an event to the other servers, as `io.serverSideEmit` of Node. Returns once it is published; it never runs on
+    /// this server.
+    ///
+    /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
+    ///
+    /// # Errors
+    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be written, or PostgreSQL does not
+    /// take the message.
+    pub async fn server_side_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
+        let packet = arguments::encode_server_side(event, data)?;
+        let namespace = self.namespace()?;
+        let body = Body::ServerSideEmit(ServerSideEmit { request_id: None, packet });
+        self.node()?.publish(&namespace, body, Effect::none()).await
+    }
+
+    /// Emits an event to the other servers and waits for their answers: one from each server that has a handler which
+    /// answers. Alone in the cluster it ends at once.
+    ///
+    /// The answers come as a stream, or all together from [`Answers::all`]. After the time-out (5 s, or
+    /// [`Self::timeout`]) the last item is [`Error::Timeout`].
+    ///
+    /// # Errors
+    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be written, or PostgreSQL does not
+    /// take the message.
+    pub async fn server_side_emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Answers<R>, Error>
+    where
+        T: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let packet = arguments::encode_server_side(event, data)?;
+        let namespace = self.namespace()?;
+        let timeout = self.request_timeout();
+        let start = |rules: &mut Rules, now, id| rules.server_side_emit_with_ack(now, id, packet, timeout);
+        let deadline = Instant::now().checked_add(timeout);
+        let request = self.node()?.ask(&namespace, start, deadline, Effect::none()).await?;
+        Ok(Answers { request: Some(request), answer: PhantomData })
+    }
+
+    /// Calls a handler for an event from other servers. It gives no answer: a server that wants one waits in vain.
+    ///
+    /// `D` is read like socketioxide's `Data`: a tuple takes several arguments, anything else the first. Several handlers
+    /// of one event are all called.
+    pub fn on_server_side<D, F, Fut>(&self, event: impl Into<String>, handler: F)
+    where
+        D: DeserializeOwned + Send + 'static,
+        F: Fn(D) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.add_handler(Some(event.into()), move |_, data| {
+            let work = handler(data);
+            async move {
+                work.await;
+                Ok(None)
+            }
+        });
+    }
+
+    /// Calls a handler for every event from other servers, with the event's name and its arguments. It gives no answer.
+    pub fn on_any_server_side<D, F, Fut>(&self, handler: F)
+    where
+        D: DeserializeOwned + Send + 'static,
+        F: Fn(String, D) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.add_handler(None, move |event, data| {
+            let work = handler(event.to_owned(), data);
+            async move {
+                work.await;
+                Ok(None)
+            }
+        });
+    }
+
+    /// Calls a handler for an event from other servers, and answers those that want it with what it returns. `()` is the
+    /// empty answer. When an event has several handlers, the first answer counts.
+    pub fn on_server_side_with_ack<D, R, F, Fut>(&self, event: impl Into<String>, handler: F)
+    where
+        D: DeserializeOwned + Send + 'static,
+        R: Serialize + 'static,
+        F: Fn(D) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        self.add_handler(Some(event.into()), move |_, data| {
+            let work = handler(data);
+            async move {
+                let answer = work.await;
+                let any: &dyn Any = &answer;
+                Ok(Some(if any.is::<()>() {
+                    None
+                } else if let Some(value) = any.downcast_ref::<Value>() {
+                    // It may hold what serde has no words for: lone surrogates.
+                    Some(Payload::Value(value.clone()))
+                } else {
+                    Some(Payload::from_serialize(&answer)?)
+                }))
+            }
+        });
+    }
+
+    /// Removes all handlers of an event.
+    pub fn off_server_side(&self, event: &str) {
+        self.handlers().remove(self.name(), event);
+    }
+
+    fn add_handler<D, F, Fut>(&self, event: Option<String>, handler: F)
+    where
+        D: DeserializeOwned + Send + 'static,
+        F: Fn(&str, D) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Reply> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |event, packet| match arguments::decode(packet) {
+            Ok(data) => Box::pin(handler(event, data)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        });
+        self.handlers().add(self.name(), event, handler);
+    }
+}
+
+/// The answers of the other servers to a server-side emit.
+///
+/// A stream of answers in the order of arrival. When servers did not answer in time, the last item is [`Error::Timeout`];
+/// an answer that is not an `R` is an [`Error::Data`] in its place.
+#[must_use = "the answers come only when they are awaited"]
+pub struct Answers<R> {
+    request: Option<Request>,
+    answer: PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Answers<R> {
+    /// Waits for all answers. What came in time is there even when some servers did not answer, and the error tells
+    /// which.
+    pub async fn all(mut self) -> (Vec<R>, Result<(), Error>) {
+        let mut answers = Vec::new();
+        let mut outcome = Ok(());
+        while let Some(answer) = self.next().await {
+            match answer {
+                Ok(answer) => answers.push(answer),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        (answers, outcome)
+    }
+}
+
+impl<R: DeserializeOwned> Stream for Answers<R> {
+    type Item = Result<R, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let Some(request) = &mut self.request else { return Poll::Ready(None) };
+            match std::task::ready!(request.poll_next(context)) {
+                Some(Answer::Progress { progress: Progress::Answer(packet), .. }) => {
+                    // Nothing is null, as JavaScript's undefined is to JSON.
+                    let packet = packet.unwrap_or(Payload::Value(Value::Nil));
+                    return Poll::Ready(Some(packet.deserialize().map_err(Error::from)));
+                }
+                Some(Answer::Progress { .. }) => {}
+                Some(Answer::Completed(outcome)) => {
+                    self.request = None;
+                    if !outcome.is_complete() {
+                        return Poll::Ready(Some(Err(Error::Timeout { missing: outcome.missing_nodes })));
+                    }
+                }
+                Some(Answer::TooMany { limit }) => {
+                    self.request = None;
+                    return Poll::Ready(Some(Err(Error::TooManyAnswers { limit })));
+                }
+                None => self.request = None,
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a backend can fail with.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+/// What a backend can fail with, as far as the adapter acts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The server cannot be reached, or the connection broke: worth trying again.
+    Connection,
+    /// The server takes no writes: a standby, or one that is set so. Worth trying again on a new connection, as the name may lead to
+    /// another server by then: this one is not to be used any more. Nothing took effect.
+    ReadOnly,
+    /// The server gave the statement up: it took longer than `statement_timeout` or waited longer than `lock_timeout`, or somebody
+    /// cancelled it. Nothing took effect.
+    Timeout,
+    /// The connection settings are wrong (URL, user, password, database, TLS): trying again will not help.
+    Configuration,
+    /// The role lacks a right.
+    Permission,
+    /// The attachments table, or that of the log, is not there.
+    MissingTable,
+    /// The attachments table, or that of the log, has not the columns that it needs.
+    UnsuitableTable,
+    /// Anything else the server or the driver reports.
+    Other,
+}
+
+impl ErrorKind {
+    /// Whether the failure may be the fault of what was sent, so that a part of it may succeed where the whole did not. All else fails
+    /// for each part alike.
+    pub fn is_about_content(self) -> bool {
+        !matches!(self, Self::Connection | Self::Configuration | Self::ReadOnly | Self::Timeout)
+    }
+}
+
+/// An error of a backend: its kind, and the driver's own error as source.
+#[derive(Debug)]
+pub struct BackendError {
+    kind: ErrorKind,
+    is_unsent: bool,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+impl BackendError {
+    /// Wraps a driver's error.
+    pub fn new(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { kind, is_unsent: false, source: source.into() }
+    }
+
+    /// Says that nothing was sent: no connection was to be had.
+    pub fn unsent(mut self) -> Self {
+        self.is_unsent = true;
+        self
+    }
+
+    /// Whether it is certain that PostgreSQL got nothing to do. False for an error of [`ErrorKind::Connection`] means that a
+    /// statement may have taken effect all the same.
+    pub fn is_unsent(&self) -> bool {
+        self.is_unsent
+    }
+
+    /// Whether a statement may have taken effect although it failed: its answer did not come.
+    pub fn is_unconfirmed(&self) -> bool {
+        self.kind == ErrorKind::Connection && !self.is_unsent
+    }
+
+    /// Why a table cannot be used, if the error tells that.
+    pub(crate) fn into_preparation(self) -> Result<PrepareError, Self> {
+        let Self { kind, is_unsent, source } = self;
+        source.downcast().map(|error| *error).map_err(|source| Self { kind, is_unsent, source })
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for BackendError {
+    /// The whole chain of sources: drivers like to keep the reason in the second one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.source)?;
+        let mut cause = self.source.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for BackendError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// Gives what a backend does its time; when it runs out, it is dropped.
+pub(crate) async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, BackendError>>,
+) -> Result<T, BackendError> {
+    let out_of_time = |_| Err(BackendError::new(ErrorKind::Connection, OutOfTime(limit)));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(out_of_time)
+}
+
+/// Whether the error is that of [`in_time`], or the server's own patience was shorter.
+pub(crate) fn has_timed_out(error: &BackendError) -> bool {
+    error.kind == ErrorKind::Timeout || error.source.is::<OutOfTime>()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("PostgreSQL took longer than {0:?}, which is Options::query_timeout")]
+struct OutOfTime(Duration);
+
+/// Things, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct List(pub(super) Vec<String>);
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+/// Why a table cannot be used, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    #[error("the encoding of the database is {encoding}, and not UTF8")]
+    Encoding { encoding: String },
+    #[error("the table is missing: let the node create it, or run this as its owner: {statement}")]
+    Missing { statement: String },
+    #[error("the table is missing and was not created: run this as a role that may: {statement}")]
+    NotCreated { statement: String, source: BackendError },
+    #[error("the role {role} lacks {missing}: run this as the owner, {owner}: {statement}")]
+    Rights { role: String, missing: List, owner: String, statement: String },
+    #[error("{problems}: give another table, or run this as the owner, {owner}: {statement}")]
+    Unsuitable { problems: List, owner: String, statement: String },
+}
+
+impl PrepareError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Encoding { .. } => ErrorKind::Configuration,
+            Self::Missing { .. } => ErrorKind::MissingTable,
+            Self::NotCreated { source, .. } => source.kind(),
+            Self::Rights { .. } => ErrorKind::Permission,
+            Self::Unsuitable { .. } => ErrorKind::UnsuitableTable,
+        }
+    }
+}
+
+impl From<PrepareError> for BackendError {
+    fn from(error: PrepareError) -> Self {
+        Self::new(error.kind(), error)
+    }
+}

@@ -1,0 +1,79 @@
+//! Tables at the start: created when they are missing, and looked at: whether their columns are those that are needed, and what
+//! the role may do.
+
+use crate::backend::{
+    Backend, BackendError, ErrorKind,
+    error::PrepareError,
+    inspect::UTF8,
+    table::{TableName, TableSpec},
+};
+
+/// Preparing the tables of a node, on every backend.
+pub trait Prepare: Backend {
+    /// Creates the attachments table when it is missing, with the columns that Node.js gives it, under an advisory lock
+    /// so that any number of nodes may start at once. With `create` false a missing one is [`ErrorKind::MissingTable`].
+    ///
+    /// One that is there is looked at: where the role lacks a right on it, that is [`ErrorKind::Permission`], where its columns are
+    /// not those that are needed, [`ErrorKind::UnsuitableTable`]. The error says what to do.
+    fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
+        prepare(self, table, &TableSpec::ATTACHMENTS, create)
+    }
+
+    /// Creates the table of the catch-up log when it is missing, in the way of [`prepare`](Self::prepare).
+    fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
+        prepare(self, table, &TableSpec::LOG, create)
+    }
+}
+
+impl<B: Backend + ?Sized> Prepare for B {}
+
+/// Looks at a table, and creates it before when it is missing and may be created.
+async fn prepare<B: Backend + ?Sized>(
+    backend: &B,
+    table: &str,
+    shape: &TableSpec,
+    create: bool,
+) -> Result<(), BackendError> {
+    let table = TableName::parse(table)?;
+    // Who finds the table needs no right to create one.
+    let mut sight = backend.inspect_table(&table).await?;
+    if sight.encoding != UTF8 {
+        return Err(PrepareError::Encoding { encoding: sight.encoding }.into());
+    }
+    if !sight.is_there() {
+        let statement = shape.create_statement(&table);
+        if !create {
+            return Err(PrepareError::Missing { statement }.into());
+        }
+        let created = backend.create(&table, &TableName::alone(&statement)).await;
+        // A Node server that starts at the same time creates it without our lock: then ours fails, and all is well.
+        sight = backend.inspect_table(&table).await?;
+        if !sight.is_there() {
+            let gone = || BackendError::new(ErrorKind::MissingTable, "it was created, and is not there");
+            let source = created.err().unwrap_or_else(gone);
+            return Err(PrepareError::NotCreated { statement, source }.into());
+        }
+    }
+    Ok(sight.check(&table, shape)?)
+}
+
+/// Gives a table that is there what it works without, and works better with, where the role may; says so where it may not.
+///
+/// Each statement waits for its lock, and works, for moments only: whoever publishes waits behind it.
+pub(crate) async fn improve<B: Backend + ?Sized>(backend: &B, table: &str, shape: &TableSpec, may_alter: bool) {
+    let Ok(name) = TableName::parse(table) else { return };
+    let sight = match backend.inspect_table(&name).await {
+        Ok(sight) => sight,
+        Err(error) => return tracing::warn!(%error, table, "the table could not be looked at"),
+    };
+    for statement in sight.improvements(&name, shape) {
+        if !may_alter || sight.is_owner != Some(true) {
+            let owner = sight.owner.as_deref().unwrap_or_default();
+            tracing::warn!(table, owner, statement, "the table lacks something: run this as its owner");
+        } else if let Err(error) = backend.create(&name, &TableName::hurried(&TableName::alone(&statement))).await {
+            tracing::warn!(%error, table, statement, "the table lacks something: run this while little is published");
+        } else {
+            tracing::info!(table, statement, "the table was given what it lacked");
+        }
+    }
+}

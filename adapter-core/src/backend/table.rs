@@ -1,0 +1,370 @@
+//! The attachments table and that of the catch-up log: their names, their shapes, how they come into being.
+
+use std::fmt;
+
+use socketio_pg_protocol::channel::quote_identifier;
+
+use crate::backend::{BackendError, ErrorKind};
+
+/// The statement that creates the attachments table, for those who keep their schema in migrations.
+///
+/// The columns are those that `@socket.io/postgres-adapter` documents, so that Rust and Node servers can share the table, also one
+/// that Node's documentation had you create. This one is cheaper, by half or more for large messages:
+///
+/// * `UNLOGGED`: attachments live for seconds, and whoever was to read them after a crash of the server lost its connection, and with
+///   it the notification. After a crash, and on a standby that took over, the table is empty. Standbys cannot read it; nobody
+///   listens there. Its sequence is logged, so that no id comes twice. `ALTER TABLE … SET LOGGED` undoes it.
+/// * `STORAGE EXTERNAL`: bodies are stored as they are. To compress each takes PostgreSQL longer than everything else about it.
+///
+/// `table` is a name, or a schema and a name: see [`InvalidTableName`].
+///
+/// # Errors
+/// When `table` is not such a name.
+///
+/// ```
+/// let sql = socketio_pg_core::table::schema_sql("socket_io_attachments")?;
+/// assert!(sql.starts_with(r#"CREATE UNLOGGED TABLE IF NOT EXISTS "socket_io_attachments" ("#));
+/// # Ok::<(), socketio_pg_core::table::InvalidTableName>(())
+/// ```
+pub fn schema_sql(table: &str) -> Result<String, InvalidTableName> {
+    Ok(TableName::parse(table)?.create_statement())
+}
+
+/// The statement that creates the table of the catch-up log, for those who keep their schema in migrations: see
+/// [`Options::catch_up`](crate::Options::catch_up).
+///
+/// It is a logged table, as an unlogged one would be empty after a crash of the server, which is when it is needed.
+///
+/// # Errors
+/// When `table` is not a name: see [`InvalidTableName`].
+///
+/// ```
+/// let sql = socketio_pg_core::table::log_schema_sql("socket_io_log")?;
+/// assert!(sql.starts_with(r#"CREATE TABLE IF NOT EXISTS "socket_io_log" ("#));
+/// # Ok::<(), socketio_pg_core::table::InvalidTableName>(())
+/// ```
+pub fn log_schema_sql(table: &str) -> Result<String, InvalidTableName> {
+    Ok(TableName::parse(table)?.create_log_statement())
+}
+
+/// The table of the catch-up log, by default.
+pub const DEFAULT_LOG: &str = "socket_io_log";
+
+/// What a table must be like.
+#[derive(Debug)]
+pub struct TableSpec {
+    pub(crate) columns: &'static [Column],
+    /// The columns that need an index of their own.
+    pub(crate) indexed: &'static [&'static str],
+    create: fn(&TableName) -> String,
+}
+
+/// A column that a table must have.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    /// The types that it may have, as PostgreSQL calls them.
+    pub(crate) types: &'static [&'static str],
+    /// What stands behind the name where the column is added.
+    pub(crate) definition: &'static str,
+    /// Nobody writes it: a default must.
+    pub(crate) fills_itself: bool,
+    /// That default; `None` for numbers.
+    pub(crate) default: Option<&'static str>,
+    /// Whether it is written.
+    pub(crate) is_written: bool,
+}
+
+impl Column {
+    const fn number(definition: &'static str) -> Self {
+        Self { name: "id", types: &["bigint"], definition, fills_itself: true, default: None, is_written: false }
+    }
+
+    const fn default(
+        name: &'static str,
+        types: &'static [&'static str],
+        definition: &'static str,
+        default: &'static str,
+    ) -> Self {
+        Self { name, types, definition, fills_itself: true, default: Some(default), is_written: false }
+    }
+
+    const fn written(name: &'static str, types: &'static [&'static str], definition: &'static str) -> Self {
+        Self { name, types, definition, fills_itself: false, default: None, is_written: true }
+    }
+}
+
+/// Node compares it with `now()`, which both can be.
+const TIME: &[&str] = &["timestamp with time zone", "timestamp without time zone"];
+const TEXT: &[&str] = &["text", "character varying"];
+
+impl TableSpec {
+    /// That of the attachments table.
+    pub const ATTACHMENTS: Self = Self {
+        columns: &[
+            Column::number("bigserial UNIQUE"),
+            Column::default("created_at", TIME, "timestamptz DEFAULT now()", "now()"),
+            Column::written("payload", &["bytea"], "bytea"),
+        ],
+        indexed: &[],
+        create: TableName::create_statement,
+    };
+
+    /// That of the catch-up log.
+    pub const LOG: Self = Self {
+        columns: &[
+            Column::number("bigserial PRIMARY KEY"),
+            Column::default("xid", &["xid8"], "xid8 NOT NULL DEFAULT pg_current_xact_id()", "pg_current_xact_id()"),
+            Column::default("created_at", TIME, "timestamptz NOT NULL DEFAULT clock_timestamp()", "clock_timestamp()"),
+            Column::written("channel", TEXT, "text NOT NULL"),
+            Column::written("payload", TEXT, "text NOT NULL"),
+        ],
+        indexed: Self::LOG_INDEXES,
+        create: TableName::create_log_statement,
+    };
+
+    /// By `xid` a node finds its place in the log, by `created_at` old rows are deleted.
+    const LOG_INDEXES: &'static [&'static str] = &["xid", "created_at"];
+
+    pub(crate) fn create_statement(&self, table: &TableName) -> String {
+        (self.create)(table)
+    }
+}
+
+/// The name of a table cannot be understood.
+///
+/// A name is read as SQL reads it, since Node pastes it into its statements as it is: at most two parts with a dot between
+/// them; a part without quotes is taken in lower case; a part in double quotes is taken literally, `""` being one quote. Other than
+/// in SQL, a part without quotes may contain anything but a dot, and is then taken literally.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not a table: give `table` or `schema.table`, a part with a dot in it in double quotes")]
+pub struct InvalidTableName {
+    name: String,
+}
+
+impl From<InvalidTableName> for BackendError {
+    fn from(error: InvalidTableName) -> Self {
+        Self::new(ErrorKind::Configuration, error)
+    }
+}
+
+/// A table's name, quoted: displayed as it goes into statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    quoted: String,
+    /// Without its schema, not quoted.
+    own: String,
+}
+
+impl TableName {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// When it is not one: see [`InvalidTableName`].
+    pub fn parse(name: &str) -> Result<Self, InvalidTableName> {
+        let invalid = || InvalidTableName { name: name.to_owned() };
+        let (first, rest) = take_part(name).ok_or_else(invalid)?;
+        let (quoted, own) = match rest.strip_prefix('.') {
+            None if rest.is_empty() => (quote_identifier(&first), first),
+            None => return Err(invalid()),
+            Some(rest) => match take_part(rest) {
+                Some((second, "")) => (format!("{}.{}", quote_identifier(&first), quote_identifier(&second)), second),
+                _ => return Err(invalid()),
+            },
+        };
+        // PostgreSQL's text has no NUL.
+        if quoted.contains('\0') { Err(invalid()) } else { Ok(Self { quoted, own }) }
+    }
+
+    /// The statements that create the table when it is missing.
+    ///
+    /// From PostgreSQL 15 on the sequence of an unlogged table is unlogged, too, unless it is told otherwise: then numbers would begin
+    /// anew after a crash, and a standby that takes over may have none that can be read.
+    pub fn create_statement(&self) -> String {
+        let name = self.to_string().replace('\'', "''");
+        let body = format!(
+            "BEGIN\n    \
+                 IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000\n        \
+                     AND pg_catalog.pg_get_serial_sequence('{name}', 'id') IS NOT NULL\n    \
+                 THEN\n        \
+                     EXECUTE pg_catalog.concat(\n            \
+                         'ALTER SEQUENCE ', pg_catalog.pg_get_serial_sequence('{name}', 'id'), ' SET LOGGED'\n        \
+                     );\n    \
+                 END IF;\n\
+             END"
+        );
+        format!(
+            "CREATE UNLOGGED TABLE IF NOT EXISTS {self} (\n    \
+                 id          bigserial UNIQUE,\n    \
+                 created_at  pg_catalog.timestamptz DEFAULT pg_catalog.now(),\n    \
+                 payload     pg_catalog.bytea\n\
+             );\n\
+             ALTER TABLE {self} ALTER COLUMN payload SET STORAGE EXTERNAL;\n\
+             DO {};",
+            dollar_quoted(&body)
+        )
+    }
+
+    /// The statements that create the table as one of a catch-up log when it is missing.
+    ///
+    /// It is dated by the clock, not by the transaction's beginning: one of the application's may have been open for long.
+    pub fn create_log_statement(&self) -> String {
+        let indexes: Vec<String> = TableSpec::LOG_INDEXES.iter().map(|it| self.create_index_statement(it)).collect();
+        format!(
+            "CREATE TABLE IF NOT EXISTS {self} (\n    \
+                 id          bigserial PRIMARY KEY,\n    \
+                 xid         pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),\n    \
+                 created_at  pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n    \
+                 channel     pg_catalog.text NOT NULL,\n    \
+                 payload     pg_catalog.text NOT NULL\n\
+             );\n\
+             {}",
+            indexes.join("\n")
+        )
+    }
+
+    /// The statement that deletes a batch of old rows: see [`SweepBatch`](crate::backend::SweepBatch). `$1`: how old they are at least,
+    /// in seconds; `$2`: how many at most.
+    ///
+    /// By their numbers, so that rows are locked in the order in which other servers lock them.
+    pub fn sweep_statement(&self, oldest_first: bool) -> String {
+        let order = if oldest_first { "ORDER BY created_at " } else { "" };
+        format!(
+            "DELETE FROM {self} WHERE id OPERATOR(pg_catalog.=) ANY (ARRAY(
+                 SELECT id FROM {self} AS old
+                 WHERE created_at OPERATOR(pg_catalog.<)
+                     (pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => $1::pg_catalog.float8))
+                 {order}LIMIT $2::pg_catalog.int8
+             ))"
+        )
+    }
+
+    /// The statement that gives a column an index when it has none of this name.
+    pub(crate) fn create_index_statement(&self, column: &str) -> String {
+        let name = quote_identifier(&self.index_name(column));
+        format!("CREATE INDEX IF NOT EXISTS {name} ON {self} ({column});")
+    }
+
+    /// As PostgreSQL would name it. One that is too long gets a hash of the whole, as its beginning may be that of another.
+    fn index_name(&self, column: &str) -> String {
+        const MAX_BYTES: usize = 63;
+        let (table, suffix) = (&self.own, format!("_{column}_idx"));
+        if table.len() + suffix.len() <= MAX_BYTES {
+            return format!("{table}{suffix}");
+        }
+        // FNV-1a: the same for ever, unlike the hashes of the standard library.
+        let hash = table.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let suffix = format!("_{hash:08x}{suffix}");
+        let cut = table.floor_char_boundary(MAX_BYTES - suffix.len());
+        format!("{}{suffix}", &table[..cut])
+    }
+
+    /// Statements that give up soon rather than hold up others who wait for the same lock, sent as one simple query.
+    pub(crate) fn hurried(statement: &str) -> String {
+        format!(
+            "SELECT pg_catalog.set_config('lock_timeout', '1s', true), \
+                    pg_catalog.set_config('statement_timeout', '5s', true); {statement}"
+        )
+    }
+
+    /// Statements that carry out one of the former once, however many nodes run them at the same time: alone, `IF NOT EXISTS` fails
+    /// when two sessions pass it together. Sent as one simple query they are one transaction, which the lock ends with.
+    pub fn alone(statement: &str) -> String {
+        // The same for all tables: nodes seldom start. The bytes of "socketio".
+        const LOCK: i64 = i64::from_be_bytes(*b"socketio");
+        format!("SELECT pg_catalog.pg_advisory_xact_lock({LOCK}::pg_catalog.int8); {statement}")
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.quoted)
+    }
+}
+
+/// A text between dollars that do not occur in it.
+fn dollar_quoted(text: &str) -> String {
+    let mut tag = "$do$".to_owned();
+    while text.contains(&tag) {
+        tag.insert(1, '_');
+    }
+    format!("{tag}\n{text}\n{tag}")
+}
+
+/// The first part of a name, unquoted, and what follows it.
+fn take_part(text: &str) -> Option<(String, &str)> {
+    let (part, rest) = match text.strip_prefix('"') {
+        Some(quoted) => take_quoted(quoted)?,
+        None => {
+            let (part, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+            (if is_plain(part) { part.to_ascii_lowercase() } else { part.to_owned() }, rest)
+        }
+    };
+    if part.is_empty() { None } else { Some((part, rest)) }
+}
+
+fn take_quoted(text: &str) -> Option<(String, &str)> {
+    let mut part = String::new();
+    let mut rest = text;
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        part.push_str(before);
+        match after.strip_prefix('"') {
+            Some(after) => {
+                part.push('"');
+                rest = after;
+            }
+            None => return Some((part, after)),
+        }
+    }
+}
+
+/// What SQL takes for a name without quotes.
+fn is_plain(part: &str) -> bool {
+    part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_sql_reads_them_and_quoted() {
+        for (name, quoted) in [
+            ("socket_io_attachments", r#""socket_io_attachments""#),
+            ("chat.Attachments", r#""chat"."attachments""#),
+            (r#""Chat"."Atta.chments""#, r#""Chat"."Atta.chments""#),
+            (r#"chat."At""ta""#, r#""chat"."At""ta""#),
+            ("user", r#""user""#),
+            ("my-table", r#""my-table""#),
+            (r#"a"; DROP TABLE x; --"#, r#""a""; DROP TABLE x; --""#),
+            ("Größe", r#""Größe""#),
+        ] {
+            assert_eq!(TableName::parse(name).map(|table| table.to_string()).as_deref(), Ok(quoted));
+        }
+    }
+
+    #[test]
+    fn names_of_indexes_fit_and_are_unlike_each_other() {
+        let name = |table: &str| TableName::parse(table).unwrap().index_name("created_at");
+        assert_eq!(name("chat.socket_io_log"), "socket_io_log_created_at_idx");
+        let long = ["é".repeat(30), format!("{}x", "é".repeat(30))];
+        let [one, other] = [name(&long[0]), name(&long[1])];
+        assert!(one.len() <= 63 && other.len() <= 63 && one != other, "{one} {other}");
+        assert!(one.starts_with("éééé") && one.ends_with("_created_at_idx"), "{one}");
+    }
+
+    #[test]
+    fn a_text_may_contain_any_dollars() {
+        assert_eq!(dollar_quoted("a"), "$do$\na\n$do$");
+        assert_eq!(dollar_quoted("$do$ $_do$"), "$__do$\n$do$ $_do$\n$__do$");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for name in ["", ".", "a.", ".a", "a.b.c", r#"""#, r#""a"#, r#""a"b"#, r#""""#, r#""a"."b"c"#, "a\0b"] {
+            assert_eq!(TableName::parse(name), Err(InvalidTableName { name: name.to_owned() }), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Reading the log after a break, and keeping a position in it while the node listens.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, Interval, MissedTickBehavior, sleep, timeout, timeout_at};
+
+use super::tracker::{Tracker, is_header};
+use crate::{
+    backend::{Backend, BackendError, CatchUp, ErrorKind, Incoming, Listener, LogQuery, LogRow, Position},
+    observe::event::Recovery,
+};
+
+/// How many rows are read at a time: 8 MB at most.
+const PAGE: i64 = 1000;
+
+/// How long a statement on the log may take.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For how long a log that cannot be reached is tried again, and after which pause each time.
+const RETRY_FOR: Duration = Duration::from_secs(5);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long catching up may take in all: live messages wait for it in the listening session.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Catches up for the link.
+pub(crate) struct Reader<B> {
+    backend: Arc<B>,
+    log: CatchUp,
+    /// Where marks are sent: no namespace's channel.
+    channel: String,
+    tracker: Tracker,
+    timer: Interval,
+    marking: Option<BoxFuture<'static, Result<Position, BackendError>>>,
+    /// What is listened to.
+    listened: BTreeSet<String>,
+    /// A channel was added: until the next mark, what is missed on it cannot be caught up with.
+    is_due: bool,
+    /// How many channels were so when the session broke.
+    uncovered: usize,
+    /// How many messages were handed on late since the session broke.
+    late: u64,
+}
+
+impl<B: Backend> Reader<B> {
+    /// Marks are sent on `channel`, at least every `interval`.
+    pub(crate) fn new(backend: Arc<B>, log: CatchUp, channel: String, interval: Duration) -> Self {
+        let mut timer = tokio::time::interval(interval);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            backend,
+            log,
+            channel,
+            tracker: Tracker::default(),
+            timer,
+            marking: None,
+            listened: BTreeSet::new(),
+            is_due: false,
+            uncovered: 0,
+            late: 0,
+        }
+    }
+
+    /// The channel that is to be listened to for marks.
+    pub(crate) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// Whether what was heard is to be handed on.
+    pub(crate) fn is_news(&mut self, channel: &str, payload: &str) -> bool {
+        if channel == self.channel {
+            self.tracker.heard_mark(payload);
+            return false;
+        }
+        let is_news = self.tracker.hear(channel, payload);
+        if self.tracker.wants_mark() {
+            self.begin_mark();
+        }
+        is_news
+    }
+
+    /// These channels, and no others, are listened to now.
+    pub(crate) fn listens(&mut self, channels: &BTreeSet<String>) {
+        self.is_due |= channels.iter().any(|channel| !self.tracker.covers(channel));
+        self.listened.clone_from(channels);
+    }
+
+    /// A channel is listened to no more, also while there is no session.
+    pub(crate) fn unlistened(&mut self, channel: &str) {
+        self.listened.remove(channel);
+        self.tracker.unlistened(channel);
+    }
+
+    /// Sends the next mark when it is due. Returns when there was something to do; cancel-safe.
+    pub(crate) async fn step(&mut self) {
+        match &mut self.marking {
+            Some(marking) => {
+                let marked = marking.await;
+                self.marking = None;
+                self.marked(marked);
+            }
+            None => {
+                if !self.is_due || self.tracker.is_marking() {
+                    self.timer.tick().await;
+                }
+                // One that is not heard yet is given up: it may never be.
+                self.begin_mark();
+            }
+        }
+    }
+
+    /// The session broke.
+    pub(crate) fn broken(&mut self) {
+        self.marking = None;
+        self.tracker.give_mark_up();
+        self.uncovered = self.listened.iter().filter(|channel| !self.tracker.covers(channel)).count();
+    }
+
+    /// Hands on what was missed, in order, on a session that listens again. Ends within [`CATCH_UP_TIMEOUT`] and the check of the
+    /// session: a log that is slow or out of reach costs messages, which the recovery tells, and never the session.
+    ///
+    /// # Errors
+    /// When the listening session itself has ended. What was handed on so far is remembered, and not handed on when this is called
+    /// again with another session.
+    pub(crate) async fn catch_up(
+        &mut self,
+        session: &mut impl Listener,
+        mut hand_on: impl FnMut(Incoming),
+    ) -> Result<Recovery, BackendError> {
+        let start = Instant::now();
+        loop {
+            let read = timeout_at(start + CATCH_UP_TIMEOUT, self.read(&mut hand_on)).await;
+            let error = match read.unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Other, elapsed))) {
+                Ok(incomplete) => return Ok(self.recovery(incomplete)),
+                Err(error) => error,
+            };
+            // The log's connection may have failed because the server is gone. Then nothing is lost yet: the next session reads it.
+            in_time(session.check()).await?;
+            if error.kind() != ErrorKind::Connection || start.elapsed() >= RETRY_FOR {
+                self.tracker.forget();
+                return Ok(self.recovery(Some(format!("the log could not be read: {error}"))));
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    fn recovery(&mut self, incomplete: Option<String>) -> Recovery {
+        let messages = std::mem::take(&mut self.late);
+        match incomplete {
+            Some(reason) => Recovery::Incomplete { messages, reason },
+            None => Recovery::Complete { messages },
+        }
+    }
+
+    /// Reads the log from the position on, and hands on what is new. Returns why something may be missing, if it may.
+    async fn read(&mut self, hand_on: &mut impl FnMut(Incoming)) -> Result<Option<String>, BackendError> {
+        let since = self.tracker.position().cloned();
+        // What was sent on other channels was not for this node.
+        let covered = self.listened.iter().filter(|channel| self.tracker.covers(channel) && **channel != self.channel);
+        let channels: Vec<String> = covered.cloned().collect();
+        self.begin_mark();
+        let Some(marking) = self.marking.take() else { unreachable!("a mark was just begun") };
+        let until = match marking.await {
+            Ok(until) => until,
+            Err(error) => {
+                self.tracker.give_mark_up();
+                return Err(error);
+            }
+        };
+        self.tracker.marked(until.clone());
+        let Some(since) = since else {
+            self.tracker.forget();
+            return Ok(Some("the connection broke before the node had found its place in the log".to_owned()));
+        };
+        if since.history != until.history {
+            self.tracker.forget();
+            let reason = "the log is not the one that it was: restored, emptied, or that of another server";
+            return Ok(Some(reason.to_owned()));
+        }
+
+        let has_crashed = since.crashes != until.crashes;
+        if has_crashed {
+            self.tracker.crashed(&until.crashes);
+        }
+        let mut query = LogQuery {
+            table: self.log.table_name(),
+            channels: &channels,
+            since: &since,
+            until: &until,
+            after: 0,
+            limit: PAGE,
+        };
+        loop {
+            let rows = in_time(self.backend.read_log(&query)).await?;
+            let is_last = (rows.len() as i64) < PAGE;
+            for LogRow { id, incoming, is_before_crash } in rows {
+                query.after = id;
+                // Attachments of before the crash are gone, and their numbers may be those of others by now. Those of after it are not:
+                // they also come live, and would come behind what was sent after them.
+                if has_crashed && is_before_crash && is_header(&incoming.payload) {
+                    continue;
+                }
+                if self.tracker.hear(&incoming.channel, &incoming.payload) {
+                    self.late += 1;
+                    hand_on(incoming);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+
+        // Rows are deleted in the order of their age: while the row of the position is there, all after it are.
+        let own_channel = [self.channel.clone()];
+        let place = LogQuery { channels: &own_channel, after: since.id - 1, limit: 1, ..query };
+        let is_whole = in_time(self.backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
+        let deaf = until.taken.saturating_sub(since.taken);
+        Ok(if deaf > self.log.retention() {
+            Some(format!("the node was deaf for {deaf:.1?}, and the log goes back for {:?}", self.log.retention()))
+        } else if !is_whole {
+            Some(
+                "rows of the log that the node had not read were deleted: give all nodes of the cluster the same \
+                 `CatchUp::last`, and look at the clock of the database"
+                    .to_owned(),
+            )
+        } else if has_crashed {
+            Some(
+                "the database server crashed: attachments are gone, and what was published in its last moments may not \
+                 be in the log"
+                    .to_owned(),
+            )
+        } else if self.uncovered > 0 {
+            Some(format!(
+                "the connection broke before the node had found its place in the log for {} new channel(s)",
+                self.uncovered
+            ))
+        } else {
+            None
+        })
+    }
+
+    fn begin_mark(&mut self) {
+        let token = format!("{:016x}", crate::env::random_u64());
+        self.is_due = false;
+        self.tracker.begin(token.clone(), self.listened.clone());
+        let (backend, table, channel) = (self.backend.clone(), self.log.table_name().to_owned(), self.channel.clone());
+        self.marking = Some(Box::pin(async move { in_time(backend.mark(&table, &channel, &token)).await }));
+    }
+
+    fn marked(&mut self, marked: Result<Position, BackendError>) {
+        match marked {
+            Ok(position) => self.tracker.marked(position),
+            Err(error) => {
+                self.tracker.give_mark_up();
+                tracing::warn!(%error, table = self.log.table_name(), "the catch-up log could not be marked");
+            }
+        }
+    }
+}
+
+async fn in_time<T>(statement: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
+    let elapsed = |elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed));
+    timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(elapsed)
+}

@@ -1,0 +1,425 @@
+//! The listening connection, kept alive.
+//!
+//! One connection for the whole process: until PostgreSQL 18 a notification wakes every listening session of the database,
+//! so more of them cost the server and gain nothing. When it breaks it is opened again, with back-off, and everything is
+//! listened to anew.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::future::BoxFuture;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, timeout},
+};
+use tracing::Instrument;
+
+use crate::{
+    backend::{Backend, BackendError, ErrorKind, Incoming, Listener},
+    env,
+    error::Error,
+    inbound::catch_up::Reader,
+    observe::event::{Event, Events, Recovery},
+};
+
+/// The first pause before connecting again; doubled up to [`MAX_BACKOFF`], each time between half and the whole of it.
+const MIN_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// How long listening to one part of the channels may take on a new connection. How long making the connection may take is the
+/// backend's to say, as it knows to how many addresses a name leads.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many channels are listened to in one statement. PostgreSQL compares each with all that the session has: for tens of thousands
+/// in one statement it takes longer than a server may be silent, and each part that is done is a sign of life.
+const MAX_LISTEN: usize = 1000;
+
+/// How long before the last sign of life a message may have been sent that was lost with the connection: it was behind the last one
+/// that came, on its way.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+
+/// How many notifications are taken before the clock is looked at and other tasks have their turn.
+const MAX_AT_ONCE: usize = 256;
+
+/// What the link tells the inbox, in order.
+#[derive(Debug)]
+pub(crate) enum Arrival<'a> {
+    Notification {
+        channel: &'a str,
+        payload: &'a str,
+    },
+    /// The link is back after it was down: announce the node again.
+    Restored,
+}
+
+#[derive(Debug)]
+enum Command {
+    Listen { channel: String, done: Waiter },
+    Unlisten { channel: String },
+}
+
+/// Resolves once a LISTEN is in place.
+pub(crate) type Listening = BoxFuture<'static, Result<(), Error>>;
+
+/// Whoever waits until a channel is listened to.
+type Waiter = oneshot::Sender<Result<(), Error>>;
+
+/// Tells the link what to listen to.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Link {
+    /// Starts the link. The receiver resolves to the outcome of the first attempt to connect.
+    pub(crate) fn start<B: Backend>(
+        backend: Arc<B>,
+        check_interval: Duration,
+        events: Arc<Events>,
+        log: Option<Reader<B>>,
+        arrivals: impl FnMut(Arrival<'_>) + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<(), BackendError>>, tokio::task::JoinHandle<()>) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let (first, started) = oneshot::channel();
+        let keeper = LinkTask {
+            backend,
+            check_interval,
+            events,
+            arrivals,
+            commands: receiver,
+            channels: log.iter().map(|log| log.channel().to_owned()).collect(),
+            log,
+            unproven: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+        };
+        (Self { commands }, started, tokio::spawn(keeper.run(first)))
+    }
+
+    /// Listens on a channel. The link is told when this returns, in the order of the calls; the future resolves once the LISTEN is
+    /// in place, which takes until the link is up, or with the reason why PostgreSQL refuses this channel.
+    pub(crate) fn listen(&self, channel: String) -> Listening {
+        let (done, listening) = oneshot::channel();
+        // Of a link that has ended, and of a channel that is given up before, the sender is dropped.
+        let _ = self.commands.send(Command::Listen { channel, done });
+        Box::pin(async move { listening.await.unwrap_or(Err(Error::Closed)) })
+    }
+
+    pub(crate) fn unlisten(&self, channel: String) {
+        // A link that has ended listens to nothing.
+        let _ = self.commands.send(Command::Unlisten { channel });
+    }
+}
+
+struct LinkTask<B, F> {
+    backend: Arc<B>,
+    check_interval: Duration,
+    events: Arc<Events>,
+    log: Option<Reader<B>>,
+    arrivals: F,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// What is to be listened to on every connection.
+    channels: BTreeSet<String>,
+    /// Those of them that never were in place: what is refused of these is their name's fault, and not that of the moment.
+    unproven: BTreeSet<String>,
+    /// Who waits for a LISTEN that is not in place yet, by channel.
+    waiting: BTreeMap<String, Vec<Waiter>>,
+}
+
+/// Why a session ended.
+enum End {
+    Broken(BackendError),
+    /// All handles are gone.
+    Unwanted,
+}
+
+impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
+    async fn run(mut self, first: oneshot::Sender<Result<(), BackendError>>) {
+        let mut first = Some(first);
+        let mut deaf_since: Option<Instant> = None;
+        let mut backoff = MIN_BACKOFF;
+        loop {
+            let opening = self.open().instrument(tracing::debug_span!("listen"));
+            let opened = match opening.await {
+                Ok(mut listener) if deaf_since.is_some() => {
+                    let catching_up = self.catch_up(&mut listener).instrument(tracing::debug_span!("catch_up"));
+                    catching_up.await.map(|recovery| (listener, recovery))
+                }
+                opened => opened.map(|listener| (listener, Recovery::Off)),
+            };
+            match opened {
+                Ok((listener, recovery)) => {
+                    let open_since = Instant::now();
+                    self.events.emit(Event::Connected);
+                    if let Some(since) = deaf_since.take() {
+                        self.events.counters().reconnects.add(1);
+                        // It is as long as it was by the clock that does not jump, and so never ends before it begins.
+                        let until = self.events.counters().now();
+                        let since = until.checked_sub(since.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
+                        self.events.emit(Event::Gap { since, until, recovery });
+                        (self.arrivals)(Arrival::Restored);
+                    }
+                    if let Some(first) = first.take() {
+                        let _ = first.send(Ok(()));
+                    }
+                    let mut heard = Instant::now();
+                    match self.session(listener, &mut heard).await {
+                        End::Unwanted => return,
+                        End::Broken(error) => {
+                            self.events.emit(Event::Disconnected { reason: error.to_string() });
+                            if let Some(log) = &mut self.log {
+                                log.broken();
+                            }
+                            deaf_since = Some(heard.checked_sub(ON_THE_WAY).unwrap_or(heard));
+                            // One that breaks again and again is not opened in a tight loop.
+                            if open_since.elapsed() >= MAX_BACKOFF {
+                                backoff = MIN_BACKOFF;
+                            }
+                        }
+                    }
+                }
+                Err(error) => match first.take() {
+                    // Nothing to keep alive yet: whoever starts the node decides.
+                    Some(first) => {
+                        let _ = first.send(Err(error));
+                        return;
+                    }
+                    None => {
+                        self.events.counters().deaf(&error.to_string());
+                        tracing::warn!(%error, ?backoff, "cannot listen, trying again");
+                    }
+                },
+            }
+            let pause = backoff.mul_f64(env::jitter());
+            if self.pause(pause).await.is_err() {
+                return;
+            }
+            backoff = (backoff * 2).min(MAX_BACKOFF);
+        }
+    }
+
+    async fn open(&mut self) -> Result<B::Listener, BackendError> {
+        let mut listener = self.backend.connect_listener().await?;
+        let channels: Vec<_> = self.channels.iter().cloned().collect();
+        self.listen_to(&mut listener, &channels, LISTEN_TIMEOUT).await?;
+        Ok(listener)
+    }
+
+    /// Listens on channels, in parts. What PostgreSQL refuses for its content is tried in ever smaller parts: so one channel that it
+    /// cannot take is found, given up, and costs neither the others nor the session.
+    async fn listen_to(
+        &mut self,
+        listener: &mut B::Listener,
+        channels: &[String],
+        limit: Duration,
+    ) -> Result<(), BackendError> {
+        for part in channels.chunks(MAX_LISTEN) {
+            let mut parts = vec![part];
+            while let Some(part) = parts.pop() {
+                match timeout(limit, listener.listen(part)).await.unwrap_or_else(|_| Err(silent())) {
+                    Ok(()) => self.in_place(part),
+                    Err(error) if !error.kind().is_about_content() => return Err(error),
+                    Err(error) => match part {
+                        [channel] if self.unproven.contains(channel) => self.refused(channel, error),
+                        // It was in place before: its name is none that PostgreSQL cannot take.
+                        [_] => return Err(error),
+                        _ => parts.extend(<[&[String]; 2]>::from(part.split_at(part.len() / 2)).into_iter().rev()),
+                    },
+                }
+            }
+        }
+        if let Some(log) = &mut self.log {
+            log.listens(&self.channels);
+        }
+        Ok(())
+    }
+
+    fn in_place(&mut self, channels: &[String]) {
+        for channel in channels {
+            self.unproven.remove(channel);
+            for done in self.waiting.remove(channel).into_iter().flatten() {
+                // Whoever waited may have given up.
+                let _ = done.send(Ok(()));
+            }
+        }
+    }
+
+    fn refused(&mut self, channel: &str, error: BackendError) {
+        tracing::warn!(%error, channel, "PostgreSQL does not listen on a channel");
+        self.channels.remove(channel);
+        self.unproven.remove(channel);
+        let error = Arc::new(error);
+        for done in self.waiting.remove(channel).into_iter().flatten() {
+            let _ = done.send(Err(Error::NotListening { channel: channel.to_owned(), error: error.clone() }));
+        }
+    }
+
+    /// Notes that a channel is to be listened to. Tells whether it was not before.
+    fn keep(&mut self, channel: &str, done: Waiter) -> bool {
+        self.waiting.entry(channel.to_owned()).or_default().push(done);
+        let is_new = self.channels.insert(channel.to_owned());
+        if is_new {
+            self.unproven.insert(channel.to_owned());
+        }
+        is_new
+    }
+
+    /// Notes that a channel is not to be listened to any more. Tells whether it was before.
+    fn give_up(&mut self, channel: &str) -> bool {
+        self.unproven.remove(channel);
+        // With them goes the hope of those who wait.
+        self.waiting.remove(channel);
+        let was_kept = self.channels.remove(channel);
+        if was_kept && let Some(log) = &mut self.log {
+            log.unlistened(channel);
+        }
+        was_kept
+    }
+
+    /// Hands on what was missed while there was no session. What comes on the new one meanwhile waits in it.
+    async fn catch_up(&mut self, listener: &mut B::Listener) -> Result<Recovery, BackendError> {
+        match &mut self.log {
+            Some(log) => {
+                let hand_on = |Incoming { channel, payload }| {
+                    (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
+                };
+                log.catch_up(listener, hand_on).await
+            }
+            None => Ok(Recovery::Off),
+        }
+    }
+
+    /// Waits before the next attempt, still taking commands.
+    async fn pause(&mut self, pause: Duration) -> Result<(), ()> {
+        let until = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(until) => return Ok(()),
+                command = self.commands.recv() => match command {
+                    None => return Err(()),
+                    Some(Command::Listen { channel, done }) => {
+                        self.keep(&channel, done);
+                    }
+                    Some(Command::Unlisten { channel }) => {
+                        self.give_up(&channel);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Serves one connection until it breaks. `heard` is kept at the last sign of life.
+    async fn session(&mut self, mut listener: B::Listener, heard: &mut Instant) -> End {
+        let mut check = tokio::time::interval(self.check_interval);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        check.reset();
+        loop {
+            let result = tokio::select! {
+                biased;
+                incoming = listener.next() => match incoming {
+                    Ok(incoming) => {
+                        self.take(&incoming.channel, &incoming.payload);
+                        for _ in 1..MAX_AT_ONCE {
+                            if !listener.take_next(&mut |channel, payload| self.take(channel, payload)) {
+                                break;
+                            }
+                        }
+                        self.events.counters().heard();
+                        *heard = Instant::now();
+                        check.reset();
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+                command = self.commands.recv() => match command {
+                    None => return End::Unwanted,
+                    Some(command) => self.carry_out(&mut listener, command).await,
+                },
+                () = keep_position(&mut self.log) => Ok(()),
+                _ = check.tick() => {
+                    // What is published while the question is under way may come after its answer.
+                    let asked = Instant::now();
+                    match timeout(self.check_interval, listener.check()).await {
+                        Ok(Ok(())) => {
+                            self.events.counters().heard();
+                            *heard = asked;
+                            Ok(())
+                        }
+                        Ok(Err(error)) => Err(error),
+                        Err(_) => Err(silent()),
+                    }
+                }
+            };
+            if let Err(error) = result {
+                return End::Broken(error);
+            }
+        }
+    }
+
+    /// Takes a notification, unless the catch-up log has told of it.
+    fn take(&mut self, channel: &str, payload: &str) {
+        if self.log.as_mut().is_none_or(|log| log.is_news(channel, payload)) {
+            (self.arrivals)(Arrival::Notification { channel, payload });
+        }
+    }
+
+    /// Carries out a command and those that are queued behind it, so that many namespaces cost one round trip; not so many that what
+    /// arrives meanwhile would wait long.
+    async fn carry_out(&mut self, listener: &mut B::Listener, command: Command) -> Result<(), BackendError> {
+        let mut listen = Vec::new();
+        let mut unlisten = BTreeSet::new();
+        let mut in_place = Vec::new();
+        let mut next = Some(command);
+        let mut carried_out = 0;
+        while let Some(command) = next {
+            match command {
+                Command::Listen { channel, done } => {
+                    // One that is to be left is still listened to.
+                    let is_left = unlisten.remove(&channel);
+                    let is_new = self.keep(&channel, done);
+                    if is_left {
+                        self.unproven.remove(&channel);
+                    }
+                    if is_new && !is_left {
+                        listen.push(channel);
+                    } else if !self.unproven.contains(&channel) {
+                        in_place.push(channel);
+                    }
+                }
+                Command::Unlisten { channel } => {
+                    let was_asked_for = self.unproven.contains(&channel);
+                    if self.give_up(&channel) {
+                        if was_asked_for {
+                            listen.retain(|other| *other != channel);
+                        } else {
+                            unlisten.insert(channel);
+                        }
+                    }
+                }
+            }
+            carried_out += 1;
+            next = if carried_out < MAX_LISTEN { self.commands.try_recv().ok() } else { None };
+        }
+        if !unlisten.is_empty() {
+            let channels: Vec<_> = unlisten.into_iter().collect();
+            let work = listener.unlisten(&channels);
+            timeout(self.check_interval, work).await.unwrap_or_else(|_| Err(silent()))?;
+        }
+        self.in_place(&in_place);
+        self.listen_to(listener, &listen, self.check_interval).await
+    }
+}
+
+async fn keep_position<B: Backend>(log: &mut Option<Reader<B>>) {
+    match log {
+        Some(log) => log.step().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn silent() -> BackendError {
+    BackendError::new(ErrorKind::Connection, "the server gave no sign of life in time")
+}

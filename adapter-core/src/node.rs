@@ -1,0 +1,11 @@
+//! One node in one database: its namespaces, its clock, its tasks, and what a message does here.
+
+pub(crate) mod databases;
+pub(crate) mod handlers;
+mod inbox;
+pub(crate) mod namespace;
+pub(crate) mod requester;
+pub(crate) mod requests;
+pub(crate) mod shared;
+mod start;
+mod sweep;

@@ -1,0 +1,302 @@
+//! The one road in: notifications are read at once, attachments fetched ahead, and everything handled in the order of arrival.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak, atomic::Ordering},
+};
+
+use futures_util::FutureExt;
+use socketio_pg_protocol::{Body, Message, NodeId, Notification, channel, notification::Header};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    backend::Backend,
+    inbound::{
+        attachments::{FetchJob, Fetched, Fetcher},
+        link::Arrival,
+    },
+    node::{namespace::Namespace, shared::Node},
+    observe::{
+        classes::{Dropped, Poison},
+        event::Events,
+    },
+    options::Options,
+    queue::{self, queue},
+};
+
+/// How many messages are handled before other tasks have their turn: fewer than the 128 packets that socketioxide keeps for a client.
+const MAX_AT_ONCE: usize = 32;
+
+/// Something to be handled, in order.
+#[expect(clippy::large_enum_variant, reason = "the large one is what nearly all are")]
+enum Item {
+    Message { namespace: Arc<Namespace>, message: Message, bytes: usize },
+    Attachment { channel: String, fetched: oneshot::Receiver<Fetched>, bytes: usize },
+    Restored,
+}
+
+/// Takes notifications as they arrive and puts them in line. Never waits.
+pub(crate) struct Intake<B: Backend> {
+    node: Weak<Node<B>>,
+    prefix: String,
+    events: Arc<Events>,
+    line: queue::Sender<Item>,
+    wanted: mpsc::UnboundedSender<FetchJob>,
+    max_bytes: usize,
+}
+
+/// Starts the inbox: returns its intake, and the tasks that fetch and hand on.
+pub(crate) fn start<B: Backend>(
+    node: Weak<Node<B>>,
+    options: &Options,
+    events: Arc<Events>,
+    fetcher: Fetcher<B>,
+) -> (Intake<B>, [tokio::task::JoinHandle<()>; 2]) {
+    let (line, slots) = queue();
+    let (wanted, fetches) = mpsc::unbounded_channel();
+    let prefix = options.channel_prefix.clone();
+    let tasks = [
+        tokio::spawn(fetcher.clone().fetch_ahead(fetches)),
+        tokio::spawn(process(node.clone(), prefix.clone(), fetcher, slots, events.clone())),
+    ];
+    (Intake { node, prefix, events, line, wanted, max_bytes: options.max_inbox_bytes }, tasks)
+}
+
+impl<B: Backend> Intake<B> {
+    pub(crate) fn take(&self, arrival: Arrival<'_>) {
+        match arrival {
+            Arrival::Notification { channel, payload } => self.notification(channel, payload),
+            Arrival::Restored => self.push(Item::Restored),
+        }
+    }
+
+    fn push(&self, slot: Item) {
+        self.events.counters().waiting.fetch_add(1, Ordering::Relaxed);
+        // The other side only ends with the node.
+        let _ = self.line.send(slot);
+    }
+
+    fn notification(&self, channel: &str, payload: &str) {
+        let Some(node) = self.node.upgrade() else { return };
+        self.events.counters().received.add(1);
+        self.events.counters().received_bytes.add(payload.len() as u64);
+        tracing::trace!(channel, bytes = payload.len(), "a notification arrived");
+        if node.is_probe(channel) {
+            node.probe_arrived(payload);
+            return;
+        }
+        let of_channel = channel::namespace(&self.prefix, channel).and_then(|name| node.namespace(name));
+        if self.is_own(&node, of_channel.as_deref(), payload) {
+            return;
+        }
+        match Notification::decode_borrowed(payload) {
+            Ok(Notification::Inline(mut message)) => {
+                if message.uid.as_ref().is_some_and(|uid| node.is_own(uid.as_str())) {
+                    return;
+                }
+                let namespace = match message.nsp.take() {
+                    Some(name) if of_channel.as_ref().is_none_or(|of_channel| name != of_channel.name()) => {
+                        node.namespace(&name)
+                    }
+                    // Node's emitter names none
+                    _ => of_channel,
+                };
+                let Some(namespace) = namespace else { return };
+                let is_kept = node.hear(&namespace, message.uid.as_ref(), &message.body);
+                // There is always room for a farewell: of each node one waits at most, and without it the node would never leave.
+                let bytes = if matches!(message.body, Body::AdapterClose) { 0 } else { payload.len() };
+                if is_kept && !is_unwanted_response(&namespace, &message.body) && self.has_room(bytes) {
+                    self.push(Item::Message { namespace, message: message.into_owned(), bytes });
+                }
+            }
+            Ok(Notification::Attachment(header)) => self.attachment(&node, channel, header, payload.len()),
+            Err(error) => {
+                let sender = sender_of(payload);
+                self.events.poisoned(channel, sender.as_ref(), Poison::Undecodable(error.kind()), &error);
+            }
+        }
+    }
+
+    fn attachment(&self, node: &Node<B>, channel: &str, header: Header, bytes: usize) {
+        node.attachment_seen();
+        if let Some(uid) = &header.uid {
+            if node.is_own(uid.as_str()) {
+                return;
+            }
+            let name = header.nsp.as_deref().or_else(|| channel::namespace(&self.prefix, channel));
+            if let Some(namespace) = name.and_then(|name| node.namespace(name)) {
+                node.heard(&namespace, uid);
+            }
+        }
+        // Swept by and by; not fetched, it is lost for this node.
+        if !self.has_room(bytes) {
+            return;
+        }
+        let (done, fetched) = oneshot::channel();
+        let channel = channel.to_owned();
+        self.push(Item::Attachment { channel: channel.clone(), fetched, bytes });
+        // Fails only together with the node; the slot then says so.
+        let _ = self.wanted.send(FetchJob { channel, header, done });
+    }
+
+    /// Whether a message is one of this node's own, as far as its end tells.
+    fn is_own(&self, node: &Node<B>, of_channel: Option<&Namespace>, payload: &str) -> bool {
+        let payload = payload.trim_end_matches(' ');
+        if payload.ends_with(END_OF_OURS) {
+            return of_channel.is_some_and(|namespace| namespace.is_end_of_own(payload));
+        }
+        last_uid(payload).is_some_and(|uid| node.is_own(uid))
+    }
+
+    /// Counts so many bytes as waiting, unless there are too many: then what they belong to is dropped, and that is reported.
+    fn has_room(&self, bytes: usize) -> bool {
+        let waiting = &self.events.counters().waiting_bytes;
+        let queued = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if queued <= self.max_bytes {
+            return true;
+        }
+        waiting.fetch_sub(bytes, Ordering::Relaxed);
+        self.events.dropped(Dropped::Messages);
+        false
+    }
+}
+
+/// How the messages of this project end, but for those that have a nonce or name a channel for answers.
+const END_OF_OURS: &str = r#","source":"_sio_adapter"}"#;
+
+/// The `uid` of a message that ends as ours do, found without reading what stands before.
+///
+/// Behind it is nothing that opens or closes anything but the end of the message: so it is the message's own, and the one that
+/// counts, since of equal keys the last does.
+fn last_uid(payload: &str) -> Option<&str> {
+    const KEY: &str = r#","uid":""#;
+    /// As far as it is looked for.
+    const MAX_BYTES: usize = 256;
+    let message = payload.strip_suffix('}')?;
+    let tail = &message[message.ceil_char_boundary(message.len().saturating_sub(MAX_BYTES))..];
+    let (_, tail) = tail.rsplit_once(KEY)?;
+    let (uid, rest) = tail.split_once('"')?;
+    (!uid.contains('\\') && !rest.contains(['{', '}', '[', ']', '\\'])).then_some(uid)
+}
+
+/// Finds the sender of something that is not a message, for the report.
+fn sender_of(payload: &str) -> Option<NodeId> {
+    let at = payload.find(r#""uid":""#)? + r#""uid":""#.len();
+    let (uid, _) = payload.get(at..)?.split_once('"')?;
+    (uid.len() <= 64).then(|| uid.into())
+}
+
+/// Responses go to everyone on the channel; those that answer others' requests are not kept.
+fn is_unwanted_response<P>(namespace: &Namespace, body: &Body<P>) -> bool {
+    match body {
+        Body::FetchSocketsResponse(data) => !namespace.is_waiting(&data.request_id),
+        Body::ServerSideEmitResponse(data) => !namespace.is_waiting(&data.request_id),
+        Body::BroadcastClientCount(data) => !namespace.is_waiting(&data.request_id),
+        Body::BroadcastAck(data) => !namespace.is_waiting(&data.request_id),
+        _ => false,
+    }
+}
+
+/// Handles what arrived, one after the other.
+async fn process<B: Backend>(
+    node: Weak<Node<B>>,
+    prefix: String,
+    fetcher: Fetcher<B>,
+    mut slots: queue::Receiver<Item>,
+    events: Arc<Events>,
+) {
+    let counters = events.counters();
+    let mut taken = VecDeque::new();
+    let mut at_once = 0_usize;
+    loop {
+        // Else a flood would fill clients' buffers before those who empty them had their turn.
+        at_once = at_once.wrapping_add(1);
+        if at_once.is_multiple_of(MAX_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
+        let Some(slot) = taken.pop_front() else {
+            if slots.take(&mut taken).await {
+                continue;
+            }
+            return;
+        };
+        counters.waiting.fetch_sub(1, Ordering::Relaxed);
+        match slot {
+            Item::Message { namespace, message, bytes } => {
+                let Some(node) = node.upgrade() else { return };
+                handle(&node, &namespace, message).await;
+                counters.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            Item::Attachment { channel, fetched, bytes } => {
+                counters.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                // Kept until it has been handled.
+                let mut kept = None;
+                let mut message = match fetched.await {
+                    Ok(Fetched::Message { message, room }) => {
+                        kept = Some(room);
+                        *message
+                    }
+                    Ok(Fetched::Later { channel, header }) => match fetcher.fetch_alone(&channel, &header).await {
+                        Some(message) => message,
+                        None => continue,
+                    },
+                    Ok(Fetched::Unusable) | Err(_) => continue,
+                };
+                let name = message.nsp.take();
+                let name = name.as_deref().or_else(|| channel::namespace(&prefix, &channel));
+                let Some(node) = node.upgrade() else { return };
+                if let Some(namespace) = name.and_then(|name| node.namespace(name)) {
+                    handle(&node, &namespace, message).await;
+                }
+                drop(kept);
+            }
+            Item::Restored => {
+                let Some(node) = node.upgrade() else { return };
+                node.announce_all();
+            }
+        }
+    }
+}
+
+/// Handles a message. When a handler of the application panics in it, the later messages are handled all the same.
+async fn handle<B: Backend>(node: &Arc<Node<B>>, namespace: &Arc<Namespace>, message: Message) {
+    // What a panic leaves behind is that of a message handled in part: no lock of ours is held while a handler runs.
+    let finished = match catch_unwind(AssertUnwindSafe(|| node.handle(namespace, message))) {
+        Ok(None) => return,
+        Ok(Some(unfinished)) => AssertUnwindSafe(node.finish(namespace, unfinished)).catch_unwind().await,
+        Err(panic) => Err(panic),
+    };
+    if finished.is_err() {
+        tracing::error!(
+            namespace = namespace.name(),
+            "a handler of the application panicked while a message was handled"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uid_is_found_at_the_end_of_a_message_and_only_there() {
+        for (payload, uid) in [
+            (r#"{"type":3,"data":{"uid":"a"},"uid":"b","nsp":"/","source":"_sio_adapter"}"#, Some("b")),
+            (r#"{"type":2,"uid":"a","uid":"b"}"#, Some("b")),
+            // another's message with ours in its data
+            (r#"{"uid":"a","type":3,"data":{"x":1,"uid":"b"}}"#, None),
+            (r#"{"uid":"a","type":3,"data":[{"x":1,"uid":"b"}]}"#, None),
+            (r#"{"uid":"a","type":3,"data":"x,\"uid\":\"b\""}"#, None),
+            (r#"{"uid":"a","nsp":"/,\"uid\":\"b"}"#, None),
+            (r#"{"type":2,"uid":"b\u0000","nsp":"/"}"#, None),
+            (r#"{"uid":"b","type":2}"#, None),
+            ("", None),
+            ("}", None),
+        ] {
+            assert_eq!(last_uid(payload), uid, "{payload}");
+        }
+        let far = format!(r#"{{"type":2,"uid":"b","nsp":"/{}"}}"#, "é".repeat(400));
+        assert_eq!(last_uid(&far), None);
+    }
+}

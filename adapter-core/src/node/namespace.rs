@@ -1,0 +1,272 @@
+//! One namespace of this node: its place in the cluster, and the requests that wait.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use futures_core::stream::BoxStream;
+use parking_lot::{Mutex, MutexGuard};
+use socketio_pg_protocol::{
+    Body, Message, NodeId, Payload, Relay, RequestId,
+    cluster::{Action, Cluster, Config, Outcome, Progress},
+    message::{Broadcast, DisconnectSockets, FetchSockets, Options, SocketDescription, SocketsJoin, SocketsLeave},
+};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+
+use crate::{node::requester::Requester, observe::health::NamespaceHealth};
+
+/// The acknowledgement of a local client: its value, if it gave one, or nothing in time.
+pub(crate) type LocalAck = Option<Option<Payload>>;
+
+/// What the adapter does with its local sockets when other nodes ask for it.
+pub(crate) trait LocalSockets: Send + Sync {
+    /// Carries out a request; what it returns is to be published, in order, as answers to `requester`.
+    fn carry_out(&self, request: LocalRequest, requester: &Requester) -> Vec<Body>;
+
+    /// Sends an event to the sockets that match and yields their acknowledgements, one item for each.
+    fn ask_clients(&self, broadcast: Broadcast) -> BoxStream<'static, LocalAck>;
+
+    /// Describes the sockets that match.
+    fn describe(&self, options: &Options) -> Vec<SocketDescription>;
+
+    /// Another namespace has taken this one's name: its clients are to connect to that.
+    fn replaced(&self);
+}
+
+/// A request of another node that concerns local sockets.
+#[derive(Debug)]
+pub(crate) enum LocalRequest {
+    Broadcast(Broadcast),
+    Join(SocketsJoin),
+    Leave(SocketsLeave),
+    Disconnect(DisconnectSockets),
+    Fetch(FetchSockets),
+}
+
+impl LocalRequest {
+    /// The request that a message is; any other is given back.
+    #[expect(clippy::result_large_err, reason = "it is no error, and to allocate for each message would cost more")]
+    pub(crate) fn of(body: Body) -> Result<Self, Body> {
+        Ok(match body {
+            Body::Broadcast(data) => Self::Broadcast(data),
+            Body::SocketsJoin(data) => Self::Join(data),
+            Body::SocketsLeave(data) => Self::Leave(data),
+            Body::DisconnectSockets(data) => Self::Disconnect(data),
+            Body::FetchSockets(data) => Self::Fetch(data),
+            other => return Err(other),
+        })
+    }
+}
+
+/// What comes for a request of this node.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Progress {
+        node: Option<NodeId>,
+        progress: Progress,
+    },
+    Completed(Outcome),
+    /// There were more answers than `Options::max_answers`: nothing more comes.
+    TooMany {
+        limit: usize,
+    },
+}
+
+/// A request of this node that waits.
+struct Waiting {
+    answers: mpsc::UnboundedSender<Answer>,
+    /// How many have come.
+    count: usize,
+    _place: OwnedSemaphorePermit,
+}
+
+/// One namespace of this node.
+pub(crate) struct Namespace {
+    name: String,
+    channel: String,
+    uid: NodeId,
+    /// How its own messages end.
+    end_of_own: String,
+    has_left: AtomicBool,
+    cluster: Mutex<Cluster>,
+    waiting: Mutex<HashMap<RequestId, Waiting>>,
+    local: OnceLock<Weak<dyn LocalSockets>>,
+    /// Wakes the clock when a time-out may have become due earlier.
+    clock: Arc<Notify>,
+}
+
+impl Namespace {
+    pub(crate) fn new(name: &str, channel: String, config: Config, clock: Arc<Notify>) -> Self {
+        let uid = random_node_id();
+        let mut message = Message::new(uid.clone(), name, Body::<Payload>::Heartbeat);
+        message.relay = Relay::marked();
+        let whole = message.to_json().unwrap_or_default();
+        let end_of_own = whole.strip_prefix(r#"{"type":2"#).unwrap_or(&whole).to_owned();
+        Self {
+            name: name.to_owned(),
+            end_of_own,
+            has_left: AtomicBool::new(false),
+            channel,
+            cluster: Mutex::new(Cluster::new(uid.clone(), name, config)),
+            uid,
+            waiting: Mutex::default(),
+            local: OnceLock::new(),
+            clock,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    pub(crate) fn uid(&self) -> &NodeId {
+        &self.uid
+    }
+
+    /// Whether a message that ends as ours do ends as one of this namespace does.
+    pub(crate) fn is_end_of_own(&self, payload: &str) -> bool {
+        payload.ends_with(&self.end_of_own)
+    }
+
+    /// From now on what was sent to it is for nobody.
+    pub(crate) fn left(&self) {
+        self.has_left.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
+    }
+
+    /// Connects the namespace with its local sockets; only the first time counts.
+    pub(crate) fn set_local(&self, local: Weak<dyn LocalSockets>) {
+        let _ = self.local.set(local);
+    }
+
+    pub(crate) fn local(&self) -> Option<Arc<dyn LocalSockets>> {
+        self.local.get()?.upgrade()
+    }
+
+    /// Lets the rules of the cluster work, and returns what is to be done. All actions of one call come together.
+    pub(crate) fn with_cluster(&self, work: impl FnOnce(&mut Cluster, Instant)) -> Vec<Action> {
+        let mut cluster = self.lock();
+        let before = cluster.next_timeout();
+        work(&mut cluster, tokio::time::Instant::now().into_std());
+        let actions = std::iter::from_fn(|| cluster.poll_action()).collect();
+        let after = cluster.next_timeout();
+        drop(cluster);
+        if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
+            self.clock.notify_one();
+        }
+        actions
+    }
+
+    /// Looks at the cluster.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Cluster> {
+        self.cluster.lock()
+    }
+
+    pub(crate) fn health(&self) -> NamespaceHealth {
+        NamespaceHealth {
+            name: self.name.clone(),
+            nodes: self.lock().server_count(),
+            requests: self.waiting.lock().len(),
+        }
+    }
+
+    /// Registers a request of this node. Dropping the result gives the request up.
+    pub(crate) fn new_request(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Request {
+        let id = random_request_id();
+        let (sender, answers) = mpsc::unbounded_channel();
+        self.waiting.lock().insert(id.clone(), Waiting { answers: sender, count: 0, _place: place });
+        Request { id, answers, namespace: self.clone() }
+    }
+
+    pub(crate) fn is_waiting(&self, id: &RequestId) -> bool {
+        self.waiting.lock().contains_key(id)
+    }
+
+    /// Passes on an answer, of which a request takes so many. False when it is one too many, which ends the request.
+    pub(crate) fn answer(&self, id: &RequestId, answer: Answer, limit: usize) -> bool {
+        let mut waiting = self.waiting.lock();
+        // Whoever asked may have given up.
+        let Some(request) = waiting.get_mut(id) else { return true };
+        request.count = request.count.saturating_add(answer.weight());
+        if request.count <= limit {
+            let _ = request.answers.send(answer);
+            return true;
+        }
+        if let Some(request) = waiting.remove(id) {
+            let _ = request.answers.send(Answer::TooMany { limit });
+        }
+        drop(waiting);
+        self.lock().cancel(id);
+        false
+    }
+
+    /// Ends a request.
+    pub(crate) fn completed(&self, id: &RequestId, outcome: Outcome) {
+        if let Some(request) = self.waiting.lock().remove(id) {
+            let _ = request.answers.send(Answer::Completed(outcome));
+        }
+    }
+}
+
+impl Answer {
+    /// As how many answers it counts. A node tells the number of its clients once.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Progress { progress: Progress::Sockets(sockets), .. } => sockets.len().max(1),
+            Self::Progress { progress: Progress::Answer(_) | Progress::Ack(_), .. } => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// A request of this node and its answers.
+pub(crate) struct Request {
+    pub(crate) id: RequestId,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    namespace: Arc<Namespace>,
+}
+
+impl Request {
+    /// The next answer; `None` after [`Answer::Completed`] and [`Answer::TooMany`].
+    pub(crate) async fn next(&mut self) -> Option<Answer> {
+        self.answers.recv().await
+    }
+
+    pub(crate) fn poll_next(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Answer>> {
+        self.answers.poll_recv(context)
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let waiting = &self.namespace.waiting;
+        if waiting.lock().remove(&self.id).is_some() {
+            self.namespace.lock().cancel(&self.id);
+        }
+    }
+}
+
+/// 8 random bytes in hex, as Node writes its uids and request ids.
+fn random_id() -> String {
+    format!("{:016x}", crate::env::random_u64())
+}
+
+fn random_node_id() -> NodeId {
+    random_id().into()
+}
+
+fn random_request_id() -> RequestId {
+    random_id().into()
+}

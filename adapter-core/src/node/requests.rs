@@ -1,0 +1,49 @@
+//! Requests of this node for the sockets of the others.
+
+use std::sync::Arc;
+
+use socketio_pg_protocol::{
+    NodeId,
+    cluster::{Cluster as Rules, Progress},
+    message::{Flags, Options as Selector, SocketDescription},
+};
+use tokio::time::Instant;
+
+use crate::{
+    backend::Backend,
+    error::Error,
+    node::{
+        namespace::{Answer, Namespace, Request},
+        shared::Node,
+    },
+    outbound::effect::Effect,
+};
+
+/// The sockets of the other nodes that match, each with its node.
+pub(crate) async fn fetch_remote<B: Backend>(
+    node: &Arc<Node<B>>,
+    namespace: &Arc<Namespace>,
+    selector: Selector,
+) -> Result<Vec<(Option<NodeId>, SocketDescription)>, Error> {
+    let timeout = selector.flags.as_ref().and_then(Flags::timeout).unwrap_or(node.options().request_timeout);
+    let start = |cluster: &mut Rules, now, id| cluster.fetch_sockets(now, id, selector, timeout);
+    let request = node.ask(namespace, start, Instant::now().checked_add(timeout), Effect::none()).await?;
+    collect_sockets(request).await
+}
+
+/// Collects the answers to FETCH_SOCKETS, each with its node.
+async fn collect_sockets(mut request: Request) -> Result<Vec<(Option<NodeId>, SocketDescription)>, Error> {
+    let mut sockets = Vec::new();
+    while let Some(answer) = request.next().await {
+        match answer {
+            Answer::Progress { node, progress: Progress::Sockets(described) } => {
+                sockets.extend(described.into_iter().map(|socket| (node.clone(), socket)));
+            }
+            Answer::Progress { .. } => {}
+            Answer::Completed(outcome) if outcome.is_complete() => return Ok(sockets),
+            Answer::Completed(outcome) => return Err(Error::Timeout { missing: outcome.missing_nodes }),
+            Answer::TooMany { limit } => return Err(Error::TooManyAnswers { limit }),
+        }
+    }
+    Err(Error::Closed)
+}

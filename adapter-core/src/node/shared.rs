@@ -1,0 +1,236 @@
+//! What all namespaces of a node share: the tasks in and out, the clock, the register of namespaces.
+
+mod clock;
+mod dispatch;
+mod leaving;
+mod probe;
+mod register;
+mod send;
+mod server_side;
+mod tasks;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use parking_lot::{Mutex, RwLock};
+use socketio_pg_protocol::{ReplyChannel, channel, cluster::Cluster as Rules};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore, watch},
+    task::JoinHandle,
+};
+
+pub(in crate::node) use self::{clock::keep_time, probe::own_channel, tasks::Tasks};
+use self::{probe::Probe, register::Register};
+use crate::{
+    backend::Backend,
+    error::Error,
+    inbound::link::{Link, Listening},
+    node::{handlers::Handlers, namespace::Namespace, sweep::AttachmentActivity},
+    observe::{
+        event::Events,
+        health::{Health, InboxHealth, PublisherHealth},
+    },
+    options::Options,
+    outbound::publisher::Publisher,
+};
+
+/// The shared part of a node.
+pub(crate) struct Node<B: Backend> {
+    backend: Arc<B>,
+    options: Options,
+    events: Arc<Events>,
+    clock: Arc<Notify>,
+    /// Those of all databases of the node.
+    handlers: Arc<Handlers>,
+    /// Where this process alone hears answers. Written into its requests.
+    reply_channel: Option<ReplyChannel>,
+    namespaces: Register,
+    /// Where its tasks are, and where it leaves when it is dropped elsewhere.
+    runtime: Handle,
+    /// Gone once the node has left.
+    tasks: RwLock<Option<Tasks<B>>>,
+    /// Whether the leaving has ended, for those who wait for it.
+    has_left: watch::Sender<bool>,
+    probe: Mutex<Option<Probe>>,
+    attachments: Arc<AttachmentActivity>,
+    /// How many messages for the catch-up log were sent: what tells them apart.
+    logged: AtomicU64,
+    /// Places for requests of this node that wait for answers.
+    requests: Arc<Semaphore>,
+    /// Places for work that other nodes ask for and that takes its time.
+    asked: Arc<Semaphore>,
+}
+
+impl<B: Backend> Node<B> {
+    /// A node without tasks: see [`Self::run`].
+    pub(in crate::node) fn new(
+        backend: Arc<B>,
+        options: Options,
+        events: Arc<Events>,
+        handlers: Arc<Handlers>,
+    ) -> Self {
+        let max_requests = options.max_requests.min(Semaphore::MAX_PERMITS);
+        Self {
+            backend,
+            events,
+            clock: Arc::new(Notify::new()),
+            handlers,
+            reply_channel: options.new_reply_channel(),
+            namespaces: Register::default(),
+            runtime: Handle::current(),
+            tasks: RwLock::default(),
+            has_left: watch::Sender::new(false),
+            probe: Mutex::default(),
+            attachments: Arc::default(),
+            logged: AtomicU64::default(),
+            requests: Arc::new(Semaphore::new(max_requests)),
+            asked: Arc::new(Semaphore::new(max_requests)),
+            options,
+        }
+    }
+
+    /// Gives the node its tasks.
+    pub(in crate::node) fn run(&self, tasks: Tasks<B>) {
+        *self.tasks.write() = Some(tasks);
+    }
+
+    pub(in crate::node) fn backend(&self) -> &Arc<B> {
+        &self.backend
+    }
+
+    pub(in crate::node) fn shared_events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
+    /// Wakes the clock.
+    pub(in crate::node) fn clock(&self) -> &Arc<Notify> {
+        &self.clock
+    }
+
+    /// When attachments were announced.
+    pub(in crate::node) fn attachments(&self) -> &Arc<AttachmentActivity> {
+        &self.attachments
+    }
+
+    /// Listens on the channel on which this process alone hears answers, before the first request names it.
+    pub(in crate::node) async fn listen_for_answers(&self) -> Result<(), Error> {
+        match (&self.reply_channel, self.link()) {
+            (Some(channel), Some(link)) => link.listen(channel.as_str().to_owned()).await,
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    pub(crate) fn handlers(&self) -> &Handlers {
+        &self.handlers
+    }
+
+    /// How the node is.
+    pub(crate) fn health(&self) -> Health {
+        let counters = self.events.counters();
+        let publishing = counters.publishing();
+        let waiting = self.tasks.read().as_ref().map(|tasks| tasks.publisher.waiting());
+        let mut namespaces: Vec<_> = self.namespaces.all().iter().map(|it| it.health()).collect();
+        namespaces.sort_by(|one, other| one.name.cmp(&other.name));
+        let health = Health {
+            ready: false,
+            closed: waiting.is_none(),
+            link: counters.link(),
+            publisher: PublisherHealth {
+                waiting: waiting.unwrap_or(0),
+                capacity: self.options.publish_queue,
+                last_error: publishing.last_error,
+                consecutive_failures: publishing.consecutive_failures,
+            },
+            inbox: InboxHealth {
+                waiting: counters.waiting.load(Ordering::Relaxed),
+                bytes: counters.waiting_bytes.load(Ordering::Relaxed),
+                max_bytes: self.options.max_inbox_bytes,
+            },
+            namespaces,
+            counts: counters.counts(),
+        };
+        health.judged()
+    }
+
+    fn link(&self) -> Option<Link> {
+        self.tasks.read().as_ref().map(|tasks| tasks.link.clone())
+    }
+
+    fn publisher(&self) -> Result<Arc<Publisher<B>>, Error> {
+        self.tasks.read().as_ref().map(|tasks| tasks.publisher.clone()).ok_or(Error::Closed)
+    }
+
+    /// A namespace that has not joined yet.
+    pub(crate) fn new_namespace(&self, name: &str) -> Arc<Namespace> {
+        let channel = channel::name(&self.options.channel_prefix, name);
+        Arc::new(Namespace::new(name, channel, self.options.cluster_config(), self.clock.clone()))
+    }
+
+    /// Begins to join the cluster: from now on the namespace is known here, in place of any of that name, and is being listened to.
+    pub(crate) fn register(&self, namespace: &Arc<Namespace>) -> Result<Listening, Error> {
+        Error::check_namespace(namespace.name())?;
+        let listen = || Some(self.link()?.listen(namespace.channel().to_owned()));
+        let (listening, replaced) = self.namespaces.enter(namespace, listen).ok_or(Error::Closed)?;
+        if let Some(replaced) = replaced {
+            drop(self.leave(&replaced));
+            if let Some(local) = replaced.local() {
+                local.replaced();
+            }
+        }
+        Ok(listening)
+    }
+
+    /// Lets a registered namespace join the cluster, in the background: listens first, then announces it, so that no answer is
+    /// missed. It goes on when nobody waits for it, and takes until the node listens.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        namespace: Arc<Namespace>,
+        listening: Listening,
+    ) -> JoinHandle<Result<(), Error>> {
+        let node = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            let listened = listening.await;
+            let Some(node) = node.upgrade() else { return Err(Error::Closed) };
+            if let Err(error) = listened {
+                // Nobody has heard of it.
+                node.namespaces.forget(&namespace);
+                return Err(error);
+            }
+            let announce = || node.perform_together(vec![(namespace.clone(), namespace.with_cluster(Rules::join))]);
+            node.namespaces.speak(&namespace, announce).unwrap_or(Err(Error::Closed))
+        })
+    }
+
+    /// Runs in the background, where the node's tasks do.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(work));
+    }
+
+    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
+        self.namespaces.get(name)
+    }
+
+    pub(crate) fn has_no_namespace(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
+    pub(crate) fn is_own(&self, uid: &str) -> bool {
+        self.namespaces.has(uid)
+    }
+
+    /// An attachment was announced.
+    pub(crate) fn attachment_seen(&self) {
+        self.attachments.seen();
+    }
+}

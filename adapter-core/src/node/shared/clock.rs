@@ -1,0 +1,59 @@
+//! The time of a node's namespaces: heartbeats, and nodes and requests that are waited for.
+
+use std::sync::{Arc, Weak};
+
+use socketio_pg_protocol::{Body, cluster::Action};
+use tokio::sync::Notify;
+
+use super::Node;
+use crate::backend::Backend;
+
+impl<B: Backend> Node<B> {
+    /// Tells all namespaces the time. When one of them has a heartbeat to send, those that will soon have one send theirs too.
+    fn tell_time(self: &Arc<Self>) {
+        let is_heartbeat = |action: &Action| matches!(action, Action::Publish(Body::Heartbeat));
+        let told = self.namespaces.speak_all(|all| {
+            let mut actions: Vec<_> = all
+                .iter()
+                .map(|namespace| {
+                    let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
+                    (namespace.clone(), actions)
+                })
+                .collect();
+            if actions.iter().any(|(_, actions)| actions.iter().any(is_heartbeat)) {
+                for (namespace, actions) in &mut actions {
+                    actions.extend(namespace.with_cluster(|cluster, now| cluster.heartbeat_along(now)));
+                }
+            }
+            self.perform_together(actions)
+        });
+        if let Err(error) = told {
+            tracing::debug!(%error, "heartbeats were not published");
+        }
+    }
+}
+
+/// Wakes the namespaces when their time-outs are due. Heartbeats that are due at about the same time go out together.
+pub(in crate::node) async fn keep_time<B: Backend>(node: Weak<Node<B>>, clock: Arc<Notify>) {
+    loop {
+        let next = {
+            let Some(node) = node.upgrade() else { return };
+            node.namespaces.all().iter().filter_map(|namespace| namespace.lock().next_timeout()).min()
+        };
+        tokio::select! {
+            biased;
+            () = sleep_until(next) => {
+                let Some(node) = node.upgrade() else { return };
+                node.tell_time();
+            }
+            () = clock.notified() => {}
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,191 @@
+//! What a message does here: to local sockets, or by the rules of the cluster.
+
+use std::sync::Arc;
+
+use socketio_pg_protocol::{
+    Body, Message, NodeId,
+    cluster::{Action, Cluster as Rules},
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Node, send::tells_rules, server_side};
+use crate::{
+    backend::Backend,
+    error::Error,
+    node::{
+        namespace::{Answer, LocalRequest, Namespace},
+        requester::Requester,
+    },
+    observe::classes::Dropped,
+    outbound::effect::Effect,
+};
+
+/// What is left of a message when it was handled.
+pub(crate) struct Unfinished {
+    requester: Requester,
+    rest: Rest,
+}
+
+enum Rest {
+    /// To be published.
+    Answers(Vec<Body>),
+    Actions(Vec<Action>),
+}
+
+impl<B: Backend> Node<B> {
+    /// A place for work that another node asks for, to be kept while it lasts. `None`, and counted, when there is too much of it.
+    pub(crate) fn place_for_work(&self) -> Option<OwnedSemaphorePermit> {
+        let place = self.asked.clone().try_acquire_owned().ok();
+        if place.is_none() {
+            self.events.dropped(Dropped::Requests);
+        }
+        place
+    }
+
+    /// Notes who sent a message that has just arrived. Tells whether it need be handled, in its turn.
+    pub(crate) fn hear<P>(&self, namespace: &Namespace, uid: Option<&NodeId>, body: &Body<P>) -> bool {
+        let mut is_kept = false;
+        let actions = namespace.with_cluster(|cluster, now| is_kept = cluster.hear(now, uid, body));
+        self.note(namespace, actions);
+        is_kept
+    }
+
+    /// Notes that a node lives.
+    pub(crate) fn heard(&self, namespace: &Namespace, uid: &NodeId) {
+        let actions = namespace.with_cluster(|cluster, now| cluster.heard(now, uid));
+        self.note(namespace, actions);
+    }
+
+    /// Tells of nodes that came: nothing else follows from hearing of them.
+    pub(super) fn note(&self, namespace: &Namespace, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::NodeJoined(node) => {
+                    self.events.emit(crate::Event::NodeJoined { namespace: namespace.name().to_owned(), node });
+                }
+                Action::TooManyNodes(_) => self.events.dropped(Dropped::Nodes),
+                _ => {}
+            }
+        }
+    }
+
+    /// Handles a message, in its turn. What it asks of local sockets is done when this returns; what then is to be done may have
+    /// to wait, and is for [`Self::finish`].
+    pub(crate) fn handle(self: &Arc<Self>, namespace: &Arc<Namespace>, mut message: Message) -> Option<Unfinished> {
+        if namespace.has_left() || message.uid.as_ref() == Some(namespace.uid()) {
+            return None;
+        }
+        let sender = message.uid.as_ref().map(tracing::field::display);
+        let _span =
+            tracing::trace_span!("handle", namespace = namespace.name(), kind = message.body.kind(), sender).entered();
+        tracing::trace!("handling a message");
+        let reply_to = message.reply_to.take().filter(|channel| channel.is_of(&self.options.channel_prefix));
+        let requester = Requester { sender: message.uid.clone(), reply_to };
+        let rest = match LocalRequest::of(message.body) {
+            Ok(request) => Rest::Answers(namespace.local()?.carry_out(request, &requester)),
+            Err(body) => {
+                let message = Message { body, ..message };
+                Rest::Actions(namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message)))
+            }
+        };
+        let is_done = match &rest {
+            Rest::Answers(answers) => answers.is_empty(),
+            Rest::Actions(actions) => actions.is_empty(),
+        };
+        (!is_done).then_some(Unfinished { requester, rest })
+    }
+
+    /// Does what is left of a message.
+    pub(crate) async fn finish(self: &Arc<Self>, namespace: &Arc<Namespace>, unfinished: Unfinished) {
+        let Unfinished { requester, rest } = unfinished;
+        let finished = match rest {
+            Rest::Answers(answers) => self.answer_all(namespace, answers, &requester).await,
+            Rest::Actions(actions) => self.perform(namespace, actions, &requester),
+        };
+        if let Err(error) = finished {
+            tracing::debug!(%error, "an answer was not published");
+        }
+    }
+
+    /// Announces all namespaces again, after the node was deaf.
+    pub(crate) fn announce_all(self: &Arc<Self>) {
+        let announced = self.namespaces.speak_all(|all| {
+            let actions = all.iter().map(|namespace| (namespace.clone(), namespace.with_cluster(Rules::join)));
+            self.perform_together(actions.collect())
+        });
+        if let Err(error) = announced {
+            tracing::debug!(%error, "the namespaces were not announced again");
+        }
+    }
+
+    /// Performs actions of many namespaces; what is to be published goes out together. Never waits: time goes on whatever the
+    /// application sends.
+    pub(super) fn perform_together(self: &Arc<Self>, all: Vec<(Arc<Namespace>, Vec<Action>)>) -> Result<(), Error> {
+        let mut together = Vec::new();
+        for (namespace, actions) in all {
+            for action in actions {
+                let performed = match action {
+                    Action::Publish(body) => self.outgoing(&namespace, body, None).map(|outgoing| {
+                        together.push((outgoing, tells_rules(&namespace, Effect::none())));
+                    }),
+                    action => self.perform_one(&namespace, action, &Requester::default()),
+                };
+                if let Err(error) = performed {
+                    tracing::debug!(%error, "something of a node's own accord was not done");
+                }
+            }
+        }
+        self.publisher()?.queue_together(together)
+    }
+
+    pub(super) fn perform(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        actions: Vec<Action>,
+        requester: &Requester,
+    ) -> Result<(), Error> {
+        actions.into_iter().try_for_each(|action| self.perform_one(namespace, action, requester))
+    }
+
+    pub(super) fn perform_one(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        action: Action,
+        requester: &Requester,
+    ) -> Result<(), Error> {
+        match action {
+            Action::Publish(body) => self.queue_own(namespace, body, Effect::none())?.detach(),
+            // They do not come this way: see `LocalRequest`.
+            Action::Broadcast(_)
+            | Action::SocketsJoin(_)
+            | Action::SocketsLeave(_)
+            | Action::DisconnectSockets(_)
+            | Action::FetchSockets(_) => {}
+            Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data, requester),
+            Action::Progress { request, node, progress } => {
+                let answer = Answer::Progress { node, progress };
+                if !namespace.answer(&request, answer, self.options.max_answers) {
+                    self.events.dropped(Dropped::Answers);
+                }
+            }
+            Action::Completed { request, outcome } => namespace.completed(&request, outcome),
+            Action::NodeLeft { node, closed } => {
+                self.events.emit(crate::Event::NodeLeft { namespace: namespace.name().to_owned(), node, closed });
+            }
+            joined @ (Action::NodeJoined(_) | Action::TooManyNodes(_)) => self.note(namespace, vec![joined]),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn answer_all(
+        &self,
+        namespace: &Namespace,
+        answers: Vec<Body>,
+        requester: &Requester,
+    ) -> Result<(), Error> {
+        for body in answers {
+            self.answer(namespace, body, requester).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! The proof, at the start, that the listening connection hears.
+
+use std::time::Duration;
+
+use socketio_pg_protocol::channel;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+
+use super::Node;
+use crate::{
+    backend::{Backend, Content, Outgoing},
+    env,
+    error::ConnectError,
+};
+
+/// A notification to oneself, which proves that the connection hears.
+pub(super) struct Probe {
+    channel: String,
+    payload: String,
+    arrived: Option<oneshot::Sender<()>>,
+}
+
+impl<B: Backend> Node<B> {
+    /// Sends a notification to itself and waits until it is heard.
+    pub(in crate::node) async fn prove_hearing(&self) -> Result<(), ConnectError> {
+        let limit = self.options.connect_timeout / 2;
+        let started = Instant::now();
+        let channel = own_channel(&self.options.channel_prefix);
+        let payload = format!("{:016x}", env::random_u64());
+        let (arrived, heard) = oneshot::channel();
+        *self.probe.lock() = Some(Probe { channel: channel.clone(), payload: payload.clone(), arrived: Some(arrived) });
+        let deaf = |_| ConnectError::Deaf { waited: started.elapsed() };
+        let link = self.link().ok_or(ConnectError::Deaf { waited: Duration::ZERO })?;
+        timeout(limit, link.listen(channel.clone())).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
+        let probe = [Outgoing { channel: channel.clone(), content: Content::Inline(payload), is_logged: false }];
+        self.backend.publish(&self.options.table, &probe).await?;
+        timeout(limit, heard).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
+        link.unlisten(channel);
+        Ok(())
+    }
+
+    /// Whether the channel is that of the proof of hearing.
+    pub(crate) fn is_probe(&self, channel: &str) -> bool {
+        self.probe.lock().as_ref().is_some_and(|probe| probe.channel == channel)
+    }
+
+    pub(crate) fn probe_arrived(&self, payload: &str) {
+        if let Some(probe) = &mut *self.probe.lock()
+            && probe.payload == payload
+            && let Some(arrived) = probe.arrived.take()
+        {
+            let _ = arrived.send(());
+        }
+    }
+}
+
+/// Not a namespace's channel: no other node hears it.
+pub(in crate::node) fn own_channel(prefix: &str) -> String {
+    channel::name(&format!("{prefix}?"), &env::random_u64().to_string())
+}
+
+fn deaf_now(started: Instant) -> ConnectError {
+    ConnectError::Deaf { waited: started.elapsed() }
+}

@@ -1,0 +1,139 @@
+//! What this node sends: messages, responses, and requests that wait.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use socketio_pg_protocol::{
+    Body, Message, Relay, ReplyChannel, RequestId,
+    cluster::{Action, Cluster as Rules},
+    notification::Encoded,
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::Node;
+use crate::{
+    backend::{Backend, Content, Outgoing},
+    error::Error,
+    inbound::catch_up,
+    node::{
+        namespace::{Namespace, Request},
+        requester::Requester,
+    },
+    outbound::{effect::Effect, publisher::Published},
+};
+
+impl<B: Backend> Node<B> {
+    /// `reply_to` is the channel of an answer that is not for everyone.
+    pub(super) fn outgoing(
+        &self,
+        namespace: &Namespace,
+        body: Body,
+        reply_to: Option<&ReplyChannel>,
+    ) -> Result<Outgoing, Error> {
+        Error::check_namespace(namespace.name())?;
+        let mut message = Message::new(namespace.uid().clone(), namespace.name(), body);
+        message.relay = Relay::marked();
+        if message.body.is_request() {
+            message.reply_to = self.reply_channel.clone();
+        }
+        let is_logged = self.options.catch_up.is_some() && catch_up::is_logged(&message.body);
+        if is_logged {
+            message.nonce = Some(format!("{:x}", self.logged.fetch_add(1, Ordering::Relaxed)));
+        }
+        let content = match message.encode(self.options.budget())? {
+            Encoded::Inline(payload) => Content::Inline(payload),
+            Encoded::Attachment { body, before_id, after_id } => {
+                self.attachments.seen();
+                Content::Attachment { body, before_id, after_id }
+            }
+        };
+        let channel = reply_to.map_or(namespace.channel(), ReplyChannel::as_str).to_owned();
+        Ok(Outgoing { channel, content, is_logged })
+    }
+
+    /// Queues an answer: where the requester wants it, else for everyone.
+    ///
+    /// It puts off no heartbeat, because the other nodes may not hear it.
+    pub(crate) async fn answer(&self, namespace: &Namespace, body: Body, requester: &Requester) -> Result<(), Error> {
+        let reply_to = requester.channel_for(&body);
+        let outgoing = self.outgoing(namespace, body, reply_to)?;
+        self.publisher()?.queue_answer(outgoing).await
+    }
+
+    /// Publishes a message; returns once it is committed. `effect` runs in any case, also when it cannot be published at all.
+    pub(crate) async fn publish(&self, namespace: &Arc<Namespace>, body: Body, effect: Effect) -> Result<(), Error> {
+        let prepared = self.outgoing(namespace, body, None).and_then(|outgoing| Ok((outgoing, self.publisher()?)));
+        let (outgoing, publisher) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let failed = Err(error);
+                effect.run(&failed);
+                return failed;
+            }
+        };
+        let namespace = namespace.clone();
+        let effect = Effect::new(move |result| {
+            // What others did not hear puts off no heartbeat.
+            if result.is_ok() {
+                namespace.lock().published(tokio::time::Instant::now().into_std());
+            }
+            effect.run(result);
+        });
+        publisher.publish(outgoing, effect).await
+    }
+
+    /// Starts a request of this node, and publishes what the rules say. Fails when it cannot be published.
+    ///
+    /// Where the publication takes longer than until `deadline`, it returns then: the request has ended without answers.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        start: impl FnOnce(&mut Rules, std::time::Instant, RequestId),
+        deadline: Option<Instant>,
+        effect: Effect,
+    ) -> Result<Request, Error> {
+        let limit = self.options.max_requests;
+        let Ok(place) = self.requests.clone().try_acquire_owned() else {
+            effect.forget();
+            return Err(Error::TooManyRequests { limit });
+        };
+        let request = namespace.new_request(place);
+        let id = request.id.clone();
+        let actions = namespace.with_cluster(|cluster, now| start(cluster, now, id));
+        let mut effect = Some(effect);
+        for action in actions {
+            match action {
+                // As an event without acknowledgements: a sender's local sockets get them in the order of the queue.
+                Action::Publish(body) => {
+                    let committed = self.queue_own(namespace, body, effect.take().unwrap_or_default())?.committed();
+                    match deadline {
+                        Some(deadline) => timeout_at(deadline, committed).await.unwrap_or(Ok(()))?,
+                        None => committed.await?,
+                    }
+                }
+                other => self.perform_one(namespace, other, &Requester::default())?,
+            }
+        }
+        if let Some(effect) = effect {
+            effect.run(&Ok(()));
+        }
+        Ok(request)
+    }
+
+    /// Queues what the rules say is to be published. They take it for published, and are told when it was not.
+    pub(super) fn queue_own(&self, namespace: &Arc<Namespace>, body: Body, effect: Effect) -> Result<Published, Error> {
+        let effect = tells_rules(namespace, effect);
+        let outgoing = self.outgoing(namespace, body, None)?;
+        self.publisher()?.queue(outgoing, effect)
+    }
+}
+
+/// Lets the rules of a namespace know when something of their own was not published.
+pub(super) fn tells_rules(namespace: &Arc<Namespace>, effect: Effect) -> Effect {
+    let namespace = namespace.clone();
+    Effect::new(move |result| {
+        if result.is_err() {
+            namespace.with_cluster(|rules, now| rules.not_published(now));
+        }
+        effect.run(result);
+    })
+}

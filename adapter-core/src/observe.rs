@@ -1,0 +1,8 @@
+//! What a node tells of itself: events, health, counts, metrics.
+
+pub(crate) mod classes;
+pub(crate) mod counters;
+pub(crate) mod event;
+pub(crate) mod health;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;

@@ -1,0 +1,107 @@
+//! The classes of what a node could not use, or had no room for.
+
+use socketio_pg_protocol::DecodeErrorKind;
+
+/// What is dropped for lack of room, so that nothing grows without bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// Messages, attachments included: as many wait as `Options::max_inbox_bytes` allows.
+    Messages,
+    /// Answers: a request had as many as `Options::max_answers` allows.
+    Answers,
+    /// What other nodes ask for: acknowledgements are waited for, and handlers of server-side events run, as many as
+    /// `Options::max_requests` allows.
+    Requests,
+    /// Nodes: as many are known as `Options::max_nodes` allows.
+    Nodes,
+    /// Events of other nodes for one client of this one: the client takes so little that socketioxide's buffer for it
+    /// (`max_buffer_size` of its builder, 128 packets by default) is full. Its other clients get them.
+    Clients,
+    /// Reports of poison: so many different ones were told that later ones are only counted.
+    Reports,
+}
+
+impl Dropped {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Messages, Self::Answers, Self::Requests, Self::Nodes, Self::Clients, Self::Reports];
+
+    /// A short name, fit for a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Answers => "answers",
+            Self::Requests => "requests",
+            Self::Nodes => "nodes",
+            Self::Clients => "clients",
+            Self::Reports => "reports",
+        }
+    }
+
+    pub(super) fn why(self) -> &'static str {
+        match self {
+            Self::Messages => "more notifications wait than Options::max_inbox_bytes allows",
+            Self::Answers => "a request had more answers than Options::max_answers allows",
+            Self::Requests => "other nodes asked for more at a time than Options::max_requests allows",
+            Self::Nodes => "more nodes were heard than Options::max_nodes allows",
+            Self::Clients => {
+                "a client takes less than is sent to it: its buffer, max_buffer_size of SocketIo's builder, is full"
+            }
+            Self::Reports => "so much arrived that is not a message that what is new of it is only counted from now on",
+        }
+    }
+}
+
+/// Why something that arrived could not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Poison {
+    /// It is not a message.
+    Undecodable(DecodeErrorKind),
+    /// A header whose row is gone from the attachments table.
+    AttachmentGone,
+    /// The attachments table could not be read.
+    AttachmentUnreadable,
+    /// A row of the attachments table that is larger than `Options::max_attachment_bytes`, and was not fetched.
+    TooLarge,
+    /// A row of the attachments table that is of another sender than its header.
+    AttachmentOfAnother,
+    /// An event that no client could read.
+    InvalidEvent,
+    /// Arguments that the handler of a server-side event does not take.
+    InvalidArguments,
+    /// Data that cannot be put into an answer.
+    InvalidAnswer,
+}
+
+impl Poison {
+    /// The labels of all kinds.
+    pub(crate) const LABELS: [&str; 8] = [
+        "undecodable",
+        "attachment-gone",
+        "attachment-unreadable",
+        "invalid-event",
+        "invalid-arguments",
+        "invalid-answer",
+        "too-large",
+        "attachment-of-another",
+    ];
+
+    /// A short name, fit for a metric's label.
+    pub fn as_str(self) -> &'static str {
+        Self::LABELS[self.index()]
+    }
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Undecodable(_) => 0,
+            Self::AttachmentGone => 1,
+            Self::AttachmentUnreadable => 2,
+            Self::InvalidEvent => 3,
+            Self::InvalidArguments => 4,
+            Self::InvalidAnswer => 5,
+            Self::TooLarge => 6,
+            Self::AttachmentOfAnother => 7,
+        }
+    }
+}

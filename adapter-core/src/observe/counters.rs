@@ -1,0 +1,240 @@
+//! What a node counts and remembers of itself: the one source of its counts, its health and its metrics.
+//!
+//! Always on: a hot path adds to an atomic number and nothing more.
+
+use std::{
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::{Duration, SystemTime},
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    backend::BackendError,
+    env::Clock,
+    observe::{
+        classes::{Dropped, Poison},
+        health::{Counts, Failure, LinkHealth},
+    },
+};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    /// Returns what it was before.
+    pub(crate) fn add(&self, count: u64) -> u64 {
+        self.0.fetch_add(count, Ordering::Relaxed)
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a node counts and remembers of itself.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    clock: Clock,
+    pub(crate) published: Count,
+    pub(crate) published_bytes: Count,
+    /// Messages of this node that PostgreSQL did not take.
+    pub(crate) unpublished: Count,
+    pub(crate) batches: Count,
+    pub(crate) received: Count,
+    pub(crate) received_bytes: Count,
+    pub(crate) attachments: Count,
+    pub(crate) attachment_bytes: Count,
+    pub(crate) reconnects: Count,
+    pub(crate) gaps: Count,
+    /// Old rows that were deleted, and how often deleting them failed.
+    pub(crate) swept: Count,
+    pub(crate) sweep_failures: Count,
+    /// How many tables have old rows that are not deleted as fast as they come.
+    pub(crate) sweeps_behind: AtomicUsize,
+    poisoned: [Count; Poison::LABELS.len()],
+    dropped: [Count; Dropped::ALL.len()],
+    /// Messages that have arrived and were not handled so far, and the bytes of their notifications.
+    pub(crate) waiting: AtomicUsize,
+    pub(crate) waiting_bytes: AtomicUsize,
+    /// In microseconds of the Unix epoch.
+    last_heard: AtomicU64,
+    link: Mutex<Link>,
+    publishing: Mutex<Publishing>,
+    #[cfg(feature = "metrics")]
+    histograms: crate::observe::metrics::Histograms,
+}
+
+#[derive(Debug)]
+struct Link {
+    is_listening: bool,
+    since: SystemTime,
+    last_error: Option<Failure>,
+}
+
+/// How publishing goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Publishing {
+    pub(crate) last_error: Option<Failure>,
+    pub(crate) consecutive_failures: u64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let clock = Clock::of_node();
+        let now = clock.now();
+        Self {
+            clock,
+            published: Count::default(),
+            published_bytes: Count::default(),
+            unpublished: Count::default(),
+            batches: Count::default(),
+            received: Count::default(),
+            received_bytes: Count::default(),
+            attachments: Count::default(),
+            attachment_bytes: Count::default(),
+            reconnects: Count::default(),
+            gaps: Count::default(),
+            swept: Count::default(),
+            sweep_failures: Count::default(),
+            sweeps_behind: AtomicUsize::new(0),
+            poisoned: Default::default(),
+            dropped: Default::default(),
+            waiting: AtomicUsize::new(0),
+            waiting_bytes: AtomicUsize::new(0),
+            last_heard: AtomicU64::new(microseconds(now)),
+            link: Mutex::new(Link { is_listening: false, since: now, last_error: None }),
+            publishing: Mutex::default(),
+            #[cfg(feature = "metrics")]
+            histograms: crate::observe::metrics::Histograms::default(),
+        }
+    }
+}
+
+/// The listening connection.
+impl Counters {
+    /// What the node's wall clock says.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// The server gave a sign of life; returns when.
+    pub(crate) fn heard(&self) -> SystemTime {
+        let now = self.now();
+        self.last_heard.store(microseconds(now), Ordering::Relaxed);
+        now
+    }
+
+    pub(crate) fn listens(&self) {
+        let since = self.heard();
+        let mut link = self.link.lock();
+        link.is_listening = true;
+        link.since = since;
+    }
+
+    pub(crate) fn deaf(&self, reason: &str) {
+        let mut link = self.link.lock();
+        let now = self.now();
+        if std::mem::replace(&mut link.is_listening, false) {
+            link.since = now;
+        }
+        link.last_error = Some(Failure { at: now, error: reason.to_owned() });
+    }
+
+    pub(crate) fn link(&self) -> LinkHealth {
+        let link = self.link.lock();
+        LinkHealth {
+            is_listening: link.is_listening,
+            since: link.since,
+            last_heard: SystemTime::UNIX_EPOCH + Duration::from_micros(self.last_heard.load(Ordering::Relaxed)),
+            last_error: link.last_error.clone(),
+        }
+    }
+}
+
+/// Publishing.
+impl Counters {
+    /// A batch, or a message alone, was committed.
+    #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "times go nowhere else"))]
+    pub(crate) fn batch_published(&self, messages: usize, bytes: usize, took: Duration) {
+        #[cfg(feature = "metrics")]
+        self.histograms.published(messages, took);
+        self.batches.add(1);
+        self.published.add(messages as u64);
+        self.published_bytes.add(bytes as u64);
+        self.publishing.lock().consecutive_failures = 0;
+    }
+
+    /// So many messages were not taken. What a message is refused for itself does not count as a failure to publish.
+    pub(crate) fn not_published(&self, messages: usize, error: &BackendError, is_about_content: bool) {
+        self.unpublished.add(messages as u64);
+        let mut publishing = self.publishing.lock();
+        publishing.last_error = Some(Failure { at: self.now(), error: error.to_string() });
+        if !is_about_content {
+            publishing.consecutive_failures += 1;
+        }
+    }
+
+    pub(crate) fn publishing(&self) -> Publishing {
+        self.publishing.lock().clone()
+    }
+}
+
+/// Attachments.
+impl Counters {
+    /// A query for attachments was answered.
+    #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "times go nowhere else"))]
+    pub(crate) fn fetched(&self, took: Duration) {
+        #[cfg(feature = "metrics")]
+        self.histograms.fetched(took);
+    }
+
+    /// An attachment came.
+    pub(crate) fn attachment(&self, bytes: usize) {
+        self.attachments.add(1);
+        self.attachment_bytes.add(bytes as u64);
+    }
+}
+
+/// What was not handled.
+impl Counters {
+    pub(crate) fn poisoned(&self, kind: Poison) {
+        self.poisoned[kind.index()].add(1);
+    }
+
+    /// How often, by [`Poison::LABELS`].
+    pub(crate) fn poisoned_by_kind(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Poison::LABELS.into_iter().zip(self.poisoned.iter().map(Count::get))
+    }
+
+    /// Returns how often before.
+    pub(crate) fn dropped(&self, what: Dropped) -> u64 {
+        self.dropped[what as usize].add(1)
+    }
+
+    pub(crate) fn dropped_by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Dropped::ALL.into_iter().map(|what| (what.as_str(), self.dropped[what as usize].get()))
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            poisoned: self.poisoned.iter().map(Count::get).sum(),
+            dropped: self.dropped.iter().map(Count::get).sum(),
+            published: self.published.get(),
+            unpublished: self.unpublished.get(),
+            received: self.received.get(),
+            reconnects: self.reconnects.get(),
+            gaps: self.gaps.get(),
+            swept: self.swept.get(),
+            sweep_failures: self.sweep_failures.get(),
+            poisoned_by_kind: self.poisoned_by_kind().collect(),
+            dropped_by_class: self.dropped_by_class().collect(),
+        }
+    }
+}
+
+fn microseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_micros().try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,351 @@
+//! What happens to a node, for the application's logs and dashboards.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime},
+};
+
+use parking_lot::Mutex;
+use socketio_pg_protocol::NodeId;
+use tokio::sync::broadcast;
+
+use crate::observe::{
+    classes::{Dropped, Poison},
+    counters::Counters,
+};
+
+/// An event in the life of a node. New kinds may come.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The node listens.
+    Connected,
+    /// The listening connection broke; the node reconnects by itself.
+    Disconnected {
+        /// What the driver said.
+        reason: String,
+    },
+    /// The node listens again, and may have missed what was published in between.
+    Gap {
+        /// Since when messages may be missing: a second before the last sign of life, as what was sent then may have been on its way.
+        since: SystemTime,
+        /// Until when.
+        until: SystemTime,
+        /// How much of it was caught up with.
+        recovery: Recovery,
+    },
+    /// Another node was heard for the first time.
+    NodeJoined {
+        /// The namespace.
+        namespace: String,
+        /// The node's uid there.
+        node: NodeId,
+    },
+    /// Another node left.
+    NodeLeft {
+        /// The namespace.
+        namespace: String,
+        /// The node's uid there.
+        node: NodeId,
+        /// True when it said so itself, false when it fell silent.
+        closed: bool,
+    },
+    /// Something arrived that is not a message. Reported once for each kind and sender; counted always.
+    Poisoned {
+        /// The channel.
+        channel: String,
+        /// The sender, where it could be read.
+        sender: Option<NodeId>,
+        /// What kind of error.
+        kind: Poison,
+        /// The error in words.
+        reason: String,
+    },
+    /// There was more of something than an option allows: it was dropped. Reported on the first of its class and on every
+    /// thousandth; counted always.
+    Overloaded {
+        /// What was dropped.
+        class: Dropped,
+        /// The same in words: which option bounds it, and how many were dropped so far.
+        what: String,
+    },
+    /// Old rows of a table are not deleted as fast as they come, or not at all: the table grows. Told once, until all old rows are
+    /// deleted again. The node tries on.
+    CleanupBehind {
+        /// The table, as the options name it.
+        table: String,
+        /// Why.
+        reason: String,
+    },
+    /// This reader of the [`EventStream`] was slow: the oldest events it had not read were dropped. Other readers got them.
+    Missed {
+        /// How many.
+        events: u64,
+    },
+}
+
+/// How much of what was published while a node was deaf it has caught up with: see
+/// [`Options::catch_up`](crate::Options::catch_up).
+///
+/// It is about what the servers and emitters of this project sent, with the same log. What Node servers and others without a log
+/// sent inline is lost in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// The node keeps no log: what was published in between is lost.
+    Off,
+    /// Nothing that is in the log was missed.
+    Complete {
+        /// How many messages were handed on late.
+        messages: u64,
+    },
+    /// Something may be missing.
+    Incomplete {
+        /// How many messages were handed on late.
+        messages: u64,
+        /// What may be missing, and why.
+        reason: String,
+    },
+}
+
+/// How long a reader may lag behind before it misses events.
+const BUFFERED: usize = 1024;
+
+/// Where events come together.
+#[derive(Debug)]
+pub(crate) struct Events {
+    sender: broadcast::Sender<(usize, Event)>,
+    /// Which database of the node it is.
+    database: usize,
+    counters: Counters,
+    reported: Mutex<HashSet<(Poison, Option<NodeId>)>>,
+}
+
+/// How many kinds of poison by sender are remembered as reported: forged senders must not grow it.
+const MAX_REPORTED: usize = 1000;
+
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            sender: broadcast::Sender::new(BUFFERED),
+            database: 0,
+            counters: Counters::default(),
+            reported: Mutex::default(),
+        }
+    }
+}
+
+impl Events {
+    /// Those of several databases, which come together in one stream.
+    pub(crate) fn of_databases(count: usize) -> Vec<Self> {
+        let sender = broadcast::Sender::new(BUFFERED);
+        (0..count).map(|database| Self { sender: sender.clone(), database, ..Self::default() }).collect()
+    }
+
+    pub(crate) fn subscribe(&self) -> EventStream {
+        EventStream { receiver: self.sender.subscribe() }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        match &event {
+            Event::Connected => {
+                self.counters.listens();
+                tracing::info!("listening to PostgreSQL");
+            }
+            Event::Disconnected { reason } => {
+                self.counters.deaf(reason);
+                tracing::warn!(reason, "the listening connection broke, reconnecting");
+            }
+            Event::Gap { since, until, recovery } => {
+                self.counters.gaps.add(1);
+                let deaf = until.duration_since(*since).unwrap_or(Duration::ZERO);
+                match recovery {
+                    Recovery::Off => tracing::warn!(?deaf, "listening again; messages published in between are lost"),
+                    Recovery::Complete { messages } => {
+                        tracing::info!(?deaf, messages, "listening again, and caught up with the log");
+                    }
+                    Recovery::Incomplete { messages, reason } => {
+                        tracing::warn!(
+                            ?deaf,
+                            messages,
+                            reason,
+                            "listening again; messages published in between may be lost"
+                        );
+                    }
+                }
+            }
+            Event::NodeJoined { namespace, node } => tracing::info!(namespace, %node, "a node joined"),
+            Event::NodeLeft { namespace, node, closed } => tracing::info!(namespace, %node, closed, "a node left"),
+            Event::Poisoned { channel, sender, reason, .. } => {
+                tracing::warn!(
+                    channel,
+                    ?sender,
+                    reason,
+                    "something arrived that is not a message; later ones of this kind are only counted"
+                );
+            }
+            Event::CleanupBehind { table, reason } => {
+                tracing::warn!(table, reason, "old rows are not deleted as fast as they come");
+            }
+            Event::Overloaded { class, what } => tracing::warn!(class = class.as_str(), what, "overloaded"),
+            // Made where the reader is.
+            Event::Missed { .. } => {}
+        }
+        // Nobody has to listen.
+        let _ = self.sender.send((self.database, event));
+    }
+
+    /// Counts something unusable, and reports it when it is the first of its kind from this sender.
+    pub(crate) fn poisoned(&self, channel: &str, sender: Option<&NodeId>, kind: Poison, reason: impl ToString) {
+        self.counters.poisoned(kind);
+        let (is_new, has_room) = {
+            let mut reported = self.reported.lock();
+            let key = (kind, sender.cloned());
+            let has_room = reported.len() < MAX_REPORTED;
+            let is_new = !reported.contains(&key);
+            if is_new && has_room {
+                reported.insert(key);
+            }
+            (is_new, has_room)
+        };
+        if is_new && has_room {
+            let (channel, sender) = (channel.to_owned(), sender.cloned());
+            self.emit(Event::Poisoned { channel, sender, kind, reason: shortened(reason.to_string()) });
+        } else if is_new {
+            self.dropped(Dropped::Reports);
+        }
+    }
+
+    /// Counts something dropped, and reports it on the first of its class and then on every thousandth; of reports only on
+    /// the first.
+    pub(crate) fn dropped(&self, class: Dropped) {
+        let before = self.counters.dropped(class);
+        let is_told = if class == Dropped::Reports { before == 0 } else { before.is_multiple_of(1000) };
+        if is_told {
+            let what = format!("{} ({} dropped so far)", class.why(), before + 1);
+            self.emit(Event::Overloaded { class, what });
+        }
+    }
+}
+
+/// A reason may quote what arrived, which may be long.
+fn shortened(mut reason: String) -> String {
+    const MAX_BYTES: usize = 300;
+    if reason.len() > MAX_BYTES {
+        reason.truncate(reason.floor_char_boundary(MAX_BYTES));
+        reason.push('…');
+        reason.shrink_to_fit();
+    }
+    reason
+}
+
+/// Events as they happen. A reader that lags 1024 events behind misses the oldest, and is told so: [`Event::Missed`].
+#[derive(Debug)]
+pub struct EventStream {
+    receiver: broadcast::Receiver<(usize, Event)>,
+}
+
+impl EventStream {
+    /// The next event; `None` once the node has left and all events were read.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.next_with_database().await.map(|(_, event)| event)
+    }
+
+    /// The next event, and in which database it happened: its number in the list that was given to
+    /// [`Cluster::connect_split`](crate::Cluster::connect_split), 0 for a node with one database, and for
+    /// [`Event::Missed`], which happens to the reader.
+    pub async fn next_with_database(&mut self) -> Option<(usize, Event)> {
+        match self.receiver.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(events)) => {
+                tracing::warn!(events, "a reader of events was too slow and missed some");
+                Some((0, Event::Missed { events }))
+            }
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was told so far; the events end with it.
+    async fn told(events: Events, mut stream: EventStream) -> Vec<Event> {
+        drop(events);
+        let mut told = Vec::new();
+        while let Some(event) = stream.next().await {
+            told.push(event);
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn poison_is_told_once_for_each_kind_and_sender_and_counted_every_time() {
+        let events = Events::default();
+        let stream = events.subscribe();
+        let (a, b) = (NodeId::from("a"), NodeId::from("b"));
+        for _ in 0..3 {
+            for sender in [Some(&a), Some(&b), None] {
+                for kind in [Poison::AttachmentGone, Poison::InvalidEvent] {
+                    events.poisoned("channel", sender, kind, "reason");
+                }
+            }
+        }
+        assert_eq!((events.counters().counts().poisoned, events.counters().counts().dropped), (18, 0));
+        assert_eq!(told(events, stream).await.len(), 6);
+    }
+
+    #[tokio::test]
+    async fn forged_senders_do_not_grow_what_is_remembered_of_them_and_that_is_told_once() {
+        let events = Events::default();
+        let stream = events.subscribe();
+        for number in 0..2 * MAX_REPORTED {
+            events.poisoned("channel", Some(&number.to_string().into()), Poison::InvalidEvent, "reason");
+        }
+        assert_eq!(events.reported.lock().len(), MAX_REPORTED);
+        assert_eq!(events.counters().counts().poisoned, 2 * MAX_REPORTED as u64);
+        let told = told(events, stream).await;
+        // As many as a slow reader keeps: none was missed.
+        assert_eq!(told.len(), MAX_REPORTED + 1);
+        assert!(matches!(told[MAX_REPORTED], Event::Overloaded { class: Dropped::Reports, .. }), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_how_many_events_it_missed() {
+        let events = Events::default();
+        let stream = events.subscribe();
+        for _ in 0..BUFFERED + 7 {
+            events.emit(Event::Connected);
+        }
+        let told = told(events, stream).await;
+        assert_eq!(told[0], Event::Missed { events: 7 });
+        assert_eq!(told.len(), 1 + BUFFERED);
+    }
+
+    #[tokio::test]
+    async fn a_reason_that_quotes_a_long_arrival_is_cut() {
+        let events = Events::default();
+        let stream = events.subscribe();
+        events.poisoned("channel", None, Poison::InvalidEvent, "é".repeat(1_000_000));
+        let told = told(events, stream).await;
+        let [Event::Poisoned { reason, .. }] = &told[..] else { panic!("{told:?}") };
+        assert!(reason.len() < 310 && reason.ends_with("é…"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_is_told_on_the_first_and_every_thousandth() {
+        let events = Events::default();
+        let stream = events.subscribe();
+        for _ in 0..2500 {
+            events.dropped(Dropped::Messages);
+        }
+        let texts: Vec<_> = told(events, stream).await.into_iter().map(|event| format!("{event:?}")).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert!(texts[2].contains("max_inbox_bytes allows (2001 dropped so far)"), "{texts:?}");
+    }
+}

@@ -1,0 +1,239 @@
+//! How a node is, for readiness probes and dashboards.
+
+use std::{cmp::Reverse, time::SystemTime};
+
+use serde::{Serialize, Serializer};
+
+/// How a node is at this moment: made by [`Cluster::health`](crate::Cluster::health).
+///
+/// It serializes, with times in RFC 3339, as the body of an answer to a probe:
+///
+/// ```
+/// # use socketio_pg_core::{Cluster, backend::Backend};
+/// use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
+///
+/// fn routes<B: Backend>(cluster: Cluster<B>) -> Router {
+///     Router::new().route("/healthz", get(async move || {
+///         let health = cluster.health();
+///         let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+///         (status, Json(health)).into_response()
+///     }))
+/// }
+/// ```
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Health {
+    /// [`Self::is_ready`], for whoever reads this as JSON.
+    pub ready: bool,
+    /// Whether the node has left the cluster.
+    pub closed: bool,
+    /// The listening connection.
+    pub link: LinkHealth,
+    /// The way out.
+    pub publisher: PublisherHealth,
+    /// The way in.
+    pub inbox: InboxHealth,
+    /// The namespaces of this node, by name.
+    pub namespaces: Vec<NamespaceHealth>,
+    /// What was counted since the node connected.
+    pub counts: Counts,
+}
+
+impl Health {
+    /// Whether clients should be sent here: the node is in the cluster, it listens, its latest batch did not fail for want
+    /// of a connection, and its queue has room.
+    ///
+    /// Fit for a readiness probe. Not for a liveness probe: a restart mends nothing here, the node reconnects by itself.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Several as one: ready when all are, and otherwise as the worst of them where there is nothing to add up.
+    pub(crate) fn merge(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
+        parts.into_iter().reduce(|one, other| {
+            let mut namespaces = [one.namespaces, other.namespaces].concat();
+            namespaces.sort_by(|one, other| one.name.cmp(&other.name));
+            // A deaf link before one that hears, and of two alike the one that was silent for longer.
+            let links = [one.link, other.link];
+            let link = links.into_iter().min_by_key(|link| (link.is_listening, link.last_heard));
+            Self {
+                ready: one.ready && other.ready,
+                closed: one.closed && other.closed,
+                link: link.expect("there are two"),
+                publisher: one.publisher.and(other.publisher),
+                inbox: InboxHealth {
+                    waiting: one.inbox.waiting + other.inbox.waiting,
+                    bytes: one.inbox.bytes + other.inbox.bytes,
+                    max_bytes: one.inbox.max_bytes.saturating_add(other.inbox.max_bytes),
+                },
+                namespaces,
+                counts: one.counts.plus(other.counts),
+            }
+        })
+    }
+
+    pub(crate) fn judged(mut self) -> Self {
+        let Self { closed, link, publisher, .. } = &self;
+        self.ready = !closed
+            && link.is_listening
+            && publisher.consecutive_failures == 0
+            && publisher.waiting < publisher.capacity;
+        self
+    }
+}
+
+/// The listening connection.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct LinkHealth {
+    /// Whether it listens. If not, other nodes' messages are being missed.
+    pub is_listening: bool,
+    /// Since when it listens, or is deaf.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: SystemTime,
+    /// When the server last gave a sign of life: a notification, or the answer to a check, which is made every
+    /// [`Options::check_interval`](crate::Options::check_interval).
+    #[serde(serialize_with = "rfc3339")]
+    pub last_heard: SystemTime,
+    /// Why it broke, or could not be opened, the last time.
+    pub last_error: Option<Failure>,
+}
+
+/// The way out.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PublisherHealth {
+    /// Messages that wait to be published.
+    pub waiting: usize,
+    /// How many may: [`Options::publish_queue`](crate::Options::publish_queue).
+    pub capacity: usize,
+    /// The last time messages were not published.
+    pub last_error: Option<Failure>,
+    /// How many attempts since the last that succeeded have failed, those aside that failed for what the message was.
+    pub consecutive_failures: u64,
+}
+
+impl PublisherHealth {
+    fn and(self, other: Self) -> Self {
+        let errors = [self.last_error, other.last_error].into_iter().flatten();
+        Self {
+            waiting: self.waiting + other.waiting,
+            capacity: self.capacity.saturating_add(other.capacity),
+            last_error: errors.min_by_key(|error| Reverse(error.at)),
+            consecutive_failures: self.consecutive_failures.max(other.consecutive_failures),
+        }
+    }
+}
+
+/// The way in.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct InboxHealth {
+    /// Messages that have arrived and were not handled so far.
+    pub waiting: usize,
+    /// The bytes of their notifications.
+    pub bytes: usize,
+    /// How many there may be: [`Options::max_inbox_bytes`](crate::Options::max_inbox_bytes).
+    pub max_bytes: usize,
+}
+
+/// A namespace of this node.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct NamespaceHealth {
+    /// Its name.
+    pub name: String,
+    /// The nodes that have it, this one included.
+    pub nodes: usize,
+    /// Requests of this node that wait for others' answers.
+    pub requests: usize,
+}
+
+/// Something that failed.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Failure {
+    /// When.
+    #[serde(serialize_with = "rfc3339")]
+    pub at: SystemTime,
+    /// What the driver said.
+    pub error: String,
+}
+
+impl Counts {
+    /// What several counted together.
+    pub(crate) fn sum(parts: impl IntoIterator<Item = Self>) -> Self {
+        parts.into_iter().reduce(Self::plus).unwrap_or_default()
+    }
+
+    fn plus(mut self, other: Self) -> Self {
+        // By name, so that none that is added is forgotten here.
+        let Self {
+            poisoned,
+            dropped,
+            published,
+            unpublished,
+            received,
+            reconnects,
+            gaps,
+            swept,
+            sweep_failures,
+            poisoned_by_kind,
+            dropped_by_class,
+        } = other;
+        for (count, more) in [
+            (&mut self.poisoned, poisoned),
+            (&mut self.dropped, dropped),
+            (&mut self.published, published),
+            (&mut self.unpublished, unpublished),
+            (&mut self.received, received),
+            (&mut self.reconnects, reconnects),
+            (&mut self.gaps, gaps),
+            (&mut self.swept, swept),
+            (&mut self.sweep_failures, sweep_failures),
+        ] {
+            *count += more;
+        }
+        for (map, more) in
+            [(&mut self.poisoned_by_kind, poisoned_by_kind), (&mut self.dropped_by_class, dropped_by_class)]
+        {
+            for (name, count) in more {
+                *map.entry(name).or_default() += count;
+            }
+        }
+        self
+    }
+}
+
+fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let time = chrono::DateTime::<chrono::Utc>::from(*time);
+    serializer.serialize_str(&time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+}
+
+/// What a node has counted since it connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Arrivals that were not usable: see [`Event::Poisoned`](crate::Event::Poisoned).
+    pub poisoned: u64,
+    /// What was dropped for lack of room: see [`Event::Overloaded`](crate::Event::Overloaded).
+    pub dropped: u64,
+    /// Messages of this node that were committed.
+    pub published: u64,
+    /// Messages of this node that PostgreSQL did not take.
+    pub unpublished: u64,
+    /// Notifications that were heard, the node's own among them.
+    pub received: u64,
+    /// How often the listening connection was opened anew.
+    pub reconnects: u64,
+    /// How often messages may have been missed: see [`Event::Gap`](crate::Event::Gap).
+    pub gaps: u64,
+    /// Old rows of attachments and of the catch-up log that this node deleted.
+    pub swept: u64,
+    /// How often deleting them failed: see [`Event::CleanupBehind`](crate::Event::CleanupBehind).
+    pub sweep_failures: u64,
+    /// [`Self::poisoned`] by [`Poison::as_str`], all kinds.
+    pub poisoned_by_kind: std::collections::BTreeMap<&'static str, u64>,
+    /// [`Self::dropped`] by [`Dropped::as_str`], all classes.
+    pub dropped_by_class: std::collections::BTreeMap<&'static str, u64>,
+}

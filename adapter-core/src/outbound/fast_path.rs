@@ -1,0 +1,200 @@
+//! The fast path: while nothing else is on its way, a message is published by its sender's own task.
+//!
+//! That spares a lone message two changes of task. Order is kept, since it is the fast path that is claimed: whoever comes meanwhile
+//! is queued, and the publisher's task then sees the message through before it takes up the queue. It does the same when the
+//! sender stops waiting: a message that was begun is never abandoned, nor the connection that it is on. And a sender
+//! that is not polled for a while, being one arm of a `select!`, holds up nobody.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use tokio::runtime::{Handle, Id};
+
+use crate::{error::Error, outbound::effect::Effect, sync::Mutex};
+
+type Publishing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// A publication that was begun, and what follows from it.
+///
+/// Dropped halfway, it is not known what became of it.
+struct Publication {
+    publishing: Publishing,
+    effect: Effect,
+}
+
+impl Future for Publication {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = std::task::ready!(self.publishing.as_mut().poll(context));
+        std::mem::take(&mut self.effect).run(&outcome);
+        Poll::Ready(outcome)
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.effect).run(&Err(Error::aborted()));
+    }
+}
+
+/// Who publishes.
+pub(crate) struct FastPath {
+    /// Connections live where they were made: only tasks of this runtime publish by themselves.
+    runtime: Option<Id>,
+    current: Mutex<State>,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    None,
+    /// A sender publishes its own message.
+    InFlight(Arc<InFlight>),
+    /// The publisher's task does, and first sees through what a sender began.
+    Task(Option<Arc<InFlight>>),
+}
+
+/// A message that its sender publishes.
+pub(crate) struct InFlight {
+    state: Mutex<Progress>,
+}
+
+struct Progress {
+    /// Gone when it is over, or when the publisher's task sees it through.
+    publication: Option<Publication>,
+    /// Where the task leaves the outcome for the sender.
+    outcome: Option<Result<(), Error>>,
+    sender: Option<Waker>,
+}
+
+impl FastPath {
+    pub(crate) fn new() -> Self {
+        Self { runtime: Handle::try_current().ok().map(|runtime| runtime.id()), current: Mutex::default() }
+    }
+
+    /// Begins a publication of the calling task's own, if the fast path is free; else gives the message back.
+    pub(crate) fn begin<T>(
+        &self,
+        message: (T, Effect),
+        publish: impl FnOnce(T) -> Publishing,
+    ) -> Result<Arc<InFlight>, (T, Effect)> {
+        let here = Handle::try_current().ok().map(|runtime| runtime.id());
+        let mut current = self.current.lock();
+        if !matches!(*current, State::None) || here.is_none() || here != self.runtime {
+            return Err(message);
+        }
+        let publication = Publication { publishing: publish(message.0), effect: message.1 };
+        let state = Progress { publication: Some(publication), outcome: None, sender: None };
+        let direct = Arc::new(InFlight { state: Mutex::new(state) });
+        *current = State::InFlight(direct.clone());
+        Ok(direct)
+    }
+
+    /// Waits for what was begun. `take_over` wakes the publisher's task when it is dropped before; false when that has ended.
+    pub(crate) async fn drive(&self, direct: Arc<InFlight>, take_over: impl Fn() -> bool) -> Result<(), Error> {
+        let mut hand_over = HandOver { direct: direct.clone(), take_over, is_over: false };
+        let outcome = poll_fn(|context| self.poll(&direct, context)).await;
+        hand_over.is_over = true;
+        outcome
+    }
+
+    fn poll(&self, direct: &Arc<InFlight>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut state = direct.state.lock();
+        if let Some(outcome) = state.outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        if let Some(publication) = &mut state.publication
+            && let Poll::Ready(outcome) = Pin::new(publication).poll(context)
+        {
+            state.publication = None;
+            drop(state);
+            let mut current = self.current.lock();
+            if matches!(*current, State::InFlight(_)) {
+                *current = State::None;
+            }
+            return Poll::Ready(outcome);
+        }
+        state.sender = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Gives the fast path to the publisher's task, which `queue` gives something to do.
+    pub(crate) fn occupy<T>(&self, queue: impl FnOnce() -> T) -> T {
+        let mut current = self.current.lock();
+        *current = match std::mem::take(&mut *current) {
+            State::None => State::Task(None),
+            State::InFlight(direct) => State::Task(Some(direct)),
+            task @ State::Task(_) => task,
+        };
+        // Still under the lock: else the task could find its queue empty, and leave the fast path, before this is in it.
+        queue()
+    }
+
+    /// Sees through what a sender began. For the publisher's task, before each batch.
+    pub(crate) async fn take_over(&self) {
+        let Some(direct) = (match &mut *self.current.lock() {
+            State::Task(direct) => direct.take(),
+            _ => None,
+        }) else {
+            return;
+        };
+        let Some(publication) = direct.state.lock().publication.take() else { return };
+        let mut taken = TakenOver { direct, outcome: None };
+        taken.outcome = Some(publication.await);
+    }
+
+    /// Whether a sender may publish by itself.
+    #[cfg(all(test, feature = "model"))]
+    pub(crate) fn is_free(&self) -> bool {
+        matches!(*self.current.lock(), State::None)
+    }
+
+    /// Leaves the fast path to senders, if the queue is empty. For the publisher's task.
+    pub(crate) fn leave_if(&self, is_empty: impl FnOnce() -> bool) {
+        let mut current = self.current.lock();
+        if is_empty() && matches!(*current, State::Task(None)) {
+            *current = State::None;
+        }
+    }
+}
+
+/// A publication that the publisher's task sees through. However that ends, its sender is told.
+struct TakenOver {
+    direct: Arc<InFlight>,
+    outcome: Option<Result<(), Error>>,
+}
+
+impl Drop for TakenOver {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take().unwrap_or_else(|| Err(Error::aborted()));
+        let mut state = self.direct.state.lock();
+        state.outcome = Some(outcome);
+        let sender = state.sender.take();
+        drop(state);
+        if let Some(sender) = sender {
+            sender.wake();
+        }
+    }
+}
+
+/// Hands a publication over when its sender stops waiting.
+struct HandOver<F: Fn() -> bool> {
+    direct: Arc<InFlight>,
+    take_over: F,
+    is_over: bool,
+}
+
+impl<F: Fn() -> bool> Drop for HandOver<F> {
+    fn drop(&mut self) {
+        if !self.is_over && !(self.take_over)() {
+            // Nobody is left to see it through. Not dropped under the lock, as it runs code of others.
+            let abandoned = self.direct.state.lock().publication.take();
+            drop(abandoned);
+        }
+    }
+}

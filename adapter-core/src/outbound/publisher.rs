@@ -1,0 +1,528 @@
+//! The one fast path out: an ordered queue, drained into batches.
+//!
+//! Whatever was queued while the previous batch was in flight goes out as the next one. So a lone message waits for nobody,
+//! a storm costs one commit for each batch, and the order of a sender's messages is the order in which they were queued. That
+//! is when they come, even while the queue is full: senders wait behind their message, not before it.
+//! While the fast_path is empty, a message goes straight from its sender's task: see [`direct`](crate::outbound::fast_path).
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    hash::BuildHasher,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{self, Ordering},
+    },
+    time::Duration,
+};
+
+use foldhash::fast::RandomState;
+use socketio_pg_protocol::budget::MAX_PAYLOAD;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::{
+    backend::{Backend, BackendError, CatchUp, Content, Outgoing, has_timed_out, in_time},
+    error::Error,
+    observe::event::Events,
+    outbound::{effect::Effect, fast_path::FastPath},
+    queue::{self, queue},
+    sync::{AtomicBool, AtomicUsize, Notify, oneshot},
+};
+
+#[cfg(all(test, feature = "model"))]
+mod model;
+
+/// The most notifications in a batch: beyond some hundreds a batch only gets slower, not cheaper.
+const MAX_BATCH: usize = 512;
+
+/// The most bytes in a batch, so that attachments do not pile up into one huge statement.
+const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Puts messages into the queue.
+pub(crate) struct Publisher<B> {
+    queue: queue::Sender<Job>,
+    backlog: Arc<Backlog>,
+    fast_path: Arc<FastPath>,
+    writer: Arc<BatchWriter<B>>,
+}
+
+/// How many messages are in the queue, and who waits because they are too many.
+struct Backlog {
+    /// All of them. It is only shown.
+    waiting: atomic::AtomicUsize,
+    /// The answers to other nodes among them. Nothing else is waited for: who emits waits for the commit.
+    answers: AtomicUsize,
+    capacity: usize,
+    shrank: Notify,
+    has_ended: AtomicBool,
+}
+
+/// How a batch gets to PostgreSQL.
+struct BatchWriter<B> {
+    backend: Arc<B>,
+    tables: Tables,
+    /// How long it may take.
+    limit: Duration,
+    events: Arc<Events>,
+}
+
+/// Where to what is published is written.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) attachments: String,
+    pub(crate) log: Option<CatchUp>,
+}
+
+impl Tables {
+    async fn publish<B: Backend>(&self, backend: &B, batch: &[Outgoing]) -> Result<(), BackendError> {
+        match &self.log {
+            Some(log) if batch.iter().any(|outgoing| outgoing.is_logged) => {
+                backend.publish_logged(&self.attachments, log, batch).await
+            }
+            _ => backend.publish(&self.attachments, batch).await,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Job {
+    outgoing: Outgoing,
+    queued: Instant,
+    is_answer: bool,
+    done: Done,
+}
+
+/// Who is told what became of a message, and what follows from it on this node.
+#[derive(Debug)]
+struct Done {
+    effect: Effect,
+    sender: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Done {
+    fn finish(self, result: Result<(), Error>) {
+        self.effect.run(&result);
+        // The sender may have stopped waiting.
+        let _ = self.sender.send(result);
+    }
+}
+
+/// A batch that is on its way. Dropped there, it is not known what became of it.
+struct BatchInFlight(Vec<Done>);
+
+impl BatchInFlight {
+    fn finish(mut self, results: Vec<Result<(), Error>>) {
+        for (done, result) in std::mem::take(&mut self.0).into_iter().zip(results) {
+            done.finish(result);
+        }
+    }
+}
+
+impl Drop for BatchInFlight {
+    fn drop(&mut self) {
+        for done in self.0.drain(..) {
+            done.finish(Err(Error::aborted()));
+        }
+    }
+}
+
+/// A message in the queue. Dropping it does not take the message back.
+#[must_use]
+pub(crate) struct Published(oneshot::Receiver<Result<(), Error>>);
+
+impl Published {
+    /// Waits until the message is committed.
+    pub(crate) async fn committed(self) -> Result<(), Error> {
+        self.0.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Lets the message go without waiting; a failure is only logged.
+    pub(crate) fn detach(self) {
+        // The publisher logs each failed batch itself.
+        drop(self);
+    }
+}
+
+impl<B: Backend> Publisher<B> {
+    /// Starts the publisher. It ends when this is dropped and the queue is empty.
+    pub(crate) fn start(
+        backend: Arc<B>,
+        tables: Tables,
+        capacity: usize,
+        limit: Duration,
+        events: Arc<Events>,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        let (publisher, publishing) = Self::new(backend, tables, capacity, limit, events);
+        (publisher, tokio::spawn(publishing))
+    }
+
+    fn new(
+        backend: Arc<B>,
+        tables: Tables,
+        capacity: usize,
+        limit: Duration,
+        events: Arc<Events>,
+    ) -> (Self, impl Future<Output = ()> + use<B>) {
+        let (queue, jobs) = queue();
+        let backlog = Arc::new(Backlog {
+            waiting: atomic::AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
+            capacity,
+            shrank: Notify::new(),
+            has_ended: AtomicBool::new(false),
+        });
+        let writer = Arc::new(BatchWriter { backend, tables, limit, events });
+        let fast_path = Arc::new(FastPath::new());
+        let publishing = run(writer.clone(), jobs, CloseOnDrop(backlog.clone()), fast_path.clone());
+        (Self { queue, backlog, fast_path, writer }, publishing)
+    }
+
+    /// Publishes a message: returns once it is committed. Dropping the future takes nothing back, once it was polled.
+    ///
+    /// `effect` runs in the order of the queue, when the message is committed or has failed, whoever is still waiting.
+    pub(crate) async fn publish(&self, outgoing: Outgoing, effect: Effect) -> Result<(), Error> {
+        // An attachment may take its time, in which others gather: they are better off with the task.
+        if is_attachment(&outgoing) {
+            return self.queue(outgoing, effect)?.committed().await;
+        }
+        let begun = self.fast_path.begin((outgoing, effect), |outgoing| {
+            let writer = self.writer.clone();
+            Box::pin(async move { writer.publish(&[outgoing]).await.pop().unwrap_or(Err(Error::Closed)) })
+        });
+        match begun {
+            Ok(direct) => self.fast_path.drive(direct, || self.take_over()).await,
+            Err((outgoing, effect)) => self.queue(outgoing, effect)?.committed().await,
+        }
+    }
+
+    /// How many messages wait for their batch.
+    pub(crate) fn waiting(&self) -> usize {
+        self.backlog.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Queues an answer to another node, then waits while there are too many of them: not behind what the application sends.
+    pub(crate) async fn queue_answer(&self, outgoing: Outgoing) -> Result<(), Error> {
+        let (mut job, published) = Job::new(outgoing, Effect::none());
+        job.is_answer = true;
+        self.backlog.answers.fetch_add(1, Ordering::Relaxed);
+        self.send(job).inspect_err(|_| self.backlog.answered(1))?;
+        published.detach();
+        if self.backlog.wait_for_capacity().await { Ok(()) } else { Err(Error::Closed) }
+    }
+
+    /// Queues messages that go out in one transaction where they fit into one, without waiting.
+    pub(crate) fn queue_together(&self, outgoing: Vec<(Outgoing, Effect)>) -> Result<(), Error> {
+        let jobs: Vec<_> = outgoing.into_iter().map(|(outgoing, effect)| Job::new(outgoing, effect).0).collect();
+        let count = jobs.len();
+        self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
+        let sent = self.fast_path.occupy(|| self.queue.send_all(jobs));
+        // Those that come back take effect here, where no lock is held.
+        sent.map_err(|_| self.not_sent(count))
+    }
+
+    /// Queues a message without waiting.
+    pub(crate) fn queue(&self, outgoing: Outgoing, effect: Effect) -> Result<Published, Error> {
+        let (job, published) = Job::new(outgoing, effect);
+        self.send(job)?;
+        Ok(published)
+    }
+
+    /// False when the task has ended, and nobody publishes any more.
+    fn take_over(&self) -> bool {
+        self.fast_path.occupy(|| self.queue.nudge())
+    }
+
+    fn send(&self, job: Job) -> Result<(), Error> {
+        self.backlog.waiting.fetch_add(1, Ordering::Relaxed);
+        let mut job = Some(job);
+        if self.fast_path.occupy(|| self.queue.send_from(&mut job)) {
+            return Ok(());
+        }
+        // It takes effect here, where no lock is held.
+        drop(job);
+        Err(self.not_sent(1))
+    }
+
+    fn not_sent(&self, count: usize) -> Error {
+        self.backlog.waiting.fetch_sub(count, Ordering::Relaxed);
+        Error::Closed
+    }
+}
+
+impl Backlog {
+    /// Waits while there are more answers than there may be. False when nobody publishes any more.
+    async fn wait_for_capacity(&self) -> bool {
+        loop {
+            let mut shrank = pin!(self.shrank.notified());
+            // What is taken off from here on is noticed.
+            shrank.as_mut().enable();
+            if self.has_ended.load(Ordering::Acquire) {
+                return false;
+            }
+            if self.answers.load(Ordering::Relaxed) <= self.capacity {
+                return true;
+            }
+            shrank.await;
+        }
+    }
+
+    fn took(&self, taken: Taken) {
+        self.waiting.fetch_sub(taken.all, Ordering::Relaxed);
+        self.answered(taken.answers);
+    }
+
+    fn answered(&self, count: usize) {
+        let before = self.answers.fetch_sub(count, Ordering::Relaxed);
+        if before > self.capacity {
+            self.shrank.notify_waiters();
+        }
+    }
+
+    fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        self.shrank.notify_waiters();
+    }
+}
+
+/// How many jobs left the queue.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    all: usize,
+    answers: usize,
+}
+
+impl Taken {
+    fn count<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Self {
+        jobs.into_iter().fold(Self::default(), |Self { all, answers }, job| Self {
+            all: all + 1,
+            answers: answers + usize::from(job.is_answer),
+        })
+    }
+}
+
+impl Job {
+    fn new(outgoing: Outgoing, effect: Effect) -> (Self, Published) {
+        let (sender, committed) = oneshot::channel();
+        let done = Done { effect, sender };
+        (Self { outgoing, queued: Instant::now(), is_answer: false, done }, Published(committed))
+    }
+}
+
+/// The end is told even of a task that was aborted before it began.
+async fn run<B: Backend>(
+    writer: Arc<BatchWriter<B>>,
+    mut jobs: queue::Receiver<Job>,
+    end: CloseOnDrop,
+    fast_path: Arc<FastPath>,
+) {
+    let backlog = &end.0;
+    let mut queued = VecDeque::new();
+    // Set while the table hangs, as when it is locked: then small messages do not share the fate of attachments.
+    let mut apart = false;
+    while !queued.is_empty() || jobs.take(&mut queued).await {
+        fast_path.take_over().await;
+        if queued.is_empty() {
+            fast_path.leave_if(|| jobs.is_empty());
+            continue;
+        }
+        let (mut batch, in_flight, taken) = take_batch(&mut queued, apart);
+        backlog.took(taken);
+        make_distinct(&mut batch);
+        let results = writer.publish(&batch).await;
+        let has_attachments = batch.iter().any(is_attachment);
+        let trouble = results.iter().find_map(|result| match result {
+            Err(Error::Publish(error) | Error::Unconfirmed(error)) if !is_about_content(error) => Some(error.clone()),
+            _ => None,
+        });
+        match &trouble {
+            None if has_attachments => apart = false,
+            Some(error) if has_attachments && has_timed_out(error) => apart = true,
+            _ => {}
+        }
+        in_flight.finish(results);
+        // The next batch is as large as it can be.
+        jobs.take_now(&mut queued);
+        if let Some(error) = trouble {
+            backlog.took(give_up_waiting(&mut queued, writer.limit, apart && has_attachments, &error));
+        }
+        if queued.is_empty() {
+            fast_path.leave_if(|| jobs.is_empty());
+        }
+    }
+}
+
+/// However the publisher's task ends, nobody waits for it any more.
+struct CloseOnDrop(Arc<Backlog>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// After a failure, nothing waits in the queue for longer than a batch may take: else a queue in front of a dead link would be
+/// worked off one time-out after the other. With `attachments`, all of those give up: they would hang where the last ones did.
+/// Returns how many did.
+fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) -> Taken {
+    let now = Instant::now();
+    let kind = error.kind();
+    let (given_up, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(queued)
+        .into_iter()
+        .partition(|job| now - job.queued >= limit || attachments && is_attachment(&job.outgoing));
+    *queued = kept;
+    let taken = Taken::count(&given_up);
+    for job in given_up {
+        let error = BackendError::new(kind, format!("it was not sent, as what was sent before it failed: {error}"));
+        job.done.finish(Err(Error::Publish(Arc::new(error.unsent()))));
+    }
+    taken
+}
+
+fn is_attachment(outgoing: &Outgoing) -> bool {
+    matches!(outgoing.content, Content::Attachment { .. })
+}
+
+/// Takes the next batch off the front, within the byte limit but never empty. With `apart`, attachments and other messages do not
+/// share a batch.
+fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, BatchInFlight, Taken) {
+    let mut bytes = 0;
+    let mut count = 0;
+    let mut full_size_payloads = HashSet::new();
+    for job in queued.iter().take(MAX_BATCH) {
+        bytes += size(&job.outgoing);
+        if count > 0 && bytes > MAX_BATCH_BYTES {
+            break;
+        }
+        if apart && is_attachment(&job.outgoing) != is_attachment(&queued[0].outgoing) {
+            break;
+        }
+        // A payload that has no room left cannot be told from its twin: the twin goes into the next batch.
+        if let Content::Inline(payload) = &job.outgoing.content
+            && payload.len() + MAX_PADDING > MAX_PAYLOAD
+            && !full_size_payloads.insert((job.outgoing.channel.as_str(), payload.as_str()))
+        {
+            break;
+        }
+        count += 1;
+    }
+    let taken = Taken::count(queued.iter().take(count));
+    let (batch, done) = queued.drain(..count).map(|job| (job.outgoing, job.done)).unzip();
+    (batch, BatchInFlight(done), taken)
+}
+
+fn size(outgoing: &Outgoing) -> usize {
+    match &outgoing.content {
+        Content::Inline(payload) => payload.len(),
+        Content::Attachment { body, .. } => body.len(),
+    }
+}
+
+/// The most spaces that [`make_distinct`] can need: one for each equal payload before.
+const MAX_PADDING: usize = MAX_BATCH;
+
+/// PostgreSQL folds equal notifications of one transaction into one. White space after a JSON value means nothing, so
+/// equal payloads are given different lengths by trailing spaces.
+fn make_distinct(batch: &mut [Outgoing]) {
+    // Next free length by a hash of channel and payload: a collision costs a superfluous space and nothing else.
+    let mut free_length: HashMap<u64, usize> = HashMap::new();
+    let hasher = RandomState::default();
+    for outgoing in batch {
+        if let Content::Inline(payload) = &mut outgoing.content {
+            let key = hasher.hash_one((outgoing.channel.as_str(), payload.trim_end_matches(' ')));
+            let free = free_length.entry(key).or_default();
+            let padding = free.saturating_sub(payload.len());
+            payload.extend(std::iter::repeat_n(' ', padding));
+            *free = payload.len() + 1;
+        }
+    }
+}
+
+impl<B: Backend> BatchWriter<B> {
+    /// Publishes a batch. When PostgreSQL refuses it for what is in it, each message is tried alone, so that one that cannot
+    /// be sent takes no other down.
+    async fn publish(&self, batch: &[Outgoing]) -> Vec<Result<(), Error>> {
+        match self.publish_together(batch).await {
+            Ok(()) => vec![Ok(()); batch.len()],
+            Err(error) if batch.len() > 1 && is_about_content(&error) => {
+                let mut results = Vec::with_capacity(batch.len());
+                for outgoing in batch {
+                    let result = self.publish_together(std::slice::from_ref(outgoing)).await;
+                    results.push(result.map_err(|error| self.failed(error, 1)));
+                }
+                results
+            }
+            Err(error) => vec![Err(self.failed(error, batch.len())); batch.len()],
+        }
+    }
+
+    async fn publish_together(&self, batch: &[Outgoing]) -> Result<(), BackendError> {
+        let started = tokio::time::Instant::now();
+        let span = tracing::debug_span!("publish", messages = batch.len());
+        in_time(self.limit, self.tables.publish(&*self.backend, batch)).instrument(span).await?;
+        let took = started.elapsed();
+        let bytes = batch.iter().map(size).sum();
+        self.events.counters().batch_published(batch.len(), bytes, took);
+        tracing::debug!(messages = batch.len(), bytes, ?took, "published a batch");
+        Ok(())
+    }
+
+    fn failed(&self, error: BackendError, messages: usize) -> Error {
+        tracing::warn!(%error, messages, "messages were not published");
+        self.events.counters().not_published(messages, &error, is_about_content(&error));
+        Error::of_publication(error)
+    }
+}
+
+fn is_about_content(error: &BackendError) -> bool {
+    error.kind().is_about_content()
+}
+
+#[cfg(all(test, not(feature = "model")))]
+mod tests {
+    use super::*;
+
+    fn inline(channel: &str, payload: impl Into<String>) -> Outgoing {
+        Outgoing { channel: channel.to_owned(), content: Content::Inline(payload.into()), is_logged: false }
+    }
+
+    fn job(outgoing: Outgoing) -> Job {
+        Job::new(outgoing, Effect::none()).0
+    }
+
+    #[test]
+    fn equal_payloads_of_one_batch_are_kept_apart() {
+        let mut batch =
+            vec![inline("a", "{}"), inline("a", "{}"), inline("b", "{}"), inline("a", "{} "), inline("a", "{}")];
+        make_distinct(&mut batch);
+        let distinct: HashSet<_> = batch.iter().map(|outgoing| format!("{outgoing:?}")).collect();
+        assert_eq!(distinct.len(), 5);
+        assert_eq!(batch[2], inline("b", "{}"));
+    }
+
+    #[test]
+    fn a_full_payload_and_its_twin_go_into_two_batches() {
+        let full = "x".repeat(MAX_PAYLOAD);
+        let payloads = [&full, &full, "{}"];
+        let mut queued = payloads.map(|payload| job(inline("a", payload))).into();
+        assert_eq!(take_batch(&mut queued, false).0, [inline("a", full.clone())]);
+        assert_eq!(take_batch(&mut queued, false).0, [inline("a", full), inline("a", "{}")]);
+        assert!(queued.is_empty());
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_but_never_empty() {
+        let huge = || Outgoing {
+            channel: "a".to_owned(),
+            content: Content::Attachment {
+                body: vec![0; MAX_BATCH_BYTES + 1],
+                before_id: String::new(),
+                after_id: String::new(),
+            },
+            is_logged: false,
+        };
+        let mut queued = [job(huge()), job(huge())].into();
+        assert_eq!(take_batch(&mut queued, false).0.len(), 1);
+        assert_eq!(take_batch(&mut queued, false).0.len(), 1);
+    }
+}

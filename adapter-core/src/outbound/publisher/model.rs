@@ -1,0 +1,301 @@
+//! Every interleaving of senders, the publisher's task, giving up and closing, in small cases.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use loom::thread::{self, JoinHandle};
+
+use super::{Publisher, Tables};
+use crate::{
+    backend::{
+        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
+        Outgoing, Position, Row, SweepBatch, TableReport,
+        table::{TableName, TableSpec},
+    },
+    observe::event::Events,
+    outbound::effect::Effect,
+    sync::{Mutex, block_on, explore, poll_times},
+};
+
+/// What was seen, in the order of time.
+#[derive(Clone, Debug, PartialEq)]
+enum Seen {
+    Begun,
+    Committed(String),
+    Ended,
+    Effect { payload: String, is_committed: bool },
+}
+
+type Trace = Arc<Mutex<Vec<Seen>>>;
+
+/// Takes a moment for each batch, in which everything else may happen.
+struct Database(Trace);
+
+struct Busy<'a>(&'a Trace);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.lock().push(Seen::Ended);
+    }
+}
+
+impl Backend for Database {
+    type Listener = Deaf;
+
+    async fn publish(&self, _: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+        self.0.lock().push(Seen::Begun);
+        let _busy = Busy(&self.0);
+        let mut is_over = false;
+        poll_fn(|context: &mut Context<'_>| {
+            if std::mem::replace(&mut is_over, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        let mut trace = self.0.lock();
+        for outgoing in batch {
+            let Content::Inline(payload) = &outgoing.content else { unreachable!() };
+            trace.push(Seen::Committed(payload.clone()));
+        }
+        Ok(())
+    }
+
+    async fn inspect_table(&self, _: &TableName) -> Result<TableReport, BackendError> {
+        unimplemented!()
+    }
+    async fn create(&self, _: &TableName, _: &str) -> Result<(), BackendError> {
+        unimplemented!()
+    }
+    async fn fetch(&self, _: &str, _: &[i64], _: FetchLimits) -> Result<Vec<Row>, BackendError> {
+        unimplemented!()
+    }
+    async fn publish_logged(&self, _: &str, _: &CatchUp, _: &[Outgoing]) -> Result<(), BackendError> {
+        unimplemented!()
+    }
+    async fn mark(&self, _: &str, _: &str, _: &str) -> Result<Position, BackendError> {
+        unimplemented!()
+    }
+    async fn read_log(&self, _: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
+        unimplemented!()
+    }
+    async fn sweep_batch(&self, _: &str, _: SweepBatch) -> Result<u64, BackendError> {
+        unimplemented!()
+    }
+    fn close(&self) {}
+    async fn connect_listener(&self) -> Result<Deaf, BackendError> {
+        unimplemented!()
+    }
+}
+
+struct Deaf;
+
+impl Listener for Deaf {
+    async fn listen(&mut self, _: &[String]) -> Result<(), BackendError> {
+        unimplemented!()
+    }
+    async fn unlisten(&mut self, _: &[String]) -> Result<(), BackendError> {
+        unimplemented!()
+    }
+    async fn next(&mut self) -> Result<Incoming, BackendError> {
+        unimplemented!()
+    }
+    async fn check(&mut self) -> Result<(), BackendError> {
+        Err(BackendError::new(ErrorKind::Connection, "deaf"))
+    }
+}
+
+fn outgoing(payload: &str) -> Outgoing {
+    Outgoing { channel: "c".to_owned(), content: Content::Inline(payload.to_owned()), is_logged: false }
+}
+
+/// One sender.
+#[derive(Clone, Copy)]
+enum Sender {
+    /// Waits for one message.
+    Waits(&'static str),
+    /// Gives up the first after so many polls, and then waits for the second.
+    GivesUp(usize, &'static str, Option<&'static str>),
+    /// Does not wait for the first, but for the second.
+    Queues(&'static str, &'static str),
+    /// Answers another node.
+    Answers(&'static str),
+}
+
+impl Sender {
+    fn messages(self) -> Vec<&'static str> {
+        match self {
+            Self::Waits(one) => vec![one],
+            Self::GivesUp(_, one, other) => std::iter::once(one).chain(other).collect(),
+            Self::Queues(one, other) => vec![one, other],
+            Self::Answers(_) => vec![],
+        }
+    }
+
+    fn run(self, publisher: &Publisher<Database>, trace: &Trace) {
+        let effect = |payload: &str| {
+            let (trace, payload) = (trace.clone(), payload.to_owned());
+            Effect::new(move |result| trace.lock().push(Seen::Effect { payload, is_committed: result.is_ok() }))
+        };
+        let publish = |payload| publisher.publish(outgoing(payload), effect(payload));
+        match self {
+            Self::Waits(payload) => drop(block_on(publish(payload))),
+            Self::GivesUp(polls, one, other) => {
+                drop(poll_times(polls, publish(one)));
+                if let Some(other) = other {
+                    drop(block_on(publish(other)));
+                }
+            }
+            Self::Queues(one, other) => {
+                drop(publisher.queue(outgoing(one), effect(one)).map(super::Published::detach));
+                drop(block_on(publish(other)));
+            }
+            Self::Answers(payload) => drop(block_on(publisher.queue_answer(outgoing(payload)))),
+        }
+    }
+}
+
+/// Lets the senders send while the task runs to its end, or is aborted when it was polled so often.
+fn check(preemptions: Option<usize>, senders: &'static [Sender], aborted_after: Option<usize>) {
+    explore(preemptions, move || {
+        let trace = Trace::default();
+        let tables = Tables { attachments: String::new(), log: None };
+        let (publisher, task) = Publisher::new(
+            Arc::new(Database(trace.clone())),
+            tables,
+            0,
+            Duration::from_secs(3600),
+            Arc::new(Events::default()),
+        );
+        let publisher = Arc::new(publisher);
+        let fast_path = publisher.fast_path.clone();
+        let sending: Vec<_> = senders
+            .iter()
+            .map(|sender| {
+                let (publisher, trace) = (publisher.clone(), trace.clone());
+                spawn(move || sender.run(&publisher, &trace))
+            })
+            .collect();
+        drop(publisher);
+        match aborted_after {
+            None => block_on(task),
+            Some(polls) => drop(poll_times(polls, task)),
+        }
+        for sender in sending {
+            sender.join().expect("a sender that ends");
+        }
+        if aborted_after.is_none() {
+            assert!(fast_path.is_free(), "nobody is left on the fast_path");
+        }
+        drop(fast_path);
+        judge(&trace.lock(), senders, aborted_after.is_none());
+    });
+}
+
+fn spawn(work: impl FnOnce() + 'static) -> JoinHandle<()> {
+    thread::spawn(work)
+}
+
+fn judge(trace: &[Seen], senders: &[Sender], are_all_committed: bool) {
+    let mut busy = 0;
+    for seen in trace {
+        match seen {
+            Seen::Begun => busy += 1,
+            Seen::Ended => busy -= 1,
+            _ => {}
+        }
+        assert!(busy <= 1, "two publications at once: {trace:?}");
+    }
+    let committed: Vec<_> = trace
+        .iter()
+        .filter_map(|seen| if let Seen::Committed(payload) = seen { Some(payload.as_str()) } else { None })
+        .collect();
+    let effects: Vec<_> = trace
+        .iter()
+        .filter_map(|seen| match seen {
+            Seen::Effect { payload, is_committed } => Some((payload.as_str(), *is_committed)),
+            _ => None,
+        })
+        .collect();
+    for sender in senders {
+        let own = sender.messages();
+        for message in &own {
+            let count = effects.iter().filter(|(payload, _)| payload == message).count();
+            assert_eq!(count, 1, "the effect of {message} runs once: {trace:?}");
+        }
+        let in_order: Vec<_> = committed.iter().copied().filter(|payload| own.contains(payload)).collect();
+        let expected: Vec<_> = own.iter().copied().filter(|payload| in_order.contains(payload)).collect();
+        assert_eq!(in_order, expected, "a sender's messages keep their order, and none comes twice: {trace:?}");
+        if are_all_committed {
+            assert_eq!(in_order, own, "all that was begun is committed: {trace:?}");
+        }
+    }
+    let taken: Vec<_> = effects.iter().filter(|(_, is_committed)| *is_committed).map(|(payload, _)| *payload).collect();
+    let of_senders: Vec<_> = committed.iter().copied().filter(|payload| taken.contains(payload)).collect();
+    assert_eq!(taken, of_senders, "effects run in the order of publication: {trace:?}");
+}
+
+/// How often a task may be interrupted where there are three of them.
+const FEW: Option<usize> = Some(3);
+
+#[test]
+fn one_sender_and_the_task_in_every_interleaving() {
+    check(None, &[Sender::Waits("a")], None);
+}
+
+#[test]
+fn one_sender_that_gives_up_anywhere_in_every_interleaving() {
+    check(None, &[Sender::GivesUp(1, "a", None)], None);
+    check(None, &[Sender::GivesUp(2, "a", None)], None);
+}
+
+#[test]
+fn two_senders_and_the_task() {
+    check(FEW, &[Sender::Waits("a"), Sender::Waits("b")], None);
+}
+
+#[test]
+fn a_sender_that_gives_up_and_sends_again_keeps_its_order() {
+    check(Some(4), &[Sender::GivesUp(1, "a", Some("b"))], None);
+    check(Some(4), &[Sender::GivesUp(2, "a", Some("b"))], None);
+    check(Some(4), &[Sender::Queues("a", "b")], None);
+}
+
+#[test]
+fn a_sender_that_gives_up_beside_another() {
+    check(FEW, &[Sender::GivesUp(1, "a", None), Sender::Waits("b")], None);
+    check(FEW, &[Sender::GivesUp(2, "a", None), Sender::Waits("b")], None);
+}
+
+#[test]
+fn a_sender_that_queues_beside_another() {
+    check(FEW, &[Sender::Queues("a", "b"), Sender::Waits("c")], None);
+}
+
+#[test]
+fn senders_end_when_the_task_is_aborted_anywhere() {
+    for polls in 0..4 {
+        check(None, &[Sender::Waits("a")], Some(polls));
+        check(FEW, &[Sender::Waits("a"), Sender::Waits("b")], Some(polls));
+    }
+}
+
+#[test]
+fn what_was_given_up_is_not_forgotten_when_the_task_is_aborted_anywhere() {
+    for polls in 0..4 {
+        check(None, &[Sender::GivesUp(1, "a", None)], Some(polls));
+        check(FEW, &[Sender::GivesUp(1, "a", None), Sender::Waits("b")], Some(polls));
+    }
+}
+
+#[test]
+fn answers_that_wait_for_room_end_with_the_task() {
+    for polls in [None, Some(0), Some(1), Some(2)] {
+        check(FEW, &[Sender::Answers("a"), Sender::Waits("b")], polls);
+    }
+}

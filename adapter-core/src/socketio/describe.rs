@@ -1,0 +1,114 @@
+//! Local sockets, as the other nodes see them.
+
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use http::request::Parts;
+use serde::Serialize;
+use socketio_pg_protocol::{
+    EncodeError, Payload, SocketId,
+    message::{Handshake, Room, SocketDescription},
+};
+use socketioxide::{SocketIo, adapter::Adapter};
+use socketioxide_core::Sid;
+
+use crate::socketio::handshake;
+
+/// What the application stores on a socket for other nodes to see: Node's `socket.data`.
+///
+/// Put it into the socket's extensions, again whenever it changes. Applications on every node, Node's included, find it in
+/// the answer to `fetchSockets`; bytes (`serialize_bytes`) arrive as a `Buffer`.
+///
+/// ```
+/// use serde_json::json;
+/// use socketio_pg_core::SocketData;
+/// use socketioxide::extract::SocketRef;
+///
+/// async fn on_connect(socket: SocketRef<impl socketioxide::adapter::Adapter>) {
+///     if let Ok(data) = SocketData::new(&json!({ "user": "ada" })) {
+///         socket.extensions.insert(data);
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SocketData(Payload);
+
+impl SocketData {
+    /// Data that serializes to an object.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON or MessagePack.
+    pub fn new<T: Serialize + ?Sized>(data: &T) -> Result<Self, EncodeError> {
+        Payload::from_serialize(data).map(Self)
+    }
+}
+
+/// The server whose sockets are described, without its type.
+pub(crate) trait Server: Send + Sync {
+    /// Handshake and data of a socket that is connected.
+    fn describe(&self, namespace: &str, sid: Sid) -> Option<(Payload, Option<Payload>)>;
+
+    /// Disconnects a client from all its namespaces, upon which it closes its connection.
+    fn disconnect_everywhere(&self, sid: Sid);
+}
+
+/// A server, and where the addresses of its clients are found.
+pub(crate) struct Attached<A: Adapter, F> {
+    server: SocketIo<A>,
+    address: F,
+    /// Whether the log has been told that handshakes are not recorded.
+    told: AtomicBool,
+}
+
+impl<A: Adapter, F> Attached<A, F> {
+    pub(crate) fn new(server: SocketIo<A>, address: F) -> Self {
+        Self { server, address, told: AtomicBool::new(false) }
+    }
+}
+
+impl<A, F> Server for Attached<A, F>
+where
+    A: Adapter,
+    F: Fn(&Parts) -> Option<IpAddr> + Send + Sync,
+{
+    fn describe(&self, namespace: &str, sid: Sid) -> Option<(Payload, Option<Payload>)> {
+        // socketioxide keeps a socket until its disconnect handler has ended, Node does not.
+        let socket = self.server.of(namespace)?.get_socket(sid).filter(|socket| socket.connected())?;
+        if !handshake::is_recorded(&socket) && !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                namespace,
+                "other nodes see no auth and no time of connection in the handshakes of this server: add \
+                 `.with(record_handshake)` to the connect handler of each namespace"
+            );
+        }
+        let data = socket.extensions.get::<SocketData>().map(|data| data.0);
+        Some((handshake::write(&socket, &self.address)?, data))
+    }
+
+    fn disconnect_everywhere(&self, sid: Sid) {
+        for namespace in self.server.nsps() {
+            if let Some(socket) = namespace.get_socket(sid)
+                && let Err(error) = socket.disconnect()
+            {
+                tracing::debug!(%error, %sid, "a socket was not disconnected");
+            }
+        }
+    }
+}
+
+/// A socket in the words of FETCH_SOCKETS_RESPONSE.
+pub(crate) fn description(id: Sid, rooms: Vec<Room>, details: Option<(Payload, Option<Payload>)>) -> SocketDescription {
+    let (handshake, data) = match details {
+        Some((handshake, data)) => (Some(handshake), data),
+        None => (Payload::from_serialize(&Handshake::default()).ok(), None),
+    };
+    SocketDescription {
+        id: SocketId::from(id.as_str()),
+        handshake,
+        rooms: Some(rooms),
+        // Node's sockets always have an object there.
+        data: data.or_else(|| Payload::from_json("{}").ok()),
+    }
+}

@@ -1,0 +1,130 @@
+//! Listening sessions: names, loss, death.
+
+use super::*;
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+pub async fn a_channel_may_have_any_name<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    let longest = "n".repeat(63);
+    let longest_in_characters = "é".repeat(31);
+    let names = [
+        "socket.io#/",
+        "UPPER",
+        "upper",
+        "with space",
+        r#"with " quote"#,
+        r#""quoted""#,
+        "with 'apostrophe'",
+        "a;b",
+        r#"x"; DROP TABLE socket_io_attachments; --"#,
+        r"back\slash",
+        "dollar$1",
+        "new\nline",
+        "emoji 😀",
+        "select",
+        "*",
+        &longest,
+        &longest_in_characters,
+    ];
+    let mut listener = listening(&backend, &names).await;
+    let batch: Vec<Outgoing> = names.iter().map(|name| inline(name, *name)).collect();
+    backend.publish(TABLE, &batch).await.unwrap();
+
+    for name in names {
+        let heard = pair(soon(listener.next()).await.unwrap());
+        assert_eq!(heard, (name.to_owned(), name.to_owned()));
+    }
+    backend.prepare(TABLE, false).await.expect("the table is still there");
+}
+
+pub async fn an_abandoned_channel_is_silent<F: Fixture>(fixture: &F) {
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let odd = r#"odd "name""#;
+    let mut listener = listening(&backend, &["a", odd, "b"]).await;
+    listener.unlisten(&["a".to_owned(), odd.to_owned()]).await.unwrap();
+    let all = [inline("a", "not heard"), inline(odd, "not heard"), inline("b", "heard")];
+    backend.publish(TABLE, &all).await.unwrap();
+    assert_eq!(hear(&mut listener, 1).await, ["heard"]);
+
+    // It can be taken up again, and again without harm.
+    listener.listen(&["a".to_owned(), "b".to_owned()]).await.unwrap();
+    backend.publish(TABLE, &all).await.unwrap();
+    assert_eq!(hear(&mut listener, 2).await, ["not heard", "heard"]);
+}
+
+pub async fn nothing_is_lost_when_waiting_is_given_up<F: Fixture>(fixture: &F) {
+    const COUNT: usize = 300;
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let mut listener = listening(&backend, &["c"]).await;
+    let publish = async {
+        for index in 0..COUNT {
+            backend.publish(TABLE, &[inline("c", index.to_string())]).await.unwrap();
+        }
+    };
+    let listen = async {
+        let mut heard = Vec::new();
+        while heard.len() < COUNT {
+            // Polled once and dropped, whatever comes of it.
+            let polled = pin!(listener.next()).poll(&mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(incoming) = polled else {
+                tokio::task::yield_now().await;
+                continue;
+            };
+            heard.push(incoming.unwrap().payload);
+            if heard.len() % 50 == 0 {
+                // Other commands of the session come between.
+                listener.listen(&[heard.len().to_string()]).await.unwrap();
+                listener.check().await.unwrap();
+            }
+        }
+        heard
+    };
+    let (_, heard) = soon(futures_util::future::join(publish, listen)).await;
+    assert_eq!(heard, (0..COUNT).map(|index| index.to_string()).collect::<Vec<_>>());
+}
+
+pub async fn a_session_is_drained_while_nobody_waits<F: Fixture>(fixture: &F) {
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let mut listener = listening(&backend, &["c"]).await;
+    // Much more than the buffers of the sockets hold: a session that is not read is stuck in writing after the first few.
+    let payload = "x".repeat(7900);
+    for round in 0..40 {
+        let batch: Vec<Outgoing> = (0..100).map(|index| inline("c", format!("{round} {index} {payload}"))).collect();
+        backend.publish(TABLE, &batch).await.unwrap();
+    }
+    let idle = format!("SELECT count(*) {LISTENING_SESSIONS} AND wait_event = 'ClientRead'");
+    eventually("the listening session has sent everything", || fixture.sql(&idle).as_deref() == Some("1")).await;
+    assert_eq!(hear(&mut listener, 4000).await.len(), 4000);
+}
+
+pub async fn a_killed_session_fails_and_another_hears_again<F: Fixture>(fixture: &F) {
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let mut listener = listening(&backend, &["c"]).await;
+    backend.publish(TABLE, &[inline("c", "sent before it was killed")]).await.unwrap();
+    // A round trip, after which the notification is here; it also leaves the session's last statement a LISTEN.
+    listener.listen(&["c".to_owned()]).await.unwrap();
+    let killed = fixture.sql(&format!("SELECT count(pg_terminate_backend(pid)) {LISTENING_SESSIONS}"));
+    assert_eq!(killed.as_deref(), Some("1"));
+
+    assert_eq!(hear(&mut listener, 1).await, ["sent before it was killed"]);
+    assert!(!listener.take_next(&mut |_, payload| panic!("{payload} after the end")));
+    assert_kind(soon(listener.next()).await, ErrorKind::Connection);
+    assert_kind(soon(listener.check()).await, ErrorKind::Connection);
+    assert_kind(soon(listener.listen(&["d".to_owned()])).await, ErrorKind::Connection);
+
+    let mut listener = listening(&backend, &["c"]).await;
+    backend.publish(TABLE, &[inline("c", "again")]).await.unwrap();
+    assert_eq!(hear(&mut listener, 1).await, ["again"]);
+}
+
+pub async fn a_dropped_session_is_gone_from_the_server<F: Fixture>(fixture: &F) {
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let listener = listening(&backend, &["c"]).await;
+    let count = format!("SELECT count(*) {LISTENING_SESSIONS}");
+    assert_eq!(fixture.sql(&count).as_deref(), Some("1"));
+    drop(listener);
+    eventually("the session is gone", || fixture.sql(&count).as_deref() == Some("0")).await;
+}

@@ -1,0 +1,463 @@
+//! A backend without a database: nodes of one process, for tests and simulations.
+//!
+//! It keeps what PostgreSQL promises (a batch is one transaction, in order; equal notifications of one batch on one channel
+//! are folded into one; a session hears what is committed while it listens) and can be made to fail.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+pub use crate::env::{Determined, WallClock};
+
+use crate::backend::{
+    Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing,
+    Position, Row, SweepBatch, TableReport,
+    table::{DEFAULT_LOG, TableName, TableSpec},
+};
+
+/// A database that nodes share. Clones are the same database.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDatabase {
+    state: Arc<Mutex<State>>,
+    held: Arc<watch::Sender<Held>>,
+}
+
+/// What waits until it is let go.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    fetches: bool,
+    publications: bool,
+    listens: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By number, and when they were written by the clock of the database.
+    attachments: BTreeMap<i64, (Duration, Vec<u8>)>,
+    last_id: i64,
+    /// When, and what; the number is one more than the index. Rows are committed in their order.
+    log: Vec<Option<(Duration, Incoming)>>,
+    /// How often the log was emptied.
+    history: u64,
+    clock: DatabaseClock,
+    crashes: u64,
+    /// How many rows the log had at the last crash.
+    rows_before_crash: i64,
+    sessions: BTreeMap<u64, Session>,
+    last_session: u64,
+    is_down: bool,
+    refuses_sessions: bool,
+    refuses_attachments: bool,
+    sweeps_take: Duration,
+    /// What no name of a channel may contain.
+    refused_text: Option<String>,
+    published: u64,
+    batches: u64,
+}
+
+/// The wall clock of the database, since 1970.
+#[derive(Debug, Default)]
+struct DatabaseClock {
+    start: Option<Instant>,
+    /// By how many milliseconds it was set ahead, or behind.
+    offset: i64,
+}
+
+impl DatabaseClock {
+    fn now(&mut self) -> Duration {
+        const BEGIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let time = BEGIN + self.start.get_or_insert_with(Instant::now).elapsed();
+        let by = Duration::from_millis(self.offset.unsigned_abs());
+        if self.offset < 0 { time.saturating_sub(by) } else { time.saturating_add(by) }
+    }
+}
+
+#[derive(Debug)]
+struct Session {
+    channels: BTreeSet<String>,
+    incoming: mpsc::UnboundedSender<Incoming>,
+}
+
+impl MemoryDatabase {
+    /// A backend of one node.
+    pub fn backend(&self) -> MemoryBackend {
+        MemoryBackend { database: self.clone() }
+    }
+
+    /// Breaks every listening session.
+    pub fn break_sessions(&self) {
+        self.state.lock().sessions.clear();
+    }
+
+    /// Stops the database, which breaks every session, or starts it again.
+    pub fn set_down(&self, is_down: bool) {
+        let mut state = self.state.lock();
+        state.is_down = is_down;
+        if is_down {
+            state.sessions.clear();
+        }
+    }
+
+    /// Breaks every listening session and lets no other begin, while all else works; or lets them begin again.
+    pub fn refuse_sessions(&self, refuses: bool) {
+        let mut state = self.state.lock();
+        state.refuses_sessions = refuses;
+        if refuses {
+            state.sessions.clear();
+        }
+    }
+
+    /// Refuses every channel with this text in its name, as a database refuses what its encoding does not have.
+    pub fn refuse_channels_with(&self, text: impl Into<String>) {
+        self.state.lock().refused_text = Some(text.into());
+    }
+
+    /// Sets the clock of the database so many milliseconds ahead of where it began, or behind.
+    pub fn set_clock(&self, milliseconds: i64) {
+        self.state.lock().clock.offset = milliseconds;
+    }
+
+    /// Ends and restarts the database at once, as a crash does: every session breaks, the last rows of the log are lost, and
+    /// the attachments' table, which is unlogged, is empty.
+    pub fn crash(&self, lost_rows: usize) {
+        let mut state = self.state.lock();
+        state.sessions.clear();
+        state.crashes += 1;
+        state.attachments.clear();
+        state.rows_before_crash = i64::try_from(state.log.len()).unwrap_or(i64::MAX);
+        let kept = state.log.len().saturating_sub(lost_rows);
+        state.log[kept..].fill(None);
+    }
+
+    /// Empties the catch-up log, as an administrator might.
+    pub fn empty_log(&self) {
+        let mut state = self.state.lock();
+        state.history += 1;
+        state.log.fill(None);
+    }
+
+    /// How many sessions listen.
+    pub fn sessions(&self) -> usize {
+        self.state.lock().sessions.len()
+    }
+
+    /// How many attachments there are.
+    pub fn attachments(&self) -> usize {
+        self.state.lock().attachments.len()
+    }
+
+    /// How many messages are in the catch-up log. Marks are not counted.
+    pub fn logged(&self) -> usize {
+        self.state.lock().log.iter().flatten().filter(|(_, row)| row.payload.starts_with('{')).count()
+    }
+
+    /// Lets attachments wait to be fetched, or lets them be fetched again.
+    pub fn hold_fetches(&self, are_held: bool) {
+        self.held.send_modify(|held| held.fetches = are_held);
+    }
+
+    /// Lets publications wait, or lets them be committed again.
+    pub fn hold_publications(&self, are_held: bool) {
+        self.held.send_modify(|held| held.publications = are_held);
+    }
+
+    /// Lets each LISTEN wait, or lets them be carried out again.
+    pub fn hold_listens(&self, are_held: bool) {
+        self.held.send_modify(|held| held.listens = are_held);
+    }
+
+    /// Refuses batches with attachments, as a table on a full disk would.
+    pub fn refuse_attachments(&self, refuses: bool) {
+        self.state.lock().refuses_attachments = refuses;
+    }
+
+    async fn released(&self, is_held: impl Fn(&Held) -> bool) -> Result<(), BackendError> {
+        self.held.subscribe().wait_for(|held| !is_held(held)).await.map(drop).map_err(|_| unreachable())
+    }
+
+    /// Writes so many rows into the catch-up log, which nobody hears.
+    pub fn fill_log(&self, rows: u64) {
+        let mut state = self.state.lock();
+        let now = state.clock.now();
+        for number in 0..rows {
+            let row = Incoming { channel: String::new(), payload: number.to_string() };
+            state.log.push(Some((now, row)));
+        }
+    }
+
+    /// Lets each batch of a sweep take so long.
+    pub fn slow_sweeps(&self, each: Duration) {
+        self.state.lock().sweeps_take = each;
+    }
+
+    /// How many notifications were committed.
+    pub fn published(&self) -> u64 {
+        self.state.lock().published
+    }
+
+    /// How many batches they came in.
+    pub fn batches(&self) -> u64 {
+        self.state.lock().batches
+    }
+
+    /// Publishes a payload as a stranger would.
+    pub fn notify(&self, channel: &str, payload: &str) {
+        self.state.lock().deliver(channel, payload);
+    }
+}
+
+impl State {
+    fn check(&self, channel: &str) -> Result<(), BackendError> {
+        let is_refused =
+            channel.contains('\0') || self.refused_text.as_ref().is_some_and(|text| channel.contains(text.as_str()));
+        if is_refused { Err(BackendError::new(ErrorKind::Other, "no such name is possible here")) } else { Ok(()) }
+    }
+
+    fn deliver(&mut self, channel: &str, payload: &str) {
+        self.published += 1;
+        for session in self.sessions.values().filter(|session| session.channels.contains(channel)) {
+            let incoming = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
+            // A session that is just being dropped hears nothing.
+            let _ = session.incoming.send(incoming);
+        }
+    }
+}
+
+/// One node's way to a [`MemoryDatabase`].
+#[derive(Clone, Debug)]
+pub struct MemoryBackend {
+    database: MemoryDatabase,
+}
+
+impl MemoryBackend {
+    fn reach(&self) -> Result<parking_lot::MutexGuard<'_, State>, BackendError> {
+        let state = self.database.state.lock();
+        if state.is_down { Err(unreachable()) } else { Ok(state) }
+    }
+}
+
+impl Backend for MemoryBackend {
+    type Listener = MemoryListener;
+
+    async fn inspect_table(&self, table: &TableName) -> Result<TableReport, BackendError> {
+        // By its default name, as the memory has but one of each.
+        let is_log = TableName::parse(DEFAULT_LOG).is_ok_and(|log| log == *table);
+        let spec = if is_log { TableSpec::LOG } else { TableSpec::ATTACHMENTS };
+        self.reach().map(|_| TableReport::usable(&spec))
+    }
+
+    async fn create(&self, _table: &TableName, _statements: &str) -> Result<(), BackendError> {
+        self.reach().map(drop)
+    }
+
+    async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+        self.publish_and_log(table, None, batch).await
+    }
+
+    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
+        self.publish_and_log(table, Some(log), batch).await
+    }
+
+    async fn mark(&self, _log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
+        tokio::task::yield_now().await;
+        let mut state = self.reach()?;
+        state.deliver(channel, payload);
+        let snapshot = state.log.len().to_string();
+        let row = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
+        let now = state.clock.now();
+        state.log.push(Some((now, row)));
+        let id = i64::try_from(state.log.len()).unwrap_or(i64::MAX);
+        let (history, crashes) = (state.history.to_string(), state.crashes.to_string());
+        Ok(Position { snapshot, taken: now, history, crashes, id })
+    }
+
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
+        tokio::task::yield_now().await;
+        let state = self.reach()?;
+        let first = number(&query.since.snapshot)?.max(query.after);
+        let last = number(&query.until.snapshot)?;
+        let rows = (1..).zip(&state.log).filter(|(id, _)| (first + 1..=last).contains(id));
+        let row = |(id, row): (i64, &Option<(Duration, Incoming)>)| {
+            let incoming = row.as_ref()?.1.clone();
+            Some(LogRow { id, incoming, is_before_crash: id <= state.rows_before_crash })
+        };
+        let rows = rows.filter_map(row).filter(|row| query.channels.contains(&row.incoming.channel));
+        Ok(rows.take(usize::try_from(query.limit).unwrap_or(0)).collect())
+    }
+
+    async fn fetch(&self, _table: &str, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
+        tokio::task::yield_now().await;
+        self.database.released(|held| held.fetches).await?;
+        let state = self.reach()?;
+        let mut fits = BTreeSet::new();
+        let mut sum = 0;
+        for id in ids.iter().collect::<BTreeSet<_>>() {
+            let bytes = state.attachments.get(id).map_or(0, |(_, body)| body.len());
+            if bytes <= limits.each {
+                sum += bytes;
+                if sum <= limits.together {
+                    fits.insert(id);
+                }
+            }
+        }
+        let row = |id: &i64| match state.attachments.get(id) {
+            None => Row::Gone,
+            Some((_, body)) if fits.contains(id) => Row::Body(body.clone()),
+            Some((_, body)) => Row::TooLarge { bytes: body.len() as u64 },
+        };
+        Ok(ids.iter().map(row).collect())
+    }
+
+    async fn sweep_batch(&self, table: &str, batch: SweepBatch) -> Result<u64, BackendError> {
+        let takes = self.reach()?.sweeps_take;
+        if takes > Duration::ZERO {
+            tokio::time::sleep(takes).await;
+        }
+        let mut state = self.reach()?;
+        let old = state.clock.now().saturating_sub(batch.age);
+        let mut left = batch.limit;
+        let mut is_swept = |created: Duration| {
+            let is_swept = created < old && left > 0;
+            left -= u64::from(is_swept);
+            is_swept
+        };
+        // By its default name, as the memory has but one of each.
+        if table == DEFAULT_LOG {
+            for row in &mut state.log {
+                row.take_if(|(created, _)| is_swept(*created));
+            }
+        } else {
+            state.attachments.retain(|_, (created, _)| !is_swept(*created));
+        }
+        Ok(batch.limit - left)
+    }
+
+    fn close(&self) {}
+
+    async fn connect_listener(&self) -> Result<MemoryListener, BackendError> {
+        let mut state = self.reach()?;
+        if state.refuses_sessions {
+            return Err(unreachable());
+        }
+        let (sender, incoming) = mpsc::unbounded_channel();
+        state.last_session += 1;
+        let id = state.last_session;
+        state.sessions.insert(id, Session { channels: BTreeSet::new(), incoming: sender });
+        Ok(MemoryListener { database: self.database.clone(), id, incoming })
+    }
+}
+
+impl MemoryBackend {
+    async fn publish_and_log(
+        &self,
+        _table: &str,
+        log: Option<&CatchUp>,
+        batch: &[Outgoing],
+    ) -> Result<(), BackendError> {
+        // A commit takes a moment, in which more is queued.
+        tokio::task::yield_now().await;
+        self.database.released(|held| held.publications).await?;
+        let mut state = self.reach()?;
+        let is_attachment = |outgoing: &Outgoing| matches!(outgoing.content, Content::Attachment { .. });
+        if state.refuses_attachments && batch.iter().any(is_attachment) {
+            return Err(BackendError::new(ErrorKind::Other, "could not extend file: no space left on device"));
+        }
+        let too_long =
+            |outgoing: &Outgoing| matches!(&outgoing.content, Content::Inline(payload) if payload.len() > 7999);
+        if batch.iter().any(too_long) {
+            return Err(BackendError::new(ErrorKind::Other, "payload string too long"));
+        }
+        batch.iter().try_for_each(|outgoing| state.check(&outgoing.channel))?;
+        state.batches += 1;
+        let mut seen = HashSet::new();
+        let now = state.clock.now();
+        let retention = log.map_or(Duration::ZERO, CatchUp::retention);
+        for Outgoing { channel, content, is_logged } in batch {
+            let payload = match content {
+                Content::Inline(payload) => payload.clone(),
+                Content::Attachment { body, before_id, after_id } => {
+                    state.last_id += 1;
+                    let id = state.last_id;
+                    state.attachments.insert(id, (now.saturating_add(retention), body.clone()));
+                    format!("{before_id}{id}{after_id}")
+                }
+            };
+            if log.is_some() && *is_logged {
+                let row = Incoming { channel: channel.clone(), payload: payload.clone() };
+                state.log.push(Some((now, row)));
+            }
+            if seen.insert((channel, payload.clone())) {
+                state.deliver(channel, &payload);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A listening session of a [`MemoryDatabase`].
+#[derive(Debug)]
+pub struct MemoryListener {
+    database: MemoryDatabase,
+    id: u64,
+    incoming: mpsc::UnboundedReceiver<Incoming>,
+}
+
+impl MemoryListener {
+    fn with_session<T>(&self, work: impl FnOnce(&mut Session) -> T) -> Result<T, BackendError> {
+        self.database.state.lock().sessions.get_mut(&self.id).map(work).ok_or_else(broken)
+    }
+}
+
+impl Listener for MemoryListener {
+    async fn listen(&mut self, channels: &[String]) -> Result<(), BackendError> {
+        self.database.released(|held| held.listens).await?;
+        let checked = |channel: &String| self.database.state.lock().check(channel);
+        self.with_session(|_| ())?;
+        channels.iter().try_for_each(checked)?;
+        self.with_session(|session| session.channels.extend(channels.iter().cloned()))
+    }
+
+    async fn unlisten(&mut self, channels: &[String]) -> Result<(), BackendError> {
+        self.with_session(|session| session.channels.retain(|channel| !channels.contains(channel)))
+    }
+
+    async fn next(&mut self) -> Result<Incoming, BackendError> {
+        self.incoming.recv().await.ok_or_else(broken)
+    }
+
+    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
+        let Ok(Incoming { channel, payload }) = self.incoming.try_recv() else { return false };
+        take(&channel, &payload);
+        true
+    }
+
+    async fn check(&mut self) -> Result<(), BackendError> {
+        self.with_session(|_| ())
+    }
+}
+
+impl Drop for MemoryListener {
+    fn drop(&mut self) {
+        self.database.state.lock().sessions.remove(&self.id);
+    }
+}
+
+fn number(snapshot: &str) -> Result<i64, BackendError> {
+    snapshot.parse().map_err(|error| BackendError::new(ErrorKind::Other, error))
+}
+
+fn unreachable() -> BackendError {
+    BackendError::new(ErrorKind::Connection, "the database is down").unsent()
+}
+
+fn broken() -> BackendError {
+    BackendError::new(ErrorKind::Connection, "the session was broken")
+}

@@ -1,0 +1,306 @@
+//! The [`Backend`] on tokio-postgres.
+
+use crate::{
+    cancel::Canceller,
+    error,
+    listener::TokioPostgresListener,
+    pool::{Connections, Parameter, StatementKind},
+    settings::{total_connect_timeout, with_defaults},
+    statements,
+};
+use deadpool_postgres::Pool;
+use futures_util::future::BoxFuture;
+use socketio_pg_core::backend::{
+    Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, Outgoing, Position,
+    Row, SweepBatch, TableReport, inspect::INSPECT_TABLE_SQL, log_sql, table::TableName,
+};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use tokio_postgres::{
+    Config, Socket,
+    tls::{MakeTlsConnect, TlsConnect},
+    types::Type,
+};
+
+/// PostgreSQL through tokio-postgres, with a small pool for statements and a connection of its own for listening.
+///
+/// ```
+/// use socketio_pg_tokio_postgres::TokioPostgresBackend;
+/// use tokio_postgres::{Config, NoTls};
+///
+/// # fn main() -> Result<(), tokio_postgres::Error> {
+/// let config: Config = "postgres://user:password@localhost/chat".parse()?;
+/// let backend = TokioPostgresBackend::new(config, NoTls);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// For TLS give a connector instead of `NoTls`, such as `tokio_postgres_rustls::MakeRustlsConnect`, and `sslmode=require`.
+///
+/// Where the settings say nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`, `keepalives_idle=4`,
+/// `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10 seconds, and `application_name` is `socketio-pg`.
+#[derive(Clone)]
+pub struct TokioPostgresBackend {
+    publishing: Arc<Connections>,
+    tending: Arc<Connections>,
+    connect_listener: ConnectListener,
+}
+
+type ConnectListener =
+    Arc<dyn Fn() -> BoxFuture<'static, Result<TokioPostgresListener, BackendError>> + Send + Sync + 'static>;
+
+/// Only one batch is on its way at a time.
+const PUBLISHING_CONNECTIONS: usize = 1;
+
+/// For fetching, sweeping and preparing. Publishing never waits for them.
+const TENDING_CONNECTIONS: usize = 3;
+
+impl TokioPostgresBackend {
+    /// Connects as `config` says, for publishing and for listening: up to four connections for statements and one that
+    /// listens. Nothing is connected yet.
+    ///
+    /// The connection must be a direct one: a pooler in transaction mode cannot `LISTEN`. Behind one use
+    /// [`with_listen_config`](Self::with_listen_config).
+    pub fn new<T>(config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Self::of_configs(config.clone(), config, tls, StatementKind::Prepared)
+    }
+
+    /// Publishes as `config` says, which may lead to a pooler, and listens as `listen_config` says, which must not.
+    ///
+    /// No prepared statement, setting or lock is left in a session of `config`: any pooler in any mode will do.
+    pub fn with_listen_config<T>(config: Config, listen_config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Self::of_configs(config, listen_config, tls, StatementKind::Unnamed)
+    }
+
+    /// Publishes through the application's own pool, and listens as `listen_config` says.
+    ///
+    /// The pool's connections are borrowed for one statement at a time and returned as they were: no prepared statement and
+    /// no setting stays behind. One whose statement was given up halfway is closed instead.
+    pub fn with_pool<T>(pool: Pool, listen_config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let connections = Arc::new(Connections::borrowed(pool, Canceller::new(tls.clone())));
+        Self {
+            publishing: connections.clone(),
+            tending: connections,
+            connect_listener: connect_listener(listen_config, tls),
+        }
+    }
+
+    fn of_configs<T>(config: Config, listen_config: Config, tls: T, kind: StatementKind) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let config = with_defaults(config);
+        Self {
+            publishing: Arc::new(Connections::new(config.clone(), tls.clone(), PUBLISHING_CONNECTIONS, kind)),
+            tending: Arc::new(Connections::new(config, tls.clone(), TENDING_CONNECTIONS, kind)),
+            connect_listener: connect_listener(listen_config, tls),
+        }
+    }
+}
+
+impl Backend for TokioPostgresBackend {
+    type Listener = TokioPostgresListener;
+
+    async fn inspect_table(&self, table: &TableName) -> Result<TableReport, BackendError> {
+        let rows = self.tending.query(INSPECT_TABLE_SQL, &[(&table.to_string(), Type::TEXT)]).await?;
+        let row =
+            rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the look at a table was not answered"))?;
+        TableReport::read(row.try_get(0).map_err(error::in_session)?)
+    }
+
+    async fn create(&self, _table: &TableName, statements: &str) -> Result<(), BackendError> {
+        self.tending.batch(statements).await
+    }
+
+    async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+        match batch {
+            [] => return Ok(()),
+            [Outgoing { channel, content: Content::Inline(payload), .. }] => {
+                let parameters: [Parameter<'_>; 2] = [(channel, Type::TEXT), (payload, Type::TEXT)];
+                return self.publishing.query(statements::NOTIFY_ONE, &parameters).await.map(drop);
+            }
+            _ => {}
+        }
+        let Columns { channels, payloads, after_ids, bodies } = Columns::new(batch);
+        let mut parameters: Vec<Parameter<'_>> = vec![(&channels, Type::TEXT_ARRAY), (&payloads, Type::TEXT_ARRAY)];
+        if bodies.is_empty() {
+            if let [channel, others @ ..] = channels.as_slice()
+                && others.iter().all(|other| other == channel)
+            {
+                parameters[0] = (channel, Type::TEXT);
+                self.publishing.query(statements::NOTIFY_ON_ONE_CHANNEL, &parameters).await?;
+            } else {
+                self.publishing.query(statements::NOTIFY, &parameters).await?;
+            }
+        } else {
+            let statement = statements::notify_with_attachments(&TableName::parse(table)?);
+            parameters.push((&after_ids, Type::TEXT_ARRAY));
+            parameters.push((&bodies, Type::BYTEA_ARRAY));
+            self.publishing.query(&statement, &parameters).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
+        let statement = log_sql::publish(&TableName::parse(table)?, &TableName::parse(log.table_name())?);
+        let Columns { channels, payloads, after_ids, bodies } = Columns::new(batch);
+        let are_logged: Vec<bool> = batch.iter().map(|outgoing| outgoing.is_logged).collect();
+        let parameters: [Parameter<'_>; 6] = [
+            (&log.seconds(), Type::FLOAT8),
+            (&bodies, Type::BYTEA_ARRAY),
+            (&channels, Type::TEXT_ARRAY),
+            (&payloads, Type::TEXT_ARRAY),
+            (&after_ids, Type::TEXT_ARRAY),
+            (&are_logged, Type::BOOL_ARRAY),
+        ];
+        self.publishing.query(&statement, &parameters).await.map(drop)
+    }
+
+    async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
+        let statement = log_sql::mark(&TableName::parse(log)?);
+        let rows = self.tending.query(&statement, &[(&channel, Type::TEXT), (&payload, Type::TEXT)]).await?;
+        let row = rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the mark was not answered"))?;
+        let position = || {
+            Ok(Position {
+                snapshot: row.try_get("snapshot")?,
+                taken: Duration::try_from_secs_f64(row.try_get("taken")?).unwrap_or_default(),
+                history: row.try_get("history")?,
+                crashes: row.try_get("crashes")?,
+                id: row.try_get("id")?,
+            })
+        };
+        position().map_err(error::in_session)
+    }
+
+    async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
+        let statement = log_sql::read(&TableName::parse(query.table)?);
+        let parameters: [Parameter<'_>; 6] = [
+            (&query.since.snapshot, Type::TEXT),
+            (&query.until.snapshot, Type::TEXT),
+            (&query.until.crashes, Type::TEXT),
+            (&query.after, Type::INT8),
+            (&query.channels, Type::TEXT_ARRAY),
+            (&query.limit, Type::INT8),
+        ];
+        let rows = self.tending.query(&statement, &parameters).await?;
+        let read = |row: &tokio_postgres::Row| {
+            let incoming = Incoming { channel: row.try_get(1)?, payload: row.try_get(2)? };
+            Ok(LogRow { id: row.try_get(0)?, incoming, is_before_crash: row.try_get(3)? })
+        };
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(error::in_session)
+    }
+
+    async fn fetch(&self, table: &str, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
+        let statement = statements::fetch(&TableName::parse(table)?);
+        let (one, together) = limits.to_int8();
+        let parameters: [Parameter<'_>; 3] = [(&ids, Type::INT8_ARRAY), (&one, Type::INT8), (&together, Type::INT8)];
+        let rows = self.tending.query(&statement, &parameters).await?;
+        let mut found: HashMap<i64, (Option<i64>, Option<&[u8]>)> = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let read = (|| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?))))();
+            let (id, content) = read.map_err(error::in_session)?;
+            found.insert(id, content);
+        }
+        let row = |id| {
+            let (bytes, body) = found.get(id).copied().unwrap_or_default();
+            Row::new(bytes, body.map(<[u8]>::to_vec))
+        };
+        Ok(ids.iter().map(row).collect())
+    }
+
+    async fn sweep_batch(&self, table: &str, batch: SweepBatch) -> Result<u64, BackendError> {
+        let statement = TableName::parse(table)?.sweep_statement(batch.oldest_first);
+        let parameters: [Parameter<'_>; 2] = [(&batch.seconds(), Type::FLOAT8), (&batch.limit_as_int8(), Type::INT8)];
+        self.tending.execute(&statement, &parameters).await
+    }
+
+    fn close(&self) {
+        self.publishing.close();
+        self.tending.close();
+    }
+
+    async fn connect_listener(&self) -> Result<Self::Listener, BackendError> {
+        (self.connect_listener)().await
+    }
+}
+
+impl fmt::Debug for TokioPostgresBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokioPostgresBackend").field("publishing", &self.publishing).finish_non_exhaustive()
+    }
+}
+
+/// A batch in columns.
+struct Columns<'a> {
+    channels: Vec<&'a str>,
+    /// For an attachment, what comes before its id.
+    payloads: Vec<&'a str>,
+    /// What comes after the id, `None` for a payload.
+    after_ids: Vec<Option<&'a str>>,
+    /// Those of the attachments alone, in their order.
+    bodies: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(batch: &'a [Outgoing]) -> Self {
+        let mut columns = Self {
+            channels: batch.iter().map(|outgoing| outgoing.channel.as_str()).collect(),
+            payloads: Vec::with_capacity(batch.len()),
+            after_ids: Vec::with_capacity(batch.len()),
+            bodies: Vec::new(),
+        };
+        for outgoing in batch {
+            match &outgoing.content {
+                Content::Inline(payload) => {
+                    columns.payloads.push(payload);
+                    columns.after_ids.push(None);
+                }
+                Content::Attachment { body, before_id, after_id } => {
+                    columns.payloads.push(before_id);
+                    columns.after_ids.push(Some(after_id));
+                    columns.bodies.push(body);
+                }
+            }
+        }
+        columns
+    }
+}
+
+fn connect_listener<T>(config: Config, tls: T) -> ConnectListener
+where
+    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    T::Stream: Send + Sync,
+    T::TlsConnect: Send + Sync,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    let config = Arc::new(with_defaults(config));
+    Arc::new(move || {
+        let (config, tls) = (config.clone(), tls.clone());
+        Box::pin(async move {
+            let connecting = TokioPostgresListener::connect(&config, tls);
+            tokio::time::timeout(total_connect_timeout(&config), connecting)
+                .await
+                .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))
+        })
+    })
+}
