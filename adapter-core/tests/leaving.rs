@@ -2,10 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use socketio_pg_core::{Error, Event, testing::memory::MemoryDatabase};
-use tokio::{runtime::Handle, time::Instant};
+use socketio_pg_core::{
+    Error, Event,
+    backend::{Backend, Listener},
+    testing::memory::MemoryDatabase,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc},
+    time::{Instant, timeout},
+};
 
 mod nodes;
 
@@ -124,4 +132,35 @@ fn a_node_may_be_dropped_outside_of_its_runtime_and_after_its_end() {
     let late = own.block_on(Node::start(&database));
     drop(own);
     drop(late);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_response_comes_behind_the_close_message() {
+    const CHANNEL: &str = "socket.io#/";
+    let database = MemoryDatabase::default();
+    let node = Node::start(&database).await;
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    let finish = Arc::new(Notify::new());
+    node.cluster.of("/").on_server_side_with_ack("late", {
+        let finish = finish.clone();
+        move |_: u64| {
+            let _ = begun.send(());
+            let finish = finish.clone();
+            async move {
+                finish.notified().await;
+                7_u64
+            }
+        }
+    });
+    let mut stranger = database.backend().connect_listener().await.unwrap();
+    stranger.listen(&[CHANNEL.to_owned()]).await.unwrap();
+    database.notify(CHANNEL, r#"{"type":9,"data":{"requestId":"r","packet":["late",1]},"uid":"stranger","nsp":"/"}"#);
+    begins.recv().await.unwrap();
+    node.io.delete_ns("/");
+    finish.notify_one();
+    let mut heard = Vec::new();
+    while let Ok(incoming) = timeout(Duration::from_secs(30), stranger.next()).await {
+        heard.push(incoming.unwrap().payload);
+    }
+    assert!(heard.last().is_some_and(|last| last.starts_with(r#"{"type":13"#)), "{heard:#?}");
 }

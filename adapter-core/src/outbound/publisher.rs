@@ -201,13 +201,18 @@ impl<B: Backend> Publisher<B> {
         self.backlog.waiting.load(Ordering::Relaxed)
     }
 
-    /// Queues an answer to another node, then waits while there are too many of them: not behind what the application sends.
-    pub(crate) async fn queue_answer(&self, outgoing: Outgoing) -> Result<(), Error> {
+    /// Queues a response to another node, without waiting.
+    pub(crate) fn queue_answer(&self, outgoing: Outgoing) -> Result<(), Error> {
         let (mut job, published) = Job::new(outgoing, Effect::none());
         job.is_answer = true;
         self.backlog.answers.fetch_add(1, Ordering::Relaxed);
         self.send(job).inspect_err(|_| self.backlog.answered(1))?;
         published.detach();
+        Ok(())
+    }
+
+    /// Waits while there are too many responses in the queue, whatever else the application sends.
+    pub(crate) async fn wait_for_capacity(&self) -> Result<(), Error> {
         if self.backlog.wait_for_capacity().await { Ok(()) } else { Err(Error::Closed) }
     }
 

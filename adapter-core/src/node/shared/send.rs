@@ -56,7 +56,11 @@ impl<B: Backend> Node<B> {
     pub(crate) async fn answer(&self, namespace: &Namespace, body: Body, requester: &Requester) -> Result<(), Error> {
         let reply_to = requester.channel_for(&body);
         let outgoing = self.outgoing(namespace, body, reply_to)?;
-        self.publisher()?.queue_answer(outgoing).await
+        let publisher = self.publisher()?;
+        // Never behind the close message: for the other nodes this one would come back.
+        let queued = self.namespaces.speak(namespace, || publisher.queue_answer(outgoing));
+        queued.unwrap_or(Err(Error::Closed))?;
+        publisher.wait_for_capacity().await
     }
 
     /// Publishes a message; returns once it is committed. `effect` runs in any case, also when it cannot be published at all.

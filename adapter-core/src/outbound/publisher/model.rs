@@ -13,8 +13,7 @@ use super::{Publisher, Tables};
 use crate::{
     backend::{
         Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
-        Outgoing, Position, Row, SweepBatch, TableReport,
-        table::{TableName, TableSpec},
+        Outgoing, Position, Row, SweepBatch, TableReport, table::TableName,
     },
     observe::event::Events,
     outbound::effect::Effect,
@@ -155,7 +154,11 @@ impl Sender {
                 drop(publisher.queue(outgoing(one), effect(one)).map(super::Published::detach));
                 drop(block_on(publish(other)));
             }
-            Self::Answers(payload) => drop(block_on(publisher.queue_answer(outgoing(payload)))),
+            Self::Answers(payload) => {
+                if publisher.queue_answer(outgoing(payload)).is_ok() {
+                    let _ = block_on(publisher.wait_for_capacity());
+                }
+            }
         }
     }
 }
