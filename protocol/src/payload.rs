@@ -5,7 +5,6 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::{DecodeError, EncodeError},
-    message::envelope::may_have_lone_surrogates,
     value::Value,
 };
 
@@ -42,7 +41,7 @@ impl Payload {
         match self {
             Self::Json(text) => serde_json::from_str(text.get()).or_else(|error| {
                 // serde_json has no string for them.
-                let decoded = may_have_lone_surrogates(text.get()).then(|| Value::from_json(text.get()).ok()).flatten();
+                let decoded = Value::from_json_with_lone_surrogates(text.get());
                 match decoded {
                     Some(value) => read(&value),
                     None => Err(DecodeError::json(error)),

@@ -94,6 +94,11 @@ impl Value {
         json_read::read(text)
     }
 
+    /// Reads JSON that has lone surrogates in it, which serde_json refuses. `None` when it has none, or is not JSON.
+    pub(crate) fn from_json_with_lone_surrogates(text: &str) -> Option<Self> {
+        if text.contains("\\ud") || text.contains("\\uD") { Self::from_json(text).ok() } else { None }
+    }
+
     /// Reads JSON whose binary stands apart: `{"_placeholder":true,"num":0}` stands for the first attachment, and so on.
     /// It is the inverse of [`to_json_with_attachments`](Value::to_json_with_attachments).
     ///

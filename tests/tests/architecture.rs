@@ -10,14 +10,15 @@ use syn::{Item, UseTree, Visibility, visit::Visit};
 
 /// The layers of adapter-core, from the top: a module imports from its own layer and from those below. Modules in one line are one
 /// layer.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["adapter"],
     &["api"],
     &["socketio"],
     &["node"],
     &["inbound", "outbound"],
     &["observe"],
-    &["error", "options"],
+    &["options"],
+    &["error"],
     &["backend"],
 ];
 
@@ -47,7 +48,7 @@ fn modules(source: &Path) -> BTreeMap<String, String> {
             }
         }
     }
-    assert!(modules.len() > 10, "{} has no modules", source.display());
+    assert!(modules.len() > 5, "{} has no modules", source.display());
     modules
 }
 
@@ -231,12 +232,14 @@ fn listed(section: &str) -> BTreeSet<String> {
 fn the_map_names_the_layers_and_their_modules() {
     let there = |depth: usize, source: &Path| -> BTreeSet<String> {
         let names = modules(source).into_keys().filter(|module| module != "lib" && !module.starts_with("bin/"));
-        names.map(|module| module.split('/').take(depth).collect::<Vec<_>>().join("/")).collect()
+        let depth = |module: &str| if BASE.contains(&layer_of(module)) { 1 } else { depth };
+        names.map(|module| module.split('/').take(depth(&module)).collect::<Vec<_>>().join("/")).collect()
     };
     assert_eq!(listed("protocol"), there(1, &workspace().join("protocol/src")));
     let there = there(2, &core());
     // A folder stands for itself by the modules in it.
-    let folders: BTreeSet<_> = there.iter().filter_map(|module| module.split_once('/')).map(|(folder, _)| folder).collect();
+    let folders: BTreeSet<_> =
+        there.iter().filter_map(|module| module.split_once('/')).map(|(folder, _)| folder).collect();
     let there: BTreeSet<_> = there.iter().filter(|module| !folders.contains(module.as_str())).cloned().collect();
     assert_eq!(listed("adapter-core"), there);
 }

@@ -52,15 +52,11 @@ impl<'a> Envelope<BorrowedPayload<'a>> {
     pub(crate) fn from_json(text: &'a str) -> Result<Self, DecodeError> {
         serde_json::from_str::<Self>(text).or_else(|error| {
             // A client of a Node server can name a room so that serde_json has no string for it.
-            let decoded = may_have_lone_surrogates(text).then(|| Value::from_json(text).ok()).flatten();
+            let decoded = Value::from_json_with_lone_surrogates(text);
             let envelope = decoded.and_then(|value| Envelope::<Value>::deserialize(value).ok());
             envelope.map(|envelope| envelope.map(BorrowedPayload::Value)).ok_or_else(|| DecodeError::json(error))
         })
     }
-}
-
-pub(crate) fn may_have_lone_surrogates(text: &str) -> bool {
-    text.contains("\\ud") || text.contains("\\uD")
 }
 
 impl<P> Envelope<P> {
