@@ -110,7 +110,7 @@ pub enum ConnectError {
          such as PgBouncer? Give a direct connection for listening: `with_listen_config` of the tokio-postgres \
          backend, `with_listen_url` of the diesel one"
     )]
-    Deaf {
+    NotListening {
         /// How long it was waited.
         waited: Duration,
     },
@@ -248,9 +248,9 @@ pub enum Error {
         limit: usize,
     },
     /// More answers came than a request takes: a node floods, or the cluster is that large.
-    #[error("more than {limit} answers came to one request: ask fewer sockets, or raise `Options::max_answers`")]
-    TooManyAnswers {
-        /// [`Options::max_answers`](crate::Options::max_answers).
+    #[error("more than {limit} answers came to one request: ask fewer sockets, or raise `Options::max_responses`")]
+    TooManyResponses {
+        /// [`Options::max_responses`](crate::Options::max_responses).
         limit: usize,
     },
     /// The server has no such namespace.

@@ -30,14 +30,14 @@ pub use self::{
     api::{
         cluster::Cluster,
         emitter::{Emitter, PublishOn},
-        namespace::{Acks, ClusterNamespace},
-        server_side::Answers,
+        namespace::{Acknowledgements, ClusterNamespace},
+        server_side::Responses,
         socket::ClusterSocket,
     },
     backend::CatchUp,
     error::{ConnectError, Error},
     observe::{
-        classes::{Dropped, Poison},
+        classes::{Dropped, InvalidMessage},
         event::{Event, EventStream, Recovery},
         health::{Counts, Failure, Health, InboxHealth, LinkHealth, NamespaceHealth, PublisherHealth},
     },

@@ -43,7 +43,7 @@ pub struct Options {
     pub(crate) max_inbox_bytes: usize,
     pub(crate) max_attachment_bytes: usize,
     pub(crate) max_requests: usize,
-    pub(crate) max_answers: usize,
+    pub(crate) max_responses: usize,
     pub(crate) max_nodes: usize,
     pub(crate) max_remote_sockets: usize,
     pub(crate) reply_channel: bool,
@@ -68,7 +68,7 @@ impl Default for Options {
             max_inbox_bytes: 256 * 1024 * 1024,
             max_attachment_bytes: 64 * 1024 * 1024,
             max_requests: 10_000,
-            max_answers: 100_000,
+            max_responses: 100_000,
             max_nodes: cluster::Config::default().max_nodes,
             max_remote_sockets: 100_000,
             reply_channel: true,
@@ -170,7 +170,7 @@ impl Options {
     }
 
     /// How large an attachment of another node may be, 64 MiB by default. A larger one is not fetched, but counted and reported as
-    /// [`Poison::TooLarge`](crate::Poison::TooLarge). Read, it takes several times as much memory.
+    /// [`InvalidMessage::TooLarge`](crate::InvalidMessage::TooLarge). Read, it takes several times as much memory.
     pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
         self.max_attachment_bytes = bytes;
         self
@@ -186,10 +186,10 @@ impl Options {
     }
 
     /// How many answers one request takes, 100 000 by default: acknowledgements, servers, or sockets in
-    /// `fetch_sockets`. With more it fails with [`Error::TooManyAnswers`](crate::Error::TooManyAnswers): one node could answer
+    /// `fetch_sockets`. With more it fails with [`Error::TooManyResponses`](crate::Error::TooManyResponses): one node could answer
     /// for ever.
-    pub fn max_answers(mut self, answers: usize) -> Self {
-        self.max_answers = answers;
+    pub fn max_responses(mut self, answers: usize) -> Self {
+        self.max_responses = answers;
         self
     }
 
@@ -299,7 +299,7 @@ impl Options {
             ("max_inbox_bytes", self.max_inbox_bytes, MAX_PAYLOAD),
             ("max_attachment_bytes", self.max_attachment_bytes, MAX_PAYLOAD),
             ("max_requests", self.max_requests, 1),
-            ("max_answers", self.max_answers, 1),
+            ("max_responses", self.max_responses, 1),
             ("max_nodes", self.max_nodes, 1),
             ("max_remote_sockets", self.max_remote_sockets, 1),
         ] {
@@ -348,7 +348,7 @@ mod tests {
             .max_inbox_bytes(usize::MAX)
             .max_attachment_bytes(usize::MAX)
             .max_requests(usize::MAX)
-            .max_answers(usize::MAX)
+            .max_responses(usize::MAX)
             .max_nodes(usize::MAX)
             .max_remote_sockets(usize::MAX)
             .validate()
@@ -378,7 +378,7 @@ mod tests {
             (valid().max_inbox_bytes(7998), "max_inbox_bytes", "at least 7999"),
             (valid().max_attachment_bytes(7998), "max_attachment_bytes", "at least 7999"),
             (valid().max_requests(0), "max_requests", "at least 1"),
-            (valid().max_answers(0), "max_answers", "at least 1"),
+            (valid().max_responses(0), "max_responses", "at least 1"),
             (valid().max_nodes(0), "max_nodes", "at least 1"),
             (valid().max_remote_sockets(0), "max_remote_sockets", "at least 1"),
         ] {

@@ -61,7 +61,7 @@ fn connecting() {
             table: "socket_io_log".to_owned(),
             error: database(ErrorKind::Permission, "permission denied for schema public"),
         },
-        &ConnectError::Deaf { waited: Duration::from_secs(5) },
+        &ConnectError::NotListening { waited: Duration::from_secs(5) },
         &ConnectError::Timeout(Duration::from_secs(10)),
         &ConnectError::InDatabase {
             database: 1,
@@ -83,7 +83,7 @@ fn operating() {
         &Error::Timeout { missing: vec![NodeId::from("8f42b1c09d5e7a36")] },
         &Error::NotAcknowledged { missing: 2 },
         &Error::TooManyRequests { limit: 10_000 },
-        &Error::TooManyAnswers { limit: 100_000 },
+        &Error::TooManyResponses { limit: 100_000 },
         &Error::UnknownNamespace("/admin".to_owned()),
         &Error::NoDatabase { namespace: "/admin".to_owned(), database: 2, databases: 2 },
         &Error::AnotherServer,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use socketio_pg_core::{
-    Dropped, Error, Event, Options, Poison,
+    Dropped, Error, Event, InvalidMessage, Options,
     backend::{Backend as _, Listener as _},
     testing::memory::MemoryDatabase,
 };
@@ -53,7 +53,7 @@ async fn a_long_line_does_not_make_the_living_look_dead_and_heartbeats_are_not_i
         assert!(node.cluster.of("/").nodes().contains(&"peer".into()), "round {round}");
     }
     database.hold_fetches(false);
-    node.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
+    node.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
     // It really is silence that they are taken for dead for.
     node.wait_for(|event| matches!(event, Event::NodeLeft { node, closed: false, .. } if node.as_str() == "peer"))
         .await;
@@ -84,11 +84,11 @@ async fn an_attachment_that_is_too_large_is_not_fetched_and_its_size_is_told() {
     namespace.server_side_emit("large", &"x".repeat(30_000)).await.unwrap();
     namespace.server_side_emit("e", &1_u64).await.unwrap();
     assert_eq!(received.recv().await, Some(1));
-    let event = other.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
-    let Event::Poisoned { kind: Poison::TooLarge, reason, .. } = event else { panic!("{event:?}") };
+    let event = other.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
+    let Event::Rejected { kind: InvalidMessage::TooLarge, reason, .. } = event else { panic!("{event:?}") };
     assert!(reason.contains("has 30") && reason.contains("Options::max_attachment_bytes (20000)"), "{reason}");
     let counts = other.cluster.counts();
-    assert_eq!(counts.poisoned_by_kind["too-large"], 1);
+    assert_eq!(counts.rejected_by_kind["too-large"], 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn attachments_that_do_not_fit_ahead_are_fetched_in_their_turn() {
         one.cluster.of("/").server_side_emit("large", &(number, text)).await.unwrap();
         assert_eq!(received.recv().await, Some(number));
     }
-    assert_eq!(other.cluster.counts().poisoned, 0);
+    assert_eq!(other.cluster.counts().rejected, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +132,7 @@ async fn only_so_many_requests_wait_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn one_node_cannot_answer_for_ever() {
     let database = MemoryDatabase::default();
-    let options = Options::default().max_answers(10);
+    let options = Options::default().max_responses(10);
     let [mut one, _other] = [Node::with_options(&database, options).await, Node::start(&database).await];
     one.wait_for_peer().await;
     let mut requests = database.backend().connect_listener().await.unwrap();
@@ -150,9 +150,9 @@ async fn one_node_cannot_answer_for_ever() {
     }
     let (answers, outcome) = asking.all().await;
     assert_eq!(answers, (0..10).collect::<Vec<_>>());
-    assert!(matches!(outcome, Err(Error::TooManyAnswers { limit: 10 })), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::TooManyResponses { limit: 10 })), "{outcome:?}");
     all_handled(&one).await;
-    assert_eq!(one.cluster.counts().dropped_by_class["answers"], 1);
+    assert_eq!(one.cluster.counts().dropped_by_class["responses"], 1);
 }
 
 #[tokio::test(start_paused = true)]

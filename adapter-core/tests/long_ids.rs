@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 use socketio_pg_core::{
-    Event, Poison,
+    Event, InvalidMessage,
     backend::{Backend as _, Content, Outgoing},
     protocol::{
         Body, Message, NodeId, Payload,
@@ -41,16 +41,16 @@ async fn attachments_with_endless_uids_leave_nothing_behind() {
         let uid = format!("{number}{}", "x".repeat(4 * 1024 * 1024));
         attach(&database, "peer", event(&uid)).await;
     }
-    let poisoned = node.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
-    let Event::Poisoned { kind, reason, .. } = poisoned else { unreachable!("it is one") };
-    assert!(matches!(kind, Poison::Undecodable(_)), "{kind:?}");
+    let rejected = node.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
+    let Event::Rejected { kind, reason, .. } = rejected else { unreachable!("it is one") };
+    assert!(matches!(kind, InvalidMessage::Undecodable(_)), "{kind:?}");
     assert!(reason.len() < 200, "{reason}");
     attach(&database, "peer", event("peer")).await;
     assert_eq!(received.recv().await, Some(7), "the one that comes last is the only one");
     assert!(received.try_recv().is_err());
     let nodes = node.cluster.of("/").nodes();
     assert_eq!(nodes.iter().map(NodeId::as_str).collect::<Vec<_>>(), ["peer"]);
-    assert_eq!(node.cluster.counts().poisoned_by_kind["undecodable"], 20);
+    assert_eq!(node.cluster.counts().rejected_by_kind["undecodable"], 20);
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,8 +59,8 @@ async fn an_attachment_of_another_than_its_header_says_is_refused() {
     let mut node = Node::start(&database).await;
     let mut received = collect(&node);
     attach(&database, "peer", event("somebody else")).await;
-    let poisoned = node.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
-    assert!(matches!(poisoned, Event::Poisoned { kind, .. } if kind.as_str() == "attachment-of-another"));
+    let rejected = node.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
+    assert!(matches!(rejected, Event::Rejected { kind, .. } if kind.as_str() == "attachment-of-another"));
     // Not even as the emitter's, which may say nothing of its own.
     attach(&database, "emitter", event("somebody else")).await;
     attach(&database, "peer", event("peer")).await;
@@ -78,7 +78,7 @@ async fn long_uids_in_notifications_leave_nothing_behind() {
     let join = Message::new(NodeId::from(&*long), "/", Body::SocketsJoin::<Payload>(join));
     database.notify("socket.io#/", &join.to_json().unwrap());
     database.notify("socket.io#/", &format!(r#"{{"uid":"{long}","type":3,"attachmentId":"1"}}"#));
-    node.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
+    node.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
     assert_eq!(node.server_count(), 1);
-    assert_eq!(node.cluster.counts().poisoned_by_kind["undecodable"], 2);
+    assert_eq!(node.cluster.counts().rejected_by_kind["undecodable"], 2);
 }

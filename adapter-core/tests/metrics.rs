@@ -59,7 +59,7 @@ async fn a_node_is_seen_from_outside() {
     assert_eq!(counter("socketio_pg_attachments_fetched_total"), 1);
     assert_eq!(histogram("socketio_pg_fetch_seconds"), 1);
     // Both nodes of this process add up.
-    assert_eq!(counter("socketio_pg_poisoned_total kind=undecodable"), 2);
+    assert_eq!(counter("socketio_pg_rejected_total kind=undecodable"), 2);
     assert_eq!(counter("socketio_pg_dropped_total class=messages"), 0);
     assert_eq!(gauge("socketio_pg_listening"), 2.0);
     assert_eq!(gauge("socketio_pg_nodes namespace=/"), 4.0);

@@ -202,7 +202,7 @@ async fn health_is_told_as_json_with_times_that_read() {
     let health = serde_json::to_value(other.cluster.health()).unwrap();
     assert_eq!(health["ready"], true);
     assert_eq!(health["namespaces"][0]["requests"], 1, "{health}");
-    assert_eq!(health["counts"]["poisoned_by_kind"]["undecodable"], 0, "{health}");
+    assert_eq!(health["counts"]["rejected_by_kind"]["undecodable"], 0, "{health}");
     let since = health["link"]["since"].as_str().unwrap();
     assert!(since.ends_with('Z') && since.contains('T'), "{since}");
     drop(asking);
@@ -260,15 +260,15 @@ async fn what_is_not_a_message_is_told_once_and_counted() {
     }
     one.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap();
     assert_eq!(received.recv().await, Some(1));
-    assert_eq!(other.cluster.counts().poisoned, 20);
+    assert_eq!(other.cluster.counts().rejected, 20);
     for _ in 0..2 {
-        other.wait_for(|event| matches!(event, Event::Poisoned { .. })).await;
+        other.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
     }
     other.cluster.close().await;
     drop(other.cluster);
     drop(other.io);
     while let Some(event) = other.events.next().await {
-        assert!(!matches!(event, Event::Poisoned { .. }), "told twice: {event:?}");
+        assert!(!matches!(event, Event::Rejected { .. }), "told twice: {event:?}");
     }
 }
 

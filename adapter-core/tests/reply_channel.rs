@@ -1,4 +1,4 @@
-//! Answers between nodes that know the reply channel, and between those and nodes that do not.
+//! Responses between nodes that know the reply channel, and between those and nodes that do not.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

@@ -59,7 +59,7 @@ async fn what_a_client_that_takes_nothing_misses_is_told() {
     // Some had room: as many as the buffer has, but for the answer to the connection, and what is on its way out of it.
     let counts = cluster.counts();
     assert!((14..20).contains(&counts.dropped_by_class["clients"]), "{counts:?}");
-    assert_eq!(counts.poisoned, 0);
+    assert_eq!(counts.rejected, 0);
     let overloaded = async {
         loop {
             if let Event::Overloaded { class, .. } = events.next().await.unwrap() {

@@ -163,20 +163,20 @@ async fn counts_are_those_of_all_databases() {
     databases[1].notify("socket.io#/b", "{");
     let mut where_from = Vec::new();
     while where_from.len() < 2 {
-        if let (database, Event::Poisoned { .. }) = events.next_with_database().await.unwrap() {
+        if let (database, Event::Rejected { .. }) = events.next_with_database().await.unwrap() {
             where_from.push(database);
         }
     }
     where_from.sort_unstable();
     assert_eq!(where_from, [0, 1]);
     let counts = node.cluster.counts();
-    assert_eq!(counts.poisoned, 2);
-    assert_eq!(counts.poisoned_by_kind["undecodable"], 2);
+    assert_eq!(counts.rejected, 2);
+    assert_eq!(counts.rejected_by_kind["undecodable"], 2);
     let health = node.cluster.health();
-    assert_eq!(health.counts.poisoned, 2);
+    assert_eq!(health.counts.rejected, 2);
     assert_eq!(health.namespaces.iter().map(|namespace| &*namespace.name).collect::<Vec<_>>(), ["/a", "/b"]);
-    let poisoned: Vec<_> = node.cluster.health_by_database().iter().map(|health| health.counts.poisoned).collect();
-    assert_eq!(poisoned, [1, 1]);
+    let rejected: Vec<_> = node.cluster.health_by_database().iter().map(|health| health.counts.rejected).collect();
+    assert_eq!(rejected, [1, 1]);
 }
 
 #[tokio::test(start_paused = true)]

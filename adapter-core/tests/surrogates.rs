@@ -69,7 +69,7 @@ async fn the_handler_of_a_server_side_event_gets_a_lone_surrogate_and_its_answer
     assert_eq!(texts, [r#""a\ud800b""#, "a\u{fffd}b", "a\u{fffd}b, 7"]);
     let answer = next_of(&mut published, 10).await;
     assert!(answer.contains(r#""packet":"a\ud800b""#), "{answer}");
-    assert_eq!(node.cluster.counts().poisoned, 0);
+    assert_eq!(node.cluster.counts().rejected, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,9 +58,9 @@ pub use listener::TokioPostgresListener;
 pub use socketio_pg_core::backend::table::{InvalidTableName, log_schema_sql, schema_sql};
 
 pub use socketio_pg_core::{
-    AckStream, Acks, Answers, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,
-    EventStream, Failure, Health, InboxHealth, Init, LinkHealth, NamespaceHealth, Options, Poison, PublisherHealth,
-    Recovery, SocketData, number_room, protocol, record_handshake, room_number,
+    AckStream, Acknowledgements, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,
+    EventStream, Failure, Health, InboxHealth, Init, InvalidMessage, LinkHealth, NamespaceHealth, Options,
+    PublisherHealth, Recovery, Responses, SocketData, number_room, protocol, record_handshake, room_number,
 };
 
 /// A node's membership in a cluster, on tokio-postgres.

@@ -131,21 +131,21 @@ enum Waits {
     /// For the answers of these nodes.
     Answers(BTreeSet<NodeId>),
     /// For the clients of these nodes: so many, if they have told, less those that have acknowledged.
-    Acks(BTreeMap<NodeId, (Option<u64>, u64)>),
+    Acknowledgements(BTreeMap<NodeId, (Option<u64>, u64)>),
 }
 
 impl Waits {
     fn forget(&mut self, node: &NodeId) {
         match self {
             Self::Sockets(nodes) | Self::Answers(nodes) => _ = nodes.remove(node),
-            Self::Acks(nodes) => _ = nodes.remove(node),
+            Self::Acknowledgements(nodes) => _ = nodes.remove(node),
         }
     }
 
     fn for_nobody(&self) -> bool {
         match self {
             Self::Sockets(nodes) | Self::Answers(nodes) => nodes.is_empty(),
-            Self::Acks(nodes) => {
+            Self::Acknowledgements(nodes) => {
                 nodes.values().all(|(expected, received)| expected.is_some_and(|expected| *received >= expected))
             }
         }
@@ -155,7 +155,9 @@ impl Waits {
     fn missing(&self) -> BTreeSet<&NodeId> {
         match self {
             Self::Sockets(nodes) | Self::Answers(nodes) => nodes.iter().collect(),
-            Self::Acks(nodes) => nodes.iter().filter(|(_, (expected, _))| expected.is_none()).map(|it| it.0).collect(),
+            Self::Acknowledgements(nodes) => {
+                nodes.iter().filter(|(_, (expected, _))| expected.is_none()).map(|it| it.0).collect()
+            }
         }
     }
 }
@@ -185,7 +187,7 @@ impl Witness {
             Operation::FetchSockets(timeout) => (timeout, Waits::Sockets(self.members.clone())),
             Operation::ServerSideEmit(timeout) => (timeout, Waits::Answers(self.members.clone())),
             Operation::Broadcast(timeout) => {
-                (timeout, Waits::Acks(self.members.iter().map(|node| (node.clone(), (None, 0))).collect()))
+                (timeout, Waits::Acknowledgements(self.members.iter().map(|node| (node.clone(), (None, 0))).collect()))
             }
             Operation::Cancel(number) => {
                 self.requests.remove(format!("r{number}").as_str());
@@ -210,15 +212,15 @@ impl Witness {
                 let member = node.as_ref().filter(|node| self.members.contains(*node));
                 match (&mut request.waits, progress, member) {
                     (Waits::Sockets(nodes), Progress::Sockets(_), node)
-                    | (Waits::Answers(nodes), Progress::Answer(_), node) => {
+                    | (Waits::Answers(nodes), Progress::Response(_), node) => {
                         node.map(|node| nodes.remove(node));
                     }
-                    (Waits::Acks(nodes), Progress::ClientCount(count), Some(node)) => {
+                    (Waits::Acknowledgements(nodes), Progress::ClientCount(count), Some(node)) => {
                         let told = nodes.entry(node.clone()).or_default().0.replace(*count);
                         assert_eq!(told, None, "{node} told its count twice");
                     }
-                    (Waits::Acks(_), Progress::Ack(_), None) => {}
-                    (Waits::Acks(nodes), Progress::Ack(_), Some(node)) => {
+                    (Waits::Acknowledgements(_), Progress::Ack(_), None) => {}
+                    (Waits::Acknowledgements(nodes), Progress::Ack(_), Some(node)) => {
                         nodes.entry(node.clone()).or_default().1 += 1;
                     }
                     _ => panic!("the answer to another question: {progress:?} of {node:?}"),

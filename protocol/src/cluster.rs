@@ -328,7 +328,7 @@ impl Cluster {
 
     /// Emits an event to the other servers and asks for their answers.
     ///
-    /// [`Progress::Answer`] comes for each node, then [`Action::Completed`]. A node that knows no other completes at once
+    /// [`Progress::Response`] comes for each node, then [`Action::Completed`]. A node that knows no other completes at once
     /// and publishes nothing.
     pub fn server_side_emit_with_ack(&mut self, now: Instant, id: RequestId, packet: Payload, timeout: Duration) {
         let body = Body::ServerSideEmit(ServerSideEmit { request_id: Some(id.clone()), packet });

@@ -408,7 +408,7 @@ fn server_side_answers_arrive() {
     let response = ServerSideEmitResponse { request_id: "s".into(), packet: None };
     assert_eq!(
         node.hear("b", Body::ServerSideEmitResponse(response)),
-        [progress("s", "b", Progress::Answer(None)), completed("s", &[], 0)]
+        [progress("s", "b", Progress::Response(None)), completed("s", &[], 0)]
     );
 }
 

@@ -77,7 +77,7 @@ pub struct Told {
     /// When it was deaf.
     pub gaps: Vec<Gap>,
     /// What it could not use.
-    pub poisoned: u64,
+    pub rejected: u64,
     /// What it had no room for.
     pub dropped: u64,
 }
@@ -229,7 +229,7 @@ pub fn judge(
             _ => {}
         }
     }
-    let excused = usize::try_from(told.poisoned + told.dropped).unwrap_or(usize::MAX);
+    let excused = usize::try_from(told.rejected + told.dropped).unwrap_or(usize::MAX);
     let is_excused = |message: &&Sent| message.from != to && (message.is_large || told.dropped > 0);
     if unexplained.len() > excused || !unexplained.iter().all(is_excused) {
         let list: Vec<String> = unexplained.iter().take(20).map(|message| describe(members, message)).collect();

@@ -36,7 +36,7 @@ impl Node {
     /// When it does not answer.
     pub async fn counts(&self) -> Result<(u64, u64), Error> {
         let counts = self.call("counts", Value::Null).await?;
-        Ok((counts["poisoned"].as_u64().unwrap_or_default(), counts["dropped"].as_u64().unwrap_or_default()))
+        Ok((counts["rejected"].as_u64().unwrap_or_default(), counts["dropped"].as_u64().unwrap_or_default()))
     }
 
     /// Its resident memory in KiB; 0 where the system does not tell.

@@ -108,7 +108,7 @@ async fn a_storm_with_broken_connections<B: Backend>(connect: Connect<B>) {
     }
     receiver.cluster.close().await;
     assert!(receiver.received.try_recv().is_err(), "something came twice");
-    assert_eq!(receiver.cluster.counts().poisoned, 0);
+    assert_eq!(receiver.cluster.counts().rejected, 0);
     let mut gaps = 0;
     while let Ok(Some(event)) = timeout(Duration::ZERO, receiver.events.next()).await {
         if let Event::Gap { recovery, .. } = event {

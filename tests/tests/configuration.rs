@@ -142,7 +142,10 @@ async fn a_connection_that_hears_nothing_is_deaf() {
     let backend = TokioPostgresBackend::with_listen_config(config(&publishing), config(&listening), NoTls);
     let options = Options::default().connect_timeout(Duration::from_secs(1));
     let error = Cluster::connect(backend, options).await.unwrap_err();
-    assert!(matches!(error, ConnectError::Deaf { waited } if waited >= Duration::from_millis(400)), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::NotListening { waited } if waited >= Duration::from_millis(400)),
+        "{error:?}"
+    );
     says(&error, &["notifications do not arrive", "transaction pooler", "direct connection", "`with_listen_config`"]);
 
     let backend = TokioPostgresBackend::with_listen_config(config(&publishing), config(&publishing), NoTls);
@@ -273,7 +276,7 @@ async fn what_lasts_for_ever_or_holds_everything_works() {
         .max_inbox_bytes(usize::MAX)
         .max_attachment_bytes(usize::MAX)
         .max_requests(usize::MAX)
-        .max_answers(usize::MAX)
+        .max_responses(usize::MAX)
         .max_nodes(usize::MAX)
         .max_remote_sockets(usize::MAX);
     let nodes = [Node::join(&database, options.clone()).await, Node::join(&database, options).await];
@@ -312,5 +315,5 @@ async fn exchange([one, other]: &[Node; 2]) {
         outcome.unwrap();
         assert_eq!(answers, [length]);
     }
-    assert_eq!(other.cluster.counts().poisoned, 0);
+    assert_eq!(other.cluster.counts().rejected, 0);
 }

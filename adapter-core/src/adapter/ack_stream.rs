@@ -15,7 +15,7 @@ use socketioxide_core::{
 };
 
 use crate::{
-    node::namespace::{Answer, Request},
+    node::namespace::{Request, Response},
     socketio::packet::{self, Parser},
 };
 
@@ -68,24 +68,24 @@ impl<E: SocketEmitter> AckStream<E> {
             match request.poll_next(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => self.remote = None,
-                Poll::Ready(Some(Answer::Completed(outcome))) => {
+                Poll::Ready(Some(Response::Completed(outcome))) => {
                     // A node says how many clients it has, and may say anything.
                     self.timeouts =
                         outcome.missing_acks.saturating_add(outcome.missing_nodes.len() as u64).min(MAX_TIMEOUTS);
                     self.remote = None;
                 }
-                Poll::Ready(Some(Answer::TooMany { limit })) => {
-                    tracing::warn!(limit, "more acknowledgements came than Options::max_answers allows");
+                Poll::Ready(Some(Response::TooMany { limit })) => {
+                    tracing::warn!(limit, "more acknowledgements came than Options::max_responses allows");
                     self.timeouts = 1;
                     self.remote = None;
                 }
-                Poll::Ready(Some(Answer::Progress { progress: Progress::Ack(value), .. })) => {
+                Poll::Ready(Some(Response::Progress { progress: Progress::Ack(value), .. })) => {
                     match packet::ack_from_payload(value.as_ref(), *parser) {
                         Ok(value) => return Poll::Ready(Some((self.remote_sid, Ok(value)))),
                         Err(error) => tracing::warn!(%error, "an acknowledgement cannot be read"),
                     }
                 }
-                Poll::Ready(Some(Answer::Progress { .. })) => {}
+                Poll::Ready(Some(Response::Progress { .. })) => {}
             }
         }
     }

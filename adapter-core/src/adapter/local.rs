@@ -28,7 +28,7 @@ use crate::{
         namespace::{LocalAck, LocalRequest, LocalSockets},
         requester::Requester,
     },
-    observe::classes::{Dropped, Poison},
+    observe::classes::{Dropped, InvalidMessage},
     socketio::{
         packet, room,
         selection::{self, Selection},
@@ -71,7 +71,7 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
         let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {
             Ok(event) => event,
             Err(error) => {
-                self.refuse(None, Poison::InvalidEvent, error);
+                self.refuse(None, InvalidMessage::InvalidEvent, error);
                 return Box::pin(futures_util::stream::empty());
             }
         };
@@ -115,7 +115,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         let event = match event {
             Ok(event) => event,
             Err(reason) => {
-                self.refuse(requester.sender(), Poison::InvalidEvent, reason);
+                self.refuse(requester.sender(), InvalidMessage::InvalidEvent, reason);
                 // No client gets it, and whoever asks need not wait for one.
                 return request_id.map(|request_id| count(request_id, 0)).into_iter().collect();
             }
@@ -162,7 +162,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             let packet = match packet::payload_from_ack(&value) {
                 Ok(packet) => packet,
                 Err(error) => {
-                    self.refuse(None, Poison::InvalidAnswer, error);
+                    self.refuse(None, InvalidMessage::InvalidAnswer, error);
                     continue;
                 }
             };
@@ -180,8 +180,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    fn refuse(&self, sender: Option<&NodeId>, kind: Poison, reason: impl ToString) {
-        self.node().events().poisoned(self.namespace.channel(), sender, kind, reason);
+    fn refuse(&self, sender: Option<&NodeId>, kind: InvalidMessage, reason: impl ToString) {
+        self.node().events().rejected(self.namespace.channel(), sender, kind, reason);
     }
 
     fn disconnect(&self, DisconnectSockets { opts, close }: DisconnectSockets) {

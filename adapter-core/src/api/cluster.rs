@@ -8,7 +8,6 @@ use socketioxide::{SocketIo, adapter::Adapter};
 use socketioxide_core::{Sid, Uid};
 
 use crate::{
-    api::namespace::ClusterNamespace,
     backend::Backend,
     error::{ConnectError, Error},
     node::{databases::Databases, handlers::Handlers, shared::Node},
@@ -149,11 +148,6 @@ impl<B: Backend> Cluster<B> {
         F: Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sync + 'static,
     {
         *self.shared.server.write() = Some(Box::new(Attached::new(server.clone(), address)));
-    }
-
-    /// One namespace of the cluster.
-    pub fn of(&self, namespace: impl Into<String>) -> ClusterNamespace<B> {
-        ClusterNamespace::new(self.clone(), namespace.into())
     }
 
     /// What happens to the node from now on.

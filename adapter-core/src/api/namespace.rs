@@ -21,7 +21,7 @@ use crate::{
     error::Error,
     node::{
         handlers::Handlers,
-        namespace::{Answer, LocalAck, LocalRequest, Namespace, Request},
+        namespace::{LocalAck, LocalRequest, Namespace, Request, Response},
         requester::Requester,
         requests::fetch_remote,
         shared::Node,
@@ -52,6 +52,13 @@ pub struct ClusterNamespace<B: Backend> {
     except: Vec<Room>,
     flags: Flags,
     local: bool,
+}
+
+impl<B: Backend> Cluster<B> {
+    /// One namespace of the cluster.
+    pub fn of(&self, namespace: impl Into<String>) -> ClusterNamespace<B> {
+        ClusterNamespace::new(self.clone(), namespace.into())
+    }
 }
 
 impl<B: Backend> Clone for ClusterNamespace<B> {
@@ -176,12 +183,12 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 
     /// Emits an event to the selected sockets and waits for their acknowledgements: as many as there are sockets, of all
-    /// nodes. See [`Acks`].
+    /// nodes. See [`Acknowledgements`].
     ///
     /// # Errors
     /// When the event's name is reserved or the data cannot be written, nobody gets it. When PostgreSQL does not take the message,
     /// local sockets get it all the same, and what they acknowledge is dropped.
-    pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acks<R>, Error>
+    pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acknowledgements<R>, Error>
     where
         T: Serialize + ?Sized,
         R: DeserializeOwned,
@@ -205,7 +212,7 @@ impl<B: Backend> ClusterNamespace<B> {
             };
             (Some(self.node()?.ask(&namespace, start, None, effect).await?), asked.take().flatten())
         };
-        Ok(Acks { local, remote, missing: 0, answer: std::marker::PhantomData })
+        Ok(Acknowledgements { local, remote, missing: 0, answer: std::marker::PhantomData })
     }
 
     /// Lets the selected sockets join rooms.
@@ -280,7 +287,7 @@ impl<B: Backend> ClusterNamespace<B> {
 /// When clients or nodes did not answer in time, the last item is [`Error::NotAcknowledged`]; an acknowledgement that is
 /// not an `R` is an [`Error::Data`] in its place. An empty acknowledgement reads as null.
 #[must_use = "the acknowledgements come only when they are awaited"]
-pub struct Acks<R> {
+pub struct Acknowledgements<R> {
     local: Option<BoxStream<'static, LocalAck>>,
     remote: Option<Request>,
     /// How many clients, and nodes that told nothing of theirs, did not answer.
@@ -288,7 +295,7 @@ pub struct Acks<R> {
     answer: std::marker::PhantomData<fn() -> R>,
 }
 
-impl<R: DeserializeOwned> Acks<R> {
+impl<R: DeserializeOwned> Acknowledgements<R> {
     /// Waits for all acknowledgements. What came in time is there even when some did not.
     pub fn all(mut self) -> BoxFuture<'static, (Vec<R>, Result<(), Error>)>
     where
@@ -309,7 +316,7 @@ impl<R: DeserializeOwned> Acks<R> {
     }
 }
 
-impl<R: DeserializeOwned> Stream for Acks<R> {
+impl<R: DeserializeOwned> Stream for Acknowledgements<R> {
     type Item = Result<R, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -326,18 +333,18 @@ impl<R: DeserializeOwned> Stream for Acks<R> {
         }
         while let Some(remote) = &mut self.remote {
             match remote.poll_next(context) {
-                Poll::Ready(Some(Answer::Progress { progress: Progress::Ack(packet), .. })) => {
+                Poll::Ready(Some(Response::Progress { progress: Progress::Ack(packet), .. })) => {
                     return Poll::Ready(Some(read(packet)));
                 }
-                Poll::Ready(Some(Answer::Progress { .. })) => {}
-                Poll::Ready(Some(Answer::Completed(outcome))) => {
+                Poll::Ready(Some(Response::Progress { .. })) => {}
+                Poll::Ready(Some(Response::Completed(outcome))) => {
                     let missing = outcome.missing_acks.saturating_add(outcome.missing_nodes.len() as u64);
                     self.missing = self.missing.saturating_add(missing);
                     self.remote = None;
                 }
-                Poll::Ready(Some(Answer::TooMany { limit })) => {
+                Poll::Ready(Some(Response::TooMany { limit })) => {
                     self.remote = None;
-                    return Poll::Ready(Some(Err(Error::TooManyAnswers { limit })));
+                    return Poll::Ready(Some(Err(Error::TooManyResponses { limit })));
                 }
                 Poll::Ready(None) => self.remote = None,
                 Poll::Pending => return Poll::Pending,

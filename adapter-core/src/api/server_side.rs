@@ -25,7 +25,7 @@ use crate::{
     error::Error,
     node::{
         handlers::{Handler, Reply},
-        namespace::{Answer, Request},
+        namespace::{Request, Response},
     },
     outbound::effect::Effect,
     socketio::arguments,
@@ -50,13 +50,13 @@ impl<B: Backend> ClusterNamespace<B> {
     /// Emits an event to the other servers and waits for their answers: one from each server that has a handler which
     /// answers. Alone in the cluster it ends at once.
     ///
-    /// The answers come as a stream, or all together from [`Answers::all`]. After the time-out (5 s, or
+    /// The answers come as a stream, or all together from [`Responses::all`]. After the time-out (5 s, or
     /// [`Self::timeout`]) the last item is [`Error::Timeout`].
     ///
     /// # Errors
     /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be written, or PostgreSQL does not
     /// take the message.
-    pub async fn server_side_emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Answers<R>, Error>
+    pub async fn server_side_emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Responses<R>, Error>
     where
         T: Serialize + ?Sized,
         R: DeserializeOwned,
@@ -67,7 +67,7 @@ impl<B: Backend> ClusterNamespace<B> {
         let start = |rules: &mut Rules, now, id| rules.server_side_emit_with_ack(now, id, packet, timeout);
         let deadline = Instant::now().checked_add(timeout);
         let request = self.node()?.ask(&namespace, start, deadline, Effect::none()).await?;
-        Ok(Answers { request: Some(request), answer: PhantomData })
+        Ok(Responses { request: Some(request), answer: PhantomData })
     }
 
     /// Calls a handler for an event from other servers. It gives no answer: a server that wants one waits in vain.
@@ -155,12 +155,12 @@ impl<B: Backend> ClusterNamespace<B> {
 /// A stream of answers in the order of arrival. When servers did not answer in time, the last item is [`Error::Timeout`];
 /// an answer that is not an `R` is an [`Error::Data`] in its place.
 #[must_use = "the answers come only when they are awaited"]
-pub struct Answers<R> {
+pub struct Responses<R> {
     request: Option<Request>,
     answer: PhantomData<fn() -> R>,
 }
 
-impl<R: DeserializeOwned> Answers<R> {
+impl<R: DeserializeOwned> Responses<R> {
     /// Waits for all answers. What came in time is there even when some servers did not answer, and the error tells
     /// which.
     pub async fn all(mut self) -> (Vec<R>, Result<(), Error>) {
@@ -176,28 +176,28 @@ impl<R: DeserializeOwned> Answers<R> {
     }
 }
 
-impl<R: DeserializeOwned> Stream for Answers<R> {
+impl<R: DeserializeOwned> Stream for Responses<R> {
     type Item = Result<R, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let Some(request) = &mut self.request else { return Poll::Ready(None) };
             match std::task::ready!(request.poll_next(context)) {
-                Some(Answer::Progress { progress: Progress::Answer(packet), .. }) => {
+                Some(Response::Progress { progress: Progress::Response(packet), .. }) => {
                     // Nothing is null, as JavaScript's undefined is to JSON.
                     let packet = packet.unwrap_or(Payload::Value(Value::Nil));
                     return Poll::Ready(Some(packet.deserialize().map_err(Error::from)));
                 }
-                Some(Answer::Progress { .. }) => {}
-                Some(Answer::Completed(outcome)) => {
+                Some(Response::Progress { .. }) => {}
+                Some(Response::Completed(outcome)) => {
                     self.request = None;
                     if !outcome.is_complete() {
                         return Poll::Ready(Some(Err(Error::Timeout { missing: outcome.missing_nodes })));
                     }
                 }
-                Some(Answer::TooMany { limit }) => {
+                Some(Response::TooMany { limit }) => {
                     self.request = None;
-                    return Poll::Ready(Some(Err(Error::TooManyAnswers { limit })));
+                    return Poll::Ready(Some(Err(Error::TooManyResponses { limit })));
                 }
                 None => self.request = None,
             }

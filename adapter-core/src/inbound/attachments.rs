@@ -17,7 +17,7 @@ use tracing::Instrument;
 use crate::{
     backend::{Backend, BackendError, ErrorKind, FetchLimits, Row, in_time},
     env,
-    observe::{classes::Poison, event::Events},
+    observe::{classes::InvalidMessage, event::Events},
     options::Options,
 };
 
@@ -227,23 +227,23 @@ impl<B: Backend> Fetcher<B> {
                     let [header, own] =
                         [&header.uid, &message.uid].map(|uid| uid.as_ref().map_or("nobody", NodeId::as_str));
                     (
-                        Poison::AttachmentOfAnother,
+                        InvalidMessage::AttachmentOfAnother,
                         format!("attachment {id} is of {own:?}, and its header of {header:?}"),
                     )
                 }
-                Err(error) => (Poison::Undecodable(error.kind()), error.to_string()),
+                Err(error) => (InvalidMessage::Undecodable(error.kind()), error.to_string()),
             },
-            Ok(Row::Gone) => (Poison::AttachmentGone, format!("attachment {id} is gone from the table")),
+            Ok(Row::Gone) => (InvalidMessage::AttachmentGone, format!("attachment {id} is gone from the table")),
             Ok(Row::TooLarge { bytes }) => {
                 let reason = format!(
                     "attachment {id} has {bytes} bytes, more than Options::max_attachment_bytes ({max_bytes}), and was not \
                      fetched: raise it if such messages are yours"
                 );
-                (Poison::TooLarge, reason)
+                (InvalidMessage::TooLarge, reason)
             }
-            Err(reason) => (Poison::AttachmentUnreadable, reason),
+            Err(reason) => (InvalidMessage::AttachmentUnreadable, reason),
         };
-        self.events.poisoned(channel, header.uid.as_ref(), kind, reason);
+        self.events.rejected(channel, header.uid.as_ref(), kind, reason);
         None
     }
 }

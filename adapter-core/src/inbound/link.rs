@@ -138,12 +138,12 @@ enum End {
 impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
     async fn run(mut self, first: oneshot::Sender<Result<(), BackendError>>) {
         let mut first = Some(first);
-        let mut deaf_since: Option<Instant> = None;
+        let mut disconnected_since: Option<Instant> = None;
         let mut backoff = MIN_BACKOFF;
         loop {
             let opening = self.open().instrument(tracing::debug_span!("listen"));
             let opened = match opening.await {
-                Ok(mut listener) if deaf_since.is_some() => {
+                Ok(mut listener) if disconnected_since.is_some() => {
                     let catching_up = self.catch_up(&mut listener).instrument(tracing::debug_span!("catch_up"));
                     catching_up.await.map(|recovery| (listener, recovery))
                 }
@@ -153,7 +153,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                 Ok((listener, recovery)) => {
                     let open_since = Instant::now();
                     self.events.emit(Event::Connected);
-                    if let Some(since) = deaf_since.take() {
+                    if let Some(since) = disconnected_since.take() {
                         self.events.counters().reconnects.add(1);
                         // It is as long as it was by the clock that does not jump, and so never ends before it begins.
                         let until = self.events.counters().now();
@@ -172,7 +172,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                             if let Some(log) = &mut self.log {
                                 log.broken();
                             }
-                            deaf_since = Some(heard.checked_sub(ON_THE_WAY).unwrap_or(heard));
+                            disconnected_since = Some(heard.checked_sub(ON_THE_WAY).unwrap_or(heard));
                             // One that breaks again and again is not opened in a tight loop.
                             if open_since.elapsed() >= MAX_BACKOFF {
                                 backoff = MIN_BACKOFF;

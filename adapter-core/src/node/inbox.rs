@@ -18,7 +18,7 @@ use crate::{
     },
     node::{namespace::Namespace, shared::Node},
     observe::{
-        classes::{Dropped, Poison},
+        classes::{Dropped, InvalidMessage},
         event::Events,
     },
     options::Options,
@@ -113,7 +113,7 @@ impl<B: Backend> Intake<B> {
             Ok(Notification::Attachment(header)) => self.attachment(&node, channel, header, payload.len()),
             Err(error) => {
                 let sender = sender_of(payload);
-                self.events.poisoned(channel, sender.as_ref(), Poison::Undecodable(error.kind()), &error);
+                self.events.rejected(channel, sender.as_ref(), InvalidMessage::Undecodable(error.kind()), &error);
             }
         }
     }

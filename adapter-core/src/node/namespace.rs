@@ -65,13 +65,13 @@ impl LocalRequest {
 
 /// What comes for a request of this node.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Response {
     Progress {
         node: Option<NodeId>,
         progress: Progress,
     },
     Completed(Outcome),
-    /// There were more answers than `Options::max_answers`: nothing more comes.
+    /// There were more answers than `Options::max_responses`: nothing more comes.
     TooMany {
         limit: usize,
     },
@@ -79,7 +79,7 @@ pub(crate) enum Answer {
 
 /// A request of this node that waits.
 struct Waiting {
-    answers: mpsc::UnboundedSender<Answer>,
+    answers: mpsc::UnboundedSender<Response>,
     /// How many have come.
     count: usize,
     _place: OwnedSemaphorePermit,
@@ -195,7 +195,7 @@ impl Namespace {
     }
 
     /// Passes on an answer, of which a request takes so many. False when it is one too many, which ends the request.
-    pub(crate) fn answer(&self, id: &RequestId, answer: Answer, limit: usize) -> bool {
+    pub(crate) fn answer(&self, id: &RequestId, answer: Response, limit: usize) -> bool {
         let mut waiting = self.waiting.lock();
         // Whoever asked may have given up.
         let Some(request) = waiting.get_mut(id) else { return true };
@@ -205,7 +205,7 @@ impl Namespace {
             return true;
         }
         if let Some(request) = waiting.remove(id) {
-            let _ = request.answers.send(Answer::TooMany { limit });
+            let _ = request.answers.send(Response::TooMany { limit });
         }
         drop(waiting);
         self.lock().cancel(id);
@@ -215,17 +215,17 @@ impl Namespace {
     /// Ends a request.
     pub(crate) fn completed(&self, id: &RequestId, outcome: Outcome) {
         if let Some(request) = self.waiting.lock().remove(id) {
-            let _ = request.answers.send(Answer::Completed(outcome));
+            let _ = request.answers.send(Response::Completed(outcome));
         }
     }
 }
 
-impl Answer {
+impl Response {
     /// As how many answers it counts. A node tells the number of its clients once.
     fn weight(&self) -> usize {
         match self {
             Self::Progress { progress: Progress::Sockets(sockets), .. } => sockets.len().max(1),
-            Self::Progress { progress: Progress::Answer(_) | Progress::Ack(_), .. } => 1,
+            Self::Progress { progress: Progress::Response(_) | Progress::Ack(_), .. } => 1,
             _ => 0,
         }
     }
@@ -234,17 +234,17 @@ impl Answer {
 /// A request of this node and its answers.
 pub(crate) struct Request {
     pub(crate) id: RequestId,
-    answers: mpsc::UnboundedReceiver<Answer>,
+    answers: mpsc::UnboundedReceiver<Response>,
     namespace: Arc<Namespace>,
 }
 
 impl Request {
-    /// The next answer; `None` after [`Answer::Completed`] and [`Answer::TooMany`].
-    pub(crate) async fn next(&mut self) -> Option<Answer> {
+    /// The next answer; `None` after [`Response::Completed`] and [`Response::TooMany`].
+    pub(crate) async fn next(&mut self) -> Option<Response> {
         self.answers.recv().await
     }
 
-    pub(crate) fn poll_next(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Answer>> {
+    pub(crate) fn poll_next(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Response>> {
         self.answers.poll_recv(context)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     backend::Backend,
     error::Error,
     node::{
-        namespace::{Answer, Namespace, Request},
+        namespace::{Namespace, Request, Response},
         shared::Node,
     },
     outbound::effect::Effect,
@@ -36,13 +36,13 @@ async fn collect_sockets(mut request: Request) -> Result<Vec<(Option<NodeId>, So
     let mut sockets = Vec::new();
     while let Some(answer) = request.next().await {
         match answer {
-            Answer::Progress { node, progress: Progress::Sockets(described) } => {
+            Response::Progress { node, progress: Progress::Sockets(described) } => {
                 sockets.extend(described.into_iter().map(|socket| (node.clone(), socket)));
             }
-            Answer::Progress { .. } => {}
-            Answer::Completed(outcome) if outcome.is_complete() => return Ok(sockets),
-            Answer::Completed(outcome) => return Err(Error::Timeout { missing: outcome.missing_nodes }),
-            Answer::TooMany { limit } => return Err(Error::TooManyAnswers { limit }),
+            Response::Progress { .. } => {}
+            Response::Completed(outcome) if outcome.is_complete() => return Ok(sockets),
+            Response::Completed(outcome) => return Err(Error::Timeout { missing: outcome.missing_nodes }),
+            Response::TooMany { limit } => return Err(Error::TooManyResponses { limit }),
         }
     }
     Err(Error::Closed)

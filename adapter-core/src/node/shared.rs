@@ -116,7 +116,7 @@ impl<B: Backend> Node<B> {
     }
 
     /// Listens on the channel on which this process alone hears answers, before the first request names it.
-    pub(in crate::node) async fn listen_for_answers(&self) -> Result<(), Error> {
+    pub(in crate::node) async fn listen_for_responses(&self) -> Result<(), Error> {
         match (&self.reply_channel, self.link()) {
             (Some(channel), Some(link)) => link.listen(channel.as_str().to_owned()).await,
             _ => Ok(()),

@@ -54,9 +54,9 @@ async fn open<B: Backend>(
     prepare_tables(&*backend, &options).await?;
     let node = Arc::new(Node::new(backend, options, Arc::new(events), handlers));
     let started = start(&node);
-    started.await.map_err(|_| ConnectError::Deaf { waited: Duration::ZERO })??;
+    started.await.map_err(|_| ConnectError::NotListening { waited: Duration::ZERO })??;
     node.prove_hearing().await?;
-    node.listen_for_answers().await.map_err(|_| ConnectError::Deaf { waited: Duration::ZERO })?;
+    node.listen_for_responses().await.map_err(|_| ConnectError::NotListening { waited: Duration::ZERO })?;
     Ok(node)
 }
 

@@ -8,8 +8,8 @@ use socketio_pg_protocol::DecodeErrorKind;
 pub enum Dropped {
     /// Messages, attachments included: as many wait as `Options::max_inbox_bytes` allows.
     Messages,
-    /// Answers: a request had as many as `Options::max_answers` allows.
-    Answers,
+    /// Responses: a request had as many as `Options::max_responses` allows.
+    Responses,
     /// What other nodes ask for: acknowledgements are waited for, and handlers of server-side events run, as many as
     /// `Options::max_requests` allows.
     Requests,
@@ -18,19 +18,19 @@ pub enum Dropped {
     /// Events of other nodes for one client of this one: the client takes so little that socketioxide's buffer for it
     /// (`max_buffer_size` of its builder, 128 packets by default) is full. Its other clients get them.
     Clients,
-    /// Reports of poison: so many different ones were told that later ones are only counted.
+    /// Reports of invalid messages: so many different ones were told that later ones are only counted.
     Reports,
 }
 
 impl Dropped {
     pub(crate) const ALL: [Self; 6] =
-        [Self::Messages, Self::Answers, Self::Requests, Self::Nodes, Self::Clients, Self::Reports];
+        [Self::Messages, Self::Responses, Self::Requests, Self::Nodes, Self::Clients, Self::Reports];
 
     /// A short name, fit for a metric's label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
-            Self::Answers => "answers",
+            Self::Responses => "responses",
             Self::Requests => "requests",
             Self::Nodes => "nodes",
             Self::Clients => "clients",
@@ -41,7 +41,7 @@ impl Dropped {
     pub(super) fn why(self) -> &'static str {
         match self {
             Self::Messages => "more notifications wait than Options::max_inbox_bytes allows",
-            Self::Answers => "a request had more answers than Options::max_answers allows",
+            Self::Responses => "a request had more answers than Options::max_responses allows",
             Self::Requests => "other nodes asked for more at a time than Options::max_requests allows",
             Self::Nodes => "more nodes were heard than Options::max_nodes allows",
             Self::Clients => {
@@ -55,7 +55,7 @@ impl Dropped {
 /// Why something that arrived could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Poison {
+pub enum InvalidMessage {
     /// It is not a message.
     Undecodable(DecodeErrorKind),
     /// A header whose row is gone from the attachments table.
@@ -74,7 +74,7 @@ pub enum Poison {
     InvalidAnswer,
 }
 
-impl Poison {
+impl InvalidMessage {
     /// The labels of all kinds.
     pub(crate) const LABELS: [&str; 8] = [
         "undecodable",

@@ -13,7 +13,7 @@ use crate::{
     backend::BackendError,
     env::Clock,
     observe::{
-        classes::{Dropped, Poison},
+        classes::{Dropped, InvalidMessage},
         health::{Counts, Failure, LinkHealth},
     },
 };
@@ -53,7 +53,7 @@ pub(crate) struct Counters {
     pub(crate) sweep_failures: Count,
     /// How many tables have old rows that are not deleted as fast as they come.
     pub(crate) sweeps_behind: AtomicUsize,
-    poisoned: [Count; Poison::LABELS.len()],
+    rejected: [Count; InvalidMessage::LABELS.len()],
     dropped: [Count; Dropped::ALL.len()],
     /// Messages that have arrived and were not handled so far, and the bytes of their notifications.
     pub(crate) waiting: AtomicUsize,
@@ -99,7 +99,7 @@ impl Default for Counters {
             swept: Count::default(),
             sweep_failures: Count::default(),
             sweeps_behind: AtomicUsize::new(0),
-            poisoned: Default::default(),
+            rejected: Default::default(),
             dropped: Default::default(),
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
@@ -199,13 +199,13 @@ impl Counters {
 
 /// What was not handled.
 impl Counters {
-    pub(crate) fn poisoned(&self, kind: Poison) {
-        self.poisoned[kind.index()].add(1);
+    pub(crate) fn rejected(&self, kind: InvalidMessage) {
+        self.rejected[kind.index()].add(1);
     }
 
-    /// How often, by [`Poison::LABELS`].
-    pub(crate) fn poisoned_by_kind(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Poison::LABELS.into_iter().zip(self.poisoned.iter().map(Count::get))
+    /// How often, by [`InvalidMessage::LABELS`].
+    pub(crate) fn rejected_by_kind(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        InvalidMessage::LABELS.into_iter().zip(self.rejected.iter().map(Count::get))
     }
 
     /// Returns how often before.
@@ -219,7 +219,7 @@ impl Counters {
 
     pub(crate) fn counts(&self) -> Counts {
         Counts {
-            poisoned: self.poisoned.iter().map(Count::get).sum(),
+            rejected: self.rejected.iter().map(Count::get).sum(),
             dropped: self.dropped.iter().map(Count::get).sum(),
             published: self.published.get(),
             unpublished: self.unpublished.get(),
@@ -228,7 +228,7 @@ impl Counters {
             gaps: self.gaps.get(),
             swept: self.swept.get(),
             sweep_failures: self.sweep_failures.get(),
-            poisoned_by_kind: self.poisoned_by_kind().collect(),
+            rejected_by_kind: self.rejected_by_kind().collect(),
             dropped_by_class: self.dropped_by_class().collect(),
         }
     }

@@ -10,7 +10,7 @@ use socketio_pg_protocol::NodeId;
 use tokio::sync::broadcast;
 
 use crate::observe::{
-    classes::{Dropped, Poison},
+    classes::{Dropped, InvalidMessage},
     counters::Counters,
 };
 
@@ -51,13 +51,13 @@ pub enum Event {
         closed: bool,
     },
     /// Something arrived that is not a message. Reported once for each kind and sender; counted always.
-    Poisoned {
+    Rejected {
         /// The channel.
         channel: String,
         /// The sender, where it could be read.
         sender: Option<NodeId>,
         /// What kind of error.
-        kind: Poison,
+        kind: InvalidMessage,
         /// The error in words.
         reason: String,
     },
@@ -118,10 +118,10 @@ pub(crate) struct Events {
     /// Which database of the node it is.
     database: usize,
     counters: Counters,
-    reported: Mutex<HashSet<(Poison, Option<NodeId>)>>,
+    reported: Mutex<HashSet<(InvalidMessage, Option<NodeId>)>>,
 }
 
-/// How many kinds of poison by sender are remembered as reported: forged senders must not grow it.
+/// How many kinds of invalid messages by sender are remembered as reported: forged senders must not grow it.
 const MAX_REPORTED: usize = 1000;
 
 impl Default for Events {
@@ -180,7 +180,7 @@ impl Events {
             }
             Event::NodeJoined { namespace, node } => tracing::info!(namespace, %node, "a node joined"),
             Event::NodeLeft { namespace, node, closed } => tracing::info!(namespace, %node, closed, "a node left"),
-            Event::Poisoned { channel, sender, reason, .. } => {
+            Event::Rejected { channel, sender, reason, .. } => {
                 tracing::warn!(
                     channel,
                     ?sender,
@@ -200,8 +200,8 @@ impl Events {
     }
 
     /// Counts something unusable, and reports it when it is the first of its kind from this sender.
-    pub(crate) fn poisoned(&self, channel: &str, sender: Option<&NodeId>, kind: Poison, reason: impl ToString) {
-        self.counters.poisoned(kind);
+    pub(crate) fn rejected(&self, channel: &str, sender: Option<&NodeId>, kind: InvalidMessage, reason: impl ToString) {
+        self.counters.rejected(kind);
         let (is_new, has_room) = {
             let mut reported = self.reported.lock();
             let key = (kind, sender.cloned());
@@ -214,7 +214,7 @@ impl Events {
         };
         if is_new && has_room {
             let (channel, sender) = (channel.to_owned(), sender.cloned());
-            self.emit(Event::Poisoned { channel, sender, kind, reason: shortened(reason.to_string()) });
+            self.emit(Event::Rejected { channel, sender, kind, reason: shortened(reason.to_string()) });
         } else if is_new {
             self.dropped(Dropped::Reports);
         }
@@ -291,12 +291,12 @@ mod tests {
         let (a, b) = (NodeId::from("a"), NodeId::from("b"));
         for _ in 0..3 {
             for sender in [Some(&a), Some(&b), None] {
-                for kind in [Poison::AttachmentGone, Poison::InvalidEvent] {
-                    events.poisoned("channel", sender, kind, "reason");
+                for kind in [InvalidMessage::AttachmentGone, InvalidMessage::InvalidEvent] {
+                    events.rejected("channel", sender, kind, "reason");
                 }
             }
         }
-        assert_eq!((events.counters().counts().poisoned, events.counters().counts().dropped), (18, 0));
+        assert_eq!((events.counters().counts().rejected, events.counters().counts().dropped), (18, 0));
         assert_eq!(told(events, stream).await.len(), 6);
     }
 
@@ -305,10 +305,10 @@ mod tests {
         let events = Events::default();
         let stream = events.subscribe();
         for number in 0..2 * MAX_REPORTED {
-            events.poisoned("channel", Some(&number.to_string().into()), Poison::InvalidEvent, "reason");
+            events.rejected("channel", Some(&number.to_string().into()), InvalidMessage::InvalidEvent, "reason");
         }
         assert_eq!(events.reported.lock().len(), MAX_REPORTED);
-        assert_eq!(events.counters().counts().poisoned, 2 * MAX_REPORTED as u64);
+        assert_eq!(events.counters().counts().rejected, 2 * MAX_REPORTED as u64);
         let told = told(events, stream).await;
         // As many as a slow reader keeps: none was missed.
         assert_eq!(told.len(), MAX_REPORTED + 1);
@@ -331,9 +331,9 @@ mod tests {
     async fn a_reason_that_quotes_a_long_arrival_is_cut() {
         let events = Events::default();
         let stream = events.subscribe();
-        events.poisoned("channel", None, Poison::InvalidEvent, "é".repeat(1_000_000));
+        events.rejected("channel", None, InvalidMessage::InvalidEvent, "é".repeat(1_000_000));
         let told = told(events, stream).await;
-        let [Event::Poisoned { reason, .. }] = &told[..] else { panic!("{told:?}") };
+        let [Event::Rejected { reason, .. }] = &told[..] else { panic!("{told:?}") };
         assert!(reason.len() < 310 && reason.ends_with("é…"), "{reason}");
     }
 

@@ -169,7 +169,7 @@ impl Counts {
     fn plus(mut self, other: Self) -> Self {
         // By name, so that none that is added is forgotten here.
         let Self {
-            poisoned,
+            rejected,
             dropped,
             published,
             unpublished,
@@ -178,11 +178,11 @@ impl Counts {
             gaps,
             swept,
             sweep_failures,
-            poisoned_by_kind,
+            rejected_by_kind,
             dropped_by_class,
         } = other;
         for (count, more) in [
-            (&mut self.poisoned, poisoned),
+            (&mut self.rejected, rejected),
             (&mut self.dropped, dropped),
             (&mut self.published, published),
             (&mut self.unpublished, unpublished),
@@ -195,7 +195,7 @@ impl Counts {
             *count += more;
         }
         for (map, more) in
-            [(&mut self.poisoned_by_kind, poisoned_by_kind), (&mut self.dropped_by_class, dropped_by_class)]
+            [(&mut self.rejected_by_kind, rejected_by_kind), (&mut self.dropped_by_class, dropped_by_class)]
         {
             for (name, count) in more {
                 *map.entry(name).or_default() += count;
@@ -214,8 +214,8 @@ fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Arrivals that were not usable: see [`Event::Poisoned`](crate::Event::Poisoned).
-    pub poisoned: u64,
+    /// Arrivals that were not usable: see [`Event::Rejected`](crate::Event::Rejected).
+    pub rejected: u64,
     /// What was dropped for lack of room: see [`Event::Overloaded`](crate::Event::Overloaded).
     pub dropped: u64,
     /// Messages of this node that were committed.
@@ -232,8 +232,8 @@ pub struct Counts {
     pub swept: u64,
     /// How often deleting them failed: see [`Event::CleanupBehind`](crate::Event::CleanupBehind).
     pub sweep_failures: u64,
-    /// [`Self::poisoned`] by [`Poison::as_str`], all kinds.
-    pub poisoned_by_kind: std::collections::BTreeMap<&'static str, u64>,
+    /// [`Self::rejected`] by [`InvalidMessage::as_str`], all kinds.
+    pub rejected_by_kind: std::collections::BTreeMap<&'static str, u64>,
     /// [`Self::dropped`] by [`Dropped::as_str`], all classes.
     pub dropped_by_class: std::collections::BTreeMap<&'static str, u64>,
 }

@@ -44,7 +44,7 @@ const GAPS: &str = "socketio_pg_gaps_total";
 const SWEPT: &str = "socketio_pg_swept_rows_total";
 const SWEEP_FAILURES: &str = "socketio_pg_sweep_failures_total";
 const SWEEPS_BEHIND: &str = "socketio_pg_sweeps_behind";
-const POISONED: &str = "socketio_pg_poisoned_total";
+const REJECTED: &str = "socketio_pg_rejected_total";
 const DROPPED: &str = "socketio_pg_dropped_total";
 const LISTENING: &str = "socketio_pg_listening";
 const PUBLISH_QUEUE: &str = "socketio_pg_publish_queue";
@@ -70,7 +70,7 @@ const ALL: [Metric; 24] = [
     Metric(GAPS, Kind::Counter, Unit::Count, "Times in which messages may have been missed"),
     Metric(SWEPT, Kind::Counter, Unit::Count, "Old rows of attachments and of the log that this node deleted"),
     Metric(SWEEP_FAILURES, Kind::Counter, Unit::Count, "Times that deleting old rows failed"),
-    Metric(POISONED, Kind::Counter, Unit::Count, "Arrivals that were not usable, by kind"),
+    Metric(REJECTED, Kind::Counter, Unit::Count, "Arrivals that were not usable, by kind"),
     Metric(DROPPED, Kind::Counter, Unit::Count, "What was dropped for lack of room, by class"),
     Metric(LISTENING, Kind::Gauge, Unit::Count, "Nodes of this process that listen: 1, or 0 when deaf"),
     Metric(SWEEPS_BEHIND, Kind::Gauge, Unit::Count, "Tables whose old rows are not deleted as fast as they come"),
@@ -185,12 +185,12 @@ impl Exporter {
             (SWEEP_FAILURES, counters.sweep_failures.get()),
         ];
         let plain = plain.into_iter().map(|(name, count)| (name, "", count));
-        let poisoned = counters.poisoned_by_kind().map(|(kind, count)| (POISONED, kind, count));
+        let rejected = counters.rejected_by_kind().map(|(kind, count)| (REJECTED, kind, count));
         let dropped = counters.dropped_by_class().map(|(class, count)| (DROPPED, class, count));
-        for (name, label, count) in plain.chain(poisoned).chain(dropped) {
+        for (name, label, count) in plain.chain(rejected).chain(dropped) {
             let (counter, before) = self.counters.entry((name, label)).or_insert_with(|| {
                 let counter = match name {
-                    POISONED => counter!(name, "kind" => label),
+                    REJECTED => counter!(name, "kind" => label),
                     DROPPED => counter!(name, "class" => label),
                     _ => counter!(name),
                 };

@@ -89,7 +89,7 @@ impl Tables {
 struct Job {
     outgoing: Outgoing,
     queued: Instant,
-    is_answer: bool,
+    is_response: bool,
     done: Done,
 }
 
@@ -202,9 +202,9 @@ impl<B: Backend> Publisher<B> {
     }
 
     /// Queues a response to another node, without waiting.
-    pub(crate) fn queue_answer(&self, outgoing: Outgoing) -> Result<(), Error> {
+    pub(crate) fn queue_response(&self, outgoing: Outgoing) -> Result<(), Error> {
         let (mut job, published) = Job::new(outgoing, Effect::none());
-        job.is_answer = true;
+        job.is_response = true;
         self.backlog.answers.fetch_add(1, Ordering::Relaxed);
         self.send(job).inspect_err(|_| self.backlog.answered(1))?;
         published.detach();
@@ -301,7 +301,7 @@ impl Taken {
     fn count<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Self {
         jobs.into_iter().fold(Self::default(), |Self { all, answers }, job| Self {
             all: all + 1,
-            answers: answers + usize::from(job.is_answer),
+            answers: answers + usize::from(job.is_response),
         })
     }
 }
@@ -310,7 +310,7 @@ impl Job {
     fn new(outgoing: Outgoing, effect: Effect) -> (Self, Published) {
         let (sender, committed) = oneshot::channel();
         let done = Done { effect, sender };
-        (Self { outgoing, queued: Instant::now(), is_answer: false, done }, Published(committed))
+        (Self { outgoing, queued: Instant::now(), is_response: false, done }, Published(committed))
     }
 }
 

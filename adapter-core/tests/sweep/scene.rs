@@ -191,7 +191,7 @@ impl<B: Backend> Scene<B> {
                 let health = server.cluster.health();
                 let requests: usize = health.namespaces.iter().map(|namespace| namespace.requests).sum();
                 let is_at_rest = health.is_ready() && requests + health.publisher.waiting + health.inbox.waiting == 0;
-                let lost = health.counts.poisoned + health.counts.dropped + health.counts.unpublished;
+                let lost = health.counts.rejected + health.counts.dropped + health.counts.unpublished;
                 if !is_at_rest || lost > 0 {
                     return Err(format!("{health:?}"));
                 }

@@ -16,7 +16,7 @@ pub enum Progress {
     /// The sockets of one node.
     Sockets(Vec<SocketDescription>),
     /// The answer of one server, `None` when it was empty.
-    Answer(Option<Payload>),
+    Response(Option<Payload>),
     /// So many clients of one node may acknowledge.
     ClientCount(u64),
     /// One client acknowledged, with `None` when it gave no value.
@@ -60,17 +60,17 @@ pub(super) enum Pending {
     /// One answer from each of these nodes.
     Answers(BTreeSet<NodeId>),
     /// A count from each node, then as many acks.
-    Acks(BTreeMap<NodeId, Acks>),
+    Acknowledgements(BTreeMap<NodeId, Acknowledgements>),
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Acks {
+pub(super) struct Acknowledgements {
     /// How many clients may acknowledge, once the node has told.
     expected: Option<u64>,
     received: u64,
 }
 
-impl Acks {
+impl Acknowledgements {
     fn missing(&self) -> u64 {
         self.expected.unwrap_or(0).saturating_sub(self.received)
     }
@@ -84,7 +84,7 @@ impl Pending {
     fn is_done(&self) -> bool {
         match self {
             Self::Sockets(nodes) | Self::Answers(nodes) => nodes.is_empty(),
-            Self::Acks(nodes) => nodes.values().all(Acks::is_done),
+            Self::Acknowledgements(nodes) => nodes.values().all(Acknowledgements::is_done),
         }
     }
 
@@ -93,8 +93,8 @@ impl Pending {
             Self::Sockets(nodes) | Self::Answers(nodes) => {
                 Outcome { missing_nodes: nodes.into_iter().collect(), missing_acks: 0 }
             }
-            Self::Acks(nodes) => Outcome {
-                missing_acks: nodes.values().map(Acks::missing).fold(0, u64::saturating_add),
+            Self::Acknowledgements(nodes) => Outcome {
+                missing_acks: nodes.values().map(Acknowledgements::missing).fold(0, u64::saturating_add),
                 missing_nodes: nodes
                     .into_iter()
                     .filter(|(_, acks)| acks.expected.is_none())
@@ -134,8 +134,8 @@ impl Requests {
         deadline: Instant,
         nodes: impl Iterator<Item = &'a NodeId>,
     ) {
-        let nodes = nodes.map(|node| (node.clone(), Acks::default())).collect();
-        self.insert(id, deadline, Pending::Acks(nodes));
+        let nodes = nodes.map(|node| (node.clone(), Acknowledgements::default())).collect();
+        self.insert(id, deadline, Pending::Acknowledgements(nodes));
     }
 
     fn insert(&mut self, id: RequestId, deadline: Instant, pending: Pending) {
@@ -163,9 +163,9 @@ impl Requests {
             }
             (Pending::Answers(nodes), Body::ServerSideEmitResponse(data)) => {
                 remove(nodes, from.as_ref());
-                Progress::Answer(data.packet)
+                Progress::Response(data.packet)
             }
-            (Pending::Acks(nodes), Body::BroadcastClientCount(data)) => {
+            (Pending::Acknowledgements(nodes), Body::BroadcastClientCount(data)) => {
                 let Some(from) = from.filter(|_| is_member) else { return };
                 let acks = nodes.entry(from).or_default();
                 if acks.expected.is_some() {
@@ -174,7 +174,7 @@ impl Requests {
                 acks.expected = Some(data.client_count);
                 Progress::ClientCount(data.client_count)
             }
-            (Pending::Acks(nodes), Body::BroadcastAck(data)) => {
+            (Pending::Acknowledgements(nodes), Body::BroadcastAck(data)) => {
                 if let Some(from) = from.filter(|_| is_member) {
                     nodes.entry(from).or_default().received += 1;
                 }
@@ -199,7 +199,7 @@ impl Requests {
                 Pending::Sockets(nodes) | Pending::Answers(nodes) => {
                     nodes.remove(node);
                 }
-                Pending::Acks(nodes) => {
+                Pending::Acknowledgements(nodes) => {
                     nodes.remove(node);
                 }
             }

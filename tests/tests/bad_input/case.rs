@@ -1,7 +1,7 @@
 //! What is sent, and what becomes of it.
 
 use socketio_pg_core::{
-    Poison,
+    InvalidMessage,
     protocol::{DecodeErrorKind, Value, value::to_msgpack},
 };
 
@@ -33,7 +33,7 @@ pub(crate) enum Outcome {
     /// Nothing happens, and nothing is wrong.
     Ignored,
     /// The client gets nothing; it is counted, and reported with its sender.
-    Poisoned(Poison),
+    Rejected(InvalidMessage),
 }
 
 /// What becomes of it on a Node server.
@@ -57,12 +57,12 @@ pub(crate) const NOT_A_MESSAGE: Outcome = undecodable(DecodeErrorKind::Shape);
 pub(crate) const TOO_DEEP: Outcome = undecodable(DecodeErrorKind::TooDeep);
 pub(crate) const NO_ID: Outcome = undecodable(DecodeErrorKind::AttachmentId);
 pub(crate) const LONG_ID: Outcome = undecodable(DecodeErrorKind::LongId);
-pub(crate) const OF_ANOTHER: Outcome = Outcome::Poisoned(Poison::AttachmentOfAnother);
-pub(crate) const GONE: Outcome = Outcome::Poisoned(Poison::AttachmentGone);
-pub(crate) const NO_EVENT: Outcome = Outcome::Poisoned(Poison::InvalidEvent);
+pub(crate) const OF_ANOTHER: Outcome = Outcome::Rejected(InvalidMessage::AttachmentOfAnother);
+pub(crate) const GONE: Outcome = Outcome::Rejected(InvalidMessage::AttachmentGone);
+pub(crate) const NO_EVENT: Outcome = Outcome::Rejected(InvalidMessage::InvalidEvent);
 
 const fn undecodable(kind: DecodeErrorKind) -> Outcome {
-    Outcome::Poisoned(Poison::Undecodable(kind))
+    Outcome::Rejected(InvalidMessage::Undecodable(kind))
 }
 
 /// The `data` of a good broadcast.

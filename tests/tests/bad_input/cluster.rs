@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use socketio_pg_core::{
-    Poison,
+    InvalidMessage,
     protocol::DecodeErrorKind::{AttachmentId, Json},
 };
 use socketio_pg_tests::{Client, ClientHost, Connect, Kind, NODE, Node, NodeOptions, binary, database, require};
@@ -37,7 +37,7 @@ async fn each_kind_is_reported_once_for_each_sender_and_counted_every_time() -> 
     assert_eq!(reports.len(), 7, "{reports:#?}");
     for sender in senders {
         for kind in [Json, AttachmentId] {
-            let is_it = |report: &&String| is_report(report, Poison::Undecodable(kind), Some(sender));
+            let is_it = |report: &&String| is_report(report, InvalidMessage::Undecodable(kind), Some(sender));
             assert_eq!(reports.iter().filter(is_it).count(), 1, "{kind:?} of {sender}");
         }
     }
@@ -81,7 +81,7 @@ async fn a_table_that_cannot_be_read_costs_its_attachments_and_nothing_else() ->
     world.wire.notify(&message(3, &DATA.replace("case", "inline")).replace("$uid", r#""x""#)).await;
     world.client.wait_for_packet("inline").await?;
     let reports = world.reports(1).await?;
-    assert!(is_report(&reports[0], Poison::AttachmentUnreadable, Some("x")), "{reports:?}");
+    assert!(is_report(&reports[0], InvalidMessage::AttachmentUnreadable, Some("x")), "{reports:?}");
     assert!(reports[0].contains("socket_io_attachments"), "{reports:?}");
 
     world.wire.execute("ALTER TABLE elsewhere RENAME TO socket_io_attachments").await;

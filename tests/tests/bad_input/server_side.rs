@@ -1,7 +1,7 @@
 //! Events from server to server that nobody could handle.
 
 use serde_json::json;
-use socketio_pg_core::Poison;
+use socketio_pg_core::InvalidMessage;
 use socketio_pg_tests::ClientHost;
 
 use crate::{
@@ -34,7 +34,7 @@ async fn a_server_side_event_without_a_name_is_reported_and_the_next_one_is_hand
         (
             "arguments nested deep",
             with(&format!(r#"["case",{deep}]"#)),
-            Err(Outcome::Poisoned(Poison::InvalidArguments)),
+            Err(Outcome::Rejected(InvalidMessage::InvalidArguments)),
         ),
         ("no packet", message(9, r#"{"x":1}"#), Err(NOT_JSON)),
         ("requestId as a number", message(9, r#"{"requestId":7,"packet":["case"]}"#), Err(NOT_JSON)),
@@ -54,7 +54,7 @@ async fn a_server_side_event_without_a_name_is_reported_and_the_next_one_is_hand
         if handled != expected_names {
             failures.push(format!("{name}: handled {handled:?} and not {expected_names:?}"));
         }
-        if let Err(Outcome::Poisoned(kind)) = expected {
+        if let Err(Outcome::Rejected(kind)) = expected {
             let reports = world.reports(reported + 1).await?;
             if !reports.last().is_some_and(|report| is_report(report, kind, Some(name))) {
                 failures.push(format!("{name}: expected {kind:?}, last reported: {:?}", reports.last()));

@@ -49,7 +49,7 @@ async fn holds_on_rust(cases: Vec<Case>) -> Result {
         if delivered != (case.outcome == Outcome::Delivered) {
             fail(format!("expected {:?}, and it was delivered: {delivered}", case.outcome));
         }
-        let Outcome::Poisoned(kind) = case.outcome else {
+        let Outcome::Rejected(kind) = case.outcome else {
             let (after, _) = world.counts().await?;
             if after != before {
                 let reports = world.reports(reported + 1).await?;
@@ -58,7 +58,7 @@ async fn holds_on_rust(cases: Vec<Case>) -> Result {
             }
             continue;
         };
-        let after = world.poisoned(before + 1).await?;
+        let after = world.rejected(before + 1).await?;
         if after != before + 1 {
             fail(format!("{} were counted", after - before));
             continue;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use socketio_pg_core::Poison;
+use socketio_pg_core::InvalidMessage;
 use socketio_pg_tests::{
     Client, ClientHost, Connect, DEADLINE, Error, Kind, NODE, Node, NodeOptions, Packet, database, require,
 };
@@ -96,16 +96,16 @@ impl World {
     /// The adapter's counts of what was unusable, and of what was dropped.
     pub(crate) async fn counts(&self) -> Result<(u64, u64)> {
         let counts = self.server.call("counts", serde_json::Value::Null).await?;
-        Ok((counts["poisoned"].as_u64().unwrap(), counts["dropped"].as_u64().unwrap()))
+        Ok((counts["rejected"].as_u64().unwrap(), counts["dropped"].as_u64().unwrap()))
     }
 
     /// Returns the count of what was unusable once it is as high as that, or the last one before the deadline.
-    pub(crate) async fn poisoned(&self, at_least: u64) -> Result<u64> {
+    pub(crate) async fn rejected(&self, at_least: u64) -> Result<u64> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let (poisoned, _) = self.counts().await?;
-            if poisoned >= at_least || Instant::now() > deadline {
-                return Ok(poisoned);
+            let (rejected, _) = self.counts().await?;
+            if rejected >= at_least || Instant::now() > deadline {
+                return Ok(rejected);
             }
             pause().await;
         }
@@ -117,7 +117,7 @@ impl World {
         loop {
             let events = self.server.call("events", serde_json::Value::Null).await?;
             let events = events.as_array().unwrap().iter().filter_map(|event| event.as_str());
-            let reports: Vec<_> = events.filter(|event| event.starts_with("Poisoned")).map(str::to_owned).collect();
+            let reports: Vec<_> = events.filter(|event| event.starts_with("Rejected")).map(str::to_owned).collect();
             if reports.len() >= at_least || Instant::now() > deadline {
                 return Ok(reports);
             }
@@ -148,7 +148,7 @@ async fn pause() {
 }
 
 /// Whether a report is of this kind and sender.
-pub(crate) fn is_report(report: &str, kind: Poison, sender: Option<&str>) -> bool {
+pub(crate) fn is_report(report: &str, kind: InvalidMessage, sender: Option<&str>) -> bool {
     report.contains(&format!("kind: {kind:?},")) && report.contains(&format!("sender: {sender:?},"))
 }
 

@@ -163,7 +163,7 @@ impl Station {
     /// What it has told of losses of its own.
     pub(crate) async fn told(&self) -> Result<(usize, u64, u64)> {
         let Some(node) = self.node().filter(|_| self.is_rust()) else { return Ok((0, 0, 0)) };
-        let (poisoned, dropped) = node.counts().await?;
-        Ok((node.gaps().await?.len(), poisoned, dropped))
+        let (rejected, dropped) = node.counts().await?;
+        Ok((node.gaps().await?.len(), rejected, dropped))
     }
 }

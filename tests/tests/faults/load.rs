@@ -176,11 +176,11 @@ async fn storm(world: Arc<World>) -> Result<Seen> {
     let of_storm = |packet: &&Packet| packet.event == "storm" || packet.event == "after the storm";
     let arrived = world.clients[FAR].received().await?.iter().filter(of_storm).count() as u64;
     let all = world.clients[NEAR].received().await?.iter().filter(of_storm).count() as u64;
-    let (poisoned, dropped) = world.nodes[FAR].counts().await?;
+    let (rejected, dropped) = world.nodes[FAR].counts().await?;
     let gaps = world.nodes[FAR].gaps().await?.len();
-    if all != sent || (gaps == 0 && arrived + poisoned + dropped != sent) {
+    if all != sent || (gaps == 0 && arrived + rejected + dropped != sent) {
         return Err(format!(
-            "{sent} sent, {all} at the sender's own client, {arrived} here, {poisoned} unreadable, {dropped} dropped, {gaps} gaps"
+            "{sent} sent, {all} at the sender's own client, {arrived} here, {rejected} unreadable, {dropped} dropped, {gaps} gaps"
         )
         .into());
     }

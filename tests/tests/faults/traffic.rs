@@ -15,11 +15,11 @@ pub(crate) async fn account(world: &World, traffic: Traffic, struck: &Struck, he
     for to in [FAR, NEAR] {
         let node = &world.nodes[to];
         let arrived = members[to].arrivals().await?;
-        let (gaps, (poisoned, dropped)) = (node.gaps().await?, node.counts().await?);
+        let (gaps, (rejected, dropped)) = (node.gaps().await?, node.counts().await?);
         if struck.deaf[to] && gaps.is_empty() {
             return Err(format!("{} was deaf and tells of no gap", NAMES[to]).into());
         }
-        let verdict = judge(&members, to, &sent, &arrived, &Told { gaps, poisoned, dropped })?;
+        let verdict = judge(&members, to, &sent, &arrived, &Told { gaps, rejected, dropped })?;
         lost += verdict.lost;
         doubtful += verdict.doubtful;
         reports.extend(world.told(to).await?.into_iter().filter(|kind| kind != "Connected"));

@@ -181,7 +181,7 @@ impl World {
         let mut kinds: Vec<String> = Vec::new();
         for event in events {
             let kind: String = event.chars().take_while(|c| c.is_alphanumeric()).collect();
-            // A poisoned message says of which kind.
+            // A rejected message says of which kind.
             let kind = match event.split_once("kind: ") {
                 Some((_, rest)) => rest.chars().take_while(|c| c.is_alphanumeric()).collect(),
                 None => kind,

@@ -33,13 +33,13 @@ pub(crate) fn check(nodes: &[Node], log: &[Sent], climate: &Climate, report: &mu
         if climate.weather == Weather::Calm && !gaps.is_empty() {
             report.broken.push(format!("node {}: nothing goes wrong, and it tells of {gaps:?}", node.index));
         }
-        let (gaps, poisoned) = (gaps.as_slice(), node.poisoned());
+        let (gaps, rejected) = (gaps.as_slice(), node.rejected());
         for client in &node.sockets {
             let received = node.received(client.sid);
-            Receiver { node, client: Some(client), received, gaps, poisoned, handling }.check(&by_sender, report);
+            Receiver { node, client: Some(client), received, gaps, rejected, handling }.check(&by_sender, report);
         }
         let received = node.server_side.lock().clone();
-        Receiver { node, client: None, received, gaps, poisoned, handling }.check(&by_sender, report);
+        Receiver { node, client: None, received, gaps, rejected, handling }.check(&by_sender, report);
     }
 }
 
@@ -50,7 +50,7 @@ struct Receiver<'a> {
     received: Received,
     gaps: &'a [Gap],
     /// How many messages the node could not use.
-    poisoned: u64,
+    rejected: u64,
     handling: Duration,
 }
 
@@ -86,17 +86,17 @@ impl Receiver<'_> {
             lost.extend(self.check_sender(sent, got.get(sender).map_or(&[], Vec::as_slice), report));
         }
         // Each message that could not be used is counted.
-        if lost.len() as u64 <= self.poisoned {
-            report.shares.poisoned += lost.len() as u64;
+        if lost.len() as u64 <= self.rejected {
+            report.shares.rejected += lost.len() as u64;
             return;
         }
         let Node { joined, ended, told, .. } = self.node;
         for sent in lost.iter().take(3) {
             report.broken.push(format!(
-                "{}: did not get {sent:?}; {} are lost and {} poisoned; joined {joined:?}, ended {ended:?}, gone {:?}, {:?}",
+                "{}: did not get {sent:?}; {} are lost and {} rejected; joined {joined:?}, ended {ended:?}, gone {:?}, {:?}",
                 self.name(),
                 lost.len(),
-                self.poisoned,
+                self.rejected,
                 self.received.gone,
                 told.lock()
             ));
@@ -110,8 +110,8 @@ impl Receiver<'_> {
         let mut is_in_own = Some(false);
         for sent in log {
             let excuse = self.excuse(sent);
-            // What changes rooms may have been poisoned.
-            let is_certain = excuse.is_none() && (self.poisoned == 0 || sent.sender == self.node.index);
+            // What changes rooms may have been rejected.
+            let is_certain = excuse.is_none() && (self.rejected == 0 || sent.sender == self.node.index);
             let is_expected = match (&sent.what, self.client) {
                 (What::Event(target, _), Some(client)) => Some(target.matches(client)),
                 (What::ToOwnRoom, Some(_)) => is_in_own,

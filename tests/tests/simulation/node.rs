@@ -45,7 +45,7 @@ pub(crate) struct Told {
     /// Every event, for the trace.
     pub(crate) events: Vec<String>,
     /// How many messages it could not use, counted when it ends.
-    pub(crate) poisoned: u64,
+    pub(crate) rejected: u64,
     /// What it should not have told.
     pub(crate) wrong: Vec<String>,
 }
@@ -118,18 +118,18 @@ impl Node {
     /// From now on the node need not get anything; what was not heard since its connection broke neither.
     pub(crate) fn end(&mut self) -> Option<Arc<Running>> {
         let now = Instant::now();
-        let poisoned = self.poisoned();
+        let rejected = self.rejected();
         let mut told = self.told.lock();
-        told.poisoned = poisoned;
+        told.rejected = rejected;
         self.ended = Some(told.deaf.unwrap_or(now));
         self.running.take()
     }
 
     /// How many messages it could not use.
-    pub(crate) fn poisoned(&self) -> u64 {
+    pub(crate) fn rejected(&self) -> u64 {
         match &self.running {
-            Some(running) => running.cluster.health().counts.poisoned,
-            None => self.told.lock().poisoned,
+            Some(running) => running.cluster.health().counts.rejected,
+            None => self.told.lock().rejected,
         }
     }
 }

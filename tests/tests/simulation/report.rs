@@ -29,7 +29,7 @@ pub(crate) struct Shares {
     /// They did not come, and the receiver told of a gap.
     pub(crate) in_gap: u64,
     /// They did not come, and the receiver told that their attachment was gone.
-    pub(crate) poisoned: u64,
+    pub(crate) rejected: u64,
 }
 
 impl Shares {
@@ -40,12 +40,12 @@ impl Shares {
         self.caught_up += other.caught_up;
         self.refused += other.refused;
         self.in_gap += other.in_gap;
-        self.poisoned += other.poisoned;
+        self.rejected += other.rejected;
     }
 
     /// Of a thousand messages, so many were missed, whoever was told.
     pub(crate) fn excused_per_mille(&self) -> u64 {
-        let excused = self.refused + self.in_gap + self.poisoned;
+        let excused = self.refused + self.in_gap + self.rejected;
         1000 * excused / (self.came + excused).max(1)
     }
 }
@@ -68,18 +68,18 @@ impl Report {
 
 impl fmt::Display for Shares {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { clusters, requests, came, caught_up, refused, in_gap, poisoned } = self;
-        let all = (came + refused + in_gap + poisoned).max(1);
+        let Self { clusters, requests, came, caught_up, refused, in_gap, rejected } = self;
+        let all = (came + refused + in_gap + rejected).max(1);
         let percent = |share: &u64| *share as f64 * 100.0 / all as f64;
         write!(
             f,
             "{clusters:6} clusters, {all:8} messages: {:5.1} % came ({:4.1} % from the log), {:4.1} % refused, \
-             {:4.1} % in a gap, {:5.2} % poisoned; {requests} requests",
+             {:4.1} % in a gap, {:5.2} % rejected; {requests} requests",
             percent(came),
             percent(caught_up),
             percent(refused),
             percent(in_gap),
-            percent(poisoned)
+            percent(rejected)
         )
     }
 }

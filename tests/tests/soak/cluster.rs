@@ -117,8 +117,8 @@ impl Cluster {
     pub(crate) async fn told(&self, members: &[Member]) -> Result<Vec<Told>> {
         let mut all = Vec::new();
         for member in members.iter().filter(|member| member.speaks != Speaks::Node) {
-            let (poisoned, dropped) = member.node.counts().await?;
-            all.push(Told { gaps: member.node.gaps().await?, poisoned, dropped });
+            let (rejected, dropped) = member.node.counts().await?;
+            all.push(Told { gaps: member.node.gaps().await?, rejected, dropped });
         }
         Ok(all)
     }
@@ -126,9 +126,9 @@ impl Cluster {
     /// What a Rust node has told since then.
     pub(crate) async fn told_since(&self, members: &[Member], to: usize, before: &[Told]) -> Result<Told> {
         let Some(before) = before.get(to) else { return Ok(Told::default()) };
-        let (poisoned, dropped) = members[to].node.counts().await?;
+        let (rejected, dropped) = members[to].node.counts().await?;
         let gaps = members[to].node.gaps().await?.split_off(before.gaps.len());
-        Ok(Told { gaps, poisoned: poisoned - before.poisoned, dropped: dropped - before.dropped })
+        Ok(Told { gaps, rejected: rejected - before.rejected, dropped: dropped - before.dropped })
     }
 
     /// Runs SQL as the superuser, not through the proxy.

@@ -13,7 +13,7 @@ use crate::{
     backend::Backend,
     error::Error,
     node::{
-        namespace::{Answer, LocalRequest, Namespace},
+        namespace::{LocalRequest, Namespace, Response},
         requester::Requester,
     },
     observe::classes::Dropped,
@@ -28,7 +28,7 @@ pub(crate) struct Unfinished {
 
 enum Rest {
     /// To be published.
-    Answers(Vec<Body>),
+    Responses(Vec<Body>),
     Actions(Vec<Action>),
 }
 
@@ -82,14 +82,14 @@ impl<B: Backend> Node<B> {
         let reply_to = message.reply_to.take().filter(|channel| channel.is_of(&self.options.channel_prefix));
         let requester = Requester { sender: message.uid.clone(), reply_to };
         let rest = match LocalRequest::of(message.body) {
-            Ok(request) => Rest::Answers(namespace.local()?.carry_out(request, &requester)),
+            Ok(request) => Rest::Responses(namespace.local()?.carry_out(request, &requester)),
             Err(body) => {
                 let message = Message { body, ..message };
                 Rest::Actions(namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message)))
             }
         };
         let is_done = match &rest {
-            Rest::Answers(answers) => answers.is_empty(),
+            Rest::Responses(responses) => responses.is_empty(),
             Rest::Actions(actions) => actions.is_empty(),
         };
         (!is_done).then_some(Unfinished { requester, rest })
@@ -99,7 +99,7 @@ impl<B: Backend> Node<B> {
     pub(crate) async fn finish(self: &Arc<Self>, namespace: &Arc<Namespace>, unfinished: Unfinished) {
         let Unfinished { requester, rest } = unfinished;
         let finished = match rest {
-            Rest::Answers(answers) => self.answer_all(namespace, answers, &requester).await,
+            Rest::Responses(responses) => self.respond_all(namespace, responses, &requester).await,
             Rest::Actions(actions) => self.perform(namespace, actions, &requester),
         };
         if let Err(error) = finished {
@@ -163,9 +163,9 @@ impl<B: Backend> Node<B> {
             | Action::FetchSockets(_) => {}
             Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data, requester),
             Action::Progress { request, node, progress } => {
-                let answer = Answer::Progress { node, progress };
-                if !namespace.answer(&request, answer, self.options.max_answers) {
-                    self.events.dropped(Dropped::Answers);
+                let answer = Response::Progress { node, progress };
+                if !namespace.answer(&request, answer, self.options.max_responses) {
+                    self.events.dropped(Dropped::Responses);
                 }
             }
             Action::Completed { request, outcome } => namespace.completed(&request, outcome),
@@ -177,7 +177,7 @@ impl<B: Backend> Node<B> {
         Ok(())
     }
 
-    pub(super) async fn answer_all(
+    pub(super) async fn respond_all(
         &self,
         namespace: &Namespace,
         answers: Vec<Body>,

@@ -31,12 +31,12 @@ impl<B: Backend> Node<B> {
         let payload = format!("{:016x}", env::random_u64());
         let (arrived, heard) = oneshot::channel();
         *self.probe.lock() = Some(Probe { channel: channel.clone(), payload: payload.clone(), arrived: Some(arrived) });
-        let deaf = |_| ConnectError::Deaf { waited: started.elapsed() };
-        let link = self.link().ok_or(ConnectError::Deaf { waited: Duration::ZERO })?;
-        timeout(limit, link.listen(channel.clone())).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
+        let deaf = |_| ConnectError::NotListening { waited: started.elapsed() };
+        let link = self.link().ok_or(ConnectError::NotListening { waited: Duration::ZERO })?;
+        timeout(limit, link.listen(channel.clone())).await.map_err(deaf)?.map_err(|_| not_listening(started))?;
         let probe = [Outgoing { channel: channel.clone(), content: Content::Inline(payload), is_logged: false }];
         self.backend.publish(&self.options.table, &probe).await?;
-        timeout(limit, heard).await.map_err(deaf)?.map_err(|_| deaf_now(started))?;
+        timeout(limit, heard).await.map_err(deaf)?.map_err(|_| not_listening(started))?;
         link.unlisten(channel);
         Ok(())
     }
@@ -61,6 +61,6 @@ pub(in crate::node) fn own_channel(prefix: &str) -> String {
     channel::name(&format!("{prefix}?"), &env::random_u64().to_string())
 }
 
-fn deaf_now(started: Instant) -> ConnectError {
-    ConnectError::Deaf { waited: started.elapsed() }
+fn not_listening(started: Instant) -> ConnectError {
+    ConnectError::NotListening { waited: started.elapsed() }
 }

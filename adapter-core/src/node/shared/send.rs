@@ -58,7 +58,7 @@ impl<B: Backend> Node<B> {
         let outgoing = self.outgoing(namespace, body, reply_to)?;
         let publisher = self.publisher()?;
         // Never behind the close message: for the other nodes this one would come back.
-        let queued = self.namespaces.speak(namespace, || publisher.queue_answer(outgoing));
+        let queued = self.namespaces.speak(namespace, || publisher.queue_response(outgoing));
         queued.unwrap_or(Err(Error::Closed))?;
         publisher.wait_for_capacity().await
     }

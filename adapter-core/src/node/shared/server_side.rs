@@ -16,7 +16,7 @@ use crate::{
     backend::Backend,
     error::Error,
     node::{namespace::Namespace, requester::Requester},
-    observe::classes::Poison,
+    observe::classes::InvalidMessage,
 };
 
 /// Calls the handlers of an event; the first answer is published when one is wanted.
@@ -30,7 +30,12 @@ pub(super) fn dispatch<B: Backend>(
     let event = match event_name(&packet) {
         Ok(event) => event,
         Err(error) => {
-            return node.events().poisoned(namespace.channel(), requester.sender(), Poison::InvalidEvent, error);
+            return node.events().rejected(
+                namespace.channel(),
+                requester.sender(),
+                InvalidMessage::InvalidEvent,
+                error,
+            );
         }
     };
     let handlers = node.handlers().get(namespace.name(), &event);
@@ -53,7 +58,12 @@ pub(super) fn dispatch<B: Backend>(
                 Ok(Some(answer)) => answer,
                 Ok(None) => continue,
                 Err(error) => {
-                    node.events().poisoned(namespace.channel(), requester.sender(), Poison::InvalidArguments, error);
+                    node.events().rejected(
+                        namespace.channel(),
+                        requester.sender(),
+                        InvalidMessage::InvalidArguments,
+                        error,
+                    );
                     continue;
                 }
             };

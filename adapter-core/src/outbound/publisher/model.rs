@@ -43,7 +43,7 @@ impl Drop for Busy<'_> {
 }
 
 impl Backend for Database {
-    type Listener = Deaf;
+    type Listener = NotListening;
 
     async fn publish(&self, _: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
         self.0.lock().push(Seen::Begun);
@@ -87,14 +87,14 @@ impl Backend for Database {
         unimplemented!()
     }
     fn close(&self) {}
-    async fn connect_listener(&self) -> Result<Deaf, BackendError> {
+    async fn connect_listener(&self) -> Result<NotListening, BackendError> {
         unimplemented!()
     }
 }
 
-struct Deaf;
+struct NotListening;
 
-impl Listener for Deaf {
+impl Listener for NotListening {
     async fn listen(&mut self, _: &[String]) -> Result<(), BackendError> {
         unimplemented!()
     }
@@ -122,7 +122,7 @@ enum Sender {
     GivesUp(usize, &'static str, Option<&'static str>),
     /// Does not wait for the first, but for the second.
     Queues(&'static str, &'static str),
-    /// Answers another node.
+    /// Responses another node.
     Answers(&'static str),
 }
 
@@ -132,7 +132,7 @@ impl Sender {
             Self::Waits(one) => vec![one],
             Self::GivesUp(_, one, other) => std::iter::once(one).chain(other).collect(),
             Self::Queues(one, other) => vec![one, other],
-            Self::Answers(_) => vec![],
+            Self::Responses(_) => vec![],
         }
     }
 
@@ -154,8 +154,8 @@ impl Sender {
                 drop(publisher.queue(outgoing(one), effect(one)).map(super::Published::detach));
                 drop(block_on(publish(other)));
             }
-            Self::Answers(payload) => {
-                if publisher.queue_answer(outgoing(payload)).is_ok() {
+            Self::Responses(payload) => {
+                if publisher.queue_response(outgoing(payload)).is_ok() {
                     let _ = block_on(publisher.wait_for_capacity());
                 }
             }

@@ -157,7 +157,7 @@ pub async fn a_position_is_exact_beside_many_writers_and_long_transactions<F: Fi
                 break;
             }
             heard.extend(hear(&mut listener, round % 20).await);
-            // Deaf until the next round.
+            // NotListening until the next round.
             drop(listener);
             tokio::time::sleep(Duration::from_millis(20)).await;
             if round + 1 == ROUNDS {

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use socketio_pg_core::{
-    Acks, Cluster, ClusterNamespace, ClusterSocket, Counts, Event, PostgresAdapter, Recovery, SocketData,
+    Acknowledgements, Cluster, ClusterNamespace, ClusterSocket, Counts, Event, PostgresAdapter, Recovery, SocketData,
     backend::Backend,
     protocol::{SocketId, Value},
     room_number,
@@ -105,8 +105,8 @@ impl<B: Backend> Node<B> {
                 Ok(Json::Null)
             }
             "counts" => {
-                let Counts { poisoned, dropped, .. } = self.cluster.counts();
-                Ok(json!({ "poisoned": poisoned, "dropped": dropped }))
+                let Counts { rejected, dropped, .. } = self.cluster.counts();
+                Ok(json!({ "rejected": rejected, "dropped": dropped }))
             }
             "isReady" => Ok(json!(self.cluster.health().is_ready())),
             "exhaustPool" => borrowed_pool::exhaust().await,
@@ -162,7 +162,7 @@ impl<B: Backend> Node<B> {
         match fields.required("do")? {
             "emit" => socket.emit(fields.required("event")?, &fields.args()).await.map_err(failed)?,
             "emitWithAck" => {
-                let acks: Acks<Value> =
+                let acks: Acknowledgements<Value> =
                     socket.emit_with_ack(fields.required("event")?, &fields.args()).await.map_err(failed)?;
                 return Ok(responses(acks.all().await));
             }
