@@ -31,6 +31,17 @@ fn the_security_page_shows_the_statements_that_create_the_tables() {
     assert_eq!(shown, created, "docs/security.md has to show:\n\n{}\n", created.join("\n\n"));
 }
 
+#[test]
+fn the_operations_page_shows_the_indexes_of_the_log() {
+    let indexes = |sql: &str| -> Vec<String> {
+        let statements = sql.lines().filter(|line| line.starts_with("CREATE INDEX"));
+        statements.map(|line| line.replace("CONCURRENTLY ", "").replace('"', "")).collect()
+    };
+    let created = indexes(&log_schema_sql("socket_io_log").unwrap());
+    assert!(!created.is_empty());
+    assert_eq!(indexes(&sql("docs/operations.md").join("\n")), created);
+}
+
 #[tokio::test]
 async fn the_statements_of_the_security_page_are_all_that_a_node_needs() {
     let Some(database) = database() else { return };
