@@ -1,0 +1,139 @@
+//! The pages of the repository say what is true: their SQL is the SQL that we run, their links lead somewhere.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use socketio_pg_tests::database;
+use socketio_pg_tokio_postgres::{CatchUp, Cluster, Options, TokioPostgresBackend, log_schema_sql, schema_sql};
+use tokio_postgres::{Config, NoTls};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// The SQL that a page shows, block by block.
+fn sql(page: &str) -> Vec<String> {
+    let page = fs::read_to_string(repository().join(page)).unwrap();
+    let blocks = page.split("```sql\n").skip(1);
+    blocks.map(|rest| rest.split_once("\n```").expect("a block ends").0.to_owned()).collect()
+}
+
+#[test]
+fn the_security_page_shows_the_statements_that_create_the_tables() {
+    let shown: Vec<_> = sql("docs/security.md").into_iter().filter(|block| block.starts_with("CREATE")).collect();
+    let created = [schema_sql("socket_io_attachments").unwrap(), log_schema_sql("socket_io_log").unwrap()];
+    assert_eq!(shown, created, "docs/security.md has to show:\n\n{}\n", created.join("\n\n"));
+}
+
+#[test]
+fn the_operations_page_shows_the_indexes_of_the_log() {
+    let indexes = |sql: &str| -> Vec<String> {
+        let statements = sql.lines().filter(|line| line.starts_with("CREATE INDEX"));
+        statements.map(|line| line.replace("CONCURRENTLY ", "").replace('"', "")).collect()
+    };
+    let created = indexes(&log_schema_sql("socket_io_log").unwrap());
+    assert!(!created.is_empty());
+    assert_eq!(indexes(&sql("docs/operations.md").join("\n")), created);
+}
+
+#[tokio::test]
+async fn the_statements_of_the_security_page_are_all_that_a_node_needs() {
+    let Some(database) = database() else { return };
+    let role = format!("{}_chat", database.name());
+    database.execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'right'")).unwrap();
+    database.execute(&format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", database.name())).unwrap();
+    for statements in sql("docs/security.md") {
+        let statements = statements.replace("DATABASE app", &format!("DATABASE {}", database.name()));
+        database.execute(&statements.replace("TO chat", &format!("TO {role}"))).unwrap();
+    }
+
+    let mut config: Config = database.url().parse().unwrap();
+    config.user(&role).password("right");
+    let options = Options::default().create_table(false).catch_up(CatchUp::last(Duration::from_secs(60)));
+    let connected = Cluster::connect(TokioPostgresBackend::new(config, NoTls), options).await;
+    let outcome = match connected {
+        Ok(cluster) => {
+            cluster.close().await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    database.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).unwrap();
+    outcome.unwrap();
+}
+
+#[test]
+fn links_between_pages_lead_to_files_and_headings_that_exist() {
+    let pages: BTreeMap<PathBuf, String> =
+        pages(&repository()).into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect();
+    let mut links = 0;
+    let mut dead = Vec::new();
+    for (path, text) in &pages {
+        for link in links_of(text).filter(|link| !link.contains("://") && !link.starts_with("mailto:")) {
+            links += 1;
+            let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let lives = target.canonicalize().is_ok_and(|target| match (heading, pages.get(&target)) {
+                (Some(heading), Some(page)) => anchors(page).iter().any(|anchor| anchor == heading),
+                _ => true,
+            });
+            if !lives {
+                dead.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(links > 50, "only {links} links: the test has stopped reading them");
+    assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
+}
+
+/// The Markdown files below a folder, without those that tools fetch, and those of which code makes pages.
+fn pages(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path().canonicalize().unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !["target", "node_modules", ".git", "src"].contains(&name.as_str()) {
+                found.extend(pages(&path));
+            }
+        } else if name.ends_with(".md") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The lines of a page that are prose, not code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        in_code ^= fence;
+        !in_code && !fence
+    })
+}
+
+/// The targets of `[text](target)`.
+fn links_of(text: &str) -> impl Iterator<Item = &str> {
+    prose(text).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split_once(')'))).map(|(link, _)| link)
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = prose(text).filter(|line| line.starts_with('#'));
+    let mut anchors: Vec<String> = Vec::new();
+    for heading in headings {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|char| char.is_alphanumeric() || " -_".contains(*char));
+        let anchor: String = kept.map(|char| if char == ' ' { '-' } else { char }).collect();
+        let same = anchors.iter().filter(|earlier| **earlier == anchor).count();
+        anchors.push(if same == 0 { anchor } else { format!("{anchor}-{same}") });
+    }
+    anchors
+}
