@@ -5,4 +5,6 @@ pub(crate) mod counters;
 pub(crate) mod event;
 pub(crate) mod health;
 #[cfg(feature = "metrics")]
+mod histograms;
+#[cfg(feature = "metrics")]
 pub(crate) mod metrics;

@@ -63,7 +63,7 @@ pub(crate) struct Counters {
     link: Mutex<Link>,
     publishing: Mutex<Publishing>,
     #[cfg(feature = "metrics")]
-    histograms: crate::observe::metrics::Histograms,
+    histograms: crate::observe::histograms::Histograms,
 }
 
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Default for Counters {
             link: Mutex::new(Link { is_listening: false, since: now, last_error: None }),
             publishing: Mutex::default(),
             #[cfg(feature = "metrics")]
-            histograms: crate::observe::metrics::Histograms::default(),
+            histograms: crate::observe::histograms::Histograms::default(),
         }
     }
 }

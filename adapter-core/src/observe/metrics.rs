@@ -1,4 +1,4 @@
-//! What a node counts, handed to the `metrics` facade: every name is here (feature `metrics`).
+//! What a node counts, handed to the `metrics` facade (feature `metrics`).
 //!
 //! Counters and gauges are taken over from the node's own numbers once a second, so messages cost nothing for them; batches and
 //! fetches go into histograms as they happen, through handles that were registered before. Several nodes of one process add up.
@@ -10,11 +10,14 @@ use std::{
     time::Duration,
 };
 
-use ::metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use ::metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 
-use crate::observe::{counters::Counters, event::Events, health::Health};
+use crate::observe::{
+    counters::Counters,
+    event::Events,
+    health::Health,
+    histograms::{BATCH_MESSAGES, FETCH_SECONDS, PUBLISH_SECONDS},
+};
 
 /// How often counters and gauges are taken over.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -32,13 +35,10 @@ const PUBLISHED: &str = "socketio_pg_published_total";
 const PUBLISHED_BYTES: &str = "socketio_pg_published_bytes_total";
 const UNPUBLISHED: &str = "socketio_pg_unpublished_total";
 const BATCHES: &str = "socketio_pg_batches_total";
-const BATCH_MESSAGES: &str = "socketio_pg_batch_messages";
-const PUBLISH_SECONDS: &str = "socketio_pg_publish_seconds";
 const RECEIVED: &str = "socketio_pg_received_total";
 const RECEIVED_BYTES: &str = "socketio_pg_received_bytes_total";
 const ATTACHMENTS: &str = "socketio_pg_attachments_fetched_total";
 const ATTACHMENT_BYTES: &str = "socketio_pg_attachment_bytes_total";
-const FETCH_SECONDS: &str = "socketio_pg_fetch_seconds";
 const RECONNECTS: &str = "socketio_pg_reconnects_total";
 const GAPS: &str = "socketio_pg_gaps_total";
 const SWEPT: &str = "socketio_pg_swept_rows_total";
@@ -80,40 +80,6 @@ const ALL: [Metric; 24] = [
     Metric(NODES, Kind::Gauge, Unit::Count, "Nodes known, this one included, by namespace"),
     Metric(REQUESTS, Kind::Gauge, Unit::Count, "Requests that wait for answers, by namespace"),
 ];
-
-/// What is recorded as it happens.
-pub(crate) struct Histograms {
-    batch_messages: Histogram,
-    publish_seconds: Histogram,
-    fetch_seconds: Histogram,
-}
-
-impl std::fmt::Debug for Histograms {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Histograms").finish_non_exhaustive()
-    }
-}
-
-impl Default for Histograms {
-    fn default() -> Self {
-        Self {
-            batch_messages: histogram!(BATCH_MESSAGES),
-            publish_seconds: histogram!(PUBLISH_SECONDS),
-            fetch_seconds: histogram!(FETCH_SECONDS),
-        }
-    }
-}
-
-impl Histograms {
-    pub(crate) fn published(&self, messages: usize, took: Duration) {
-        self.batch_messages.record(messages as f64);
-        self.publish_seconds.record(took);
-    }
-
-    pub(crate) fn fetched(&self, took: Duration) {
-        self.fetch_seconds.record(took);
-    }
-}
 
 /// Hands over the numbers of a node, as `observe` tells them, until it tells nothing more.
 pub(crate) async fn export(observe: impl Fn() -> Option<(Arc<Events>, Health)>) {

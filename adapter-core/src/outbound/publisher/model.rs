@@ -123,7 +123,7 @@ enum Sender {
     /// Does not wait for the first, but for the second.
     Queues(&'static str, &'static str),
     /// Responses another node.
-    Answers(&'static str),
+    Responses(&'static str),
 }
 
 impl Sender {
@@ -299,6 +299,6 @@ fn what_was_given_up_is_not_forgotten_when_the_task_is_aborted_anywhere() {
 #[test]
 fn answers_that_wait_for_room_end_with_the_task() {
     for polls in [None, Some(0), Some(1), Some(2)] {
-        check(FEW, &[Sender::Answers("a"), Sender::Waits("b")], polls);
+        check(FEW, &[Sender::Responses("a"), Sender::Waits("b")], polls);
     }
 }
