@@ -11,8 +11,8 @@ use std::{
 
 use socketio_pg_protocol::{
     Body,
-    cluster::Cluster as Rules,
-    message::{Broadcast, DisconnectSockets, Flags, Options, Packet, Room as WireRoom, SocketsJoin, SocketsLeave},
+    cluster::NodeRules,
+    message::{Broadcast, DisconnectSockets, Flags, Packet, Room as WireRoom, Selector, SocketsJoin, SocketsLeave},
 };
 use socketioxide_core::{
     adapter::{
@@ -154,7 +154,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         };
         let Some((opts, data)) = remote.zip(data) else { return Ok(ask_clients(self)) };
         let (effect, asked) = self.effect(ask_clients);
-        let start = |rules: &mut Rules, now, id| {
+        let start = |rules: &mut NodeRules, now, id| {
             let broadcast = Broadcast { packet: Packet::event(data), request_id: Some(id), opts };
             rules.broadcast_with_ack(now, broadcast, timeout);
         };
@@ -267,7 +267,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     }
 
     /// The options as other nodes understand them; `None` when nobody there is meant.
-    fn remote_options(&self, options: &BroadcastOptions, timeout: Option<Duration>) -> Option<Options> {
+    fn remote_options(&self, options: &BroadcastOptions, timeout: Option<Duration>) -> Option<Selector> {
         if options.is_local(self.local.server_id()) {
             return None;
         }
@@ -287,7 +287,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         if let Some(timeout) = timeout {
             flags.set_timeout(timeout);
         }
-        Some(Options { rooms, except, flags: Some(flags), ..Options::default() })
+        Some(Selector { rooms, except, flags: Some(flags), ..Selector::default() })
     }
 }
 

@@ -7,7 +7,7 @@ use socketio_pg_core::{
     backend::{Backend as _, Content, Outgoing},
     protocol::{
         Body, Message, NodeId, Payload,
-        message::{Options, ServerSideEmit, SocketsJoin},
+        message::{Selector, ServerSideEmit, SocketsJoin},
     },
     testing::memory::MemoryDatabase,
 };
@@ -74,7 +74,7 @@ async fn long_uids_in_notifications_leave_nothing_behind() {
     let database = MemoryDatabase::default();
     let mut node = Node::start(&database).await;
     let long = "x".repeat(257);
-    let join = SocketsJoin { opts: Options::all(), rooms: vec!["den".into()] };
+    let join = SocketsJoin { opts: Selector::all(), rooms: vec!["den".into()] };
     let join = Message::new(NodeId::from(&*long), "/", Body::SocketsJoin::<Payload>(join));
     database.notify("socket.io#/", &join.to_json().unwrap());
     database.notify("socket.io#/", &format!(r#"{{"uid":"{long}","type":3,"attachmentId":"1"}}"#));

@@ -8,7 +8,9 @@ use std::{
 use socketio_pg_protocol::{
     Body, Message, NodeId, RequestId,
     cluster::{Action, Config, Progress},
-    message::{BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, ServerSideEmitResponse, SocketsJoin},
+    message::{
+        BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Selector, ServerSideEmitResponse, SocketsJoin,
+    },
     strategies::{Operation, Player},
 };
 
@@ -93,7 +95,7 @@ impl Operations<'_> {
             1 => Body::Heartbeat,
             2 | 3 => Body::AdapterClose,
             4 => Body::Unknown { kind: what.into(), data: None },
-            5 => Body::SocketsJoin(SocketsJoin { opts: Options::all(), rooms: Vec::new() }),
+            5 => Body::SocketsJoin(SocketsJoin { opts: Selector::all(), rooms: Vec::new() }),
             6 => Body::FetchSocketsResponse(FetchSocketsResponse { request_id: self.request()?, sockets: Vec::new() }),
             7 => Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id: self.request()?, packet: None }),
             8 | 9 => {

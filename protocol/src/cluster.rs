@@ -1,15 +1,15 @@
 //! The rules of being a node, without I/O, clock or runtime.
 //!
-//! A [`Cluster`] is one node's view of one namespace: who else is there, which request waits for whom, when a heartbeat is
-//! due. Messages and the time go in; [`Action`]s come out of [`Cluster::poll_action`], in order. The same inputs always give
+//! A [`NodeRules`] is one node's view of one namespace: who else is there, which request waits for whom, when a heartbeat is
+//! due. Messages and the time go in; [`Action`]s come out of [`NodeRules::poll_action`], in order. The same inputs always give
 //! the same actions, so a cluster is tested by replaying recorded traffic and by simulation.
 //!
 //! ```
 //! use std::time::Instant;
-//! use socketio_pg_protocol::{Body, Message, NodeId, cluster::{Action, Cluster, Config}};
+//! use socketio_pg_protocol::{Body, Message, NodeId, cluster::{Action, NodeRules, Config}};
 //!
 //! let now = Instant::now();
-//! let mut cluster = Cluster::new(NodeId::from("8f42b1c09d5e7a36"), "/", Config::default());
+//! let mut cluster = NodeRules::new(NodeId::from("8f42b1c09d5e7a36"), "/", Config::default());
 //! cluster.join(now);
 //! assert!(matches!(cluster.poll_action(), Some(Action::Publish(Body::InitialHeartbeat))));
 //!
@@ -31,7 +31,7 @@ pub use self::requests::{Outcome, Progress};
 use crate::{
     Body, Message, NodeId, Payload, RequestId,
     message::{
-        Broadcast, DisconnectSockets, FetchSockets, Options, ServerSideEmit, SocketsJoin, SocketsLeave, liveness,
+        Broadcast, DisconnectSockets, FetchSockets, Selector, ServerSideEmit, SocketsJoin, SocketsLeave, liveness,
     },
 };
 
@@ -42,7 +42,7 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How long the node may publish nothing before it sends a HEARTBEAT. Default: 5 s. It may come later by a tenth, so that
-    /// namespaces of one node find together: see [`Cluster::heartbeat_along`].
+    /// namespaces of one node find together: see [`NodeRules::heartbeat_along`].
     pub heartbeat_interval: Duration,
     /// How long after its last message another node is taken for dead. Default: 10 s.
     pub heartbeat_timeout: Duration,
@@ -110,7 +110,7 @@ pub enum Action {
 
 /// One node's view of the cluster in one namespace.
 #[derive(Debug)]
-pub struct Cluster {
+pub struct NodeRules {
     uid: NodeId,
     nsp: String,
     config: Config,
@@ -120,12 +120,12 @@ pub struct Cluster {
     published: Option<Instant>,
     /// From when on the node is quiet, unless it knows another.
     quiet_from: Option<Instant>,
-    /// Since when a newcomer waits to be greeted: see [`Cluster::hear`].
+    /// Since when a newcomer waits to be greeted: see [`NodeRules::hear`].
     greeting_due: Option<Instant>,
     actions: VecDeque<Action>,
 }
 
-impl Cluster {
+impl NodeRules {
     /// A node that has not joined yet.
     pub fn new(uid: NodeId, nsp: impl Into<String>, config: Config) -> Self {
         Self {
@@ -321,7 +321,7 @@ impl Cluster {
     ///
     /// [`Progress::Sockets`] comes for each node, then [`Action::Completed`]. A node that knows no other completes at once
     /// and publishes nothing.
-    pub fn fetch_sockets(&mut self, now: Instant, id: RequestId, opts: Options, timeout: Duration) {
+    pub fn fetch_sockets(&mut self, now: Instant, id: RequestId, opts: Selector, timeout: Duration) {
         let body = Body::FetchSockets(FetchSockets { opts, request_id: id.clone() });
         self.ask(now, id, body, timeout);
     }

@@ -22,8 +22,8 @@ pub mod liveness;
 mod map;
 pub(crate) mod number;
 mod object;
-pub mod options;
 pub mod rooms;
+pub mod selector;
 pub mod server_side;
 pub mod sockets;
 
@@ -33,8 +33,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::Serialize
 
 pub use self::{
     broadcast::{Broadcast, BroadcastAck, BroadcastClientCount, Packet},
-    options::{Flags, KeyOrder, Options, Room},
     rooms::{DisconnectSockets, SocketsJoin, SocketsLeave},
+    selector::{Flags, KeyOrder, Room, Selector},
     server_side::{ServerSideEmit, ServerSideEmitResponse},
     sockets::{FetchSockets, FetchSocketsResponse, Handshake, SocketDescription},
 };

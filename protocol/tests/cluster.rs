@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use socketio_pg_protocol::{
     Body, Message, NodeId, Payload, RequestId,
-    cluster::{Action, Cluster, Config, Outcome, Progress},
+    cluster::{Action, Config, NodeRules, Outcome, Progress},
     message::{
-        Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, Packet, ServerSideEmitResponse,
+        Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Packet, Selector, ServerSideEmitResponse,
     },
 };
 
@@ -20,13 +20,13 @@ fn json(text: &str) -> Payload {
 
 /// A node `me` that has joined, and the time.
 struct Node {
-    cluster: Cluster,
+    cluster: NodeRules,
     now: Instant,
 }
 
 impl Node {
     fn joined() -> Self {
-        let mut cluster = Cluster::new("me".into(), "/", Config::default());
+        let mut cluster = NodeRules::new("me".into(), "/", Config::default());
         let now = Instant::now();
         cluster.join(now);
         let mut node = Self { cluster, now };
@@ -58,13 +58,13 @@ impl Node {
     }
 
     fn fetch_sockets(&mut self, id: &str) -> Vec<Action> {
-        self.cluster.fetch_sockets(self.now, id.into(), Options::all(), 5 * SECOND);
+        self.cluster.fetch_sockets(self.now, id.into(), Selector::all(), 5 * SECOND);
         self.actions()
     }
 
     fn broadcast_with_ack(&mut self, id: &str) -> Vec<Action> {
         let packet = Packet::event(json(r#"["q"]"#));
-        let broadcast = Broadcast { packet, request_id: Some(id.into()), opts: Options::all() };
+        let broadcast = Broadcast { packet, request_id: Some(id.into()), opts: Selector::all() };
         self.cluster.broadcast_with_ack(self.now, broadcast, 2 * SECOND);
         self.actions()
     }
@@ -114,7 +114,7 @@ fn any_message_proves_that_its_sender_lives() {
 fn the_emitter_and_oneself_are_no_other_nodes() {
     let mut node = Node::joined();
     let join =
-        || Body::Broadcast(Broadcast { packet: Packet::event(json("[1]")), request_id: None, opts: Options::all() });
+        || Body::Broadcast(Broadcast { packet: Packet::event(json("[1]")), request_id: None, opts: Selector::all() });
     assert!(matches!(node.hear("emitter", join())[..], [Action::Broadcast(_)]));
     assert_eq!(node.hear("me", join()), []);
     assert_eq!(node.cluster.server_count(), 1);
@@ -227,7 +227,7 @@ fn who_has_long_been_alone_is_quiet_until_another_is_heard() {
 #[test]
 fn the_slack_of_a_heartbeat_leaves_room_before_the_time_out() {
     let config = Config { heartbeat_interval: 10 * SECOND, heartbeat_timeout: 12 * SECOND, ..Config::default() };
-    let mut node = Node { cluster: Cluster::new("me".into(), "/", config), now: Instant::now() };
+    let mut node = Node { cluster: NodeRules::new("me".into(), "/", config), now: Instant::now() };
     node.cluster.join(node.now);
     assert_eq!(node.cluster.next_timeout(), Some(node.now + Duration::from_millis(10_500)));
 }
@@ -318,7 +318,7 @@ fn a_dead_node_is_no_longer_waited_for() {
     let mut node = Node::with_peers(&["b", "c"]);
     node.wait(4 * SECOND);
     node.hear("c", Body::Heartbeat);
-    node.cluster.fetch_sockets(node.now, "r".into(), Options::all(), 60 * SECOND);
+    node.cluster.fetch_sockets(node.now, "r".into(), Selector::all(), 60 * SECOND);
     node.actions();
     node.hear("c", no_sockets("r"));
     let actions = node.wait(6 * SECOND);
@@ -424,7 +424,7 @@ fn a_cancelled_request_says_no_more() {
 #[test]
 fn forged_senders_do_not_fill_the_memory() {
     let config = Config { max_nodes: 2, ..Config::default() };
-    let mut node = Node { cluster: Cluster::new("me".into(), "/", config), now: Instant::now() };
+    let mut node = Node { cluster: NodeRules::new("me".into(), "/", config), now: Instant::now() };
     node.hear("a", Body::Heartbeat);
     node.hear("b", Body::Heartbeat);
     assert_eq!(node.hear("c", Body::Heartbeat), [Action::TooManyNodes("c".into())]);
@@ -444,7 +444,7 @@ fn leaving_ends_all_requests_and_says_farewell() {
 #[test]
 fn who_cannot_be_remembered_is_not_waited_for() {
     let config = Config { max_nodes: 1, ..Config::default() };
-    let mut node = Node { cluster: Cluster::new("me".into(), "/", config), now: Instant::now() };
+    let mut node = Node { cluster: NodeRules::new("me".into(), "/", config), now: Instant::now() };
     node.hear("b", Body::Heartbeat);
     node.broadcast_with_ack("r");
     let stranger = Action::TooManyNodes("c".into());
@@ -455,7 +455,7 @@ fn who_cannot_be_remembered_is_not_waited_for() {
 
 #[test]
 fn a_node_that_is_not_there_answers_nothing() {
-    let mut node = Node { cluster: Cluster::new("me".into(), "/", Config::default()), now: Instant::now() };
+    let mut node = Node { cluster: NodeRules::new("me".into(), "/", Config::default()), now: Instant::now() };
     assert_eq!(node.hear("b", Body::InitialHeartbeat), [Action::NodeJoined("b".into())]);
     node.cluster.join(node.now);
     node.actions();
@@ -469,12 +469,12 @@ fn a_node_that_is_not_there_answers_nothing() {
 #[test]
 fn a_request_may_wait_as_long_as_no_clock_goes() {
     let mut node = Node::with_peers(&["a"]);
-    node.cluster.fetch_sockets(node.now, "r".into(), Options::all(), Duration::MAX);
+    node.cluster.fetch_sockets(node.now, "r".into(), Selector::all(), Duration::MAX);
     assert_eq!(node.actions().len(), 1);
     assert_eq!(node.hear("a", no_sockets("r")).pop(), Some(completed("r", &[], 0)));
 
     let config = Config { heartbeat_interval: Duration::MAX, heartbeat_timeout: Duration::MAX, ..Config::default() };
-    let mut silent = Cluster::new("me".into(), "/", config);
+    let mut silent = NodeRules::new("me".into(), "/", config);
     silent.join(node.now);
     silent.handle(node.now, Message::new("a".into(), "/", Body::Heartbeat));
     silent.handle_timeout(node.now + 1000 * SECOND);
@@ -530,7 +530,7 @@ fn stragglers_that_arrive_before_the_farewell_has_its_turn_are_none_of_a_newcome
 #[test]
 fn forged_farewells_do_not_fill_the_memory() {
     let config = Config { max_nodes: 2, ..Config::default() };
-    let mut node = Node { cluster: Cluster::new("me".into(), "/", config), now: Instant::now() };
+    let mut node = Node { cluster: NodeRules::new("me".into(), "/", config), now: Instant::now() };
     for uid in ["a", "b", "c"] {
         node.hear(uid, Body::AdapterClose);
     }

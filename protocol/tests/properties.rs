@@ -13,7 +13,7 @@ use socketio_pg_protocol::{
     Body, Message, Notification, Value,
     budget::{Budget, MAX_PAYLOAD},
     channel,
-    message::{KeyOrder, Options},
+    message::{KeyOrder, Selector},
     notification::{Encoded, Header},
     schema, strategies,
     value::to_msgpack,
@@ -226,7 +226,7 @@ fn with_values(message: Message) -> Message<Value> {
 
 /// The message without what only tells how it was written.
 fn without_order(mut message: Message) -> Message {
-    let opts: Option<&mut Options> = match &mut message.body {
+    let opts: Option<&mut Selector> = match &mut message.body {
         Body::Broadcast(data) => Some(&mut data.opts),
         Body::SocketsJoin(data) => Some(&mut data.opts),
         Body::SocketsLeave(data) => Some(&mut data.opts),

@@ -11,7 +11,7 @@ use socketio_pg_protocol::{
     budget::Budget,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSockets, FetchSocketsResponse, Flags,
-        Handshake, Options, Packet, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
+        Handshake, Packet, Selector, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
         SocketsLeave,
     },
     notification::Encoded,
@@ -32,7 +32,7 @@ fn message(body: Body) -> Message {
 fn broadcast(request_id: Option<&str>) -> Body {
     let mut flags = Flags::default();
     flags.set("volatile", true);
-    let opts = Options { flags: Some(flags), ..Options::rooms(["news"]).except(["kZKYGMOmZqTEZGEfAAAq"]) };
+    let opts = Selector { flags: Some(flags), ..Selector::rooms(["news"]).except(["kZKYGMOmZqTEZGEfAAAq"]) };
     let packet = Packet::event(json(r#"["hello",1,{"a":null}]"#));
     Body::Broadcast(Broadcast { packet, request_id: request_id.map(Into::into), opts })
 }
@@ -63,10 +63,10 @@ fn messages() -> Vec<Message> {
         Body::Heartbeat,
         broadcast(None),
         broadcast(Some(REQUEST)),
-        Body::SocketsJoin(SocketsJoin { opts: Options::all(), rooms: vec!["news".into()] }),
-        Body::SocketsLeave(SocketsLeave { opts: Options::all(), rooms: vec!["news".into()] }),
-        Body::DisconnectSockets(DisconnectSockets { opts: Options::rooms(["idle"]), close: true }),
-        Body::FetchSockets(FetchSockets { opts: Options::all(), request_id: request_id() }),
+        Body::SocketsJoin(SocketsJoin { opts: Selector::all(), rooms: vec!["news".into()] }),
+        Body::SocketsLeave(SocketsLeave { opts: Selector::all(), rooms: vec!["news".into()] }),
+        Body::DisconnectSockets(DisconnectSockets { opts: Selector::rooms(["idle"]), close: true }),
+        Body::FetchSockets(FetchSockets { opts: Selector::all(), request_id: request_id() }),
         Body::FetchSocketsResponse(FetchSocketsResponse { request_id: request_id(), sockets: vec![socket()] }),
         Body::ServerSideEmit(ServerSideEmit { request_id: None, packet: json(r#"["refresh"]"#) }),
         Body::ServerSideEmit(ServerSideEmit { request_id: Some(request_id()), packet: json(r#"["how-many",1]"#) }),
@@ -79,7 +79,7 @@ fn messages() -> Vec<Message> {
         Body::Unknown { kind: 14, data: Some(json("[1]")) },
     ];
     let marked = Message { relay: Relay::marked(), nonce: Some("1".to_owned()), ..message(Body::Heartbeat) };
-    let fetch = Body::FetchSockets(FetchSockets { opts: Options::all(), request_id: request_id() });
+    let fetch = Body::FetchSockets(FetchSockets { opts: Selector::all(), request_id: request_id() });
     let reply_to = ReplyChannel::new("socket.io", 0x5f0c_1d2e_3b4a_6978);
     let with_reply_channel = Message { relay: Relay::marked(), reply_to, ..message(fetch) };
     bodies.into_iter().map(message).chain([marked, with_reply_channel]).collect()
@@ -107,7 +107,7 @@ fn every_type_is_in_the_snapshot() {
 fn attachment_with_header() {
     let data =
         Value::Array(vec!["photo".into(), Value::Bin(vec![1, 2, 3]), Value::from_date_millis(1_700_000_000_123)]);
-    let body = Broadcast { packet: Packet::event(data.into()), request_id: None, opts: Options::all() };
+    let body = Broadcast { packet: Packet::event(data.into()), request_id: None, opts: Selector::all() };
     let encoded = message(Body::Broadcast(body)).encode(Budget::default()).unwrap();
     let Encoded::Attachment { body, before_id, after_id } = encoded else { panic!("binary is never inline") };
     let header_and_row = format!("{before_id}17{after_id}\n{}\n", hex(&body));
@@ -146,7 +146,7 @@ fn error_texts() {
         ("data nested too deep to be read", text(json(&deep(200)).into_value().unwrap_err())),
         ("data nested too deep to be sent", {
             let packet = Packet::event(json(&deep(200)));
-            let broadcast = Body::Broadcast(Broadcast { packet, request_id: None, opts: Options::all() });
+            let broadcast = Body::Broadcast(Broadcast { packet, request_id: None, opts: Selector::all() });
             message(broadcast).into_msgpack().unwrap_err().to_string()
         }),
         ("keys that are lists", {

@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use socketio_pg_protocol::{
     Body, NodeId, Payload, RequestId,
     message::{
-        Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Options, Packet,
-        Room as WireRoom, SocketDescription, SocketsJoin, SocketsLeave,
+        Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Packet,
+        Room as WireRoom, Selector, SocketDescription, SocketsJoin, SocketsLeave,
     },
 };
 use socketioxide_core::{
@@ -97,7 +97,7 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
         });
     }
 
-    fn describe(&self, options: &Options) -> Vec<SocketDescription> {
+    fn describe(&self, options: &Selector) -> Vec<SocketDescription> {
         let sids = Selection::of_message(&self.local, options).sids(&self.local);
         let describe = |sid| self.cluster.describe(self.namespace.name(), sid, self.rooms_of(sid));
         sids.into_iter().filter_map(describe).collect()

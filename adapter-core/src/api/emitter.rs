@@ -8,7 +8,7 @@ use socketio_pg_protocol::{
     budget::Budget,
     channel,
     message::{
-        Broadcast, DisconnectSockets, Flags, KeyOrder, Options as Selector, Packet, Room, ServerSideEmit, SocketsJoin,
+        Broadcast, DisconnectSockets, Flags, KeyOrder, Packet, Room, Selector, ServerSideEmit, SocketsJoin,
         SocketsLeave,
     },
     notification::Encoded,

@@ -11,8 +11,8 @@ use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
     Body, NodeId, Payload, SocketId, Value,
-    cluster::{Cluster as Rules, Progress},
-    message::{Broadcast, DisconnectSockets, Flags, Options as Selector, Packet, Room, SocketsJoin, SocketsLeave},
+    cluster::{NodeRules, Progress},
+    message::{Broadcast, DisconnectSockets, Flags, Packet, Room, Selector, SocketsJoin, SocketsLeave},
 };
 
 use crate::{
@@ -206,7 +206,7 @@ impl<B: Backend> ClusterNamespace<B> {
                 let namespace = namespace.clone();
                 move || namespace.local().map(|local| local.ask_clients(broadcast))
             });
-            let start = |cluster: &mut Rules, now, id| {
+            let start = |cluster: &mut NodeRules, now, id| {
                 let broadcast = Broadcast { packet, request_id: Some(id), opts };
                 cluster.broadcast_with_ack(now, broadcast, timeout);
             };

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
     Body, Payload, Value,
-    cluster::{Cluster as Rules, Progress},
+    cluster::{NodeRules, Progress},
     message::ServerSideEmit,
 };
 use tokio::time::Instant;
@@ -64,7 +64,7 @@ impl<B: Backend> ClusterNamespace<B> {
         let packet = arguments::encode_server_side(event, data)?;
         let namespace = self.namespace()?;
         let timeout = self.request_timeout();
-        let start = |rules: &mut Rules, now, id| rules.server_side_emit_with_ack(now, id, packet, timeout);
+        let start = |rules: &mut NodeRules, now, id| rules.server_side_emit_with_ack(now, id, packet, timeout);
         let deadline = Instant::now().checked_add(timeout);
         let request = self.node()?.ask(&namespace, start, deadline, Effect::none()).await?;
         Ok(Responses { request: Some(request), answer: PhantomData })

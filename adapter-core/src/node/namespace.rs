@@ -13,8 +13,8 @@ use futures_core::stream::BoxStream;
 use parking_lot::{Mutex, MutexGuard};
 use socketio_pg_protocol::{
     Body, Message, NodeId, Payload, Relay, RequestId,
-    cluster::{Action, Cluster, Config, Outcome, Progress},
-    message::{Broadcast, DisconnectSockets, FetchSockets, Options, SocketDescription, SocketsJoin, SocketsLeave},
+    cluster::{Action, Config, NodeRules, Outcome, Progress},
+    message::{Broadcast, DisconnectSockets, FetchSockets, Selector, SocketDescription, SocketsJoin, SocketsLeave},
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
@@ -32,7 +32,7 @@ pub(crate) trait LocalSockets: Send + Sync {
     fn ask_clients(&self, broadcast: Broadcast) -> BoxStream<'static, LocalAck>;
 
     /// Describes the sockets that match.
-    fn describe(&self, options: &Options) -> Vec<SocketDescription>;
+    fn describe(&self, options: &Selector) -> Vec<SocketDescription>;
 
     /// Another namespace has taken this one's name: its clients are to connect to that.
     fn replaced(&self);
@@ -93,7 +93,7 @@ pub(crate) struct Namespace {
     /// How its own messages end.
     end_of_own: String,
     has_left: AtomicBool,
-    cluster: Mutex<Cluster>,
+    cluster: Mutex<NodeRules>,
     waiting: Mutex<HashMap<RequestId, Waiting>>,
     local: OnceLock<Weak<dyn LocalSockets>>,
     /// Wakes the clock when a time-out may have become due earlier.
@@ -112,7 +112,7 @@ impl Namespace {
             end_of_own,
             has_left: AtomicBool::new(false),
             channel,
-            cluster: Mutex::new(Cluster::new(uid.clone(), name, config)),
+            cluster: Mutex::new(NodeRules::new(uid.clone(), name, config)),
             uid,
             waiting: Mutex::default(),
             local: OnceLock::new(),
@@ -156,7 +156,7 @@ impl Namespace {
     }
 
     /// Lets the rules of the cluster work, and returns what is to be done. All actions of one call come together.
-    pub(crate) fn with_cluster(&self, work: impl FnOnce(&mut Cluster, Instant)) -> Vec<Action> {
+    pub(crate) fn with_cluster(&self, work: impl FnOnce(&mut NodeRules, Instant)) -> Vec<Action> {
         let mut cluster = self.lock();
         let before = cluster.next_timeout();
         work(&mut cluster, tokio::time::Instant::now().into_std());
@@ -170,7 +170,7 @@ impl Namespace {
     }
 
     /// Looks at the cluster.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Cluster> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, NodeRules> {
         self.cluster.lock()
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use socketio_pg_protocol::{
     NodeId,
-    cluster::{Cluster as Rules, Progress},
-    message::{Flags, Options as Selector, SocketDescription},
+    cluster::{NodeRules, Progress},
+    message::{Flags, Selector, SocketDescription},
 };
 use tokio::time::Instant;
 
@@ -26,7 +26,7 @@ pub(crate) async fn fetch_remote<B: Backend>(
     selector: Selector,
 ) -> Result<Vec<(Option<NodeId>, SocketDescription)>, Error> {
     let timeout = selector.flags.as_ref().and_then(Flags::timeout).unwrap_or(node.options().request_timeout);
-    let start = |cluster: &mut Rules, now, id| cluster.fetch_sockets(now, id, selector, timeout);
+    let start = |cluster: &mut NodeRules, now, id| cluster.fetch_sockets(now, id, selector, timeout);
     let request = node.ask(namespace, start, Instant::now().checked_add(timeout), Effect::none()).await?;
     collect_sockets(request).await
 }

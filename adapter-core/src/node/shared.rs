@@ -15,7 +15,7 @@ use std::sync::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use socketio_pg_protocol::{ReplyChannel, channel, cluster::Cluster as Rules};
+use socketio_pg_protocol::{ReplyChannel, channel, cluster::NodeRules};
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore, watch},
@@ -207,7 +207,7 @@ impl<B: Backend> Node<B> {
                 node.namespaces.forget(&namespace);
                 return Err(error);
             }
-            let announce = || node.perform_together(vec![(namespace.clone(), namespace.with_cluster(Rules::join))]);
+            let announce = || node.perform_together(vec![(namespace.clone(), namespace.with_cluster(NodeRules::join))]);
             node.namespaces.speak(&namespace, announce).unwrap_or(Err(Error::Closed))
         })
     }

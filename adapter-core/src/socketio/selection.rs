@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use socketio_pg_protocol::message::{Options, Room};
+use socketio_pg_protocol::message::{Room, Selector};
 use socketioxide_core::{
     Sid,
     adapter::{BroadcastFlags, BroadcastOptions, CoreLocalAdapter, SocketEmitter},
@@ -26,7 +26,7 @@ pub(crate) enum Selection {
 
 impl Selection {
     /// The local sockets that another node means.
-    pub(crate) fn of_message<E: SocketEmitter>(local: &CoreLocalAdapter<E>, options: &Options) -> Self {
+    pub(crate) fn of_message<E: SocketEmitter>(local: &CoreLocalAdapter<E>, options: &Selector) -> Self {
         let volatile = options.flags.as_ref().is_some_and(|flags| flags.volatile());
         let all = options.rooms.is_empty();
         let names = |rooms: &'_ [Room]| rooms.iter().filter_map(room::name).map(Cow::into_owned).collect::<Vec<_>>();

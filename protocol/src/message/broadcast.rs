@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Options, number};
+use super::{Selector, number};
 use crate::{RequestId, payload::Payload};
 
 /// Type 3, BROADCAST: an event for the selected sockets of every node.
@@ -29,7 +29,7 @@ pub struct Broadcast<P = Payload> {
     #[cfg_attr(feature = "schema", schemars(with = "RequestId"))]
     pub request_id: Option<RequestId>,
     /// Which sockets it is for. The `timeout` flag says how long clients may take to acknowledge.
-    pub opts: Options,
+    pub opts: Selector,
 }
 
 /// A Socket.IO packet of type EVENT: `{"type":2,"data":[event, ...args]}`.

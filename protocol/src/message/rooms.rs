@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Options, Room};
+use super::{Room, Selector};
 
 /// Type 4, SOCKETS_JOIN: the selected sockets join rooms.
 ///
@@ -13,7 +13,7 @@ use super::{Options, Room};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SocketsJoinData"))]
 pub struct SocketsJoin {
     /// Which sockets.
-    pub opts: Options,
+    pub opts: Selector,
     /// The rooms to join, always an array.
     pub rooms: Vec<Room>,
 }
@@ -23,7 +23,7 @@ pub struct SocketsJoin {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SocketsLeaveData"))]
 pub struct SocketsLeave {
     /// Which sockets.
-    pub opts: Options,
+    pub opts: Selector,
     /// The rooms to leave, always an array.
     pub rooms: Vec<Room>,
 }
@@ -37,7 +37,7 @@ pub struct SocketsLeave {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DisconnectSocketsData"))]
 pub struct DisconnectSockets {
     /// Which sockets.
-    pub opts: Options,
+    pub opts: Selector,
     /// True: the whole connection is closed; false: only this namespace is left.
     #[serde(default)]
     pub close: bool,

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Options, Room};
+use super::{Room, Selector};
 use crate::{RequestId, SocketId, payload::Payload};
 
 /// Type 7, FETCH_SOCKETS: which of your sockets match?
@@ -18,7 +18,7 @@ use crate::{RequestId, SocketId, payload::Payload};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "FetchSocketsData"))]
 pub struct FetchSockets {
     /// Which sockets. The `timeout` flag tells how long the asking node waits.
-    pub opts: Options,
+    pub opts: Selector,
     /// To be repeated in the answer.
     pub request_id: RequestId,
 }

@@ -9,9 +9,9 @@ use proptest::{option, prelude::*};
 
 use crate::{
     Body, Message, NodeId, RequestId, Value,
-    cluster::{Action, Cluster, Config},
+    cluster::{Action, Config, NodeRules},
     message::{
-        Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Options, Packet, ServerSideEmit,
+        Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Packet, Selector, ServerSideEmit,
         ServerSideEmitResponse,
     },
 };
@@ -49,7 +49,7 @@ pub enum Operation {
 #[derive(Debug)]
 pub struct Player {
     /// The node.
-    pub cluster: Cluster,
+    pub cluster: NodeRules,
     /// The time.
     pub now: Instant,
     asked: usize,
@@ -59,7 +59,7 @@ pub struct Player {
 impl Player {
     /// A node that has not joined, whose clock begins at `now`.
     pub fn new(now: Instant, config: Config) -> Self {
-        Self { cluster: Cluster::new(NodeId::from("me"), "/", config), now, asked: 0, line: VecDeque::new() }
+        Self { cluster: NodeRules::new(NodeId::from("me"), "/", config), now, asked: 0, line: VecDeque::new() }
     }
 
     /// Lets an operation happen; what the node then has to do.
@@ -76,7 +76,7 @@ impl Player {
             Operation::HeartbeatAlong => self.cluster.heartbeat_along(now),
             Operation::FetchSockets(timeout) => {
                 let id = self.next_request();
-                self.cluster.fetch_sockets(now, id, Options::all(), timeout);
+                self.cluster.fetch_sockets(now, id, Selector::all(), timeout);
             }
             Operation::ServerSideEmit(timeout) => {
                 let id = self.next_request();
@@ -84,7 +84,7 @@ impl Player {
             }
             Operation::Broadcast(timeout) => {
                 let request_id = Some(self.next_request());
-                let broadcast = Broadcast { packet: Packet::event(event().into()), request_id, opts: Options::all() };
+                let broadcast = Broadcast { packet: Packet::event(event().into()), request_id, opts: Selector::all() };
                 self.cluster.broadcast_with_ack(now, broadcast, timeout);
             }
             Operation::Cancel(number) => self.cluster.cancel(&request(number)),

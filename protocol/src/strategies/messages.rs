@@ -7,7 +7,7 @@ use crate::{
     Body, MAX_ID_BYTES, Message, NodeId, Payload, Relay, ReplyChannel, RequestId, SocketId, Value,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSockets, FetchSocketsResponse, Flags,
-        KeyOrder, Options, Packet, Room, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
+        KeyOrder, Packet, Room, Selector, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
         SocketsLeave,
     },
 };
@@ -118,13 +118,13 @@ pub fn flags() -> BoxedStrategy<Flags> {
         .boxed()
 }
 
-/// Options, in the adapter's order of keys or in the emitter's.
-pub fn options() -> BoxedStrategy<Options> {
+/// Selector, in the adapter's order of keys or in the emitter's.
+pub fn options() -> BoxedStrategy<Selector> {
     (rooms(), rooms(), option::weighted(0.9, flags()), any::<bool>())
         .prop_map(|(rooms, except, flags, is_emitter)| {
             // without flags the orders are one
             let order = if is_emitter && flags.is_some() { KeyOrder::Emitter } else { KeyOrder::Adapter };
-            Options { rooms, except, flags, order }
+            Selector { rooms, except, flags, order }
         })
         .boxed()
 }

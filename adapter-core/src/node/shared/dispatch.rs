@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use socketio_pg_protocol::{
     Body, Message, NodeId,
-    cluster::{Action, Cluster as Rules},
+    cluster::{Action, NodeRules},
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -110,7 +110,7 @@ impl<B: Backend> Node<B> {
     /// Announces all namespaces again, after the node was deaf.
     pub(crate) fn announce_all(self: &Arc<Self>) {
         let announced = self.namespaces.speak_all(|all| {
-            let actions = all.iter().map(|namespace| (namespace.clone(), namespace.with_cluster(Rules::join)));
+            let actions = all.iter().map(|namespace| (namespace.clone(), namespace.with_cluster(NodeRules::join)));
             self.perform_together(actions.collect())
         });
         if let Err(error) = announced {

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use socketio_pg_protocol::{
     Body, Message, Relay, ReplyChannel, RequestId,
-    cluster::{Action, Cluster as Rules},
+    cluster::{Action, NodeRules},
     notification::Encoded,
 };
 use tokio::time::{Instant, timeout_at};
@@ -91,7 +91,7 @@ impl<B: Backend> Node<B> {
     pub(crate) async fn ask(
         self: &Arc<Self>,
         namespace: &Arc<Namespace>,
-        start: impl FnOnce(&mut Rules, std::time::Instant, RequestId),
+        start: impl FnOnce(&mut NodeRules, std::time::Instant, RequestId),
         deadline: Option<Instant>,
         effect: Effect,
     ) -> Result<Request, Error> {

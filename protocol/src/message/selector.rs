@@ -17,7 +17,7 @@ use crate::{
 /// Wire form: `{"rooms":["a"],"except":[],"flags":{"volatile":true}}`. Missing or null lists are read as empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Options {
+pub struct Selector {
     /// Rooms whose sockets are selected.
     pub rooms: Vec<Room>,
     /// Rooms whose sockets are left out.
@@ -40,7 +40,7 @@ pub enum KeyOrder {
     Emitter,
 }
 
-impl Options {
+impl Selector {
     /// Selects every socket, with empty flags.
     pub fn all() -> Self {
         Self { flags: Some(Flags::default()), ..Self::default() }
@@ -59,7 +59,7 @@ impl Options {
     }
 }
 
-impl Serialize for Options {
+impl Serialize for Selector {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2 + usize::from(self.flags.is_some())))?;
         map.serialize_entry("rooms", &self.rooms)?;
@@ -86,19 +86,19 @@ enum OptionsKey {
     Other,
 }
 
-impl<'de> Deserialize<'de> for Options {
+impl<'de> Deserialize<'de> for Selector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
 
         impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Options;
+            type Value = Selector;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("options: an object with rooms, except and flags")
             }
 
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Options, A::Error> {
-                let mut options = Options::default();
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Selector, A::Error> {
+                let mut options = Selector::default();
                 let mut flags_seen = false;
                 while let Some(key) = map.next_key()? {
                     match key {
