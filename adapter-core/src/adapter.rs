@@ -36,7 +36,7 @@ use crate::{
     cluster::Cluster,
     effect::{Effect, Returned},
     error::Error,
-    event::{Dropped, Poison},
+    event::{Dropped, Event, Poison},
     hub::Hub,
     namespace::{Answer, LocalRequest, LocalSockets, Namespace},
     operators::{self, LocalAck},
@@ -44,6 +44,7 @@ use crate::{
     packet::{self, Parser},
     room,
     selection::{self, Selection},
+    slow_clients::SlowClients,
 };
 
 /// The pauses between looks for clients of a namespace that was replaced.
@@ -60,6 +61,7 @@ pub struct PostgresAdapter<E: SocketEmitter, B: Backend> {
     namespace: Arc<Namespace>,
     local: CoreLocalAdapter<E>,
     parser: Parser,
+    slow_clients: SlowClients,
     /// The adapter itself, for work that goes on in the background.
     this: std::sync::OnceLock<Weak<Self>>,
 }
@@ -80,7 +82,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         };
         let namespace = hub.new_namespace(local.path());
         let parser = Parser::detect(local.parser());
-        Self { cluster: cluster.clone(), hub, refused, namespace, local, parser, this: std::sync::OnceLock::new() }
+        let (slow_clients, this) = (SlowClients::default(), std::sync::OnceLock::new());
+        Self { cluster: cluster.clone(), hub, refused, namespace, local, parser, slow_clients, this }
     }
 
     /// The server has the namespace before this returns, so that all clients that enter it meet in it; it joins the cluster in the
@@ -134,7 +137,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let deliver = move |this: &Self| {
             let mut errors = Vec::new();
             for options in Selection::of_application(&this.local, options).into_options() {
-                errors.extend(this.local.broadcast(packet.clone(), options).err().into_iter().flatten());
+                errors.extend(this.send(&packet, options));
             }
             errors
         };
@@ -343,9 +346,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             Some((request_id, Some(place))) => (request_id, place),
             none => {
                 for options in selected {
-                    if let Err(errors) = self.local.broadcast(event.clone(), options) {
-                        self.not_taken(&errors);
-                    }
+                    self.not_taken(&self.send(&event, options));
                 }
                 return none.map(|(request_id, _)| count(request_id, 0)).into_iter().collect();
             }
@@ -389,9 +390,41 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
+    /// Sends a packet to local clients, and reports those that do not take it where it is known which they are.
+    fn send(&self, packet: &ServerPacket, options: BroadcastOptions) -> Vec<SocketError> {
+        let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
+        if !is_one && !self.slow_clients.are_watched() {
+            let errors = self.local.broadcast(packet.clone(), options).err().unwrap_or_default();
+            if errors.iter().any(is_loss) {
+                self.slow_clients.lost();
+            }
+            return errors;
+        }
+        let is_volatile = options.has_flag(BroadcastFlags::Volatile);
+        let mut errors = Vec::new();
+        for sid in self.local.sockets(options) {
+            let mut one = BroadcastOptions::new(sid);
+            if is_volatile {
+                one.add_flag(BroadcastFlags::Volatile);
+            }
+            let of_client = self.local.broadcast(packet.clone(), one).err().unwrap_or_default();
+            self.report_loss(sid, &of_client);
+            errors.extend(of_client);
+        }
+        errors
+    }
+
+    /// Reports a client that did not take a packet.
+    fn report_loss(&self, sid: Sid, errors: &[SocketError]) {
+        if errors.iter().any(is_loss) && self.slow_clients.lost_by(sid) {
+            let namespace = self.local.path().to_string();
+            self.hub().events().emit(Event::SlowClient { namespace, socket: sid });
+        }
+    }
+
     /// Some local clients did not take an event of another node. One that is gone misses nothing.
     fn not_taken(&self, errors: &[SocketError]) {
-        for _ in errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)) {
+        for _ in errors.iter().filter(|error| is_loss(error)) {
             self.hub().events().dropped(Dropped::Clients);
         }
     }
@@ -411,6 +444,11 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             }
         }
     }
+}
+
+/// Whether a client lost a packet for lack of room in its buffer. One that is gone loses nothing.
+fn is_loss(error: &SocketError) -> bool {
+    matches!(error, SocketError::InternalChannelFull)
 }
 
 impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {

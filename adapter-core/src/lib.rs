@@ -47,6 +47,7 @@ mod queue;
 mod room;
 mod selection;
 mod server_side;
+mod slow_clients;
 mod sweep;
 mod sync;
 pub mod table;
