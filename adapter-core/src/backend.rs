@@ -14,7 +14,7 @@
 //!   It drains its socket at all times, also while nobody awaits [`Listener::next`]: a listening session that does not read
 //!   holds back the notification queue of the whole database server.
 
-use std::{error::Error as StdError, fmt, future::Future, time::Duration};
+use std::{cell::Cell, error::Error as StdError, fmt, future::Future, pin::pin, time::Duration};
 
 use crate::{
     prepare::{PrepareError, Sight, prepare},
@@ -109,6 +109,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Closes all pooled connections; what is called afterwards fails. Open listeners are not touched.
     fn close(&self);
+
+    /// How long connecting may be held up by hosts that do not answer, where the settings lead to several. A node gives itself this
+    /// time on top of its own limits for connecting.
+    fn time_for_other_hosts(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Opens a session for listening. It ends by itself when that takes too long, which may be once for each address that the settings
     /// lead to.
@@ -383,13 +389,36 @@ impl StdError for BackendError {
     }
 }
 
+tokio::task_local! {
+    /// Whether the work of [`in_time`] has sent nothing yet.
+    static IS_UNSENT: Cell<bool>;
+}
+
+/// Awaits a connection. A publication whose time runs out meanwhile has not been sent, and its sender is told so. Without this, it
+/// may have been sent.
+pub async fn before_sending<T>(work: impl Future<Output = T>) -> T {
+    let set = |is_unsent| {
+        // Elsewhere nobody asks.
+        let _ = IS_UNSENT.try_with(|cell| cell.set(is_unsent));
+    };
+    set(true);
+    let done = work.await;
+    set(false);
+    done
+}
+
 /// Gives what a backend does its time; when it runs out, it is dropped.
 pub(crate) async fn in_time<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, BackendError>>,
 ) -> Result<T, BackendError> {
-    let out_of_time = |_| Err(BackendError::new(ErrorKind::Connection, OutOfTime(limit)));
-    tokio::time::timeout(limit, work).await.unwrap_or_else(out_of_time)
+    let mut work = pin!(IS_UNSENT.scope(Cell::new(false), work));
+    if let Ok(done) = tokio::time::timeout(limit, work.as_mut()).await {
+        return done;
+    }
+    let is_unsent = work.as_mut().take_value().is_some_and(|is_unsent| is_unsent.get());
+    let error = BackendError::new(ErrorKind::Connection, OutOfTime(limit));
+    Err(if is_unsent { error.unsent() } else { error })
 }
 
 /// Whether the error is that of [`in_time`], or the server's own patience was shorter.

@@ -100,7 +100,7 @@ impl<B: Backend> Hub<B> {
         handlers: Arc<server_side::Handlers>,
     ) -> Result<Arc<Self>, ConnectError> {
         options.validate()?;
-        let limit = options.connect_timeout;
+        let limit = options.connect_timeout.saturating_add(backend.time_for_other_hosts());
         let opening = Self::open(backend, options, events, handlers).instrument(tracing::info_span!("connect"));
         let hub = timeout(limit, opening).await;
         hub.map_err(|_| ConnectError::Timeout(limit))?

@@ -48,6 +48,7 @@ mod log;
 mod migrations;
 mod pool;
 mod settings;
+mod slow_hosts;
 mod statements;
 
 pub use driver::DieselBackend;

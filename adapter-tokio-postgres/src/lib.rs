@@ -50,6 +50,7 @@ mod hosts;
 mod listener;
 mod pool;
 mod settings;
+mod slow_hosts;
 mod statements;
 
 pub use driver::TokioPostgresBackend;
