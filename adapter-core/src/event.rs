@@ -73,7 +73,7 @@ pub enum Event {
     SlowClient {
         /// The namespace.
         namespace: String,
-        /// Its socket, as `SocketIo` knows it: disconnect it, or tell it to fetch what it missed.
+        /// Its socket, as `SocketIo` knows it. Sending to it, disconnecting too, fails while its buffer is full.
         socket: Sid,
     },
     /// Old rows of a table are not deleted as fast as they come, or not at all: the table grows. Told once, until all old rows are
