@@ -10,7 +10,7 @@ use diesel_async::{
     },
 };
 use socketio_pg_core::{
-    Cluster, Error, Options,
+    Cluster, Options,
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing},
 };
 use socketio_pg_diesel::DieselBackend;
@@ -203,22 +203,4 @@ async fn the_time_for_silent_hosts_comes_on_top_of_the_time_that_a_node_has_for_
     let backend = DieselBackend::new(&url).unwrap();
     let options = Options::default().connect_timeout(Duration::from_millis(1900));
     soon(Cluster::<DieselBackend>::connect(backend, options)).await.unwrap().close().await;
-}
-
-#[tokio::test]
-async fn what_waits_for_a_connection_of_an_exhausted_pool_is_not_published_and_not_said_to_be_unconfirmed() {
-    let database = Server::shared().unwrap().create_database().unwrap();
-    let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(database.url());
-    let pool = Pool::builder(manager).max_size(1).build().unwrap();
-    let backend = DieselBackend::with_pool(pool.clone(), &database.url()).unwrap();
-    let options = Options::default().query_timeout(Duration::from_millis(500));
-    let cluster = Cluster::<DieselBackend>::connect(backend, options).await.unwrap();
-    let taken = pool.get().await.unwrap();
-    for text in ["small".to_owned(), "large".repeat(3000)] {
-        let sent = soon(cluster.of("/").emit("e", &text)).await;
-        assert!(matches!(sent, Err(Error::Publish(_))), "{sent:?}");
-    }
-    drop(taken);
-    soon(cluster.of("/").emit("e", "it goes on")).await.unwrap();
-    cluster.close().await;
 }

@@ -4,7 +4,7 @@
 
 use deadpool_postgres::{Manager, Pool};
 use socketio_pg_core::{
-    Cluster, Error, Options,
+    Cluster, Options,
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing},
 };
 use socketio_pg_throwaway::{Server, StopMode};
@@ -200,22 +200,4 @@ async fn the_time_for_silent_hosts_comes_on_top_of_the_time_that_a_node_has_for_
     let backend = TokioPostgresBackend::new(url.parse().unwrap(), NoTls);
     let options = Options::default().connect_timeout(Duration::from_millis(1900));
     soon(Cluster::<TokioPostgresBackend>::connect(backend, options)).await.unwrap().close().await;
-}
-
-#[tokio::test]
-async fn what_waits_for_a_connection_of_an_exhausted_pool_is_not_published_and_not_said_to_be_unconfirmed() {
-    let database = Server::shared().unwrap().create_database().unwrap();
-    let manager = Manager::new(database.url().parse().unwrap(), NoTls);
-    let pool = Pool::builder(manager).max_size(1).build().unwrap();
-    let backend = TokioPostgresBackend::with_pool(pool.clone(), config(&database.url(), "listening"), NoTls);
-    let options = Options::default().query_timeout(Duration::from_millis(500));
-    let cluster = Cluster::<TokioPostgresBackend>::connect(backend, options).await.unwrap();
-    let taken = pool.get().await.unwrap();
-    for text in ["small".to_owned(), "large".repeat(3000)] {
-        let sent = soon(cluster.of("/").emit("e", &text)).await;
-        assert!(matches!(sent, Err(Error::Publish(_))), "{sent:?}");
-    }
-    drop(taken);
-    soon(cluster.of("/").emit("e", "it goes on")).await.unwrap();
-    cluster.close().await;
 }
