@@ -194,8 +194,8 @@ async fn an_event_that_is_committed_and_not_answered_is_unconfirmed() {
     for text in ["small".to_owned(), "large".repeat(3000)] {
         let proxy = Proxy::before(&scene.database.url());
         let mut connection = AsyncPgConnection::establish(proxy.url()).await.unwrap();
-        emitter.emit("order", "before", &mut connection).await.unwrap();
-        assert_eq!(scene.hear().await, "before");
+        emitter.emit("order", &text, &mut connection).await.unwrap();
+        assert_eq!(scene.hear().await, text);
         proxy.hold(Direction::FromServer);
         let (emitted, ()) = tokio::join!(emitter.emit("order", &text, &mut connection), async {
             assert_eq!(scene.hear().await, text);

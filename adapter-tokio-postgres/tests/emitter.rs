@@ -218,8 +218,8 @@ async fn an_event_that_is_committed_and_not_answered_is_unconfirmed() {
         let proxy = Proxy::before(&scene.database.url());
         let (client, connection) = tokio_postgres::connect(proxy.url(), NoTls).await.unwrap();
         tokio::spawn(connection);
-        emitter.emit("order", "before", &client).await.unwrap();
-        assert_eq!(scene.hear_text().await, "before");
+        emitter.emit("order", &text, &client).await.unwrap();
+        assert_eq!(scene.hear_text().await, text);
         proxy.hold(Direction::FromServer);
         let (emitted, ()) = tokio::join!(emitter.emit("order", &text, &client), async {
             assert_eq!(scene.hear_text().await, text);
