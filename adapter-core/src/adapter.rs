@@ -3,6 +3,7 @@
 pub(crate) mod ack_stream;
 pub(crate) mod init;
 mod local;
+mod slow_clients;
 
 use std::{
     sync::{Arc, Weak},
@@ -24,7 +25,7 @@ use socketioxide_core::{
 };
 
 use crate::{
-    adapter::{ack_stream::AckStream, init::Init},
+    adapter::{ack_stream::AckStream, init::Init, slow_clients::SlowClients},
     api::cluster::Cluster,
     backend::Backend,
     error::Error,
@@ -47,6 +48,7 @@ pub struct PostgresAdapter<E: SocketEmitter, B: Backend> {
     namespace: Arc<Namespace>,
     local: CoreLocalAdapter<E>,
     parser: Parser,
+    slow_clients: SlowClients,
     /// The adapter itself, for work that goes on in the background.
     this: std::sync::OnceLock<Weak<Self>>,
 }
@@ -67,7 +69,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         };
         let namespace = node.new_namespace(local.path());
         let parser = Parser::detect(local.parser());
-        Self { cluster: cluster.clone(), node, refused, namespace, local, parser, this: std::sync::OnceLock::new() }
+        let (slow_clients, this) = (SlowClients::default(), std::sync::OnceLock::new());
+        Self { cluster: cluster.clone(), node, refused, namespace, local, parser, slow_clients, this }
     }
 
     /// The server has the namespace before this returns, so that all clients that enter it meet in it; it joins the cluster in the
@@ -121,7 +124,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let deliver = move |this: &Self| {
             let mut errors = Vec::new();
             for options in Selection::of_application(&this.local, options).into_options() {
-                errors.extend(this.local.broadcast(packet.clone(), options).err().into_iter().flatten());
+                errors.extend(this.send(&packet, options));
             }
             errors
         };

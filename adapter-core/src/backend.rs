@@ -19,6 +19,7 @@ pub(crate) mod error;
 pub mod inspect;
 pub mod log_sql;
 pub mod prepare;
+pub mod slow_hosts;
 pub mod table;
 
 use std::{future::Future, time::Duration};
@@ -27,7 +28,7 @@ pub(crate) use self::error::{has_timed_out, in_time};
 use self::table::TableName;
 pub use self::{
     catch_up::CatchUp,
-    error::{BackendError, ErrorKind},
+    error::{BackendError, ErrorKind, before_sending},
     inspect::TableReport,
     prepare::Prepare,
 };
@@ -101,6 +102,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Closes all pooled connections; what is called afterwards fails. Open listeners are not touched.
     fn close(&self);
+
+    /// How long connecting may be held up by hosts that do not answer, where the settings lead to several. A node gives itself this
+    /// time on top of its own limits for connecting.
+    fn time_for_other_hosts(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Opens a session for listening. It ends by itself when that takes too long, which may be once for each address that the settings
     /// lead to.

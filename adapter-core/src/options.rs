@@ -133,7 +133,8 @@ impl Options {
         self
     }
 
-    /// How long connecting may take in all, 10 s by default.
+    /// How long connecting may take in all, 10 s by default. Where the settings of the connection lead to several hosts, the time that
+    /// they give to the others comes on top.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self

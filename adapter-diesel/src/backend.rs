@@ -15,7 +15,7 @@ use socketio_pg_core::backend::{
     Backend, BackendError, CatchUp, Content, FetchLimits, LogQuery, LogRow, Outgoing, Position, Row, SweepBatch,
     TableReport, table::TableName,
 };
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 /// PostgreSQL through diesel-async, with a small pool for statements and a connection of its own for listening.
 ///
@@ -31,7 +31,8 @@ use std::{collections::HashMap, fmt, sync::Arc};
 /// For TLS say how connections are made: see [`custom_setup`](Self::custom_setup).
 ///
 /// Where the URL says nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`, `keepalives_idle=4`,
-/// `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10 seconds, and `application_name` is `socketio-pg`.
+/// `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10 seconds, or 3 seconds for each of several hosts, and
+/// `application_name` is `socketio-pg`. A host that did not answer is tried behind the others for 30 seconds.
 #[derive(Clone)]
 pub struct DieselBackend {
     source: Source,
@@ -75,7 +76,9 @@ impl DieselBackend {
     /// # Errors
     /// When a text cannot be read.
     pub fn with_listen_url(url: &str, listen_url: &str) -> Result<Self, BackendError> {
-        Ok(Self::assemble(Source::Own(Connector::new(url)?), Connector::new(listen_url)?))
+        let statements = Connector::new(url)?;
+        let listening = Connector::new(listen_url)?.with_hosts_of(&statements);
+        Ok(Self::assemble(Source::Own(statements), listening))
     }
 
     /// Publishes through the application's own pool, and listens through `listen_url`.
@@ -237,6 +240,16 @@ impl Backend for DieselBackend {
     fn close(&self) {
         self.publishing.close();
         self.tending.close();
+    }
+
+    fn time_for_other_hosts(&self) -> Duration {
+        let of_listener = self.listening.time_for_other_hosts();
+        match &self.source {
+            // Hosts that both lead to are found out once.
+            Source::Own(connector) if connector.is_like(&self.listening) => of_listener,
+            Source::Own(connector) => connector.time_for_other_hosts().saturating_add(of_listener),
+            Source::Borrowed(_) => of_listener,
+        }
     }
 
     async fn connect_listener(&self) -> Result<Self::Listener, BackendError> {

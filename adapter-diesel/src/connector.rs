@@ -1,10 +1,13 @@
 //! Making connections, in our way or in the caller's.
 
-use crate::{error, settings::Settings};
+use crate::{
+    error,
+    settings::{Settings, host_name},
+};
 use diesel::ConnectionResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
-use socketio_pg_core::backend::{BackendError, ErrorKind};
+use socketio_pg_core::backend::{BackendError, ErrorKind, slow_hosts::SlowHosts};
 use std::{sync::Arc, time::Duration};
 use tokio_postgres::{CancelToken, Client, Connection, NoTls, Socket, tls::NoTlsStream};
 
@@ -18,12 +21,27 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Connector {
     settings: Arc<Settings>,
+    slow_hosts: SlowHosts,
     setup: Option<Setup>,
 }
 
 impl Connector {
     pub(crate) fn new(url: &str) -> Result<Self, BackendError> {
-        Ok(Self { settings: Arc::new(Settings::parse(url)?), setup: None })
+        Ok(Self { settings: Arc::new(Settings::parse(url)?), slow_hosts: SlowHosts::default(), setup: None })
+    }
+
+    /// Finds out about slow hosts together with another connector.
+    pub(crate) fn with_hosts_of(self, other: &Self) -> Self {
+        Self { slow_hosts: other.slow_hosts.clone(), ..self }
+    }
+
+    /// Whether the other leads to the same places.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.settings.text() == other.settings.text()
+    }
+
+    pub(crate) fn time_for_other_hosts(&self) -> Duration {
+        self.settings.time_for_other_hosts()
     }
 
     pub(crate) fn with_setup(self, setup: Setup) -> Self {
@@ -55,17 +73,23 @@ impl Connector {
         }
     }
 
-    /// Connects to the first host that answers, each in its time: the driver's own ends when the socket is connected, and behind a host
-    /// that takes connections and says nothing it never comes to the next one.
+    /// Connects to the first host that answers, each in its time, those that were slow before behind the others: the driver's own
+    /// time ends when the socket is connected, and behind a host that takes connections and says nothing it never comes to the next one.
     async fn reach(&self) -> Result<(Client, Connection<Socket, NoTlsStream>), tokio_postgres::Error> {
         let mut hosts = self.settings.per_host();
-        let Some((last, _)) = hosts.pop() else { return self.settings.config().connect(NoTls).await };
-        for (host, time) in hosts {
-            if let Ok(Ok(connected)) = tokio::time::timeout(time, host.connect(NoTls)).await {
+        self.slow_hosts.move_to_end(&mut hosts, host_name);
+        let Some(last) = hosts.pop() else { return self.settings.config().connect(NoTls).await };
+        for host in hosts {
+            let attempt = self.slow_hosts.attempt(host_name(&host));
+            if let Ok(Ok(connected)) = tokio::time::timeout(self.settings.time_for(&host), host.connect(NoTls)).await {
+                attempt.connected();
                 return Ok(connected);
             }
         }
-        last.connect(NoTls).await
+        let attempt = self.slow_hosts.attempt(host_name(&last));
+        let connected = last.connect(NoTls).await?;
+        attempt.connected();
+        Ok(connected)
     }
 
     /// Like `AsyncPgConnection::establish`, whose error is only a text.

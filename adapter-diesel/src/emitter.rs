@@ -50,23 +50,36 @@ where
     ) -> Result<(), BackendError> {
         let Outgoing { channel, content, is_logged } = outgoing;
         if let Some(log) = log.filter(|_| is_logged) {
-            return notify_one(connection, table, log, channel, content).await?.map(drop).map_err(failed);
+            return match notify_one(&mut *connection, table, log, channel, content).await? {
+                Ok(_) => Ok(()),
+                Err(error) => Err(failed(connection, error).await),
+            };
         }
         let published = match content {
-            Content::Inline(payload) => NotifyOne { channel: &channel, payload: &payload }.execute(connection).await,
+            Content::Inline(payload) => {
+                NotifyOne { channel: &channel, payload: &payload }.execute(&mut *connection).await
+            }
             Content::Attachment { body, before_id, after_id } => {
                 let table = TableName::parse(table)?;
-                NotifyOneWithAttachment { table, channel, before_id, after_id, body }.execute(connection).await
+                NotifyOneWithAttachment { table, channel, before_id, after_id, body }.execute(&mut *connection).await
             }
         };
-        published.map(drop).map_err(failed)
+        match published {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(connection, error).await),
+        }
     }
 }
 
-/// Without asking further, as the connection may be in a transaction that has failed by now.
-fn failed(error: Error) -> BackendError {
+/// Asks nothing but whether the session is still there, as it may be in a transaction that has failed by now: with an error that ended
+/// the session, PostgreSQL may have committed before.
+async fn failed<C>(connection: &mut C, error: Error) -> BackendError
+where
+    C: AsyncConnectionCore<Backend = Pg> + Send,
+{
     let kind = match &error {
         _ if error::is_of_connection(&error) => ErrorKind::Connection,
+        Error::DatabaseError(DatabaseErrorKind::Unknown, _) if has_ended(connection).await => ErrorKind::Connection,
         Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => ErrorKind::ReadOnly,
         Error::DatabaseError(DatabaseErrorKind::Unknown, information)
             if information.message().starts_with("permission denied") =>
@@ -76,6 +89,14 @@ fn failed(error: Error) -> BackendError {
         _ => ErrorKind::Other,
     };
     BackendError::new(kind, error)
+}
+
+async fn has_ended<C>(connection: &mut C) -> bool
+where
+    C: AsyncConnectionCore<Backend = Pg> + Send,
+{
+    let asked = diesel::sql_query("SELECT 1").execute(connection).await;
+    asked.is_err_and(|error| error::is_of_connection(&error))
 }
 
 /// Publishes one attachment as part of the application's own transaction, whose settings are left alone.

@@ -14,7 +14,7 @@ use diesel_async::{
     },
 };
 use futures_util::FutureExt;
-use socketio_pg_core::backend::{BackendError, ErrorKind};
+use socketio_pg_core::backend::{BackendError, ErrorKind, before_sending};
 use std::{
     ops::{Deref, DerefMut},
     sync::atomic::{AtomicBool, Ordering},
@@ -70,7 +70,7 @@ impl Connections {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(error::closed());
         }
-        let connection = self.pool.get().await.map_err(error::acquiring)?;
+        let connection = before_sending(self.pool.get()).await.map_err(error::acquiring)?;
         Ok(Lease { connection: Some(connection), connections: self, begun: Instant::now() })
     }
 }

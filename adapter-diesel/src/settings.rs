@@ -14,6 +14,9 @@ use tokio_postgres::{
 /// How long a connection may take to be made, greeting and password included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same for each of several hosts, so that there is time for the others.
+const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(3);
+
 /// For how many addresses of one name there is time.
 const ADDRESSES_OF_NAME: u32 = 2;
 
@@ -35,7 +38,7 @@ impl Settings {
         let given = read(text)?;
         let mut text = text.to_owned();
         for (key, value) in unsaid(&given) {
-            add(&mut text, key, value);
+            add(&mut text, key, &value);
         }
         let config = read(&text)?;
         Ok(Self { text, config })
@@ -55,10 +58,21 @@ impl Settings {
         self.time_for_one_address().saturating_mul(addresses(&self.config))
     }
 
-    /// The settings of each host alone and its time, if there are several.
-    pub(crate) fn per_host(&self) -> Vec<(Config, Duration)> {
-        let time = |host: &Config| self.time_for_one_address().saturating_mul(addresses(host));
-        per_host(&self.config).into_iter().map(|host| (host.clone(), time(&host))).collect()
+    /// The settings of each host alone, if there are several.
+    pub(crate) fn per_host(&self) -> Vec<Config> {
+        per_host(&self.config)
+    }
+
+    /// How long one of the hosts may take.
+    pub(crate) fn time_for(&self, host: &Config) -> Duration {
+        self.time_for_one_address().saturating_mul(addresses(host))
+    }
+
+    /// How much of [`connect_timeout`](Self::connect_timeout) hosts may take that do not answer, before the one that does.
+    pub(crate) fn time_for_other_hosts(&self) -> Duration {
+        let times: Vec<_> = self.per_host().iter().map(|host| self.time_for(host)).collect();
+        let least = times.iter().min().copied().unwrap_or_default();
+        times.into_iter().fold(Duration::ZERO, Duration::saturating_add).saturating_sub(least)
     }
 
     /// How long a host may take to be connected to, greeting and password included.
@@ -85,14 +99,15 @@ fn read(text: &str) -> Result<Config, BackendError> {
 
 /// Times are in seconds, `tcp_user_timeout` too. It finds a dead link while data is under way, keepalives while the link is
 /// idle: both are needed.
-fn unsaid(given: &Config) -> Vec<(&'static str, &'static str)> {
+fn unsaid(given: &Config) -> Vec<(&'static str, String)> {
+    let connect_timeout = if per_host(given).is_empty() { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT_OF_SEVERAL };
     let settings = [
-        (given.get_connect_timeout().is_none(), "connect_timeout", "10"),
-        (given.get_tcp_user_timeout().is_none(), "tcp_user_timeout", "10"),
-        (given.get_keepalives_idle() == DRIVER_KEEPALIVES_IDLE, "keepalives_idle", "4"),
-        (given.get_keepalives_interval().is_none(), "keepalives_interval", "2"),
-        (given.get_keepalives_retries().is_none(), "keepalives_retries", "3"),
-        (given.get_application_name().is_none(), "application_name", "socketio-pg"),
+        (given.get_connect_timeout().is_none(), "connect_timeout", connect_timeout.as_secs().to_string()),
+        (given.get_tcp_user_timeout().is_none(), "tcp_user_timeout", "10".to_owned()),
+        (given.get_keepalives_idle() == DRIVER_KEEPALIVES_IDLE, "keepalives_idle", "4".to_owned()),
+        (given.get_keepalives_interval().is_none(), "keepalives_interval", "2".to_owned()),
+        (given.get_keepalives_retries().is_none(), "keepalives_retries", "3".to_owned()),
+        (given.get_application_name().is_none(), "application_name", "socketio-pg".to_owned()),
     ];
     settings.into_iter().filter_map(|(is_unsaid, key, value)| is_unsaid.then_some((key, value))).collect()
 }
@@ -186,6 +201,11 @@ fn without_hosts(config: &Config) -> Config {
     other
 }
 
+/// What tells a host from the others, where the settings lead to one.
+pub(crate) fn host_name(config: &Config) -> String {
+    format!("{:?} {:?} {:?}", config.get_hosts(), config.get_hostaddrs(), config.get_ports())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,10 +227,22 @@ mod tests {
             ("postgres://127.0.0.1/db?connect_timeout=3", 3),
             ("postgres://127.0.0.1,127.0.0.2,127.0.0.3/db?connect_timeout=3", 9),
             ("postgres://one,127.0.0.2/db?connect_timeout=3", 9),
-            ("postgres://%2Fvar%2Frun,127.0.0.2/db", 20),
+            ("postgres://127.0.0.1/db", 10),
+            ("postgres://%2Fvar%2Frun,127.0.0.2/db", 6),
             ("host=one,two hostaddr=127.0.0.1,127.0.0.2 connect_timeout=3", 6),
         ] {
             assert_eq!(Settings::parse(url).unwrap().connect_timeout(), Duration::from_secs(seconds), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_time_for_other_hosts_is_that_of_all_but_one() {
+        for (url, seconds) in [
+            ("postgres://one/db", 0),
+            ("postgres://127.0.0.1,127.0.0.2,127.0.0.3/db", 6),
+            ("postgres://one,127.0.0.2/db?connect_timeout=1", 2),
+        ] {
+            assert_eq!(Settings::parse(url).unwrap().time_for_other_hosts(), Duration::from_secs(seconds), "{url}");
         }
     }
 
@@ -249,7 +281,7 @@ mod tests {
             let settings = Settings::parse(text).unwrap();
             let mut expected: Config = text.parse().unwrap();
             expected
-                .connect_timeout(Duration::from_secs(10))
+                .connect_timeout(Duration::from_secs(if text.contains("host2") { 3 } else { 10 }))
                 .tcp_user_timeout(Duration::from_secs(10))
                 .keepalives_idle(Duration::from_secs(4))
                 .keepalives_interval(Duration::from_secs(2))

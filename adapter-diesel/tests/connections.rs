@@ -9,7 +9,10 @@ use diesel_async::{
         deadpool::{Object, Pool},
     },
 };
-use socketio_pg_core::backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing, Prepare};
+use socketio_pg_core::{
+    Cluster, Options,
+    backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing, Prepare},
+};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::{Server, StopMode};
 use std::{net::TcpListener, time::Duration};
@@ -166,4 +169,38 @@ async fn a_server_that_says_nothing_is_given_up() {
     let batch = small_and_large();
     assert_eq!(soon(backend.publish(TABLE, &batch)).await.unwrap_err().kind(), ErrorKind::Connection);
     assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection);
+}
+
+/// Hosts where connections are accepted by the operating system, and then nobody speaks, before the host of `url`.
+fn behind(silent: &[TcpListener], url: &str) -> String {
+    let (role, address) = url.split_once('@').unwrap();
+    let silent: Vec<_> = silent.iter().map(|silent| silent.local_addr().unwrap().to_string()).collect();
+    format!("{role}@{},{address}", silent.join(","))
+}
+
+#[tokio::test]
+async fn a_node_comes_to_the_second_host_though_nothing_is_said_about_time_and_finds_the_silent_one_out_once() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let silent = [TcpListener::bind("127.0.0.1:0").unwrap()];
+    let url = behind(&silent, &database.url());
+    let backend = DieselBackend::new(&url).unwrap();
+    let cluster = soon(Cluster::<DieselBackend>::connect(backend.clone(), Options::default())).await.unwrap();
+    soon(backend.connect_listener()).await.unwrap();
+    // Both pools and two listeners are connected.
+    let [silent] = silent;
+    silent.set_nonblocking(true).unwrap();
+    let attempts = std::iter::from_fn(|| silent.accept().ok()).count();
+    assert_eq!(attempts, 1);
+    cluster.close().await;
+}
+
+#[tokio::test]
+async fn the_time_for_silent_hosts_comes_on_top_of_the_time_that_a_node_has_for_connecting() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let silent = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = behind(&silent, &database.url());
+    let url = format!("{url}{}connect_timeout=1", if url.contains('?') { '&' } else { '?' });
+    let backend = DieselBackend::new(&url).unwrap();
+    let options = Options::default().connect_timeout(Duration::from_millis(1900));
+    soon(Cluster::<DieselBackend>::connect(backend, options)).await.unwrap().close().await;
 }

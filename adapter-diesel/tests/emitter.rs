@@ -9,7 +9,10 @@ use diesel_async::{
 };
 use socketio_pg_core::{
     backend::{Backend, FetchLimits, Listener, Prepare, Row},
-    testing::contract::search_path::{SEARCH_PATHS, plant},
+    testing::contract::{
+        outcomes::{Direction, Proxy},
+        search_path::{SEARCH_PATHS, plant},
+    },
 };
 use socketio_pg_diesel::{
     CatchUp, DieselBackend, DieselListener, Emitter, Error, Options,
@@ -179,6 +182,51 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
             for text in ["x".to_owned(), "x".repeat(9000)] {
                 emitter.emit("e", &text, &mut connection).await.unwrap();
             }
+        }
+    }
+}
+
+/// An emit whose session ends while PostgreSQL has committed and has not answered.
+#[tokio::test]
+async fn an_event_that_is_committed_and_not_answered_is_unconfirmed() {
+    let mut scene = Scene::new().await;
+    let emitter = Emitter::new();
+    for text in ["small".to_owned(), "large".repeat(3000)] {
+        let proxy = Proxy::before(&scene.database.url());
+        let mut connection = AsyncPgConnection::establish(proxy.url()).await.unwrap();
+        emitter.emit("order", &text, &mut connection).await.unwrap();
+        assert_eq!(scene.hear().await, text);
+        proxy.hold(Direction::FromServer);
+        let (emitted, ()) = tokio::join!(emitter.emit("order", &text, &mut connection), async {
+            assert_eq!(scene.hear().await, text);
+            proxy.cut();
+        });
+        assert!(matches!(emitted, Err(Error::Unconfirmed(_))), "{emitted:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_session_the_server_ends_is_unconfirmed_and_one_that_it_refuses_is_not_published() {
+    let mut scene = Scene::new().await;
+    let emitter = Emitter::new();
+    let stalls =
+        "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); RETURN NEW; END';
+                  CREATE TRIGGER stall BEFORE INSERT ON socket_io_attachments FOR EACH ROW EXECUTE FUNCTION stall()";
+    scene.database.execute(stalls).unwrap();
+    let large = "large".repeat(3000);
+    for (ends, is_unconfirmed) in [("pg_cancel_backend", false), ("pg_terminate_backend", true)] {
+        let ends = format!(
+            "SELECT count({ends}(pid)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+        );
+        let (emitted, ()) = tokio::join!(emitter.emit("order", &large, &mut scene.connection), async {
+            while scene.database.execute(&ends).unwrap().as_deref() == Some("0") {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        match emitted {
+            Err(Error::Unconfirmed(_)) if is_unconfirmed => {}
+            Err(Error::Publish(_)) if !is_unconfirmed => {}
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -5,14 +5,14 @@ use crate::{
     error,
     listener::TokioPostgresListener,
     pool::{Connections, Parameter, StatementKind},
-    settings::{total_connect_timeout, with_defaults},
+    settings::{time_for_other_hosts, total_connect_timeout, with_defaults},
     statements,
 };
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
 use socketio_pg_core::backend::{
     Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, Outgoing, Position,
-    Row, SweepBatch, TableReport, inspect::INSPECT_TABLE_SQL, log_sql, table::TableName,
+    Row, SweepBatch, TableReport, inspect::INSPECT_TABLE_SQL, log_sql, slow_hosts::SlowHosts, table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
@@ -37,12 +37,14 @@ use tokio_postgres::{
 /// For TLS give a connector instead of `NoTls`, such as `tokio_postgres_rustls::MakeRustlsConnect`, and `sslmode=require`.
 ///
 /// Where the settings say nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`, `keepalives_idle=4`,
-/// `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10 seconds, and `application_name` is `socketio-pg`.
+/// `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10 seconds, or 3 seconds for each of several hosts, and
+/// `application_name` is `socketio-pg`. A host that did not answer is tried behind the others for 30 seconds.
 #[derive(Clone)]
 pub struct TokioPostgresBackend {
     publishing: Arc<Connections>,
     tending: Arc<Connections>,
     connect_listener: ConnectListener,
+    time_for_other_hosts: Duration,
 }
 
 type ConnectListener =
@@ -98,7 +100,8 @@ impl TokioPostgresBackend {
         Self {
             publishing: connections.clone(),
             tending: connections,
-            connect_listener: connect_listener(listen_config, tls),
+            time_for_other_hosts: time_for_other_hosts(&listen_config),
+            connect_listener: connect_listener(listen_config, tls, SlowHosts::default()),
         }
     }
 
@@ -109,11 +112,18 @@ impl TokioPostgresBackend {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
+        // Hosts that both lead to are found out once.
+        let others_of_listener =
+            if listen_config == config { Duration::ZERO } else { time_for_other_hosts(&listen_config) };
         let config = with_defaults(config);
+        let slow_hosts = SlowHosts::default();
+        let connections =
+            |size| Arc::new(Connections::new(config.clone(), tls.clone(), size, kind, slow_hosts.clone()));
         Self {
-            publishing: Arc::new(Connections::new(config.clone(), tls.clone(), PUBLISHING_CONNECTIONS, kind)),
-            tending: Arc::new(Connections::new(config, tls.clone(), TENDING_CONNECTIONS, kind)),
-            connect_listener: connect_listener(listen_config, tls),
+            publishing: connections(PUBLISHING_CONNECTIONS),
+            tending: connections(TENDING_CONNECTIONS),
+            time_for_other_hosts: time_for_other_hosts(&config).saturating_add(others_of_listener),
+            connect_listener: connect_listener(listen_config, tls.clone(), slow_hosts.clone()),
         }
     }
 }
@@ -239,6 +249,10 @@ impl Backend for TokioPostgresBackend {
         self.tending.close();
     }
 
+    fn time_for_other_hosts(&self) -> Duration {
+        self.time_for_other_hosts
+    }
+
     async fn connect_listener(&self) -> Result<Self::Listener, BackendError> {
         (self.connect_listener)().await
     }
@@ -286,7 +300,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn connect_listener<T>(config: Config, tls: T) -> ConnectListener
+fn connect_listener<T>(config: Config, tls: T, slow_hosts: SlowHosts) -> ConnectListener
 where
     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::Stream: Send + Sync,
@@ -295,9 +309,9 @@ where
 {
     let config = Arc::new(with_defaults(config));
     Arc::new(move || {
-        let (config, tls) = (config.clone(), tls.clone());
+        let (config, tls, slow_hosts) = (config.clone(), tls.clone(), slow_hosts.clone());
         Box::pin(async move {
-            let connecting = TokioPostgresListener::connect(&config, tls);
+            let connecting = TokioPostgresListener::connect(&config, tls, &slow_hosts);
             tokio::time::timeout(total_connect_timeout(&config), connecting)
                 .await
                 .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))

@@ -16,6 +16,8 @@ pub(crate) fn in_session(error: Error) -> BackendError {
         None if error.is_closed() => ErrorKind::Connection,
         // A value that cannot be written, such as a text with a NUL, was not sent.
         None if io_error(&error).is_some_and(|io| io.kind() != io::ErrorKind::InvalidInput) => ErrorKind::Connection,
+        // An answer that the driver did not expect: the statement may have taken effect.
+        None if error.source().is_none() => ErrorKind::Connection,
         None => ErrorKind::Other,
     };
     BackendError::new(kind, error)

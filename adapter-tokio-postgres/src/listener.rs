@@ -1,7 +1,7 @@
 //! A session that listens.
 
 use crate::{error, hosts};
-use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener};
+use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener, slow_hosts::SlowHosts};
 use socketio_pg_core::protocol::channel::quote_identifier;
 use std::{fmt, future::poll_fn};
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -20,14 +20,14 @@ pub struct TokioPostgresListener {
 }
 
 impl TokioPostgresListener {
-    pub(crate) async fn connect<T>(config: &Config, tls: T) -> Result<Self, BackendError>
+    pub(crate) async fn connect<T>(config: &Config, tls: T, slow_hosts: &SlowHosts) -> Result<Self, BackendError>
     where
         T: MakeTlsConnect<Socket> + Clone,
         T::Stream: Send + 'static,
         T::TlsConnect: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        let (client, connection) = hosts::connect(config, tls).await.map_err(error::connecting)?;
+        let (client, connection) = hosts::connect(config, tls, slow_hosts).await.map_err(error::connecting)?;
         // Unbounded, as the socket must be read whatever the reader does; the reader bounds what it keeps.
         let (sender, incoming) = mpsc::unbounded_channel();
         let driver = tokio::spawn(drive(connection, sender));

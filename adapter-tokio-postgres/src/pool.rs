@@ -2,7 +2,7 @@
 
 use crate::{cancel::Canceller, error, hosts::FirstThatAnswers, settings::total_connect_timeout};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
-use socketio_pg_core::backend::{BackendError, ErrorKind};
+use socketio_pg_core::backend::{BackendError, ErrorKind, before_sending, slow_hosts::SlowHosts};
 use std::{
     ops::Deref,
     sync::atomic::{AtomicBool, Ordering},
@@ -37,7 +37,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// A pool of our own. Nothing is connected yet.
-    pub(crate) fn new<T>(config: Config, tls: T, size: usize, kind: StatementKind) -> Self
+    pub(crate) fn new<T>(config: Config, tls: T, size: usize, kind: StatementKind, slow_hosts: SlowHosts) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
         T::Stream: Send + Sync,
@@ -48,7 +48,7 @@ impl Connections {
         let timeouts = Timeouts { create: Some(total_connect_timeout(&config)), ..Timeouts::default() };
         let canceller = Canceller::new(tls.clone());
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(config, FirstThatAnswers(tls), manager);
+        let manager = Manager::from_connect(config, FirstThatAnswers { tls, slow_hosts }, manager);
         let pool = Pool::builder(manager).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = pool.build().expect("a pool with timeouts and a runtime can be built");
         Self { pool, kind, canceller, is_ours: true, is_closed: AtomicBool::new(false) }
@@ -103,7 +103,7 @@ impl Connections {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(error::closed());
         }
-        let client = self.pool.get().await.map_err(error::acquiring)?;
+        let client = before_sending(self.pool.get()).await.map_err(error::acquiring)?;
         Ok(Lease { client: Some(client), connections: self })
     }
 }

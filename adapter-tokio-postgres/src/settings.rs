@@ -13,6 +13,9 @@ use tokio_postgres::{
 /// How long a connection may take to be made, greeting and password included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same for each of several hosts, so that there is time for the others.
+const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(3);
+
 /// For how many addresses of one name there is time.
 const ADDRESSES_OF_NAME: u32 = 2;
 
@@ -26,7 +29,7 @@ const APPLICATION_NAME: &str = "socketio-pg";
 /// `tcp_user_timeout` finds it while data is under way, keepalives while the link is idle: both are needed.
 pub(crate) fn with_defaults(mut config: Config) -> Config {
     if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
+        config.connect_timeout(default_connect_timeout(&config));
     }
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(Duration::from_secs(10));
@@ -46,10 +49,23 @@ pub(crate) fn with_defaults(mut config: Config) -> Config {
     config
 }
 
+/// How long connecting to one address may take where the settings do not say.
+fn default_connect_timeout(config: &Config) -> Duration {
+    let is_one = per_host(config).is_empty();
+    if is_one { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT_OF_SEVERAL }
+}
+
 /// How long making a connection may take in all, from its settings: the time for one address, for each that they may lead to.
 pub(crate) fn total_connect_timeout(config: &Config) -> Duration {
-    let each = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    let each = config.get_connect_timeout().copied().unwrap_or_else(|| default_connect_timeout(config));
     each.saturating_mul(addresses(config))
+}
+
+/// How much of [`total_connect_timeout`] hosts may take that do not answer, before the one that does.
+pub(crate) fn time_for_other_hosts(config: &Config) -> Duration {
+    let times: Vec<_> = per_host(config).iter().map(total_connect_timeout).collect();
+    let least = times.iter().min().copied().unwrap_or_default();
+    times.into_iter().fold(Duration::ZERO, Duration::saturating_add).saturating_sub(least)
 }
 
 /// How many addresses there are to try. A name may have several, commonly one of each family.
@@ -139,6 +155,11 @@ fn without_hosts(config: &Config) -> Config {
     other
 }
 
+/// What tells a host from the others, where the settings lead to one.
+pub(crate) fn host_name(config: &Config) -> String {
+    format!("{:?} {:?} {:?}", config.get_hosts(), config.get_hostaddrs(), config.get_ports())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,11 +179,24 @@ mod tests {
             ("postgres://127.0.0.1/db?connect_timeout=3", 3),
             ("postgres://127.0.0.1,127.0.0.2,127.0.0.3/db?connect_timeout=3", 9),
             ("postgres://one,127.0.0.2/db?connect_timeout=3", 9),
-            ("postgres://%2Fvar%2Frun,127.0.0.2/db", 20),
+            ("postgres://127.0.0.1/db", 10),
+            ("postgres://%2Fvar%2Frun,127.0.0.2/db", 6),
             ("host=one,two hostaddr=127.0.0.1,127.0.0.2 connect_timeout=3", 6),
         ] {
             let config = with_defaults(url.parse().unwrap());
             assert_eq!(total_connect_timeout(&config), Duration::from_secs(seconds), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_time_for_other_hosts_is_that_of_all_but_one() {
+        for (url, seconds) in [
+            ("postgres://one/db", 0),
+            ("postgres://127.0.0.1,127.0.0.2,127.0.0.3/db", 6),
+            ("postgres://one,127.0.0.2/db?connect_timeout=1", 2),
+        ] {
+            let config = with_defaults(url.parse().unwrap());
+            assert_eq!(time_for_other_hosts(&config), Duration::from_secs(seconds), "{url}");
         }
     }
 

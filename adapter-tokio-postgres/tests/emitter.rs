@@ -4,7 +4,10 @@
 
 use socketio_pg_core::{
     backend::{Backend, FetchLimits, Listener, Prepare, Row},
-    testing::contract::search_path::{SEARCH_PATHS, plant},
+    testing::contract::{
+        outcomes::{Direction, Proxy},
+        search_path::{SEARCH_PATHS, plant},
+    },
 };
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::{
@@ -204,4 +207,62 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
             }
         }
     }
+}
+
+/// An emit whose session ends while PostgreSQL has committed and has not answered.
+#[tokio::test]
+async fn an_event_that_is_committed_and_not_answered_is_unconfirmed() {
+    let mut scene = Scene::new().await;
+    let emitter = Emitter::new();
+    for text in ["small".to_owned(), "large".repeat(3000)] {
+        let proxy = Proxy::before(&scene.database.url());
+        let (client, connection) = tokio_postgres::connect(proxy.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        emitter.emit("order", &text, &client).await.unwrap();
+        assert_eq!(scene.hear_text().await, text);
+        proxy.hold(Direction::FromServer);
+        let (emitted, ()) = tokio::join!(emitter.emit("order", &text, &client), async {
+            assert_eq!(scene.hear_text().await, text);
+            proxy.cut();
+        });
+        assert!(matches!(emitted, Err(Error::Unconfirmed(_))), "{emitted:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_session_the_server_ends_is_unconfirmed_and_one_that_it_refuses_is_not_published() {
+    let scene = Scene::new().await;
+    let emitter = Emitter::new();
+    let stalls =
+        "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); RETURN NEW; END';
+                  CREATE TRIGGER stall BEFORE INSERT ON socket_io_attachments FOR EACH ROW EXECUTE FUNCTION stall()";
+    scene.database.execute(stalls).unwrap();
+    let large = "large".repeat(3000);
+    for (ends, is_unconfirmed) in [("pg_cancel_backend", false), ("pg_terminate_backend", true)] {
+        let ends = format!(
+            "SELECT count({ends}(pid)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+        );
+        let (emitted, ()) = tokio::join!(emitter.emit("order", &large, &scene.client), async {
+            while scene.database.execute(&ends).unwrap().as_deref() == Some("0") {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        match emitted {
+            Err(Error::Unconfirmed(_)) if is_unconfirmed => {}
+            Err(Error::Publish(_)) if !is_unconfirmed => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_for_which_the_pool_has_no_connection_is_not_published() {
+    let scene = Scene::new().await;
+    let manager = deadpool_postgres::Manager::new(scene.database.url().parse().unwrap(), NoTls);
+    let pool = deadpool_postgres::Pool::builder(manager).max_size(1).runtime(deadpool_postgres::Runtime::Tokio1);
+    let pool = pool.wait_timeout(Some(Duration::from_millis(50))).build().unwrap();
+    let taken = pool.get().await.unwrap();
+    let emitted = Emitter::new().emit("order", "tea", &pool).await;
+    assert!(matches!(emitted, Err(Error::Publish(_))), "{emitted:?}");
+    drop(taken);
 }

@@ -28,7 +28,10 @@ use crate::{
         namespace::{LocalAck, LocalRequest, LocalSockets},
         requester::Requester,
     },
-    observe::classes::{Dropped, InvalidMessage},
+    observe::{
+        classes::{Dropped, InvalidMessage},
+        event::Event,
+    },
     socketio::{
         packet, room,
         selection::{self, Selection},
@@ -127,9 +130,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             Some((request_id, Some(place))) => (request_id, place),
             none => {
                 for options in selected {
-                    if let Err(errors) = self.local.broadcast(event.clone(), options) {
-                        self.not_taken(&errors);
-                    }
+                    self.not_taken(&self.send(&event, options));
                 }
                 return none.map(|(request_id, _)| count(request_id, 0)).into_iter().collect();
             }
@@ -173,9 +174,41 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
+    /// Sends a packet to local clients, and reports those that do not take it where it is known which they are.
+    pub(super) fn send(&self, packet: &ServerPacket, options: BroadcastOptions) -> Vec<SocketError> {
+        let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
+        if !is_one && !self.slow_clients.are_watched() {
+            let errors = self.local.broadcast(packet.clone(), options).err().unwrap_or_default();
+            if errors.iter().any(is_loss) {
+                self.slow_clients.lost();
+            }
+            return errors;
+        }
+        let is_volatile = options.has_flag(BroadcastFlags::Volatile);
+        let mut errors = Vec::new();
+        for sid in self.local.sockets(options) {
+            let mut one = BroadcastOptions::new(sid);
+            if is_volatile {
+                one.add_flag(BroadcastFlags::Volatile);
+            }
+            let of_client = self.local.broadcast(packet.clone(), one).err().unwrap_or_default();
+            self.report_loss(sid, &of_client);
+            errors.extend(of_client);
+        }
+        errors
+    }
+
+    /// Reports a client that did not take a packet.
+    fn report_loss(&self, sid: Sid, errors: &[SocketError]) {
+        if errors.iter().any(is_loss) && self.slow_clients.lost_by(sid) {
+            let namespace = self.local.path().to_string();
+            self.node().events().emit(Event::SlowClient { namespace, socket: sid });
+        }
+    }
+
     /// Some local clients did not take an event of another node. One that is gone misses nothing.
     fn not_taken(&self, errors: &[SocketError]) {
-        for _ in errors.iter().filter(|error| matches!(error, SocketError::InternalChannelFull)) {
+        for _ in errors.iter().filter(|error| is_loss(error)) {
             self.node().events().dropped(Dropped::Clients);
         }
     }
@@ -232,6 +265,11 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             }
         }
     }
+}
+
+/// Whether a client lost a packet for lack of room in its buffer. One that is gone loses nothing.
+fn is_loss(error: &SocketError) -> bool {
+    matches!(error, SocketError::InternalChannelFull)
 }
 
 fn count(request_id: RequestId, client_count: u64) -> Body {

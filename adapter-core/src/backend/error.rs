@@ -1,6 +1,6 @@
 //! What a backend can fail with.
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{cell::Cell, error::Error as StdError, fmt, pin::pin, time::Duration};
 
 /// What a backend can fail with, as far as the adapter acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,13 +96,36 @@ impl StdError for BackendError {
     }
 }
 
+tokio::task_local! {
+    /// Whether the work of [`in_time`] has sent nothing yet.
+    static IS_UNSENT: Cell<bool>;
+}
+
+/// Awaits a connection. A publication whose time runs out meanwhile has not been sent, and its sender is told so. Without this, it
+/// may have been sent.
+pub async fn before_sending<T>(work: impl Future<Output = T>) -> T {
+    let set = |is_unsent| {
+        // Elsewhere nobody asks.
+        let _ = IS_UNSENT.try_with(|cell| cell.set(is_unsent));
+    };
+    set(true);
+    let done = work.await;
+    set(false);
+    done
+}
+
 /// Gives what a backend does its time; when it runs out, it is dropped.
 pub(crate) async fn in_time<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, BackendError>>,
 ) -> Result<T, BackendError> {
-    let out_of_time = |_| Err(BackendError::new(ErrorKind::Connection, OutOfTime(limit)));
-    tokio::time::timeout(limit, work).await.unwrap_or_else(out_of_time)
+    let mut work = pin!(IS_UNSENT.scope(Cell::new(false), work));
+    if let Ok(done) = tokio::time::timeout(limit, work.as_mut()).await {
+        return done;
+    }
+    let is_unsent = work.as_mut().take_value().is_some_and(|is_unsent| is_unsent.get());
+    let error = BackendError::new(ErrorKind::Connection, OutOfTime(limit));
+    Err(if is_unsent { error.unsent() } else { error })
 }
 
 /// Whether the error is that of [`in_time`], or the server's own patience was shorter.

@@ -7,6 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 use socketio_pg_protocol::NodeId;
+use socketioxide_core::Sid;
 use tokio::sync::broadcast;
 
 use crate::observe::{
@@ -68,6 +69,15 @@ pub enum Event {
         class: Dropped,
         /// The same in words: which option bounds it, and how many were dropped so far.
         what: String,
+    },
+    /// A client of this node takes less than is sent to it: its buffer in socketioxide was full, so it lost an event. Reported at most
+    /// once a second for each client. Where only one event of a broadcast was lost within a second, its client is not known:
+    /// then it is only counted, as [`Dropped::Clients`].
+    SlowClient {
+        /// The namespace.
+        namespace: String,
+        /// Its socket, as `SocketIo` knows it. Sending to it, disconnecting too, fails while its buffer is full.
+        socket: Sid,
     },
     /// Old rows of a table are not deleted as fast as they come, or not at all: the table grows. Told once, until all old rows are
     /// deleted again. The node tries on.
@@ -190,6 +200,9 @@ impl Events {
             }
             Event::CleanupBehind { table, reason } => {
                 tracing::warn!(table, reason, "old rows are not deleted as fast as they come");
+            }
+            Event::SlowClient { namespace, socket } => {
+                tracing::warn!(namespace, %socket, "a client takes less than is sent to it and loses events");
             }
             Event::Overloaded { class, what } => tracing::warn!(class = class.as_str(), what, "overloaded"),
             // Made where the reader is.

@@ -20,6 +20,7 @@ pub mod cancellation;
 pub mod catch_up;
 pub mod failures;
 pub mod listening;
+pub mod outcomes;
 pub mod publishing;
 pub mod schema;
 pub mod search_path;
@@ -114,6 +115,12 @@ macro_rules! backend_tests {
             a_server_that_takes_no_writes_is_left
             a_statement_that_the_server_gives_up_is_a_matter_of_time
             a_silent_host_is_passed_over
+        );
+        $crate::backend_tests!(@module $fixture outcomes:
+            without_a_connection_nothing_was_sent
+            a_publication_that_is_cut_off_before_the_server_gets_it_may_have_arrived_and_has_not
+            a_publication_that_is_cut_off_between_commit_and_answer_may_have_arrived
+            a_publication_that_the_server_gives_up_has_not_arrived
         );
     };
     (@module $fixture:ident $module:ident: $($test:ident)*) => {

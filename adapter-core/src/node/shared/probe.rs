@@ -25,7 +25,7 @@ pub(super) struct Probe {
 impl<B: Backend> Node<B> {
     /// Sends a notification to itself and waits until it is heard.
     pub(in crate::node) async fn prove_hearing(&self) -> Result<(), ConnectError> {
-        let limit = self.options.connect_timeout / 2;
+        let limit = (self.options.connect_timeout / 2).saturating_add(self.backend.time_for_other_hosts());
         let started = Instant::now();
         let channel = own_channel(&self.options.channel_prefix);
         let payload = format!("{:016x}", env::random_u64());

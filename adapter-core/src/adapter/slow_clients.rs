@@ -1,0 +1,86 @@
+//! Which clients of a namespace take less than is sent to them.
+//!
+//! A local broadcast tells how many clients did not take an event, and not which. After a loss, the events of the next second go to one
+//! client at a time, so that each failure has its client. That costs an encoding for each client, so it is done at no other time.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use socketioxide_core::Sid;
+use tokio::time::Instant;
+
+/// For how long clients are looked at one by one after a loss, and how often one client is reported.
+const SECOND: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(crate) struct SlowClients {
+    /// Spares those who lose nothing the lock.
+    is_watching: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    until: Option<Instant>,
+    /// When each was reported, for a second: those that left are forgotten.
+    reported: HashMap<Sid, Instant>,
+}
+
+impl SlowClients {
+    /// Whether there was a loss within the last second.
+    pub(crate) fn are_watched(&self) -> bool {
+        if !self.is_watching.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let is_over = state.until.is_none_or(|until| until <= Instant::now());
+        if is_over {
+            *state = State::default();
+            self.is_watching.store(false, Ordering::Relaxed);
+        }
+        !is_over
+    }
+
+    /// Notes a loss.
+    pub(crate) fn lost(&self) {
+        self.state.lock().until = Some(Instant::now() + SECOND);
+        self.is_watching.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes a loss of this client. Tells whether it is to be reported.
+    pub(crate) fn lost_by(&self, socket: Sid) -> bool {
+        self.lost();
+        let now = Instant::now();
+        let reported = &mut self.state.lock().reported;
+        reported.retain(|_, told| *told + SECOND > now);
+        let is_new = !reported.contains_key(&socket);
+        if is_new {
+            reported.insert(socket, now);
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_reported_once_in_a_second_and_forgotten_after_it() {
+        let clients = SlowClients::default();
+        assert!(!clients.are_watched());
+        let [one, two] = [Sid::new(), Sid::new()];
+        assert!(clients.lost_by(one) && !clients.lost_by(one) && clients.lost_by(two));
+        tokio::time::advance(SECOND).await;
+        assert!(clients.lost_by(one));
+        assert_eq!(clients.state.lock().reported.len(), 1);
+        assert!(clients.are_watched());
+        tokio::time::advance(SECOND).await;
+        assert!(!clients.are_watched());
+        assert!(clients.state.lock().reported.is_empty());
+    }
+}

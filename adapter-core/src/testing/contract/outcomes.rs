@@ -1,0 +1,205 @@
+//! What is said of a publication that failed: whether it may have arrived all the same.
+
+use super::*;
+use crate::backend::Backend;
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+pub async fn without_a_connection_nothing_was_sent<F: Fixture>(fixture: &F) {
+    let backend = prepared(fixture).await;
+    let mut listener = listening(&backend, &["c"]).await;
+    // Nobody listens on port 1. A pool may also fail when it is made.
+    if let Ok(unreachable) = fixture.backend("postgres://postgres@127.0.0.1:1/postgres").await {
+        for outgoing in kinds("lost") {
+            let error = soon(unreachable.publish(TABLE, &[outgoing])).await.unwrap_err();
+            assert!(error.is_unsent() && !error.is_unconfirmed(), "{error}");
+        }
+    }
+    assert_next_is_heard(&backend, &mut listener).await;
+}
+
+pub async fn a_publication_that_is_cut_off_before_the_server_gets_it_may_have_arrived_and_has_not<F: Fixture>(
+    fixture: &F,
+) {
+    let direct = prepared(fixture).await;
+    let mut listener = listening(&direct, &["c"]).await;
+    let proxy = Proxy::before(&fixture.url());
+    for outgoing in kinds("lost") {
+        let backend = fixture.backend(proxy.url()).await.unwrap();
+        backend.publish("socket_io_attachments", &[with_channel(&outgoing, "other")]).await.unwrap();
+        proxy.hold(Direction::ToServer);
+        let batch = [outgoing];
+        let publishing = backend.publish(TABLE, &batch);
+        let (published, ()) = tokio::join!(soon(publishing), async {
+            eventually("it is on its way", || proxy.has_held()).await;
+            proxy.cut();
+        });
+        let error = published.unwrap_err();
+        assert!(error.is_unconfirmed(), "{error}");
+    }
+    assert_next_is_heard(&direct, &mut listener).await;
+}
+
+pub async fn a_publication_that_is_cut_off_between_commit_and_answer_may_have_arrived<F: Fixture>(fixture: &F) {
+    let direct = prepared(fixture).await;
+    let mut listener = listening(&direct, &["c"]).await;
+    let proxy = Proxy::before(&fixture.url());
+    for outgoing in kinds("arrives") {
+        let backend = fixture.backend(proxy.url()).await.unwrap();
+        backend.publish(TABLE, &[with_channel(&outgoing, "other")]).await.unwrap();
+        proxy.hold(Direction::FromServer);
+        let batch = [outgoing];
+        let publishing = backend.publish(TABLE, &batch);
+        let (published, ()) = tokio::join!(soon(publishing), async {
+            // Then it is committed.
+            assert!(hear(&mut listener, 1).await[0].starts_with("arrives"));
+            proxy.cut();
+        });
+        let error = published.unwrap_err();
+        assert!(error.is_unconfirmed(), "{error}");
+    }
+}
+
+pub async fn a_publication_that_the_server_gives_up_has_not_arrived<F: Fixture>(fixture: &F) {
+    let direct = prepared(fixture).await;
+    let mut listener = listening(&direct, &["c"]).await;
+    let database = fixture.sql("SELECT current_database()").unwrap();
+    let table = crate::backend::table::TableName::parse(TABLE).unwrap();
+    for setting in ["statement_timeout", "lock_timeout"] {
+        let locks = format!("SET {setting} = 0; LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)");
+        let locking = fixture.backend(&fixture.url()).await.unwrap();
+        fixture.sql(&format!("ALTER DATABASE {database} SET {setting} = '500ms'"));
+        let backend = fixture.backend(&fixture.url()).await.unwrap();
+        let batch = [attachment("c", "lost", "x")];
+        let is_locked =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        let publishing = async {
+            eventually("the table is locked", || fixture.sql(is_locked).as_deref() == Some("1")).await;
+            soon(backend.publish(TABLE, &batch)).await
+        };
+        let published = tokio::select! {
+            locked = locking.create(&table, &locks) => panic!("the table was not locked for long: {locked:?}"),
+            published = publishing => published,
+        };
+        let error = published.unwrap_err();
+        assert!(error.kind() == ErrorKind::Timeout && !error.is_unconfirmed(), "{setting}: {error}");
+        fixture.sql(&format!("ALTER DATABASE {database} RESET ALL"));
+        let ends = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        fixture.sql(ends);
+    }
+    assert_next_is_heard(&direct, &mut listener).await;
+}
+
+/// What is published in different ways.
+fn kinds(label: &str) -> [Outgoing; 2] {
+    [inline("c", label), attachment("c", label, "x")]
+}
+
+/// The same for another channel, and as another statement would not be: the session is open and knows it.
+fn with_channel(outgoing: &Outgoing, channel: &str) -> Outgoing {
+    Outgoing { channel: channel.to_owned(), content: outgoing.content.clone(), is_logged: false }
+}
+
+async fn assert_next_is_heard<B: Backend>(backend: &B, listener: &mut B::Listener) {
+    soon(backend.publish(TABLE, &[inline("c", "next")])).await.unwrap();
+    assert_eq!(hear(listener, 1).await, ["next"], "nothing came before it");
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug)]
+pub enum Direction {
+    /// Statements.
+    ToServer,
+    /// Answers.
+    FromServer,
+}
+
+/// Stands before a server on loopback, holds back what goes one way, and cuts connections.
+#[derive(Debug)]
+pub struct Proxy {
+    url: String,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    holds: [AtomicBool; 2],
+    has_held: AtomicBool,
+    streams: Mutex<Vec<TcpStream>>,
+}
+
+impl Proxy {
+    /// Leads to the server of a URL.
+    pub fn before(url: &str) -> Self {
+        let (role, rest) = url.split_once('@').unwrap();
+        let (server, path) = rest.split_once('/').unwrap();
+        let server: SocketAddr = server.parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("{role}@{}/{path}", listener.local_addr().unwrap());
+        let state = Arc::new(State::default());
+        let of_thread = state.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, server) = (client.unwrap(), TcpStream::connect(server).unwrap());
+                let copies = [client.try_clone().unwrap(), server.try_clone().unwrap()];
+                of_thread.streams.lock().unwrap().extend(copies);
+                let ends = || (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let (to_server, from_server) = (of_thread.clone(), of_thread.clone());
+                let (from, to) = ends();
+                std::thread::spawn(move || to_server.pass(Direction::ToServer, from, to));
+                let (to, from) = ends();
+                std::thread::spawn(move || from_server.pass(Direction::FromServer, from, to));
+            }
+        });
+        Self { url, state }
+    }
+
+    /// The URL of the server behind it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Lets nothing pass in one direction any more.
+    pub fn hold(&self, direction: Direction) {
+        self.state.has_held.store(false, Ordering::SeqCst);
+        self.state.holds[direction as usize].store(true, Ordering::SeqCst);
+    }
+
+    /// Whether something was held back.
+    pub fn has_held(&self) -> bool {
+        self.state.has_held.load(Ordering::SeqCst)
+    }
+
+    /// Ends all connections. What was held back is lost; what comes on new ones passes.
+    pub fn cut(&self) {
+        for stream in self.state.streams.lock().unwrap().drain(..) {
+            // It may have ended by itself.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        for holds in &self.state.holds {
+            holds.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl State {
+    fn pass(&self, direction: Direction, mut from: TcpStream, mut to: TcpStream) {
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if self.holds[direction as usize].load(Ordering::SeqCst) {
+                self.has_held.store(true, Ordering::SeqCst);
+            } else if to.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+        // The other one may have ended before.
+        let _ = to.shutdown(Shutdown::Both);
+    }
+}
