@@ -1,6 +1,6 @@
 //! What can go wrong, for the application.
 
-use std::{convert::Infallible, error::Error as StdError, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use socketio_pg_protocol::{DecodeError, EncodeError, NodeId, channel};
 use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
@@ -8,7 +8,7 @@ use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 use crate::backend::{BackendError, ErrorKind, error::PrepareError};
 
 /// Why a node could not join its cluster.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// An option cannot work.
@@ -203,7 +203,7 @@ impl ConnectError {
 }
 
 /// Why an operation on the cluster failed.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The message could not be written.
@@ -295,6 +295,20 @@ pub enum Error {
     /// The node has left the cluster.
     #[error("the cluster handle is closed")]
     Closed,
+}
+
+/// The text, as `main` prints it where it returns the error.
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text, as `main` prints it where it returns the error.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

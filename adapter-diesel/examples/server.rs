@@ -5,16 +5,16 @@
 use std::net::SocketAddr;
 
 use axum::{Json, Router, extract::ConnectInfo, http::StatusCode, routing::get, serve::ListenerExt};
-use socketio_pg_diesel::{Adapter, Cluster, Options, record_handshake};
+use socketio_pg_diesel::{Cluster, Options, PostgresAdapter, record_handshake};
 use socketioxide::{
     SocketIo,
-    adapter::Adapter as AnyAdapter,
+    adapter::Adapter,
     extract::{Data, SocketRef},
     handler::ConnectHandler,
 };
 use tokio::net::TcpListener;
 
-async fn on_connect<A: AnyAdapter>(socket: SocketRef<A>) {
+async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
     socket.join("chat");
     socket.on("message", async |socket: SocketRef<A>, Data::<String>(text)| {
         // To everyone in the room, whichever server they are on and whatever it is written in.
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (layer, io) = SocketIo::builder()
         .max_buffer_size(10_000) // events that wait for one client; what comes on top is lost for it
         .max_payload(1_000_000) // what a client may send in one HTTP request: Node's limit
-        .with_adapter::<Adapter<_>>(cluster.clone())
+        .with_adapter::<PostgresAdapter<_>>(cluster.clone())
         .build_layer();
     // Other servers see how the clients of this one connected: from where, when, with which `auth`.
     cluster.attach_with_address(&io, |request| Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));

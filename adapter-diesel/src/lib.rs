@@ -4,16 +4,16 @@
 //! neither side notices.
 //!
 //! ```no_run
-//! use socketio_pg_diesel::{Adapter, Cluster, Options, record_handshake};
-//! use socketioxide::{SocketIo, adapter::Adapter as AnyAdapter, extract::SocketRef, handler::ConnectHandler};
+//! use socketio_pg_diesel::{Cluster, Options, PostgresAdapter, record_handshake};
+//! use socketioxide::{SocketIo, adapter::Adapter, extract::SocketRef, handler::ConnectHandler};
 //!
-//! async fn on_connect<A: AnyAdapter>(socket: SocketRef<A>) {
+//! async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
 //!     socket.join("chat");
 //! }
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let cluster = Cluster::connect("postgres://app@localhost/app", Options::default()).await?;
-//! let (layer, io) = SocketIo::builder().with_adapter::<Adapter<_>>(cluster.clone()).build_layer();
+//! let (layer, io) = SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster.clone()).build_layer();
 //! cluster.attach(&io);
 //! io.ns("/", on_connect.with(record_handshake)).await?;
 //!
@@ -53,9 +53,13 @@ mod statements;
 pub use backend::DieselBackend;
 pub use emitter::Emitter;
 pub use error::connection_error;
+#[doc(hidden)]
 pub use listener::DieselListener;
 pub use migrations::{MIGRATIONS, Migrations};
-pub use socketio_pg_core::backend::table::{InvalidTableName, log_schema_sql, schema_sql};
+pub use socketio_pg_core::backend::{
+    BackendError, ErrorKind,
+    table::{InvalidTableName, log_schema_sql, schema_sql},
+};
 
 pub use socketio_pg_core::{
     AckStream, Acknowledgements, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,
@@ -63,11 +67,14 @@ pub use socketio_pg_core::{
     PublisherHealth, Recovery, Responses, SocketData, number_room, protocol, record_handshake, room_number,
 };
 
+// The driver whose types the backend takes.
+pub use diesel_async;
+
 /// A node's membership in a cluster, on diesel-async.
 pub type Cluster = socketio_pg_core::Cluster<DieselBackend>;
 
 /// One namespace of a [`Cluster`], across all nodes.
 pub type ClusterNamespace = socketio_pg_core::ClusterNamespace<DieselBackend>;
 
-/// The adapter to build a server with: `SocketIo::builder().with_adapter::<Adapter<_>>(cluster)`.
-pub type Adapter<E> = socketio_pg_core::PostgresAdapter<E, DieselBackend>;
+/// The adapter to build a server with: `SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster)`.
+pub type PostgresAdapter<E> = socketio_pg_core::PostgresAdapter<E, DieselBackend>;

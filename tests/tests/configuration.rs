@@ -7,7 +7,7 @@ use std::{net::TcpListener, time::Duration};
 use socketio_pg_tests::database;
 use socketio_pg_throwaway::Database;
 use socketio_pg_tokio_postgres::{
-    Adapter, CatchUp, Cluster, ConnectError, Event, Options, TokioPostgresBackend, log_schema_sql, schema_sql,
+    CatchUp, Cluster, ConnectError, Event, Options, PostgresAdapter, TokioPostgresBackend, log_schema_sql, schema_sql,
 };
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio_postgres::{Config, NoTls, config::SslMode};
@@ -286,13 +286,13 @@ async fn what_lasts_for_ever_or_holds_everything_works() {
 /// A node in this process, without clients.
 struct Node {
     cluster: Cluster,
-    _io: SocketIo<Adapter<Emitter>>,
+    _io: SocketIo<PostgresAdapter<Emitter>>,
 }
 
 impl Node {
     async fn join(database: &Database, options: Options) -> Self {
         let cluster = Cluster::connect(database.url(), options).await.unwrap();
-        let (_, io) = SocketIo::builder().with_adapter::<Adapter<Emitter>>(cluster.clone()).build_layer();
+        let (_, io) = SocketIo::builder().with_adapter::<PostgresAdapter<Emitter>>(cluster.clone()).build_layer();
         cluster.of("/").on_server_side_with_ack("question", async |text: String| text.len());
         io.ns("/", async || {}).await.unwrap();
         Self { cluster, _io: io }

@@ -111,8 +111,8 @@ fn the_same_server_on_the_other_backend_differs_in_its_import() {
     assert_eq!(
         differing,
         [(
-            "use socketio_pg_tokio_postgres::{Adapter, Cluster, Options, record_handshake};",
-            "use socketio_pg_diesel::{Adapter, Cluster, Options, record_handshake};"
+            "use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter, record_handshake};",
+            "use socketio_pg_diesel::{Cluster, Options, PostgresAdapter, record_handshake};"
         )]
     );
 }

@@ -1,5 +1,6 @@
 //! A socket anywhere in the cluster.
 
+use serde::Serialize;
 use socketio_pg_protocol::{
     NodeId, Payload, SocketId, Value,
     message::{Handshake, Room, SocketDescription},
@@ -7,8 +8,9 @@ use socketio_pg_protocol::{
 
 use crate::socketio::{handshake, room};
 
-/// A socket anywhere in the cluster.
-#[derive(Clone, Debug)]
+/// A socket anywhere in the cluster. It serializes with its fields as they are named here.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ClusterSocket {
     /// Its id: 20 characters on Node, 16 on socketioxide.
     pub id: SocketId,

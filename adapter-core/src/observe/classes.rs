@@ -1,5 +1,6 @@
 //! The classes of what a node could not use, or had no room for.
 
+use serde::{Serialize, Serializer};
 use socketio_pg_protocol::DecodeErrorKind;
 
 /// What is dropped for lack of room, so that nothing grows without bound.
@@ -103,5 +104,19 @@ impl InvalidMessage {
             Self::TooLarge => 6,
             Self::AttachmentOfAnother => 7,
         }
+    }
+}
+
+/// As [`Self::as_str`].
+impl Serialize for Dropped {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// As [`Self::as_str`].
+impl Serialize for InvalidMessage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }

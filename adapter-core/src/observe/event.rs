@@ -6,6 +6,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use socketio_pg_protocol::NodeId;
 use socketioxide_core::Sid;
 use tokio::sync::broadcast;
@@ -13,10 +14,15 @@ use tokio::sync::broadcast;
 use crate::observe::{
     classes::{Dropped, InvalidMessage},
     counters::Counters,
+    health::rfc3339,
 };
 
 /// An event in the life of a node. New kinds may come.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// It serializes as an object with the kind as `event`, and times in RFC 3339, for a log or a dashboard:
+/// `{"event":"node-left","namespace":"/","node":"1b6e…","closed":true}`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
     /// The node listens.
@@ -29,8 +35,10 @@ pub enum Event {
     /// The node listens again, and may have missed what was published in between.
     Gap {
         /// Since when messages may be missing: a second before the last sign of life, as what was sent then may have been on its way.
+        #[serde(serialize_with = "rfc3339")]
         since: SystemTime,
         /// Until when.
+        #[serde(serialize_with = "rfc3339")]
         until: SystemTime,
         /// How much of it was caught up with.
         recovery: Recovery,
@@ -99,7 +107,8 @@ pub enum Event {
 ///
 /// It is about what the servers and emitters of this project sent, with the same log. What Node servers and others without a log
 /// sent inline is lost in any case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Recovery {
     /// The node keeps no log: what was published in between is lost.
@@ -360,5 +369,33 @@ mod tests {
         let texts: Vec<_> = told(events, stream).await.into_iter().map(|event| format!("{event:?}")).collect();
         assert_eq!(texts.len(), 3, "{texts:?}");
         assert!(texts[2].contains("max_inbox_bytes allows (2001 dropped so far)"), "{texts:?}");
+    }
+
+    #[test]
+    fn events_serialize_with_their_kind_and_times_that_people_read() {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
+        let recovery = Recovery::Complete { messages: 3 };
+        for (event, json) in [
+            (Event::Connected, r#"{"event":"connected"}"#),
+            (
+                Event::Gap { since, until: since + Duration::from_secs(1), recovery },
+                r#"{"event":"gap","since":"1970-01-01T00:00:01.500Z","until":"1970-01-01T00:00:02.500Z","recovery":{"outcome":"complete","messages":3}}"#,
+            ),
+            (
+                Event::Rejected {
+                    channel: "socket.io#/".to_owned(),
+                    sender: Some(NodeId::from("a")),
+                    kind: InvalidMessage::TooLarge,
+                    reason: "why".to_owned(),
+                },
+                r#"{"event":"rejected","channel":"socket.io#/","sender":"a","kind":"too-large","reason":"why"}"#,
+            ),
+            (
+                Event::Overloaded { class: Dropped::Messages, what: "so".to_owned() },
+                r#"{"event":"overloaded","class":"messages","what":"so"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&event).unwrap(), json);
+        }
     }
 }

@@ -28,14 +28,14 @@ pub(crate) struct Adapter<A> {
 
 /// This project's adapter on tokio-postgres, as its documentation starts it.
 pub(crate) async fn tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
-    use socketio_pg_tokio_postgres::{Adapter as PostgresAdapter, Cluster, Options};
+    use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter};
     let cluster = Cluster::connect(&setup.url, Options::default()).await.map_err(text)?;
     Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
 }
 
 /// The same with a catch-up log that goes back for five minutes.
 pub(crate) async fn logged(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
-    use socketio_pg_tokio_postgres::{Adapter as PostgresAdapter, CatchUp, Cluster, Options};
+    use socketio_pg_tokio_postgres::{CatchUp, Cluster, Options, PostgresAdapter};
     let options = Options::default().catch_up(CatchUp::last(Duration::from_secs(300)));
     let cluster = Cluster::connect(&setup.url, options).await.map_err(text)?;
     Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
@@ -43,7 +43,7 @@ pub(crate) async fn logged(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl
 
 /// This project's adapter on diesel-async, as its documentation starts it.
 pub(crate) async fn diesel(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
-    use socketio_pg_diesel::{Adapter as PostgresAdapter, Cluster, Options};
+    use socketio_pg_diesel::{Cluster, Options, PostgresAdapter};
     let cluster = Cluster::connect(&setup.url, Options::default()).await.map_err(text)?;
     Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
 }

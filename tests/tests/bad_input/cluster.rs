@@ -8,7 +8,7 @@ use socketio_pg_core::{
     protocol::DecodeErrorKind::{AttachmentId, Json},
 };
 use socketio_pg_tests::{Client, ClientHost, Connect, Kind, NODE, Node, NodeOptions, binary, database, require};
-use socketio_pg_tokio_postgres::{Adapter, Cluster, Event, Options};
+use socketio_pg_tokio_postgres::{Cluster, Event, Options, PostgresAdapter};
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::sync::mpsc;
 
@@ -186,14 +186,14 @@ async fn a_handler_that_panics_on_its_arguments_costs_only_that_message() -> Res
 /// A node in this process, without clients.
 struct Member {
     cluster: Cluster,
-    _io: SocketIo<Adapter<Emitter>>,
+    _io: SocketIo<PostgresAdapter<Emitter>>,
     last: tokio::sync::Mutex<mpsc::UnboundedReceiver<()>>,
 }
 
 impl Member {
     async fn join(url: &str, options: Options) -> Self {
         let cluster = Cluster::connect(url, options).await.unwrap();
-        let (_, io) = SocketIo::builder().with_adapter::<Adapter<Emitter>>(cluster.clone()).build_layer();
+        let (_, io) = SocketIo::builder().with_adapter::<PostgresAdapter<Emitter>>(cluster.clone()).build_layer();
         io.ns("/", async || {}).await.unwrap();
         let (sender, last) = mpsc::unbounded_channel();
         cluster.of("/").on_server_side("last", move |_: ()| {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{Router, extract::ConnectInfo, serve::ListenerExt};
-use socketio_pg_tokio_postgres::{Adapter, Cluster, Options, record_handshake};
+use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter, record_handshake};
 use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler, layer::SocketIoLayer};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -19,7 +19,7 @@ use crate::{
 const MAX_PAYLOAD: u64 = 8 * 1024 * 1024;
 
 /// The adapter, as socketioxide uses it.
-pub(crate) type PgAdapter = Adapter<socketioxide::adapter::Emitter>;
+pub(crate) type PgAdapter = PostgresAdapter<socketioxide::adapter::Emitter>;
 
 /// A node of the cluster. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of the cluster first.
 pub(crate) struct RustNode {
