@@ -232,8 +232,8 @@ pub struct Counts {
     pub swept: u64,
     /// How often deleting them failed: see [`Event::CleanupBehind`](crate::Event::CleanupBehind).
     pub sweep_failures: u64,
-    /// [`Self::rejected`] by [`InvalidMessage::as_str`], all kinds.
+    /// [`Self::rejected`] by [`InvalidMessage::as_str`](crate::InvalidMessage::as_str), all kinds.
     pub rejected_by_kind: std::collections::BTreeMap<&'static str, u64>,
-    /// [`Self::dropped`] by [`Dropped::as_str`], all classes.
+    /// [`Self::dropped`] by [`Dropped::as_str`](crate::Dropped::as_str), all classes.
     pub dropped_by_class: std::collections::BTreeMap<&'static str, u64>,
 }

@@ -30,7 +30,7 @@ pub struct Selector {
     pub order: KeyOrder,
 }
 
-/// The order of the keys of [`Options`]: readers take any, writers keep to one of these.
+/// The order of the keys of [`Selector`]: readers take any, writers keep to one of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyOrder {
     /// `rooms, except, flags`: the adapter's.
