@@ -21,7 +21,8 @@ const OF_SERVERS: [&str; 3] = ["connect", "connection", "new_namespace"];
 
 fn assert_refused<T>(name: &str, outcome: Result<T, impl std::error::Error>) {
     let error = outcome.err().map(|error| format!("{error}, {error:?}")).unwrap_or_default();
-    assert!(error.contains(&format!("ReservedEvent {{ event: {name:?} }}")), "{name}: {error:?}");
+    let expected = Error::ReservedEvent { event: name.to_owned() }.to_string();
+    assert!(error.contains(&expected), "{name}: {error:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,6 +48,7 @@ mod log;
 mod migrations;
 mod pool;
 mod settings;
+mod shared_sql;
 mod statements;
 
 pub use backend::DieselBackend;

@@ -5,8 +5,7 @@ use diesel::{
     pg::Pg,
     query_builder::{AstPass, QueryFragment, QueryId},
     result::Error,
-    serialize::ToSql,
-    sql_types::{Array, BigInt, Binary, Bool, Double, HasSqlType, Nullable, Text},
+    sql_types::{Array, BigInt, Binary, Bool, Double, Nullable, Text},
 };
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::backend::{
@@ -15,7 +14,7 @@ use socketio_pg_core::backend::{
 };
 use std::time::Duration;
 
-use crate::statements::Batch;
+use crate::{shared_sql::Statement, statements::Batch};
 
 /// A statement that is identified by its text, which has the names of the tables in it.
 macro_rules! identified_by_text {
@@ -180,48 +179,4 @@ pub(crate) async fn read(
         LogRow { id, incoming, is_before_crash }
     };
     Ok(rows.into_iter().map(read).collect())
-}
-
-/// Writes a statement of `log_sql`, whose parameters come once each and in order. Unlike `sql_query` it is prepared but once.
-pub(crate) struct Statement<'a, 'b> {
-    out: AstPass<'a, 'b, Pg>,
-    rest: &'b str,
-}
-
-impl<'a, 'b> Statement<'a, 'b> {
-    pub(crate) fn new(out: AstPass<'a, 'b, Pg>, text: &'b str) -> Self {
-        Self { out, rest: text }
-    }
-
-    /// Writes up to the next `$n`, and the parameter in its place.
-    pub(crate) fn bind<T, U>(&mut self, value: &'b U) -> QueryResult<()>
-    where
-        Pg: HasSqlType<T>,
-        U: ToSql<T, Pg> + ?Sized,
-    {
-        if let Some((before, after)) = next_parameter(self.rest) {
-            self.out.push_sql(before);
-            self.rest = after;
-        }
-        self.out.push_bind_param::<T, U>(value)
-    }
-
-    pub(crate) fn finish(mut self) {
-        self.out.push_sql(self.rest);
-    }
-}
-
-/// What stands before the next `$n`, and behind it. A name of a table may contain the like, but only in double quotes.
-fn next_parameter(text: &str) -> Option<(&str, &str)> {
-    let mut is_quoted = false;
-    for (at, character) in text.char_indices() {
-        match character {
-            '"' => is_quoted = !is_quoted,
-            '$' if !is_quoted => {
-                return Some((&text[..at], text[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit())));
-            }
-            _ => {}
-        }
-    }
-    None
 }

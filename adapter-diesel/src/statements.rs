@@ -15,7 +15,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::backend::{Content, Outgoing, SweepBatch, inspect::INSPECT_TABLE_SQL, table::TableName};
 
-use crate::log::Statement;
+use crate::shared_sql::Statement;
 
 /// Everything about the table that matters at the start.
 pub(crate) async fn look(connection: &mut AsyncPgConnection, table: &TableName) -> QueryResult<String> {

@@ -22,9 +22,9 @@ use crate::backend::{BackendError, ErrorKind};
 /// When `table` is not such a name.
 ///
 /// ```
-/// let sql = socketio_pg_core::table::schema_sql("socket_io_attachments")?;
+/// let sql = socketio_pg_core::backend::table::schema_sql("socket_io_attachments")?;
 /// assert!(sql.starts_with(r#"CREATE UNLOGGED TABLE IF NOT EXISTS "socket_io_attachments" ("#));
-/// # Ok::<(), socketio_pg_core::table::InvalidTableName>(())
+/// # Ok::<(), socketio_pg_core::backend::table::InvalidTableName>(())
 /// ```
 pub fn schema_sql(table: &str) -> Result<String, InvalidTableName> {
     Ok(TableName::parse(table)?.create_statement())
@@ -39,9 +39,9 @@ pub fn schema_sql(table: &str) -> Result<String, InvalidTableName> {
 /// When `table` is not a name: see [`InvalidTableName`].
 ///
 /// ```
-/// let sql = socketio_pg_core::table::log_schema_sql("socket_io_log")?;
+/// let sql = socketio_pg_core::backend::table::log_schema_sql("socket_io_log")?;
 /// assert!(sql.starts_with(r#"CREATE TABLE IF NOT EXISTS "socket_io_log" ("#));
-/// # Ok::<(), socketio_pg_core::table::InvalidTableName>(())
+/// # Ok::<(), socketio_pg_core::backend::table::InvalidTableName>(())
 /// ```
 pub fn log_schema_sql(table: &str) -> Result<String, InvalidTableName> {
     Ok(TableName::parse(table)?.create_log_statement())

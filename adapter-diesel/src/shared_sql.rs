@@ -1,0 +1,47 @@
+//! Diesel's parameters in SQL that is written once for all backends.
+
+use diesel::{QueryResult, pg::Pg, query_builder::AstPass, serialize::ToSql, sql_types::HasSqlType};
+
+/// Writes a statement that is shared with other backends, whose parameters come once each and in order. Unlike `sql_query` it is prepared but once.
+pub(crate) struct Statement<'a, 'b> {
+    out: AstPass<'a, 'b, Pg>,
+    rest: &'b str,
+}
+
+impl<'a, 'b> Statement<'a, 'b> {
+    pub(crate) fn new(out: AstPass<'a, 'b, Pg>, text: &'b str) -> Self {
+        Self { out, rest: text }
+    }
+
+    /// Writes up to the next `$n`, and the parameter in its place.
+    pub(crate) fn bind<T, U>(&mut self, value: &'b U) -> QueryResult<()>
+    where
+        Pg: HasSqlType<T>,
+        U: ToSql<T, Pg> + ?Sized,
+    {
+        if let Some((before, after)) = next_parameter(self.rest) {
+            self.out.push_sql(before);
+            self.rest = after;
+        }
+        self.out.push_bind_param::<T, U>(value)
+    }
+
+    pub(crate) fn finish(mut self) {
+        self.out.push_sql(self.rest);
+    }
+}
+
+/// What stands before the next `$n`, and behind it. A name of a table may contain the like, but only in double quotes.
+fn next_parameter(text: &str) -> Option<(&str, &str)> {
+    let mut is_quoted = false;
+    for (at, character) in text.char_indices() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            '$' if !is_quoted => {
+                return Some((&text[..at], text[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit())));
+            }
+            _ => {}
+        }
+    }
+    None
+}
