@@ -138,7 +138,7 @@ async fn other_encodings(world: Arc<World>) -> Result<Seen> {
             return Err(format!("a node in a database in {encoding} is to end: {refused:?}").into());
         };
         let told = stderr.join(" ");
-        if !["Encoding", encoding].iter().all(|word| told.contains(word)) {
+        if !["the encoding of the database is", encoding].iter().all(|word| told.contains(word)) {
             return Err(format!("it does not say why: {told}").into());
         }
     }

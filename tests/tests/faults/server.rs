@@ -50,7 +50,7 @@ async fn not_there_at_the_start(world: Arc<World>) -> Result<Seen> {
         return Err(format!("a node that cannot connect is to end: {refused:?}").into());
     };
     let told = stderr.join(" ");
-    if !told.contains("Unreachable") {
+    if !told.contains("cannot be reached") {
         return Err(format!("it does not say why: {told}").into());
     }
     restart(&world).await?;
