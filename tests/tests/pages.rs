@@ -92,6 +92,25 @@ fn links_between_pages_lead_to_files_and_headings_that_exist() {
     assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
 }
 
+#[test]
+fn each_test_that_a_defect_names_exists() {
+    let page = fs::read_to_string(repository().join("docs/found.md")).unwrap();
+    let mut named = 0;
+    let mut missing = Vec::new();
+    for link in page.lines().flat_map(|line| line.split('[').skip(1)) {
+        let Some((name, rest)) = link.split_once("](") else { continue };
+        let Some((file, _)) = rest.split_once(')').filter(|(file, _)| file.ends_with(".rs")) else { continue };
+        named += 1;
+        let text = fs::read_to_string(repository().join("docs").join(file)).unwrap_or_default();
+        // A scenario of the conformance suite has a title.
+        if !text.contains(&format!("fn {name}")) && !text.contains(&format!("{name}\"")) {
+            missing.push(format!("{file}: {name}"));
+        }
+    }
+    assert!(named > 30, "only {named} tests: the test has stopped reading them");
+    assert!(missing.is_empty(), "not there:\n{}", missing.join("\n"));
+}
+
 /// The Markdown files below a folder, without those that tools fetch, and those of which code makes pages.
 fn pages(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
