@@ -54,7 +54,8 @@ async fn statements_and_listening_go_where_each_is_told() {
     listener.listen(&["c".to_owned()]).await.unwrap();
 
     let sessions = "SELECT string_agg(DISTINCT application_name, ' ') FROM pg_stat_activity
-                    WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN%' = ";
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()
+                        AND application_name <> '' AND query LIKE 'LISTEN%' = ";
     let names = |listening| database.execute(&format!("{sessions}{listening}")).unwrap();
     assert_eq!(names(true).as_deref(), Some("listening"));
     assert_eq!(names(false).as_deref(), Some("statements"));
