@@ -73,8 +73,9 @@ impl Connector {
         }
     }
 
-    /// Connects to the first host that answers, each in its time, those that were slow before behind the others: the driver's own
-    /// time ends when the socket is connected, and behind a host that takes connections and says nothing it never comes to the next one.
+    /// Connects to the first host that answers. Each has its time, and hosts that were slow before are tried last.
+    /// The driver's own time ends when the socket is connected: it would wait for ever for a host that takes
+    /// connections and says nothing.
     async fn reach(&self) -> Result<(Client, Connection<Socket, NoTlsStream>), tokio_postgres::Error> {
         let mut hosts = self.settings.per_host();
         self.slow_hosts.move_to_end(&mut hosts, host_name);

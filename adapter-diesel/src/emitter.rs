@@ -71,8 +71,8 @@ where
     }
 }
 
-/// Asks nothing but whether the session is still there, as it may be in a transaction that has failed by now: with an error that ended
-/// the session, PostgreSQL may have committed before.
+/// Asks only whether the session is still there, as it may be in a transaction that has failed by now. An error
+/// that ended the session may have come after the commit.
 async fn failed<C>(connection: &mut C, error: Error) -> BackendError
 where
     C: AsyncConnectionCore<Backend = Pg> + Send,

@@ -2,7 +2,8 @@
 
 use diesel::{QueryResult, pg::Pg, query_builder::AstPass, serialize::ToSql, sql_types::HasSqlType};
 
-/// Writes a statement that is shared with other backends, whose parameters come once each and in order. Unlike `sql_query` it is prepared but once.
+/// Writes a statement that is shared with other backends. Its parameters come once each and in order.
+/// Unlike `sql_query`, it is prepared once.
 pub(crate) struct Statement<'a, 'b> {
     out: AstPass<'a, 'b, Pg>,
     rest: &'b str,

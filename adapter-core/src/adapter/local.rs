@@ -39,7 +39,6 @@ use crate::{
 };
 
 /// The pauses between looks for clients of a namespace that was replaced.
-/// The pauses between looks for clients of a namespace that was replaced.
 const MIN_REPLACED_PAUSE: Duration = Duration::from_millis(5);
 const MAX_REPLACED_PAUSE: Duration = Duration::from_secs(1);
 

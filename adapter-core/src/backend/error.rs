@@ -101,8 +101,8 @@ tokio::task_local! {
     static IS_UNSENT: Cell<bool>;
 }
 
-/// Awaits a connection. A publication whose time runs out meanwhile has not been sent, and its sender is told so. Without this, it
-/// may have been sent.
+/// Waits for a connection. A publication whose time runs out meanwhile was not sent, and its sender gets
+/// [`Error::Publish`](crate::Error::Publish). Without this, it would get [`Error::Unconfirmed`](crate::Error::Unconfirmed).
 pub async fn before_sending<T>(work: impl Future<Output = T>) -> T {
     let set = |is_unsent| {
         // Elsewhere nobody asks.

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn poison_is_told_once_for_each_kind_and_sender_and_counted_every_time() {
+    async fn an_invalid_message_is_reported_once_for_each_kind_and_sender_and_counted_every_time() {
         let events = Events::default();
         let stream = events.subscribe();
         let (a, b) = (NodeId::from("a"), NodeId::from("b"));
