@@ -42,7 +42,8 @@ async function runServer() {
   });
 
   const port = await host.start();
-  serve(host.operations, async () => {
+  const operations = { ...host.operations, idle: () => pool.idle() };
+  serve(operations, async () => {
     host.close();
     await pool.idle();
   });

@@ -102,10 +102,13 @@ async fn rust_and_node_still_hear_each_other_after_all_of_it() -> Result {
         world.send(&case).await;
     }
     world.until_good().await?;
-    // An attachment, which Node fetches after those before it.
+    // Node has heard of all when it hears of this one. It need not be the last that it fetches: a
+    // fetch that fails ends its connection, and one that begins just then opens another at once,
+    // ahead of those that wait.
     let last = json!({ "event": "last", "args": [binary([0])] });
     world.server.call("serverSideEmit", last).await?;
     node.wait_for_server_side("/", "last").await?;
+    node.call("idle", json!({})).await?;
 
     let far = ClientHost::shared().await?.connect(node.port(), &Connect::default()).await?;
     exchange(&world.server, &world.client, &far, "from Rust").await?;
