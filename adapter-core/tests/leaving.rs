@@ -164,3 +164,53 @@ async fn no_response_comes_behind_the_close_message() {
     }
     assert!(heard.last().is_some_and(|last| last.starts_with(r#"{"type":13"#)), "{heard:#?}");
 }
+
+/// What reaches PostgreSQL from a node whose namespace is deleted while `act` goes on.
+async fn heard_after_deletion<F: Future>(act: impl FnOnce(Node) -> F) -> Vec<String> {
+    let database = MemoryDatabase::default();
+    let node = Node::start(&database).await;
+    let mut stranger = database.backend().connect_listener().await.unwrap();
+    stranger.listen(&["socket.io#/".to_owned()]).await.unwrap();
+    act(node).await;
+    let mut heard = Vec::new();
+    while let Ok(incoming) = timeout(Duration::from_secs(30), stranger.next()).await {
+        heard.push(incoming.unwrap().payload);
+    }
+    let close = heard.iter().position(|payload| payload.starts_with(r#"{"type":13"#)).expect("a close message");
+    heard.split_off(close + 1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_words_of_a_namespace_are_heard_and_revive_nobody() {
+    let heard = heard_after_deletion(|node| async move {
+        let kept = node.io.of("/").unwrap();
+        node.io.delete_ns("/");
+        kept.clone().emit("last", &1).await.unwrap();
+        kept.clone().to("room").join("other").await.unwrap();
+        kept.clone().to("room").leave("other").await.unwrap();
+        kept.clone().to("room").disconnect().await.unwrap();
+        kept.clone().emit("large", &"x".repeat(9_000)).await.unwrap();
+        node.cluster.close().await;
+    })
+    .await;
+    assert_eq!(heard.len(), 5, "{heard:#?}");
+    for payload in heard {
+        let message: serde_json::Value = serde_json::from_str(&payload).unwrap();
+        assert_eq!(message["uid"], "emitter", "{payload}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_asks_nobody_after_its_close_message() {
+    let heard = heard_after_deletion(|node| async move {
+        let kept = node.io.of("/").unwrap();
+        node.io.delete_ns("/");
+        let asked = kept.clone().fetch_sockets().await;
+        assert!(asked.is_err(), "{asked:?}");
+        let asked = kept.clone().emit_with_ack::<_, u64>("question", &1).await;
+        assert!(asked.is_err());
+        node.cluster.close().await;
+    })
+    .await;
+    assert!(heard.is_empty(), "{heard:#?}");
+}

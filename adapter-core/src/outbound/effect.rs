@@ -37,6 +37,12 @@ impl Effect {
         self.run_once(result);
     }
 
+    /// Its message has failed.
+    pub(crate) fn fail<T>(self, error: Error) -> Result<T, Error> {
+        self.run(&Err(error.clone()));
+        Err(error)
+    }
+
     /// Nothing follows after all.
     pub(crate) fn forget(mut self) {
         self.0 = None;

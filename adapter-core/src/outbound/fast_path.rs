@@ -16,7 +16,7 @@ use tokio::runtime::{Handle, Id};
 
 use crate::{error::Error, outbound::effect::Effect, sync::Mutex};
 
-type Publishing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+pub(crate) type Publishing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// A publication that was begun, and what follows from it.
 ///
@@ -95,12 +95,22 @@ impl FastPath {
         Ok(direct)
     }
 
-    /// Waits for what was begun. `take_over` wakes the publisher's task when it is dropped before; false when that has ended.
-    pub(crate) async fn drive(&self, direct: Arc<InFlight>, take_over: impl Fn() -> bool) -> Result<(), Error> {
-        let mut hand_over = HandOver { direct: direct.clone(), take_over, is_over: false };
-        let outcome = poll_fn(|context| self.poll(&direct, context)).await;
-        hand_over.is_over = true;
-        outcome
+    /// Waits for what was begun. `take_over` wakes the publisher's task when the future is dropped
+    /// before, polled or not; false when that has ended.
+    pub(crate) fn drive<F: Fn() -> bool>(
+        self: &Arc<Self>,
+        direct: Arc<InFlight>,
+        take_over: F,
+    ) -> impl Future<Output = Result<(), Error>> + use<F> {
+        let fast_path = self.clone();
+        let hand_over = HandOver { direct, take_over, is_over: false };
+        async move {
+            // All of it, not the fields that are used below: it is to be dropped with the future.
+            let mut hand_over = hand_over;
+            let outcome = poll_fn(|context| fast_path.poll(&hand_over.direct, context)).await;
+            hand_over.is_over = true;
+            outcome
+        }
     }
 
     fn poll(&self, direct: &Arc<InFlight>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {

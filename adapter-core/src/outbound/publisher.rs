@@ -25,7 +25,10 @@ use crate::{
     backend::{Backend, BackendError, CatchUp, Content, Outgoing, has_timed_out, in_time},
     error::Error,
     observe::event::Events,
-    outbound::{effect::Effect, fast_path::FastPath},
+    outbound::{
+        effect::Effect,
+        fast_path::{FastPath, Publishing},
+    },
     queue::{self, queue},
     sync::{AtomicBool, AtomicUsize, Notify, oneshot},
 };
@@ -178,22 +181,43 @@ impl<B: Backend> Publisher<B> {
         (Self { queue, backlog, fast_path, writer }, publishing)
     }
 
-    /// Publishes a message: returns once it is committed. Dropping the future takes nothing back, once it was polled.
+    /// Begins to publish a message: whatever is queued afterwards comes behind it.
     ///
-    /// `effect` runs in the order of the queue, when the message is committed or has failed, whoever is still waiting.
-    pub(crate) async fn publish(&self, outgoing: Outgoing, effect: Effect) -> Result<(), Error> {
-        // An attachment may take its time, in which others gather: they are better off with the task.
-        if is_attachment(&outgoing) {
-            return self.queue(outgoing, effect)?.committed().await;
+    /// The future ends once it is committed; dropping it takes nothing back. `effect` runs in the
+    /// order of the queue, when the message is committed or has failed, whoever is still waiting. It
+    /// comes back when nobody publishes any more.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        outgoing: Outgoing,
+        effect: Effect,
+    ) -> Result<impl Future<Output = Result<(), Error>> + use<B>, Effect> {
+        enum Begun<D> {
+            Direct(D),
+            Queued(Published),
         }
-        let begun = self.fast_path.begin((outgoing, effect), |outgoing| {
+        let publish = |outgoing| -> Publishing {
             let writer = self.writer.clone();
             Box::pin(async move { writer.publish(&[outgoing]).await.pop().unwrap_or(Err(Error::Closed)) })
-        });
-        match begun {
-            Ok(direct) => self.fast_path.drive(direct, || self.take_over()).await,
-            Err((outgoing, effect)) => self.queue(outgoing, effect)?.committed().await,
-        }
+        };
+        // An attachment may take its time, in which others gather: they are better off with the task.
+        let begun = if is_attachment(&outgoing) {
+            Err((outgoing, effect))
+        } else {
+            self.fast_path.begin((outgoing, effect), publish)
+        };
+        let begun = match begun {
+            Ok(direct) => {
+                let publisher = self.clone();
+                Begun::Direct(self.fast_path.drive(direct, move || publisher.take_over()))
+            }
+            Err((outgoing, effect)) => Begun::Queued(self.queue(outgoing, effect)?),
+        };
+        Ok(async move {
+            match begun {
+                Begun::Direct(driving) => driving.await,
+                Begun::Queued(published) => published.committed().await,
+            }
+        })
     }
 
     /// How many messages wait for their batch.
@@ -202,8 +226,8 @@ impl<B: Backend> Publisher<B> {
     }
 
     /// Queues a response to another node, without waiting.
-    pub(crate) fn queue_response(&self, outgoing: Outgoing) -> Result<(), Error> {
-        let (mut job, published) = Job::new(outgoing, Effect::none());
+    pub(crate) fn queue_response(&self, outgoing: Outgoing, effect: Effect) -> Result<(), Effect> {
+        let (mut job, published) = Job::new(outgoing, effect);
         job.is_response = true;
         self.backlog.answers.fetch_add(1, Ordering::Relaxed);
         self.send(job).inspect_err(|_| self.backlog.answered(1))?;
@@ -222,12 +246,13 @@ impl<B: Backend> Publisher<B> {
         let count = jobs.len();
         self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
         let sent = self.fast_path.occupy(|| self.queue.send_all(jobs));
-        // Those that come back take effect here, where no lock is held.
+        // Those that come back take effect here. They are of the node's own accord, so no code of
+        // the application runs.
         sent.map_err(|_| self.not_sent(count))
     }
 
-    /// Queues a message without waiting.
-    pub(crate) fn queue(&self, outgoing: Outgoing, effect: Effect) -> Result<Published, Error> {
+    /// Queues a message without waiting. The effect comes back when nobody publishes any more.
+    pub(crate) fn queue(&self, outgoing: Outgoing, effect: Effect) -> Result<Published, Effect> {
         let (job, published) = Job::new(outgoing, effect);
         self.send(job)?;
         Ok(published)
@@ -238,15 +263,15 @@ impl<B: Backend> Publisher<B> {
         self.fast_path.occupy(|| self.queue.nudge())
     }
 
-    fn send(&self, job: Job) -> Result<(), Error> {
+    fn send(&self, job: Job) -> Result<(), Effect> {
         self.backlog.waiting.fetch_add(1, Ordering::Relaxed);
         let mut job = Some(job);
         if self.fast_path.occupy(|| self.queue.send_from(&mut job)) {
             return Ok(());
         }
-        // It takes effect here, where no lock is held.
-        drop(job);
-        Err(self.not_sent(1))
+        self.not_sent(1);
+        // The caller may hold locks, under which nothing takes effect.
+        Err(job.map(|job| job.done.effect).unwrap_or_default())
     }
 
     fn not_sent(&self, count: usize) -> Error {

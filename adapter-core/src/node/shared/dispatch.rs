@@ -125,9 +125,11 @@ impl<B: Backend> Node<B> {
         for (namespace, actions) in all {
             for action in actions {
                 let performed = match action {
-                    Action::Publish(body) => self.outgoing(&namespace, body, None).map(|outgoing| {
-                        together.push((outgoing, tells_rules(&namespace, Effect::none())));
-                    }),
+                    Action::Publish(body) => {
+                        self.outgoing(&namespace, namespace.uid().clone(), body, None).map(|outgoing| {
+                            together.push((outgoing, tells_rules(&namespace, Effect::none())));
+                        })
+                    }
                     action => self.perform_one(&namespace, action, &Requester::default()),
                 };
                 if let Err(error) = performed {

@@ -34,8 +34,11 @@ impl<B: Backend> Node<B> {
             match action {
                 Action::Publish(body) => {
                     let published = self
-                        .outgoing(namespace, body, None)
-                        .and_then(|outgoing| publisher.ok_or(Error::Closed)?.queue(outgoing, Effect::none()))
+                        .outgoing(namespace, namespace.uid().clone(), body, None)
+                        .and_then(|outgoing| {
+                            let queued = publisher.map(|publisher| publisher.queue(outgoing, Effect::none()));
+                            queued.and_then(Result::ok).ok_or(Error::Closed)
+                        })
                         .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
                     farewell = published.ok();
                 }

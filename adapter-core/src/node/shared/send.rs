@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use socketio_pg_protocol::{
-    Body, Message, Relay, ReplyChannel, RequestId,
+    Body, Message, NodeId, Relay, ReplyChannel, RequestId,
     cluster::{Action, NodeRules},
     notification::Encoded,
 };
@@ -18,7 +18,10 @@ use crate::{
         namespace::{Namespace, Request},
         requester::Requester,
     },
-    outbound::{effect::Effect, publisher::Published},
+    outbound::{
+        effect::Effect,
+        publisher::{Published, Publisher},
+    },
 };
 
 impl<B: Backend> Node<B> {
@@ -26,11 +29,12 @@ impl<B: Backend> Node<B> {
     pub(super) fn outgoing(
         &self,
         namespace: &Namespace,
+        sender: NodeId,
         body: Body,
         reply_to: Option<&ReplyChannel>,
     ) -> Result<Outgoing, Error> {
         Error::check_namespace(namespace.name())?;
-        let mut message = Message::new(namespace.uid().clone(), namespace.name(), body);
+        let mut message = Message::new(sender, namespace.name(), body);
         message.relay = Relay::marked();
         if message.body.is_request() {
             message.reply_to = self.reply_channel.clone();
@@ -50,39 +54,63 @@ impl<B: Backend> Node<B> {
         Ok(Outgoing { channel, content, is_logged })
     }
 
+    /// Queues a message of a namespace with `queue`, which gives the effect back when nobody
+    /// publishes any more. `effect` runs in any case, here when the message is not queued.
+    ///
+    /// Nothing that a namespace says as a member of the cluster comes behind its close message:
+    /// Node.js would take it for a member again, and its requests would wait for one that has gone.
+    /// What needs no member is sent afterwards as an emitter sends it, such as the last words of a
+    /// handler that outlives its namespace; the rest fails with [`Error::Closed`].
+    fn queue_with<T>(
+        &self,
+        namespace: &Namespace,
+        (body, reply_to): (Body, Option<&ReplyChannel>),
+        effect: Effect,
+        queue: impl FnOnce(&Arc<Publisher<B>>, Outgoing, Effect) -> Result<T, Effect>,
+    ) -> Result<T, Error> {
+        let as_emitter = namespace.has_left() && can_emitter_send(&body);
+        let sender = if as_emitter { NodeId::emitter() } else { namespace.uid().clone() };
+        let prepared = self.outgoing(namespace, sender, body, reply_to);
+        let (outgoing, publisher) = match prepared.and_then(|outgoing| Ok((outgoing, self.publisher()?))) {
+            Ok(prepared) => prepared,
+            Err(error) => return effect.fail(error),
+        };
+        let mut effect = Some(effect);
+        let queue = || queue(&publisher, outgoing, effect.take().unwrap_or_default());
+        let queued = if as_emitter { Some(queue()) } else { self.namespaces.speak(namespace, queue) };
+        // Here the register's lock is not held any more: an effect may run code of the application.
+        match queued {
+            Some(Ok(queued)) => Ok(queued),
+            Some(Err(effect)) => effect.fail(Error::Closed),
+            None => effect.unwrap_or_default().fail(Error::Closed),
+        }
+    }
+
     /// Queues an answer: where the requester wants it, else for everyone.
     ///
     /// It puts off no heartbeat, because the other nodes may not hear it.
     pub(crate) async fn answer(&self, namespace: &Namespace, body: Body, requester: &Requester) -> Result<(), Error> {
         let reply_to = requester.channel_for(&body);
-        let outgoing = self.outgoing(namespace, body, reply_to)?;
-        let publisher = self.publisher()?;
-        // Never behind the close message: for the other nodes this one would come back.
-        let queued = self.namespaces.speak(namespace, || publisher.queue_response(outgoing));
-        queued.unwrap_or(Err(Error::Closed))?;
-        publisher.wait_for_capacity().await
+        self.queue_with(namespace, (body, reply_to), Effect::none(), |publisher, outgoing, effect| {
+            publisher.queue_response(outgoing, effect)
+        })?;
+        self.publisher()?.wait_for_capacity().await
     }
 
     /// Publishes a message; returns once it is committed. `effect` runs in any case, also when it cannot be published at all.
     pub(crate) async fn publish(&self, namespace: &Arc<Namespace>, body: Body, effect: Effect) -> Result<(), Error> {
-        let prepared = self.outgoing(namespace, body, None).and_then(|outgoing| Ok((outgoing, self.publisher()?)));
-        let (outgoing, publisher) = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                let failed = Err(error);
-                effect.run(&failed);
-                return failed;
-            }
+        let effect = {
+            let namespace = namespace.clone();
+            Effect::new(move |result| {
+                // What others did not hear puts off no heartbeat.
+                if result.is_ok() {
+                    namespace.lock().published(tokio::time::Instant::now().into_std());
+                }
+                effect.run(result);
+            })
         };
-        let namespace = namespace.clone();
-        let effect = Effect::new(move |result| {
-            // What others did not hear puts off no heartbeat.
-            if result.is_ok() {
-                namespace.lock().published(tokio::time::Instant::now().into_std());
-            }
-            effect.run(result);
-        });
-        publisher.publish(outgoing, effect).await
+        let begun = self.queue_with(namespace, (body, None), effect, Publisher::begin)?;
+        begun.await
     }
 
     /// Starts a request of this node, and publishes what the rules say. Fails when it cannot be published.
@@ -95,6 +123,10 @@ impl<B: Backend> Node<B> {
         deadline: Option<Instant>,
         effect: Effect,
     ) -> Result<Request, Error> {
+        if namespace.has_left() {
+            // The rules know nobody any more, and would answer for this node alone.
+            return effect.fail(Error::Closed);
+        }
         let limit = self.options.max_requests;
         let Ok(place) = self.requests.clone().try_acquire_owned() else {
             effect.forget();
@@ -125,9 +157,18 @@ impl<B: Backend> Node<B> {
 
     /// Queues what the rules say is to be published. They take it for published, and are told when it was not.
     pub(super) fn queue_own(&self, namespace: &Arc<Namespace>, body: Body, effect: Effect) -> Result<Published, Error> {
-        let effect = tells_rules(namespace, effect);
-        let outgoing = self.outgoing(namespace, body, None)?;
-        self.publisher()?.queue(outgoing, effect)
+        self.queue_with(namespace, (body, None), tells_rules(namespace, effect), |publisher, outgoing, effect| {
+            publisher.queue(outgoing, effect)
+        })
+    }
+}
+
+/// Whether an emitter may send it, which is no member of the cluster and hears no answer.
+fn can_emitter_send(body: &Body) -> bool {
+    match body {
+        Body::Broadcast(_) | Body::ServerSideEmit(_) => !body.is_request(),
+        Body::SocketsJoin(_) | Body::SocketsLeave(_) | Body::DisconnectSockets(_) => true,
+        _ => false,
     }
 }
 

@@ -136,12 +136,17 @@ impl Sender {
         }
     }
 
-    fn run(self, publisher: &Publisher<Database>, trace: &Trace) {
+    fn run(self, publisher: &Arc<Publisher<Database>>, trace: &Trace) {
         let effect = |payload: &str| {
             let (trace, payload) = (trace.clone(), payload.to_owned());
             Effect::new(move |result| trace.lock().push(Seen::Effect { payload, is_committed: result.is_ok() }))
         };
-        let publish = |payload| publisher.publish(outgoing(payload), effect(payload));
+        let publish = |payload| async move {
+            match publisher.begin(outgoing(payload), effect(payload)) {
+                Ok(begun) => begun.await,
+                Err(effect) => effect.fail(Error::Closed),
+            }
+        };
         match self {
             Self::Waits(payload) => drop(block_on(publish(payload))),
             Self::GivesUp(polls, one, other) => {
@@ -155,7 +160,7 @@ impl Sender {
                 drop(block_on(publish(other)));
             }
             Self::Responses(payload) => {
-                if publisher.queue_response(outgoing(payload)).is_ok() {
+                if publisher.queue_response(outgoing(payload), Effect::none()).is_ok() {
                     let _ = block_on(publisher.wait_for_capacity());
                 }
             }
