@@ -19,7 +19,6 @@ pub(crate) mod error;
 pub mod inspect;
 pub mod log_sql;
 pub mod prepare;
-pub mod slow_hosts;
 pub mod table;
 
 use std::{future::Future, time::Duration};

@@ -19,8 +19,23 @@ pub enum ConnectError {
         /// What is wrong and what to give instead.
         problem: String,
     },
-    /// The settings of the connection cannot work: URL, user, password, database or TLS.
-    #[error("the connection settings do not work: {0}: check the database URL, the user and the password")]
+    /// The database URL cannot be read.
+    #[error(
+        "the database URL cannot be used: {0}. Write it like `postgres://user:password@host:5432/database?sslmode=require`, with `%40` for \
+         an `@` in the password"
+    )]
+    Url(#[source] BackendError),
+    /// The server refused the user, the password or the database.
+    #[error(
+        "PostgreSQL refused the login: {0}: check user, password and database; in a URL, `%`, `@` and `:` of a password are written as \
+         `%25`, `%40` and `%3A`"
+    )]
+    Login(#[source] BackendError),
+    /// The connection cannot be encrypted as the settings ask, or the server wants it to be.
+    #[error("no connection with the TLS that is asked for: {0}")]
+    Tls(#[source] BackendError),
+    /// Another setting of the connection cannot work.
+    #[error("the connection settings do not work: {0}: check the database URL")]
     Settings(#[source] BackendError),
     /// PostgreSQL cannot be reached.
     #[error("PostgreSQL cannot be reached: {0}: is it running at this address, and does it take more connections?")]
@@ -134,6 +149,9 @@ pub enum ConnectError {
 impl From<BackendError> for ConnectError {
     fn from(error: BackendError) -> Self {
         match error.kind() {
+            ErrorKind::Url => Self::Url(error),
+            ErrorKind::Login => Self::Login(error),
+            ErrorKind::Tls => Self::Tls(error),
             ErrorKind::Configuration => Self::Settings(error),
             ErrorKind::Connection => Self::Unreachable(error),
             ErrorKind::ReadOnly => Self::ReadOnly(error),
@@ -292,8 +310,8 @@ pub enum Error {
          `Cluster::connect`"
     )]
     AnotherServer,
-    /// The node has left the cluster.
-    #[error("the cluster handle is closed")]
+    /// The node has left the cluster, or the namespace has, as it does when it is deleted.
+    #[error("this node, or this namespace of it, has left the cluster")]
     Closed,
 }
 

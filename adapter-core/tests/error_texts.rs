@@ -37,7 +37,10 @@ fn connecting() {
     let problem = "it is 0: give at least 1".to_owned();
     let texts = texts(&[
         &ConnectError::Option { option: "publish_queue", problem },
-        &ConnectError::Settings(database(ErrorKind::Configuration, "password authentication failed")),
+        &ConnectError::Url(database(ErrorKind::Url, "the parameter `colour` is not understood")),
+        &ConnectError::Login(database(ErrorKind::Login, "password authentication failed")),
+        &ConnectError::Tls(database(ErrorKind::Tls, "UnknownIssuer").with_remedy("name the root certificate")),
+        &ConnectError::Settings(database(ErrorKind::Configuration, "schema \"chat\" does not exist")),
         &ConnectError::Unreachable(database(ErrorKind::Connection, "connection refused")),
         &ConnectError::MissingTable { table: "socket_io_attachments".to_owned() },
         &ConnectError::MayNotCreateTable {

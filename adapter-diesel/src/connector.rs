@@ -1,15 +1,15 @@
 //! Making connections, in our way or in the caller's.
 
-use crate::{
-    error,
-    settings::{Settings, host_name},
-};
+use crate::error;
 use diesel::ConnectionResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
-use socketio_pg_core::backend::{BackendError, ErrorKind, slow_hosts::SlowHosts};
+use socketio_pg_connection::{
+    Settings, SlowHosts, Tls, connect, connecting, time_for_other_hosts, total_connect_timeout,
+};
+use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{sync::Arc, time::Duration};
-use tokio_postgres::{CancelToken, Client, Connection, NoTls, Socket, tls::NoTlsStream};
+use tokio_postgres::CancelToken;
 
 /// How the caller makes a connection from a connection string: what `ManagerConfig::custom_setup` of diesel-async takes.
 pub(crate) type Setup = Arc<dyn Fn(&str) -> BoxFuture<'_, ConnectionResult<AsyncPgConnection>> + Send + Sync>;
@@ -22,12 +22,16 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Connector {
     settings: Arc<Settings>,
     slow_hosts: SlowHosts,
+    /// What the settings say of TLS, or why that cannot be: only who has a set-up of his own can do without.
+    tls: Result<Tls, String>,
     setup: Option<Setup>,
 }
 
 impl Connector {
     pub(crate) fn new(url: &str) -> Result<Self, BackendError> {
-        Ok(Self { settings: Arc::new(Settings::parse(url)?), slow_hosts: SlowHosts::default(), setup: None })
+        let settings = Arc::new(Settings::parse(url)?);
+        let tls = settings.connector().map_err(|error| error.to_string());
+        Ok(Self { settings, slow_hosts: SlowHosts::default(), tls, setup: None })
     }
 
     /// Finds out about slow hosts together with another connector.
@@ -41,7 +45,7 @@ impl Connector {
     }
 
     pub(crate) fn time_for_other_hosts(&self) -> Duration {
-        self.settings.time_for_other_hosts()
+        time_for_other_hosts(self.settings.config())
     }
 
     pub(crate) fn with_setup(self, setup: Setup) -> Self {
@@ -52,10 +56,10 @@ impl Connector {
         let connecting = async {
             match &self.setup {
                 Some(setup) => setup(self.settings.text()).await.map_err(error::setting_up),
-                None => self.connect_without_tls().await,
+                None => self.establish().await,
             }
         };
-        tokio::time::timeout(self.settings.connect_timeout(), connecting)
+        tokio::time::timeout(total_connect_timeout(self.settings.config()), connecting)
             .await
             .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))
     }
@@ -66,36 +70,19 @@ impl Connector {
     /// Not for connections that the caller made: how they are encrypted is not known.
     pub(crate) fn cancel(&self, token: CancelToken) {
         if self.setup.is_none()
+            && let Ok(tls) = self.tls.clone()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             // A server that cannot be reached cannot be told, and ends the session by itself.
-            runtime.spawn(async move { tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(NoTls)).await.is_ok() });
+            runtime.spawn(async move { tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await.is_ok() });
         }
-    }
-
-    /// Connects to the first host that answers. Each has its time, and hosts that were slow before are tried last.
-    /// The driver's own time ends when the socket is connected: it would wait for ever for a host that takes
-    /// connections and says nothing.
-    async fn reach(&self) -> Result<(Client, Connection<Socket, NoTlsStream>), tokio_postgres::Error> {
-        let mut hosts = self.settings.per_host();
-        self.slow_hosts.move_to_end(&mut hosts, host_name);
-        let Some(last) = hosts.pop() else { return self.settings.config().connect(NoTls).await };
-        for host in hosts {
-            let attempt = self.slow_hosts.attempt(host_name(&host));
-            if let Ok(Ok(connected)) = tokio::time::timeout(self.settings.time_for(&host), host.connect(NoTls)).await {
-                attempt.connected();
-                return Ok(connected);
-            }
-        }
-        let attempt = self.slow_hosts.attempt(host_name(&last));
-        let connected = last.connect(NoTls).await?;
-        attempt.connected();
-        Ok(connected)
     }
 
     /// Like `AsyncPgConnection::establish`, whose error is only a text.
-    async fn connect_without_tls(&self) -> Result<AsyncPgConnection, BackendError> {
-        let (client, connection) = self.reach().await.map_err(error::connecting)?;
+    async fn establish(&self) -> Result<AsyncPgConnection, BackendError> {
+        let tls = self.tls.clone().map_err(|problem| BackendError::new(ErrorKind::Tls, problem))?;
+        let connected = connect(self.settings.config(), tls, &self.slow_hosts).await;
+        let (client, connection) = connected.map_err(connecting)?;
         AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(error::setting_up)
     }
 }

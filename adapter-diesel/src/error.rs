@@ -6,18 +6,8 @@ use diesel::{
     result::{DatabaseErrorKind, Error},
 };
 use diesel_async::pooled_connection::{PoolError, deadpool};
+use socketio_pg_connection::connecting;
 use socketio_pg_core::backend::{BackendError, ErrorKind};
-use std::{error::Error as StdError, io};
-
-/// An error of the driver while a session was being opened. What is not the network's fault is the settings'.
-pub(crate) fn connecting(error: tokio_postgres::Error) -> BackendError {
-    let kind = match error.code() {
-        Some(code) => kind_of_state(code.code()),
-        None if error.is_closed() || has_io_error(&error) => ErrorKind::Connection,
-        None => ErrorKind::Configuration,
-    };
-    BackendError::new(kind, error)
-}
 
 /// An error of diesel-async, or of a caller's set-up, while a session was being opened.
 ///
@@ -78,35 +68,6 @@ pub(crate) fn is_of_connection(error: &Error) -> bool {
     matches!(error, Error::DatabaseError(UnableToSendCommand | ClosedConnection, _))
 }
 
-/// The kind of an SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. Those that may come while
-/// connecting.
-fn kind_of_state(state: &str) -> ErrorKind {
-    match state {
-        // insufficient_privilege: the role may not connect to this database
-        "42501" => ErrorKind::Permission,
-        // too_many_connections; admin_shutdown, crash_shutdown, cannot_connect_now
-        "53300" | "57P01" | "57P02" | "57P03" => ErrorKind::Connection,
-        // connection_exception
-        _ if state.starts_with("08") => ErrorKind::Connection,
-        // invalid_authorization_specification, invalid_catalog_name, and what settings in the URL can cause
-        _ => ErrorKind::Configuration,
-    }
-}
-
-/// Whether the reason comes from the operating system. TLS libraries report a certificate they do not like as bad data, which
-/// does not count.
-fn has_io_error(mut error: &(dyn StdError + 'static)) -> bool {
-    loop {
-        if let Some(found) = error.downcast_ref::<io::Error>() {
-            return found.kind() != io::ErrorKind::InvalidData;
-        }
-        match error.source() {
-            Some(source) => error = source,
-            None => return false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,22 +76,6 @@ mod tests {
     fn our_own_error_comes_through_the_pool_as_it_was() {
         let error = setting_up(carried(BackendError::new(ErrorKind::Permission, "may not connect")));
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Permission, "may not connect"));
-    }
-
-    #[test]
-    fn states_are_of_the_kind_that_tells_what_to_do() {
-        for (state, kind) in [
-            ("28P01", ErrorKind::Configuration),
-            ("28000", ErrorKind::Configuration),
-            ("3D000", ErrorKind::Configuration),
-            ("42501", ErrorKind::Permission),
-            ("08006", ErrorKind::Connection),
-            ("57P01", ErrorKind::Connection),
-            ("57P03", ErrorKind::Connection),
-            ("53300", ErrorKind::Connection),
-        ] {
-            assert_eq!(kind_of_state(state), kind, "{state}");
-        }
     }
 
     #[test]

@@ -47,7 +47,6 @@ mod listener;
 mod log;
 mod migrations;
 mod pool;
-mod settings;
 mod shared_sql;
 mod statements;
 

@@ -5,14 +5,14 @@ use crate::{
     error,
     listener::TokioPostgresListener,
     pool::{Connections, Parameter, StatementKind},
-    settings::{time_for_other_hosts, total_connect_timeout, with_defaults},
     statements,
 };
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
+use socketio_pg_connection::{SlowHosts, time_for_other_hosts, total_connect_timeout, with_defaults};
 use socketio_pg_core::backend::{
     Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, Outgoing, Position,
-    Row, SweepBatch, TableReport, inspect::INSPECT_TABLE_SQL, log_sql, slow_hosts::SlowHosts, table::TableName,
+    Row, SweepBatch, TableReport, inspect::INSPECT_TABLE_SQL, log_sql, table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
@@ -34,7 +34,10 @@ use tokio_postgres::{
 /// # }
 /// ```
 ///
-/// For TLS give a connector instead of `NoTls`, such as `tokio_postgres_rustls::MakeRustlsConnect`, and `sslmode=require`.
+/// For TLS give a connector instead of `NoTls`, such as `tokio_postgres_rustls::MakeRustlsConnect`, and `sslmode=require`. Or make
+/// the backend of a URL, `TokioPostgresBackend::try_from(url)`, with the feature `rustls`: then `sslmode` (`disable`, `prefer`,
+/// `require`, `verify-ca`, `verify-full`) and `sslrootcert` mean what they mean to libpq, and certificates are checked against those
+/// that the machine trusts where there is no `sslrootcert`.
 ///
 /// Where the settings say nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`, `keepalives_idle=4`,
 /// `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10 seconds, or 3 seconds for each of several hosts, and

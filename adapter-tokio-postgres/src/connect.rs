@@ -1,19 +1,22 @@
 //! A backend from a database URL.
 
-use socketio_pg_core::backend::{BackendError, ErrorKind};
-use tokio_postgres::{Config, NoTls};
+use socketio_pg_connection::Settings;
+use socketio_pg_core::backend::BackendError;
 
 use crate::TokioPostgresBackend;
 
-/// A backend without TLS, with pool and listening connection of its own.
+/// A backend with pool and listening connection of its own.
 ///
-/// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as tokio-postgres reads them.
+/// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as tokio-postgres reads them. With the feature
+/// `rustls`, `sslmode` (`disable`, `prefer`, `require`, `verify-ca`, `verify-full`) and `sslrootcert` mean what they mean to libpq;
+/// without `sslrootcert`, certificates are checked against those that the machine trusts. Without the feature, a text that asks for
+/// TLS is refused.
 impl TryFrom<&str> for TokioPostgresBackend {
     type Error = BackendError;
 
     fn try_from(url: &str) -> Result<Self, BackendError> {
-        let config: Config = url.parse().map_err(|error| BackendError::new(ErrorKind::Configuration, error))?;
-        Ok(Self::new(config, NoTls))
+        let settings = Settings::parse(url)?;
+        Ok(Self::new(settings.config().clone(), settings.connector()?))
     }
 }
 

@@ -46,10 +46,8 @@ mod cancel;
 mod connect;
 mod emitter;
 mod error;
-mod hosts;
 mod listener;
 mod pool;
-mod settings;
 mod statements;
 
 pub use backend::TokioPostgresBackend;

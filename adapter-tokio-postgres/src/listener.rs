@@ -1,7 +1,8 @@
 //! A session that listens.
 
-use crate::{error, hosts};
-use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener, slow_hosts::SlowHosts};
+use crate::error;
+use socketio_pg_connection::{SlowHosts, connect, connecting};
+use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener};
 use socketio_pg_core::protocol::channel::quote_identifier;
 use std::{fmt, future::poll_fn};
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -27,7 +28,7 @@ impl TokioPostgresListener {
         T::TlsConnect: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        let (client, connection) = hosts::connect(config, tls, slow_hosts).await.map_err(error::connecting)?;
+        let (client, connection) = connect(config, tls, slow_hosts).await.map_err(connecting)?;
         // Unbounded, as the socket must be read whatever the reader does; the reader bounds what it keeps.
         let (sender, incoming) = mpsc::unbounded_channel();
         let driver = tokio::spawn(drive(connection, sender));

@@ -1,12 +1,15 @@
 //! Running statements on pooled connections.
 
-use crate::{cancel::Canceller, error, hosts::FirstThatAnswers, settings::total_connect_timeout};
-use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
-use socketio_pg_core::backend::{BackendError, ErrorKind, before_sending, slow_hosts::SlowHosts};
+use crate::{cancel::Canceller, error};
+use deadpool_postgres::{Client, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use futures_util::future::BoxFuture;
+use socketio_pg_connection::{SlowHosts, connect, total_connect_timeout};
+use socketio_pg_core::backend::{BackendError, ErrorKind, before_sending};
 use std::{
     ops::Deref,
     sync::atomic::{AtomicBool, Ordering},
 };
+use tokio::task::JoinHandle;
 use tokio_postgres::{
     Config, Error, Row, Socket,
     tls::{MakeTlsConnect, TlsConnect},
@@ -23,6 +26,29 @@ pub(crate) enum StatementKind {
     Prepared,
     /// Parsed each time: the way through a pooler, which may give every transaction another session.
     Unnamed,
+}
+
+/// How the pool makes its connections.
+struct FirstThatAnswers<T> {
+    tls: T,
+    slow_hosts: SlowHosts,
+}
+
+impl<T> Connect for FirstThatAnswers<T>
+where
+    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    T::Stream: Send + Sync,
+    T::TlsConnect: Send + Sync,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), Error>> {
+        let (config, tls, slow_hosts) = (config.clone(), self.tls.clone(), self.slow_hosts.clone());
+        Box::pin(async move {
+            let (client, connection) = connect(&config, tls, &slow_hosts).await?;
+            // Why it ended, whoever uses the client is told.
+            Ok((client, tokio::spawn(async move { drop(connection.await) })))
+        })
+    }
 }
 
 /// A pool of connections, each used for one statement at a time.

@@ -7,11 +7,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDe
 use socketio_pg_core::backend::{Backend, ErrorKind, FetchLimits, Listener, Prepare};
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
-use std::{
-    fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    sync::Arc,
-};
+use std::sync::Arc;
 use tokio_postgres::{Config, NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -25,23 +21,9 @@ struct TlsServer {
 impl TlsServer {
     fn start() -> Self {
         let server = Server::builder().start().unwrap();
-        let directory = server.directory().unwrap();
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        for (name, text) in [("server.crt", cert.pem()), ("server.key", signing_key.serialize_pem())] {
-            let file = directory.join(name);
-            fs::write(&file, text).unwrap();
-            // PostgreSQL reads its key only from a file that is its own, and nobody else's.
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-            let owner = fs::metadata(directory).unwrap();
-            chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
-            let setting = if name == "server.crt" { "ssl_cert_file" } else { "ssl_key_file" };
-            let database = server.create_database().unwrap();
-            database.execute(&format!("ALTER SYSTEM SET {setting} = '{}'", file.display())).unwrap();
-        }
-        let database = server.create_database().unwrap();
-        database.execute("ALTER SYSTEM SET ssl = on").unwrap();
-        server.restart().unwrap();
-        Self { database, certificate: cert.der().clone(), _server: server }
+        server.use_certificate(&cert.pem(), &signing_key.serialize_pem()).unwrap();
+        Self { database: server.create_database().unwrap(), certificate: cert.der().clone(), _server: server }
     }
 
     /// Certificates are made out to names, not to addresses.
@@ -63,12 +45,12 @@ fn connector(trusted: impl IntoIterator<Item = CertificateDer<'static>>) -> Make
     MakeRustlsConnect::new(config)
 }
 
-async fn assert_misconfigured(backend: TokioPostgresBackend, reason: &str) {
+async fn assert_of_tls(backend: TokioPostgresBackend, reason: &str) {
     for error in [
         backend.fetch("attachments", &[1], FetchLimits::NONE).await.unwrap_err(),
         backend.connect_listener().await.unwrap_err(),
     ] {
-        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
         assert!(error.to_string().contains(reason), "{error}");
     }
 }
@@ -87,18 +69,18 @@ async fn all_connections_are_encrypted() {
 }
 
 #[tokio::test]
-async fn an_unknown_certificate_is_a_matter_of_configuration() {
+async fn an_unknown_certificate_is_a_matter_of_tls() {
     let server = TlsServer::start();
-    assert_misconfigured(TokioPostgresBackend::new(server.config(), connector([])), "UnknownIssuer").await;
+    assert_of_tls(TokioPostgresBackend::new(server.config(), connector([])), "UnknownIssuer").await;
 }
 
 #[tokio::test]
-async fn required_tls_without_a_connector_or_a_server_for_it_is_a_matter_of_configuration() {
+async fn required_tls_without_a_connector_or_a_server_for_it_is_a_matter_of_tls() {
     let server = TlsServer::start();
-    assert_misconfigured(TokioPostgresBackend::new(server.config(), NoTls), "TLS").await;
+    assert_of_tls(TokioPostgresBackend::new(server.config(), NoTls), "TLS").await;
 
     let database = Server::shared().unwrap().create_database().unwrap();
     let mut config: Config = database.url().parse().unwrap();
     config.ssl_mode(SslMode::Require);
-    assert_misconfigured(TokioPostgresBackend::new(config, connector([server.certificate.clone()])), "TLS").await;
+    assert_of_tls(TokioPostgresBackend::new(config, connector([server.certificate.clone()])), "TLS").await;
 }

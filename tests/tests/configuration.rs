@@ -66,18 +66,19 @@ fn says(error: &ConnectError, phrases: &[&str]) {
 }
 
 #[tokio::test]
-async fn an_invalid_url_says_to_check_it() {
-    for url in [
-        "",
-        "no url",
-        "http://localhost/database",
-        "postgres://localhost:port/database",
-        "postgres://localhost:99999/database",
-        "postgres://localhost/database?unknown_key=1",
+async fn an_invalid_url_says_what_is_wrong_with_it() {
+    for (url, phrase) in [
+        ("", "it is empty"),
+        ("no url", "postgres://user:password@host"),
+        ("http://localhost/database", "`http`"),
+        ("postgres://localhost:port/database", "port"),
+        ("postgres://localhost:99999/database", "port"),
+        ("postgres://user:pass@word@localhost/database", "more than one `@`"),
+        ("postgres://localhost/database?unknown_key=1", "`unknown_key`"),
     ] {
         let error = Cluster::connect(url, Options::default()).await.unwrap_err();
-        assert!(matches!(error, ConnectError::Settings(_)), "{url:?}: {error:?}");
-        says(&error, &["check the database URL"]);
+        assert!(matches!(error, ConnectError::Url(_)), "{url:?}: {error:?}");
+        says(&error, &["the database URL cannot be used", phrase]);
     }
 }
 
@@ -94,12 +95,21 @@ async fn a_wrong_password_user_or_database_says_to_check_them() {
         (spoilt(|config| config.password("wrong")), "password authentication failed"),
         (spoilt(|config| config.user("nobody_of_this_name")), "nobody_of_this_name"),
         (spoilt(|config| config.dbname("no_such_database")), r#"database "no_such_database" does not exist"#),
-        (spoilt(|config| config.ssl_mode(SslMode::Require)), "TLS"),
     ] {
         let error = refusal(config, Options::default()).await;
-        assert!(matches!(error, ConnectError::Settings(_)), "{error:?}");
-        says(&error, &[reason, "check the database URL, the user and the password"]);
+        assert!(matches!(error, ConnectError::Login(_)), "{error:?}");
+        says(&error, &[reason, "check user, password and database"]);
     }
+}
+
+#[tokio::test]
+async fn tls_that_is_not_to_be_had_says_how_to_get_it() {
+    let Some(database) = database() else { return };
+    let mut config = config(&database);
+    config.ssl_mode(SslMode::Require);
+    let error = refusal(config, Options::default()).await;
+    assert!(matches!(error, ConnectError::Tls(_)), "{error:?}");
+    says(&error, &["TLS", "`ssl = on`"]);
 }
 
 #[tokio::test]

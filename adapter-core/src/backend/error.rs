@@ -14,7 +14,13 @@ pub enum ErrorKind {
     /// The server gave the statement up: it took longer than `statement_timeout` or waited longer than `lock_timeout`, or somebody
     /// cancelled it. Nothing took effect.
     Timeout,
-    /// The connection settings are wrong (URL, user, password, database, TLS): trying again will not help.
+    /// The database URL cannot be read: trying again will not help.
+    Url,
+    /// The server refused the user, the password or the name of the database: trying again will not help.
+    Login,
+    /// The connection cannot be encrypted as the settings ask, or the server wants it to be: trying again will not help.
+    Tls,
+    /// Another setting is wrong, such as the name of a table or a schema: trying again will not help.
     Configuration,
     /// The role lacks a right.
     Permission,
@@ -30,7 +36,17 @@ impl ErrorKind {
     /// Whether the failure may be the fault of what was sent, so that a part of it may succeed where the whole did not. All else fails
     /// for each part alike.
     pub fn is_about_content(self) -> bool {
-        !matches!(self, Self::Connection | Self::Configuration | Self::ReadOnly | Self::Timeout)
+        let is_of_all = matches!(
+            self,
+            Self::Connection
+                | Self::ReadOnly
+                | Self::Timeout
+                | Self::Url
+                | Self::Login
+                | Self::Tls
+                | Self::Configuration
+        );
+        !is_of_all
     }
 }
 
@@ -40,12 +56,19 @@ pub struct BackendError {
     kind: ErrorKind,
     is_unsent: bool,
     source: Box<dyn StdError + Send + Sync>,
+    remedy: Option<&'static str>,
 }
 
 impl BackendError {
     /// Wraps a driver's error.
     pub fn new(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind, is_unsent: false, source: source.into() }
+        Self { kind, is_unsent: false, source: source.into(), remedy: None }
+    }
+
+    /// Says what to do about it, after the driver's own text.
+    pub fn with_remedy(mut self, remedy: &'static str) -> Self {
+        self.remedy = Some(remedy);
+        self
     }
 
     /// Says that nothing was sent: no connection was to be had.
@@ -67,8 +90,8 @@ impl BackendError {
 
     /// Why a table cannot be used, if the error tells that.
     pub(crate) fn into_preparation(self) -> Result<PrepareError, Self> {
-        let Self { kind, is_unsent, source } = self;
-        source.downcast().map(|error| *error).map_err(|source| Self { kind, is_unsent, source })
+        let Self { kind, is_unsent, source, remedy } = self;
+        source.downcast().map(|error| *error).map_err(|source| Self { kind, is_unsent, source, remedy })
     }
 
     /// What kind of failure it is.
@@ -86,7 +109,10 @@ impl fmt::Display for BackendError {
             write!(f, ": {error}")?;
             cause = error.source();
         }
-        Ok(())
+        match self.remedy {
+            Some(remedy) => write!(f, ": {remedy}"),
+            None => Ok(()),
+        }
     }
 }
 

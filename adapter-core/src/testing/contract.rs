@@ -109,7 +109,7 @@ macro_rules! backend_tests {
         );
         $crate::backend_tests!(@module $fixture failures:
             an_unreachable_server_is_a_matter_of_connection
-            a_wrong_address_or_password_is_a_matter_of_configuration
+            a_wrong_address_or_password_is_a_matter_of_the_login
             connections_that_died_idle_are_replaced
             a_closed_backend_fails_and_its_listeners_go_on
             a_server_that_takes_no_writes_is_left

@@ -34,9 +34,13 @@ pub use error::{StartError, StopError};
 pub use private::{Builder, StopMode};
 
 use private::PrivateServer;
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// A PostgreSQL server. A private one ends when this is dropped, or when the process ends.
@@ -156,6 +160,30 @@ impl Server {
     /// when it does not come up.
     pub fn restart(&self) -> Result<(), StopError> {
         self.private().ok_or(StopError::NotPrivate)?.restart()
+    }
+
+    /// Gives a private server a certificate and its key, both PEM, and has it speak TLS from now on. It restarts.
+    ///
+    /// # Errors
+    /// On the server that `DATABASE_URL` names, and when the files cannot be written or the server does not take them.
+    pub fn use_certificate(
+        &self,
+        certificate: &str,
+        key: &str,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let directory = self.directory().ok_or(StopError::NotPrivate)?;
+        let owner = fs::metadata(directory)?;
+        let maintenance = self.existing_database("postgres");
+        for (setting, text) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+            let file = directory.join(setting);
+            fs::write(&file, text)?;
+            // PostgreSQL reads its key only from a file that is its own, and nobody else's.
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+            chown(&file, Some(owner.uid()), Some(owner.gid()))?;
+            maintenance.execute(&format!("ALTER SYSTEM SET {setting} = '{}'", file.display()))?;
+        }
+        maintenance.execute("ALTER SYSTEM SET ssl = on")?;
+        Ok(self.restart()?)
     }
 
     fn url_of(&self, database: &str) -> String {

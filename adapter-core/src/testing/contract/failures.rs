@@ -7,12 +7,12 @@ pub async fn an_unreachable_server_is_a_matter_of_connection<F: Fixture>(fixture
     assert_all_fail(fixture, "postgres://postgres@127.0.0.1:1/postgres", ErrorKind::Connection).await;
 }
 
-pub async fn a_wrong_address_or_password_is_a_matter_of_configuration<F: Fixture>(fixture: &F) {
+pub async fn a_wrong_address_or_password_is_a_matter_of_the_login<F: Fixture>(fixture: &F) {
     let guest = Role::create(fixture);
     let database = url_with(&fixture.url(), None, Some("no_such_database"));
     let role = url_with(&fixture.url(), Some("no_such_role:password"), None);
     for url in [database, role, guest.url("wrong")] {
-        assert_all_fail(fixture, &url, ErrorKind::Configuration).await;
+        assert_all_fail(fixture, &url, ErrorKind::Login).await;
     }
     fixture.backend(&guest.url("right")).await.unwrap().publish(TABLE, &[inline("c", "x")]).await.unwrap();
 }

@@ -1,13 +1,20 @@
-//! What is filled in where a connection's settings say nothing.
+//! The settings of a connection, with what they leave unsaid filled in.
 
 use std::{
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     time::Duration,
 };
+
+use socketio_pg_core::backend::{BackendError, ErrorKind};
 use tokio_postgres::{
     Config,
     config::{Host, LoadBalanceHosts},
+};
+
+use crate::{
+    tls::{Tls, TlsSettings},
+    url::Url,
 };
 
 /// How long a connection may take to be made, greeting and password included.
@@ -24,24 +31,107 @@ const DRIVER_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 const APPLICATION_NAME: &str = "socketio-pg";
 
+/// With data under way, how long a dead link may look alive.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// While a link is idle, the three of them together do the same.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(4);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(2);
+const KEEPALIVES_RETRIES: u32 = 3;
+
+/// What a URL, or `key=value` pairs, say of a connection.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    text: String,
+    config: Config,
+    tls: TlsSettings,
+}
+
+impl Settings {
+    /// Reads a text, and fills in so much that a dead link is found within ten seconds, as long as a
+    /// silent node is waited for.
+    ///
+    /// # Errors
+    /// When the text cannot be read, or has a parameter that is not understood. The error repeats
+    /// nothing of a password.
+    pub fn parse(text: &str) -> Result<Self, BackendError> {
+        let mut url = Url::parse(text).map_err(|error| BackendError::new(ErrorKind::Url, error))?;
+        let tls = TlsSettings::take(&mut url);
+        let mut more = vec![("sslmode", tls.driver_mode().to_owned())];
+        more.extend(unsaid(&read(&url.with(&more))?));
+        let text = url.with(&more);
+        Ok(Self { config: read(&text)?, text, tls })
+    }
+
+    /// As text that the driver understands: for a caller's own way of making connections.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// As the driver has them.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A connector that encrypts, and checks the server's certificate, as the text says.
+    ///
+    /// # Errors
+    /// When TLS is required and the feature `rustls` is not enabled, or when there are no root
+    /// certificates where they are to be.
+    pub fn connector(&self) -> Result<Tls, BackendError> {
+        self.tls.connector().map_err(|problem| BackendError::new(ErrorKind::Tls, problem))
+    }
+}
+
+fn read(text: &str) -> Result<Config, BackendError> {
+    text.parse().map_err(|error: tokio_postgres::Error| BackendError::new(ErrorKind::Url, error))
+}
+
+/// What is to be filled in, as text; times in seconds.
+fn unsaid(given: &Config) -> Vec<(&'static str, String)> {
+    let filled = with_defaults(given.clone());
+    let seconds = |time: Option<&Duration>| time.map(|time| time.as_secs().to_string());
+    let settings = [
+        ("connect_timeout", given.get_connect_timeout().is_none(), seconds(filled.get_connect_timeout())),
+        ("tcp_user_timeout", given.get_tcp_user_timeout().is_none(), seconds(filled.get_tcp_user_timeout())),
+        (
+            "keepalives_idle",
+            given.get_keepalives_idle() == DRIVER_KEEPALIVES_IDLE,
+            seconds(Some(&filled.get_keepalives_idle())),
+        ),
+        (
+            "keepalives_interval",
+            given.get_keepalives_interval().is_none(),
+            seconds(filled.get_keepalives_interval().as_ref()),
+        ),
+        (
+            "keepalives_retries",
+            given.get_keepalives_retries().is_none(),
+            filled.get_keepalives_retries().map(|retries| retries.to_string()),
+        ),
+        ("application_name", given.get_application_name().is_none(), filled.get_application_name().map(str::to_owned)),
+    ];
+    settings.into_iter().filter_map(|(key, is_unsaid, value)| Some((key, value.filter(|_| is_unsaid)?))).collect()
+}
+
 /// Fills in so much that a dead link is found within ten seconds, as long as a silent node is waited for.
 ///
 /// `tcp_user_timeout` finds it while data is under way, keepalives while the link is idle: both are needed.
-pub(crate) fn with_defaults(mut config: Config) -> Config {
+pub fn with_defaults(mut config: Config) -> Config {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(default_connect_timeout(&config));
     }
     if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(Duration::from_secs(10));
+        config.tcp_user_timeout(TCP_USER_TIMEOUT);
     }
     if config.get_keepalives_idle() == DRIVER_KEEPALIVES_IDLE {
-        config.keepalives_idle(Duration::from_secs(4));
+        config.keepalives_idle(KEEPALIVES_IDLE);
     }
     if config.get_keepalives_interval().is_none() {
-        config.keepalives_interval(Duration::from_secs(2));
+        config.keepalives_interval(KEEPALIVES_INTERVAL);
     }
     if config.get_keepalives_retries().is_none() {
-        config.keepalives_retries(3);
+        config.keepalives_retries(KEEPALIVES_RETRIES);
     }
     if config.get_application_name().is_none() {
         config.application_name(APPLICATION_NAME);
@@ -56,13 +146,13 @@ fn default_connect_timeout(config: &Config) -> Duration {
 }
 
 /// How long making a connection may take in all, from its settings: the time for one address, for each that they may lead to.
-pub(crate) fn total_connect_timeout(config: &Config) -> Duration {
+pub fn total_connect_timeout(config: &Config) -> Duration {
     let each = config.get_connect_timeout().copied().unwrap_or_else(|| default_connect_timeout(config));
     each.saturating_mul(addresses(config))
 }
 
 /// How much of [`total_connect_timeout`] hosts may take that do not answer, before the one that does.
-pub(crate) fn time_for_other_hosts(config: &Config) -> Duration {
+pub fn time_for_other_hosts(config: &Config) -> Duration {
     let times: Vec<_> = per_host(config).iter().map(total_connect_timeout).collect();
     let least = times.iter().min().copied().unwrap_or_default();
     times.into_iter().fold(Duration::ZERO, Duration::saturating_add).saturating_sub(least)
@@ -162,6 +252,8 @@ pub(crate) fn host_name(config: &Config) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio_postgres::config::SslMode;
+
     use super::*;
 
     #[test]
@@ -222,5 +314,50 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(with_defaults(chosen.clone()), chosen);
+    }
+
+    #[test]
+    fn nothing_else_changes_in_any_way_of_writing_it() {
+        for text in [
+            "postgres://host/db",
+            "postgresql://user:pass?wo/rd@host1:1,host2:2/db",
+            "postgres://user:a%40b@%2Fvar%2Frun/db?sslmode=require",
+            "postgres://host?",
+            "postgres://host/db?options=-c%20search_path%3Dchat&",
+            r"host=localhost user='odd user' password='with \' and ?' dbname=db",
+        ] {
+            let settings = Settings::parse(text).unwrap();
+            let mut expected: Config = text.parse().unwrap();
+            expected
+                .connect_timeout(Duration::from_secs(if text.contains("host2") { 3 } else { 10 }))
+                .tcp_user_timeout(Duration::from_secs(10))
+                .keepalives_idle(Duration::from_secs(4))
+                .keepalives_interval(Duration::from_secs(2))
+                .keepalives_retries(3)
+                .application_name("socketio-pg");
+            assert_eq!(settings.config(), &expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_matter_of_the_url() {
+        for text in ["localhost", "postgres://host?connect_timeout=x", "postgres://host:port/db", "postgres://h?a=b"] {
+            assert_eq!(Settings::parse(text).map(|_| ()).unwrap_err().kind(), ErrorKind::Url, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_driver_is_told_of_tls_what_it_understands() {
+        for (parameters, mode) in [
+            ("sslmode=verify-full&sslrootcert=system", SslMode::Require),
+            ("sslmode=verify-ca", SslMode::Require),
+            ("sslmode=disable", SslMode::Disable),
+            ("sslmode=allow", SslMode::Prefer),
+            ("", SslMode::Prefer),
+        ] {
+            let settings = Settings::parse(&format!("postgres://host/db?{parameters}")).unwrap();
+            assert_eq!(settings.config().get_ssl_mode(), mode, "{parameters}");
+            assert_eq!(&settings.text().parse::<Config>().unwrap(), settings.config());
+        }
     }
 }

@@ -1,0 +1,123 @@
+//! Which [`ErrorKind`] an error is that kept a connection from being made, and what to do about it.
+
+use std::{error::Error as StdError, io};
+
+use socketio_pg_core::backend::{BackendError, ErrorKind};
+use tokio_postgres::Error;
+
+#[cfg(feature = "rustls")]
+const HOW_TO_ENCRYPT: &str = "add `sslmode=require` to the database URL, if the server wants TLS";
+#[cfg(not(feature = "rustls"))]
+const HOW_TO_ENCRYPT: &str = "if the server wants TLS, enable the feature `rustls` of the backend crate and add `sslmode=require` to the \
+                              database URL, or give the backend a TLS connector of your own";
+
+/// An error while a session was being opened. What is not the network's fault is the settings'.
+pub fn connecting(error: Error) -> BackendError {
+    if let Some(refused) = error.as_db_error() {
+        let text = refused.message();
+        if ["no encryption", "SSL off", "sslmode", "SSL connection is required"].iter().any(|part| text.contains(part))
+        {
+            return BackendError::new(ErrorKind::Tls, error).with_remedy(HOW_TO_ENCRYPT);
+        }
+        let kind = match kind_of_state(refused.code().code()) {
+            // What settings can cause, such as `options`.
+            ErrorKind::Other => ErrorKind::Configuration,
+            kind => kind,
+        };
+        return BackendError::new(kind, error);
+    }
+    let reason = error.source().map(ToString::to_string).unwrap_or_default();
+    // As the driver says it.
+    if reason.contains("server does not support TLS") {
+        let remedy = "switch it on there (`ssl = on`), or write `sslmode=disable` where the network can be trusted";
+        return BackendError::new(ErrorKind::Tls, error).with_remedy(remedy);
+    }
+    if reason.contains("no TLS implementation configured") {
+        return BackendError::new(ErrorKind::Tls, error).with_remedy("give the backend a TLS connector");
+    }
+    let kind = match io_error(&error) {
+        // TLS libraries report a certificate that they do not like as bad data.
+        Some(io) if io.kind() == io::ErrorKind::InvalidData => {
+            let remedy = remedy(io);
+            return BackendError::new(ErrorKind::Tls, error).with_remedy(remedy);
+        }
+        Some(_) => ErrorKind::Connection,
+        None if error.is_closed() => ErrorKind::Connection,
+        None => ErrorKind::Configuration,
+    };
+    BackendError::new(kind, error)
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    #[cfg(feature = "rustls")]
+    if let Some(known) = error.get_ref().and_then(|inner| inner.downcast_ref()).and_then(crate::tls::remedy) {
+        return known;
+    }
+    let _ = error;
+    "check the server's certificate, and which ones this machine trusts"
+}
+
+/// The kind of an SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+pub fn kind_of_state(state: &str) -> ErrorKind {
+    match state {
+        // undefined_table
+        "42P01" => ErrorKind::MissingTable,
+        // insufficient_privilege
+        "42501" => ErrorKind::Permission,
+        // invalid_catalog_name, database_dropped
+        "3D000" | "57P04" => ErrorKind::Login,
+        // invalid_schema_name
+        "3F000" => ErrorKind::Configuration,
+        // read_only_sql_transaction
+        "25006" => ErrorKind::ReadOnly,
+        // query_canceled, lock_not_available
+        "57014" | "55P03" => ErrorKind::Timeout,
+        // too_many_connections; idle_in_transaction_session_timeout, transaction_timeout; admin_shutdown, crash_shutdown,
+        // cannot_connect_now, idle_session_timeout
+        "53300" | "25P03" | "25P04" | "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Connection,
+        // connection_exception
+        _ if state.starts_with("08") => ErrorKind::Connection,
+        // invalid_authorization_specification
+        _ if state.starts_with("28") => ErrorKind::Login,
+        _ => ErrorKind::Other,
+    }
+}
+
+/// The first of the error's sources that comes from the operating system, or says so.
+pub fn io_error<'a>(mut error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
+    loop {
+        match error.downcast_ref() {
+            Some(found) => return Some(found),
+            None => error = error.source()?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_of_the_kind_that_tells_what_to_do() {
+        for (state, kind) in [
+            ("42P01", ErrorKind::MissingTable),
+            ("42501", ErrorKind::Permission),
+            ("28P01", ErrorKind::Login),
+            ("28000", ErrorKind::Login),
+            ("3D000", ErrorKind::Login),
+            ("3F000", ErrorKind::Configuration),
+            ("08006", ErrorKind::Connection),
+            ("57P01", ErrorKind::Connection),
+            ("57P03", ErrorKind::Connection),
+            ("53300", ErrorKind::Connection),
+            ("22023", ErrorKind::Other),
+            ("57014", ErrorKind::Timeout),
+            ("55P03", ErrorKind::Timeout),
+            ("25006", ErrorKind::ReadOnly),
+            ("25P03", ErrorKind::Connection),
+            ("25P04", ErrorKind::Connection),
+        ] {
+            assert_eq!(kind_of_state(state), kind, "{state}");
+        }
+    }
+}

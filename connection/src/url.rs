@@ -1,0 +1,278 @@
+//! A database URL, or `key=value` pairs, taken apart: which parameters it has, and what is wrong with it in words that help.
+//!
+//! The driver reads it too. It names neither a parameter that it does not know nor what a parameter
+//! may be, and does not know those that ask for a certificate to be checked.
+
+use std::{borrow::Cow, fmt};
+
+use percent_encoding::percent_decode_str;
+
+/// What a URL may say, and what each may be where that is one of few. tokio-postgres reads all but `sslrootcert`.
+const PARAMETERS: [(&str, &[&str]); 20] = [
+    ("application_name", &[]),
+    ("channel_binding", &["disable", "prefer", "require"]),
+    ("connect_timeout", &[]),
+    ("dbname", &[]),
+    ("host", &[]),
+    ("hostaddr", &[]),
+    ("keepalives", &["0", "1"]),
+    ("keepalives_idle", &[]),
+    ("keepalives_interval", &[]),
+    ("keepalives_retries", &[]),
+    ("load_balance_hosts", &["disable", "random"]),
+    ("options", &[]),
+    ("password", &[]),
+    ("port", &[]),
+    ("sslmode", &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]),
+    ("sslnegotiation", &["postgres", "direct"]),
+    ("sslrootcert", &[]),
+    ("target_session_attrs", &["any", "read-write", "read-only"]),
+    ("tcp_user_timeout", &[]),
+    ("user", &[]),
+];
+
+/// What to do about parameters that other drivers and tools understand.
+const ADVICE: [(&[&str], &str); 4] = [
+    (
+        &["pgbouncer", "connection_limit", "pool_timeout", "statement_cache_size", "prepareThreshold"],
+        "leave it out; behind a pooler in transaction mode give the node a direct URL to listen on as well",
+    ),
+    (&["schema", "currentSchema", "search_path"], "write `options=-c%20search_path%3Dname` instead"),
+    (&["sslcert", "sslkey", "sslpassword", "sslidentity", "sslcrl"], "give a TLS connector of your own to the backend"),
+    (&["ssl", "tls", "sslaccept", "ssl_mode"], "write `sslmode=require` or `sslmode=verify-full` instead"),
+];
+
+/// Why a text is no database URL. It never repeats the text, in which there is a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UrlError {
+    #[error("it is empty")]
+    Empty,
+    #[error("it is for another database: its scheme is `{0}`")]
+    Scheme(String),
+    #[error("there is more than one `@` before the host: write one in the user's name or the password as `%40`")]
+    At,
+    #[error("the parameter `{name}` is not understood: {advice}")]
+    Unknown { name: String, advice: Advice },
+    #[error("`{name}` is {value:?}: it can be {}", among(allowed))]
+    Value { name: String, value: String, allowed: &'static [&'static str] },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Advice(Option<&'static str>);
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(advice) => f.write_str(advice),
+            None => {
+                let names: Vec<_> = PARAMETERS.iter().map(|(name, _)| *name).collect();
+                write!(f, "leave it out. Understood are {}", names.join(", "))
+            }
+        }
+    }
+}
+
+fn among(allowed: &[&str]) -> String {
+    allowed.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// A connection string, taken apart.
+#[derive(Debug)]
+pub(crate) struct Url<'a> {
+    /// All before the parameters, of a URL.
+    base: Option<&'a str>,
+    parameters: Vec<Parameter<'a>>,
+}
+
+#[derive(Debug)]
+struct Parameter<'a> {
+    name: Cow<'a, str>,
+    value: Cow<'a, str>,
+    /// As it is written, name and value.
+    raw: &'a str,
+}
+
+impl<'a> Url<'a> {
+    /// Takes a text apart. What is malformed in other ways is left for the driver to say.
+    pub(crate) fn parse(text: &'a str) -> Result<Self, UrlError> {
+        if text.trim().is_empty() {
+            return Err(UrlError::Empty);
+        }
+        let scheme = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
+        let url = match scheme {
+            Some(("postgres" | "postgresql", rest)) => Self::of_url(text, rest)?,
+            Some((other, _)) => return Err(UrlError::Scheme(other.to_owned())),
+            None => Self { base: None, parameters: pairs(text) },
+        };
+        url.check()?;
+        Ok(url)
+    }
+
+    fn of_url(text: &'a str, rest: &'a str) -> Result<Self, UrlError> {
+        // tokio-postgres takes the first `@` for the end of the password, which may contain a `?`.
+        let after = rest.split_once('@').map_or(rest, |(_, after)| after);
+        if after.split(['/', '?']).next().is_some_and(|hosts| hosts.contains('@')) {
+            return Err(UrlError::At);
+        }
+        let parameters = after.split_once('?').map_or("", |(_, parameters)| parameters);
+        let base = text[..text.len() - parameters.len()].trim_end_matches('?');
+        let parameters = parameters.split('&').filter(|raw| !raw.is_empty()).map(|raw| {
+            let (name, value) = raw.split_once('=').unwrap_or((raw, ""));
+            let decoded = |text: &'a str| percent_decode_str(text).decode_utf8_lossy();
+            Parameter { name: decoded(name), value: decoded(value), raw }
+        });
+        Ok(Self { base: Some(base), parameters: parameters.collect() })
+    }
+
+    fn check(&self) -> Result<(), UrlError> {
+        for Parameter { name, value, .. } in &self.parameters {
+            let Some((_, allowed)) = PARAMETERS.iter().find(|(known, _)| known == name) else {
+                let advice = ADVICE.iter().find(|(names, _)| names.contains(&&**name)).map(|(_, advice)| *advice);
+                return Err(UrlError::Unknown { name: name.clone().into_owned(), advice: Advice(advice) });
+            };
+            if !allowed.is_empty() && !allowed.contains(&&**value) {
+                let (name, value) = (name.clone().into_owned(), value.clone().into_owned());
+                return Err(UrlError::Value { name, value, allowed });
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a parameter; where it is given more than once, the last one.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().rfind(|parameter| parameter.name == name).map(|parameter| &*parameter.value)
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.parameters.retain(|parameter| parameter.name != name);
+    }
+
+    /// Writes it again, with more parameters, whose values need no escaping.
+    pub(crate) fn with(&self, more: &[(&str, String)]) -> String {
+        let raw = self.parameters.iter().map(|parameter| parameter.raw.to_owned());
+        let all: Vec<_> = raw.chain(more.iter().map(|(name, value)| format!("{name}={value}"))).collect();
+        match self.base {
+            Some(base) if all.is_empty() => base.to_owned(),
+            Some(base) => format!("{base}?{}", all.join("&")),
+            None => all.join(" "),
+        }
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.chars().all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char))
+}
+
+/// `key=value` pairs, up to the first thing that is none.
+fn pairs(text: &str) -> Vec<Parameter<'_>> {
+    let mut pairs = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some((pair, after)) = pair(rest) {
+        pairs.push(pair);
+        rest = after.trim_start();
+    }
+    if !rest.is_empty() {
+        // For the driver to say what is wrong with it.
+        pairs.push(Parameter { name: "options".into(), value: "".into(), raw: rest.trim_end() });
+    }
+    pairs
+}
+
+/// The pair at the start of a text, and what follows.
+fn pair(text: &str) -> Option<(Parameter<'_>, &str)> {
+    let (name, after) = text.split_once('=')?;
+    let name = name.trim_end();
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return None;
+    }
+    let written = after.trim_start();
+    let mut value = String::new();
+    let is_quoted = written.starts_with('\'');
+    let mut chars = written.char_indices().skip(usize::from(is_quoted));
+    let end = loop {
+        match chars.next() {
+            Some((_, '\\')) => value.extend(chars.next().map(|(_, char)| char)),
+            Some((at, '\'')) if is_quoted => break at + 1,
+            Some((at, char)) if !is_quoted && char.is_whitespace() => break at,
+            Some((_, char)) => value.push(char),
+            None if is_quoted => return None,
+            None => break written.len(),
+        }
+    };
+    let rest = &written[end..];
+    let raw = &text[..text.len() - rest.len()];
+    Some((Parameter { name: name.into(), value: value.into(), raw }, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        Url::parse(text).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_the_remedy() {
+        for (text, phrases) in [
+            ("", &["empty"][..]),
+            ("mysql://user@host/db", &["`mysql`", "another database"]),
+            ("http://host/db", &["`http`"]),
+            ("postgres://user:p@ss@host/db", &["more than one `@`", "`%40`"]),
+            ("postgres://host/db?pgbouncer=true", &["`pgbouncer`", "leave it out", "direct URL"]),
+            ("postgres://host/db?schema=chat", &["`schema`", "search_path"]),
+            ("postgres://host/db?sslcert=a.crt", &["`sslcert`", "connector of your own"]),
+            ("postgres://host/db?colour=red", &["`colour`", "leave it out", "connect_timeout", "sslrootcert"]),
+            ("postgres://host/db?sslmode=verify", &["`sslmode`", "\"verify\"", "`verify-full`"]),
+            ("postgres://host/db?channel_binding=", &["`channel_binding`", "`prefer`"]),
+            ("postgres://host/db?channel_binding", &["`channel_binding`", "`prefer`"]),
+            ("host=one ssl=true", &["`ssl`", "sslmode=require"]),
+            ("host=one sslmode='require it'", &["\"require it\"", "`require`"]),
+        ] {
+            let problem = problem(text);
+            for phrase in phrases {
+                assert!(problem.contains(phrase), "{text}: not {phrase:?} in: {problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_password_is_told() {
+        for text in ["postgres://user:secret@x@host/db", "host=h password='secret", "mysql://user:secret@host"] {
+            let told = Url::parse(text).map_or_else(|error| error.to_string(), |_| String::new());
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_found_and_taken_out_and_nothing_else_changes() {
+        for (text, value, without) in [
+            (
+                "postgres://user:a?b/c#d@host/db?sslmode=require&connect_timeout=3",
+                "require",
+                "postgres://user:a?b/c#d@host/db?connect_timeout=3",
+            ),
+            ("postgresql://host?sslmode=verify%2Dca", "verify-ca", "postgresql://host"),
+            ("postgres://host/db?sslmode=disable&&sslmode=prefer&", "prefer", "postgres://host/db"),
+            (
+                r"host=h password='with \' and = ' sslmode = require user=me",
+                "require",
+                r"host=h password='with \' and = ' user=me",
+            ),
+            ("sslmode='verify-full' host=h", "verify-full", "host=h"),
+        ] {
+            let mut url = Url::parse(text).unwrap();
+            assert_eq!(url.get("sslmode"), Some(value), "{text}");
+            url.remove("sslmode");
+            assert_eq!(url.with(&[]), without);
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_pairs_is_left_to_the_driver() {
+        for text in ["localhost", "host=h nonsense", "password='open", "=x", "host"] {
+            assert_eq!(Url::parse(text).unwrap().with(&[]), text);
+        }
+    }
+}
