@@ -3,5 +3,6 @@
 pub(crate) mod cluster;
 pub(crate) mod emitter;
 pub(crate) mod namespace;
+pub(crate) mod serve;
 pub(crate) mod server_side;
 pub(crate) mod socket;

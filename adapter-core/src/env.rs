@@ -1,4 +1,4 @@
-//! What a node draws or reads besides its inputs: random numbers and the wall clock. A simulation gives both.
+//! What a node draws or reads besides its inputs: random numbers, the wall clock, where it runs. A simulation gives both.
 
 use std::time::SystemTime;
 
@@ -9,6 +9,11 @@ pub(crate) fn random_u64() -> u64 {
         return number;
     }
     rand::random()
+}
+
+/// The name of the machine, and that of the process.
+pub(crate) fn node_name() -> String {
+    format!("{}:{}", gethostname::gethostname().to_string_lossy(), std::process::id())
 }
 
 /// A random part of the whole, between half and all of it.

@@ -24,28 +24,28 @@ pub enum ConnectError {
         "the database URL cannot be used: {0}. Write it like `postgres://user:password@host:5432/database?sslmode=require`, with `%40` for \
          an `@` in the password"
     )]
-    Url(#[source] BackendError),
+    Url(BackendError),
     /// The server refused the user, the password or the database.
     #[error(
         "PostgreSQL refused the login: {0}: check user, password and database; in a URL, `%`, `@` and `:` of a password are written as \
          `%25`, `%40` and `%3A`"
     )]
-    Login(#[source] BackendError),
+    Login(BackendError),
     /// The connection cannot be encrypted as the settings ask, or the server wants it to be.
     #[error("no connection with the TLS that is asked for: {0}")]
-    Tls(#[source] BackendError),
+    Tls(BackendError),
     /// Another setting of the connection cannot work.
     #[error("the connection settings do not work: {0}: check the database URL")]
-    Settings(#[source] BackendError),
+    Settings(BackendError),
     /// PostgreSQL cannot be reached.
     #[error("PostgreSQL cannot be reached: {0}: is it running at this address, and does it take more connections?")]
-    Unreachable(#[source] BackendError),
+    Unreachable(BackendError),
     /// The server takes no writes, and so no notifications.
     #[error(
         "this PostgreSQL server takes no writes ({0}): is it a standby, or set to `default_transaction_read_only`? Give the address of the \
          primary, or `target_session_attrs=read-write` with the addresses of all"
     )]
-    ReadOnly(#[source] BackendError),
+    ReadOnly(BackendError),
     /// The database has another encoding than UTF8, in which not every namespace has a name.
     #[error(
         "the encoding of the database is {encoding}, in which not every name and text can be written: make one with \
@@ -66,14 +66,17 @@ pub enum ConnectError {
     },
     /// The attachments table is missing, and the role may not create it.
     #[error(
-        "the attachments table `{table}` is missing and this role may not create it ({error}): run the SQL that the \
-         backend crate exports as `schema_sql` as a role that may, or GRANT CREATE ON SCHEMA to this one"
+        "the attachments table `{table}` is missing and the role {role:?} may not create it ({error}). Run this as the owner of the schema: \
+         {statement}; or create the table with the SQL that the backend crate exports as `schema_sql`"
     )]
     MayNotCreateTable {
         /// The table.
         table: String,
+        /// The role that the node connects as.
+        role: String,
+        /// The statement that gives the right.
+        statement: String,
         /// What PostgreSQL said.
-        #[source]
         error: BackendError,
     },
     /// The role may not do on a table what a node does there.
@@ -116,7 +119,6 @@ pub enum ConnectError {
         /// The table.
         table: String,
         /// What PostgreSQL said.
-        #[source]
         error: BackendError,
     },
     /// What is sent does not come back: the connection cannot LISTEN.
@@ -138,12 +140,11 @@ pub enum ConnectError {
         /// Its number in the list of backends, from 0.
         database: usize,
         /// What is wrong there.
-        #[source]
         error: Box<Self>,
     },
     /// Anything else that PostgreSQL refused.
     #[error("PostgreSQL refused: {0}")]
-    Database(#[source] BackendError),
+    Database(BackendError),
 }
 
 impl From<BackendError> for ConnectError {
@@ -172,18 +173,17 @@ impl ConnectError {
     }
 
     pub(crate) fn preparing(table: &str, error: BackendError) -> Self {
-        match Self::of_table(table, error) {
+        match Self::of_table(table, error, true) {
             Ok(known) => known,
             Err(error) => match error.kind() {
                 ErrorKind::MissingTable => Self::MissingTable { table: table.to_owned() },
-                ErrorKind::Permission => Self::MayNotCreateTable { table: table.to_owned(), error },
                 _ => error.into(),
             },
         }
     }
 
     pub(crate) fn preparing_log(table: &str, error: BackendError) -> Self {
-        match Self::of_table(table, error) {
+        match Self::of_table(table, error, false) {
             Ok(known) => known,
             Err(error) => match error.kind() {
                 ErrorKind::Connection => Self::Unreachable(error),
@@ -194,7 +194,7 @@ impl ConnectError {
     }
 
     /// What is wrong with a table that is there.
-    fn of_table(table: &str, error: BackendError) -> Result<Self, BackendError> {
+    fn of_table(table: &str, error: BackendError, of_attachments: bool) -> Result<Self, BackendError> {
         let table = table.to_owned();
         match error.into_preparation()? {
             PrepareError::Rights { role, missing, owner, statement } => {
@@ -204,6 +204,11 @@ impl ConnectError {
                 Ok(Self::UnsuitableTable { table, problem: problems.to_string(), owner, statement })
             }
             PrepareError::Encoding { encoding } => Ok(Self::Encoding { encoding }),
+            PrepareError::NotCreated { role, grant, error }
+                if of_attachments && error.kind() == ErrorKind::Permission =>
+            {
+                Ok(Self::MayNotCreateTable { table, role, statement: grant, error })
+            }
             missing @ (PrepareError::Missing { .. } | PrepareError::NotCreated { .. }) => Err(missing.into()),
         }
     }
@@ -226,10 +231,10 @@ impl ConnectError {
 pub enum Error {
     /// The message could not be written.
     #[error("the message cannot be encoded: {0}")]
-    Encode(#[source] Arc<EncodeError>),
+    Encode(Arc<EncodeError>),
     /// Data of the application cannot be read or written.
     #[error("the data cannot be used: {0}")]
-    Data(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    Data(Arc<dyn std::error::Error + Send + Sync>),
     /// The event has a name that Socket.IO keeps to itself: nobody got it. Clients that are sent one disconnect, and servers
     /// take it for what they tell themselves.
     #[error("`{event}` is a reserved event name: give the event another one, and check names that come from clients")]
@@ -239,11 +244,11 @@ pub enum Error {
     },
     /// PostgreSQL did not take the message: no other node got it.
     #[error("the message was not published: {0}")]
-    Publish(#[source] Arc<BackendError>),
+    Publish(Arc<BackendError>),
     /// The connection broke, or the time ran out, while PostgreSQL had the message: the other nodes get all of it or nothing,
     /// and which of the two is not known. To send it again may deliver it twice.
     #[error("it is not known whether the message was published: {0}")]
-    Unconfirmed(#[source] Arc<BackendError>),
+    Unconfirmed(Arc<BackendError>),
     /// Some nodes did not answer in time.
     #[error("timeout reached: missing {} responses", missing.len())]
     Timeout {
@@ -288,7 +293,6 @@ pub enum Error {
         /// The channel.
         channel: String,
         /// What PostgreSQL said.
-        #[source]
         error: Arc<BackendError>,
     },
     /// The rule of a node with several databases names none for this namespace.

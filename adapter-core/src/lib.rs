@@ -31,6 +31,7 @@ pub use self::{
         cluster::Cluster,
         emitter::{Emitter, PublishOn},
         namespace::{Acknowledgements, ClusterNamespace},
+        serve::Shutdown,
         server_side::Responses,
         socket::ClusterSocket,
     },

@@ -12,6 +12,7 @@ use socketio_pg_protocol::{
 
 use crate::{
     backend::{CatchUp, table::TableName},
+    env,
     error::ConnectError,
 };
 
@@ -28,6 +29,7 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Options {
+    pub(crate) node_name: Option<String>,
     pub(crate) channel_prefix: String,
     pub(crate) table: String,
     pub(crate) create_table: bool,
@@ -39,6 +41,7 @@ pub struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) check_interval: Duration,
     pub(crate) query_timeout: Duration,
+    pub(crate) leave_timeout: Duration,
     pub(crate) publish_queue: usize,
     pub(crate) max_inbox_bytes: usize,
     pub(crate) max_attachment_bytes: usize,
@@ -53,6 +56,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            node_name: None,
             channel_prefix: channel::DEFAULT_PREFIX.to_owned(),
             table: DEFAULT_TABLE.to_owned(),
             create_table: true,
@@ -64,6 +68,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(10),
             check_interval: Duration::from_secs(5),
             query_timeout: Duration::from_secs(10),
+            leave_timeout: Duration::from_secs(8),
             publish_queue: 10_000,
             max_inbox_bytes: 256 * 1024 * 1024,
             max_attachment_bytes: 64 * 1024 * 1024,
@@ -78,6 +83,18 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What this node is called in logs and in [`Health`](crate::Health), where its uids say nothing to a reader: by default the name of
+    /// the machine and the process id, `machine:4711`. Other nodes are not told.
+    pub fn node_name(mut self, name: impl Into<String>) -> Self {
+        self.node_name = Some(name.into());
+        self
+    }
+
+    /// The name, given or not.
+    pub(crate) fn name_of_node(&self) -> String {
+        self.node_name.clone().unwrap_or_else(env::node_name)
+    }
+
     /// The prefix of the channels, `socket.io` by default (Node: `channelPrefix`).
     pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.channel_prefix = prefix.into();
@@ -151,6 +168,13 @@ impl Options {
     /// longer is cancelled, its connection closed, and whoever waits for it gets an error.
     pub fn query_timeout(mut self, timeout: Duration) -> Self {
         self.query_timeout = timeout;
+        self
+    }
+
+    /// How long [`Cluster::serve`](crate::Cluster::serve) may take to end once it is told to, 8 s by default: then it returns although
+    /// requests are still open. Docker kills a container after 10 s.
+    pub fn leave_timeout(mut self, timeout: Duration) -> Self {
+        self.leave_timeout = timeout;
         self
     }
 
@@ -288,6 +312,7 @@ impl Options {
             ("cleanup_interval", self.cleanup_interval),
             ("check_interval", self.check_interval),
             ("query_timeout", self.query_timeout),
+            ("leave_timeout", self.leave_timeout),
             ("connect_timeout", self.connect_timeout),
             ("request_timeout", self.request_timeout),
         ] {
@@ -345,6 +370,7 @@ mod tests {
             .connect_timeout(Duration::MAX)
             .check_interval(Duration::MAX)
             .query_timeout(Duration::MAX)
+            .leave_timeout(Duration::MAX)
             .publish_queue(usize::MAX)
             .max_inbox_bytes(usize::MAX)
             .max_attachment_bytes(usize::MAX)
@@ -375,6 +401,7 @@ mod tests {
             (valid().connect_timeout(Duration::ZERO), "connect_timeout", "longer than zero"),
             (valid().check_interval(Duration::ZERO), "check_interval", "longer than zero"),
             (valid().query_timeout(Duration::ZERO), "query_timeout", "longer than zero"),
+            (valid().leave_timeout(Duration::ZERO), "leave_timeout", "longer than zero"),
             (valid().publish_queue(0), "publish_queue", "at least 1"),
             (valid().max_inbox_bytes(7998), "max_inbox_bytes", "at least 7999"),
             (valid().max_attachment_bytes(7998), "max_attachment_bytes", "at least 7999"),

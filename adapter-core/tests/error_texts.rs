@@ -45,6 +45,8 @@ fn connecting() {
         &ConnectError::MissingTable { table: "socket_io_attachments".to_owned() },
         &ConnectError::MayNotCreateTable {
             table: "socket_io_attachments".to_owned(),
+            role: "chat".to_owned(),
+            statement: r#"GRANT CREATE ON SCHEMA public TO "chat""#.to_owned(),
             error: database(ErrorKind::Permission, "permission denied for schema public"),
         },
         &ConnectError::MissingRights {
@@ -97,6 +99,10 @@ fn operating() {
 
 fn texts(errors: &[&dyn std::error::Error]) -> String {
     errors.iter().fold(String::new(), |mut texts, error| {
+        // A reporter prints the sources too: what the text says already is no source.
+        if let Some(source) = error.source() {
+            assert!(!error.to_string().contains(&source.to_string()), "{error} is told twice");
+        }
         writeln!(texts, "{error}").unwrap();
         texts
     })

@@ -26,7 +26,9 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let database = std::env::var("DATABASE_URL")?;
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let cluster = Cluster::connect(database, Options::default()).await?;
     let (layer, io) = SocketIo::builder()
         .max_buffer_size(10_000) // events that wait for one client; what comes on top is lost for it
@@ -37,8 +39,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     cluster.attach_with_address(&io, |request| Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
     io.ns("/", on_connect.with(record_handshake)).await?;
 
+    let node = cluster.clone();
     let healthz = get(async move || {
-        let health = cluster.health();
+        let health = node.health();
         let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, Json(health))
     });
@@ -49,6 +52,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let _ = connection.set_nodelay(true);
     });
     let app = Router::new().route("/healthz", healthz).layer(layer);
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    // Until SIGTERM or Ctrl-C: then it leaves within 8 seconds, and no request of another server waits for it.
+    cluster.serve(&io, |shutdown| axum::serve(listener, app).with_graceful_shutdown(shutdown)).await?;
     Ok(())
 }

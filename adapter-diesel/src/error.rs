@@ -11,7 +11,7 @@ use socketio_pg_core::backend::{BackendError, ErrorKind};
 
 /// An error of diesel-async, or of a caller's set-up, while a session was being opened.
 ///
-/// SQLSTATE does not get through: what the server refused is taken for a matter of settings.
+/// SQLSTATE does not get through: what the server refused is taken for the login.
 pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
     let kind = match error {
         ConnectionError::CouldntSetupConfiguration(Error::QueryBuilderError(source)) => {
@@ -22,6 +22,7 @@ pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
         }
         ConnectionError::BadConnection(_) => ErrorKind::Connection,
         ConnectionError::CouldntSetupConfiguration(ref error) if is_of_connection(error) => ErrorKind::Connection,
+        ConnectionError::CouldntSetupConfiguration(Error::DatabaseError(..)) => ErrorKind::Login,
         _ => ErrorKind::Configuration,
     };
     BackendError::new(kind, error)
@@ -88,10 +89,7 @@ mod tests {
                 ConnectionError::CouldntSetupConfiguration(of_database(DatabaseErrorKind::UnableToSendCommand)),
                 ErrorKind::Connection,
             ),
-            (
-                ConnectionError::CouldntSetupConfiguration(of_database(DatabaseErrorKind::Unknown)),
-                ErrorKind::Configuration,
-            ),
+            (ConnectionError::CouldntSetupConfiguration(of_database(DatabaseErrorKind::Unknown)), ErrorKind::Login),
         ] {
             assert_eq!(setting_up(error).kind(), kind);
         }

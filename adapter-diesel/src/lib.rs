@@ -64,7 +64,7 @@ pub use socketio_pg_core::backend::{
 pub use socketio_pg_core::{
     AckStream, Acknowledgements, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,
     EventStream, Failure, Health, InboxHealth, Init, InvalidMessage, LinkHealth, NamespaceHealth, Options,
-    PublisherHealth, Recovery, Responses, SocketData, number_room, protocol, record_handshake, room_number,
+    PublisherHealth, Recovery, Responses, Shutdown, SocketData, number_room, protocol, record_handshake, room_number,
 };
 
 // The driver whose types the backend takes.

@@ -94,6 +94,11 @@ impl BackendError {
         source.downcast().map(|error| *error).map_err(|source| Self { kind, is_unsent, source, remedy })
     }
 
+    /// The driver's own error.
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.source
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -116,11 +121,8 @@ impl fmt::Display for BackendError {
     }
 }
 
-impl StdError for BackendError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
-    }
-}
+/// Without a source: the text says what those say.
+impl StdError for BackendError {}
 
 tokio::task_local! {
     /// Whether the work of [`in_time`] has sent nothing yet.
@@ -180,8 +182,8 @@ pub(crate) enum PrepareError {
     Encoding { encoding: String },
     #[error("the table is missing: let the node create it, or run this as its owner: {statement}")]
     Missing { statement: String },
-    #[error("the table is missing and was not created: run this as a role that may: {statement}")]
-    NotCreated { statement: String, source: BackendError },
+    #[error("the table is missing and was not created: {error}")]
+    NotCreated { role: String, grant: String, error: BackendError },
     #[error("the role {role} lacks {missing}: run this as the owner, {owner}: {statement}")]
     Rights { role: String, missing: List, owner: String, statement: String },
     #[error("{problems}: give another table, or run this as the owner, {owner}: {statement}")]
@@ -193,7 +195,7 @@ impl PrepareError {
         match self {
             Self::Encoding { .. } => ErrorKind::Configuration,
             Self::Missing { .. } => ErrorKind::MissingTable,
-            Self::NotCreated { source, .. } => source.kind(),
+            Self::NotCreated { error, .. } => error.kind(),
             Self::Rights { .. } => ErrorKind::Permission,
             Self::Unsuitable { .. } => ErrorKind::UnsuitableTable,
         }

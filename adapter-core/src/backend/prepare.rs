@@ -1,6 +1,8 @@
 //! Tables at the start: created when they are missing, and looked at: whether their columns are those that are needed, and what
 //! the role may do.
 
+use socketio_pg_protocol::channel::quote_identifier;
+
 use crate::backend::{
     Backend, BackendError, ErrorKind,
     error::PrepareError,
@@ -50,8 +52,14 @@ async fn prepare<B: Backend + ?Sized>(
         sight = backend.inspect_table(&table).await?;
         if !sight.is_there() {
             let gone = || BackendError::new(ErrorKind::MissingTable, "it was created, and is not there");
-            let source = created.err().unwrap_or_else(gone);
-            return Err(PrepareError::NotCreated { statement, source }.into());
+            let error = created.err().unwrap_or_else(gone);
+            let role = sight.role;
+            let grant = format!(
+                "GRANT CREATE ON SCHEMA {} TO {}",
+                table.schema().unwrap_or_else(|| "public".to_owned()),
+                quote_identifier(&role)
+            );
+            return Err(PrepareError::NotCreated { role, grant, error }.into());
         }
     }
     Ok(sight.check(&table, shape)?)

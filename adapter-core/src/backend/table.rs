@@ -157,6 +157,12 @@ pub struct TableName {
 }
 
 impl TableName {
+    /// Its schema, quoted, where the name has one.
+    pub(super) fn schema(&self) -> Option<String> {
+        let own = quote_identifier(&self.own);
+        Some(self.quoted.strip_suffix(&own)?.strip_suffix('.')?.to_owned())
+    }
+
     /// Reads a name.
     ///
     /// # Errors

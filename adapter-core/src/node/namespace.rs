@@ -177,6 +177,7 @@ impl Namespace {
     pub(crate) fn health(&self) -> NamespaceHealth {
         NamespaceHealth {
             name: self.name.clone(),
+            uid: self.uid.clone(),
             nodes: self.lock().server_count(),
             requests: self.waiting.lock().len(),
         }

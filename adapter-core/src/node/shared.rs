@@ -143,6 +143,7 @@ impl<B: Backend> Node<B> {
         let mut namespaces: Vec<_> = self.namespaces.all().iter().map(|it| it.health()).collect();
         namespaces.sort_by(|one, other| one.name.cmp(&other.name));
         let health = Health {
+            node_name: self.options.name_of_node(),
             ready: false,
             closed: waiting.is_none(),
             link: counters.link(),
@@ -208,7 +209,10 @@ impl<B: Backend> Node<B> {
                 return Err(error);
             }
             let announce = || node.perform_together(vec![(namespace.clone(), namespace.with_cluster(NodeRules::join))]);
-            node.namespaces.speak(&namespace, announce).unwrap_or(Err(Error::Closed))
+            node.namespaces.speak(&namespace, announce).unwrap_or(Err(Error::Closed))?;
+            let node_name = node.options.name_of_node();
+            tracing::info!(node_name, namespace = namespace.name(), uid = %namespace.uid(), "joined the cluster");
+            Ok(())
         })
     }
 

@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, time::SystemTime};
 
 use serde::{Serialize, Serializer};
+use socketio_pg_protocol::NodeId;
 
 /// How a node is at this moment: made by [`Cluster::health`](crate::Cluster::health).
 ///
@@ -23,6 +24,8 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Health {
+    /// What the node is called: [`Options::node_name`](crate::Options::node_name).
+    pub node_name: String,
     /// [`Self::is_ready`], for whoever reads this as JSON.
     pub ready: bool,
     /// Whether the node has left the cluster.
@@ -57,6 +60,7 @@ impl Health {
             let links = [one.link, other.link];
             let link = links.into_iter().min_by_key(|link| (link.is_listening, link.last_heard));
             Self {
+                node_name: one.node_name,
                 ready: one.ready && other.ready,
                 closed: one.closed && other.closed,
                 link: link.expect("there are two"),
@@ -143,6 +147,8 @@ pub struct InboxHealth {
 pub struct NamespaceHealth {
     /// Its name.
     pub name: String,
+    /// What this node is called in it by the others: the uid in their errors, events and logs.
+    pub uid: NodeId,
     /// The nodes that have it, this one included.
     pub nodes: usize,
     /// Requests of this node that wait for others' answers.

@@ -144,7 +144,7 @@ impl Sender {
         let publish = |payload| async move {
             match publisher.begin(outgoing(payload), effect(payload)) {
                 Ok(begun) => begun.await,
-                Err(effect) => effect.fail(Error::Closed),
+                Err(effect) => effect.fail(crate::Error::Closed),
             }
         };
         match self {

@@ -1,0 +1,158 @@
+//! Serving until the process is told to end, and then leaving in the right order.
+
+use std::{
+    future::{Future, IntoFuture, pending},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use socketioxide::{SocketIo, adapter::Adapter};
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::{api::cluster::Cluster, backend::Backend};
+
+/// Tells an HTTP server that it is to end: what `with_graceful_shutdown` of axum takes.
+#[derive(Debug)]
+pub struct Shutdown(oneshot::Receiver<()>);
+
+impl Future for Shutdown {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // Whether it is told or nobody serves any more.
+        Pin::new(&mut self.0).poll(context).map(drop)
+    }
+}
+
+impl<B: Backend> Cluster<B> {
+    /// Runs an HTTP server until the process gets SIGTERM or Ctrl-C, then leaves: the HTTP server takes no more
+    /// clients, those that are there are disconnected, and the node says so to the others, whose requests do not
+    /// wait for it any more.
+    ///
+    /// That takes [`Options::leave_timeout`](crate::Options::leave_timeout) at most, 8 seconds by default: below the 10 that Docker
+    /// gives a container. A second signal ends it at once.
+    ///
+    /// ```no_run
+    /// # use socketio_pg_core::{Cluster, backend::Backend};
+    /// # async fn example<B: Backend>(cluster: Cluster<B>, io: socketioxide::SocketIo, app: axum::Router) -> std::io::Result<()> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// cluster.serve(&io, |shutdown| axum::serve(listener, app).with_graceful_shutdown(shutdown)).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the HTTP server.
+    pub async fn serve<A, S, E>(&self, server: &SocketIo<A>, http: impl FnOnce(Shutdown) -> S) -> Result<(), E>
+    where
+        A: Adapter,
+        S: IntoFuture<Output = Result<(), E>>,
+    {
+        let (mut first, mut second) = (Signals::new(), Signals::new());
+        let leave = async {
+            let signal = first.next().await;
+            tracing::info!(signal, "leaving the cluster");
+        };
+        let again = async {
+            second.next().await;
+            second.next().await
+        };
+        tokio::select! {
+            ended = self.serve_until(leave, server, http) => ended,
+            signal = again => {
+                tracing::warn!(signal, "the second signal: not waiting for what is still open");
+                Ok(())
+            }
+        }
+    }
+
+    /// As [`Self::serve`], until `leave` ends instead of a signal.
+    ///
+    /// # Errors
+    /// Those of the HTTP server.
+    pub async fn serve_until<A, S, E>(
+        &self,
+        leave: impl Future<Output = ()>,
+        server: &SocketIo<A>,
+        http: impl FnOnce(Shutdown) -> S,
+    ) -> Result<(), E>
+    where
+        A: Adapter,
+        S: IntoFuture<Output = Result<(), E>>,
+    {
+        let (shut_down, told) = oneshot::channel();
+        let mut serving = pin!(http(Shutdown(told)).into_future());
+        let ended = tokio::select! {
+            ended = &mut serving => Some(ended),
+            () = leave => None,
+        };
+        // Long polls end when their clients are disconnected, and the HTTP server waits for them: all at once.
+        drop(shut_down);
+        let limit = self.options().leave_timeout;
+        let leaving = async {
+            let end_serving = async {
+                match ended {
+                    Some(ended) => ended,
+                    None => serving.await,
+                }
+            };
+            let leave_cluster = async {
+                server.close().await;
+                self.close().await;
+            };
+            tokio::join!(end_serving, leave_cluster).0
+        };
+        timeout(limit, leaving).await.unwrap_or_else(|_| {
+            tracing::warn!(?limit, "requests were still open when the time to leave ran out");
+            Ok(())
+        })
+    }
+}
+
+/// The signals that tell a process to end. None is missed between two calls of [`next`](Self::next).
+struct Signals {
+    #[cfg(unix)]
+    terminate: Option<Signal>,
+    #[cfg(unix)]
+    interrupt: Option<Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Self {
+        let of = |kind| {
+            let listening = signal(kind);
+            listening.inspect_err(|error| tracing::error!(%error, ?kind, "the signal is not waited for")).ok()
+        };
+        Self { terminate: of(SignalKind::terminate()), interrupt: of(SignalKind::interrupt()) }
+    }
+
+    async fn next(&mut self) -> &'static str {
+        async fn of(signal: &mut Option<Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => pending().await,
+            }
+        }
+        tokio::select! {
+            () = of(&mut self.terminate) => "SIGTERM",
+            () = of(&mut self.interrupt) => "Ctrl-C",
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Self {
+        Self {}
+    }
+
+    async fn next(&mut self) -> &'static str {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(%error, "Ctrl-C is not waited for");
+            pending::<()>().await;
+        }
+        "Ctrl-C"
+    }
+}
