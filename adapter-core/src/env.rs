@@ -1,4 +1,5 @@
-//! What a node draws or reads besides its inputs: random numbers and the wall clock. A simulation gives both.
+//! What a node draws or reads besides its inputs: random numbers and the wall clock. A simulation
+//! gives both.
 
 use std::time::SystemTime;
 
@@ -65,10 +66,11 @@ mod given {
         static GIVEN: RefCell<Option<(StdRng, WallClock)>> = const { RefCell::new(None) };
     }
 
-    /// While it lives, nothing of the nodes on this thread is left to chance: random numbers follow from a seed, and wall
-    /// clocks from that of tokio's runtime.
+    /// While it lives, nothing of the nodes on this thread is left to chance: random numbers follow
+    /// from a seed, and wall clocks from that of tokio's runtime.
     ///
-    /// To be made within a runtime of one thread whose time is paused; then the same seed gives the same run.
+    /// To be made within a runtime of one thread whose time is paused; then the same seed gives the
+    /// same run.
     #[derive(Debug)]
     #[must_use = "chance is back when it is dropped"]
     pub struct Determined(PhantomData<*const ()>);

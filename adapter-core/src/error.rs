@@ -212,8 +212,8 @@ pub enum Error {
     /// Data of the application cannot be read or written.
     #[error("the data cannot be used: {0}")]
     Data(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// The event has a name that Socket.IO keeps to itself: nobody got it. Clients that are sent one disconnect, and servers
-    /// take it for what they tell themselves.
+    /// The event has a name that Socket.IO keeps to itself: nobody got it. Clients that are sent
+    /// one disconnect, and servers take it for what they tell themselves.
     #[error("`{event}` is a reserved event name: give the event another one, and check names that come from clients")]
     ReservedEvent {
         /// The name.
@@ -222,8 +222,9 @@ pub enum Error {
     /// PostgreSQL did not take the message: no other node got it.
     #[error("the message was not published: {0}")]
     Publish(#[source] Arc<BackendError>),
-    /// The connection broke, or the time ran out, while PostgreSQL had the message: the other nodes get all of it or nothing,
-    /// and which of the two is not known. To send it again may deliver it twice.
+    /// The connection broke, or the time ran out, while PostgreSQL had the message: the other nodes
+    /// get all of it or nothing, and which of the two is not known. To send it again may deliver it
+    /// twice.
     #[error("it is not known whether the message was published: {0}")]
     Unconfirmed(#[source] Arc<BackendError>),
     /// Some nodes did not answer in time.
@@ -264,7 +265,8 @@ pub enum Error {
         /// What is wrong with its name.
         reason: &'static str,
     },
-    /// PostgreSQL refused to listen on the channel of a namespace; those of the others are not concerned.
+    /// PostgreSQL refused to listen on the channel of a namespace; those of the others are not
+    /// concerned.
     #[error("PostgreSQL does not listen on the channel {channel:?}: {error}: give its namespace another name")]
     NotListening {
         /// The channel.

@@ -1,7 +1,7 @@
 //! A queue without bound whose reader takes all that is there at once.
 //!
-//! Where a storm passes, that costs less than a channel which hands on one by one: an item is written once and read once, and memory
-//! is used again. Who needs a bound keeps it himself.
+//! Where a storm passes, that costs less than a channel which hands on one by one: an item is
+//! written once and read once, and memory is used again. Who needs a bound keeps it himself.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -77,8 +77,8 @@ impl<T> Drop for Sender<T> {
 pub(crate) struct Receiver<T>(Arc<Shared<T>>);
 
 impl<T> Receiver<T> {
-    /// Waits until there is something, and adds all of it to `taken`, which may be nothing after a nudge. False when nothing is
-    /// there and the sender is gone.
+    /// Waits until there is something, and adds all of it to `taken`, which may be nothing after a
+    /// nudge. False when nothing is there and the sender is gone.
     pub(crate) async fn take(&mut self, taken: &mut VecDeque<T>) -> bool {
         loop {
             {

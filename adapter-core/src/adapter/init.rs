@@ -13,8 +13,8 @@ use crate::error::Error;
 
 /// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns.
 ///
-/// The namespace joins in the background, whether this is awaited or not, and takes clients meanwhile. When it cannot join, this
-/// tells why.
+/// The namespace joins in the background, whether this is awaited or not, and takes clients
+/// meanwhile. When it cannot join, this tells why.
 #[must_use = "it tells when the namespace has joined the cluster, or why it cannot"]
 pub struct Init(InitState);
 

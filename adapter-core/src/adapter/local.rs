@@ -157,7 +157,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     /// Passes on what local clients acknowledge.
     async fn acknowledge(self: Arc<Self>, request_id: RequestId, requester: Requester, mut acks: AckStream<E>) {
         while let Some((_, value)) = acks.next().await {
-            // A client that does not acknowledge is missed by whoever asked, at the same time as here.
+            // A client that does not acknowledge is missed by whoever asked, at the same time as
+            // here.
             let Ok(value) = value else { continue };
             let packet = match packet::payload_from_ack(&value) {
                 Ok(packet) => packet,
@@ -173,7 +174,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    /// Sends a packet to local clients, and reports those that do not take it where it is known which they are.
+    /// Sends a packet to local clients, and reports those that do not take it where it is known
+    /// which they are.
     pub(super) fn send(&self, packet: &ServerPacket, options: BroadcastOptions) -> Vec<SocketError> {
         let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
         if !is_one && !self.slow_clients.are_watched() {
@@ -228,8 +230,9 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    /// The rooms of a local socket as Node tells them: its own id first. When it has joined a room of that name it is told again,
-    /// which is for [`room::joined`] of other Rust nodes: Node makes a set of them.
+    /// The rooms of a local socket as Node.js tells them: its own id first. When it has joined a
+    /// room of that name it is told again, which is for [`room::joined`] of other Rust nodes:
+    /// Node.js makes a set of them.
     fn rooms_of(&self, sid: Sid) -> Vec<WireRoom> {
         let mut rooms = vec![WireRoom::from(sid.as_str())];
         rooms.extend(self.local.socket_rooms(sid).iter().map(|name| room::to_wire(name)));
@@ -249,9 +252,10 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
 
     /// Makes the clients of a namespace that was replaced connect again.
     ///
-    /// socketioxide looks a client's namespace up by its name, so such a client would never be heard, nor would its end be noticed.
-    /// A CONNECT whose payload is no object is an error to it, upon which Socket.IO clients open a new connection. One that does not
-    /// mind is told that it is disconnected.
+    /// socketioxide looks a client's namespace up by its name, so such a client would never be
+    /// heard, nor would its end be noticed. A CONNECT whose payload is no object is an error to it,
+    /// upon which Socket.IO clients open a new connection. One that does not mind is told that it
+    /// is disconnected.
     fn send_clients_away(&self) {
         let mut everyone = BroadcastOptions::default();
         everyone.add_flag(BroadcastFlags::Broadcast);

@@ -8,13 +8,15 @@ use std::{cell::Cell, error::Error as StdError, fmt, pin::pin, time::Duration};
 pub enum ErrorKind {
     /// The server cannot be reached, or the connection broke: worth trying again.
     Connection,
-    /// The server takes no writes: a standby, or one that is set so. Worth trying again on a new connection, as the name may lead to
-    /// another server by then: this one is not to be used any more. Nothing took effect.
+    /// The server takes no writes: a standby, or one that is set so. Worth trying again on a new
+    /// connection, as the name may lead to another server by then: this one is not to be used any
+    /// more. Nothing took effect.
     ReadOnly,
-    /// The server gave the statement up: it took longer than `statement_timeout` or waited longer than `lock_timeout`, or somebody
-    /// cancelled it. Nothing took effect.
+    /// The server gave the statement up: it took longer than `statement_timeout` or waited longer
+    /// than `lock_timeout`, or somebody cancelled it. Nothing took effect.
     Timeout,
-    /// The connection settings are wrong (URL, user, password, database, TLS): trying again will not help.
+    /// The connection settings are wrong (URL, user, password, database, TLS): trying again will
+    /// not help.
     Configuration,
     /// The role lacks a right.
     Permission,
@@ -27,8 +29,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Whether the failure may be the fault of what was sent, so that a part of it may succeed where the whole did not. All else fails
-    /// for each part alike.
+    /// Whether the failure may be the fault of what was sent, so that a part of it may succeed
+    /// where the whole did not. All else fails for each part alike.
     pub fn is_about_content(self) -> bool {
         !matches!(self, Self::Connection | Self::Configuration | Self::ReadOnly | Self::Timeout)
     }
@@ -54,8 +56,8 @@ impl BackendError {
         self
     }
 
-    /// Whether it is certain that PostgreSQL got nothing to do. False for an error of [`ErrorKind::Connection`] means that a
-    /// statement may have taken effect all the same.
+    /// Whether it is certain that PostgreSQL got nothing to do. False for an error of
+    /// [`ErrorKind::Connection`] means that a statement may have taken effect all the same.
     pub fn is_unsent(&self) -> bool {
         self.is_unsent
     }
@@ -101,8 +103,9 @@ tokio::task_local! {
     static IS_UNSENT: Cell<bool>;
 }
 
-/// Waits for a connection. A publication whose time runs out meanwhile was not sent, and its sender gets
-/// [`Error::Publish`](crate::Error::Publish). Without this, it would get [`Error::Unconfirmed`](crate::Error::Unconfirmed).
+/// Waits for a connection. A publication whose time runs out meanwhile was not sent, and its sender
+/// gets [`Error::Publish`](crate::Error::Publish). Without this, it would get
+/// [`Error::Unconfirmed`](crate::Error::Unconfirmed).
 pub async fn before_sending<T>(work: impl Future<Output = T>) -> T {
     let set = |is_unsent| {
         // Elsewhere nobody asks.

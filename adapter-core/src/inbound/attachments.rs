@@ -1,8 +1,10 @@
-//! Attachments of other nodes, fetched ahead of their turn: so many of them, and so many bytes together, and no more.
+//! Attachments of other nodes, fetched ahead of their turn: so many of them, and so many bytes
+//! together, and no more.
 //!
-//! Each query is given room before it starts, in the order of arrival, so what is first in line never waits for what is behind
-//! it. A row that does not fit into its query's room stays in the table until its turn, when it is fetched alone: beside the
-//! room there is at most one such row in memory. One that is larger than an attachment may be is never fetched.
+//! Each query is given room before it starts, in the order of arrival, so what is first in line
+//! never waits for what is behind it. A row that does not fit into its query's room stays in the
+//! table until its turn, when it is fetched alone: beside the room there is at most one such row in
+//! memory. One that is larger than an attachment may be is never fetched.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -120,7 +122,8 @@ impl<B: Backend> Fetcher<B> {
                 {
                     start(std::mem::take(&mut batch)).await;
                 }
-                // Wait for a place only with an empty batch: what is in the batch may be what the place waits for.
+                // Wait for a place only with an empty batch: what is in the batch may be what the
+                // place waits for.
                 let place = if batch.is_empty() {
                     ahead.clone().acquire_owned().await.ok()
                 } else {
@@ -197,8 +200,8 @@ impl<B: Backend> Fetcher<B> {
         }
     }
 
-    /// Tries again while the database cannot be reached, for as long as nobody sweeps the rows: their notification has arrived,
-    /// so no gap would tell that they are lost.
+    /// Tries again while the database cannot be reached, for as long as nobody sweeps the rows:
+    /// their notification has arrived, so no gap would tell that they are lost.
     async fn fetch_patiently(&self, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         let started = Instant::now();
         let mut pause = MIN_FETCH_PAUSE;

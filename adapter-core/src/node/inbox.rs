@@ -1,4 +1,5 @@
-//! The one road in: notifications are read at once, attachments fetched ahead, and everything handled in the order of arrival.
+//! The one road in: notifications are read at once, attachments fetched ahead, and everything
+//! handled in the order of arrival.
 
 use std::{
     collections::VecDeque,
@@ -25,7 +26,8 @@ use crate::{
     queue::{self, queue},
 };
 
-/// How many messages are handled before other tasks have their turn: fewer than the 128 packets that socketioxide keeps for a client.
+/// How many messages are handled before other tasks have their turn: fewer than the 128 packets
+/// that socketioxide keeps for a client.
 const MAX_AT_ONCE: usize = 32;
 
 /// Something to be handled, in order.
@@ -99,12 +101,13 @@ impl<B: Backend> Intake<B> {
                     Some(name) if of_channel.as_ref().is_none_or(|of_channel| name != of_channel.name()) => {
                         node.namespace(&name)
                     }
-                    // Node's emitter names none
+                    // Node.js's emitter names none
                     _ => of_channel,
                 };
                 let Some(namespace) = namespace else { return };
                 let is_kept = node.hear(&namespace, message.uid.as_ref(), &message.body);
-                // There is always room for a farewell: of each node one waits at most, and without it the node would never leave.
+                // There is always room for a farewell: of each node one waits at most, and without
+                // it the node would never leave.
                 let bytes = if matches!(message.body, Body::AdapterClose) { 0 } else { payload.len() };
                 if is_kept && !is_unwanted_response(&namespace, &message.body) && self.has_room(bytes) {
                     self.push(Item::Message { namespace, message: message.into_owned(), bytes });
@@ -149,7 +152,8 @@ impl<B: Backend> Intake<B> {
         last_uid(payload).is_some_and(|uid| node.is_own(uid))
     }
 
-    /// Counts so many bytes as waiting, unless there are too many: then what they belong to is dropped, and that is reported.
+    /// Counts so many bytes as waiting, unless there are too many: then what they belong to is
+    /// dropped, and that is reported.
     fn has_room(&self, bytes: usize) -> bool {
         let waiting = &self.events.counters().waiting_bytes;
         let queued = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -162,13 +166,14 @@ impl<B: Backend> Intake<B> {
     }
 }
 
-/// How the messages of this project end, but for those that have a nonce or name a channel for answers.
+/// How the messages of this project end, but for those that have a nonce or name a channel for
+/// answers.
 const END_OF_OURS: &str = r#","source":"_sio_adapter"}"#;
 
 /// The `uid` of a message that ends as ours do, found without reading what stands before.
 ///
-/// Behind it is nothing that opens or closes anything but the end of the message: so it is the message's own, and the one that
-/// counts, since of equal keys the last does.
+/// Behind it is nothing that opens or closes anything but the end of the message: so it is the
+/// message's own, and the one that counts, since of equal keys the last does.
 fn last_uid(payload: &str) -> Option<&str> {
     const KEY: &str = r#","uid":""#;
     /// As far as it is looked for.
@@ -259,9 +264,11 @@ async fn process<B: Backend>(
     }
 }
 
-/// Handles a message. When a handler of the application panics in it, the later messages are handled all the same.
+/// Handles a message. When a handler of the application panics in it, the later messages are
+/// handled all the same.
 async fn handle<B: Backend>(node: &Arc<Node<B>>, namespace: &Arc<Namespace>, message: Message) {
-    // What a panic leaves behind is that of a message handled in part: no lock of ours is held while a handler runs.
+    // What a panic leaves behind is that of a message handled in part: no lock of ours is held
+    // while a handler runs.
     let finished = match catch_unwind(AssertUnwindSafe(|| node.handle(namespace, message))) {
         Ok(None) => return,
         Ok(Some(unfinished)) => AssertUnwindSafe(node.finish(namespace, unfinished)).catch_unwind().await,

@@ -16,7 +16,8 @@ use crate::{
     options::Options,
 };
 
-/// After so many intervals without a sweep, there is one in any case: others may have left something behind.
+/// After so many intervals without a sweep, there is one in any case: others may have left
+/// something behind.
 const IN_ANY_CASE: u32 = 20;
 
 /// Whether attachments were seen lately, own ones or those of others.
@@ -171,7 +172,8 @@ impl<B: Backend> Sweeper<B> {
 /// Which of the intervals end with a sweep.
 #[derive(Debug, Default)]
 struct Schedule {
-    /// Whether an attachment was seen in the interval before: it is old enough at the end of this one, at the earliest.
+    /// Whether an attachment was seen in the interval before: it is old enough at the end of this
+    /// one, at the earliest.
     seen_before: bool,
     /// How many intervals ended without a sweep since the last one; `None` before the first.
     left_out: Option<u32>,

@@ -40,20 +40,23 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether clients should be sent here: the node is in the cluster, it listens, its latest batch did not fail for want
-    /// of a connection, and its queue has room.
+    /// Whether clients should be sent here: the node is in the cluster, it listens, its latest
+    /// batch did not fail for want of a connection, and its queue has room.
     ///
-    /// Fit for a readiness probe. Not for a liveness probe: a restart mends nothing here, the node reconnects by itself.
+    /// Fit for a readiness probe. Not for a liveness probe: a restart mends nothing here, the node
+    /// reconnects by itself.
     pub fn is_ready(&self) -> bool {
         self.ready
     }
 
-    /// Several as one: ready when all are, and otherwise as the worst of them where there is nothing to add up.
+    /// Several as one: ready when all are, and otherwise as the worst of them where there is
+    /// nothing to add up.
     pub(crate) fn merge(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
         parts.into_iter().reduce(|one, other| {
             let mut namespaces = [one.namespaces, other.namespaces].concat();
             namespaces.sort_by(|one, other| one.name.cmp(&other.name));
-            // A deaf link before one that hears, and of two alike the one that was silent for longer.
+            // A deaf link before one that hears, and of two alike the one that was silent for
+            // longer.
             let links = [one.link, other.link];
             let link = links.into_iter().min_by_key(|link| (link.is_listening, link.last_heard));
             Self {
@@ -91,8 +94,8 @@ pub struct LinkHealth {
     /// Since when it listens, or is deaf.
     #[serde(serialize_with = "rfc3339")]
     pub since: SystemTime,
-    /// When the server last gave a sign of life: a notification, or the answer to a check, which is made every
-    /// [`Options::check_interval`](crate::Options::check_interval).
+    /// When the server last gave a sign of life: a notification, or the answer to a check, which is
+    /// made every [`Options::check_interval`](crate::Options::check_interval).
     #[serde(serialize_with = "rfc3339")]
     pub last_heard: SystemTime,
     /// Why it broke, or could not be opened, the last time.
@@ -109,7 +112,8 @@ pub struct PublisherHealth {
     pub capacity: usize,
     /// The last time messages were not published.
     pub last_error: Option<Failure>,
-    /// How many attempts since the last that succeeded have failed, those aside that failed for what the message was.
+    /// How many attempts since the last that succeeded have failed, those aside that failed for
+    /// what the message was.
     pub consecutive_failures: u64,
 }
 

@@ -1,7 +1,8 @@
 //! Sockets of other nodes under ids that socketioxide can hold.
 //!
-//! A socketioxide id has 16 characters; Node's have 20. Each foreign socket gets an alias, derived from its id so that it is
-//! the same every time, and the alias is remembered so that operations on it reach the socket.
+//! A socketioxide id has 16 characters; Node.js's have 20. Each foreign socket gets an alias,
+//! derived from its id so that it is the same every time, and the alias is remembered so that
+//! operations on it reach the socket.
 
 use std::{
     collections::{HashMap, VecDeque},

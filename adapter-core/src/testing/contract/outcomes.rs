@@ -103,7 +103,8 @@ fn kinds(label: &str) -> [Outgoing; 2] {
     [inline("c", label), attachment("c", label, "x")]
 }
 
-/// The same for another channel, and as another statement would not be: the session is open and knows it.
+/// The same for another channel, and as another statement would not be: the session is open and
+/// knows it.
 fn with_channel(outgoing: &Outgoing, channel: &str) -> Outgoing {
     Outgoing { channel: channel.to_owned(), content: outgoing.content.clone(), is_logged: false }
 }

@@ -101,7 +101,7 @@ pub async fn a_table_may_have_any_name<F: Fixture>(fixture: &F) {
     fixture.sql(r#"CREATE SCHEMA chat; CREATE SCHEMA "Odd.Schema""#);
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let mut listener = listening(&backend, &["c"]).await;
-    // As Node pastes names into SQL: without quotes they are in lower case.
+    // As Node.js pastes names into SQL: without quotes they are in lower case.
     for (name, in_sql) in [
         ("chat.attachments", "chat.attachments"),
         ("Chat.UPPER", "chat.upper"),
