@@ -18,7 +18,8 @@ use tokio::{
 
 type Adapter = PostgresAdapter<LocalEmitter, MemoryBackend>;
 
-/// A server whose sockets are in `hall`, and in rooms that are named like them in the namespace `/named`.
+/// A server whose sockets are in `hall`, and in rooms that are named like them in the namespace
+/// `/named`.
 struct Server {
     io: SocketIo<Adapter>,
     cluster: Cluster<MemoryBackend>,
