@@ -1,6 +1,7 @@
 //! Requests of this node, and whom they wait for.
 //!
-//! A request waits for the nodes that were known when it was sent. A node that leaves or dies is no longer waited for.
+//! A request waits for the nodes that were known when it was sent. A node that leaves or dies is no
+//! longer waited for.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -26,10 +27,11 @@ pub enum Progress {
 /// How a request ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The nodes that did not answer in time. Empty when the request was fully answered; nodes that left meanwhile are
-    /// not missing.
+    /// The nodes that did not answer in time. Empty when the request was fully answered; nodes that
+    /// left meanwhile are not missing.
     pub missing_nodes: Vec<NodeId>,
-    /// The clients whose acknowledgements did not come in time, as far as their nodes told their number.
+    /// The clients whose acknowledgements did not come in time, as far as their nodes told their
+    /// number.
     pub missing_acks: u64,
 }
 
@@ -144,8 +146,8 @@ impl Requests {
         self.waiting.insert(id, Request { deadline, pending });
     }
 
-    /// Takes a response. One that nobody waits for is dropped. Only members are waited for: of others nobody would learn
-    /// that they have left.
+    /// Takes a response. One that nobody waits for is dropped. Only members are waited for: of
+    /// others nobody would learn that they have left.
     pub(super) fn answer(
         &mut self,
         from: Option<NodeId>,
