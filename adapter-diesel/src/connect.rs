@@ -4,7 +4,8 @@ use socketio_pg_core::backend::BackendError;
 
 use crate::DieselBackend;
 
-/// A backend without TLS, with pool and listening connection of its own: see [`DieselBackend::new`].
+/// A backend without TLS, with pool and listening connection of its own: see
+/// [`DieselBackend::new`].
 impl TryFrom<&str> for DieselBackend {
     type Error = BackendError;
 

@@ -11,7 +11,8 @@ use socketio_pg_core::backend::{BackendError, ErrorKind, slow_hosts::SlowHosts};
 use std::{sync::Arc, time::Duration};
 use tokio_postgres::{CancelToken, Client, Connection, NoTls, Socket, tls::NoTlsStream};
 
-/// How the caller makes a connection from a connection string: what `ManagerConfig::custom_setup` of diesel-async takes.
+/// How the caller makes a connection from a connection string: what `ManagerConfig::custom_setup`
+/// of diesel-async takes.
 pub(crate) type Setup = Arc<dyn Fn(&str) -> BoxFuture<'_, ConnectionResult<AsyncPgConnection>> + Send + Sync>;
 
 /// How long cancelling may take: it needs a connection of its own.
@@ -60,8 +61,9 @@ impl Connector {
             .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))
     }
 
-    /// Tells the server, in the background, that nobody waits for a statement any more. Without it, one that waits for a lock stays
-    /// there though its connection was closed here, and takes effect once it has the lock.
+    /// Tells the server, in the background, that nobody waits for a statement any more. Without it,
+    /// one that waits for a lock stays there though its connection was closed here, and takes
+    /// effect once it has the lock.
     ///
     /// Not for connections that the caller made: how they are encrypted is not known.
     pub(crate) fn cancel(&self, token: CancelToken) {
@@ -73,9 +75,9 @@ impl Connector {
         }
     }
 
-    /// Connects to the first host that answers. Each has its time, and hosts that were slow before are tried last.
-    /// The driver's own time ends when the socket is connected: it would wait for ever for a host that takes
-    /// connections and says nothing.
+    /// Connects to the first host that answers. Each has its time, and hosts that were slow before
+    /// are tried last. The driver's own time ends when the socket is connected: it would wait for
+    /// ever for a host that takes connections and says nothing.
     async fn reach(&self) -> Result<(Client, Connection<Socket, NoTlsStream>), tokio_postgres::Error> {
         let mut hosts = self.settings.per_host();
         self.slow_hosts.move_to_end(&mut hosts, host_name);

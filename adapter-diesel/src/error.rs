@@ -1,5 +1,5 @@
-//! Which [`ErrorKind`] an error is that kept a connection from being made. For errors of statements see
-//! [`diagnosis`](crate::diagnosis).
+//! Which [`ErrorKind`] an error is that kept a connection from being made. For errors of statements
+//! see [`diagnosis`](crate::diagnosis).
 
 use diesel::{
     ConnectionError,
@@ -9,7 +9,8 @@ use diesel_async::pooled_connection::{PoolError, deadpool};
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{error::Error as StdError, io};
 
-/// An error of the driver while a session was being opened. What is not the network's fault is the settings'.
+/// An error of the driver while a session was being opened. What is not the network's fault is the
+/// settings'.
 pub(crate) fn connecting(error: tokio_postgres::Error) -> BackendError {
     let kind = match error.code() {
         Some(code) => kind_of_state(code.code()),
@@ -37,11 +38,12 @@ pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
     BackendError::new(kind, error)
 }
 
-/// The driver's error as one of diesel's, with its reason: for a set-up of connections of your own, see
-/// [`DieselBackend::custom_setup`](crate::DieselBackend::custom_setup).
+/// The driver's error as one of diesel's, with its reason: for a set-up of connections of your own,
+/// see [`DieselBackend::custom_setup`](crate::DieselBackend::custom_setup).
 ///
-/// diesel's own error for this, `BadConnection`, is a text, and that of the driver says no more than `db error`. With this one a
-/// refused password, an unknown certificate and an unreachable server are told apart, and each is reported with its remedy.
+/// diesel's own error for this, `BadConnection`, is a text, and that of the driver says no more
+/// than `db error`. With this one a refused password, an unknown certificate and an unreachable
+/// server are told apart, and each is reported with its remedy.
 pub fn connection_error(error: tokio_postgres::Error) -> ConnectionError {
     carried(connecting(error))
 }
@@ -78,8 +80,8 @@ pub(crate) fn is_of_connection(error: &Error) -> bool {
     matches!(error, Error::DatabaseError(UnableToSendCommand | ClosedConnection, _))
 }
 
-/// The kind of an SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. Those that may come while
-/// connecting.
+/// The kind of an SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>. Those
+/// that may come while connecting.
 fn kind_of_state(state: &str) -> ErrorKind {
     match state {
         // insufficient_privilege: the role may not connect to this database
@@ -88,13 +90,14 @@ fn kind_of_state(state: &str) -> ErrorKind {
         "53300" | "57P01" | "57P02" | "57P03" => ErrorKind::Connection,
         // connection_exception
         _ if state.starts_with("08") => ErrorKind::Connection,
-        // invalid_authorization_specification, invalid_catalog_name, and what settings in the URL can cause
+        // invalid_authorization_specification, invalid_catalog_name, and what settings in the URL
+        // can cause
         _ => ErrorKind::Configuration,
     }
 }
 
-/// Whether the reason comes from the operating system. TLS libraries report a certificate they do not like as bad data, which
-/// does not count.
+/// Whether the reason comes from the operating system. TLS libraries report a certificate they do
+/// not like as bad data, which does not count.
 fn has_io_error(mut error: &(dyn StdError + 'static)) -> bool {
     loop {
         if let Some(found) = error.downcast_ref::<io::Error>() {

@@ -20,7 +20,8 @@ const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(3);
 /// For how many addresses of one name there is time.
 const ADDRESSES_OF_NAME: u32 = 2;
 
-/// tokio-postgres' own default, which tells whether somebody chose another: with it, a dead link is found after two hours.
+/// tokio-postgres' own default, which tells whether somebody chose another: with it, a dead link is
+/// found after two hours.
 const DRIVER_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A connection string, and what tokio-postgres reads in it.
@@ -30,8 +31,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads a URL or `key=value` pairs, and fills in so much that a dead link is found within ten seconds, as long as a silent
-    /// node is waited for.
+    /// Reads a URL or `key=value` pairs, and fills in so much that a dead link is found within ten
+    /// seconds, as long as a silent node is waited for.
     ///
     /// It is filled in as text, since that is what a caller's own set-up of connections takes.
     pub(crate) fn parse(text: &str) -> Result<Self, BackendError> {
@@ -52,8 +53,9 @@ impl Settings {
         &self.config
     }
 
-    /// How long making a connection may take in all: the time for one address, for each that the settings may lead to. The driver's
-    /// own timeout ends when the socket is connected, though nobody may answer there.
+    /// How long making a connection may take in all: the time for one address, for each that the
+    /// settings may lead to. The driver's own timeout ends when the socket is connected, though
+    /// nobody may answer there.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.time_for_one_address().saturating_mul(addresses(&self.config))
     }
@@ -68,7 +70,8 @@ impl Settings {
         self.time_for_one_address().saturating_mul(addresses(host))
     }
 
-    /// How much of [`connect_timeout`](Self::connect_timeout) hosts may take that do not answer, before the one that does.
+    /// How much of [`connect_timeout`](Self::connect_timeout) hosts may take that do not answer,
+    /// before the one that does.
     pub(crate) fn time_for_other_hosts(&self) -> Duration {
         let times: Vec<_> = self.per_host().iter().map(|host| self.time_for(host)).collect();
         let least = times.iter().min().copied().unwrap_or_default();
@@ -97,8 +100,8 @@ fn read(text: &str) -> Result<Config, BackendError> {
     text.parse().map_err(|error: tokio_postgres::Error| BackendError::new(ErrorKind::Configuration, error))
 }
 
-/// Times are in seconds, `tcp_user_timeout` too. It finds a dead link while data is under way, keepalives while the link is
-/// idle: both are needed.
+/// Times are in seconds, `tcp_user_timeout` too. It finds a dead link while data is under way,
+/// keepalives while the link is idle: both are needed.
 fn unsaid(given: &Config) -> Vec<(&'static str, String)> {
     let connect_timeout = if per_host(given).is_empty() { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT_OF_SEVERAL };
     let settings = [
@@ -126,8 +129,8 @@ fn add(text: &mut String, key: &str, value: &str) {
     text.push_str(&format!("{separator}{key}={value}"));
 }
 
-/// The settings of each host alone, in the order in which they are to be tried. Empty when there is one host, or a mismatch that the
-/// driver will report.
+/// The settings of each host alone, in the order in which they are to be tried. Empty when there is
+/// one host, or a mismatch that the driver will report.
 pub(crate) fn per_host(config: &Config) -> Vec<Config> {
     let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     let count = hosts.len().max(addresses.len());

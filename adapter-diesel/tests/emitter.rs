@@ -1,4 +1,5 @@
-//! Emitting on the application's own connections: when it is sent, and when it is not. What is sent is the core's matter.
+//! Emitting on the application's own connections: when it is sent, and when it is not. What is sent
+//! is the core's matter.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

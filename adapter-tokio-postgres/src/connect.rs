@@ -7,7 +7,8 @@ use crate::TokioPostgresBackend;
 
 /// A backend without TLS, with pool and listening connection of its own.
 ///
-/// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as tokio-postgres reads them.
+/// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as
+/// tokio-postgres reads them.
 impl TryFrom<&str> for TokioPostgresBackend {
     type Error = BackendError;
 

@@ -28,7 +28,8 @@ impl TokioPostgresListener {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         let (client, connection) = hosts::connect(config, tls, slow_hosts).await.map_err(error::connecting)?;
-        // Unbounded, as the socket must be read whatever the reader does; the reader bounds what it keeps.
+        // Unbounded, as the socket must be read whatever the reader does; the reader bounds what it
+        // keeps.
         let (sender, incoming) = mpsc::unbounded_channel();
         let driver = tokio::spawn(drive(connection, sender));
         Ok(Self { client, incoming, end: None, driver })
@@ -83,7 +84,8 @@ impl Listener for TokioPostgresListener {
 
 impl Drop for TokioPostgresListener {
     fn drop(&mut self) {
-        // The connection goes with its task. Left to itself it would first try to say goodbye, over a link that may be dead.
+        // The connection goes with its task. Left to itself it would first try to say goodbye, over
+        // a link that may be dead.
         self.driver.abort();
     }
 }

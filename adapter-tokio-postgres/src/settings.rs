@@ -19,14 +19,17 @@ const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(3);
 /// For how many addresses of one name there is time.
 const ADDRESSES_OF_NAME: u32 = 2;
 
-/// tokio-postgres' own default, which tells whether somebody chose another: with it, a dead link is found after two hours.
+/// tokio-postgres' own default, which tells whether somebody chose another: with it, a dead link is
+/// found after two hours.
 const DRIVER_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 const APPLICATION_NAME: &str = "socketio-pg";
 
-/// Fills in so much that a dead link is found within ten seconds, as long as a silent node is waited for.
+/// Fills in so much that a dead link is found within ten seconds, as long as a silent node is
+/// waited for.
 ///
-/// `tcp_user_timeout` finds it while data is under way, keepalives while the link is idle: both are needed.
+/// `tcp_user_timeout` finds it while data is under way, keepalives while the link is idle: both are
+/// needed.
 pub(crate) fn with_defaults(mut config: Config) -> Config {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(default_connect_timeout(&config));
@@ -55,13 +58,15 @@ fn default_connect_timeout(config: &Config) -> Duration {
     if is_one { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT_OF_SEVERAL }
 }
 
-/// How long making a connection may take in all, from its settings: the time for one address, for each that they may lead to.
+/// How long making a connection may take in all, from its settings: the time for one address, for
+/// each that they may lead to.
 pub(crate) fn total_connect_timeout(config: &Config) -> Duration {
     let each = config.get_connect_timeout().copied().unwrap_or_else(|| default_connect_timeout(config));
     each.saturating_mul(addresses(config))
 }
 
-/// How much of [`total_connect_timeout`] hosts may take that do not answer, before the one that does.
+/// How much of [`total_connect_timeout`] hosts may take that do not answer, before the one that
+/// does.
 pub(crate) fn time_for_other_hosts(config: &Config) -> Duration {
     let times: Vec<_> = per_host(config).iter().map(total_connect_timeout).collect();
     let least = times.iter().min().copied().unwrap_or_default();
@@ -80,8 +85,8 @@ fn addresses(config: &Config) -> u32 {
     if given > 0 { given } else { named.max(1) }
 }
 
-/// The settings of each host alone, in the order in which they are to be tried. Empty when there is one host, or a mismatch that the
-/// driver will report.
+/// The settings of each host alone, in the order in which they are to be tried. Empty when there is
+/// one host, or a mismatch that the driver will report.
 pub(crate) fn per_host(config: &Config) -> Vec<Config> {
     let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     let count = hosts.len().max(addresses.len());

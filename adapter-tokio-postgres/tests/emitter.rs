@@ -1,4 +1,5 @@
-//! Emitting on the application's own connections: what it sends, when it is sent, and when it is not.
+//! Emitting on the application's own connections: what it sends, when it is sent, and when it is
+//! not.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

@@ -1,4 +1,5 @@
-//! What becomes of attachments, which are in an unlogged table, when the server crashes and when a standby takes over.
+//! What becomes of attachments, which are in an unlogged table, when the server crashes and when a
+//! standby takes over.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
