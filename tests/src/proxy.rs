@@ -50,8 +50,8 @@ impl Proxy {
         Self::far(database, Duration::ZERO)
     }
 
-    /// A proxy by which every byte is on its way for so long, in each direction: a round trip takes twice as long. Bytes
-    /// do not wait for those before them, as on a long wire.
+    /// A proxy by which every byte is on its way for so long, in each direction: a round trip takes
+    /// twice as long. Bytes do not wait for those before them, as on a long wire.
     ///
     /// # Errors
     /// When no port is to be had.
@@ -85,8 +85,8 @@ impl Proxy {
         format!("{front}@127.0.0.1:{}/{path}", self.port)
     }
 
-    /// Leads new connections to the database at another port of this machine, as a name does that is given to another server.
-    /// Those that there are stay where they are.
+    /// Leads new connections to the database at another port of this machine, as a name does that
+    /// is given to another server. Those that there are stay where they are.
     pub fn lead_to(&self, database: u16) {
         self.set(|state| state.database = database);
     }
@@ -118,13 +118,14 @@ impl Proxy {
         self.set(|state| state.stalls = true);
     }
 
-    /// Passes no byte more on the connections that there are, and does not end them: a link that is dead on the way. New
-    /// connections are served.
+    /// Passes no byte more on the connections that there are, and does not end them: a link that is
+    /// dead on the way. New connections are served.
     pub fn go_silent(&self) {
         self.set(|state| state.silent_before = state.next);
     }
 
-    /// Resets each of the connections that there are once it has passed so many bytes more from the database.
+    /// Resets each of the connections that there are once it has passed so many bytes more from the
+    /// database.
     pub fn cut_after(&self, bytes: usize) {
         self.set(|state| state.cut_after = (state.next, bytes));
     }
@@ -253,7 +254,8 @@ async fn pump(number: u64, mut from: OwnedReadHalf, mut to: Way, mut state: watc
         };
         let Ok(read @ 1..) = read else { return };
         let passed = left.map_or(read, |left| left.min(read));
-        // Nothing overtakes a change: what was read before it is passed on before it, as on a real wire.
+        // Nothing overtakes a change: what was read before it is passed on before it, as on a real
+        // wire.
         if !to.pass(&buffer[..passed]).await {
             return;
         }

@@ -1,4 +1,5 @@
-//! Settings that cannot work: each is a typed error when a node connects, and its text names the remedy.
+//! Settings that cannot work: each is a typed error when a node connects, and its text names the
+//! remedy.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

@@ -1,6 +1,8 @@
-//! Compares the backends: the same work through each, in short turns, on one database. Prints a table.
+//! Compares the backends: the same work through each, in short turns, on one database. Prints a
+//! table.
 //!
-//! Of all turns the lower quartile counts: what else a machine does can only add to the time that something takes.
+//! Of all turns the lower quartile counts: what else a machine does can only add to the time that
+//! something takes.
 //!
 //! ```text
 //! cargo run --release -p socketio-pg-tests --bin compare-backends

@@ -12,7 +12,8 @@ use crate::{
 const NOTIFICATIONS: u64 = 20_000;
 const FLOODS: u64 = 5;
 
-/// How much memory the server may take for them, in kB: what is on its way takes some, and the allocator keeps it.
+/// How much memory the server may take for them, in kB: what is on its way takes some, and the
+/// allocator keeps it.
 const ALLOWED: u64 = 64 * 1024;
 
 #[tokio::test]

@@ -18,7 +18,8 @@ use std::{
 
 /// What makes a message large.
 const LARGE: usize = 9_000;
-/// Why a client of a namespace that was replaced is disconnected: Socket.IO's own clients connect again by themselves.
+/// Why a client of a namespace that was replaced is disconnected: Socket.IO's own clients connect
+/// again by themselves.
 const SENT_AWAY: &str = "parse error";
 
 pub(crate) struct Crowd<'a> {

@@ -26,7 +26,8 @@ const DOOR: &str = "door";
 pub(crate) struct Round {
     pub(crate) seed: u64,
     pub(crate) ingredients: Vec<Ingredient>,
-    /// Plain namespaces beside those of the hostile ingredients, and the most clients of one server in one of them.
+    /// Plain namespaces beside those of the hostile ingredients, and the most clients of one server
+    /// in one of them.
     pub(crate) namespaces: usize,
     pub(crate) crush: usize,
 }

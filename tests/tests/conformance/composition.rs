@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
-/// The backends that Rust servers are tested on. Workers and parsers, of which a backend knows nothing, are tested on the
-/// first.
+/// The backends that Rust servers are tested on. Workers and parsers, of which a backend knows
+/// nothing, are tested on the first.
 const BACKENDS: &[&str] = &["tokio-postgres", "diesel"];
 
-/// As long is a byte on its way to a database that is far, and as long on its way back: a round trip takes 5 ms.
+/// As long is a byte on its way to a database that is far, and as long on its way back: a round
+/// trip takes 5 ms.
 pub(crate) const FAR: Duration = Duration::from_micros(2500);
 
 /// Three servers: the one that acts, and two others.
@@ -28,11 +29,11 @@ pub(crate) struct Composition {
 /// What a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seat {
-    /// Node on the official adapter.
+    /// Node.js on the official adapter.
     Node {
         parser: Parser,
     },
-    /// A worker of a Node cluster; all workers of a composition have the same primary.
+    /// A worker of a Node.js cluster; all workers of a composition have the same primary.
     Worker,
     Rust {
         backend: &'static str,
@@ -136,7 +137,7 @@ impl Seat {
         Ok(Server { seat: self, port: node.port(), node, worker })
     }
 
-    /// Node, in whichever way.
+    /// Node.js, in whichever way.
     pub(crate) fn is_node(self) -> bool {
         matches!(self, Self::Node { .. } | Self::Worker)
     }

@@ -122,7 +122,8 @@ async fn queue_full(world: Arc<World>) -> Result<Struck> {
     Ok(Struck { healed: Instant::now(), deaf: [true, true] })
 }
 
-/// Whatever is no UTF8 has no room for what clients say: a node does not find that out one name after the other.
+/// Whatever is no UTF8 has no room for what clients say: a node does not find that out one name
+/// after the other.
 async fn other_encodings(world: Arc<World>) -> Result<Seen> {
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let (database, server) = (format!("{}_{encoding}", world.database.name()).to_lowercase(), world.server.clone());

@@ -18,7 +18,8 @@ const BOUND: Duration = Duration::from_secs(8);
 pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::special("close", "with 200 messages on their way, one in four an attachment", closes)
-            // No link fails here, so none is to seem so: what is lost in a gap would be nobody's fault.
+            // No link fails here, so none is to seem so: what is lost in a gap would be nobody's
+            // fault.
             .with(|options| {
                 let long = Duration::from_secs(10);
                 options.query_timeout(long).check_interval(long).heartbeat_timeout(long)

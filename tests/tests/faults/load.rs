@@ -84,7 +84,8 @@ async fn namespaces(world: Arc<World>) -> Result<Seen> {
 async fn many_namespaces(world: Arc<World>) -> Result<Seen> {
     let count = if is_long() { 40_000 } else { 8000 };
     let started = Instant::now();
-    // A connection enters one namespace after the other, and a client looks at each packet for all of its own.
+    // A connection enters one namespace after the other, and a client looks at each packet for all
+    // of its own.
     const CONNECTIONS: usize = 200;
     let name = |number: usize| format!("/room-{number}");
     let connect = |number: usize| {
@@ -158,7 +159,8 @@ async fn storm(world: Arc<World>) -> Result<Seen> {
         }
     }
     world.proxy.pass();
-    // As long as the line is full, answers are dropped as well: nobody can expect more than to be told.
+    // As long as the line is full, answers are dropped as well: nobody can expect more than to be
+    // told.
     let mut sent = MESSAGES;
     loop {
         world.emit(NEAR, "after the storm", json!([sent])).await?;

@@ -11,8 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a message may wait behind a table that is locked, when the role's limit is a second: for what is on its way, and for its
-/// own batch, on a busy machine. One wait for each of the [`ATTACHMENTS`] would be far longer.
+/// What a message may wait behind a table that is locked, when the role's limit is a second: for
+/// what is on its way, and for its own batch, on a busy machine. One wait for each of the
+/// [`ATTACHMENTS`] would be far longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(6);
 const ATTACHMENTS: u64 = 16;
 

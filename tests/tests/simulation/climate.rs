@@ -66,8 +66,8 @@ impl Climate {
         }
     }
 
-    /// How long a message may wait in a node that hears it until it is handled: attachments before it are fetched first, which
-    /// takes as long as the database is away.
+    /// How long a message may wait in a node that hears it until it is handled: attachments before
+    /// it are fetched first, which takes as long as the database is away.
     pub(crate) fn handling(&self) -> Duration {
         Duration::from_secs(if self.weather == Weather::Stormy { 25 } else { 2 })
     }
@@ -84,8 +84,8 @@ impl Climate {
 
     /// Where the clock of the database is set to.
     ///
-    /// With a log it jumps by less than the log goes back: one that jumps further, ahead and back again while a node is deaf, lets
-    /// rows be swept and hides that from it.
+    /// With a log it jumps by less than the log goes back: one that jumps further, ahead and back
+    /// again while a node is deaf, lets rows be swept and hides that from it.
     pub(crate) fn database_clock(&self, random: &mut StdRng) -> i64 {
         if self.has_log || random.random_range(0..4) != 0 {
             random.random_range(-10_000..10_000)

@@ -42,7 +42,8 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     let reported: Arc<Mutex<HashSet<String>>> = Arc::default();
     for pattern in &options.dynamic_namespaces {
         let (cluster, reported) = (cluster.clone(), reported.clone());
-        // A namespace like that comes into being with its first client: before that one is told, events are reported.
+        // A namespace like that comes into being with its first client: before that one is told,
+        // events are reported.
         let report = move |socket: SocketRef<PostgresAdapter<Emitter, B>>| {
             if reported.lock().insert(socket.ns().to_owned()) {
                 report_server_side(&cluster, socket.ns());
