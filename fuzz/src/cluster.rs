@@ -132,7 +132,8 @@ enum Waits {
     Sockets(BTreeSet<NodeId>),
     /// For the answers of these nodes.
     Answers(BTreeSet<NodeId>),
-    /// For the clients of these nodes: so many, if they have told, less those that have acknowledged.
+    /// For the clients of these nodes: so many, if they have told, less those that have
+    /// acknowledged.
     Acknowledgements(BTreeMap<NodeId, (Option<u64>, u64)>),
 }
 

@@ -70,7 +70,8 @@ fn acknowledgement_from_node(payload: &Payload, parser: impl Parse) {
         return;
     }
     let back = match payload_from_ack(&acknowledgement) {
-        // One level more than the deepest that is read, for the list of arguments: the parser's own reader refuses it, too.
+        // One level more than the deepest that is read, for the list of arguments: the parser's own
+        // reader refuses it, too.
         Err(error) if error.starts_with("nested too deep") => return refused(&acknowledgement, parser),
         back => back.expect("what was written can be read"),
     };
@@ -83,7 +84,8 @@ fn refused(acknowledgement: &ServerValue, parser: impl Parse) {
     assert!(read.is_err(), "the application can read what another node cannot be sent");
 }
 
-/// What a client sends either is refused, or goes to the clients of other nodes, with whichever parser.
+/// What a client sends either is refused, or goes to the clients of other nodes, with whichever
+/// parser.
 fn from_client(data: &ServerValue) {
     let packet = Packet { inner: PacketData::Event(data.clone(), None), ns: Str::from("/") };
     if let Ok(payload) = payload_from_packet(&packet) {
@@ -117,7 +119,8 @@ fn has_extensions(payload: &Payload) -> bool {
     matches!(payload, Payload::Value(value) if is_in(value))
 }
 
-/// Whether there are objects that a client takes for placeholders. Its own fault, or that of the application.
+/// Whether there are objects that a client takes for placeholders. Its own fault, or that of the
+/// application.
 fn looks_like_placeholders(payload: &Payload) -> bool {
     payload.clone().into_value().is_ok_and(|value| {
         let (text, attachments) = value.to_json_with_attachments();

@@ -23,7 +23,7 @@ fn check_json(text: &str) {
             assert!(!value.has_binary(), "JSON has no binary");
             let packed = to_msgpack(&value).expect("what was read can be written");
             let unpacked = Value::from_msgpack(&packed).expect("what was written can be read");
-            // as in Node, MessagePack loses lone surrogates of long strings
+            // as in Node.js, MessagePack loses lone surrogates of long strings
             if !value.to_json().contains("\\ud") {
                 assert_eq!(unpacked, value);
             }

@@ -1,8 +1,9 @@
 //! Every contender that is an adapter for socketioxide, driven the way socketioxide drives it.
 //!
-//! `SocketIo::emit` encodes the data, makes a packet of it and calls `CoreAdapter::broadcast`: so does [`Adapter::emit`]. On the
-//! receiving side the adapter hands the encoded packet to the `SocketEmitter`, where socketioxide would write it to its clients'
-//! queues: there [`Sockets`] counts it.
+//! `SocketIo::emit` encodes the data, makes a packet of it and calls `CoreAdapter::broadcast`: so
+//! does [`Adapter::emit`]. On the receiving side the adapter hands the encoded packet to the
+//! `SocketEmitter`, where socketioxide would write it to its clients' queues: there [`Sockets`]
+//! counts it.
 
 use super::{Node, Setup, path, sockets::Sockets, tally::Tally};
 use crate::{
@@ -56,8 +57,8 @@ pub(crate) async fn peer_tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -
     Adapter::<TokioPostgresAdapter<Sockets>>::start(&state, setup, tallies).await
 }
 
-/// socketioxide-postgres on sqlx, with sqlx' default pool of 10; as each namespace keeps one of its connections for good, with so
-/// many more when there are several namespaces.
+/// socketioxide-postgres on sqlx, with sqlx' default pool of 10; as each namespace keeps one of its
+/// connections for good, with so many more when there are several namespaces.
 pub(crate) async fn peer_sqlx(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
     use socketioxide_postgres::{PostgresAdapterCtr, SqlxAdapter, drivers::sqlx::sqlx_client::postgres::PgPoolOptions};
     const DEFAULT: u32 = 10;
