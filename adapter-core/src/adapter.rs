@@ -41,7 +41,7 @@ use crate::{
 /// The adapter of one namespace. Made by socketioxide from a [`Cluster`]: see there.
 pub struct PostgresAdapter<E: SocketEmitter, B: Backend> {
     cluster: Cluster<B>,
-    /// That of the namespace's database.
+    /// The node of the namespace's database.
     node: Arc<Node<B>>,
     /// Why the namespace cannot join, if it cannot.
     refused: Option<Error>,
@@ -114,8 +114,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     }
 
     /// Publishes the event, then delivers it to local sockets. When it cannot be published, local
-    /// sockets get it all the same, and the error tells that the others did not. An event that
-    /// nobody may be sent, nobody gets.
+    /// sockets get it all the same, and the error tells that the others did not. An event that must
+    /// not be sent to clients reaches no client.
     async fn broadcast(&self, packet: ServerPacket, options: BroadcastOptions) -> Result<(), BroadcastError> {
         let mut body = None;
         if let Some(opts) = self.remote_options(&options, None) {
@@ -253,8 +253,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     }
 
     /// Publishes a message, and does the same to local sockets when that is committed or has
-    /// failed: in the order of the messages, whoever is still waiting. Without a message, it is
-    /// done at once.
+    /// failed: in the order of the messages, even when the caller no longer waits. Without a
+    /// message, it is done at once.
     async fn everywhere<T: Send + 'static>(
         &self,
         body: Option<Body>,
@@ -275,7 +275,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         Effect::returning(move || this.upgrade().map(|this| work(&this)))
     }
 
-    /// The options as other nodes understand them; `None` when nobody there is meant.
+    /// The options as other nodes understand them; `None` when no socket of another node is meant.
     fn remote_options(&self, options: &BroadcastOptions, timeout: Option<Duration>) -> Option<Selector> {
         if options.is_local(self.local.server_id()) {
             return None;

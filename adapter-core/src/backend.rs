@@ -145,7 +145,7 @@ pub trait Listener: Send + 'static {
         false
     }
 
-    /// Asks the server for a sign of life. The caller puts a timeout around it.
+    /// Sends a keep-alive query and waits for the answer. The caller puts a timeout around it.
     fn check(&mut self) -> impl Future<Output = Result<(), BackendError>> + Send;
 }
 
@@ -161,15 +161,15 @@ pub struct Incoming {
 /// How many bytes a fetch may bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchLimits {
-    /// So many in one body.
+    /// The most bytes in one body.
     pub each: usize,
-    /// So many in all bodies together, those of the smallest ids first. A row that is asked for
+    /// The most bytes in all bodies together; the smallest ids come first. A row that is asked for
     /// twice counts once, and one that is larger than `each` not at all.
     pub together: usize,
 }
 
 impl FetchLimits {
-    /// Whatever there is.
+    /// No limit.
     pub const NONE: Self = Self { each: usize::MAX, together: usize::MAX };
 
     /// Both as PostgreSQL's `int8`.
@@ -184,10 +184,10 @@ impl FetchLimits {
 pub struct SweepBatch {
     /// Those that are older,
     pub age: Duration,
-    /// so many at most,
+    /// at most this many,
     pub limit: u64,
-    /// and the oldest of them, whatever finding these takes. In the log a row that is there so
-    /// tells that all younger ones are.
+    /// and the oldest of them, however long it takes to find these. In the log, a row that is still
+    /// there therefore proves that all younger rows are.
     pub oldest_first: bool,
 }
 
@@ -210,7 +210,7 @@ impl SweepBatch {
 pub enum Row {
     /// Its bytes.
     Body(Vec<u8>),
-    /// It has so many bytes, which was too much.
+    /// It has this many bytes, which was too much.
     TooLarge {
         /// How many.
         bytes: u64,

@@ -27,7 +27,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// That of a node that is just being made.
+    /// The environment of a node that is just being made.
     pub(crate) fn of_node() -> Self {
         Self {
             #[cfg(feature = "backend-tests")]
@@ -113,7 +113,7 @@ mod given {
             Self { start: Instant::now(), offset: Arc::default() }
         }
 
-        /// Sets it so many milliseconds ahead of where it began, or behind.
+        /// Sets it this many milliseconds ahead of where it began, or behind.
         pub fn set(&self, milliseconds: i64) {
             self.offset.store(milliseconds, Ordering::Relaxed);
         }

@@ -147,17 +147,17 @@ impl Options {
         self
     }
 
-    /// How often the listening connection is asked for a sign of life, and how long it may take to
-    /// give it, 5 s by default. A connection that fails is replaced, so a dead link is found within
-    /// twice this time.
+    /// How often a keep-alive query is sent on the listening connection, and how long its answer
+    /// may take, 5 s by default. A connection that fails is replaced, so a dead link is found
+    /// within twice this time.
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = interval;
         self
     }
 
     /// How long PostgreSQL may take to publish a batch, to give out attachments, or to sweep them,
-    /// 10 s by default. What takes longer is cancelled, its connection closed, and whoever waits
-    /// for it gets an error.
+    /// 10 s by default. What takes longer is cancelled, its connection closed, and its caller gets
+    /// an error.
     pub fn query_timeout(mut self, timeout: Duration) -> Self {
         self.query_timeout = timeout;
         self
@@ -165,7 +165,7 @@ impl Options {
 
     /// How many answers to other nodes may wait to be published before the handling of messages
     /// waits for them, 10 000 by default; from half as many messages of any kind on, metrics call
-    /// the queue long. Whoever emits waits for the commit in any case, and nothing else waits
+    /// the queue long. A task that emits waits for the commit in any case, and nothing else waits
     /// behind what the application sends.
     pub fn publish_queue(mut self, messages: usize) -> Self {
         self.publish_queue = messages;
@@ -242,9 +242,9 @@ impl Options {
         ReplyChannel::new(&self.channel_prefix, crate::env::random_u64())
     }
 
-    /// Keeps a log of what is published, from which a node that was deaf reads what it missed: what
-    /// the servers and emitters of this project send is then neither lost nor handed on twice when
-    /// the listening connection breaks. Off by default.
+    /// Keeps a log of what is published, from which a node that was disconnected reads what it
+    /// missed: what the servers and emitters of this project send is then neither lost nor handed
+    /// on twice when the listening connection breaks. Off by default.
     ///
     /// What a node publishes is also written into a table, in the statement that notifies, and
     /// deleted when it is older than the log goes back. All servers and emitters of this project in
@@ -275,7 +275,7 @@ impl Options {
 
     pub(crate) fn validate(&self) -> Result<(), ConnectError> {
         let invalid = |option: &'static str, problem: String| Err(ConnectError::Option { option, problem });
-        // The shortest channel is that of the main namespace.
+        // The main namespace has the shortest channel.
         let longest = channel::MAX_BYTES - "#/".len();
         if self.channel_prefix.len() > longest {
             let problem = format!(

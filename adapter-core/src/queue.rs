@@ -31,7 +31,7 @@ struct Items<T> {
 pub(crate) struct Sender<T>(Arc<Shared<T>>);
 
 impl<T> Sender<T> {
-    /// Never waits. False when nobody reads any more.
+    /// Never waits. False when the reader is gone.
     pub(crate) fn send(&self, item: T) -> bool {
         self.change(|items| items.waiting.push_back(item))
     }
@@ -106,7 +106,7 @@ impl<T> Receiver<T> {
 }
 
 impl<T> Items<T> {
-    /// The memory of so many items is kept for the next ones; what a flood took is given back.
+    /// The memory of this many items is kept for the next ones; what a flood took is given back.
     const KEPT: usize = 2048;
 
     fn is_quiet(&self) -> bool {

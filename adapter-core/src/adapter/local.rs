@@ -118,7 +118,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             Ok(event) => event,
             Err(reason) => {
                 self.refuse(requester.sender(), InvalidMessage::InvalidEvent, reason);
-                // No client gets it, and whoever asks need not wait for one.
+                // No client gets it, and the requesting node need not wait for one.
                 return request_id.map(|request_id| count(request_id, 0)).into_iter().collect();
             }
         };
@@ -157,8 +157,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     /// Passes on what local clients acknowledge.
     async fn acknowledge(self: Arc<Self>, request_id: RequestId, requester: Requester, mut acks: AckStream<E>) {
         while let Some((_, value)) = acks.next().await {
-            // A client that does not acknowledge is missed by whoever asked, at the same time as
-            // here.
+            // The requesting node misses a client that does not acknowledge at the same time as
+            // this node.
             let Ok(value) = value else { continue };
             let packet = match packet::payload_from_ack(&value) {
                 Ok(packet) => packet,

@@ -38,7 +38,7 @@ pub struct Cluster<B: Backend> {
 struct Shared<B: Backend> {
     databases: Databases<B>,
     aliases: Aliases,
-    /// Holds the server, which holds its adapters, which hold this: let go when the node or the
+    /// Holds the server, which holds its adapters, which hold this: dropped when the node or the
     /// server closes.
     server: RwLock<Option<Box<dyn Server>>>,
     /// The server whose namespaces these are.
@@ -189,9 +189,10 @@ impl<B: Backend> Cluster<B> {
         self.shared.databases.health_by_database().collect()
     }
 
-    /// Leaves the cluster: publishes what was accepted, says farewell in every namespace, ends
-    /// every task and connection. That takes 5 s at most, and goes on when nobody waits for it:
-    /// another call waits for the same. Operations fail from then on; local sockets stay connected.
+    /// Leaves the cluster: publishes what was accepted, sends a close message in every namespace,
+    /// ends every task and connection. That takes 5 s at most, and goes on when the caller stops
+    /// waiting: another call waits for the same. Operations fail from then on; local sockets stay
+    /// connected.
     pub async fn close(&self) {
         // Also when this is given up: the server would hold itself through its adapters.
         let _release = ReleaseServer(&self.shared.server);

@@ -26,8 +26,8 @@ use crate::{
 ///
 /// `C` is a connection in the language of the driver: a client, a pool, an open transaction.
 pub trait PublishOn<C> {
-    /// Publishes one notification as part of whatever the connection is doing: inside a transaction
-    /// it goes out if and when that commits. With `log`, and [if it is to be
+    /// Publishes one notification as part of what the connection is doing: inside a transaction it
+    /// goes out if and when that commits. With `log`, and [if it is to be
     /// logged](Outgoing::is_logged), it is written there too, as
     /// [`Backend::publish_logged`](crate::backend::Backend::publish_logged) does.
     fn publish_on(

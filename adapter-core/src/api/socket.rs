@@ -36,7 +36,7 @@ impl ClusterSocket {
             Room::Other(value) => value.as_f64().is_some(),
         };
         for name in rooms.iter().flatten().filter(is_shown).filter_map(room::name) {
-            // That of its own id may be told twice: see [`room::joined`].
+            // The room of its own id may be told twice: see [`room::joined`].
             if !(name == id.as_str() && names.iter().any(|known| *known == name)) {
                 names.push(name.into_owned());
             }

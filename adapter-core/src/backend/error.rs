@@ -20,9 +20,9 @@ pub enum ErrorKind {
     Configuration,
     /// The role lacks a right.
     Permission,
-    /// The attachments table, or that of the log, is not there.
+    /// The attachments table, or the table of the log, is not there.
     MissingTable,
-    /// The attachments table, or that of the log, has not the columns that it needs.
+    /// The attachments table, or the table of the log, lacks columns that it needs.
     UnsuitableTable,
     /// Anything else the server or the driver reports.
     Other,
@@ -108,7 +108,7 @@ tokio::task_local! {
 /// [`Error::Unconfirmed`](crate::Error::Unconfirmed).
 pub async fn before_sending<T>(work: impl Future<Output = T>) -> T {
     let set = |is_unsent| {
-        // Elsewhere nobody asks.
+        // Outside of this scope nothing asks.
         let _ = IS_UNSENT.try_with(|cell| cell.set(is_unsent));
     };
     set(true);
@@ -131,7 +131,7 @@ pub(crate) async fn in_time<T>(
     Err(if is_unsent { error.unsent() } else { error })
 }
 
-/// Whether the error is that of [`in_time`], or the server's own patience was shorter.
+/// Whether [`in_time`] gave up, or the server's own time-out was shorter.
 pub(crate) fn has_timed_out(error: &BackendError) -> bool {
     error.kind == ErrorKind::Timeout || error.source.is::<OutOfTime>()
 }

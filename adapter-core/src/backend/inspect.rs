@@ -21,9 +21,9 @@ use crate::backend::{
 /// * `nextval` in a default is checked against the sequence's rights, wherever it is; the sequence
 ///   of an identity column is not.
 /// * A domain is taken for the type below it.
-/// * Everything is qualified, operators too: whoever may create in a schema of the search path must
-///   not get the node to run what is theirs. For the same reason there is no `IN` and no
-///   `CASE … WHEN` of values, which take any `=` that they find.
+/// * Everything is qualified, operators too: a role that may create objects in a schema of the
+///   search path must not get the node to run its functions. For the same reason there is no `IN`
+///   and no `CASE … WHEN` of values, which take any `=` that they find.
 pub const INSPECT_TABLE_SQL: &str = r#"
 WITH parts AS (
     SELECT pg_catalog.parse_ident($1::pg_catalog.text) AS parts

@@ -64,7 +64,7 @@ async fn prepare<B: Backend + ?Sized>(
 /// Gives a table that is there what it works without, and works better with, where the role may;
 /// says so where it may not.
 ///
-/// Each statement waits for its lock, and works, for moments only: whoever publishes waits behind
+/// Each statement waits for its lock, and works, for moments only: nodes that publish wait behind
 /// it.
 pub(crate) async fn improve<B: Backend + ?Sized>(backend: &B, table: &str, shape: &TableSpec, may_alter: bool) {
     let Ok(name) = TableName::parse(table) else { return };

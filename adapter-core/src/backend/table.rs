@@ -1,5 +1,5 @@
-//! The attachments table and that of the catch-up log: their names, their shapes, how they come
-//! into being.
+//! The attachments table and the table of the catch-up log: their names, their shapes, how they
+//! come into being.
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ use crate::backend::{BackendError, ErrorKind};
 /// servers can share the table, also one that Node.js's documentation had you create. This one is
 /// cheaper, by half or more for large messages:
 ///
-/// * `UNLOGGED`: attachments live for seconds, and whoever was to read them after a crash of the
-///   server lost its connection, and with it the notification. After a crash, and on a standby that
-///   took over, the table is empty. Standbys cannot read it; nobody listens there. Its sequence is
-///   logged, so that no id comes twice. `ALTER TABLE … SET LOGGED` undoes it.
+/// * `UNLOGGED`: attachments live for seconds, and after a crash of the server every node that was
+///   to read them has lost its connection, and with it the notification. After a crash, and on a
+///   standby that took over, the table is empty. Standbys cannot read it; nobody listens there. Its
+///   sequence is logged, so that no id comes twice. `ALTER TABLE … SET LOGGED` undoes it.
 /// * `STORAGE EXTERNAL`: bodies are stored as they are. To compress each takes PostgreSQL longer
 ///   than everything else about it.
 ///
@@ -72,7 +72,7 @@ pub(crate) struct Column {
     pub(crate) types: &'static [&'static str],
     /// What stands behind the name where the column is added.
     pub(crate) definition: &'static str,
-    /// Nobody writes it: a default must.
+    /// No statement writes it: a default must.
     pub(crate) fills_itself: bool,
     /// That default; `None` for numbers.
     pub(crate) default: Option<&'static str>,
@@ -104,7 +104,7 @@ const TIME: &[&str] = &["timestamp with time zone", "timestamp without time zone
 const TEXT: &[&str] = &["text", "character varying"];
 
 impl TableSpec {
-    /// That of the attachments table.
+    /// What the attachments table must look like.
     pub const ATTACHMENTS: Self = Self {
         columns: &[
             Column::number("bigserial UNIQUE"),
@@ -115,7 +115,7 @@ impl TableSpec {
         create: TableName::create_statement,
     };
 
-    /// That of the catch-up log.
+    /// What the catch-up log must look like.
     pub const LOG: Self = Self {
         columns: &[
             Column::number("bigserial PRIMARY KEY"),
@@ -185,7 +185,7 @@ impl TableName {
     /// The statements that create the table when it is missing.
     ///
     /// From PostgreSQL 15 on the sequence of an unlogged table is unlogged, too, unless it is told
-    /// otherwise: then numbers would begin anew after a crash, and a standby that takes over may
+    /// otherwise: then numbers would begin again after a crash, and a standby that takes over may
     /// have none that can be read.
     pub fn create_statement(&self) -> String {
         let name = self.to_string().replace('\'', "''");
@@ -254,8 +254,8 @@ impl TableName {
         format!("CREATE INDEX IF NOT EXISTS {name} ON {self} ({column});")
     }
 
-    /// As PostgreSQL would name it. One that is too long gets a hash of the whole, as its beginning
-    /// may be that of another.
+    /// As PostgreSQL would name it. One that is too long gets a hash of the whole, as another name
+    /// may begin in the same way.
     fn index_name(&self, column: &str) -> String {
         const MAX_BYTES: usize = 63;
         let (table, suffix) = (&self.own, format!("_{column}_idx"));

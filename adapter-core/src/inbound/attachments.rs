@@ -1,10 +1,10 @@
-//! Attachments of other nodes, fetched ahead of their turn: so many of them, and so many bytes
-//! together, and no more.
+//! Attachments of other nodes, fetched before they are handled, within a limit on their number and
+//! on their bytes together.
 //!
 //! Each query is given room before it starts, in the order of arrival, so what is first in line
 //! never waits for what is behind it. A row that does not fit into its query's room stays in the
-//! table until its turn, when it is fetched alone: beside the room there is at most one such row in
-//! memory. One that is larger than an attachment may be is never fetched.
+//! table until it is first in line, when it is fetched alone: beside the room there is at most one
+//! such row in memory. One that is larger than an attachment may be is never fetched.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -52,7 +52,7 @@ pub(crate) struct FetchJob {
 pub(crate) enum Fetched {
     /// Here it is; its room is given back when it has been handled.
     Message { message: Box<Message>, room: Room },
-    /// It did not fit: to be fetched in its turn, by [`fetch_alone`].
+    /// It did not fit: [`fetch_alone`] fetches it when it is first in line.
     Later { channel: String, header: Header },
     /// It is no message, which was reported.
     Unusable,
@@ -165,7 +165,7 @@ impl<B: Backend> Fetcher<B> {
                     }
                 }
             };
-            // Nobody waits when the inbox has ended.
+            // No task waits when the inbox has ended.
             let _ = done.send(fetched);
         }
     }
@@ -200,7 +200,7 @@ impl<B: Backend> Fetcher<B> {
         }
     }
 
-    /// Tries again while the database cannot be reached, for as long as nobody sweeps the rows:
+    /// Tries again while the database cannot be reached, for as long as no node sweeps the rows:
     /// their notification has arrived, so no gap would tell that they are lost.
     async fn fetch_patiently(&self, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         let started = Instant::now();

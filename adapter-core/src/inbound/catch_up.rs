@@ -1,4 +1,5 @@
-//! Catching up: what a node missed while it was deaf, read from a log that the senders keep.
+//! Catching up: what a node missed while it was disconnected, read from a log that the senders
+//! keep.
 //!
 //! The log is a table, written in the statement that notifies. A
 //! [`Position`](crate::backend::Position) in it is not a number but a snapshot of PostgreSQL: which
@@ -23,9 +24,9 @@ use socketio_pg_protocol::Body;
 
 pub(crate) use self::reader::Reader;
 
-/// Whether a message goes into the log: what changes something, and the farewell, so that nobody is
-/// taken for alive who has said it. Heartbeats would only fill it; requests for answers and the
-/// answers are of no use once whoever asked has stopped waiting.
+/// Whether a message goes into the log: what changes something, and the close message, so that no
+/// node is taken for alive that has left. Heartbeats would only fill it; requests for answers and
+/// the answers are of no use once the requesting node has stopped waiting.
 pub(crate) fn is_logged<P>(body: &Body<P>) -> bool {
     match body {
         Body::Broadcast(_)

@@ -2,7 +2,7 @@
 //!
 //! One connection for the whole process: until PostgreSQL 18 a notification wakes every listening
 //! session of the database, so more of them cost the server and gain nothing. When it breaks it is
-//! opened again, with back-off, and everything is listened to anew.
+//! opened again, with back-off, and listens to every channel again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,10 +36,10 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many channels are listened to in one statement. PostgreSQL compares each with all that the
 /// session has: for tens of thousands in one statement it takes longer than a server may be silent,
-/// and each part that is done is a sign of life.
+/// and each part that is done shows that the connection is alive.
 const MAX_LISTEN: usize = 1000;
 
-/// How long before the last sign of life a message may have been sent that was lost with the
+/// How long before the server was last heard a message may have been sent that was lost with the
 /// connection: it was behind the last one that came, on its way.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
@@ -66,7 +66,7 @@ enum Command {
 /// Resolves once a LISTEN is in place.
 pub(crate) type Listening = BoxFuture<'static, Result<(), Error>>;
 
-/// Whoever waits until a channel is listened to.
+/// The callers that wait until a channel is listened to.
 type Waiter = oneshot::Sender<Result<(), Error>>;
 
 /// Tells the link what to listen to.
@@ -126,8 +126,8 @@ struct LinkTask<B, F> {
     commands: mpsc::UnboundedReceiver<Command>,
     /// What is to be listened to on every connection.
     channels: BTreeSet<String>,
-    /// Those of them that never were in place: what is refused of these is their name's fault, and
-    /// not that of the moment.
+    /// Those of them that never were in place: what is refused of these is the fault of their name,
+    /// and not of the moment.
     unproven: BTreeSet<String>,
     /// Who waits for a LISTEN that is not in place yet, by channel.
     waiting: BTreeMap<String, Vec<Waiter>>,
@@ -187,7 +187,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                     }
                 }
                 Err(error) => match first.take() {
-                    // Nothing to keep alive yet: whoever starts the node decides.
+                    // Nothing to keep alive yet: the caller that starts the node decides.
                     Some(first) => {
                         let _ = first.send(Err(error));
                         return;
@@ -247,7 +247,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         for channel in channels {
             self.unproven.remove(channel);
             for done in self.waiting.remove(channel).into_iter().flatten() {
-                // Whoever waited may have given up.
+                // The caller that waited may have given up.
                 let _ = done.send(Ok(()));
             }
         }
@@ -319,7 +319,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         }
     }
 
-    /// Serves one connection until it breaks. `heard` is kept at the last sign of life.
+    /// Serves one connection until it breaks. `heard` is kept at the time when the server was last
+    /// heard.
     async fn session(&mut self, mut listener: B::Listener, heard: &mut Instant) -> End {
         let mut check = tokio::time::interval(self.check_interval);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -375,7 +376,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
     }
 
     /// Carries out a command and those that are queued behind it, so that many namespaces cost one
-    /// round trip; not so many that what arrives meanwhile would wait long.
+    /// round trip; their number is limited, so that what arrives meanwhile does not wait long.
     async fn carry_out(&mut self, listener: &mut B::Listener, command: Command) -> Result<(), BackendError> {
         let mut listen = Vec::new();
         let mut unlisten = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! The one road in: notifications are read at once, attachments fetched ahead, and everything
-//! handled in the order of arrival.
+//! The inbox: it reads notifications at once, fetches attachments ahead, and handles every message
+//! in the order of arrival.
 
 use std::{
     collections::VecDeque,
@@ -106,8 +106,8 @@ impl<B: Backend> Intake<B> {
                 };
                 let Some(namespace) = namespace else { return };
                 let is_kept = node.hear(&namespace, message.uid.as_ref(), &message.body);
-                // There is always room for a farewell: of each node one waits at most, and without
-                // it the node would never leave.
+                // There is always room for a close message: at most one of each node waits, and
+                // without it the node would never leave.
                 let bytes = if matches!(message.body, Body::AdapterClose) { 0 } else { payload.len() };
                 if is_kept && !is_unwanted_response(&namespace, &message.body) && self.has_room(bytes) {
                     self.push(Item::Message { namespace, message: message.into_owned(), bytes });
@@ -152,8 +152,8 @@ impl<B: Backend> Intake<B> {
         last_uid(payload).is_some_and(|uid| node.is_own(uid))
     }
 
-    /// Counts so many bytes as waiting, unless there are too many: then what they belong to is
-    /// dropped, and that is reported.
+    /// Counts these bytes as waiting, unless there are too many: then their message is dropped, and
+    /// that is reported.
     fn has_room(&self, bytes: usize) -> bool {
         let waiting = &self.events.counters().waiting_bytes;
         let queued = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -267,8 +267,8 @@ async fn process<B: Backend>(
 /// Handles a message. When a handler of the application panics in it, the later messages are
 /// handled all the same.
 async fn handle<B: Backend>(node: &Arc<Node<B>>, namespace: &Arc<Namespace>, message: Message) {
-    // What a panic leaves behind is that of a message handled in part: no lock of ours is held
-    // while a handler runs.
+    // After a panic one message has been handled in part: no lock of ours is held while a handler
+    // runs.
     let finished = match catch_unwind(AssertUnwindSafe(|| node.handle(namespace, message))) {
         Ok(None) => return,
         Ok(Some(unfinished)) => AssertUnwindSafe(node.finish(namespace, unfinished)).catch_unwind().await,

@@ -139,7 +139,7 @@ impl Namespace {
         payload.ends_with(&self.end_of_own)
     }
 
-    /// From now on what was sent to it is for nobody.
+    /// From now on nothing receives what was sent to it.
     pub(crate) fn left(&self) {
         self.has_left.store(true, Ordering::Release);
     }
@@ -197,11 +197,11 @@ impl Namespace {
         self.waiting.lock().contains_key(id)
     }
 
-    /// Passes on an answer, of which a request takes so many. False when it is one too many, which
-    /// ends the request.
+    /// Passes on an answer. A request takes a limited number of them: false when it is one too
+    /// many, which ends the request.
     pub(crate) fn answer(&self, id: &RequestId, answer: Response, limit: usize) -> bool {
         let mut waiting = self.waiting.lock();
-        // Whoever asked may have given up.
+        // The caller may have given up.
         let Some(request) = waiting.get_mut(id) else { return true };
         request.count = request.count.saturating_add(answer.weight());
         if request.count <= limit {

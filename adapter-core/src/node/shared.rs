@@ -195,8 +195,8 @@ impl<B: Backend> Node<B> {
     }
 
     /// Lets a registered namespace join the cluster, in the background: listens first, then
-    /// announces it, so that no answer is missed. It goes on when nobody waits for it, and takes
-    /// until the node listens.
+    /// announces it, so that no answer is missed. It goes on when the caller stops waiting, and
+    /// takes until the node listens.
     pub(crate) fn join(
         self: &Arc<Self>,
         namespace: Arc<Namespace>,
@@ -207,7 +207,7 @@ impl<B: Backend> Node<B> {
             let listened = listening.await;
             let Some(node) = node.upgrade() else { return Err(Error::Closed) };
             if let Err(error) = listened {
-                // Nobody has heard of it.
+                // No other node has heard of it.
                 node.namespaces.forget(&namespace);
                 return Err(error);
             }

@@ -63,7 +63,7 @@ async fn open<B: Backend>(
 
 async fn prepare_tables<B: Backend>(backend: &B, options: &Options) -> Result<(), ConnectError> {
     match backend.prepare(&options.table, false).await {
-        // It was connected: what goes wrong from here on is the table's fault, not that of the
+        // It was connected: what goes wrong from here on is the fault of the table, not of the
         // connection's settings.
         Err(error) if error.kind() == ErrorKind::MissingTable && options.create_table => {
             let creating = backend.prepare(&options.table, true).await;

@@ -16,7 +16,7 @@ use crate::{
     options::Options,
 };
 
-/// After so many intervals without a sweep, there is one in any case: others may have left
+/// After this many intervals without a sweep, there is one in any case: others may have left
 /// something behind.
 const IN_ANY_CASE: u32 = 20;
 
@@ -37,12 +37,12 @@ impl AttachmentActivity {
     }
 }
 
-/// How many rows are deleted in a statement: so many at first, at most, and at least.
+/// How many rows are deleted in a statement: at first, at most, and at least.
 const FIRST_BATCH: u64 = 5_000;
 const MAX_BATCH: u64 = 50_000;
 const MIN_BATCH: u64 = 1;
 
-/// After so many failures in a row it is told.
+/// After this many failures in a row they are reported.
 const FAILURES: u32 = 3;
 
 /// Deletes old attachments from time to time, all nodes' alike.

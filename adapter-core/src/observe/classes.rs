@@ -20,8 +20,8 @@ pub enum Dropped {
     /// socketioxide's buffer for it (`max_buffer_size` of its builder, 128 packets by default) is
     /// full. Its other clients get them.
     Clients,
-    /// Reports of invalid messages: so many different ones were told that later ones are only
-    /// counted.
+    /// Reports of invalid messages: once this many different ones were reported, later ones are
+    /// only counted.
     Reports,
 }
 

@@ -121,7 +121,7 @@ impl Counters {
         self.clock.now()
     }
 
-    /// The server gave a sign of life; returns when.
+    /// The server was heard; returns when.
     pub(crate) fn heard(&self) -> SystemTime {
         let now = self.now();
         self.last_heard.store(microseconds(now), Ordering::Relaxed);
@@ -168,8 +168,8 @@ impl Counters {
         self.publishing.lock().consecutive_failures = 0;
     }
 
-    /// So many messages were not taken. What a message is refused for itself does not count as a
-    /// failure to publish.
+    /// This many messages were not taken. A message that is refused for what it contains does not
+    /// count as a failure to publish.
     pub(crate) fn not_published(&self, messages: usize, error: &BackendError, is_about_content: bool) {
         self.unpublished.add(messages as u64);
         let mut publishing = self.publishing.lock();

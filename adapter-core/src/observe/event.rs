@@ -34,8 +34,8 @@ pub enum Event {
     },
     /// The node listens again, and may have missed what was published in between.
     Gap {
-        /// Since when messages may be missing: a second before the last sign of life, as what was
-        /// sent then may have been on its way.
+        /// Since when messages may be missing: a second before the server was last heard, as what
+        /// was sent then may have been on its way.
         #[serde(serialize_with = "rfc3339")]
         since: SystemTime,
         /// Until when.
@@ -107,7 +107,7 @@ pub enum Event {
     },
 }
 
-/// How much of what was published while a node was deaf it has caught up with: see
+/// How much a node has caught up with of what was published while it was disconnected: see
 /// [`Options::catch_up`](crate::Options::catch_up).
 ///
 /// It is about what the servers and emitters of this project sent, with the same log. What Node.js
@@ -223,7 +223,7 @@ impl Events {
             // Made where the reader is.
             Event::Missed { .. } => {}
         }
-        // Nobody has to listen.
+        // Events need no listener.
         let _ = self.sender.send((self.database, event));
     }
 

@@ -23,7 +23,7 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Health {
-    /// [`Self::is_ready`], for whoever reads this as JSON.
+    /// [`Self::is_ready`], for readers of the JSON form.
     pub ready: bool,
     /// Whether the node has left the cluster.
     pub closed: bool,
@@ -55,8 +55,8 @@ impl Health {
         parts.into_iter().reduce(|one, other| {
             let mut namespaces = [one.namespaces, other.namespaces].concat();
             namespaces.sort_by(|one, other| one.name.cmp(&other.name));
-            // A deaf link before one that hears, and of two alike the one that was silent for
-            // longer.
+            // A disconnected link before one that listens, and of two alike the one that was silent
+            // for longer.
             let links = [one.link, other.link];
             let link = links.into_iter().min_by_key(|link| (link.is_listening, link.last_heard));
             Self {
@@ -91,11 +91,11 @@ impl Health {
 pub struct LinkHealth {
     /// Whether it listens. If not, other nodes' messages are being missed.
     pub is_listening: bool,
-    /// Since when it listens, or is deaf.
+    /// Since when it listens, or is disconnected.
     #[serde(serialize_with = "rfc3339")]
     pub since: SystemTime,
-    /// When the server last gave a sign of life: a notification, or the answer to a check, which is
-    /// made every [`Options::check_interval`](crate::Options::check_interval).
+    /// When the server was last heard: a notification, or the answer to a check, which is made
+    /// every [`Options::check_interval`](crate::Options::check_interval).
     #[serde(serialize_with = "rfc3339")]
     pub last_heard: SystemTime,
     /// Why it broke, or could not be opened, the last time.
@@ -228,7 +228,7 @@ pub struct Counts {
     pub unpublished: u64,
     /// Notifications that were heard, the node's own among them.
     pub received: u64,
-    /// How often the listening connection was opened anew.
+    /// How often the listening connection was opened again.
     pub reconnects: u64,
     /// How often messages may have been missed: see [`Event::Gap`](crate::Event::Gap).
     pub gaps: u64,

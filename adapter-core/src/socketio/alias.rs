@@ -16,7 +16,7 @@ use socketioxide_core::{Sid, Uid};
 /// Remembers which foreign sockets the aliases stand for.
 #[derive(Debug)]
 pub(crate) struct Aliases {
-    /// Keys are drawn once, so that nobody outside can make two ids meet.
+    /// Keys are drawn once, so that no client or node can make two ids collide.
     hashers: [RandomState; 2],
     known: Mutex<Known>,
     max: usize,

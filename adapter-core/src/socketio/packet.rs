@@ -150,8 +150,8 @@ pub(crate) fn payload_from_ack(value: &ServerValue) -> Result<Option<Payload>, P
 
 /// The acknowledgement of a client of another node, as one of a client of this server.
 ///
-/// It is for the application, not for clients: whatever the road it came on, a date is an ISO
-/// string.
+/// It is for the application, not for clients: inline or in an attachment, a date is an ISO string
+/// here.
 pub(crate) fn ack_from_payload(payload: Option<&Payload>, parser: Parser) -> Result<ServerValue, PacketError> {
     let argument = match (parser, payload) {
         (Parser::Common, None) => return Ok(ServerValue::Str(Str::from("[]"), None)),

@@ -49,7 +49,7 @@ impl Selection {
         let rooms: Vec<&str> = options.rooms.iter().map(AsRef::as_ref).collect();
         let mut except: Vec<&str> = options.except.iter().map(AsRef::as_ref).collect();
         if rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast) {
-            // One socket, or none. That of another node is none of ours: what keeps ids of sockets
+            // One socket, or none. A socket of another node is not ours: what keeps ids of sockets
             // would keep it for ever.
             return match options.sid.filter(|sid| is_local(local, *sid)) {
                 Some(_) => Self::Matching(options),

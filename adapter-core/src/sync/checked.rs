@@ -51,7 +51,7 @@ impl<T> RwLock<T> {
     }
 }
 
-/// Drives a future. Where nobody wakes it any more, the checker reports a deadlock.
+/// Drives a future. Where nothing wakes it any more, the checker reports a deadlock.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let (mut future, parker) = (pin!(future), Arc::new(Parker::default()));
     let waker = Waker::from(parker.clone());

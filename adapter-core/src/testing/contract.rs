@@ -228,7 +228,7 @@ fn url_with(url: &str, role: Option<&str>, database: Option<&str>) -> String {
     format!("{scheme}://{}@{address}/{}{parameters}", role.unwrap_or(own_role), database.unwrap_or(own_database))
 }
 
-/// A role that is unlike that of any other test, and can be dropped with it.
+/// A role that no other test has, and can be dropped with it.
 struct Role<'a, F: Fixture> {
     fixture: &'a F,
     name: String,

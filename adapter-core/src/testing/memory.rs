@@ -31,7 +31,7 @@ pub struct MemoryDatabase {
     held: Arc<watch::Sender<Held>>,
 }
 
-/// What waits until it is let go.
+/// What waits until the test releases it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     fetches: bool,
@@ -123,7 +123,7 @@ impl MemoryDatabase {
         self.state.lock().refused_text = Some(text.into());
     }
 
-    /// Sets the clock of the database so many milliseconds ahead of where it began, or behind.
+    /// Sets the clock of the database this many milliseconds ahead of where it began, or behind.
     pub fn set_clock(&self, milliseconds: i64) {
         self.state.lock().clock.offset = milliseconds;
     }
@@ -186,7 +186,7 @@ impl MemoryDatabase {
         self.held.subscribe().wait_for(|held| !is_held(held)).await.map(drop).map_err(|_| unreachable())
     }
 
-    /// Writes so many rows into the catch-up log, which nobody hears.
+    /// Writes this many rows into the catch-up log, which no node hears.
     pub fn fill_log(&self, rows: u64) {
         let mut state = self.state.lock();
         let now = state.clock.now();

@@ -165,8 +165,8 @@ impl Client {
         (others, packet)
     }
 
-    /// So many events of the namespace, in the order in which they come: each is what stands behind
-    /// `42`.
+    /// This many events of the namespace, in the order in which they come: each is what stands
+    /// behind `42`.
     pub async fn events(&mut self, namespace: &str, count: usize) -> Vec<String> {
         let start = format!("42{}", prefix(namespace));
         let mut events = Vec::new();

@@ -201,8 +201,8 @@ impl<B: Backend> Scene<B> {
             Ok(())
         })
         .await;
-        // Behind every answer: the road is free when the clients have this, and the next operation
-        // takes the short way.
+        // Behind every answer: the queue is empty when the clients have this, and the next
+        // operation takes the fast path.
         self.events_until("settled", number).await;
     }
 

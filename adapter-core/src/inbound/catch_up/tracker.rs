@@ -25,7 +25,7 @@ pub(super) struct Tracker {
     newer: HashSet<u64>,
     mark: Option<Mark>,
     /// The last crash of the server that was seen. After each, the numbers of attachments begin
-    /// anew.
+    /// again.
     crash: String,
     hasher: RandomState,
 }
@@ -93,7 +93,7 @@ impl Tracker {
         self.settle();
     }
 
-    /// A mark's notification was heard, perhaps that of another node.
+    /// The notification of a mark was heard, perhaps of another node's mark.
     pub(super) fn heard_mark(&mut self, token: &str) {
         if let Some(mark) = &mut self.mark
             && mark.token == token

@@ -84,7 +84,7 @@ pub async fn a_fetch_tells_which_rows_are_gone<F: Fixture>(fixture: &F) {
 
 pub async fn a_fetch_brings_no_more_than_fits<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
-    // One that is compressed, and stored aside: its size is that of what would come.
+    // A body that PostgreSQL compresses and stores aside: its size is the uncompressed size.
     fixture.sql(&format!(
         "INSERT INTO {TABLE} (id, payload)
          SELECT id, convert_to(repeat('x', size), 'UTF8')

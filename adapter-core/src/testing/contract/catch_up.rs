@@ -28,7 +28,7 @@ async fn mark<B: Backend>(backend: &B) -> Position {
     backend.mark(LOG, "marks", "mark").await.unwrap()
 }
 
-/// All that was sent on the channels between two positions, so many rows at a time.
+/// All that was sent on the channels between two positions, read in parts of this many rows.
 async fn read<B: Backend>(
     backend: &B,
     channels: &[&str],
@@ -199,8 +199,7 @@ pub async fn a_read_begins_at_the_position_and_finds_what_was_open_across_it<F: 
     ));
     let (since, until) = tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
-            // Each row is in a transaction of its own, and its number is lower than that of the
-            // mark.
+            // Each row is in a transaction of its own, and its number is lower than the mark's.
             let open = scope.spawn(|| {
                 fixture.sql(&format!(
                     "DO $$ BEGIN

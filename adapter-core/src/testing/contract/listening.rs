@@ -67,7 +67,7 @@ pub async fn nothing_is_lost_when_waiting_is_given_up<F: Fixture>(fixture: &F) {
     let listen = async {
         let mut heard = Vec::new();
         while heard.len() < COUNT {
-            // Polled once and dropped, whatever comes of it.
+            // Polled once and dropped, whatever it returned.
             let polled = pin!(listener.next()).poll(&mut Context::from_waker(Waker::noop()));
             let Poll::Ready(incoming) = polled else {
                 tokio::task::yield_now().await;

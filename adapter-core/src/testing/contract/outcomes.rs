@@ -14,7 +14,7 @@ use std::{
 pub async fn without_a_connection_nothing_was_sent<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     let mut listener = listening(&backend, &["c"]).await;
-    // Nobody listens on port 1. A pool may also fail when it is made.
+    // No process listens on port 1. A pool may also fail when it is made.
     if let Ok(unreachable) = fixture.backend("postgres://postgres@127.0.0.1:1/postgres").await {
         for outgoing in kinds("lost") {
             let error = soon(unreachable.publish(TABLE, &[outgoing])).await.unwrap_err();

@@ -252,7 +252,7 @@ fn is_sequence_logged<F: Fixture>(fixture: &F) -> bool {
 pub async fn the_sequence_of_attachments_is_logged<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     assert!(is_sequence_logged(fixture));
-    // Also that of a table which is there, whoever made it.
+    // Also of a table that is there, whichever program made it.
     for id in ["bigserial", "bigint GENERATED ALWAYS AS IDENTITY"] {
         fixture.sql(&format!(
             "DROP TABLE {TABLE};

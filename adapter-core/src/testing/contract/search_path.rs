@@ -1,4 +1,4 @@
-//! Whoever may create in a schema of the search path does not get a node to run what is theirs.
+//! A role that may create objects in a schema of the search path does not get a node to run them.
 
 use super::*;
 use crate::{
