@@ -11,7 +11,7 @@ pub const DEFAULT_THRESHOLD: usize = 8000;
 ///
 /// Node.js sends an attachment when the JSON is *longer* than the threshold; at exactly 8000 bytes
 /// its `pg_notify` fails and the message is lost. Here a message of the threshold's length and more
-/// is an attachment, and so is whatever is longer than PostgreSQL takes, however high the
+/// is an attachment, and so is everything that is longer than PostgreSQL takes, however high the
 /// threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -29,7 +29,7 @@ impl Budget {
         self.threshold.saturating_sub(1).min(MAX_PAYLOAD)
     }
 
-    /// Whether a payload of so many bytes travels inline.
+    /// Whether a payload of this many bytes travels inline.
     pub fn fits(self, bytes: usize) -> bool {
         bytes <= self.max_inline()
     }

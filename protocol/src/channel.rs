@@ -2,9 +2,9 @@
 //!
 //! A namespace has one channel: `<prefix>#<namespace>`, `socket.io#/` for the main namespace.
 //! PostgreSQL cuts the name in `LISTEN` to 63 bytes without a word, and refuses longer ones in
-//! `pg_notify`; Node.js does not know that, and its long namespaces are deaf. We publish to and
-//! listen on the name as PostgreSQL cuts it, and tell namespaces apart by the `nsp` of each
-//! message: Rust nodes hear each other, and Node.js hears Rust.
+//! `pg_notify`; Node.js does not know that, and its servers hear nothing in namespaces with long
+//! names. We publish to and listen on the name as PostgreSQL cuts it, and tell namespaces apart by
+//! the `nsp` of each message: Rust nodes hear each other, and Node.js hears Rust.
 
 /// The prefix of channels, by default.
 pub const DEFAULT_PREFIX: &str = "socket.io";

@@ -173,8 +173,8 @@ impl NodeRules {
         self.actions.pop_front()
     }
 
-    /// Joins: announces the node. To be called once it listens, and again whenever it listens anew
-    /// after it was deaf.
+    /// Joins: announces the node. To be called once it listens, and again whenever it listens again
+    /// after it was disconnected.
     pub fn join(&mut self, now: Instant) {
         self.published = Some(now);
         self.seek_company(now);
@@ -200,7 +200,7 @@ impl NodeRules {
     /// Tells that what the node wanted to publish by itself, a heartbeat for one, was not: the next
     /// heartbeat comes soon, so that one failure does not make the node look dead.
     pub fn not_published(&mut self, now: Instant) {
-        // Not that of a quiet node, which is another one when the node has published earlier.
+        // Not the interval of a quiet node, which differs when the node has published earlier.
         let interval = self.config.heartbeat_interval;
         let Some(published) = &mut self.published else { return };
         // A fifth of the interval from now.
@@ -225,8 +225,8 @@ impl NodeRules {
         self.handle_in_turn(message);
     }
 
-    /// Notes that a node lives, of which something has come; unless it has said farewell less than
-    /// a [`Config::heartbeat_timeout`] ago: then it is a straggler.
+    /// Notes that a node lives because a message of it has come; unless its close message came less
+    /// than a [`Config::heartbeat_timeout`] ago: then the message is a straggler.
     pub fn heard(&mut self, now: Instant, uid: &NodeId) {
         if *uid != self.uid && !uid.is_emitter() {
             self.members.heard(now, uid, &self.config, &mut self.actions);
@@ -238,7 +238,7 @@ impl NodeRules {
     /// sender lives, however long it takes until [`Self::handle_in_turn`]. Tells whether the
     /// message need be kept for that: one that says nothing but that its sender is there need not.
     ///
-    /// A farewell keeps its node from being taken for silent until its turn has come, so it must
+    /// A close message keeps its node from being taken for silent until it is handled, so it must
     /// not be dropped: of each node that is there, one is kept at a time.
     ///
     /// A newcomer is greeted with the next [`Self::handle_timeout`], which is due at once; many

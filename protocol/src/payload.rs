@@ -69,8 +69,7 @@ impl Payload {
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, DecodeError> {
-    // A type that takes whatever there is, such as serde_json's values, does not know broken
-    // strings.
+    // A type that takes every value, such as serde_json's values, does not know broken strings.
     let mended = |error| if value.has_broken() { T::deserialize(value.mended()) } else { Err(error) };
     T::deserialize(value.clone()).or_else(mended).map_err(DecodeError::value)
 }

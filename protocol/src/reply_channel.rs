@@ -1,4 +1,4 @@
-//! The channel on which one process hears answers that nobody else needs.
+//! The channel on which one process hears answers that no other process needs.
 //!
 //! In Node.js's protocol answers (types 8, 10, 11 and 12) go to every node of the namespace: a
 //! request in a cluster of n nodes costs n answers, each of them sent n times. A requester may name
@@ -17,7 +17,8 @@ const DIGITS: usize = 16;
 /// The name of a reply channel: `<prefix>?<16 lower-case hex digits>`, at most 63 bytes.
 ///
 /// It cannot be the channel of a namespace, in any cluster: those have `#/` in them, and this never
-/// does. It cannot be that of another cluster either, since it begins with the whole prefix.
+/// does. It cannot be the reply channel of another cluster either, since it begins with the whole
+/// prefix.
 ///
 /// ```
 /// use socketio_pg_protocol::ReplyChannel;

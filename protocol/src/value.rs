@@ -7,7 +7,7 @@
 //! bytes, integers and floats, extensions such as dates. It is made to do what Node.js does with
 //! the same bytes:
 //!
-//! | road | how |
+//! | conversion | how |
 //! |---|---|
 //! | MessagePack → value → MessagePack | [`Value::from_msgpack`], [`to_msgpack`]: the same bytes, as long as they were written as Node.js writes them (each integer in its shortest form) |
 //! | value → what a client gets | [`Value::to_json`], [`Value::to_json_with_attachments`]: as `JSON.stringify` and socket.io-parser write what Node.js decodes |

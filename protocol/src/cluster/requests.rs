@@ -18,7 +18,7 @@ pub enum Progress {
     Sockets(Vec<SocketDescription>),
     /// The answer of one server, `None` when it was empty.
     Response(Option<Payload>),
-    /// So many clients of one node may acknowledge.
+    /// This many clients of one node may acknowledge.
     ClientCount(u64),
     /// One client acknowledged, with `None` when it gave no value.
     Ack(Option<Payload>),
@@ -146,8 +146,8 @@ impl Requests {
         self.waiting.insert(id, Request { deadline, pending });
     }
 
-    /// Takes a response. One that nobody waits for is dropped. Only members are waited for: of
-    /// others nobody would learn that they have left.
+    /// Takes a response. A response that no request waits for is dropped. Requests wait only for
+    /// members: no node would learn that another sender has left.
     pub(super) fn answer(
         &mut self,
         from: Option<NodeId>,

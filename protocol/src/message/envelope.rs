@@ -189,7 +189,7 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                 if let (None, Some(kind), Some(late)) = (&envelope.body, envelope.kind, late) {
                     envelope.body = Some(P::read_late(kind, late)?);
                 }
-                // The data was read as that of the type before it.
+                // The data was read as the data of the type before it.
                 if let (Some(body), Some(kind)) = (&envelope.body, envelope.kind)
                     && body.kind() != kind
                 {

@@ -15,9 +15,9 @@ const DEPTH: u32 = 4;
 /// How many values one consists of, about.
 const SIZE: u32 = 24;
 
-/// Data that means the same on both roads, in the form that [`Value::from_json`] gives it: integers
-/// are safe ones, floats are no integers, and the keys of an object are unique and in JavaScript's
-/// order.
+/// Data that means the same inline and in an attachment, in the form that [`Value::from_json`]
+/// gives it: integers are safe ones, floats are no integers, and the keys of an object are unique
+/// and in JavaScript's order.
 pub fn json() -> BoxedStrategy<Value> {
     let float = any::<f64>().prop_filter("only what is no integer is a float", |number| {
         number.is_finite() && !(number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER as f64)

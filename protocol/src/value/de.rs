@@ -28,9 +28,9 @@ impl de::Error for ValueError {
     }
 }
 
-/// Takes what the format has, whatever it is: numbers as it gives them, where [`Value::from_json`]
-/// has JavaScript's. Of MessagePack formats an extension is understood; only
-/// [`Value::from_msgpack`] tells a broken string from binary.
+/// Takes whatever value the format has: numbers as it gives them, where [`Value::from_json`] has
+/// JavaScript's. Of MessagePack formats an extension is understood; only [`Value::from_msgpack`]
+/// tells a broken string from binary.
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)

@@ -91,8 +91,8 @@ pub(super) fn write_integer(out: &mut String, number: i64) {
 
 /// The time of a `Date` that Node.js decodes from the bytes of a MessagePack timestamp.
 ///
-/// The arithmetic is that of @msgpack/msgpack, in doubles; a `Date` then drops what is less than a
-/// millisecond.
+/// The arithmetic is the same as in @msgpack/msgpack, in doubles; a `Date` then drops what is less
+/// than a millisecond.
 pub(super) fn timestamp_millis(bytes: &[u8]) -> Option<i64> {
     let (seconds, nanoseconds) = if let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
         (f64::from(u32::from_be_bytes(bytes)), 0)

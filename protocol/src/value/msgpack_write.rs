@@ -1,4 +1,4 @@
-//! Whatever serializes to MessagePack, as Node.js's encoder writes it.
+//! Writes every serializable value as MessagePack, as Node.js's encoder does.
 //!
 //! This is a serializer of its own, because no other one could write a [`Value::BrokenStr`] as it
 //! came, nor tell the sender that a message is nested too deep for its readers.

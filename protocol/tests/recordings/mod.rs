@@ -25,8 +25,8 @@ impl Line {
         Some((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
     }
 
-    /// The message as a tree of JSON, whichever road it took. Not read by serde_json: some strings
-    /// have lone surrogates.
+    /// The message as a tree of JSON, whether it came inline or as an attachment. Not read by
+    /// serde_json: some strings have lone surrogates.
     pub(crate) fn tree(&self) -> serde_json::Value {
         let data =
             self.attachment().map_or_else(|| Value::from_json(&self.payload), |bytes| Value::from_msgpack(&bytes));
