@@ -113,8 +113,8 @@ async fn the_server_and_the_node_keep_the_same_one_of_two_namespaces_that_enter_
     beside.join().unwrap();
     let order: Vec<_> = tokio::task::spawn_blocking(move || order.into_iter().collect()).await.unwrap();
     assert_eq!(order, ["first", "second"]);
-    // The one that socketioxide has is the one that the node has: its close message leaves no node
-    // behind.
+    // socketioxide and the node keep the same namespace: closing the other one does not take it out
+    // of the cluster.
     assert!(cluster.of("/x").uid().is_some());
     first.close().await.unwrap();
     assert!(cluster.of("/x").uid().is_some());

@@ -41,9 +41,9 @@ pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
 /// The driver's error as one of diesel's, with its reason: for a set-up of connections of your own,
 /// see [`DieselBackend::custom_setup`](crate::DieselBackend::custom_setup).
 ///
-/// diesel's own error for this, `BadConnection`, is a text, and that of the driver says no more
-/// than `db error`. With this one a refused password, an unknown certificate and an unreachable
-/// server are told apart, and each is reported with its remedy.
+/// diesel's own error for this, `BadConnection`, is a text, and the driver's text says no more than
+/// `db error`. With this one a refused password, an unknown certificate and an unreachable server
+/// are told apart, and each is reported with its remedy.
 pub fn connection_error(error: tokio_postgres::Error) -> ConnectionError {
     carried(connecting(error))
 }

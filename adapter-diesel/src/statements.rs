@@ -2,10 +2,10 @@
 //!
 //! They are written by hand: `table!` fixes the name of its table when it is compiled, while ours
 //! is an option, and what diesel's query builder renders is not qualified. Here everything is,
-//! types and operators too, or whoever may create in a schema of the search path gets the node to
-//! run what is theirs. Only `unnest` of several arrays is not: that is a construct of the language,
-//! and PostgreSQL qualifies it. Each statement is prepared once per connection, diesel telling them
-//! apart by their type or their text.
+//! types and operators too. Otherwise a role that may create objects in a schema of the search path
+//! gets the node to run its functions. Only `unnest` of several arrays is not: that is a construct
+//! of the language, and PostgreSQL qualifies it. Each statement is prepared once per connection,
+//! diesel telling them apart by their type or their text.
 
 use diesel::{
     QueryResult,

@@ -56,7 +56,7 @@ where
         let (config, tls, slow_hosts) = (config.clone(), self.tls.clone(), self.slow_hosts.clone());
         Box::pin(async move {
             let (client, connection) = connect(&config, tls, &slow_hosts).await?;
-            // Why it ended, whoever uses the client is told.
+            // The user of the client is told why it ended.
             Ok((client, tokio::spawn(async move { drop(connection.await) })))
         })
     }

@@ -28,8 +28,8 @@ impl TokioPostgresListener {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         let (client, connection) = hosts::connect(config, tls, slow_hosts).await.map_err(error::connecting)?;
-        // Unbounded, as the socket must be read whatever the reader does; the reader bounds what it
-        // keeps.
+        // Unbounded, as the socket must be read even when the reader is slow; the reader bounds
+        // what it keeps.
         let (sender, incoming) = mpsc::unbounded_channel();
         let driver = tokio::spawn(drive(connection, sender));
         Ok(Self { client, incoming, end: None, driver })

@@ -1,8 +1,8 @@
 //! The SQL that a running node sends.
 //!
-//! Everything in it is qualified, types and operators too, or whoever may create in a schema of the
-//! search path gets the node to run what is theirs. Only `unnest` of several arrays is not: that is
-//! a construct of the language, and PostgreSQL qualifies it.
+//! Everything in it is qualified, types and operators too. Otherwise a role that may create objects
+//! in a schema of the search path gets the node to run its functions. Only `unnest` of several
+//! arrays is not: that is a construct of the language, and PostgreSQL qualifies it.
 
 use socketio_pg_core::backend::table::TableName;
 

@@ -102,7 +102,7 @@ impl Standby {
             eprintln!("SKIPPED: {} is missing: install PostgreSQL's client programs", copy.display());
             return None;
         }
-        // Whoever may connect may follow.
+        // A standby may connect for replication.
         let mut access = std::fs::read_to_string(data.join("pg_hba.conf")).unwrap();
         access.push_str("\nhost replication all 127.0.0.1/32 trust\n");
         std::fs::write(data.join("pg_hba.conf"), access).unwrap();
