@@ -18,8 +18,8 @@ pub(crate) enum Command {
     Expect { run: u64, load: Load, keep_latencies: bool },
     /// Sends events for some time, and waits until the last is published. Answers [`Emitted`].
     Emit { run: u64, load: Load, pace: Pace, millis: u64 },
-    /// Waits until so many events have arrived in each namespace, or until nothing has arrived for
-    /// a while since. Answers [`Received`].
+    /// Waits until this many events have arrived in each namespace, or until nothing more has
+    /// arrived for a while. Answers [`Received`].
     Settle { expected: Vec<u64>, quiet_millis: u64 },
     /// Asks for all sockets of the cluster, again and again, one at a time. Answers [`Answered`].
     FetchSockets { millis: u64, expected: usize },
@@ -35,11 +35,11 @@ pub(crate) enum Command {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Pace {
-    /// As fast as they go while at most so many are under way.
+    /// As fast as possible, with at most this many under way.
     InFlight(usize),
     /// Each when the one before is published.
     OneByOne,
-    /// So many a second, whatever becomes of them. Timers tick once a millisecond: above 1000
+    /// This many a second, even if some are lost. Timers tick once a millisecond: above 1000
     /// several go at once.
     PerSecond(u64),
 }

@@ -100,7 +100,7 @@ fn from_client(data: &ServerValue) {
 fn same(back: &Payload, sent: &Payload) {
     let (Ok(back), Ok(sent)) = (back.clone().into_value(), sent.clone().into_value()) else { return };
     let (text, attachments) = sent.to_json_with_attachments();
-    // what no Rust string can hold is replaced on some roads
+    // what no Rust string can hold is replaced in some conversions
     if !text.contains("\\ud") {
         assert_eq!(back.to_json_with_attachments(), (text, attachments), "changed on its way");
     }
@@ -119,8 +119,8 @@ fn has_extensions(payload: &Payload) -> bool {
     matches!(payload, Payload::Value(value) if is_in(value))
 }
 
-/// Whether there are objects that a client takes for placeholders. Its own fault, or that of the
-/// application.
+/// Whether there are objects that a client takes for placeholders. The fault is the client's own,
+/// or the application's.
 fn looks_like_placeholders(payload: &Payload) -> bool {
     payload.clone().into_value().is_ok_and(|value| {
         let (text, attachments) = value.to_json_with_attachments();

@@ -41,7 +41,8 @@ fn check_messagepack(value: &Value) {
     assert_eq!(again.to_json(), value.to_json());
 }
 
-/// Whatever road a value came on, its JSON is JSON, and says the same once it is read.
+/// The JSON of a value is valid, and reads as the same value, whether the value came as JSON or as
+/// MessagePack.
 fn check_form(value: &Value) {
     let json = value.to_json();
     assert!(serde_json::from_str::<&RawValue>(&json).is_ok(), "no JSON: {json}");

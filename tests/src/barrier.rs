@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The event that marks the end of what was sent before.
 pub(crate) const MARKER: &str = "test:barrier";
 
-/// Returns once every client has whatever the nodes' finished ops had published for it in this
-/// namespace: then what a client has not got, it will not get.
+/// Returns once every client has everything that the nodes' finished ops had published for it in
+/// this namespace: then what a client has not got, it will not get.
 ///
 /// Each node sends a marker after them. It is binary, hence an attachment, which is fetched after
 /// the attachments before it. That is an order only where a node has one connection to query with:

@@ -79,7 +79,7 @@ impl Node {
         self.process.call(op, fields).await
     }
 
-    /// The port of a server; of a cluster, that of its first worker. 0 for an emitter.
+    /// The port of a server; for a cluster, the port of its first worker. 0 for an emitter.
     pub fn port(&self) -> u16 {
         port(&self.process.ready("port"))
     }
@@ -89,7 +89,7 @@ impl Node {
         self.process.ready("ports").as_array().map(|ports| ports.iter().map(port).collect()).unwrap_or_default()
     }
 
-    /// The id of a server in the namespace `/`; of a cluster, that of its first worker.
+    /// The id of a server in the namespace `/`; for a cluster, the id of its first worker.
     pub fn uid(&self) -> String {
         self.process.ready("uid").as_str().unwrap_or_default().to_owned()
     }

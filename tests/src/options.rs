@@ -126,7 +126,8 @@ impl NodeOptions {
         self
     }
 
-    /// How often a Rust server asks its listening connection for a sign of life; 5 s by default.
+    /// How often a Rust server sends a keep-alive query on its listening connection; 5 s by
+    /// default.
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = Some(interval);
         self
@@ -178,7 +179,7 @@ impl NodeOptions {
         self
     }
 
-    /// Has a Rust server publish through a pool of the application with so many connections. The
+    /// Has a Rust server publish through a pool of the application with this many connections. The
     /// ops `exhaustPool` and `releasePool` are the application that takes all of them, and gives
     /// them back.
     pub fn borrowed_pool(mut self, connections: usize) -> Self {

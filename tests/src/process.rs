@@ -20,7 +20,7 @@ use tokio::{
 
 /// As many lines of stderr are kept for error messages.
 const STDERR_LINES: usize = 100;
-/// As many events are shown in error messages, each cut after so many characters.
+/// How many events are shown in error messages, and after how many characters each is cut.
 const SHOWN_EVENTS: usize = 50;
 const SHOWN_CHARACTERS: usize = 300;
 
@@ -267,8 +267,8 @@ impl Shared {
         let mut line = command.to_string();
         line.push('\n');
         if let Some(stdin) = lock(&self.stdin).as_mut() {
-            // It fails when the process has ended, which whoever waits for the answer is told with
-            // all that is known.
+            // It fails when the process has ended. The caller that waits for the answer is told
+            // that, with all that is known.
             let _ = stdin.write_all(line.as_bytes());
         }
     }
@@ -286,7 +286,7 @@ impl Shared {
         let mut state = lock(&self.state);
         state.ended = true;
         state.status = status;
-        // Whoever waits for an answer sees its sender go.
+        // A caller that waits for an answer sees that its sender is dropped.
         state.waiting.clear();
         drop(state);
         self.changed.notify_waiters();
@@ -311,7 +311,7 @@ impl Shared {
                 Some(text) => Err(Error::Refused { text: text.as_str().map_or(text.to_string(), str::to_owned) }),
                 None => Ok(message["ok"].take()),
             };
-            // Whoever asked may have given up.
+            // The caller may have given up.
             let _ = sender.send(answer);
         }
     }

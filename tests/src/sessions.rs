@@ -2,8 +2,8 @@
 
 use std::{io, process::Command};
 
-/// Those on which Rust nodes listen, by what they were asked last. Their sign of life is an empty
-/// statement.
+/// Those on which Rust nodes listen, by what they were asked last. Their keep-alive query is an
+/// empty statement.
 pub const LISTENERS: &str = "datname = current_database() AND application_name = 'socketio-pg'
      AND (query = '' OR query LIKE 'LISTEN%' OR query LIKE 'UNLISTEN%')";
 /// Those on which Rust nodes publish.

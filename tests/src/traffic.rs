@@ -76,7 +76,7 @@ pub struct Sent {
 /// What a Rust node tells of what it has missed.
 #[derive(Default)]
 pub struct Told {
-    /// When it was deaf.
+    /// When it was disconnected.
     pub gaps: Vec<Gap>,
     /// What it could not use.
     pub rejected: u64,

@@ -136,7 +136,8 @@ async fn a_role_without_a_connection_to_spare_is_unreachable() {
     says(&error, &["too many connections for role", "does it take more connections?"]);
 }
 
-/// Another database of the server is as deaf to this one as a pooler in transaction mode.
+/// A session in another database of the server hears nothing of this one, as behind a pooler in
+/// transaction mode.
 #[tokio::test]
 async fn a_connection_that_hears_nothing_is_deaf() {
     let (Some(publishing), Some(listening)) = (database(), database()) else { return };

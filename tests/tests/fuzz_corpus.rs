@@ -49,8 +49,8 @@ fn messagepack_is_what_node_makes_of_it() {
     with_node("node_msgpack", "attachment", "msgpack", node::check_all_msgpack);
 }
 
-/// Compares what is stored, and what is made from it, with Node.js. The corpus is that of another
-/// target for the same inputs.
+/// Compares what is stored, and what is made from it, with Node.js. The corpus belongs to another
+/// target with the same inputs.
 fn with_node(target: &str, corpus: &str, seeds: &str, compare: fn(&[Vec<u8>]) -> node::Compared) {
     if !require(&NODE) {
         return;

@@ -190,8 +190,8 @@ async fn a_node_that_leaves_is_forgotten_and_one_that_is_killed_is_no_longer_wai
         third.close().await?;
         tokio::try_join!(rust.wait_for_server_count("/", 2), node.wait_for_server_count("/", 2))?;
     }
-    // Killed: nobody says farewell. A request meanwhile misses it; when it is taken for dead, none
-    // does.
+    // Killed: the node sends no close message. A request meanwhile misses it; when it is taken for
+    // dead, none does.
     let quick = options
         .channel_prefix("quick")
         .heartbeat_interval(Duration::from_millis(300))

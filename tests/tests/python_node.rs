@@ -12,8 +12,8 @@ use socketio_pg_throwaway::Database;
 
 type Result<T = ()> = std::result::Result<T, socketio_pg_tests::Error>;
 
-/// A Python, a Node.js and a Rust server that know each other, with a client each: that of Python
-/// is virtual.
+/// A Python, a Node.js and a Rust server that know each other, with a client each: Python's is
+/// virtual.
 struct Cluster {
     servers: [Node; 3],
     clients: [Client; 3],
@@ -62,7 +62,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Returns once the clients have whatever was sent to them so far.
+    /// Returns once the clients have everything that was sent to them so far.
     async fn settle(&self) -> Result {
         barrier(&self.servers.each_ref(), "/", &self.clients.each_ref()).await
     }
@@ -363,7 +363,7 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
         let count = async || Ok(node.call("problems", json!({})).await?[problem].as_u64().unwrap_or_default());
         let before: Result<u64> = count().await;
         notify(&database, &payload);
-        // Behind it on the same road.
+        // Behind it in the same queue.
         notify(&database, &from_nobody("9", r#"{"packet":["over"]}"#));
         node.wait_for_server_side("/", "over").await?;
         let after: Result<u64> = count().await;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-/// Whoever builds a server, from the folder of the workspace.
+/// The files that build a server, from the folder of the workspace.
 const SERVERS: [&str; 4] = [
     "README.md",
     "adapter-tokio-postgres/examples/server.rs",

@@ -19,7 +19,8 @@ use socketioxide_core::{
 use std::{fmt::Display, sync::Arc, time::Duration};
 use tokio_postgres::NoTls;
 
-/// How long an acknowledged event waits: longer than the run, so that whoever waits is seen to.
+/// How long an acknowledged event waits: longer than the run, so that a task that still waits is
+/// counted.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A node of any adapter.
@@ -58,7 +59,7 @@ pub(crate) async fn peer_tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -
 }
 
 /// socketioxide-postgres on sqlx, with sqlx' default pool of 10; as each namespace keeps one of its
-/// connections for good, with so many more when there are several namespaces.
+/// connections for good, with one more for each further namespace.
 pub(crate) async fn peer_sqlx(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
     use socketioxide_postgres::{PostgresAdapterCtr, SqlxAdapter, drivers::sqlx::sqlx_client::postgres::PgPoolOptions};
     const DEFAULT: u32 = 10;

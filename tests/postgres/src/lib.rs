@@ -75,7 +75,7 @@ impl Server {
         SHARED.get_or_init(Self::start).as_ref()
     }
 
-    /// A private server with settings of one's own, whatever `DATABASE_URL` says.
+    /// A private server with settings of its own, even when `DATABASE_URL` is set.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -109,8 +109,8 @@ impl Server {
         self.private().map(PrivateServer::directory)
     }
 
-    /// Creates an empty database with a unique name. Notification channels are per database, so
-    /// whatever runs in it is alone.
+    /// Creates an empty database with a unique name. Notification channels are per database, so a
+    /// test that runs in it is alone.
     ///
     /// # Errors
     /// When the server refuses, or is stopped.

@@ -43,7 +43,7 @@ fn platform() -> Option<&'static str> {
     })
 }
 
-/// Cargo's target directory: the one this program was built into, else that of the workspace.
+/// Cargo's target directory: the one this program was built into, else the workspace's.
 fn target_directory() -> PathBuf {
     let program = env::current_exe().unwrap_or_default();
     let built_into = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());

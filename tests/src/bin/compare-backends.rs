@@ -19,7 +19,7 @@ use socketio_pg_tokio_postgres::TokioPostgresBackend;
 
 const TABLE: &str = "socket_io_attachments";
 
-/// Each round takes the backends in turns, so that whatever else the machine does concerns both.
+/// Each round takes the backends in turns, so that other load on the machine concerns both.
 const ROUNDS: usize = 200;
 
 #[derive(Clone, Copy)]

@@ -25,7 +25,7 @@ pub(crate) enum Sent {
     Attachment(Option<Vec<u8>>),
 }
 
-/// What becomes of it on a Rust server. Whatever it is, the next message arrives, and the client
+/// What becomes of it on a Rust server. In every case the next message arrives, and the client
 /// stays connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -154,7 +154,7 @@ pub(crate) fn packed(json: &str) -> Vec<u8> {
     to_msgpack(&Value::from_json(json).unwrap()).unwrap()
 }
 
-/// Something, opened and closed so many times, around a 1.
+/// Something, opened and closed this many times, around a 1.
 pub(crate) fn nested(open: &str, close: &str, levels: usize) -> String {
     format!("{}1{}", open.repeat(levels), close.repeat(levels))
 }

@@ -114,7 +114,7 @@ impl World {
         }
     }
 
-    /// Returns the reports of what was unusable once there are so many, or those there are at the
+    /// Returns the reports of what was unusable once there are this many, or those there are at the
     /// deadline.
     pub(crate) async fn reports(&self, at_least: usize) -> Result<Vec<String>> {
         let deadline = Instant::now() + DEADLINE;

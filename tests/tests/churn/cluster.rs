@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 /// in ms.
 const STATIONS: [(Option<&str>, u64); 5] =
     [(Some("tokio-postgres"), 2), (Some("diesel"), 0), (None, 2), (Some("tokio-postgres"), 10), (Some("diesel"), 10)];
-/// By so many MiB may a server have grown since its first round, when all have left.
+/// A server may have grown by this many MiB since its first round, when all have left.
 const GROWTH: u64 = 48;
 
 pub(crate) struct Cluster {

@@ -22,7 +22,7 @@ const ROOMS: [&str; 3] = ["red", "blue", "\"'\\\0 room"];
 /// A room that clients join and leave.
 const DOOR: &str = "door";
 
-/// What is to happen, whatever the servers make of it: the same seed gives the same plan.
+/// What is to happen, independent of what the servers do: the same seed gives the same plan.
 pub(crate) struct Round {
     pub(crate) seed: u64,
     pub(crate) ingredients: Vec<Ingredient>,

@@ -141,7 +141,7 @@ async fn private(scene: Scene) -> Outcome {
     observed(scene.received().await?, json!({ "a": from_each("a"), "b": from_each("b"), "c": from_each("c") }))
 }
 
-/// Nobody is sent an event that Socket.IO keeps to itself: whoever makes it is told.
+/// No client is sent an event whose name Socket.IO reserves: the caller gets an error.
 async fn reserved(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;

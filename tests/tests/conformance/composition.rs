@@ -224,7 +224,7 @@ impl Server {
         Ok(event["args"].take())
     }
 
-    /// The events of other servers after so many of any kind, each as `[name, ...args]`.
+    /// The events of other servers after this many of any kind, each as `[name, ...args]`.
     pub(crate) fn server_side_events(&self, nsp: &str, after: usize) -> Vec<Value> {
         let events = self.node.events().into_iter().skip(after).filter(|event| self.is_server_side(event, nsp));
         events.map(|event| one_list(&event["name"], &event["args"])).collect()
@@ -252,7 +252,7 @@ pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_test-node"))
 }
 
-/// The backends, that of the first columns first.
+/// The backends, in the order of the columns.
 pub(crate) fn backends() -> &'static [&'static str] {
     BACKENDS
 }

@@ -378,7 +378,7 @@ fn one_more_from_each(composition: &Composition, seen: &mut Value) {
     }
 }
 
-/// What becomes of numbers on the road from a Node.js server to its client.
+/// What becomes of numbers on the way from a Node.js server to its client.
 fn wide_number_pairs() -> [(Value, u64); 4] {
     // Read as those of the clients are, so that they are rounded alike.
     let read = |text| serde_json::from_str(text).expect("a number");

@@ -129,7 +129,7 @@ async fn looked_at(
     Ok(told)
 }
 
-/// Node.js refuses whatever is not an object, so `auth` is one wherever it is read.
+/// Node.js refuses everything that is not an object, so `auth` is one wherever it is read.
 async fn auth(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let by_all = |auth: Value| json!([[auth], [auth], [auth]]);
@@ -192,7 +192,7 @@ async fn query_and_headers(scene: Scene) -> Outcome {
     observed(seen.into(), expected.into())
 }
 
-/// Whatever comes between two polls waits for the client.
+/// Packets that come between two polls wait for the client.
 async fn burst(scene: Scene) -> Outcome {
     const EVENTS: usize = 500;
     scene.wait_for_servers(3).await?;

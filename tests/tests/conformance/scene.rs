@@ -57,7 +57,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts servers on which so many scenarios can play at the same time, besides those in a
+    /// Starts servers on which this many scenarios can run at the same time, besides those in a
     /// namespace of their own.
     pub(crate) async fn start(
         composition: &Composition,
@@ -324,7 +324,7 @@ impl Scene {
         Ok(())
     }
 
-    /// The processes: that of a Node.js cluster once.
+    /// The processes: a Node.js cluster has one.
     fn nodes(&self) -> Vec<&Node> {
         let mut nodes: Vec<&Node> = self.servers().iter().map(|server| &*server.node).collect();
         nodes.sort_by_key(|node| node.pid());

@@ -1,4 +1,4 @@
-//! Values of every kind, on both roads: inline as JSON, and as an attachment.
+//! Values of every kind: inline as JSON, and as an attachment.
 
 use crate::{
     scenario::{Outcome, Scenario, observed},

@@ -73,8 +73,8 @@ pub(crate) enum Kind {
 pub(crate) struct Struck {
     /// Since when it was possible to hear again.
     pub(crate) healed: Instant,
-    /// Whether the Rust nodes must have noticed that they were deaf, the one behind the proxy
-    /// first.
+    /// Whether the Rust nodes must have noticed that they were disconnected, the one behind the
+    /// proxy first.
     pub(crate) deaf: [bool; 2],
 }
 

@@ -152,7 +152,7 @@ async fn storm(world: Arc<World>) -> Result<Seen> {
     let calls = (0..MESSAGES).map(|number| world.emit(NEAR, "storm", json!([number, "x".repeat(30_000)])));
     stream::iter(calls).buffer_unordered(20).try_collect::<Vec<_>>().await?;
     let sending = started.elapsed();
-    // Whoever is slow is not taken for dead, nor takes the others for dead.
+    // A slow node is not taken for dead, nor takes the others for dead.
     for (index, node) in world.nodes.iter().enumerate() {
         if node.call("serverCount", json!({})).await? != 3 {
             return Err(format!("{} does not count three servers in the storm", NAMES[index]).into());

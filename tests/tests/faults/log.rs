@@ -58,8 +58,8 @@ async fn locked(world: Arc<World>) -> Result<Struck> {
     Ok(Struck { healed, deaf: [true, false] })
 }
 
-/// Of before the first node: what comes later is missed by whoever is deaf, however old it says
-/// that it is.
+/// Of before the first node: a disconnected node misses what comes later, even if its date is
+/// older.
 fn insert_old_rows() -> String {
     let count = if is_long() { 10_000_000 } else { 1_000_000 };
     format!(

@@ -48,7 +48,7 @@ async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
         acks["responses"].as_array().map(Vec::len),
         answers["responses"].as_array().map(Vec::len),
     ]);
-    // Whoever is dead is no longer waited for.
+    // Requests no longer wait for a dead node.
     if told != json!([3, 3, 2]) {
         return Err(format!("the requests end with {told}: {sockets} {acks} {answers}").into());
     }

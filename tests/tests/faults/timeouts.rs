@@ -21,7 +21,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     let locked = |name, setting| {
         Fault::new(name, "of a second, and the attachments table is locked for 8 s; `LONG=1`: 30 s", locked)
             .with_role_setting(setting)
-            // Whoever waits for a lock is not gone.
+            // A session that waits for a lock is not gone.
             .with(|options| options.heartbeat_timeout(Duration::from_secs(6)).query_timeout(Duration::from_secs(10)))
     };
     vec![

@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    /// Waits until a Rust node has told that it was deaf, once more than so many times.
+    /// Waits until a Rust node has reported more than this many times that it was disconnected.
     pub(crate) async fn wait_for_gap(&self, index: usize, gaps_before: usize) -> Result {
         let started = Instant::now();
         while self.nodes[index].gaps().await?.len() <= gaps_before {

@@ -32,7 +32,7 @@ pub(crate) struct Clients {
     server: Uid,
 }
 
-/// How a message is found in whatever it travels in.
+/// How a message is found in a notification or an attachment.
 pub(crate) fn mark(sender: usize, number: u64) -> String {
     format!("@{sender}.{number}@")
 }

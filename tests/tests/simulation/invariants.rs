@@ -1,4 +1,4 @@
-//! What must hold, whatever happened.
+//! What must hold in every run.
 //!
 //! | promise | how it is looked at |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | no loss | what a sender was told to be published is at every receiver that listened, by what its gaps say |
 //! | nothing strange | no receiver has what was not meant for it |
 //!
-//! What excuses a loss is in [`Receiver::excuse`]: whoever was not there, what the sender was told,
+//! What excuses a loss is in [`Receiver::excuse`]: who was not there, what the sender was told,
 //! what the receiver told.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -62,7 +62,7 @@ enum Excuse {
     Absent,
     /// The sender was told that it is not certain to be published.
     Refused,
-    /// The receiver told that it was deaf.
+    /// The receiver reported that it was disconnected.
     InGap,
 }
 

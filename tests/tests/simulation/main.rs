@@ -54,7 +54,7 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
-/// Simulates so many clusters, on all processors.
+/// Simulates this many clusters, on all processors.
 fn run(size: Size, seeds: u64) {
     let base = base();
     let next = AtomicU64::new(base);

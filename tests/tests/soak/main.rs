@@ -31,8 +31,8 @@ use tally::Tally;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = ()> = std::result::Result<T, Failure>;
 
-/// Every so many rounds the Node.js node is started anew: it never gives up a listening connection
-/// that it has lost.
+/// After this many rounds the Node.js node is started again: it never gives up a listening
+/// connection that it has lost.
 const NODE_LIVES_FOR: usize = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

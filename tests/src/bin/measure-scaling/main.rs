@@ -46,7 +46,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// So many nodes that know each other in every namespace.
+/// This many nodes that know each other in every namespace.
 async fn nodes(
     database: &Database,
     count: usize,

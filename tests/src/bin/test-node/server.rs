@@ -91,7 +91,7 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
 pub(crate) fn report_server_side<B: Backend>(cluster: &Cluster<B>, namespace: &str) {
     let nsp = namespace.to_owned();
     cluster.of(namespace).on_any_server_side(move |name, args: Arguments| {
-        // Said here and not in the future, so that the order is that of the events.
+        // Said here and not in the future, so that the lines are in the order of the events.
         say(&json!({ "event": "serverSide", "nsp": nsp, "name": name, "args": args.into_json() }));
         std::future::ready(())
     });
