@@ -19,8 +19,8 @@ use socketioxide_core::{
 use std::{fmt::Display, sync::Arc, time::Duration};
 use tokio_postgres::NoTls;
 
-/// How long an acknowledged event waits: longer than the run, so that a task that still waits is
-/// counted.
+/// How long an acknowledged event waits: longer than the run, so that a missing acknowledgement
+/// shows.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A node of any adapter.

@@ -92,7 +92,7 @@ fn real_directory(directory: &Path) -> PathBuf {
 
 /// The account that the server runs as.
 pub(crate) enum Account {
-    /// The role of this process.
+    /// The account of this process.
     Own,
     /// Another one, because this process is root, whom PostgreSQL refuses.
     Other { name: String, uid: u32, gid: u32 },
