@@ -101,7 +101,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         // deletes the namespace.
         let farewell = self.node().leave(&self.namespace);
         tokio::task::yield_now().await;
-        // Polled again: the whole server closes.
+        // When it is polled again, the whole server closes.
         self.cluster.server_closed();
         match farewell {
             Some(farewell) => farewell.committed().await,

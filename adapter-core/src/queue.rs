@@ -1,7 +1,7 @@
 //! A queue without bound whose reader takes all that is there at once.
 //!
-//! Where a storm passes, that costs less than a channel which hands on one by one: an item is
-//! written once and read once, and memory is used again. Who needs a bound keeps it himself.
+//! Under load that costs less than a channel that hands items on one by one: an item is written
+//! once and read once, and memory is used again. A caller that needs a bound must keep it.
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What other nodes ask of this one's sockets, and what is done with them.
+//! Requests of other nodes for local sockets, and their effects on them.
 
 use std::{
     sync::{Arc, Weak},
@@ -38,7 +38,7 @@ use crate::{
     },
 };
 
-/// The pauses between looks for clients of a namespace that was replaced.
+/// The pauses between checks for clients of a namespace that was replaced.
 const MIN_REPLACED_PAUSE: Duration = Duration::from_millis(5);
 const MAX_REPLACED_PAUSE: Duration = Duration::from_secs(1);
 
@@ -207,7 +207,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    /// Some local clients did not take an event of another node. One that is gone misses nothing.
+    /// Some local clients did not take an event of another node. A client that is gone misses
+    /// nothing.
     fn not_taken(&self, errors: &[SocketError]) {
         for _ in errors.iter().filter(|error| is_loss(error)) {
             self.node().events().dropped(Dropped::Clients);
@@ -244,7 +245,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
         let one = options.sid.filter(|_| is_one);
         self.local.add_sockets(options, rooms.to_vec());
-        // It may have gone since it was selected, and the rooms would keep it for ever.
+        // The socket may have gone since it was selected, and the rooms would keep it for ever.
         if let Some(sid) = one.filter(|sid| !selection::is_local(&self.local, *sid)) {
             self.local.del_all(sid);
         }
@@ -270,7 +271,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     }
 }
 
-/// Whether a client lost a packet for lack of room in its buffer. One that is gone loses nothing.
+/// Whether a client lost a packet for lack of room in its buffer. A client that is gone loses
+/// nothing.
 fn is_loss(error: &SocketError) -> bool {
     matches!(error, SocketError::InternalChannelFull)
 }

@@ -20,7 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct SlowClients {
-    /// Spares those who lose nothing the lock.
+    /// Clients that lose nothing need not take the lock.
     is_watching: AtomicBool,
     state: Mutex<State>,
 }

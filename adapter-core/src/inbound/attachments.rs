@@ -23,7 +23,7 @@ use crate::{
     options::Options,
 };
 
-/// How many attachments are fetched ahead of their turn.
+/// How many attachments are fetched before they are handled.
 const FETCH_AHEAD: usize = 64;
 
 /// The most attachments in one query.
@@ -50,11 +50,11 @@ pub(crate) struct FetchJob {
 /// What has become of an attachment.
 #[derive(Debug)]
 pub(crate) enum Fetched {
-    /// Here it is; its room is given back when it has been handled.
+    /// It was fetched; its room is given back when it has been handled.
     Message { message: Box<Message>, room: Room },
     /// It did not fit: [`fetch_alone`] fetches it when it is first in line.
     Later { channel: String, header: Header },
-    /// It is no message, which was reported.
+    /// It is not a message; that was reported.
     Unusable,
 }
 
@@ -97,17 +97,17 @@ impl<B: Backend> Fetcher<B> {
         }
     }
 
-    /// Fetches what is wanted in batches, ahead of its turn.
+    /// Fetches attachments in batches, before they are handled.
     pub(crate) async fn fetch_ahead(self, mut wanted: mpsc::UnboundedReceiver<FetchJob>) {
         let ahead = Arc::new(Semaphore::new(FETCH_AHEAD));
         let in_all = kib(self.max_inbox_bytes).max(1);
         let bytes = Arc::new(Semaphore::new(in_all as usize));
         let room = kib(QUERY_BYTES).min(in_all);
-        // With this task, they end.
+        // They end with this task.
         let mut queries = JoinSet::new();
         let mut start = async |batch| {
             while queries.try_join_next().is_some() {}
-            // It is never closed.
+            // The semaphore is never closed.
             let Ok(room) = bytes.clone().acquire_many_owned(room).await else { return };
             queries.spawn(self.clone().query(batch, room));
         };
@@ -146,7 +146,8 @@ impl<B: Backend> Fetcher<B> {
     async fn query(self, batch: Batch, mut room: OwnedSemaphorePermit) {
         let ids: Vec<i64> = batch.iter().map(|(want, _)| want.header.attachment_id).collect();
         let together = room.num_permits() * KIB;
-        // One that fits alone but not here waits for its turn.
+        // An attachment that fits alone but not into this batch is fetched when it is first in
+        // line.
         let limits = FetchLimits { each: self.max_attachment_bytes.min(together), together };
         let rows = self.fetch(&ids, limits).await;
         for ((FetchJob { channel, header, done }, place), row) in batch.into_iter().zip(rows) {
@@ -170,7 +171,7 @@ impl<B: Backend> Fetcher<B> {
         }
     }
 
-    /// Fetches an attachment whose turn it is.
+    /// Fetches an attachment that is first in line.
     pub(crate) async fn fetch_alone(&self, channel: &str, header: &Header) -> Option<Message> {
         let limits = FetchLimits { each: self.max_attachment_bytes, together: self.max_attachment_bytes };
         let row = self.fetch(&[header.attachment_id], limits).await.pop()?;
@@ -225,7 +226,7 @@ impl<B: Backend> Fetcher<B> {
                 Ok(message) if message.uid.is_none() || header.uid.is_none() || header.uid == message.uid => {
                     return Some(message);
                 }
-                // Its header said whose it is, and what is one's own was left alone for that.
+                // The header named the sender, and a node does not fetch its own attachments.
                 Ok(message) => {
                     let [header, own] =
                         [&header.uid, &message.uid].map(|uid| uid.as_ref().map_or("nobody", NodeId::as_str));

@@ -43,7 +43,7 @@ const MAX_LISTEN: usize = 1000;
 /// connection: it was behind the last one that came, on its way.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
-/// How many notifications are taken before the clock is looked at and other tasks have their turn.
+/// How many notifications are taken before the clock is read and other tasks run.
 const MAX_AT_ONCE: usize = 256;
 
 /// What the link tells the inbox, in order.
@@ -179,7 +179,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                                 log.broken();
                             }
                             disconnected_since = Some(heard.checked_sub(ON_THE_WAY).unwrap_or(heard));
-                            // One that breaks again and again is not opened in a tight loop.
+                            // A connection that breaks again and again is not opened in a tight
+                            // loop.
                             if open_since.elapsed() >= MAX_BACKOFF {
                                 backoff = MIN_BACKOFF;
                             }
@@ -230,7 +231,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                     Err(error) if !error.kind().is_about_content() => return Err(error),
                     Err(error) => match part {
                         [channel] if self.unproven.contains(channel) => self.refused(channel, error),
-                        // It was in place before: its name is none that PostgreSQL cannot take.
+                        // It was in place before, so PostgreSQL accepts its name.
                         [_] => return Err(error),
                         _ => parts.extend(<[&[String]; 2]>::from(part.split_at(part.len() / 2)).into_iter().rev()),
                     },
@@ -276,7 +277,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
     /// Notes that a channel is not to be listened to any more. Tells whether it was before.
     fn give_up(&mut self, channel: &str) -> bool {
         self.unproven.remove(channel);
-        // With them goes the hope of those who wait.
+        // The callers that wait see that their senders are dropped.
         self.waiting.remove(channel);
         let was_kept = self.channels.remove(channel);
         if was_kept && let Some(log) = &mut self.log {
@@ -386,7 +387,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         while let Some(command) = next {
             match command {
                 Command::Listen { channel, done } => {
-                    // One that is to be left is still listened to.
+                    // A channel whose UNLISTEN has not run yet is still listened to.
                     let is_left = unlisten.remove(&channel);
                     let is_new = self.keep(&channel, done);
                     if is_left {

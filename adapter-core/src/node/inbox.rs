@@ -26,8 +26,8 @@ use crate::{
     queue::{self, queue},
 };
 
-/// How many messages are handled before other tasks have their turn: fewer than the 128 packets
-/// that socketioxide keeps for a client.
+/// How many messages are handled before other tasks run: fewer than the 128 packets that
+/// socketioxide keeps for a client.
 const MAX_AT_ONCE: usize = 32;
 
 /// Something to be handled, in order.
@@ -38,7 +38,7 @@ enum Item {
     Restored,
 }
 
-/// Takes notifications as they arrive and puts them in line. Never waits.
+/// Takes notifications as they arrive and puts them into the queue. Never waits.
 pub(crate) struct Intake<B: Backend> {
     node: Weak<Node<B>>,
     prefix: String,
@@ -132,7 +132,7 @@ impl<B: Backend> Intake<B> {
                 node.heard(&namespace, uid);
             }
         }
-        // Swept by and by; not fetched, it is lost for this node.
+        // A later sweep deletes the row; since it is not fetched, it is lost for this node.
         if !self.has_room(bytes) {
             return;
         }
@@ -143,7 +143,7 @@ impl<B: Backend> Intake<B> {
         let _ = self.wanted.send(FetchJob { channel, header, done });
     }
 
-    /// Whether a message is one of this node's own, as far as its end tells.
+    /// Whether a message is one of this node's own, judged by how its text ends.
     fn is_own(&self, node: &Node<B>, of_channel: Option<&Namespace>, payload: &str) -> bool {
         let payload = payload.trim_end_matches(' ');
         if payload.ends_with(END_OF_OURS) {
@@ -215,7 +215,7 @@ async fn process<B: Backend>(
     let mut taken = VecDeque::new();
     let mut at_once = 0_usize;
     loop {
-        // Else a flood would fill clients' buffers before those who empty them had their turn.
+        // Otherwise a flood would fill clients' buffers before the tasks that empty them run.
         at_once = at_once.wrapping_add(1);
         if at_once.is_multiple_of(MAX_AT_ONCE) {
             tokio::task::yield_now().await;

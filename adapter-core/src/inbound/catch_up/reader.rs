@@ -86,7 +86,7 @@ impl<B: Backend> Reader<B> {
         self.listened.clone_from(channels);
     }
 
-    /// A channel is listened to no more, also while there is no session.
+    /// A channel is no longer listened to, also while there is no session.
     pub(crate) fn unlistened(&mut self, channel: &str) {
         self.listened.remove(channel);
         self.tracker.unlistened(channel);
@@ -104,7 +104,7 @@ impl<B: Backend> Reader<B> {
                 if !self.is_due || self.tracker.is_marking() {
                     self.timer.tick().await;
                 }
-                // One that is not heard yet is given up: it may never be.
+                // A mark that is not heard yet is given up: it may never arrive.
                 self.begin_mark();
             }
         }

@@ -1,4 +1,4 @@
-//! Where a node is in the log, and what it has heard beyond.
+//! The position of a node in the log, and what it has heard after it.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -59,8 +59,8 @@ impl Tracker {
         self.place.as_ref().is_some_and(|place| place.channels.contains(channel))
     }
 
-    /// A channel is listened to no more. When it is again, what was sent meanwhile was not for this
-    /// node.
+    /// A channel is no longer listened to. When it is again, what was sent meanwhile was not for
+    /// this node.
     pub(super) fn unlistened(&mut self, channel: &str) {
         for channels in
             self.place.iter_mut().map(|it| &mut it.channels).chain(self.mark.iter_mut().map(|it| &mut it.channels))
