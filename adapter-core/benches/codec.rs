@@ -1,8 +1,10 @@
-//! What a message costs, in instructions: reading and writing each of them, and turning packets into payloads and back.
+//! What a message costs, in instructions: reading and writing each of them, and turning packets
+//! into payloads and back.
 //!
-//! Instructions are counted by valgrind, so the figures depend on no clock: two runs of one build give the same. Each has
-//! a limit, 5 % above what was counted when it was last set; a change that costs more fails, one that is worth it raises the
-//! limit, and one that saves lowers it. Another compiler counts differently: the limits are for the one that CI has.
+//! Instructions are counted by valgrind, so the figures depend on no clock: two runs of one build
+//! give the same. Each has a limit, 5 % above what was counted when it was last set; a change that
+//! costs more fails, one that is worth it raises the limit, and one that saves lowers it. Another
+//! compiler counts differently: the limits are for the one that CI has.
 //!
 //! ```text
 //! cargo install --locked gungraun-runner@0.20.0
@@ -25,7 +27,7 @@ use socketioxide_core::{
 use socketioxide_parser_common::CommonParser;
 use socketioxide_parser_msgpack::MsgPackParser;
 
-/// What Node servers sent, one notification in each line.
+/// What Node.js servers sent, one notification in each line.
 const RECORDED: &str = include_str!("../../protocol/src/schema/examples.jsonl");
 
 /// At most 5 % more than was counted.
@@ -136,7 +138,8 @@ fn attachment(kind: u64) -> Vec<u8> {
 
 // ---- packets ----
 
-// What clients of the common parser, and of the msgpack parser, are sent, to what other nodes are sent.
+// What clients of the common parser, and of the msgpack parser, are sent, to what other nodes are
+// sent.
 #[library_benchmark]
 #[bench::text(args = (common_packet(false)), setup = std::convert::identity, config = counted(2_363))]
 #[bench::binary(args = (common_packet(true)), setup = std::convert::identity, config = counted(7_110))]

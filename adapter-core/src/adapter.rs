@@ -41,7 +41,7 @@ use crate::{
 /// The adapter of one namespace. Made by socketioxide from a [`Cluster`]: see there.
 pub struct PostgresAdapter<E: SocketEmitter, B: Backend> {
     cluster: Cluster<B>,
-    /// That of the namespace's database.
+    /// The node of the namespace's database.
     node: Arc<Node<B>>,
     /// Why the namespace cannot join, if it cannot.
     refused: Option<Error>,
@@ -73,8 +73,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         Self { cluster: cluster.clone(), node, refused, namespace, local, parser, slow_clients, this }
     }
 
-    /// The server has the namespace before this returns, so that all clients that enter it meet in it; it joins the cluster in the
-    /// background.
+    /// The server has the namespace before this returns, so that all clients that enter it meet in
+    /// it; it joins the cluster in the background.
     fn init(self: Arc<Self>, on_success: impl FnOnce() + Send + 'static) -> Init {
         let weak = Arc::downgrade(&self);
         self.namespace.set_local(weak.clone());
@@ -85,7 +85,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let (node, namespace) = (self.node(), &self.namespace);
         let enter = || {
             let listening = node.register(namespace)?;
-            // Before the next one of that name is registered: the server must keep the same one as the node.
+            // Before the next one of that name is registered: the server must keep the same one as
+            // the node.
             on_success();
             Ok(listening)
         };
@@ -96,10 +97,11 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     }
 
     async fn close(&self) -> Result<(), Error> {
-        // What must happen happens before the first await: socketioxide polls this once when it deletes the namespace.
+        // What must happen happens before the first await: socketioxide polls this once when it
+        // deletes the namespace.
         let farewell = self.node().leave(&self.namespace);
         tokio::task::yield_now().await;
-        // Polled again: the whole server closes.
+        // When it is polled again, the whole server closes.
         self.cluster.server_closed();
         match farewell {
             Some(farewell) => farewell.committed().await,
@@ -111,8 +113,9 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         Ok(u16::try_from(self.namespace.lock().server_count()).unwrap_or(u16::MAX))
     }
 
-    /// Publishes the event, then delivers it to local sockets. When it cannot be published, local sockets get it all the
-    /// same, and the error tells that the others did not. An event that nobody may be sent, nobody gets.
+    /// Publishes the event, then delivers it to local sockets. When it cannot be published, local
+    /// sockets get it all the same, and the error tells that the others did not. An event that must
+    /// not be sent to clients reaches no client.
     async fn broadcast(&self, packet: ServerPacket, options: BroadcastOptions) -> Result<(), BroadcastError> {
         let mut body = None;
         if let Some(opts) = self.remote_options(&options, None) {
@@ -132,7 +135,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         outcome(published, errors.unwrap_or_default())
     }
 
-    /// As [`broadcast`](Self::broadcast): when it cannot be published, local sockets get it all the same.
+    /// As [`broadcast`](Self::broadcast): when it cannot be published, local sockets get it all the
+    /// same.
     async fn broadcast_with_ack(
         &self,
         packet: ServerPacket,
@@ -204,8 +208,9 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         outcome(published, errors.unwrap_or_default())
     }
 
-    /// Node's protocol has no message for it: the rooms are those of the sockets that match. A room that is named like a socket
-    /// is one of them when the socket joined it, as with socketioxide's own adapters.
+    /// Node.js's protocol has no message for it: the rooms are those of the sockets that match. A
+    /// room that is named like a socket is one of them when the socket joined it, as with
+    /// socketioxide's own adapters.
     async fn rooms(&self, options: BroadcastOptions) -> Result<Vec<Room>, Error> {
         let mut rooms = std::collections::HashSet::new();
         if let Some(opts) = self.remote_options(&options, None) {
@@ -247,8 +252,9 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         &self.node
     }
 
-    /// Publishes a message, and does the same to local sockets when that is committed or has failed: in the order of the messages,
-    /// whoever is still waiting. Without a message, it is done at once.
+    /// Publishes a message, and does the same to local sockets when that is committed or has
+    /// failed: in the order of the messages, even when the caller no longer waits. Without a
+    /// message, it is done at once.
     async fn everywhere<T: Send + 'static>(
         &self,
         body: Option<Body>,
@@ -269,7 +275,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         Effect::returning(move || this.upgrade().map(|this| work(&this)))
     }
 
-    /// The options as other nodes understand them; `None` when nobody there is meant.
+    /// The options as other nodes understand them; `None` when no socket of another node is meant.
     fn remote_options(&self, options: &BroadcastOptions, timeout: Option<Duration>) -> Option<Selector> {
         if options.is_local(self.local.server_id()) {
             return None;

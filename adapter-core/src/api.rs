@@ -1,4 +1,5 @@
-//! What an application holds: the handle of its cluster, one namespace of it, sockets, and the emitter.
+//! What an application holds: the handle of its cluster, one namespace of it, sockets, and the
+//! emitter.
 
 pub(crate) mod cluster;
 pub(crate) mod emitter;

@@ -1,18 +1,21 @@
 //! The seam between the adapter and a PostgreSQL driver.
 //!
-//! A [`Backend`] knows PostgreSQL and nothing of Socket.IO: it publishes a batch of notifications, fetches and sweeps
-//! attachments, prepares the table, and opens listening sessions. Order, batching, reconnection and the protocol are the
-//! adapter's own business, written once on top of it.
+//! A [`Backend`] knows PostgreSQL and nothing of Socket.IO: it publishes a batch of notifications,
+//! fetches and sweeps attachments, prepares the table, and opens listening sessions. Order,
+//! batching, reconnection and the protocol are the adapter's own business, written once on top of
+//! it.
 //!
 //! # The contract
 //!
-//! * [`Backend::publish`] sends the whole batch in one transaction and in its order, or nothing of it. Dropping the future
-//!   leaves neither half a batch nor a broken connection behind, and cancels the statement where the driver can. The caller takes care that no two inline payloads of one
-//!   batch are equal on one channel (PostgreSQL would fold them into one).
+//! * [`Backend::publish`] sends the whole batch in one transaction and in its order, or nothing of
+//!   it. Dropping the future leaves neither half a batch nor a broken connection behind, and
+//!   cancels the statement where the driver can. The caller takes care that no two inline payloads
+//!   of one batch are equal on one channel (PostgreSQL would fold them into one).
 //! * Only one `publish` or `publish_logged` runs at a time; all else runs beside it.
-//! * A [`Listener`] is one session. When it fails it is thrown away and another is opened: it does not reconnect by itself.
-//!   It drains its socket at all times, also while nobody awaits [`Listener::next`]: a listening session that does not read
-//!   holds back the notification queue of the whole database server.
+//! * A [`Listener`] is one session. When it fails it is thrown away and another is opened: it does
+//!   not reconnect by itself. It drains its socket at all times, also while nobody awaits
+//!   [`Listener::next`]: a listening session that does not read holds back the notification queue
+//!   of the whole database server.
 
 mod catch_up;
 pub(crate) mod error;
@@ -37,8 +40,8 @@ pub trait Backend: Send + Sync + 'static {
     /// A session that listens.
     type Listener: Listener;
 
-    /// Inspects a table: asks [`INSPECT_TABLE_SQL`](inspect::INSPECT_TABLE_SQL) about its name, and returns the answer as
-    /// [`TableReport::read`] reads it.
+    /// Inspects a table: asks [`INSPECT_TABLE_SQL`](inspect::INSPECT_TABLE_SQL) about its name, and
+    /// returns the answer as [`TableReport::read`] reads it.
     fn inspect_table(&self, table: &TableName) -> impl Future<Output = Result<TableReport, BackendError>> + Send;
 
     /// Creates a table: runs the statements as one simple query, and so in one transaction.
@@ -57,10 +60,12 @@ pub trait Backend: Send + Sync + 'static {
         limits: FetchLimits,
     ) -> impl Future<Output = Result<Vec<Row>, BackendError>> + Send;
 
-    /// Publishes a batch as [`publish`](Self::publish) does, and writes those of it that [are logged](Outgoing::is_logged)
-    /// into the log, exactly as they are notified, in the same transaction and in their order.
+    /// Publishes a batch as [`publish`](Self::publish) does, and writes those of it that [are
+    /// logged](Outgoing::is_logged) into the log, exactly as they are notified, in the same
+    /// transaction and in their order.
     ///
-    /// Attachments are dated so far ahead as the log goes back: nodes of any kind then sweep them after their row of the log.
+    /// Attachments are dated so far ahead as the log goes back: nodes of any kind then sweep them
+    /// after their row of the log.
     fn publish_logged(
         &self,
         table: &str,
@@ -68,8 +73,9 @@ pub trait Backend: Send + Sync + 'static {
         batch: &[Outgoing],
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
-    /// Notifies `channel` in a transaction that is safe on disk when this returns, and returns the position that this
-    /// transaction sees. Then all of it is, so that no transaction number below the position is ever given out again.
+    /// Notifies `channel` in a transaction that is safe on disk when this returns, and returns the
+    /// position that this transaction sees. Then all of it is, so that no transaction number below
+    /// the position is ever given out again.
     fn mark(
         &self,
         log: &str,
@@ -80,11 +86,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Reads a part of the log, in the order in which it was written.
     fn read_log(&self, query: &LogQuery<'_>) -> impl Future<Output = Result<Vec<LogRow>, BackendError>> + Send;
 
-    /// Deletes rows of attachments, or of the log, by the clock of the database, in one statement: see
-    /// [`TableName::sweep_statement`]. Returns how many.
+    /// Deletes rows of attachments, or of the log, by the clock of the database, in one statement:
+    /// see [`TableName::sweep_statement`]. Returns how many.
     fn sweep_batch(&self, table: &str, batch: SweepBatch) -> impl Future<Output = Result<u64, BackendError>> + Send;
 
-    /// Deletes all rows that are older than `age`, in as many batches as it takes. Returns how many.
+    /// Deletes all rows that are older than `age`, in as many batches as it takes. Returns how
+    /// many.
     fn sweep(&self, table: &str, age: Duration) -> impl Future<Output = Result<u64, BackendError>> + Send {
         async move {
             let batch = SweepBatch { age, limit: 10_000, oldest_first: false };
@@ -99,41 +106,45 @@ pub trait Backend: Send + Sync + 'static {
         }
     }
 
-    /// Closes all pooled connections; what is called afterwards fails. Open listeners are not touched.
+    /// Closes all pooled connections; what is called afterwards fails. Open listeners are not
+    /// touched.
     fn close(&self);
 
-    /// How long connecting may be held up by hosts that do not answer, where the settings lead to several. A node gives itself this
-    /// time on top of its own limits for connecting.
+    /// How long connecting may be held up by hosts that do not answer, where the settings lead to
+    /// several. A node gives itself this time on top of its own limits for connecting.
     fn time_for_other_hosts(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Opens a session for listening. It ends by itself when that takes too long, which may be once for each address that the settings
-    /// lead to.
+    /// Opens a session for listening. It ends by itself when that takes too long, which may be once
+    /// for each address that the settings lead to.
     fn connect_listener(&self) -> impl Future<Output = Result<Self::Listener, BackendError>> + Send;
 }
 
 /// One listening session. See the [module's contract](self).
 pub trait Listener: Send + 'static {
-    /// Starts to listen on the channels, all of them when it returns. Names are passed as they are: quoting is the
-    /// driver's business, length is the caller's (63 bytes at most, see [`protocol::channel`](socketio_pg_protocol::channel)).
+    /// Starts to listen on the channels, all of them when it returns. Names are passed as they are:
+    /// quoting is the driver's business, length is the caller's (63 bytes at most, see
+    /// [`protocol::channel`](socketio_pg_protocol::channel)).
     fn listen(&mut self, channels: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Stops listening on the channels.
     fn unlisten(&mut self, channels: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send;
 
-    /// The next notification, in the order in which PostgreSQL delivers them. Cancel-safe: dropping the future loses nothing.
-    /// An error ends the session for good; it must not be called again after one.
+    /// The next notification, in the order in which PostgreSQL delivers them. Cancel-safe: dropping
+    /// the future loses nothing. An error ends the session for good; it must not be called again
+    /// after one.
     fn next(&mut self) -> impl Future<Output = Result<Incoming, BackendError>> + Send;
 
-    /// Hands over the channel and the payload of the next notification, if it is there already, and tells whether it was. What it
-    /// leaves out, and any error, comes from [`next`](Self::next). Nothing need be copied here, as it is in a storm.
+    /// Hands over the channel and the payload of the next notification, if it is there already, and
+    /// tells whether it was. What it leaves out, and any error, comes from [`next`](Self::next).
+    /// Nothing need be copied here, as it is in a storm.
     fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
         let _ = take;
         false
     }
 
-    /// Asks the server for a sign of life. The caller puts a timeout around it.
+    /// Sends a keep-alive query and waits for the answer. The caller puts a timeout around it.
     fn check(&mut self) -> impl Future<Output = Result<(), BackendError>> + Send;
 }
 
@@ -149,15 +160,15 @@ pub struct Incoming {
 /// How many bytes a fetch may bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchLimits {
-    /// So many in one body.
+    /// The most bytes in one body.
     pub each: usize,
-    /// So many in all bodies together, those of the smallest ids first. A row that is asked for twice counts once, and one that is
-    /// larger than `each` not at all.
+    /// The most bytes in all bodies together; the smallest ids come first. A row that is asked for
+    /// twice counts once, and one that is larger than `each` not at all.
     pub together: usize,
 }
 
 impl FetchLimits {
-    /// Whatever there is.
+    /// No limit.
     pub const NONE: Self = Self { each: usize::MAX, together: usize::MAX };
 
     /// Both as PostgreSQL's `int8`.
@@ -172,9 +183,10 @@ impl FetchLimits {
 pub struct SweepBatch {
     /// Those that are older,
     pub age: Duration,
-    /// so many at most,
+    /// at most this many,
     pub limit: u64,
-    /// and the oldest of them, whatever finding these takes. In the log a row that is there so tells that all younger ones are.
+    /// and the oldest of them, however long it takes to find these. In the log, a row that is still
+    /// there therefore proves that all younger rows are.
     pub oldest_first: bool,
 }
 
@@ -197,7 +209,7 @@ impl SweepBatch {
 pub enum Row {
     /// Its bytes.
     Body(Vec<u8>),
-    /// It has so many bytes, which was too much.
+    /// It has this many bytes, which was too much.
     TooLarge {
         /// How many.
         bytes: u64,
@@ -207,7 +219,8 @@ pub enum Row {
 }
 
 impl Row {
-    /// A row of which the size was asked for, and the body where it fits; without a size there is nothing in it.
+    /// A row of which the size was asked for, and the body where it fits; without a size there is
+    /// nothing in it.
     pub fn new(bytes: Option<i64>, body: Option<Vec<u8>>) -> Self {
         match (bytes, body) {
             (_, Some(body)) => Self::Body(body),
@@ -239,7 +252,8 @@ pub struct Position {
     pub history: String,
     /// Changes when the server has crashed.
     pub crashes: String,
-    /// The number of the row that the mark wrote: as long as it is in the log, no younger row has been deleted.
+    /// The number of the row that the mark wrote: as long as it is in the log, no younger row has
+    /// been deleted.
     pub id: i64,
 }
 
@@ -267,7 +281,8 @@ pub struct LogRow {
     pub id: i64,
     /// What was notified.
     pub incoming: Incoming,
-    /// Whether the server has crashed after it was written, as far as [`LogQuery::until`] knows: then its attachment is gone.
+    /// Whether the server has crashed after it was written, as far as [`LogQuery::until`] knows:
+    /// then its attachment is gone.
     pub is_before_crash: bool,
 }
 

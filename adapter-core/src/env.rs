@@ -31,7 +31,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// That of a node that is just being made.
+    /// The environment of a node that is just being made.
     pub(crate) fn of_node() -> Self {
         Self {
             #[cfg(feature = "backend-tests")]
@@ -70,10 +70,11 @@ mod given {
         static GIVEN: RefCell<Option<(StdRng, WallClock)>> = const { RefCell::new(None) };
     }
 
-    /// While it lives, nothing of the nodes on this thread is left to chance: random numbers follow from a seed, and wall
-    /// clocks from that of tokio's runtime.
+    /// While it lives, nothing of the nodes on this thread is left to chance: random numbers follow
+    /// from a seed, and wall clocks from that of tokio's runtime.
     ///
-    /// To be made within a runtime of one thread whose time is paused; then the same seed gives the same run.
+    /// To be made within a runtime of one thread whose time is paused; then the same seed gives the
+    /// same run.
     #[derive(Debug)]
     #[must_use = "chance is back when it is dropped"]
     pub struct Determined(PhantomData<*const ()>);
@@ -116,7 +117,7 @@ mod given {
             Self { start: Instant::now(), offset: Arc::default() }
         }
 
-        /// Sets it so many milliseconds ahead of where it began, or behind.
+        /// Sets it this many milliseconds ahead of where it began, or behind.
         pub fn set(&self, milliseconds: i64) {
             self.offset.store(milliseconds, Ordering::Relaxed);
         }

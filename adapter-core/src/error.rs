@@ -84,7 +84,7 @@ pub enum ConnectError {
         "the role {role:?} may not use the table `{table}`: it lacks {missing}. Run this as its owner, {owner:?}: {statement}"
     )]
     MissingRights {
-        /// The table, that of the attachments or of the catch-up log.
+        /// The table: the attachments table or the catch-up log.
         table: String,
         /// The role that the node connects as.
         role: String,
@@ -101,7 +101,7 @@ pub enum ConnectError {
          this as its owner, {owner:?}, which may delete what is in these columns: {statement}"
     )]
     UnsuitableTable {
-        /// The table, that of the attachments or of the catch-up log.
+        /// The table: the attachments table or the catch-up log.
         table: String,
         /// What is wrong with which column, in words.
         problem: String,
@@ -235,7 +235,7 @@ pub enum Error {
     /// Data of the application cannot be read or written.
     #[error("the data cannot be used: {0}")]
     Data(Arc<dyn std::error::Error + Send + Sync>),
-    /// The event has a name that Socket.IO keeps to itself: nobody got it. Clients that are sent one disconnect, and servers
+    /// The event has a name that Socket.IO reserves: no client got it. Clients that are sent one disconnect, and servers
     /// take it for what they tell themselves.
     #[error("`{event}` is a reserved event name: give the event another one, and check names that come from clients")]
     ReservedEvent {
@@ -287,7 +287,8 @@ pub enum Error {
         /// What is wrong with its name.
         reason: &'static str,
     },
-    /// PostgreSQL refused to listen on the channel of a namespace; those of the others are not concerned.
+    /// PostgreSQL refused to listen on the channel of a namespace; those of the others are not
+    /// concerned.
     #[error("PostgreSQL does not listen on the channel {channel:?}: {error}: give its namespace another name")]
     NotListening {
         /// The channel.

@@ -1,4 +1,5 @@
-//! The conversion of packets, opened for the fuzz targets in `fuzz/`. No part of the public surface.
+//! The conversion of packets, opened for the fuzz targets in `fuzz/`. No part of the public
+//! surface.
 //!
 //! Errors are their texts.
 

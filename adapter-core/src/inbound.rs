@@ -1,4 +1,5 @@
-//! From PostgreSQL to the node: the listening connection, attachments, and what was missed while it was lost.
+//! From PostgreSQL to the node: the listening connection, attachments, and what was missed while it
+//! was lost.
 
 pub(crate) mod attachments;
 pub(crate) mod catch_up;

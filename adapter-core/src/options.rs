@@ -16,9 +16,11 @@ use crate::{
     error::ConnectError,
 };
 
-/// How a node takes part in the cluster. Defaults are those of Node's adapter, where it has them.
+/// How a node takes part in the cluster. Defaults are those of Node.js's adapter, where it has
+/// them.
 ///
-/// All nodes of a cluster must agree on [`channel_prefix`](Self::channel_prefix) and [`table`](Self::table).
+/// All nodes of a cluster must agree on [`channel_prefix`](Self::channel_prefix) and
+/// [`table`](Self::table).
 ///
 /// ```
 /// use std::time::Duration;
@@ -95,77 +97,84 @@ impl Options {
         self.node_name.clone().unwrap_or_else(env::node_name)
     }
 
-    /// The prefix of the channels, `socket.io` by default (Node: `channelPrefix`).
+    /// The prefix of the channels, `socket.io` by default (Node.js: `channelPrefix`).
     pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.channel_prefix = prefix.into();
         self
     }
 
-    /// The attachments table, `socket_io_attachments` by default (Node: `tableName`). May be qualified with a schema:
-    /// `app.attachments`.
+    /// The attachments table, `socket_io_attachments` by default (Node.js: `tableName`). May be
+    /// qualified with a schema: `app.attachments`.
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
         self
     }
 
-    /// Whether a missing attachments table is created when connecting. Default: true. Say false when migrations make it:
-    /// the backend crate exports the SQL as text, and says there why the table is unlogged.
+    /// Whether a missing attachments table is created when connecting. Default: true. Say false
+    /// when migrations make it: the backend crate exports the SQL as text, and says there why the
+    /// table is unlogged.
     pub fn create_table(mut self, create: bool) -> Self {
         self.create_table = create;
         self
     }
 
-    /// From how many bytes of JSON on a message is stored as an attachment, 8000 by default (Node: `payloadThreshold`).
-    /// PostgreSQL takes at most 7999, so more has no effect.
+    /// From how many bytes of JSON on a message is stored as an attachment, 8000 by default
+    /// (Node.js: `payloadThreshold`). PostgreSQL takes at most 7999, so more has no effect.
     pub fn payload_threshold(mut self, bytes: usize) -> Self {
         self.payload_threshold = bytes;
         self
     }
 
-    /// How long the node may be silent before it sends a heartbeat, 5 s by default (Node: `heartbeatInterval`).
+    /// How long the node may be silent before it sends a heartbeat, 5 s by default (Node.js:
+    /// `heartbeatInterval`).
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval;
         self
     }
 
-    /// How long after its last message another node is taken for dead, 10 s by default (Node: `heartbeatTimeout`).
+    /// How long after its last message another node is taken for dead, 10 s by default (Node.js:
+    /// `heartbeatTimeout`).
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = timeout;
         self
     }
 
-    /// How often attachments are swept, and how old they must be, 30 s by default (Node: `cleanupInterval`). Every node
-    /// sweeps those of all.
+    /// How often attachments are swept, and how old they must be, 30 s by default (Node.js:
+    /// `cleanupInterval`). Every node sweeps those of all.
     ///
-    /// A sweep is left out while there is nothing to expect: when the node neither wrote an attachment nor heard of one in the last
-    /// two intervals. After its first interval, and then every 20 intervals (10 minutes by default), it sweeps in any case.
+    /// A sweep is left out while there is nothing to expect: when the node neither wrote an
+    /// attachment nor heard of one in the last two intervals. After its first interval, and then
+    /// every 20 intervals (10 minutes by default), it sweeps in any case.
     pub fn cleanup_interval(mut self, interval: Duration) -> Self {
         self.cleanup_interval = interval;
         self
     }
 
-    /// How long `fetch_sockets` and server-side emits wait for the other nodes, 5 s by default, as in Node.
+    /// How long `fetch_sockets` and server-side emits wait for the other nodes, 5 s by default, as
+    /// in Node.js.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// How long connecting may take in all, 10 s by default. Where the settings of the connection lead to several hosts, the time that
-    /// they give to the others comes on top.
+    /// How long connecting may take in all, 10 s by default. Where the settings of the connection
+    /// lead to several hosts, the time that they give to the others comes on top.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How often the listening connection is asked for a sign of life, and how long it may take to give it, 5 s by default.
-    /// A connection that fails is replaced, so a dead link is found within twice this time.
+    /// How often a keep-alive query is sent on the listening connection, and how long its answer
+    /// may take, 5 s by default. A connection that fails is replaced, so a dead link is found
+    /// within twice this time.
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = interval;
         self
     }
 
-    /// How long PostgreSQL may take to publish a batch, to give out attachments, or to sweep them, 10 s by default. What takes
-    /// longer is cancelled, its connection closed, and whoever waits for it gets an error.
+    /// How long PostgreSQL may take to publish a batch, to give out attachments, or to sweep them,
+    /// 10 s by default. What takes longer is cancelled, its connection closed, and its caller gets
+    /// an error.
     pub fn query_timeout(mut self, timeout: Duration) -> Self {
         self.query_timeout = timeout;
         self
@@ -179,40 +188,44 @@ impl Options {
     }
 
     /// How many answers to other nodes may wait to be published before the handling of messages waits for them, 10 000 by
-    /// default; from half as many messages of any kind on, metrics call the queue long. Whoever emits waits for the commit in any
+    /// default; from half as many messages of any kind on, metrics call the queue long. A task that emits waits for the commit in any
     /// case, and nothing else waits behind what the application sends.
     pub fn publish_queue(mut self, messages: usize) -> Self {
         self.publish_queue = messages;
         self
     }
 
-    /// How many bytes of notifications may wait to be handled, 256 MiB by default, and as many again of attachments that were
-    /// fetched ahead of their turn. Of notifications, what arrives beyond it is dropped, counted and reported; attachments stay in
-    /// their table until there is room.
+    /// How many bytes of notifications may wait to be handled, 256 MiB by default, and as many
+    /// again of attachments that were fetched ahead of their turn. Of notifications, what arrives
+    /// beyond it is dropped, counted and reported; attachments stay in their table until there is
+    /// room.
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
         self
     }
 
-    /// How large an attachment of another node may be, 64 MiB by default. A larger one is not fetched, but counted and reported as
-    /// [`InvalidMessage::TooLarge`](crate::InvalidMessage::TooLarge). Read, it takes several times as much memory.
+    /// How large an attachment of another node may be, 64 MiB by default. A larger one is not
+    /// fetched, but counted and reported as
+    /// [`InvalidMessage::TooLarge`](crate::InvalidMessage::TooLarge). Read, it takes several times
+    /// as much memory.
     pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
         self.max_attachment_bytes = bytes;
         self
     }
 
-    /// How many requests of this node may wait for answers at a time, 10 000 by default; more fail with
-    /// [`Error::TooManyRequests`](crate::Error::TooManyRequests). And how many of other nodes may be under way here: events whose
-    /// acknowledgements are waited for, and server-side events whose handlers run. Beyond it they are dropped, counted and
-    /// reported; an event is delivered all the same, and its acknowledgements are not passed on.
+    /// How many requests of this node may wait for answers at a time, 10 000 by default; more fail
+    /// with [`Error::TooManyRequests`](crate::Error::TooManyRequests). And how many of other nodes
+    /// may be under way here: events whose acknowledgements are waited for, and server-side events
+    /// whose handlers run. Beyond it they are dropped, counted and reported; an event is delivered
+    /// all the same, and its acknowledgements are not passed on.
     pub fn max_requests(mut self, requests: usize) -> Self {
         self.max_requests = requests;
         self
     }
 
-    /// How many answers one request takes, 100 000 by default: acknowledgements, servers, or sockets in
-    /// `fetch_sockets`. With more it fails with [`Error::TooManyResponses`](crate::Error::TooManyResponses): one node could answer
-    /// for ever.
+    /// How many answers one request takes, 100 000 by default: acknowledgements, servers, or
+    /// sockets in `fetch_sockets`. With more it fails with
+    /// [`Error::TooManyResponses`](crate::Error::TooManyResponses): one node could answer for ever.
     pub fn max_responses(mut self, answers: usize) -> Self {
         self.max_responses = answers;
         self
@@ -224,18 +237,21 @@ impl Options {
         self
     }
 
-    /// How many sockets of other nodes are remembered by `fetch_sockets`, 100 000 by default: socketioxide's ids have 16
-    /// characters and Node's 20, so each foreign socket gets an alias here.
+    /// How many sockets of other nodes are remembered by `fetch_sockets`, 100 000 by default:
+    /// socketioxide's ids have 16 characters and Node.js's 20, so each foreign socket gets an alias
+    /// here.
     pub fn max_remote_sockets(mut self, sockets: usize) -> Self {
         self.max_remote_sockets = sockets;
         self
     }
 
-    /// Whether other Rust nodes answer this one on a channel of its own, so that only it hears them. Default: true.
+    /// Whether other Rust nodes answer this one on a channel of its own, so that only it hears
+    /// them. Default: true.
     ///
-    /// Node servers answer where everybody hears, as ever, and need not know. Say false to have all traffic of the cluster
-    /// on the channels of its namespaces, for something that watches it there. A prefix of more than 46 bytes, or with `#/`
-    /// in it, leaves no room for such a channel: then there is none.
+    /// Node.js servers answer where everybody hears, as ever, and need not know. Say false to have
+    /// all traffic of the cluster on the channels of its namespaces, for something that watches it
+    /// there. A prefix of more than 46 bytes, or with `#/` in it, leaves no room for such a
+    /// channel: then there is none.
     pub fn reply_channel(mut self, enabled: bool) -> Self {
         self.reply_channel = enabled;
         self
@@ -249,16 +265,18 @@ impl Options {
         ReplyChannel::new(&self.channel_prefix, crate::env::random_u64())
     }
 
-    /// Keeps a log of what is published, from which a node that was deaf reads what it missed: what the servers and emitters of this
-    /// project send is then neither lost nor handed on twice when the listening connection breaks. Off by default.
+    /// Keeps a log of what is published, from which a node that was disconnected reads what it
+    /// missed: what the servers and emitters of this project send is then neither lost nor handed
+    /// on twice when the listening connection breaks. Off by default.
     ///
-    /// What a node publishes is also written into a table, in the statement that notifies, and deleted when it is older than the log goes
-    /// back. All servers and emitters of this project in a cluster must have the same log; servers on Node need not know of it. They
-    /// hear everything as before, and what they send is not in the log.
+    /// What a node publishes is also written into a table, in the statement that notifies, and
+    /// deleted when it is older than the log goes back. All servers and emitters of this project in
+    /// a cluster must have the same log; servers on Node.js need not know of it. They hear
+    /// everything as before, and what they send is not in the log.
     ///
-    /// [`Event::Gap`](crate::Event::Gap) tells after each break what was caught up with, and what was not. What is late is handed on
-    /// before what comes live, in its sender's order. It may be as late as the log goes back, and reaches sockets that connected
-    /// meanwhile.
+    /// [`Event::Gap`](crate::Event::Gap) tells after each break what was caught up with, and what
+    /// was not. What is late is handed on before what comes live, in its sender's order. It may be
+    /// as late as the log goes back, and reaches sockets that connected meanwhile.
     ///
     /// It needs PostgreSQL 13 or later.
     pub fn catch_up(mut self, log: CatchUp) -> Self {
@@ -280,7 +298,7 @@ impl Options {
 
     pub(crate) fn validate(&self) -> Result<(), ConnectError> {
         let invalid = |option: &'static str, problem: String| Err(ConnectError::Option { option, problem });
-        // The shortest channel is that of the main namespace.
+        // The main namespace has the shortest channel.
         let longest = channel::MAX_BYTES - "#/".len();
         if self.channel_prefix.len() > longest {
             let problem = format!(

@@ -1,7 +1,7 @@
 //! A queue without bound whose reader takes all that is there at once.
 //!
-//! Where a storm passes, that costs less than a channel which hands on one by one: an item is written once and read once, and memory
-//! is used again. Who needs a bound keeps it himself.
+//! Under load that costs less than a channel that hands items on one by one: an item is written
+//! once and read once, and memory is used again. A caller that needs a bound must keep it.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -31,7 +31,7 @@ struct Items<T> {
 pub(crate) struct Sender<T>(Arc<Shared<T>>);
 
 impl<T> Sender<T> {
-    /// Never waits. False when nobody reads any more.
+    /// Never waits. False when the reader is gone.
     pub(crate) fn send(&self, item: T) -> bool {
         self.change(|items| items.waiting.push_back(item))
     }
@@ -77,8 +77,8 @@ impl<T> Drop for Sender<T> {
 pub(crate) struct Receiver<T>(Arc<Shared<T>>);
 
 impl<T> Receiver<T> {
-    /// Waits until there is something, and adds all of it to `taken`, which may be nothing after a nudge. False when nothing is
-    /// there and the sender is gone.
+    /// Waits until there is something, and adds all of it to `taken`, which may be nothing after a
+    /// nudge. False when nothing is there and the sender is gone.
     pub(crate) async fn take(&mut self, taken: &mut VecDeque<T>) -> bool {
         loop {
             {
@@ -106,7 +106,7 @@ impl<T> Receiver<T> {
 }
 
 impl<T> Items<T> {
-    /// The memory of so many items is kept for the next ones; what a flood took is given back.
+    /// The memory of this many items is kept for the next ones; what a flood took is given back.
     const KEPT: usize = 2048;
 
     fn is_quiet(&self) -> bool {

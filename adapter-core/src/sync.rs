@@ -1,7 +1,7 @@
 //! What the hand-overs between tasks are made of.
 //!
-//! These are `parking_lot`'s and tokio's. Only in the unit tests with the feature `model` they are those of the model checker, which
-//! then runs the same code in every interleaving.
+//! These are `parking_lot`'s and tokio's. Only in the unit tests with the feature `model` they are
+//! those of the model checker, which then runs the same code in every interleaving.
 
 #[cfg(all(test, feature = "model"))]
 mod checked;

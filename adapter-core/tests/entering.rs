@@ -1,4 +1,5 @@
-//! Two namespaces of one name that enter at the same moment: the node and socketioxide must keep the same one.
+//! Two namespaces of one name that enter at the same moment: the node and socketioxide must keep
+//! the same one.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -74,8 +75,8 @@ impl SocketEmitter for NoSockets {
     }
 }
 
-/// socketioxide keeps the namespace whose `on_success` ran last, and the node the one that was registered last: clients of
-/// the other one would be cut off from the cluster for good.
+/// socketioxide keeps the namespace whose `on_success` ran last, and the node the one that was
+/// registered last: clients of the other one would be cut off from the cluster for good.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_and_the_node_keep_the_same_one_of_two_namespaces_that_enter_at_once() {
     let cluster = Cluster::connect(MemoryDatabase::default().backend(), Options::default()).await.unwrap();
@@ -112,7 +113,8 @@ async fn the_server_and_the_node_keep_the_same_one_of_two_namespaces_that_enter_
     beside.join().unwrap();
     let order: Vec<_> = tokio::task::spawn_blocking(move || order.into_iter().collect()).await.unwrap();
     assert_eq!(order, ["first", "second"]);
-    // The one that socketioxide has is the one that the node has: its farewell leaves nobody.
+    // socketioxide and the node keep the same namespace: closing the other one does not take it out
+    // of the cluster.
     assert!(cluster.of("/x").uid().is_some());
     first.close().await.unwrap();
     assert!(cluster.of("/x").uid().is_some());

@@ -1,4 +1,5 @@
-//! What other nodes are told of how a client connected, with a server under axum and clients that speak raw HTTP.
+//! What other nodes are told of how a client connected, with a server under axum and clients that
+//! speak raw HTTP.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -119,7 +120,7 @@ async fn auth_arrives_as_the_client_sent_it() {
 
 #[tokio::test]
 async fn an_auth_that_is_not_an_object_is_refused() {
-    // With Node, each of them closes the connection.
+    // With Node.js, each of them closes the connection.
     for sent in ["null", "true", "[1]", r#""text""#, "{", "{]"] {
         let servers = Servers::start().await;
         let answer = servers.connect("", b"", format!("40{sent}").as_bytes()).await;

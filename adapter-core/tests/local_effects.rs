@@ -1,4 +1,5 @@
-//! What a message does to the sender's own clients belongs to the message, and not to whoever sent it.
+//! What a message does to the sender's own clients belongs to the message, and not to the task that
+//! sent it.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

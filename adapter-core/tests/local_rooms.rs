@@ -18,7 +18,8 @@ use tokio::{
 
 type Adapter = PostgresAdapter<LocalEmitter, MemoryBackend>;
 
-/// A server whose sockets are in `hall`, and in rooms that are named like them in the namespace `/named`.
+/// A server whose sockets are in `hall`, and in rooms that are named like them in the namespace
+/// `/named`.
 struct Server {
     io: SocketIo<Adapter>,
     cluster: Cluster<MemoryBackend>,
@@ -145,7 +146,7 @@ async fn a_room_that_is_named_like_a_socket_is_one_of_the_rooms_when_the_socket_
             assert_eq!(socket.rooms, [socket.id.as_str()], "told once");
         }
     }
-    // Those that did not join it are in it for whoever addresses them, and say nothing of it.
+    // Those that did not join it are in it for an event that addresses it, and do not list it.
     let plain = [one.connect("/").await, other.connect("/").await];
     for server in [&one, &other] {
         assert_eq!(server.io.rooms().await.unwrap(), ["hall"]);

@@ -11,7 +11,8 @@ mod nodes;
 
 use nodes::{collect, pair};
 
-/// All values by name and labels, since the last look: this recorder starts them all anew then.
+/// All values by name and labels, since they were last read: this recorder starts them all again
+/// then.
 fn values(snapshotter: &Snapshotter) -> HashMap<String, DebugValue> {
     let snapshot = snapshotter.snapshot().into_vec();
     snapshot

@@ -70,8 +70,8 @@ async fn clients_of_a_namespace_that_is_replaced_are_made_to_connect_again() {
     one.io.ns("/x", async || {}).await.unwrap();
     let second = one.cluster.of("/x").uid().unwrap();
     assert_ne!(first, second);
-    // A CONNECT whose payload is no object: upon it a client closes the connection and opens another. One that takes it for
-    // nothing is disconnected from the namespace, and knows.
+    // A CONNECT whose payload is no object: upon it a client closes the connection and opens
+    // another. One that takes it for nothing is disconnected from the namespace, and knows.
     client.wait_for(|packet| packet == r#"40/x,"this namespace was replaced""#).await;
     client.wait_for(|packet| packet == "41/x,").await;
     until("the first uid leaves", || other.cluster.of("/x").nodes() == [second.clone()]).await;
@@ -148,7 +148,8 @@ async fn an_attached_server_stays_attached_when_its_last_namespace_is_deleted() 
     assert!(!sockets[0].handshake.url.is_empty(), "{:?}", sockets[0].handshake);
 }
 
-/// socketioxide looks for a namespace and makes one in two steps, so that some of these clients get one that is replaced at once.
+/// socketioxide looks for a namespace and makes one in two steps, so that some of these clients get
+/// one that is replaced at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clients_that_enter_a_fresh_namespace_on_several_threads_are_heard_or_made_to_connect_again() {
     let database = MemoryDatabase::default();

@@ -305,7 +305,7 @@ async fn an_event_without_namespace_is_for_that_of_its_channel() {
     let database = MemoryDatabase::default();
     let node = Node::start(&database).await;
     let mut received = collect(&node);
-    // as Node's emitter sends it
+    // as Node.js's emitter sends it
     database.notify("socket.io#/", r#"{"type":9,"data":{"packet":["e",5]},"uid":"emitter"}"#);
     assert_eq!(received.recv().await, Some(5));
     assert_eq!(node.server_count(), 1);

@@ -27,7 +27,7 @@ struct Node {
     _io: SocketIo<Adapter>,
 }
 
-/// A cluster of so many nodes, which know each other.
+/// A cluster of this many nodes, which know each other.
 async fn nodes<const N: usize>(database: &MemoryDatabase, options: Options) -> [Node; N] {
     let mut nodes = Vec::new();
     for _ in 0..N {
@@ -202,7 +202,7 @@ async fn it_is_listened_to_again_after_the_connection_broke() {
     let database = MemoryDatabase::default();
     let [one, other] = nodes(&database, Options::default()).await;
     database.break_sessions();
-    // Both announce themselves anew, so whoever hears the other listens again.
+    // Both announce themselves again, so a node that hears the other listens again.
     let mut events = [one.cluster.events(), other.cluster.events()];
     for events in &mut events {
         while !matches!(events.next().await, Some(socketio_pg_core::Event::Gap { .. })) {}

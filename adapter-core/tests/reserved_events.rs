@@ -1,4 +1,5 @@
-//! Event names that Socket.IO keeps to itself: they are refused where an event is made, and nobody gets them.
+//! Event names that Socket.IO keeps to itself: they are refused where an event is made, and nobody
+//! gets them.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

@@ -19,7 +19,8 @@ mod nodes;
 
 use nodes::Node;
 
-/// How many events are sent, and how many the client's buffer of 4 and what empties it may keep of them.
+/// How many events are sent, and how many the client's buffer of 4 and what empties it may keep of
+/// them.
 const SENT: u64 = 200;
 const MOST_KEPT: u64 = 100;
 
@@ -54,7 +55,8 @@ async fn what_a_client_that_takes_nothing_misses_is_told() {
         std::future::ready(())
     });
     let other = Node::start(&database).await;
-    // What has room depends on what is on its way out of the buffer: enough is sent that most has none.
+    // What has room depends on what is on its way out of the buffer: enough is sent that most has
+    // none.
     for number in 0..SENT {
         other.io.of("/").unwrap().emit("e", &number).await.unwrap();
     }

@@ -17,7 +17,8 @@ async fn main() -> Result<(), Error> {
 
     let emitter = Emitter::new();
     let ordered = connection.transaction(async |connection| {
-        // The kitchen is told first, and still hears nothing of an order that is not taken: try an empty item.
+        // The kitchen is told first, and still hears nothing of an order that is not taken: try an
+        // empty item.
         emitter.of("/kitchen").to("cooks").emit("order", &item, connection).await?;
         diesel::sql_query("INSERT INTO orders (item) VALUES ($1)")
             .bind::<diesel::sql_types::Text, _>(&item)

@@ -1,6 +1,7 @@
-//! A chat server. Start several on one database, in Rust and in Node: they are one chat.
+//! A chat server. Start several on one database, in Rust and in Node.js: they are one chat.
 //!
-//! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`; `/healthz` says whether it is ready.
+//! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`; `/healthz` says
+//! whether it is ready.
 
 use std::net::SocketAddr;
 
@@ -47,7 +48,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    // Without TCP_NODELAY, which Node sets, an event may wait for the client's acknowledgement of the last: 40 ms.
+    // Without TCP_NODELAY, which Node.js sets, an event may wait for the client's acknowledgement
+    // of the last: 40 ms.
     let listener = TcpListener::bind(address).await?.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });

@@ -17,7 +17,8 @@ use socketio_pg_core::backend::{
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-/// PostgreSQL through diesel-async, with a small pool for statements and a connection of its own for listening.
+/// PostgreSQL through diesel-async, with a small pool for statements and a connection of its own
+/// for listening.
 ///
 /// ```
 /// use socketio_pg_diesel::DieselBackend;
@@ -32,9 +33,10 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 /// what they mean to libpq; without `sslrootcert`, certificates are checked against those that the machine trusts. For another TLS
 /// library, or a client certificate, say how connections are made: see [`custom_setup`](Self::custom_setup).
 ///
-/// Where the URL says nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`, `keepalives_idle=4`,
-/// `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10 seconds, or 3 seconds for each of several hosts, and
-/// `application_name` is `socketio-pg`. A host that did not answer is tried behind the others for 30 seconds.
+/// Where the URL says nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`,
+/// `keepalives_idle=4`, `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10
+/// seconds, or 3 seconds for each of several hosts, and `application_name` is `socketio-pg`. A host
+/// that did not answer is tried behind the others for 30 seconds.
 #[derive(Clone)]
 pub struct DieselBackend {
     source: Source,
@@ -57,12 +59,13 @@ const PUBLISHING_CONNECTIONS: usize = 1;
 const TENDING_CONNECTIONS: usize = 3;
 
 impl DieselBackend {
-    /// Connects to `url`, for publishing and for listening: up to four connections for statements and one that listens.
-    /// Nothing is connected yet.
+    /// Connects to `url`, for publishing and for listening: up to four connections for statements
+    /// and one that listens. Nothing is connected yet.
     ///
-    /// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as tokio-postgres reads them, which
-    /// is diesel-async's driver. The connection must be a direct one: a pooler in transaction mode cannot `LISTEN`. Behind
-    /// one use [`with_listen_url`](Self::with_listen_url).
+    /// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as
+    /// tokio-postgres reads them, which is diesel-async's driver. The connection must be a direct
+    /// one: a pooler in transaction mode cannot `LISTEN`. Behind one use
+    /// [`with_listen_url`](Self::with_listen_url).
     ///
     /// # Errors
     /// When the text cannot be read, or has a parameter that is not understood.
@@ -70,10 +73,12 @@ impl DieselBackend {
         Self::with_listen_url(url, url)
     }
 
-    /// Publishes through `url`, which may lead to a pooler, and listens through `listen_url`, which must not.
+    /// Publishes through `url`, which may lead to a pooler, and listens through `listen_url`, which
+    /// must not.
     ///
-    /// diesel-async prepares every statement by name, so the pooler must know prepared statements: PgBouncer does from 1.21 on,
-    /// with `max_prepared_statements` above zero. An older one in transaction mode takes the tokio-postgres backend.
+    /// diesel-async prepares every statement by name, so the pooler must know prepared statements:
+    /// PgBouncer does from 1.21 on, with `max_prepared_statements` above zero. An older one in
+    /// transaction mode takes the tokio-postgres backend.
     ///
     /// # Errors
     /// When a text cannot be read.
@@ -85,8 +90,8 @@ impl DieselBackend {
 
     /// Publishes through the application's own pool, and listens through `listen_url`.
     ///
-    /// The pool's connections are borrowed for one statement at a time. One whose statement was given up halfway is closed
-    /// instead of returned.
+    /// The pool's connections are borrowed for one statement at a time. One whose statement was
+    /// given up halfway is closed instead of returned.
     ///
     /// # Errors
     /// When the URL cannot be read.
@@ -94,9 +99,9 @@ impl DieselBackend {
         Ok(Self::assemble(Source::Borrowed(pool), Connector::new(listen_url)?))
     }
 
-    /// Makes connections in the way of the application, with TLS for example. The function is the one that
-    /// `ManagerConfig::custom_setup` of diesel-async takes; it gets the connection string with the defaults filled in. A borrowed
-    /// pool has its own.
+    /// Makes connections in the way of the application, with TLS for example. The function is the
+    /// one that `ManagerConfig::custom_setup` of diesel-async takes; it gets the connection string
+    /// with the defaults filled in. A borrowed pool has its own.
     ///
     /// ```no_run
     /// use diesel::ConnectionResult;

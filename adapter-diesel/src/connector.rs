@@ -11,7 +11,8 @@ use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{sync::Arc, time::Duration};
 use tokio_postgres::CancelToken;
 
-/// How the caller makes a connection from a connection string: what `ManagerConfig::custom_setup` of diesel-async takes.
+/// How the caller makes a connection from a connection string: what `ManagerConfig::custom_setup`
+/// of diesel-async takes.
 pub(crate) type Setup = Arc<dyn Fn(&str) -> BoxFuture<'_, ConnectionResult<AsyncPgConnection>> + Send + Sync>;
 
 /// How long cancelling may take: it needs a connection of its own.
@@ -64,8 +65,9 @@ impl Connector {
             .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))
     }
 
-    /// Tells the server, in the background, that nobody waits for a statement any more. Without it, one that waits for a lock stays
-    /// there though its connection was closed here, and takes effect once it has the lock.
+    /// Tells the server, in the background, that nobody waits for a statement any more. Without it,
+    /// one that waits for a lock stays there though its connection was closed here, and takes
+    /// effect once it has the lock.
     ///
     /// Not for connections that the caller made: how they are encrypted is not known.
     pub(crate) fn cancel(&self, token: CancelToken) {

@@ -1,7 +1,8 @@
 //! Finding out why a statement failed.
 //!
-//! diesel keeps PostgreSQL's error codes to itself, and the texts come in the server's language. What an error means is
-//! therefore asked of the server, on the same connection, once a statement has failed.
+//! diesel keeps PostgreSQL's error codes to itself, and the texts come in the server's language.
+//! What an error means is therefore asked of the server, on the same connection, once a statement
+//! has failed.
 
 use crate::error::is_of_connection;
 use diesel::{
@@ -57,8 +58,8 @@ pub(crate) async fn explain(
     BackendError::new(kind, error)
 }
 
-/// Whether the server gave the statement up. In English it says so; in other languages it is told by how long the statement took, as
-/// one that was cancelled by hand is not.
+/// Whether the server gave the statement up. In English it says so; in other languages it is told
+/// by how long the statement took, as one that was cancelled by hand is not.
 async fn was_given_up(connection: &mut AsyncPgConnection, error: &Error, took: Duration) -> Result<bool, Error> {
     if let Error::DatabaseError(_, information) = error
         && information.message().starts_with("canceling statement due to")
@@ -132,7 +133,8 @@ async fn circumstances(
     table: &TableName,
     rights: &[&str],
 ) -> Result<Circumstances, Error> {
-    // `to_regclass` fails where the schema may not be used. Who inserts also takes an id from the sequence.
+    // `to_regclass` fails where the schema may not be used. Who inserts also takes an id from the
+    // sequence.
     diesel::sql_query(
         "SELECT may_use_schema, may_create, found IS NOT NULL AS table_exists,
              CASE WHEN found IS NOT NULL THEN

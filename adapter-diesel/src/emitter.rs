@@ -15,10 +15,12 @@ use socketio_pg_core::{
 
 use crate::{DieselBackend, error, log::notify_one, statements::NotifyOne};
 
-/// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request handlers.
+/// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request
+/// handlers.
 ///
-/// The connection comes last: `&mut` to an `AsyncPgConnection`, plain or pooled. Inside of `.transaction(…)`, savepoints
-/// included, the event is sent if, and only if, the transaction commits.
+/// The connection comes last: `&mut` to an `AsyncPgConnection`, plain or pooled. Inside of
+/// `.transaction(…)`, savepoints included, the event is sent if, and only if, the transaction
+/// commits.
 ///
 /// ```no_run
 /// use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -71,8 +73,8 @@ where
     }
 }
 
-/// Asks only whether the session is still there, as it may be in a transaction that has failed by now. An error
-/// that ended the session may have come after the commit.
+/// Asks only whether the session is still there, as it may be in a transaction that has failed by
+/// now. An error that ended the session may have come after the commit.
 async fn failed<C>(connection: &mut C, error: Error) -> BackendError
 where
     C: AsyncConnectionCore<Backend = Pg> + Send,
@@ -99,7 +101,8 @@ where
     asked.is_err_and(|error| error::is_of_connection(&error))
 }
 
-/// Publishes one attachment as part of the application's own transaction, whose settings are left alone.
+/// Publishes one attachment as part of the application's own transaction, whose settings are left
+/// alone.
 struct NotifyOneWithAttachment {
     table: TableName,
     channel: String,

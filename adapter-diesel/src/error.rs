@@ -1,5 +1,5 @@
-//! Which [`ErrorKind`] an error is that kept a connection from being made. For errors of statements see
-//! [`diagnosis`](crate::diagnosis).
+//! Which [`ErrorKind`] an error is that kept a connection from being made. For errors of statements
+//! see [`diagnosis`](crate::diagnosis).
 
 use diesel::{
     ConnectionError,
@@ -28,11 +28,12 @@ pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
     BackendError::new(kind, error)
 }
 
-/// The driver's error as one of diesel's, with its reason: for a set-up of connections of your own, see
-/// [`DieselBackend::custom_setup`](crate::DieselBackend::custom_setup).
+/// The driver's error as one of diesel's, with its reason: for a set-up of connections of your own,
+/// see [`DieselBackend::custom_setup`](crate::DieselBackend::custom_setup).
 ///
-/// diesel's own error for this, `BadConnection`, is a text, and that of the driver says no more than `db error`. With this one a
-/// refused password, an unknown certificate and an unreachable server are told apart, and each is reported with its remedy.
+/// diesel's own error for this, `BadConnection`, is a text, and the driver's text says no more than
+/// `db error`. With this one a refused password, an unknown certificate and an unreachable server
+/// are told apart, and each is reported with its remedy.
 pub fn connection_error(error: tokio_postgres::Error) -> ConnectionError {
     carried(connecting(error))
 }

@@ -18,8 +18,9 @@ use std::{
 
 /// A connection of its own. Dropping it ends the session.
 ///
-/// diesel-async has a task for every connection, which reads its socket at all times and keeps notifications in a queue without
-/// bound. That is what the contract of a [`Listener`] asks for, so there is no task in between.
+/// diesel-async has a task for every connection, which reads its socket at all times and keeps
+/// notifications in a queue without bound. That is what the contract of a [`Listener`] asks for, so
+/// there is no task in between.
 pub struct DieselListener {
     connection: AsyncPgConnection,
     /// Why the session ended, when [`Listener::take_next`] was first to see it.
@@ -60,8 +61,9 @@ impl Listener for DieselListener {
     async fn next(&mut self) -> Result<Incoming, BackendError> {
         match self.end.take() {
             Some(end) => Err(end),
-            // A stream is only a view of the connection's queue. One that has ended panics when polled again, so each is asked
-            // once; after the error that ended the session, a new one is empty.
+            // A stream is only a view of the connection's queue. One that has ended panics when
+            // polled again, so each is asked once; after the error that ended the session, a new
+            // one is empty.
             None => incoming(pin!(self.connection.notifications_stream()).next().await),
         }
     }

@@ -1,4 +1,5 @@
-//! The catch-up log: the statements of `log_sql`, which are written once for all backends, with diesel's parameters.
+//! The catch-up log: the statements of `log_sql`, which are written once for all backends, with
+//! diesel's parameters.
 
 use diesel::{
     QueryResult, QueryableByName,

@@ -30,10 +30,11 @@ use std::{borrow::Cow, fmt};
 /// ```
 pub const MIGRATIONS: Migrations = Migrations { table: Cow::Borrowed("socket_io_attachments"), log: None };
 
-/// Migrations that bring about the attachments table: a diesel `MigrationSource`, for any harness on PostgreSQL.
+/// Migrations that bring about the attachments table: a diesel `MigrationSource`, for any harness
+/// on PostgreSQL.
 ///
-/// See [`MIGRATIONS`] for an example. A table that is already there, as one that a Node server created, stays
-/// and keeps its rows; they only see to it that later ones are not compressed.
+/// See [`MIGRATIONS`] for an example. A table that is already there, as one that a Node.js server
+/// created, stays and keeps its rows; they only see to it that later ones are not compressed.
 #[derive(Clone, Debug)]
 pub struct Migrations {
     table: Cow<'static, str>,
@@ -118,8 +119,8 @@ enum Name {
 }
 
 impl MigrationName for Name {
-    /// Unlike any of an application. It comes before those that begin with a date, so that "revert the last one" means one
-    /// of the application's.
+    /// Unlike any of an application. It comes before those that begin with a date, so that "revert
+    /// the last one" means one of the application's.
     fn version(&self) -> MigrationVersion<'_> {
         match self {
             Self::Attachments => "00000000000000-socketio-pg-1".into(),

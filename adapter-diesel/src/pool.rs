@@ -33,7 +33,8 @@ impl Connections {
     /// A pool of our own. Nothing is connected yet.
     pub(crate) fn new(connector: Connector, size: usize) -> Self {
         let mut config = ManagerConfig::default();
-        // A connection that is known to be closed is not handed out in any case, and to ask each time would take a round trip.
+        // A connection that is known to be closed is not handed out in any case, and to ask each
+        // time would take a round trip.
         config.recycling_method = RecyclingMethod::Fast;
         let own = connector.clone();
         config.custom_setup = Box::new(move |_| {
@@ -77,9 +78,10 @@ impl Connections {
 
 /// A connection of the pool, while a statement runs on it. [`finish`](Self::finish) gives it back.
 ///
-/// When the statement is given up (its future dropped), it is cancelled, and the connection is closed and not returned: the next
-/// user would wait for the answer to a question it did not ask, for ever if the link is dead. The idle connections of a pool of
-/// ours go with it: a link that is dead for one is dead for all, and each would be found out only by another time-out.
+/// When the statement is given up (its future dropped), it is cancelled, and the connection is
+/// closed and not returned: the next user would wait for the answer to a question it did not ask,
+/// for ever if the link is dead. The idle connections of a pool of ours go with it: a link that is
+/// dead for one is dead for all, and each would be found out only by another time-out.
 pub(crate) struct Lease<'a> {
     connection: Option<Object<AsyncPgConnection>>,
     connections: &'a Connections,

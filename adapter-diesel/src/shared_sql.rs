@@ -2,8 +2,8 @@
 
 use diesel::{QueryResult, pg::Pg, query_builder::AstPass, serialize::ToSql, sql_types::HasSqlType};
 
-/// Writes a statement that is shared with other backends. Its parameters come once each and in order.
-/// Unlike `sql_query`, it is prepared once.
+/// Writes a statement that is shared with other backends. Its parameters come once each and in
+/// order. Unlike `sql_query`, it is prepared once.
 pub(crate) struct Statement<'a, 'b> {
     out: AstPass<'a, 'b, Pg>,
     rest: &'b str,
@@ -32,7 +32,8 @@ impl<'a, 'b> Statement<'a, 'b> {
     }
 }
 
-/// What stands before the next `$n`, and behind it. A name of a table may contain the like, but only in double quotes.
+/// What stands before the next `$n`, and behind it. A name of a table may contain the like, but
+/// only in double quotes.
 fn next_parameter(text: &str) -> Option<(&str, &str)> {
     let mut is_quoted = false;
     for (at, character) in text.char_indices() {

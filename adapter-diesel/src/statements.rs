@@ -1,9 +1,11 @@
 //! The statements that a running node sends.
 //!
-//! They are written by hand: `table!` fixes the name of its table when it is compiled, while ours is an option, and what diesel's query
-//! builder renders is not qualified. Here everything is, types and operators too, or whoever may create in a schema of the search path
-//! gets the node to run what is theirs. Only `unnest` of several arrays is not: that is a construct of the language, and PostgreSQL
-//! qualifies it. Each statement is prepared once per connection, diesel telling them apart by their type or their text.
+//! They are written by hand: `table!` fixes the name of its table when it is compiled, while ours
+//! is an option, and what diesel's query builder renders is not qualified. Here everything is,
+//! types and operators too. Otherwise a role that may create objects in a schema of the search path
+//! gets the node to run its functions. Only `unnest` of several arrays is not: that is a construct
+//! of the language, and PostgreSQL qualifies it. Each statement is prepared once per connection,
+//! diesel telling them apart by their type or their text.
 
 use diesel::{
     QueryResult,
@@ -54,7 +56,8 @@ impl QueryFragment<Pg> for Sweep {
 
 /// Fetches the attachments that are there: their ids, sizes, and bodies, in any order.
 ///
-/// A body that does not fit is null and does not leave the server. To tell sizes PostgreSQL does not look at the bodies.
+/// A body that does not fit is null and does not leave the server. To tell sizes PostgreSQL does
+/// not look at the bodies.
 pub(crate) struct Fetch<'a> {
     pub(crate) table: &'a TableName,
     pub(crate) ids: &'a [i64],
@@ -139,8 +142,9 @@ impl<'a> Batch<'a> {
 
 /// Publishes a batch without attachments.
 ///
-/// It does not ask for `synchronous_commit = off`: a transaction that does nothing but notify writes nothing that PostgreSQL
-/// would wait for. Counting spares a row per notification in the answer.
+/// It does not ask for `synchronous_commit = off`: a transaction that does nothing but notify
+/// writes nothing that PostgreSQL would wait for. Counting spares a row per notification in the
+/// answer.
 pub(crate) struct Notify<'a>(pub(crate) &'a Batch<'a>);
 
 impl QueryFragment<Pg> for Notify<'_> {
@@ -173,10 +177,13 @@ impl QueryFragment<Pg> for NotifyOnOneChannel<'_> {
 
 /// Publishes a batch with attachments, in order and in one statement, which is one transaction.
 ///
-/// * Ids are taken from the sequence in the order of `position`, so the n-th body has the n-th smallest of the new ids.
-/// * `synchronous_commit = off` for this transaction only. Notifications are not durable, so their attachments need not be, and
-///   to wait for the disk while holding PostgreSQL's lock on the notification queue would hold up everybody who notifies.
-/// * `OFFSET 0` keeps the planner from dissolving the subquery that puts the notifications in order.
+/// * Ids are taken from the sequence in the order of `position`, so the n-th body has the n-th
+///   smallest of the new ids.
+/// * `synchronous_commit = off` for this transaction only. Notifications are not durable, so their
+///   attachments need not be, and to wait for the disk while holding PostgreSQL's lock on the
+///   notification queue would hold up everybody who notifies.
+/// * `OFFSET 0` keeps the planner from dissolving the subquery that puts the notifications in
+///   order.
 pub(crate) struct NotifyWithAttachments<'a> {
     pub(crate) table: &'a TableName,
     pub(crate) batch: &'a Batch<'a>,

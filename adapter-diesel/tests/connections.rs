@@ -106,8 +106,8 @@ async fn each_statement_is_prepared_once_per_connection() {
     let database = Server::shared().unwrap().create_database().unwrap();
     let pool = Pool::builder(AsyncDieselConnectionManager::new(database.url())).max_size(1).build().unwrap();
     let backend = DieselBackend::with_pool(pool.clone(), &database.url()).unwrap();
-    // By the names that the driver gives them, one after the other. The pool asks something of its own, and what is asked once, when
-    // a node connects, is not kept.
+    // By the names that the driver gives them, one after the other. The pool asks something of its
+    // own, and what is asked once, when a node connects, is not kept.
     let prepared = "SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements
                     WHERE statement ~ 'pg_notify|attachments' AND statement !~ 'prepared'";
     let mut seen = Vec::new();
@@ -172,7 +172,8 @@ async fn a_server_that_says_nothing_is_given_up() {
     assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection);
 }
 
-/// Hosts where connections are accepted by the operating system, and then nobody speaks, before the host of `url`.
+/// Hosts where connections are accepted by the operating system, and then nobody speaks, before the
+/// host of `url`.
 fn behind(silent: &[TcpListener], url: &str) -> String {
     let (role, address) = url.split_once('@').unwrap();
     let silent: Vec<_> = silent.iter().map(|silent| silent.local_addr().unwrap().to_string()).collect();

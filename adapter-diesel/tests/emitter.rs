@@ -1,4 +1,5 @@
-//! Emitting on the application's own connections: when it is sent, and when it is not. What is sent is the core's matter.
+//! Emitting on the application's own connections: when it is sent, and when it is not. What is sent
+//! is the core's matter.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -175,7 +176,7 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
         let scene = Scene::new().await;
         scene.backend.prepare_log("socket_io_log", true).await.unwrap();
         scene.database.execute(&plant(search_path)).unwrap();
-        // The search path is that of new sessions.
+        // The search path applies to new sessions.
         let mut connection = AsyncPgConnection::establish(&scene.database.url()).await.unwrap();
         let log = Options::default().catch_up(CatchUp::last(Duration::from_secs(120)));
         for emitter in [Emitter::new(), Emitter::with_options(&log)] {

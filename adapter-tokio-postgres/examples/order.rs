@@ -9,7 +9,8 @@ type Error = Box<dyn std::error::Error>;
 
 async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(), Error> {
     let transaction = client.transaction().await?;
-    // The kitchen is told first, and still hears nothing of an order that is not taken: try an empty item.
+    // The kitchen is told first, and still hears nothing of an order that is not taken: try an
+    // empty item.
     emitter.of("/kitchen").to("cooks").emit("order", item, &transaction).await?;
     transaction.execute("INSERT INTO orders (item) VALUES ($1)", &[&item]).await?;
     transaction.commit().await?;

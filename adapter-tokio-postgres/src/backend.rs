@@ -21,7 +21,8 @@ use tokio_postgres::{
     types::Type,
 };
 
-/// PostgreSQL through tokio-postgres, with a small pool for statements and a connection of its own for listening.
+/// PostgreSQL through tokio-postgres, with a small pool for statements and a connection of its own
+/// for listening.
 ///
 /// ```
 /// use socketio_pg_tokio_postgres::TokioPostgresBackend;
@@ -39,9 +40,10 @@ use tokio_postgres::{
 /// `require`, `verify-ca`, `verify-full`) and `sslrootcert` mean what they mean to libpq, and certificates are checked against those
 /// that the machine trusts where there is no `sslrootcert`.
 ///
-/// Where the settings say nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`, `keepalives_idle=4`,
-/// `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10 seconds, or 3 seconds for each of several hosts, and
-/// `application_name` is `socketio-pg`. A host that did not answer is tried behind the others for 30 seconds.
+/// Where the settings say nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`,
+/// `keepalives_idle=4`, `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10
+/// seconds, or 3 seconds for each of several hosts, and `application_name` is `socketio-pg`. A host
+/// that did not answer is tried behind the others for 30 seconds.
 #[derive(Clone)]
 pub struct TokioPostgresBackend {
     publishing: Arc<Connections>,
@@ -60,11 +62,11 @@ const PUBLISHING_CONNECTIONS: usize = 1;
 const TENDING_CONNECTIONS: usize = 3;
 
 impl TokioPostgresBackend {
-    /// Connects as `config` says, for publishing and for listening: up to four connections for statements and one that
-    /// listens. Nothing is connected yet.
+    /// Connects as `config` says, for publishing and for listening: up to four connections for
+    /// statements and one that listens. Nothing is connected yet.
     ///
-    /// The connection must be a direct one: a pooler in transaction mode cannot `LISTEN`. Behind one use
-    /// [`with_listen_config`](Self::with_listen_config).
+    /// The connection must be a direct one: a pooler in transaction mode cannot `LISTEN`. Behind
+    /// one use [`with_listen_config`](Self::with_listen_config).
     pub fn new<T>(config: Config, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -75,9 +77,11 @@ impl TokioPostgresBackend {
         Self::of_configs(config.clone(), config, tls, StatementKind::Prepared)
     }
 
-    /// Publishes as `config` says, which may lead to a pooler, and listens as `listen_config` says, which must not.
+    /// Publishes as `config` says, which may lead to a pooler, and listens as `listen_config` says,
+    /// which must not.
     ///
-    /// No prepared statement, setting or lock is left in a session of `config`: any pooler in any mode will do.
+    /// No prepared statement, setting or lock is left in a session of `config`: any pooler in any
+    /// mode will do.
     pub fn with_listen_config<T>(config: Config, listen_config: Config, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -90,8 +94,9 @@ impl TokioPostgresBackend {
 
     /// Publishes through the application's own pool, and listens as `listen_config` says.
     ///
-    /// The pool's connections are borrowed for one statement at a time and returned as they were: no prepared statement and
-    /// no setting stays behind. One whose statement was given up halfway is closed instead.
+    /// The pool's connections are borrowed for one statement at a time and returned as they were:
+    /// no prepared statement and no setting stays behind. One whose statement was given up halfway
+    /// is closed instead.
     pub fn with_pool<T>(pool: Pool, listen_config: Config, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,

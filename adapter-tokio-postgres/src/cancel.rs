@@ -10,8 +10,8 @@ use tokio_postgres::{
 /// How long it may take: it needs a connection of its own.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Cancels statements. Without it, one that waits for a lock stays in the server though its connection was closed here, and takes
-/// effect once it has the lock.
+/// Cancels statements. Without it, one that waits for a lock stays in the server though its
+/// connection was closed here, and takes effect once it has the lock.
 #[derive(Clone)]
 pub(crate) struct Canceller(Arc<dyn Fn(CancelToken) -> BoxFuture<'static, ()> + Send + Sync>);
 

@@ -9,10 +9,12 @@ use tokio_postgres::{GenericClient, types::Type};
 
 use crate::{TokioPostgresBackend, error, pool::Parameter, statements};
 
-/// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request handlers.
+/// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request
+/// handlers.
 ///
-/// The connection comes last: a reference to a `Client`, to a `Transaction`, to their deadpool counterparts, or to a
-/// deadpool `Pool`. On an open transaction, the event is sent if, and only if, the transaction commits.
+/// The connection comes last: a reference to a `Client`, to a `Transaction`, to their deadpool
+/// counterparts, or to a deadpool `Pool`. On an open transaction, the event is sent if, and only
+/// if, the transaction commits.
 ///
 /// ```no_run
 /// use socketio_pg_tokio_postgres::Emitter;
@@ -28,7 +30,8 @@ use crate::{TokioPostgresBackend, error, pool::Parameter, statements};
 /// ```
 pub type Emitter = socketio_pg_core::Emitter<TokioPostgresBackend>;
 
-/// Publishes on a client or a transaction. No statement is prepared by name, so that it works behind a transaction pooler.
+/// Publishes on a client or a transaction. No statement is prepared by name, so that it works
+/// behind a transaction pooler.
 async fn publish<C: GenericClient + Sync>(
     client: &C,
     table: &str,

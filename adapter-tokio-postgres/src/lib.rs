@@ -1,7 +1,8 @@
-//! Socket.IO servers in Rust and Node in one cluster, over PostgreSQL: the adapter for [socketioxide] on tokio-postgres.
+//! Socket.IO servers in Rust and Node.js in one cluster, over PostgreSQL: the adapter for
+//! [socketioxide] on tokio-postgres.
 //!
-//! It speaks the protocol of Node's `@socket.io/postgres-adapter`, so a Rust server joins a cluster of Node servers, and
-//! neither side notices.
+//! It speaks the protocol of Node.js's `@socket.io/postgres-adapter`, so a Rust server joins a
+//! cluster of Node.js servers, and neither side notices.
 //!
 //! ```no_run
 //! use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter, record_handshake};
@@ -31,7 +32,7 @@
 //! |---|---|
 //! | timings, prefix, table, limits | [`Options`] |
 //! | TLS, a pool of your own, a connection of its own for listening | [`TokioPostgresBackend`] |
-//! | everything that Node's operators can say | [`ClusterNamespace`] |
+//! | everything that Node.js's operators can say | [`ClusterNamespace`] |
 //! | namespaces spread over several databases | [`Cluster::connect_split`](socketio_pg_core::Cluster::connect_split) |
 //! | processes without sockets; events in your transaction | [`Emitter`] |
 //! | what happens to the node | [`Cluster::events`](socketio_pg_core::Cluster::events) |
@@ -75,5 +76,6 @@ pub type Cluster = socketio_pg_core::Cluster<TokioPostgresBackend>;
 /// One namespace of a [`Cluster`], across all nodes.
 pub type ClusterNamespace = socketio_pg_core::ClusterNamespace<TokioPostgresBackend>;
 
-/// The adapter to build a server with: `SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster)`.
+/// The adapter to build a server with:
+/// `SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster)`.
 pub type PostgresAdapter<E> = socketio_pg_core::PostgresAdapter<E, TokioPostgresBackend>;

@@ -84,7 +84,8 @@ impl Listener for TokioPostgresListener {
 
 impl Drop for TokioPostgresListener {
     fn drop(&mut self) {
-        // The connection goes with its task. Left to itself it would first try to say goodbye, over a link that may be dead.
+        // The connection goes with its task. Left to itself it would first try to say goodbye, over
+        // a link that may be dead.
         self.driver.abort();
     }
 }

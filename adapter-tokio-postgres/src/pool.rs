@@ -24,7 +24,8 @@ pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub(crate) enum StatementKind {
     /// Prepared once per connection: the faster way, for sessions that are ours.
     Prepared,
-    /// Parsed each time: the way through a pooler, which may give every transaction another session.
+    /// Parsed each time: the way through a pooler, which may give every transaction another
+    /// session.
     Unnamed,
 }
 
@@ -70,7 +71,8 @@ impl Connections {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        // The driver's own timeout ends when the socket is connected, though nobody may answer there.
+        // The driver's own timeout ends when the socket is connected, though nobody may answer
+        // there.
         let timeouts = Timeouts { create: Some(total_connect_timeout(&config)), ..Timeouts::default() };
         let canceller = Canceller::new(tls.clone());
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -142,16 +144,18 @@ async fn query_prepared(client: &Client, statement: &str, parameters: &[Paramete
 
 /// A connection of the pool, while a statement runs on it.
 ///
-/// When the statement is given up (its future dropped), it is cancelled, and the connection is closed and not returned: the next
-/// user would wait for the answer to a question it did not ask, for ever if the link is dead. The idle connections of a pool of
-/// ours go with it: a link that is dead for one is dead for all, and each would be found out only by another time-out.
+/// When the statement is given up (its future dropped), it is cancelled, and the connection is
+/// closed and not returned: the next user would wait for the answer to a question it did not ask,
+/// for ever if the link is dead. The idle connections of a pool of ours go with it: a link that is
+/// dead for one is dead for all, and each would be found out only by another time-out.
 struct Lease<'a> {
     client: Option<Client>,
     connections: &'a Connections,
 }
 
 impl Lease<'_> {
-    /// Gives the connection back, unless it leads to a server that takes no writes: the next one may lead to another.
+    /// Gives the connection back, unless it leads to a server that takes no writes: the next one
+    /// may lead to another.
     fn finish<T>(mut self, result: Result<T, Error>) -> Result<T, BackendError> {
         let result = result.map_err(error::in_session);
         if let Some(client) = self.client.take()

@@ -1,32 +1,38 @@
 //! The SQL that a running node sends.
 //!
-//! Everything in it is qualified, types and operators too, or whoever may create in a schema of the search path gets the node to run
-//! what is theirs. Only `unnest` of several arrays is not: that is a construct of the language, and PostgreSQL qualifies it.
+//! Everything in it is qualified, types and operators too. Otherwise a role that may create objects
+//! in a schema of the search path gets the node to run its functions. Only `unnest` of several
+//! arrays is not: that is a construct of the language, and PostgreSQL qualifies it.
 
 use socketio_pg_core::backend::table::TableName;
 
 /// Publishes a batch without attachments. `$1`: channels, `$2`: payloads.
 ///
-/// It does not ask for `synchronous_commit = off`: a transaction that does nothing but notify writes nothing that PostgreSQL
-/// would wait for. Counting spares a row per notification in the answer.
+/// It does not ask for `synchronous_commit = off`: a transaction that does nothing but notify
+/// writes nothing that PostgreSQL would wait for. Counting spares a row per notification in the
+/// answer.
 pub(crate) const NOTIFY: &str = "SELECT pg_catalog.count(pg_catalog.pg_notify(channel, payload))
      FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS batch(channel, payload)";
 
-/// Publishes a batch without attachments whose channel is always the same, as it mostly is. `$1`: the channel, `$2`: payloads.
+/// Publishes a batch without attachments whose channel is always the same, as it mostly is. `$1`:
+/// the channel, `$2`: payloads.
 pub(crate) const NOTIFY_ON_ONE_CHANNEL: &str =
     "SELECT pg_catalog.count(pg_catalog.pg_notify($1::pg_catalog.text, payload))
      FROM pg_catalog.unnest($2::pg_catalog.text[]) AS batch(payload)";
 
 /// Publishes a batch with attachments, in order and in one statement, which is one transaction.
 ///
-/// `$1`: channels; `$2`: payloads, or for an attachment what comes before its id; `$3`: what comes after the id, null for
-/// a payload; `$4`: the bodies of the attachments alone, in their order.
+/// `$1`: channels; `$2`: payloads, or for an attachment what comes before its id; `$3`: what comes
+/// after the id, null for a payload; `$4`: the bodies of the attachments alone, in their order.
 ///
-/// * Ids are taken from the sequence in the order of `position`, so the n-th body has the n-th smallest of the new ids.
-/// * `synchronous_commit = off` for this transaction only: neither the session nor a pooler's other clients see it. Notifications
-///   are not durable, so their attachments need not be, and to wait for the disk while holding PostgreSQL's lock on
-///   the notification queue would hold up everybody who notifies.
-/// * `OFFSET 0` keeps the planner from dissolving the subquery that puts the notifications in order.
+/// * Ids are taken from the sequence in the order of `position`, so the n-th body has the n-th
+///   smallest of the new ids.
+/// * `synchronous_commit = off` for this transaction only: neither the session nor a pooler's other
+///   clients see it. Notifications are not durable, so their attachments need not be, and to wait
+///   for the disk while holding PostgreSQL's lock on the notification queue would hold up everybody
+///   who notifies.
+/// * `OFFSET 0` keeps the planner from dissolving the subquery that puts the notifications in
+///   order.
 pub(crate) fn notify_with_attachments(table: &TableName) -> String {
     format!(
         "WITH relaxed AS MATERIALIZED (
@@ -55,9 +61,11 @@ pub(crate) fn notify_with_attachments(table: &TableName) -> String {
     )
 }
 
-/// Fetches attachments: their ids, sizes, and bodies. `$1`: ids; `$2`: how many bytes one may have, `$3`: all together.
+/// Fetches attachments: their ids, sizes, and bodies. `$1`: ids; `$2`: how many bytes one may have,
+/// `$3`: all together.
 ///
-/// A body that does not fit is null and does not leave the server. To tell sizes PostgreSQL does not look at the bodies.
+/// A body that does not fit is null and does not leave the server. To tell sizes PostgreSQL does
+/// not look at the bodies.
 pub(crate) fn fetch(table: &TableName) -> String {
     format!(
         "SELECT id, bytes, CASE
@@ -78,7 +86,8 @@ pub(crate) fn fetch(table: &TableName) -> String {
 /// Publishes one notification. `$1`: the channel, `$2`: the payload.
 pub(crate) const NOTIFY_ONE: &str = "SELECT pg_catalog.pg_notify($1::pg_catalog.text, $2::pg_catalog.text)";
 
-/// Publishes one attachment as part of the application's own transaction, whose settings are left alone.
+/// Publishes one attachment as part of the application's own transaction, whose settings are left
+/// alone.
 ///
 /// `$1`: the channel, `$2` and `$3`: what comes before and after the id, `$4`: the body.
 pub(crate) fn notify_one_with_attachment(table: &TableName) -> String {

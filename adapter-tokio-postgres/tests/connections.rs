@@ -118,7 +118,8 @@ async fn a_transaction_with_attachments_does_not_wait_for_the_disk() {
 async fn a_node_server_that_creates_the_table_meanwhile_is_no_obstacle() {
     let database = Arc::new(Server::shared().unwrap().create_database().unwrap());
     let backend = TokioPostgresBackend::new(database.url().parse().unwrap(), NoTls);
-    // One transaction, and without our lock: whoever creates the table meanwhile waits for it, and then fails.
+    // One transaction, and without our lock: another session that creates the table meanwhile waits
+    // for it, and then fails.
     let creates = "CREATE TABLE IF NOT EXISTS socket_io_attachments
                        (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea);
                    SELECT pg_sleep(1)";
@@ -169,7 +170,8 @@ async fn a_server_that_says_nothing_is_given_up() {
     assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection);
 }
 
-/// Hosts where connections are accepted by the operating system, and then nobody speaks, before the host of `url`.
+/// Hosts where connections are accepted by the operating system, and then nobody speaks, before the
+/// host of `url`.
 fn behind(silent: &[TcpListener], url: &str) -> String {
     let (role, address) = url.split_once('@').unwrap();
     let silent: Vec<_> = silent.iter().map(|silent| silent.local_addr().unwrap().to_string()).collect();

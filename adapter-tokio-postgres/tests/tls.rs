@@ -1,4 +1,5 @@
-//! TLS by the caller's connector: for statements and for listening, and what is wrong when it does not work.
+//! TLS by the caller's connector: for statements and for listening, and what is wrong when it does
+//! not work.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

@@ -1,4 +1,5 @@
-//! What becomes of attachments, which are in an unlogged table, when the server crashes and when a standby takes over.
+//! What becomes of attachments, which are in an unlogged table, when the server crashes and when a
+//! standby takes over.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -101,7 +102,7 @@ impl Standby {
             eprintln!("SKIPPED: {} is missing: install PostgreSQL's client programs", copy.display());
             return None;
         }
-        // Whoever may connect may follow.
+        // A standby may connect for replication.
         let mut access = std::fs::read_to_string(data.join("pg_hba.conf")).unwrap();
         access.push_str("\nhost replication all 127.0.0.1/32 trust\n");
         std::fs::write(data.join("pg_hba.conf"), access).unwrap();

@@ -1,7 +1,8 @@
 //! The events that are sent: what is in them, and how a receiver knows them again.
 //!
-//! An event is `["message", run, sequence, stamp, body]`: `run` tells measurements apart, `sequence` counts the events of a
-//! run and namespace from 0, `stamp` is the sender's clock, and the body is always the same text or bytes.
+//! An event is `["message", run, sequence, stamp, body]`: `run` tells measurements apart,
+//! `sequence` counts the events of a run and namespace from 0, `stamp` is the sender's clock, and
+//! the body is always the same text or bytes.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,13 +12,13 @@ use std::sync::LazyLock;
 
 pub(crate) const NAME: &str = "message";
 
-/// What is sent in a run. Node's side has the same table.
+/// What is sent in a run. Node.js's side has the same table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Load {
     /// About 100 bytes of JSON in all.
     Small,
-    /// 1 KiB of bytes, which Node's protocol sends as an attachment.
+    /// 1 KiB of bytes, which Node.js's protocol sends as an attachment.
     Binary1K,
     /// 64 KiB of text, more than a notification holds.
     Text64K,

@@ -1,4 +1,5 @@
-//! The adapter, its peers, Node's own and the bare database, measured in one run. See the README beside.
+//! The adapter, its peers, Node.js's own and the bare database, measured in one run. See the README
+//! beside.
 
 mod arena;
 mod clock;

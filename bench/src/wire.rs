@@ -1,7 +1,9 @@
-//! What the bench and its node processes say to each other: one JSON object a line, commands on stdin, answers on stdout.
+//! What the bench and its node processes say to each other: one JSON object a line, commands on
+//! stdin, answers on stdout.
 //!
-//! A node first prints `{"ok":null}` once it listens. Then each command is answered in turn, with `{"ok":…}` or
-//! `{"error":"…"}`. A node ends when its stdin does. Node's side is `bench/node/node.mjs`.
+//! A node first prints `{"ok":null}` once it listens. Then each command is answered in turn, with
+//! `{"ok":…}` or `{"error":"…"}`. A node ends when its stdin does. Node.js's side is
+//! `bench/node/node.mjs`.
 
 use crate::event::Load;
 use serde::{Deserialize, Serialize};
@@ -16,14 +18,16 @@ pub(crate) enum Command {
     Expect { run: u64, load: Load, keep_latencies: bool },
     /// Sends events for some time, and waits until the last is published. Answers [`Emitted`].
     Emit { run: u64, load: Load, pace: Pace, millis: u64 },
-    /// Waits until so many events have arrived in each namespace, or until nothing has arrived for a while since. Answers
-    /// [`Received`].
+    /// Waits until this many events have arrived in each namespace, or until nothing more has
+    /// arrived for a while. Answers [`Received`].
     Settle { expected: Vec<u64>, quiet_millis: u64 },
     /// Asks for all sockets of the cluster, again and again, one at a time. Answers [`Answered`].
     FetchSockets { millis: u64, expected: usize },
-    /// Sends events that every socket of the cluster acknowledges, one at a time. Answers [`Answered`].
+    /// Sends events that every socket of the cluster acknowledges, one at a time. Answers
+    /// [`Answered`].
     BroadcastWithAck { millis: u64, expected: usize },
-    /// Makes the listening session tell PostgreSQL's statistics what it did, where that is possible. Answers null.
+    /// Makes the listening session tell PostgreSQL's statistics what it did, where that is
+    /// possible. Answers null.
     Tell,
 }
 
@@ -31,11 +35,12 @@ pub(crate) enum Command {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Pace {
-    /// As fast as they go while at most so many are under way.
+    /// As fast as possible, with at most this many under way.
     InFlight(usize),
     /// Each when the one before is published.
     OneByOne,
-    /// So many a second, whatever becomes of them. Timers tick once a millisecond: above 1000 several go at once.
+    /// This many a second, even if some are lost. Timers tick once a millisecond: above 1000
+    /// several go at once.
     PerSecond(u64),
 }
 
@@ -69,7 +74,8 @@ pub(crate) struct Received {
     pub(crate) late: u64,
     /// When the last arrived, on the common clock.
     pub(crate) last: u64,
-    /// Nanoseconds from the sender's stamp to the socket, in order of arrival, if they were to be kept.
+    /// Nanoseconds from the sender's stamp to the socket, in order of arrival, if they were to be
+    /// kept.
     pub(crate) latencies: Vec<u64>,
 }
 

@@ -26,7 +26,8 @@ const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(3);
 /// For how many addresses of one name there is time.
 const ADDRESSES_OF_NAME: u32 = 2;
 
-/// tokio-postgres' own default, which tells whether somebody chose another: with it, a dead link is found after two hours.
+/// tokio-postgres' own default, which tells whether somebody chose another: with it, a dead link is
+/// found after two hours.
 const DRIVER_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 const APPLICATION_NAME: &str = "socketio-pg";
@@ -170,8 +171,8 @@ fn addresses(config: &Config) -> u32 {
     if given > 0 { given } else { named.max(1) }
 }
 
-/// The settings of each host alone, in the order in which they are to be tried. Empty when there is one host, or a mismatch that the
-/// driver will report.
+/// The settings of each host alone, in the order in which they are to be tried. Empty when there is
+/// one host, or a mismatch that the driver will report.
 pub(crate) fn per_host(config: &Config) -> Vec<Config> {
     let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     let count = hosts.len().max(addresses.len());

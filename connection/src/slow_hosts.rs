@@ -14,7 +14,8 @@ const SLOW: Duration = Duration::from_millis(500);
 /// For how long a host that was slow and failed is tried last.
 const MEMORY: Duration = Duration::from_secs(30);
 
-/// The hosts that were slow and failed, and when: for drivers whose settings may lead to several hosts.
+/// The hosts that were slow and failed, and when: for drivers whose settings may lead to several
+/// hosts.
 ///
 /// The pools and the listener of a backend share it, so that a silent host costs its time once.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,8 @@
 
 use socketio_pg_protocol::{Message, budget::Budget};
 
-/// Reads any bytes as a message. What is one can be written in both encodings, in a form that says the same.
+/// Reads any bytes as a message. What is one can be written in both encodings, in a form that says
+/// the same.
 pub fn check(data: &[u8]) {
     let Ok(message) = Message::from_msgpack(data) else { return };
     let bytes = message.clone().into_msgpack().expect("what was read can be written");

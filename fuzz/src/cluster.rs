@@ -17,7 +17,7 @@ use socketio_pg_protocol::{
 /// Fewer than there are nodes to hear of.
 const MAX_NODES: usize = 4;
 
-/// So many requests are answered or given up.
+/// This many requests are answered or given up.
 const REQUESTS: u8 = 8;
 
 /// Longer than any list of operations goes on for by itself.
@@ -132,7 +132,8 @@ enum Waits {
     Sockets(BTreeSet<NodeId>),
     /// For the answers of these nodes.
     Answers(BTreeSet<NodeId>),
-    /// For the clients of these nodes: so many, if they have told, less those that have acknowledged.
+    /// For the clients of these nodes: their number, if the node has told it, less those that have
+    /// acknowledged.
     Acknowledgements(BTreeMap<NodeId, (Option<u64>, u64)>),
 }
 

@@ -1,9 +1,11 @@
-//! What must hold of whatever bytes the database, another node or a client may send: one property for each fuzz target.
+//! What must hold for all bytes that the database, another node or a client may send: one property
+//! for each fuzz target.
 //!
-//! A property is a plain function that panics when it does not hold. libFuzzer looks for bytes that make it
-//! (`fuzz/run.sh`), and `cargo test -p socketio-pg-tests --test fuzz_corpus` repeats it for all that is stored here:
+//! A property is a plain function that panics when it does not hold. libFuzzer looks for bytes that
+//! make it (`fuzz/run.sh`), and `cargo test -p socketio-pg-tests --test fuzz_corpus` repeats it for
+//! all that is stored here:
 //!
-//! * `seeds/`: what Node sends, taken from the recordings by `seeds.mjs`;
+//! * `seeds/`: what Node.js sends, taken from the recordings by `seeds.mjs`;
 //! * `corpus/`: what libFuzzer found to go new ways, minimised;
 //! * `artifacts/`: what once made a property fail.
 
@@ -23,7 +25,8 @@ use std::{fs, io, path::Path};
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name: that of the binary, and of its folders in `corpus` and `artifacts`.
+    /// Its name, which is also the name of the binary, and of its folders in `corpus` and
+    /// `artifacts`.
     pub name: &'static str,
     /// The folder in `seeds` that it starts from.
     pub seeds: &'static str,

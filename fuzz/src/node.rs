@@ -1,7 +1,8 @@
-//! The same bytes, here and in Node: what its own `JSON` and `@msgpack/msgpack` make of them.
+//! The same bytes, here and in Node.js: what its own `JSON` and `@msgpack/msgpack` make of them.
 //!
-//! `tests/node/fuzz-oracle.mjs` lives as long as this process and answers questions in their order. A batch of inputs is
-//! first decoded here, which tells what to ask; then all questions go out at once.
+//! `tests/node/fuzz-oracle.mjs` lives as long as this process and answers questions in their order.
+//! A batch of inputs is first decoded here, which tells what to ask; then all questions go out at
+//! once.
 
 use std::{
     io::{self, BufReader, Read, Write},
@@ -12,17 +13,18 @@ use std::{
 
 use socketio_pg_protocol::{DecodeErrorKind, Message, Notification, Value};
 
-/// JSON text: read and written again, it is what Node makes of it.
+/// JSON text: read and written again, it is what Node.js makes of it.
 pub fn check_json(data: &[u8]) {
     check_all_json(&[data]);
 }
 
-/// MessagePack: its JSON is what Node makes of it.
+/// MessagePack: its JSON is what Node.js makes of it.
 pub fn check_msgpack(data: &[u8]) {
     check_all_msgpack(&[data]);
 }
 
-/// [`check_json`] for many inputs, which is faster. How many of them are JSON, and how many messages.
+/// [`check_json`] for many inputs, which is faster. How many of them are JSON, and how many
+/// messages.
 pub fn check_all_json<T: AsRef<[u8]>>(inputs: &[T]) -> Compared {
     let texts: Vec<&str> = inputs.iter().filter_map(|data| str::from_utf8(data.as_ref()).ok()).collect();
     let mut batch = Batch::default();
@@ -43,14 +45,15 @@ pub fn check_all_json<T: AsRef<[u8]>>(inputs: &[T]) -> Compared {
     batch.compare()
 }
 
-/// [`check_msgpack`] for many inputs, which is faster. How many of them are values, and how many messages.
+/// [`check_msgpack`] for many inputs, which is faster. How many of them are values, and how many
+/// messages.
 pub fn check_all_msgpack<T: AsRef<[u8]>>(inputs: &[T]) -> Compared {
     let mut batch = Batch::default();
     for data in inputs {
         let data = data.as_ref();
         let input = hex(data);
         match Value::from_msgpack(data) {
-            // the end of such a string is what follows it, in Node
+            // the end of such a string is what follows it, in Node.js
             Ok(value) if has_cut_string(&value) => continue,
             Ok(value) => {
                 batch.values += 1;
@@ -91,7 +94,7 @@ fn has_cut_string(value: &Value) -> bool {
     }
 }
 
-/// Node takes memory for as many items as a header claims.
+/// Node.js takes memory for as many items as a header claims.
 fn claims_much(data: &[u8]) -> bool {
     data.windows(5).any(|window| window[0] == 0xdd && window[1..3] != [0, 0])
 }
@@ -119,15 +122,15 @@ enum Question {
 
 /// What we make of an input.
 enum Ours {
-    /// Node must say the same.
+    /// Node.js must say the same.
     Is(String),
-    /// Node must say the same, or refuse it.
+    /// Node.js must say the same, or refuse it.
     IsIfAny(String),
-    /// We refuse it, and Node must too.
+    /// We refuse it, and Node.js must too.
     IsRefused,
-    /// We refuse it, and Node need not.
+    /// We refuse it, and Node.js need not.
     MayBeAnything,
-    /// Node must say the same as to the previous question.
+    /// Node.js must say the same as to the previous question.
     IsAsBefore,
 }
 
@@ -147,7 +150,8 @@ impl Batch {
         self.ours.push((ours, input.to_owned()));
     }
 
-    /// What a reader takes from a message is the same before and after we have read and written it, in both encodings.
+    /// What a reader takes from a message is the same before and after we have read and written it,
+    /// in both encodings.
     fn ask_of_message(&mut self, message: Message, question: Question, data: &[u8], input: &str) {
         self.messages += 1;
         let json = message.to_json().expect("what was read can be written");
@@ -173,7 +177,8 @@ impl Batch {
                 (Ours::Is(ours), None) => panic!("Node refuses {input}, and we read {ours}"),
                 (Ours::IsRefused, Some(node)) => panic!("we refuse {input}, and Node reads {node}"),
                 (Ours::IsAsBefore, node) => {
-                    // what Node refuses, such as a key `__proto__`, cannot be compared; ids have no lone surrogates here
+                    // what Node.js refuses, such as a key `__proto__`, cannot be compared; ids have
+                    // no lone surrogates here
                     if let (Some(before), Some(node)) = (before, node)
                         && !before.contains("\\ud")
                     {
@@ -190,14 +195,14 @@ impl Batch {
     }
 }
 
-/// A Node process.
+/// A Node.js process.
 struct Oracle {
     process: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
-/// Node's answers, in order; `None` where it refuses the input.
+/// Node.js's answers, in order; `None` where it refuses the input.
 fn oracle(questions: &[Vec<u8>]) -> io::Result<Vec<Option<String>>> {
     static ORACLE: OnceLock<Mutex<Option<Oracle>>> = OnceLock::new();
     let mut oracle = ORACLE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
@@ -221,7 +226,8 @@ impl Oracle {
         Ok(Self { process, questions, answers: BufReader::new(answers) })
     }
 
-    /// Both sides would wait for ever if neither read: so much fits into the pipe before Node must have read any of it.
+    /// Both sides would wait for ever if neither read: so much fits into the pipe before Node.js
+    /// must have read any of it.
     const PIPE: usize = 60_000;
 
     fn ask(&mut self, mut questions: &[Vec<u8>]) -> io::Result<Vec<Option<String>>> {

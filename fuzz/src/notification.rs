@@ -6,7 +6,8 @@ use socketio_pg_protocol::{
     notification::Encoded,
 };
 
-/// Reads any text as a notification. What is a message can be written, in a form that says the same.
+/// Reads any text as a notification. What is a message can be written, in a form that says the
+/// same.
 pub fn check(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let owned = Notification::decode(text);
@@ -30,7 +31,8 @@ fn check_messagepack(message: &Message) {
     assert_eq!(read.into_msgpack().expect("what was read can be written"), bytes, "the MessagePack is not stable");
 }
 
-/// A message is inline when it fits and has no binary; a header that a node may write leads to an attachment.
+/// A message is inline when it fits and has no binary; a header that a node may write leads to an
+/// attachment.
 fn check_encoded(message: Message, json: &str) {
     let has_binary = message.body.has_binary();
     let is_usual_sender = message.uid.as_ref().is_none_or(|uid| uid.as_str().len() <= 64);

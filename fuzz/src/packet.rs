@@ -70,7 +70,8 @@ fn acknowledgement_from_node(payload: &Payload, parser: impl Parse) {
         return;
     }
     let back = match payload_from_ack(&acknowledgement) {
-        // One level more than the deepest that is read, for the list of arguments: the parser's own reader refuses it, too.
+        // One level more than the deepest that is read, for the list of arguments: the parser's own
+        // reader refuses it, too.
         Err(error) if error.starts_with("nested too deep") => return refused(&acknowledgement, parser),
         back => back.expect("what was written can be read"),
     };
@@ -83,7 +84,8 @@ fn refused(acknowledgement: &ServerValue, parser: impl Parse) {
     assert!(read.is_err(), "the application can read what another node cannot be sent");
 }
 
-/// What a client sends either is refused, or goes to the clients of other nodes, with whichever parser.
+/// What a client sends either is refused, or goes to the clients of other nodes, with whichever
+/// parser.
 fn from_client(data: &ServerValue) {
     let packet = Packet { inner: PacketData::Event(data.clone(), None), ns: Str::from("/") };
     if let Ok(payload) = payload_from_packet(&packet) {
@@ -98,7 +100,7 @@ fn from_client(data: &ServerValue) {
 fn same(back: &Payload, sent: &Payload) {
     let (Ok(back), Ok(sent)) = (back.clone().into_value(), sent.clone().into_value()) else { return };
     let (text, attachments) = sent.to_json_with_attachments();
-    // what no Rust string can hold is replaced on some roads
+    // what no Rust string can hold is replaced in some conversions
     if !text.contains("\\ud") {
         assert_eq!(back.to_json_with_attachments(), (text, attachments), "changed on its way");
     }
@@ -117,7 +119,8 @@ fn has_extensions(payload: &Payload) -> bool {
     matches!(payload, Payload::Value(value) if is_in(value))
 }
 
-/// Whether there are objects that a client takes for placeholders. Its own fault, or that of the application.
+/// Whether there are objects that a client takes for placeholders. The fault is the client's own,
+/// or the application's.
 fn looks_like_placeholders(payload: &Payload) -> bool {
     payload.clone().into_value().is_ok_and(|value| {
         let (text, attachments) = value.to_json_with_attachments();

@@ -23,7 +23,7 @@ fn check_json(text: &str) {
             assert!(!value.has_binary(), "JSON has no binary");
             let packed = to_msgpack(&value).expect("what was read can be written");
             let unpacked = Value::from_msgpack(&packed).expect("what was written can be read");
-            // as in Node, MessagePack loses lone surrogates of long strings
+            // as in Node.js, MessagePack loses lone surrogates of long strings
             if !value.to_json().contains("\\ud") {
                 assert_eq!(unpacked, value);
             }
@@ -41,7 +41,8 @@ fn check_messagepack(value: &Value) {
     assert_eq!(again.to_json(), value.to_json());
 }
 
-/// Whatever road a value came on, its JSON is JSON, and says the same once it is read.
+/// The JSON of a value is valid, and reads as the same value, whether the value came as JSON or as
+/// MessagePack.
 fn check_form(value: &Value) {
     let json = value.to_json();
     assert!(serde_json::from_str::<&RawValue>(&json).is_ok(), "no JSON: {json}");

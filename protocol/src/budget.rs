@@ -3,14 +3,16 @@
 /// The longest payload that PostgreSQL takes, in bytes.
 pub const MAX_PAYLOAD: usize = 7999;
 
-/// Node's default of the threshold above which a message becomes an attachment, in bytes of its JSON.
+/// Node.js's default of the threshold above which a message becomes an attachment, in bytes of its
+/// JSON.
 pub const DEFAULT_THRESHOLD: usize = 8000;
 
 /// Decides whether a message travels in the notification or as an attachment.
 ///
-/// Node sends an attachment when the JSON is *longer* than the threshold; at exactly 8000 bytes its `pg_notify` fails and
-/// the message is lost. Here a message of the threshold's length and more is an attachment, and so is whatever is longer
-/// than PostgreSQL takes, however high the threshold.
+/// Node.js sends an attachment when the JSON is *longer* than the threshold; at exactly 8000 bytes
+/// its `pg_notify` fails and the message is lost. Here a message of the threshold's length and more
+/// is an attachment, and so is everything that is longer than PostgreSQL takes, however high the
+/// threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     threshold: usize,
@@ -27,7 +29,7 @@ impl Budget {
         self.threshold.saturating_sub(1).min(MAX_PAYLOAD)
     }
 
-    /// Whether a payload of so many bytes travels inline.
+    /// Whether a payload of this many bytes travels inline.
     pub fn fits(self, bytes: usize) -> bool {
         bytes <= self.max_inline()
     }

@@ -1,8 +1,9 @@
 //! The rules of being a node, without I/O, clock or runtime.
 //!
-//! A [`NodeRules`] is one node's view of one namespace: who else is there, which request waits for whom, when a heartbeat is
-//! due. Messages and the time go in; [`Action`]s come out of [`NodeRules::poll_action`], in order. The same inputs always give
-//! the same actions, so a cluster is tested by replaying recorded traffic and by simulation.
+//! A [`NodeRules`] is one node's view of one namespace: who else is there, which request waits for
+//! whom, when a heartbeat is due. Messages and the time go in; [`Action`]s come out of
+//! [`NodeRules::poll_action`], in order. The same inputs always give the same actions, so a cluster
+//! is tested by replaying recorded traffic and by simulation.
 //!
 //! ```
 //! use std::time::Instant;
@@ -38,16 +39,17 @@ use crate::{
 /// How long the answers to FETCH_SOCKETS and SERVER_SIDE_EMIT are waited for, by default.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time-outs and bounds of a node. Defaults are Node's where Node has them.
+/// The time-outs and bounds of a node. Defaults are Node.js's where Node.js has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How long the node may publish nothing before it sends a HEARTBEAT. Default: 5 s. It may come later by a tenth, so that
-    /// namespaces of one node find together: see [`NodeRules::heartbeat_along`].
+    /// How long the node may publish nothing before it sends a HEARTBEAT. Default: 5 s. It may come
+    /// later by a tenth, so that namespaces of one node find together: see
+    /// [`NodeRules::heartbeat_along`].
     pub heartbeat_interval: Duration,
     /// How long after its last message another node is taken for dead. Default: 10 s.
     pub heartbeat_timeout: Duration,
-    /// How many other nodes are remembered. Any unseen uid counts as a node, so this bounds what forged or confused
-    /// senders can do. Default: 1000.
+    /// How many other nodes are remembered. Any unseen uid counts as a node, so this bounds what
+    /// forged or confused senders can do. Default: 1000.
     pub max_nodes: usize,
 }
 
@@ -66,8 +68,8 @@ impl Default for Config {
 pub enum Action {
     /// Publish this.
     Publish(Body),
-    /// Deliver an event to the local sockets that match, and, when it has a `request_id`, answer with their number and
-    /// each acknowledgement.
+    /// Deliver an event to the local sockets that match, and, when it has a `request_id`, answer
+    /// with their number and each acknowledgement.
     Broadcast(Broadcast),
     /// Let the local sockets that match join rooms.
     SocketsJoin(SocketsJoin),
@@ -171,7 +173,8 @@ impl NodeRules {
         self.actions.pop_front()
     }
 
-    /// Joins: announces the node. To be called once it listens, and again whenever it listens anew after it was deaf.
+    /// Joins: announces the node. To be called once it listens, and again whenever it listens again
+    /// after it was disconnected.
     pub fn join(&mut self, now: Instant) {
         self.published = Some(now);
         self.seek_company(now);
@@ -186,17 +189,18 @@ impl NodeRules {
         self.actions.push_back(Action::Publish(Body::AdapterClose));
     }
 
-    /// Tells that the node has published something by itself, which proves its life like a heartbeat does.
+    /// Tells that the node has published something by itself, which proves its life like a
+    /// heartbeat does.
     pub fn published(&mut self, now: Instant) {
         if self.published.is_some() {
             self.published = Some(now);
         }
     }
 
-    /// Tells that what the node wanted to publish by itself, a heartbeat for one, was not: the next heartbeat comes soon, so that one
-    /// failure does not make the node look dead.
+    /// Tells that what the node wanted to publish by itself, a heartbeat for one, was not: the next
+    /// heartbeat comes soon, so that one failure does not make the node look dead.
     pub fn not_published(&mut self, now: Instant) {
-        // Not that of a quiet node, which is another one when the node has published earlier.
+        // Not the interval of a quiet node, which differs when the node has published earlier.
         let interval = self.config.heartbeat_interval;
         let Some(published) = &mut self.published else { return };
         // A fifth of the interval from now.
@@ -221,8 +225,8 @@ impl NodeRules {
         self.handle_in_turn(message);
     }
 
-    /// Notes that a node lives, of which something has come; unless it has said farewell less than a
-    /// [`Config::heartbeat_timeout`] ago: then it is a straggler.
+    /// Notes that a node lives because a message of it has come; unless its close message came less
+    /// than a [`Config::heartbeat_timeout`] ago: then the message is a straggler.
     pub fn heard(&mut self, now: Instant, uid: &NodeId) {
         if *uid != self.uid && !uid.is_emitter() {
             self.members.heard(now, uid, &self.config, &mut self.actions);
@@ -230,14 +234,15 @@ impl NodeRules {
         }
     }
 
-    /// Looks at a message of this namespace that has come and that others are in line before: its sender lives, however long it
-    /// takes until [`Self::handle_in_turn`]. Tells whether the message need be kept for that: one that says nothing but that its
-    /// sender is there need not.
+    /// Looks at a message of this namespace that has come and that others are in line before: its
+    /// sender lives, however long it takes until [`Self::handle_in_turn`]. Tells whether the
+    /// message need be kept for that: one that says nothing but that its sender is there need not.
     ///
-    /// A farewell keeps its node from being taken for silent until its turn has come, so it must not be dropped: of each node that
-    /// is there, one is kept at a time.
+    /// A close message keeps its node from being taken for silent until it is handled, so it must
+    /// not be dropped: of each node that is there, one is kept at a time.
     ///
-    /// A newcomer is greeted with the next [`Self::handle_timeout`], which is due at once; many together, with one message.
+    /// A newcomer is greeted with the next [`Self::handle_timeout`], which is due at once; many
+    /// together, with one message.
     pub fn hear<P>(&mut self, now: Instant, uid: Option<&NodeId>, body: &Body<P>) -> bool {
         if uid == Some(&self.uid) {
             return false;
@@ -288,7 +293,8 @@ impl NodeRules {
         }
     }
 
-    /// Tells the time: sends what is due, drops nodes that are silent, ends requests that took too long.
+    /// Tells the time: sends what is due, drops nodes that are silent, ends requests that took too
+    /// long.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(node) = self.members.pop_silent(now, self.config.heartbeat_timeout) {
             self.node_left(node, false);
@@ -301,15 +307,16 @@ impl NodeRules {
         self.heartbeat_if_silent(now, interval);
     }
 
-    /// Tells that the node publishes heartbeats of other namespaces now: one that is due within half an interval goes along.
-    /// So the heartbeats of all namespaces of a node come to be one transaction.
+    /// Tells that the node publishes heartbeats of other namespaces now: one that is due within
+    /// half an interval goes along. So the heartbeats of all namespaces of a node come to be one
+    /// transaction.
     pub fn heartbeat_along(&mut self, now: Instant) {
         let (interval, _) = self.rhythm();
         self.heartbeat_if_silent(now, interval / 2);
     }
 
-    /// When [`Self::handle_timeout`] has something to do next. A heartbeat may be sent earlier, from
-    /// [`Config::heartbeat_interval`] on.
+    /// When [`Self::handle_timeout`] has something to do next. A heartbeat may be sent earlier,
+    /// from [`Config::heartbeat_interval`] on.
     pub fn next_timeout(&self) -> Option<Instant> {
         let (interval, slack) = self.rhythm();
         let heartbeat = self.published.map(|published| after(after(published, interval), slack));
@@ -319,8 +326,8 @@ impl NodeRules {
 
     /// Asks the other nodes for their sockets.
     ///
-    /// [`Progress::Sockets`] comes for each node, then [`Action::Completed`]. A node that knows no other completes at once
-    /// and publishes nothing.
+    /// [`Progress::Sockets`] comes for each node, then [`Action::Completed`]. A node that knows no
+    /// other completes at once and publishes nothing.
     pub fn fetch_sockets(&mut self, now: Instant, id: RequestId, opts: Selector, timeout: Duration) {
         let body = Body::FetchSockets(FetchSockets { opts, request_id: id.clone() });
         self.ask(now, id, body, timeout);
@@ -328,8 +335,8 @@ impl NodeRules {
 
     /// Emits an event to the other servers and asks for their answers.
     ///
-    /// [`Progress::Response`] comes for each node, then [`Action::Completed`]. A node that knows no other completes at once
-    /// and publishes nothing.
+    /// [`Progress::Response`] comes for each node, then [`Action::Completed`]. A node that knows no
+    /// other completes at once and publishes nothing.
     pub fn server_side_emit_with_ack(&mut self, now: Instant, id: RequestId, packet: Payload, timeout: Duration) {
         let body = Body::ServerSideEmit(ServerSideEmit { request_id: Some(id.clone()), packet });
         self.ask(now, id, body, timeout);
@@ -350,8 +357,8 @@ impl NodeRules {
 
     /// Broadcasts an event and asks the clients of the other nodes for acknowledgements.
     ///
-    /// [`Progress::ClientCount`] and [`Progress::Ack`] come, in any order, then [`Action::Completed`]. It is published even
-    /// when no other node is known, as Node does.
+    /// [`Progress::ClientCount`] and [`Progress::Ack`] come, in any order, then
+    /// [`Action::Completed`]. It is published even when no other node is known, as Node.js does.
     pub fn broadcast_with_ack(&mut self, now: Instant, broadcast: Broadcast, timeout: Duration) {
         if let Some(id) = &broadcast.request_id {
             self.requests.wait_for_acks(id.clone(), after(now, timeout), self.members.nodes());

@@ -32,7 +32,8 @@ impl Message {
     /// Reads a message from JSON, the form of a notification's payload.
     ///
     /// # Errors
-    /// When the text is not JSON, lacks `type`, the `data` is not what the type asks for, or an id is too long.
+    /// When the text is not JSON, lacks `type`, the `data` is not what the type asks for, or an id
+    /// is too long.
     pub fn from_json(text: &str) -> Result<Self, DecodeError> {
         Message::from_json_borrowed(text).map(Message::into_owned)
     }
@@ -54,12 +55,12 @@ impl Message {
         message.try_map(|data| Ok(Payload::Value(data)))
     }
 
-    /// Writes the message as JSON, as Node's `JSON.stringify` does.
+    /// Writes the message as JSON, as Node.js's `JSON.stringify` does.
     pub fn to_json(&self) -> Result<String, EncodeError> {
         serde_json::to_string(self).map_err(EncodeError::json)
     }
 
-    /// Writes the message as MessagePack, as Node's `@msgpack/msgpack` does.
+    /// Writes the message as MessagePack, as Node.js's `@msgpack/msgpack` does.
     pub fn into_msgpack(self) -> Result<Vec<u8>, EncodeError> {
         let message =
             self.try_map(|data| data.into_value().map_err(|error| EncodeError::TooDeep(error.to_string())))?;
@@ -71,7 +72,8 @@ impl Message {
 mod tests {
     use super::*;
 
-    /// A client of a Node server may choose such a name; what the others are told must not be lost by it.
+    /// A client of a Node.js server may choose such a name; what the others are told must not be
+    /// lost by it.
     #[test]
     fn a_room_whose_name_is_no_text_does_not_spoil_its_message() {
         for payload in [

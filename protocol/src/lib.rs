@@ -1,12 +1,14 @@
-//! The inter-node protocol of the Socket.IO Postgres adapter: what its servers say to each other, typed.
+//! The inter-node protocol of the Socket.IO Postgres adapter: what its servers say to each other,
+//! typed.
 //!
-//! Node's `@socket.io/postgres-adapter` defines it by what it does; this crate writes it down. Its types are the
-//! specification: who sends what, when, what answers it, and what it looks like on the wire. Encoding is byte for byte that
-//! of Node.
+//! Node.js's `@socket.io/postgres-adapter` defines it by what it does; this crate writes it down.
+//! Its types are the specification: who sends what, when, what answers it, and what it looks like
+//! on the wire. Encoding is byte for byte that of Node.js.
 //!
-//! * One channel for each namespace ([`channel`]), one message for each notification ([`notification`]).
-//! * A message is JSON; one that is too long ([`budget`]) or contains binary is a row of the attachments table, in
-//!   MessagePack, and the notification is a header that points to it.
+//! * One channel for each namespace ([`channel`]), one message for each notification
+//!   ([`notification`]).
+//! * A message is JSON; one that is too long ([`budget`]) or contains binary is a row of the
+//!   attachments table, in MessagePack, and the notification is a header that points to it.
 //! * 13 types of messages ([`message`]), and rules of being a node that do no I/O ([`cluster`]).
 //!
 //! ```
@@ -21,14 +23,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This is a building block: to run a node, take `socketio-pg-tokio-postgres` or `socketio-pg-diesel`; to write one in
-//! another language, read on, or take the specification in prose, `docs/protocol.md` in the repository, and the documents
-//! that the feature `schema` exports.
+//! This is a building block: to run a node, take `socketio-pg-tokio-postgres` or
+//! `socketio-pg-diesel`; to write one in another language, read on, or take the specification in
+//! prose, `docs/protocol.md` in the repository, and the documents that the feature `schema`
+//! exports.
 //!
 //! Features, none of them on by default:
 //!
-//! * `schema`: the protocol as JSON Schema and AsyncAPI documents, and the program `export`, which writes them.
-//! * `proptest`: strategies for messages, values and operations of a cluster, to test against this crate.
+//! * `schema`: the protocol as JSON Schema and AsyncAPI documents, and the program `export`, which
+//!   writes them.
+//! * `proptest`: strategies for messages, values and operations of a cluster, to test against this
+//!   crate.
 
 pub mod budget;
 pub mod channel;

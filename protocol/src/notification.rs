@@ -136,7 +136,8 @@ impl Message {
             #[serde(skip_serializing_if = "Option::is_none")]
             nsp: Option<&'a str>,
         }
-        // The id has at most 19 digits; a namespace that leaves no room for it must be read from the channel.
+        // The id has at most 19 digits; a namespace that leaves no room for it must be read from
+        // the channel.
         let nsp = self.nsp.as_deref().filter(|nsp| nsp.len() <= MAX_PAYLOAD / 8);
         let known = Known { uid: self.uid.as_ref(), kind: self.body.kind(), nsp };
         let mut before = serde_json::to_string(&known).map_err(EncodeError::json)?;

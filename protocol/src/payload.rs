@@ -10,8 +10,8 @@ use crate::{
 
 /// Application data: event arguments, acknowledgements, a socket's `data`.
 ///
-/// The protocol never looks inside. What came as JSON stays the text it was, so that it costs no parsing on its way
-/// from the notification to the sockets; what came in an attachment is decoded.
+/// The protocol never looks inside. What came as JSON stays the text it was, so that it costs no
+/// parsing on its way from the notification to the sockets; what came in an attachment is decoded.
 #[derive(Clone, Debug)]
 pub enum Payload {
     /// JSON text.
@@ -35,8 +35,8 @@ impl Payload {
         serde_json::value::to_raw_value(data).map(Self::Json).map_err(EncodeError::json)
     }
 
-    /// Decodes the data as a type of the application. Lone surrogates, which JavaScript's strings may have, are U+FFFD in a
-    /// Rust string; a [`Value`] keeps them.
+    /// Decodes the data as a type of the application. Lone surrogates, which JavaScript's strings
+    /// may have, are U+FFFD in a Rust string; a [`Value`] keeps them.
     pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, DecodeError> {
         match self {
             Self::Json(text) => serde_json::from_str(text.get()).or_else(|error| {
@@ -69,7 +69,7 @@ impl Payload {
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, DecodeError> {
-    // A type that takes whatever there is, such as serde_json's values, does not know broken strings.
+    // A type that takes every value, such as serde_json's values, does not know broken strings.
     let mended = |error| if value.has_broken() { T::deserialize(value.mended()) } else { Err(error) };
     T::deserialize(value.clone()).or_else(mended).map_err(DecodeError::value)
 }
@@ -79,7 +79,8 @@ fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, DecodeError>
 pub enum BorrowedPayload<'a> {
     /// Where it stands in the text.
     Json(&'a RawValue),
-    /// Decoded: the names in the message around it have lone surrogates, which no reader of text knows.
+    /// Decoded: the names in the message around it have lone surrogates, which no reader of text
+    /// knows.
     Value(Value),
 }
 
@@ -125,7 +126,8 @@ impl PartialEq for Payload {
     }
 }
 
-/// JSON text can only be written by a JSON serializer: see [`Message::into_msgpack`](crate::Message::into_msgpack), which decodes it first.
+/// JSON text can only be written by a JSON serializer: see
+/// [`Message::into_msgpack`](crate::Message::into_msgpack), which decodes it first.
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -1,8 +1,9 @@
-//! The channel on which one process hears answers that nobody else needs.
+//! The channel on which one process hears answers that no other process needs.
 //!
-//! In Node's protocol answers (types 8, 10, 11 and 12) go to every node of the namespace: a request in a cluster of n nodes
-//! costs n answers, each of them sent n times. A requester may name a channel of its own in its request; who knows this
-//! extension answers there, everybody else where all hear it.
+//! In Node.js's protocol answers (types 8, 10, 11 and 12) go to every node of the namespace: a
+//! request in a cluster of n nodes costs n answers, each of them sent n times. A requester may name
+//! a channel of its own in its request; who knows this extension answers there, everybody else
+//! where all hear it.
 
 use std::{fmt, sync::Arc};
 
@@ -15,8 +16,9 @@ const DIGITS: usize = 16;
 
 /// The name of a reply channel: `<prefix>?<16 lower-case hex digits>`, at most 63 bytes.
 ///
-/// It cannot be the channel of a namespace, in any cluster: those have `#/` in them, and this never does. It cannot be that of
-/// another cluster either, since it begins with the whole prefix.
+/// It cannot be the channel of a namespace, in any cluster: those have `#/` in them, and this never
+/// does. It cannot be the reply channel of another cluster either, since it begins with the whole
+/// prefix.
 ///
 /// ```
 /// use socketio_pg_protocol::ReplyChannel;
@@ -35,8 +37,8 @@ impl ReplyChannel {
 
     /// The channel with this number in the cluster with this prefix; draw the number at random.
     ///
-    /// `None` when the prefix leaves no room for it, or could be taken for the beginning of a namespace's channel: such a
-    /// cluster has no reply channels.
+    /// `None` when the prefix leaves no room for it, or could be taken for the beginning of a
+    /// namespace's channel: such a cluster has no reply channels.
     pub fn new(prefix: &str, number: u64) -> Option<Self> {
         let is_fit = prefix.len() <= Self::MAX_PREFIX_BYTES && !prefix.contains("#/") && !prefix.contains('\0');
         is_fit.then(|| Self(format!("{prefix}?{number:0DIGITS$x}").into()))

@@ -1,8 +1,9 @@
 //! The protocol as documents: JSON Schema 2020-12 and AsyncAPI 3.
 //!
-//! The schemas come from the types and their doc comments, so they cannot say anything else than this crate does. They
-//! describe what a node *writes*. Readers are to be more tolerant: they take keys in any order, ignore keys that they do
-//! not know (therefore no schema closes an object) and types that they do not know.
+//! The schemas come from the types and their doc comments, so they cannot say anything else than
+//! this crate does. They describe what a node *writes*. Readers are to be more tolerant: they take
+//! keys in any order, ignore keys that they do not know (therefore no schema closes an object) and
+//! types that they do not know.
 //!
 //! | document | of what |
 //! |---|---|

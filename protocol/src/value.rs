@@ -1,27 +1,32 @@
-//! Application data as JavaScript and MessagePack have it: event arguments, acknowledgements, a socket's `data`.
+//! Application data as JavaScript and MessagePack have it: event arguments, acknowledgements, a
+//! socket's `data`.
 //!
-//! An event without binary travels as JSON text, which this crate leaves alone (see [`Payload`](crate::Payload)). An
-//! event with binary, or one that is too large for a notification, travels as MessagePack and becomes a [`Value`], which
-//! keeps apart what JSON cannot: strings and bytes, integers and floats, extensions such as dates. It is made to do what
-//! Node does with the same bytes:
+//! An event without binary travels as JSON text, which this crate leaves alone (see
+//! [`Payload`](crate::Payload)). An event with binary, or one that is too large for a notification,
+//! travels as MessagePack and becomes a [`Value`], which keeps apart what JSON cannot: strings and
+//! bytes, integers and floats, extensions such as dates. It is made to do what Node.js does with
+//! the same bytes:
 //!
-//! | road | how |
+//! | conversion | how |
 //! |---|---|
-//! | MessagePack → value → MessagePack | [`Value::from_msgpack`], [`to_msgpack`]: the same bytes, as long as they were written as Node writes them (each integer in its shortest form) |
-//! | value → what a client gets | [`Value::to_json`], [`Value::to_json_with_attachments`]: as `JSON.stringify` and socket.io-parser write what Node decodes |
+//! | MessagePack → value → MessagePack | [`Value::from_msgpack`], [`to_msgpack`]: the same bytes, as long as they were written as Node.js writes them (each integer in its shortest form) |
+//! | value → what a client gets | [`Value::to_json`], [`Value::to_json_with_attachments`]: as `JSON.stringify` and socket.io-parser write what Node.js decodes |
 //! | JSON → value | [`Value::from_json`], [`Value::from_json_with_attachments`]: as `JSON.parse` and socket.io-parser read |
 //! | Rust types | [`Value::from_serialize`]; `Value` is a [`Deserializer`](serde::Deserializer), so `T::deserialize(value)` |
 //!
 //! # Where JavaScript is peculiar
 //!
-//! * Numbers are doubles. An integer beyond 2^53 keeps its bits from MessagePack to MessagePack, but its JSON is that of
-//!   the nearest double; in JSON read by [`Value::from_json`] it is a float. NaN and the infinities are `null` in JSON.
-//! * Dates are the MessagePack extension -1 (a timestamp); in JSON they are ISO strings, `null` when out of the range of a `Date`.
+//! * Numbers are doubles. An integer beyond 2^53 keeps its bits from MessagePack to MessagePack,
+//!   but its JSON is that of the nearest double; in JSON read by [`Value::from_json`] it is a
+//!   float. NaN and the infinities are `null` in JSON.
+//! * Dates are the MessagePack extension -1 (a timestamp); in JSON they are ISO strings, `null`
+//!   when out of the range of a `Date`.
 //! * Strings may hold lone surrogates, which no Rust string can: [`Value::BrokenStr`].
-//! * An object has its integer keys first, in ascending order, and each key once: the last value wins. The JSON of a map
-//!   has them so.
-//! * Node refuses to decode MessagePack with a key `__proto__`, lest an object's prototype be replaced. Here it is a key
-//!   like any other: Rust has no prototypes, and in JSON text it is harmless for Node too.
+//! * An object has its integer keys first, in ascending order, and each key once: the last value
+//!   wins. The JSON of a map has them so.
+//! * Node.js refuses to decode MessagePack with a key `__proto__`, lest an object's prototype be
+//!   replaced. Here it is a key like any other: Rust has no prototypes, and in JSON text it is
+//!   harmless for Node.js too.
 
 use crate::error::{DecodeError, DecodeErrorKind, EncodeError};
 
@@ -37,7 +42,8 @@ pub(crate) use self::{javascript::property_name, json_read::assigned};
 
 pub use self::{de::ValueError, msgpack_write::to_msgpack};
 
-/// How deep a value may be nested. Node writes no MessagePack deeper than 100, and serde_json reads none deeper than 128.
+/// How deep a value may be nested. Node.js writes no MessagePack deeper than 100, and serde_json
+/// reads none deeper than 128.
 const MAX_DEPTH: usize = 128;
 
 /// The extension type of MessagePack's timestamps.
@@ -45,7 +51,8 @@ const TIMESTAMP: i8 = -1;
 
 /// A piece of application data. See the [module](self) for how it relates to JavaScript.
 ///
-/// Two values are equal when they have the same form: `Int(1)` and `Float(1.0)` are not, and NaN is equal to nothing.
+/// Two values are equal when they have the same form: `Int(1)` and `Float(1.0)` are not, and NaN is
+/// equal to nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `null`, and `undefined` too.
@@ -58,17 +65,19 @@ pub enum Value {
     UInt(u64),
     /// A number that is no integer, or an integer that is written as a float.
     Float(f64),
-    /// A float of single precision. Node never sends one, others may.
+    /// A float of single precision. Node.js never sends one, others may.
     Float32(f32),
     /// A string.
     Str(String),
-    /// A string that is not UTF-8: lone surrogates, in the three bytes that UTF-8 would have for them if it allowed them.
+    /// A string that is not UTF-8: lone surrogates, in the three bytes that UTF-8 would have for
+    /// them if it allowed them.
     BrokenStr(Vec<u8>),
     /// Binary: a `Buffer` or a typed array.
     Bin(Vec<u8>),
     /// An array.
     Array(Vec<Value>),
-    /// An object, in the order in which it was written. A key is a string or a number; nothing keeps it from occurring twice.
+    /// An object, in the order in which it was written. A key is a string or a number; nothing
+    /// keeps it from occurring twice.
     Map(Vec<(Value, Value)>),
     /// A MessagePack extension: its type, and its bytes. Type -1 is a date.
     Ext(i8, Vec<u8>),
@@ -78,15 +87,16 @@ impl Value {
     /// Decodes MessagePack.
     ///
     /// # Errors
-    /// When the bytes are not exactly one value: cut short, followed by others, nested deeper than 128 levels, or with a map
-    /// key that is neither a string nor a number (no JavaScript object has such a key, and Node refuses it too). The
-    /// text of the error has the offset of the offending byte. No memory is taken for lengths that the input only claims.
+    /// When the bytes are not exactly one value: cut short, followed by others, nested deeper than
+    /// 128 levels, or with a map key that is neither a string nor a number (no JavaScript object
+    /// has such a key, and Node.js refuses it too). The text of the error has the offset of the
+    /// offending byte. No memory is taken for lengths that the input only claims.
     pub fn from_msgpack(bytes: &[u8]) -> Result<Self, DecodeError> {
         msgpack_read::read(bytes)
     }
 
-    /// Reads JSON, with the numbers of JavaScript: an integral number up to 2^53 becomes an integer (`1.0` and `1e3` too,
-    /// and `-0` becomes 0), any other a float, `1e400` infinity.
+    /// Reads JSON, with the numbers of JavaScript: an integral number up to 2^53 becomes an integer
+    /// (`1.0` and `1e3` too, and `-0` becomes 0), any other a float, `1e400` infinity.
     ///
     /// # Errors
     /// When the text is not one JSON value, or is nested deeper than 128 levels.
@@ -94,13 +104,15 @@ impl Value {
         json_read::read(text)
     }
 
-    /// Reads JSON that has lone surrogates in it, which serde_json refuses. `None` when it has none, or is not JSON.
+    /// Reads JSON that has lone surrogates in it, which serde_json refuses. `None` when it has
+    /// none, or is not JSON.
     pub(crate) fn from_json_with_lone_surrogates(text: &str) -> Option<Self> {
         if text.contains("\\ud") || text.contains("\\uD") { Self::from_json(text).ok() } else { None }
     }
 
-    /// Reads JSON whose binary stands apart: `{"_placeholder":true,"num":0}` stands for the first attachment, and so on.
-    /// It is the inverse of [`to_json_with_attachments`](Value::to_json_with_attachments).
+    /// Reads JSON whose binary stands apart: `{"_placeholder":true,"num":0}` stands for the first
+    /// attachment, and so on. It is the inverse of
+    /// [`to_json_with_attachments`](Value::to_json_with_attachments).
     ///
     /// # Errors
     /// As [`from_json`](Value::from_json), and when a placeholder's `num` has no attachment.
@@ -108,29 +120,32 @@ impl Value {
         json_read::read_with_attachments(text, attachments)
     }
 
-    /// Turns a value of the application into a `Value`, the way serde_json would write it, except that bytes
-    /// (`serialize_bytes`) stay binary. A `Value` within it is taken as its JSON, apart from its binary: a date becomes a string.
+    /// Turns a value of the application into a `Value`, the way serde_json would write it, except
+    /// that bytes (`serialize_bytes`) stay binary. A `Value` within it is taken as its JSON, apart
+    /// from its binary: a date becomes a string.
     ///
     /// # Errors
-    /// When the type's own `Serialize` fails, it is nested deeper than 128 levels, or a map has keys other than strings and numbers.
+    /// When the type's own `Serialize` fails, it is nested deeper than 128 levels, or a map has
+    /// keys other than strings and numbers.
     pub fn from_serialize<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, EncodeError> {
         let bytes = msgpack_write::to_human_readable_msgpack(value)?;
         Self::from_msgpack(&bytes).map_err(|error| EncodeError::MessagePack(error.to_string()))
     }
 
-    /// The text that `JSON.stringify` gives for the object that Node decodes. Binary becomes
+    /// The text that `JSON.stringify` gives for the object that Node.js decodes. Binary becomes
     /// `{"type":"Buffer","data":[1,2,3]}`.
     pub fn to_json(&self) -> String {
         json_write::write(self)
     }
 
-    /// JSON with the binary apart, as socket.io-parser sends it: each binary is replaced by `{"_placeholder":true,"num":0}`
-    /// with its number, counted depth first.
+    /// JSON with the binary apart, as socket.io-parser sends it: each binary is replaced by
+    /// `{"_placeholder":true,"num":0}` with its number, counted depth first.
     pub fn to_json_with_attachments(&self) -> (String, Vec<&[u8]>) {
         json_write::write_with_attachments(self)
     }
 
-    /// Whether there is binary anywhere in it, as socket.io-parser sees it: unknown extensions are, dates are not.
+    /// Whether there is binary anywhere in it, as socket.io-parser sees it: unknown extensions are,
+    /// dates are not.
     pub fn has_binary(&self) -> bool {
         match self {
             Self::Bin(_) => true,
@@ -143,8 +158,8 @@ impl Value {
 
     /// Turns every `{"type":"Buffer","data":[1,2,3]}` into binary.
     ///
-    /// That is what `JSON.stringify` makes of a `Buffer`. Node answers FETCH_SOCKETS so, because it does not look for
-    /// binary there; anywhere else an application may have meant the object.
+    /// That is what `JSON.stringify` makes of a `Buffer`. Node.js answers FETCH_SOCKETS so, because
+    /// it does not look for binary there; anywhere else an application may have meant the object.
     #[must_use]
     pub fn revive_buffers(self) -> Self {
         match self {
@@ -212,8 +227,8 @@ impl Value {
         }
     }
 
-    /// A date's time in milliseconds since 1970, whole ones as a JavaScript `Date` has them. `None` when it is no date, or
-    /// one beyond the ±100 000 000 days that a `Date` knows.
+    /// A date's time in milliseconds since 1970, whole ones as a JavaScript `Date` has them. `None`
+    /// when it is no date, or one beyond the ±100 000 000 days that a `Date` knows.
     pub fn as_date_millis(&self) -> Option<i64> {
         match self {
             Self::Ext(TIMESTAMP, bytes) => javascript::timestamp_millis(bytes),
@@ -221,7 +236,7 @@ impl Value {
         }
     }
 
-    /// A date, by its time in milliseconds since 1970, in the form in which Node would write it.
+    /// A date, by its time in milliseconds since 1970, in the form in which Node.js would write it.
     pub fn from_date_millis(millis: i64) -> Self {
         Self::Ext(TIMESTAMP, javascript::timestamp_bytes(millis))
     }

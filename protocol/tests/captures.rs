@@ -1,4 +1,5 @@
-//! Real traffic of Node servers, message by message: everything decodes, and is written again as Node wrote it.
+//! Real traffic of Node.js servers, message by message: everything decodes, and is written again as
+//! Node.js wrote it.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 use recordings::{FOREIGN, captures};
 use socketio_pg_protocol::{Message, Notification, budget::Budget, notification::Encoded};
 
-/// What differs, by scenario. Strict: an entry that stops differing, or one that is not listed, fails.
+/// What differs, by scenario. Strict: an entry that stops differing, or one that is not listed,
+/// fails.
 fn check(what: &str, expected: &[(&str, &str)], found: BTreeMap<String, String>) {
     let expected: BTreeMap<_, _> = expected.iter().copied().collect();
     let unexpected: Vec<_> = found.iter().filter(|(scenario, _)| !expected.contains_key(scenario.as_str())).collect();
@@ -74,8 +76,8 @@ fn a_header_agrees_with_its_attachment() {
     }
 }
 
-/// What Node sent inline we send inline, and what it sent as an attachment we send as one: where we do not, other readers
-/// would get another kind of value.
+/// What Node.js sent inline we send inline, and what it sent as an attachment we send as one: where
+/// we do not, other readers would get another kind of value.
 #[test]
 fn every_message_takes_the_road_that_node_took() {
     let mut differ = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The rules of being a node, as Node's adapter has them.
+//! The rules of being a node, as Node.js's adapter has them.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -167,7 +167,8 @@ fn a_heartbeat_that_was_not_published_comes_again_soon_and_never_at_once() {
     for mut node in [Node::joined(), Node::with_peers(&["b"])] {
         let mut heartbeats = 0;
         for _ in 0..1000 {
-            // As a clock does that wakes when there is something to do, while nothing can be published.
+            // As a clock does that wakes when there is something to do, while nothing can be
+            // published.
             let next = node.cluster.next_timeout().unwrap();
             node.now = node.now.max(next);
             node.cluster.handle_timeout(node.now);

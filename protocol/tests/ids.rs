@@ -1,4 +1,4 @@
-//! Ids that nodes keep are short: longer ones are refused, on both roads.
+//! Ids that nodes keep are short: longer ones are refused, inline and in attachments.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

@@ -1,7 +1,8 @@
 //! What holds of every message, every value, every channel's name and every life of a node.
 //!
-//! proptest prints the input that a property fails with, made as small as it can be, and keeps its seed in a file beside this
-//! one (`proptest-regressions`), from where the case is repeated first. `PROPTEST_CASES=10000` looks longer.
+//! proptest prints the input that a property fails with, made as small as it can be, and keeps its
+//! seed in a file beside this one (`proptest-regressions`), from where the case is repeated first.
+//! `PROPTEST_CASES=10000` looks longer.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -240,7 +241,8 @@ fn without_order(mut message: Message) -> Message {
     message
 }
 
-/// Puts the keys of a message, as far as the protocol defines them, into another order, and unknown ones among them.
+/// Puts the keys of a message, as far as the protocol defines them, into another order, and unknown
+/// ones among them.
 struct Scrambler(u64);
 
 impl Scrambler {

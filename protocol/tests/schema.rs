@@ -1,4 +1,5 @@
-//! The exported documents: that they are current, complete, and right about what Node really sends.
+//! The exported documents: that they are current, complete, and right about what Node.js really
+//! sends.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -160,7 +161,8 @@ fn every_recorded_attachment_is_valid_with_its_header() {
     assert!(count > 100, "only {count} attachments");
 }
 
-/// Takes recorded messages and breaks each of their parts in turn: leaves it out, or puts in a value of another type.
+/// Takes recorded messages and breaks each of their parts in turn: leaves it out, or puts in a
+/// value of another type.
 #[test]
 fn a_broken_message_is_refused() {
     let schemas = Schemas::new();
@@ -220,7 +222,8 @@ fn a_broken_header_is_refused() {
 /// What is not for the protocol to judge.
 const FREE: &[(u64, &str)] = &[(10, "/data/packet"), (12, "/data/packet")];
 
-/// Every part of a message that the protocol knows, in the shape of the pointers of JSON. `*` is any item of an array.
+/// Every part of a message that the protocol knows, in the shape of the pointers of JSON. `*` is
+/// any item of an array.
 const PARTS: &[&str] = &[
     "/type",
     "/data",
@@ -265,7 +268,7 @@ const PARTS: &[&str] = &[
     "/data/sockets/*/rooms/*",
 ];
 
-/// Parts that Node does not always write.
+/// Parts that Node.js does not always write.
 const OPTIONAL: &[&str] = &["/nsp", "/source", "/requesterUid", "/nodeId", "/data/packet/nsp", "/data/opts/flags"];
 
 fn broken(message: &Value) -> Vec<(String, Value)> {

@@ -1,4 +1,5 @@
-//! The wire form of every message, and the text of every error, as they stand: a change of either is seen in review.
+//! The wire form of every message, and the text of every error, as they stand: a change of either
+//! is seen in review.
 //!
 //! `cargo insta review` or `INSTA_UPDATE=always` takes over a change that is meant.
 

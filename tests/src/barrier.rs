@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The event that marks the end of what was sent before.
 pub(crate) const MARKER: &str = "test:barrier";
 
-/// Returns once every client has whatever the nodes' finished ops had published for it in this namespace: then what a
-/// client has not got, it will not get.
+/// Returns once every client has everything that the nodes' finished ops had published for it in
+/// this namespace: then what a client has not got, it will not get.
 ///
-/// Each node sends a marker after them. It is binary, hence an attachment, which is fetched after the attachments before
-/// it. That is an order only where a node has one connection to query with: see [`NodeOptions::pool_size`].
+/// Each node sends a marker after them. It is binary, hence an attachment, which is fetched after
+/// the attachments before it. That is an order only where a node has one connection to query with:
+/// see [`NodeOptions::pool_size`].
 ///
-/// `nodes` are all that published something, and all Node clusters that have clients: their workers hear each other by
-/// another way than they hear the rest. Every server that has one of the `clients` must hear them all.
+/// `nodes` are all that published something, and all Node.js clusters that have clients: their
+/// workers hear each other by another way than they hear the rest. Every server that has one of the
+/// `clients` must hear them all.
 ///
 /// [`NodeOptions::pool_size`]: crate::NodeOptions::pool_size
 ///

@@ -3,7 +3,8 @@
 use crate::{Error, Member, binary, wait_for_everybody};
 use serde_json::{Value, json};
 
-/// Carries out every operation from every member. Each has one client; names are its own, but for one run with a client.
+/// Carries out every operation from every member. Each has one client; names are its own, but for
+/// one run with a client.
 ///
 /// # Errors
 /// In words, whose operation does not do what it should.

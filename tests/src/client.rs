@@ -33,7 +33,7 @@ pub struct Packet {
 }
 
 impl ClientHost {
-    /// Starts the process. It needs Node, and installs its packages when they are not there yet.
+    /// Starts the process. It needs Node.js, and installs its packages when they are not there yet.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -42,7 +42,8 @@ impl ClientHost {
         Ok(Self { process: Arc::new(Process::start("client host", &mut command).await?) })
     }
 
-    /// A host that all tests of a process share: it takes many clients, and a process less to start is time saved.
+    /// A host that all tests of a process share: it takes many clients, and a process less to start
+    /// is time saved.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -61,7 +62,8 @@ impl ClientHost {
         self.connect_with(fields).await
     }
 
-    /// Connects a new client over the connection of another, as a browser does for a second namespace.
+    /// Connects a new client over the connection of another, as a browser does for a second
+    /// namespace.
     ///
     /// # Errors
     /// [`Error::Refused`] with the client's text when it cannot connect.
@@ -151,8 +153,9 @@ impl Client {
         self.call("emit", json!({ "event": event, "args": args })).await.map(drop)
     }
 
-    /// Emits an event to the server and waits for its acknowledgement; `Err` with the reason where none will come, because the
-    /// connection has ended or the server does not answer. `args` is an array.
+    /// Emits an event to the server and waits for its acknowledgement; `Err` with the reason where
+    /// none will come, because the connection has ended or the server does not answer. `args` is an
+    /// array.
     ///
     /// # Errors
     /// When the client is not connected.
@@ -165,7 +168,8 @@ impl Client {
         })
     }
 
-    /// Acknowledges that event with these arguments from now on (an array). Without this, it acknowledges with none.
+    /// Acknowledges that event with these arguments from now on (an array). Without this, it
+    /// acknowledges with none.
     ///
     /// # Errors
     /// When the process has ended.
@@ -190,7 +194,8 @@ impl Client {
         self.call("reply", json!({ "event": event, "never": true })).await.map(drop)
     }
 
-    /// Everything that the client has got so far, in order, [`barrier`](crate::barrier())'s markers left out.
+    /// Everything that the client has got so far, in order, [`barrier`](crate::barrier())'s markers
+    /// left out.
     ///
     /// # Errors
     /// When the process has ended.
@@ -203,8 +208,8 @@ impl Client {
         Ok(packets.filter(|packet| packet.event != barrier::MARKER).collect())
     }
 
-    /// Waits for an event, which may have come already, and returns its arguments. Each event is returned by one wait
-    /// only, so waiting twice waits for two.
+    /// Waits for an event, which may have come already, and returns its arguments. Each event is
+    /// returned by one wait only, so waiting twice waits for two.
     ///
     /// # Errors
     /// When it does not come in time; the text lists what came instead.
@@ -230,7 +235,8 @@ impl Client {
         Ok(line["args"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
 
-    /// Waits until the client is disconnected and returns the client's reason, e.g. `io server disconnect`.
+    /// Waits until the client is disconnected and returns the client's reason, e.g.
+    /// `io server disconnect`.
     ///
     /// # Errors
     /// When it is not in time.

@@ -2,7 +2,8 @@
 
 use std::{fmt, io, process::ExitStatus};
 
-/// Why a test node did not do what it was asked. `Debug` is the same text, so that `unwrap` prints something to read.
+/// Why a test node did not do what it was asked. `Debug` is the same text, so that `unwrap` prints
+/// something to read.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,7 +49,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// The packages of the Node test nodes cannot be installed.
+    /// The packages of the Node.js test nodes cannot be installed.
     #[error("`npm ci` in {directory} failed: {reason}\ninstall Node.js with npm, or run it there by hand to see more")]
     Install {
         /// Where the packages belong.

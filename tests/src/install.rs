@@ -1,4 +1,4 @@
-//! The packages of the Node test nodes: `npm ci`, once.
+//! The packages of the Node.js test nodes: `npm ci`, once.
 
 use crate::Error;
 use std::{
@@ -30,8 +30,9 @@ pub(crate) async fn node_command(script: &str) -> Result<Command, Error> {
     }
 }
 
-/// Installs the packages of a directory as its `package-lock.json` says, unless that has been done since the lock file was
-/// last written. Blocks; processes that come at the same time wait for the one that installs.
+/// Installs the packages of a directory as its `package-lock.json` says, unless that has been done
+/// since the lock file was last written. Blocks; processes that come at the same time wait for the
+/// one that installs.
 ///
 /// # Errors
 /// When there is no npm, or `npm ci` fails: its own text.

@@ -1,7 +1,8 @@
-//! Drives *test nodes*: processes that host one Socket.IO server, a number of clients or an emitter, in any language, and
-//! take commands as JSON lines.
+//! Drives *test nodes*: processes that host one Socket.IO server, a number of clients or an
+//! emitter, in any language, and take commands as JSON lines.
 //!
-//! One scenario so runs on any mixture of nodes, and Node with Node shows what the right outcome is.
+//! One scenario so runs on any mixture of nodes, and Node.js with Node.js shows what the right
+//! outcome is.
 //!
 //! ```no_run
 //! use serde_json::json;
@@ -22,8 +23,9 @@
 //! # }
 //! ```
 //!
-//! Everything that waits gives up after [`DEADLINE`], with an error that tells what came instead and what the process
-//! wrote to stderr. A node, a host and its clients may be used from several runtimes: no task of theirs lives in one.
+//! Everything that waits gives up after [`DEADLINE`], with an error that tells what came instead
+//! and what the process wrote to stderr. A node, a host and its clients may be used from several
+//! runtimes: no task of theirs lives in one.
 
 mod barrier;
 mod battery;
@@ -53,7 +55,8 @@ pub use tool::{NODE, Tool, database, require};
 pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_everybody};
 pub use watch::Gap;
 
-/// How long anything is waited for: long enough for a busy machine, so that only what never comes fails.
+/// How long anything is waited for: long enough for a busy machine, so that only what never comes
+/// fails.
 pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(40);
 
 /// Bytes as they are written in arguments and answers: `{"$bin": "<base64>"}`.

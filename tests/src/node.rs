@@ -19,9 +19,10 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A Node server on the official adapter.
+    /// A Node.js server on the official adapter.
     NodeServer,
-    /// A Node primary with workers that host a server each: one process, commands take `worker` (the first is 0).
+    /// A Node.js primary with workers that host a server each: one process, commands take `worker`
+    /// (the first is 0).
     NodeCluster {
         /// How many workers.
         workers: usize,
@@ -56,9 +57,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node and waits until it says that it is ready: that it listens, and has announced itself.
+    /// Starts a node and waits until it says that it is ready: that it listens, and has announced
+    /// itself.
     ///
-    /// The packages of Node's nodes are installed when they are not there yet.
+    /// The packages of Node.js's nodes are installed when they are not there yet.
     ///
     /// # Errors
     /// When it cannot be started, ends, or is not ready in time.
@@ -68,7 +70,8 @@ impl Node {
         Ok(Self { process: Arc::new(Process::start(kind.name(), &mut command).await?) })
     }
 
-    /// Has the node carry out an op and returns its answer. `fields` is an object, or null for none.
+    /// Has the node carry out an op and returns its answer. `fields` is an object, or null for
+    /// none.
     ///
     /// # Errors
     /// [`Error::Refused`] with the node's own text; any other when there is no answer.
@@ -76,7 +79,7 @@ impl Node {
         self.process.call(op, fields).await
     }
 
-    /// The port of a server; of a cluster, that of its first worker. 0 for an emitter.
+    /// The port of a server; for a cluster, the port of its first worker. 0 for an emitter.
     pub fn port(&self) -> u16 {
         port(&self.process.ready("port"))
     }
@@ -86,7 +89,7 @@ impl Node {
         self.process.ready("ports").as_array().map(|ports| ports.iter().map(port).collect()).unwrap_or_default()
     }
 
-    /// The id of a server in the namespace `/`; of a cluster, that of its first worker.
+    /// The id of a server in the namespace `/`; for a cluster, the id of its first worker.
     pub fn uid(&self) -> String {
         self.process.ready("uid").as_str().unwrap_or_default().to_owned()
     }
@@ -96,9 +99,9 @@ impl Node {
         self.process.pid()
     }
 
-    /// Adds a virtual socket to a node that has no clients: it shows what a client would get, and acknowledges what it is
-    /// told to. `how` is a [`Connect`](crate::Connect), or an object that may have `nsp`, `rooms`, `data`, `auth`, `query` and
-    /// `headers`.
+    /// Adds a virtual socket to a node that has no clients: it shows what a client would get, and
+    /// acknowledges what it is told to. `how` is a [`Connect`](crate::Connect), or an object that
+    /// may have `nsp`, `rooms`, `data`, `auth`, `query` and `headers`.
     ///
     /// # Errors
     /// [`Error::Refused`] when the node does not have the namespace, or no virtual sockets.
@@ -107,13 +110,14 @@ impl Node {
         Ok(Client::of(self.process.clone(), &answer))
     }
 
-    /// Everything unasked-for that the node has said so far, e.g. `{"event": "connected", "nsp": "/", "socket": "…"}`.
+    /// Everything unasked-for that the node has said so far, e.g.
+    /// `{"event": "connected", "nsp": "/", "socket": "…"}`.
     pub fn events(&self) -> Vec<Value> {
         self.process.events()
     }
 
-    /// Waits for an event that `matches`, which may have come already. Each event is returned by one wait only. `awaited`
-    /// describes it, for the error.
+    /// Waits for an event that `matches`, which may have come already. Each event is returned by
+    /// one wait only. `awaited` describes it, for the error.
     ///
     /// # Errors
     /// When it does not come in time; the text lists what came instead.
@@ -158,7 +162,8 @@ impl Node {
                 let awaited = format!("server count of {count} (it counts {counted})");
                 return Err(self.process.not_seen(&awaited, all));
             }
-            // The count is asked for, not told: this only spares the processor between two questions.
+            // The count is asked for, not told: this only spares the processor between two
+            // questions.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -181,7 +186,8 @@ impl Node {
         self.process.wait_for_success().await
     }
 
-    /// Waits until the process has ended of its own accord, and returns what it last wrote to stderr.
+    /// Waits until the process has ended of its own accord, and returns what it last wrote to
+    /// stderr.
     ///
     /// # Errors
     /// When it does not end in time.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How a server node or an emitter is set up. What is not said is the node's own default, which is the same everywhere,
-/// except for [`pool_size`](Self::pool_size).
+/// How a server node or an emitter is set up. What is not said is the node's own default, which is
+/// the same everywhere, except for [`pool_size`](Self::pool_size).
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
     database_url: String,
@@ -126,7 +126,8 @@ impl NodeOptions {
         self
     }
 
-    /// How often a Rust server asks its listening connection for a sign of life; 5 s by default.
+    /// How often a Rust server sends a keep-alive query on its listening connection; 5 s by
+    /// default.
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = Some(interval);
         self
@@ -156,8 +157,8 @@ impl NodeOptions {
         self
     }
 
-    /// Adds a set of namespaces that come into being when a client connects to one: a regular expression for Node,
-    /// socketioxide's own pattern for Rust.
+    /// Adds a set of namespaces that come into being when a client connects to one: a regular
+    /// expression for Node.js, socketioxide's own pattern for Rust.
     pub fn dynamic_namespace(mut self, node: impl Into<String>, rust: impl Into<String>) -> Self {
         self.dynamic_namespaces.push(DynamicNamespace { node: node.into(), rust: rust.into() });
         self
@@ -169,22 +170,25 @@ impl NodeOptions {
         self
     }
 
-    /// How many connections the node has, the listening one included; 2 by default, while the adapter's own is 10: with
-    /// more than one that publishes, Node's messages overtake each other. A Node server needs one more for each time its
-    /// listening connection is lost, since it never gives that one up.
+    /// How many connections the node has, the listening one included; 2 by default, while the
+    /// adapter's own is 10: with more than one that publishes, Node.js's messages overtake each
+    /// other. A Node.js server needs one more for each time its listening connection is lost, since
+    /// it never gives that one up.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
         self
     }
 
-    /// Has a Rust server publish through a pool of the application with so many connections. The ops `exhaustPool` and
-    /// `releasePool` are the application that takes all of them, and gives them back.
+    /// Has a Rust server publish through a pool of the application with this many connections. The
+    /// ops `exhaustPool` and `releasePool` are the application that takes all of them, and gives
+    /// them back.
     pub fn borrowed_pool(mut self, connections: usize) -> Self {
         self.borrowed_pool = Some(connections);
         self
     }
 
-    /// Sets a Node server up just as its adapter's README does: it crashes when its listening connection is lost.
+    /// Sets a Node.js server up just as its adapter's README does: it crashes when its listening
+    /// connection is lost.
     pub fn unprotected(mut self) -> Self {
         self.unprotected = true;
         self

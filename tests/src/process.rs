@@ -1,7 +1,7 @@
 //! A child process that takes commands and gives answers and events as JSON lines.
 //!
-//! Its output is read by threads, not by tasks: the process outlives the runtime of the test that started it, and
-//! is never held up by a test that does not look.
+//! Its output is read by threads, not by tasks: the process outlives the runtime of the test that
+//! started it, and is never held up by a test that does not look.
 
 use crate::{DEADLINE, Error};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use tokio::{
 
 /// As many lines of stderr are kept for error messages.
 const STDERR_LINES: usize = 100;
-/// As many events are shown in error messages, each cut after so many characters.
+/// How many events are shown in error messages, and after how many characters each is cut.
 const SHOWN_EVENTS: usize = 50;
 const SHOWN_CHARACTERS: usize = 300;
 
@@ -44,8 +44,8 @@ struct State {
     last_id: u64,
     waiting: HashMap<u64, oneshot::Sender<Result<Value, Error>>>,
     events: Vec<Event>,
-    /// Of each client of the process, the events that no wait has taken, by their places in `events`: a host of many
-    /// clients says much, of which a wait is about little.
+    /// Of each client of the process, the events that no wait has taken, by their places in
+    /// `events`: a host of many clients says much, of which a wait is about little.
     untaken: HashMap<u64, Vec<usize>>,
     stderr: VecDeque<String>,
     /// Set once the process is gone.
@@ -143,7 +143,8 @@ impl Process {
         lock(&self.shared.state).events.iter().map(|event| event.value.clone()).collect()
     }
 
-    /// Waits for an event that `matches`, of one of its clients or of all and itself, which may have come already, and takes it.
+    /// Waits for an event that `matches`, of one of its clients or of all and itself, which may
+    /// have come already, and takes it.
     pub(crate) async fn wait_for_event(
         &self,
         awaited: &str,
@@ -251,7 +252,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may be gone already, and nobody is left to be told. The thread that reads stdout reaps it.
+        // It may be gone already, and nobody is left to be told. The thread that reads stdout reaps
+        // it.
         let _ = self.shared.kill();
     }
 }
@@ -265,7 +267,8 @@ impl Shared {
         let mut line = command.to_string();
         line.push('\n');
         if let Some(stdin) = lock(&self.stdin).as_mut() {
-            // It fails when the process has ended, which whoever waits for the answer is told with all that is known.
+            // It fails when the process has ended. The caller that waits for the answer is told
+            // that, with all that is known.
             let _ = stdin.write_all(line.as_bytes());
         }
     }
@@ -283,7 +286,7 @@ impl Shared {
         let mut state = lock(&self.state);
         state.ended = true;
         state.status = status;
-        // Whoever waits for an answer sees its sender go.
+        // A caller that waits for an answer sees that its sender is dropped.
         state.waiting.clear();
         drop(state);
         self.changed.notify_waiters();
@@ -308,7 +311,7 @@ impl Shared {
                 Some(text) => Err(Error::Refused { text: text.as_str().map_or(text.to_string(), str::to_owned) }),
                 None => Ok(message["ok"].take()),
             };
-            // Whoever asked may have given up.
+            // The caller may have given up.
             let _ = sender.send(answer);
         }
     }

@@ -35,7 +35,7 @@ struct State {
     silent_before: u64,
     /// Connections before this one are cut.
     cut_before: u64,
-    /// Connections before the first one are cut once so many bytes more came from the database.
+    /// Connections before the first one are cut once this many more bytes came from the database.
     cut_after: (u64, usize),
     /// Bytes in a second and direction of each connection.
     rate: Option<u32>,
@@ -50,8 +50,8 @@ impl Proxy {
         Self::far(database, Duration::ZERO)
     }
 
-    /// A proxy by which every byte is on its way for so long, in each direction: a round trip takes twice as long. Bytes
-    /// do not wait for those before them, as on a long wire.
+    /// A proxy by which every byte is on its way for so long, in each direction: a round trip takes
+    /// twice as long. Bytes do not wait for those before them, as on a long wire.
     ///
     /// # Errors
     /// When no port is to be had.
@@ -85,8 +85,8 @@ impl Proxy {
         format!("{front}@127.0.0.1:{}/{path}", self.port)
     }
 
-    /// Leads new connections to the database at another port of this machine, as a name does that is given to another server.
-    /// Those that there are stay where they are.
+    /// Leads new connections to the database at another port of this machine, as a name does that
+    /// is given to another server. Those that there are stay where they are.
     pub fn lead_to(&self, database: u16) {
         self.set(|state| state.database = database);
     }
@@ -118,18 +118,18 @@ impl Proxy {
         self.set(|state| state.stalls = true);
     }
 
-    /// Passes no byte more on the connections that there are, and does not end them: a link that is dead on the way. New
-    /// connections are served.
+    /// Passes no byte more on the connections that there are, and does not end them: a link that is
+    /// dead on the way. New connections are served.
     pub fn go_silent(&self) {
         self.set(|state| state.silent_before = state.next);
     }
 
-    /// Resets each of the connections that there are once it has passed so many bytes more from the database.
+    /// Resets each open connection once it has passed this many more bytes from the database.
     pub fn cut_after(&self, bytes: usize) {
         self.set(|state| state.cut_after = (state.next, bytes));
     }
 
-    /// Passes at most so many bytes in a second, for each connection and direction.
+    /// Passes at most this many bytes in a second, for each connection and direction.
     pub fn slow_down(&self, bytes_in_a_second: u32) {
         self.set(|state| state.rate = Some(bytes_in_a_second));
     }
@@ -156,7 +156,7 @@ async fn accept(listener: TcpListener, each_way: Duration, state: Arc<watch::Sen
             continue;
         };
         tokio::select! {
-            // Whoever comes after the refusal is not let in.
+            // A connection that comes after the refusal is not let in.
             biased;
             changed = changes.changed() => if changed.is_err() { return },
             accepted = open.accept() => if let Ok((node, _)) = accepted {
@@ -183,7 +183,7 @@ async fn bind(address: SocketAddr) -> Option<TcpListener> {
 async fn serve(number: u64, node: TcpStream, database: u16, each_way: Duration, mut state: watch::Receiver<State>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", database)).await else { return };
     for stream in [&node, &server] {
-        // Whatever ends the connection ends it at once.
+        // Every cause that ends the connection ends it at once.
         let _ = (stream.set_zero_linger(), stream.set_nodelay(true));
     }
     let (from_node, to_node) = node.into_split();
@@ -253,7 +253,8 @@ async fn pump(number: u64, mut from: OwnedReadHalf, mut to: Way, mut state: watc
         };
         let Ok(read @ 1..) = read else { return };
         let passed = left.map_or(read, |left| left.min(read));
-        // Nothing overtakes a change: what was read before it is passed on before it, as on a real wire.
+        // Nothing overtakes a change: what was read before it is passed on before it, as on a real
+        // wire.
         if !to.pass(&buffer[..passed]).await {
             return;
         }

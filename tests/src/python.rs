@@ -19,8 +19,9 @@ pub const PYTHON: Tool = Tool {
     remedy: "install it (Debian: apt-get install python3-venv; macOS: brew install python)",
 };
 
-/// The node in Python, with its packages in an environment below `target`: `env!("CARGO_TARGET_TMPDIR")`. `None` where there
-/// is no Python, or pip does not get them, which is then said as [`require`] says it.
+/// The node in Python, with its packages in an environment below `target`:
+/// `env!("CARGO_TARGET_TMPDIR")`. `None` where there is no Python, or pip does not get them, which
+/// is then said as [`require`] says it.
 ///
 /// # Panics
 /// With `CI` set, instead of returning `None`.
@@ -39,10 +40,12 @@ pub fn python_node(target: &str) -> Option<Kind> {
     }
 }
 
-/// Makes a virtual environment with the packages of a `requirements.txt`, unless there is one with just these; returns
-/// its interpreter. Blocks; processes that come at the same time wait for the one that installs.
+/// Makes a virtual environment with the packages of a `requirements.txt`, unless there is one with
+/// just these; returns its interpreter. Blocks; processes that come at the same time wait for the
+/// one that installs.
 ///
-/// `folder` is where it belongs, below the target directory: `env!("CARGO_TARGET_TMPDIR")` and a name.
+/// `folder` is where it belongs, below the target directory: `env!("CARGO_TARGET_TMPDIR")` and a
+/// name.
 ///
 /// # Errors
 /// When there is no Python with venv, or pip fails: its own text.

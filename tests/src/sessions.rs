@@ -2,7 +2,8 @@
 
 use std::{io, process::Command};
 
-/// Those on which Rust nodes listen, by what they were asked last. Their sign of life is an empty statement.
+/// Those on which Rust nodes listen, by what they were asked last. Their keep-alive query is an
+/// empty statement.
 pub const LISTENERS: &str = "datname = current_database() AND application_name = 'socketio-pg'
      AND (query = '' OR query LIKE 'LISTEN%' OR query LIKE 'UNLISTEN%')";
 /// Those on which Rust nodes publish.
@@ -10,7 +11,7 @@ pub const PUBLISHERS: &str =
     "datname = current_database() AND application_name = 'socketio-pg' AND query LIKE '%pg_notify%'";
 /// All of Rust nodes.
 pub const OF_RUST: &str = "datname = current_database() AND application_name = 'socketio-pg'";
-/// Those on which Node's nodes listen.
+/// Those on which Node.js's nodes listen.
 pub const NODES_LISTENERS: &str = "datname = current_database() AND application_name = '' AND query LIKE 'LISTEN%'";
 /// All but the one that asks.
 pub const ALL_OTHERS: &str = "datname = current_database() AND pid <> pg_backend_pid()";

@@ -14,7 +14,7 @@ pub struct Tool {
     pub remedy: &'static str,
 }
 
-/// Node.js, with npm: for Node's servers, and for all clients.
+/// Node.js, with npm: for Node.js's servers, and for all clients.
 pub const NODE: Tool = Tool {
     name: "Node.js 18.3 or later with npm",
     is_there: || {
@@ -25,8 +25,8 @@ pub const NODE: Tool = Tool {
     remedy: "install it (Debian: apt-get install nodejs npm; macOS: brew install node)",
 };
 
-/// Whether a tool is there. If not, the test skips itself: `if !require(&NODE) { return }`. That is said in one line on
-/// stderr which the test harness does not hold back.
+/// Whether a tool is there. If not, the test skips itself: `if !require(&NODE) { return }`. That is
+/// said in one line on stderr which the test harness does not hold back.
 ///
 /// # Panics
 /// With `CI` set, instead of returning false: what is not tested there is tested nowhere.
@@ -39,7 +39,8 @@ pub fn require(tool: &Tool) -> bool {
     is_there
 }
 
-/// A database of its own for a test; `None` where there is no PostgreSQL, which is then said as [`require`] says it.
+/// A database of its own for a test; `None` where there is no PostgreSQL, which is then said as
+/// [`require`] says it.
 ///
 /// # Panics
 /// With `CI` set, instead of returning `None`; and when the server refuses.

@@ -1,6 +1,7 @@
 //! Every node of a cluster sends all the time; afterwards, what became of each message.
 //!
-//! A message arrived, or its sender got an error, or its receiver tells why it is missing: anything else is a loss in silence.
+//! A message arrived, or its sender got an error, or its receiver tells why it is missing: anything
+//! else is a loss in silence.
 
 use crate::{Client, Error, Gap, Node, barrier, binary};
 use futures_util::{future::try_join_all, poll};
@@ -37,7 +38,8 @@ pub struct Member {
 /// What a node tells of what it sends and misses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
-    /// Node keeps it to itself when it cannot publish or has missed something: its word does not count.
+    /// Node.js keeps it to itself when it cannot publish or has missed something: its word does not
+    /// count.
     Node,
     /// It tells.
     Rust,
@@ -74,7 +76,7 @@ pub struct Sent {
 /// What a Rust node tells of what it has missed.
 #[derive(Default)]
 pub struct Told {
-    /// When it was deaf.
+    /// When it was disconnected.
     pub gaps: Vec<Gap>,
     /// What it could not use.
     pub rejected: u64,
@@ -106,8 +108,8 @@ impl Traffic {
         Self { members, ends, sent, next, senders }
     }
 
-    /// Waits until what each node sends from now on arrives at each other one. Returns how long that took, since `healed`: among
-    /// the Rust nodes, and with Node.
+    /// Waits until what each node sends from now on arrives at each other one. Returns how long
+    /// that took, since `healed`: among the Rust nodes, and with Node.js.
     ///
     /// # Errors
     /// Who does not hear whom in time.
@@ -134,7 +136,8 @@ impl Traffic {
         Ok(longest)
     }
 
-    /// Ends the traffic. Returns what was sent, once every client of a Rust node has what it will get of it.
+    /// Ends the traffic. Returns what was sent, once every client of a Rust node has what it will
+    /// get of it.
     ///
     /// # Errors
     /// When the nodes do not count each other, or the last of it does not arrive.
@@ -148,7 +151,8 @@ impl Traffic {
         let nodes: Vec<&Node> = self.members.iter().map(|member| &*member.node).collect();
         let rust = self.members.iter().filter(|member| member.speaks != Speaks::Node);
         let clients: Vec<&Client> = rust.map(|member| &*member.client).collect();
-        // A machine that stands still for a second seems a broken link, on which the markers are lost: then they are sent again.
+        // A machine that stands still for a second seems a broken link, on which the markers are
+        // lost: then they are sent again.
         let mut attempts = 1;
         while let Err(error) = barrier(&nodes, "/", &clients).await {
             if attempts == 3 {
@@ -187,7 +191,8 @@ impl Member {
 /// Takes the account of one receiver, a Rust node.
 ///
 /// # Errors
-/// In words, what is missing and not told, what came twice, what is out of order, and what came though it was not to.
+/// In words, what is missing and not told, what came twice, what is out of order, and what came
+/// though it was not to.
 pub fn judge(
     members: &[Member],
     to: usize,
@@ -247,8 +252,9 @@ pub fn judge(
     Ok(verdict)
 }
 
-/// What a sender was told to be sent comes in the order in which it was sent. Not so what it was told nothing certain of: the
-/// server may do it later. Among Node's own there is no order, nor among what a node tells its own clients.
+/// What a sender was told to be sent comes in the order in which it was sent. Not so what it was
+/// told nothing certain of: the server may do it later. Among Node.js's own there is no order, nor
+/// among what a node tells its own clients.
 fn in_order(members: &[Member], to: usize, sent: &[Sent], arrived: &[(usize, u64)]) -> Result<(), String> {
     let taken: HashSet<(usize, u64)> =
         sent.iter().filter(|message| message.result.is_ok()).map(|message| (message.from, message.number)).collect();

@@ -30,7 +30,8 @@ impl Node {
         Ok(gaps.as_array().into_iter().flatten().map(gap).collect())
     }
 
-    /// How many arrivals a Rust node could not use, and for how many it had no room, by its own account.
+    /// How many arrivals a Rust node could not use, and for how many it had no room, by its own
+    /// account.
     ///
     /// # Errors
     /// When it does not answer.

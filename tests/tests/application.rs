@@ -1,7 +1,9 @@
-//! What an application expects of any adapter of socketioxide, said in socketioxide's own words: three servers, real clients, both
-//! backends, both parsers. What its adapters for other brokers do, those of this project do.
+//! What an application expects of any adapter of socketioxide, said in socketioxide's own words:
+//! three servers, real clients, both backends, both parsers. What its adapters for other brokers
+//! do, those of this project do.
 //!
-//! Every socket is in `red` and `green`, and in a room that is named like itself, as applications do that come from Node.
+//! Every socket is in `red` and `green`, and in a room that is named like itself, as applications
+//! do that come from Node.js.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

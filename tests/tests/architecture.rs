@@ -1,4 +1,5 @@
-//! The house is as ARCHITECTURE.md says: layers of folders, arrows one way, no circle, and a map that names every module.
+//! The house is as ARCHITECTURE.md says: layers of folders, arrows one way, no circle, and a map
+//! that names every module.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,8 +9,8 @@ use std::{
 
 use syn::{Item, UseTree, Visibility, visit::Visit};
 
-/// The layers of adapter-core, from the top: a module imports from its own layer and from those below. Modules in one line are one
-/// layer.
+/// The layers of adapter-core, from the top: a module imports from its own layer and from those
+/// below. Modules in one line are one layer.
 const LAYERS: [&[&str]; 9] = [
     &["adapter"],
     &["api"],
@@ -52,7 +53,8 @@ fn modules(source: &Path) -> BTreeMap<String, String> {
     modules
 }
 
-/// What a module says of itself: its imports by `crate::`, the names it defines, and those that it hands on from its children.
+/// What a module says of itself: its imports by `crate::`, the names it defines, and those that it
+/// hands on from its children.
 #[derive(Default)]
 struct Module {
     imports: Vec<Vec<String>>,
@@ -130,7 +132,8 @@ fn resolve(path: &[String], modules: &BTreeMap<String, Module>) -> Option<String
     Some(module)
 }
 
-/// Which module imports which others by `crate::`. What a module takes by `super::` it takes as a part of its parent.
+/// Which module imports which others by `crate::`. What a module takes by `super::` it takes as a
+/// part of its parent.
 fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let read = |text: &String| {
         let mut module = Module::default();

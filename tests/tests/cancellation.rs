@@ -33,7 +33,8 @@ use sweep::{
     until,
 };
 
-/// What a node has at most: one that listens, one for publishing, three for attachments and the like.
+/// What a node has at most: one that listens, one for publishing, three for attachments and the
+/// like.
 const SESSIONS: usize = 5;
 
 fn count(database: &Database, which: &str) -> usize {

@@ -1,4 +1,5 @@
-//! The catch-up log on a real PostgreSQL: connections that break and servers that restart in a storm, beside a Node server.
+//! The catch-up log on a real PostgreSQL: connections that break and servers that restart in a
+//! storm, beside a Node.js server.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -117,7 +118,7 @@ async fn a_storm_with_broken_connections<B: Backend>(connect: Connect<B>) {
         }
     }
     assert!(gaps > 0, "no connection was broken: the test tests nothing");
-    // Node heard all as ever.
+    // Node.js heard all as ever.
     let is_last = |event: &serde_json::Value| event["name"] == "e" && event["args"][0] == SENT - 1;
     node.wait_for_event("the last number", is_last).await.unwrap();
     // It fetches attachments while it handles what comes after them.
@@ -168,7 +169,7 @@ async fn what_a_deaf_node_gets<B: Backend>(connect: Connect<B>) {
     database.execute(&format!("ALTER ROLE {role} LOGIN")).unwrap();
     assert_eq!(receiver.recovery().await, Recovery::Complete { messages: 2 });
     node_emits(4).await;
-    // Inline as it was, Node's event is nowhere.
+    // Inline as it was, Node.js's event is nowhere.
     for expected in [3, 20, 4] {
         assert_eq!(receiver.next().await, expected);
     }

@@ -1,4 +1,5 @@
-//! Settings that cannot work: each is a typed error when a node connects, and its text names the remedy.
+//! Settings that cannot work: each is a typed error when a node connects, and its text names the
+//! remedy.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -145,7 +146,8 @@ async fn a_role_without_a_connection_to_spare_is_unreachable() {
     says(&error, &["too many connections for role", "does it take more connections?"]);
 }
 
-/// Another database of the server is as deaf to this one as a pooler in transaction mode.
+/// A session in another database of the server hears nothing of this one, as behind a pooler in
+/// transaction mode.
 #[tokio::test]
 async fn a_connection_that_hears_nothing_is_deaf() {
     let (Some(publishing), Some(listening)) = (database(), database()) else { return };

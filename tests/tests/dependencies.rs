@@ -1,4 +1,5 @@
-//! What an application takes in with each crate, and what it writes to change from one backend to the other.
+//! What an application takes in with each crate, and what it writes to change from one backend to
+//! the other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

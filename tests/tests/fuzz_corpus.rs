@@ -1,5 +1,5 @@
-//! What fuzzing has stored, without libFuzzer: seeds, corpus and past findings through the properties of `fuzz/`, and some
-//! thousand inputs more, made from them.
+//! What fuzzing has stored, without libFuzzer: seeds, corpus and past findings through the
+//! properties of `fuzz/`, and some thousand inputs more, made from them.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a test's report, and a seed is to be seen")]
 
@@ -11,7 +11,7 @@ use socketio_pg_tests::{NODE, install, require};
 /// How many inputs each target gets that are not stored.
 const MADE: usize = 3_000;
 
-/// How many inputs Node is asked about at once.
+/// How many inputs Node.js is asked about at once.
 const BATCH: usize = 250;
 
 #[test]
@@ -49,7 +49,8 @@ fn messagepack_is_what_node_makes_of_it() {
     with_node("node_msgpack", "attachment", "msgpack", node::check_all_msgpack);
 }
 
-/// Compares what is stored, and what is made from it, with Node. The corpus is that of another target for the same inputs.
+/// Compares what is stored, and what is made from it, with Node.js. The corpus belongs to another
+/// target with the same inputs.
 fn with_node(target: &str, corpus: &str, seeds: &str, compare: fn(&[Vec<u8>]) -> node::Compared) {
     if !require(&NODE) {
         return;

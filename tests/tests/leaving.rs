@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 type Node<B> = (Cluster<B>, SocketIo<PostgresAdapter<Emitter, B>>);
 
 async fn start<B: Backend + TryFrom<String, Error = BackendError>>(database: &Database) -> Node<B> {
-    // A farewell that is not heard is no farewell: it is not made up for by the time-out.
+    // A close message must be heard: the time-out of heartbeats must not stand in for it.
     let options = Options::default().heartbeat_timeout(4 * DEADLINE);
     let cluster = Cluster::<B>::connect(database.url(), options).await.unwrap();
     let (_, io) = SocketIo::builder().with_adapter::<PostgresAdapter<Emitter, B>>(cluster.clone()).build_layer();

@@ -1,4 +1,4 @@
-//! A Rust server and a Node server in one cluster, with real clients: the main job, end to end.
+//! A Rust server and a Node.js server in one cluster, with real clients: the main job, end to end.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -14,7 +14,7 @@ fn rust_server() -> Kind {
     Kind::RustServer { program: PathBuf::from(env!("CARGO_BIN_EXE_test-node")), backend: "tokio-postgres".to_owned() }
 }
 
-/// A Rust and a Node server that know each other, with a client each.
+/// A Rust and a Node.js server that know each other, with a client each.
 struct Cluster {
     rust: Node,
     node: Node,
@@ -75,7 +75,8 @@ async fn a_broadcast_reaches_the_clients_of_both() -> Result {
     Ok(())
 }
 
-/// The names of the events that a client got before the last one, and after an earlier `last`, in alphabetical order.
+/// The names of the events that a client got before the last one, and after an earlier `last`, in
+/// alphabetical order.
 async fn before_last(client: &Client) -> Result<Vec<String>> {
     let mut events: Vec<_> = client.received().await?.into_iter().map(|packet| packet.event).collect();
     events.pop();
@@ -189,7 +190,8 @@ async fn a_node_that_leaves_is_forgotten_and_one_that_is_killed_is_no_longer_wai
         third.close().await?;
         tokio::try_join!(rust.wait_for_server_count("/", 2), node.wait_for_server_count("/", 2))?;
     }
-    // Killed: nobody says farewell. A request meanwhile misses it; when it is taken for dead, none does.
+    // Killed: the node sends no close message. A request meanwhile misses it; when it is taken for
+    // dead, none does.
     let quick = options
         .channel_prefix("quick")
         .heartbeat_interval(Duration::from_millis(300))
@@ -237,7 +239,8 @@ async fn our_emitter_reaches_both_and_nodes_reaches_us() -> Result {
         assert_eq!(client.received().await?.iter().filter(|packet| packet.event == "twice").count(), 2);
     }
 
-    // Node's own emitter names no namespace: Node's adapter 0.5.0 drops all it sends, Rust reads it from the channel.
+    // Node.js's own emitter names no namespace: Node.js's adapter 0.5.0 drops all it sends, Rust
+    // reads it from the channel.
     let theirs = Node::start(&Kind::NodeEmitter, &cluster.options).await?;
     theirs.call("emit", json!({ "event": "theirs", "args": args })).await?;
     assert_eq!(cluster.rust_client.wait_for_packet("theirs").await?, *args.as_array().unwrap());

@@ -1,4 +1,5 @@
-//! The pages of the repository say what is true: their SQL is the SQL that we run, their links lead somewhere.
+//! The pages of the repository say what is true: their SQL is the SQL that we run, their links lead
+//! somewhere.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -111,7 +112,8 @@ fn each_test_that_a_defect_names_exists() {
     assert!(missing.is_empty(), "not there:\n{}", missing.join("\n"));
 }
 
-/// The Markdown files below a folder, without those that tools fetch, and those of which code makes pages.
+/// The Markdown files below a folder, without those that tools fetch, and those of which code makes
+/// pages.
 fn pages(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

@@ -1,4 +1,4 @@
-//! A node in Python, written from the specification alone, in one cluster with Node and Rust.
+//! A node in Python, written from the specification alone, in one cluster with Node.js and Rust.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -12,7 +12,8 @@ use socketio_pg_throwaway::Database;
 
 type Result<T = ()> = std::result::Result<T, socketio_pg_tests::Error>;
 
-/// A Python, a Node and a Rust server that know each other, with a client each: that of Python is virtual.
+/// A Python, a Node.js and a Rust server that know each other, with a client each: Python's is
+/// virtual.
 struct Cluster {
     servers: [Node; 3],
     clients: [Client; 3],
@@ -61,12 +62,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Returns once the clients have whatever was sent to them so far.
+    /// Returns once the clients have everything that was sent to them so far.
     async fn settle(&self) -> Result {
         barrier(&self.servers.each_ref(), "/", &self.clients.each_ref()).await
     }
 
-    /// What each client got, sorted, since Node keeps no order: the names of the events.
+    /// What each client got, sorted, since Node.js keeps no order: the names of the events.
     async fn received(&self) -> Result<[Vec<String>; 3]> {
         self.settle().await?;
         let mut received = [const { Vec::new() }; 3];
@@ -217,7 +218,7 @@ async fn each_finds_all_sockets(cluster: &Cluster) -> Result {
         assert_eq!(visitors[0]["handshake"]["query"], json!({ "q": "1" }));
         assert_eq!(server.call("fetchSockets", json!({ "rooms": ["nobody's"] })).await?, json!([]));
     }
-    // Node sends a short buffer inline, mangled.
+    // Node.js sends a short buffer inline, mangled.
     cluster.servers[1]
         .call("setData", json!({ "socket": cluster.clients[1].id(), "data": { "bytes": bytes } }))
         .await?;
@@ -332,7 +333,7 @@ async fn a_python_node_keeps_the_order_of_small_and_large_events() -> Result {
     Ok(())
 }
 
-/// Alone: what is wrong here makes Node disconnect its clients, or answer nonsense.
+/// Alone: what is wrong here makes Node.js disconnect its clients, or answer nonsense.
 #[tokio::test]
 async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
     let Some(python) = python_node(env!("CARGO_TARGET_TMPDIR")) else { return Ok(()) };
@@ -362,7 +363,7 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
         let count = async || Ok(node.call("problems", json!({})).await?[problem].as_u64().unwrap_or_default());
         let before: Result<u64> = count().await;
         notify(&database, &payload);
-        // Behind it on the same road.
+        // Behind it in the same queue.
         notify(&database, &from_nobody("9", r#"{"packet":["over"]}"#));
         node.wait_for_server_side("/", "over").await?;
         let after: Result<u64> = count().await;
@@ -370,7 +371,8 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
     }
     let problems = node.call("problems", json!({})).await?;
 
-    // What is merely unusual is no problem: keys in any order, unknown ones, no namespace, rooms that are no strings.
+    // What is merely unusual is no problem: keys in any order, unknown ones, no namespace, rooms
+    // that are no strings.
     for payload in [
         r#"{"x":1,"uid":"emitter","data":{"opts":{},"y":2,"packet":{"data":["e",1],"id":7,"type":2.0}},"type":3.0}"#,
         r#"{"type":3,"data":{"packet":{"type":2,"data":["e",2]},"opts":{"except":[7,null,"\ud800"]}},"uid":"emitter"}"#,

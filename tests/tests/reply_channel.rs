@@ -1,4 +1,5 @@
-//! Answers on a channel of the requester's own: between Rust servers, beside Node servers and workers of a Node cluster.
+//! Answers on a channel of the requester's own: between Rust servers, beside Node.js servers and
+//! workers of a Node.js cluster.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -67,7 +68,8 @@ impl Spy {
     }
 }
 
-/// Two Rust servers, a Node server and two workers of a Node cluster, with a client each that answers `q`.
+/// Two Rust servers, a Node.js server and two workers of a Node.js cluster, with a client each that
+/// answers `q`.
 struct World {
     asker: Node,
     other: Node,
@@ -142,7 +144,7 @@ async fn only_nodes_answers_go_to_everyone(backends: [&str; 2]) -> Result {
     assert_eq!(shared.answers().await, [8, 8, 8, 10, 10, 10, 11, 11, 11, 12, 12, 12]);
     assert_eq!(replies.answers().await, [8, 10, 11, 12]);
 
-    // Whom Node asks answers where Node hears.
+    // Whom Node.js asks answers where Node.js hears.
     world.workers.wait_for_worker_server_count(0, "/", 4).await?;
     let sockets = world.workers.call("fetchSockets", json!({ "worker": 0 })).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 4, "all but the Node server's, which workers do not hear: {sockets}");
@@ -165,7 +167,8 @@ async fn only_nodes_answers_go_to_everyone_when_diesel_asks() -> Result {
     only_nodes_answers_go_to_everyone(["diesel", "tokio-postgres"]).await
 }
 
-/// An answer goes another way than what was said before it, and yet does not overtake it, on a real server.
+/// An answer goes another way than what was said before it, and yet does not overtake it, on a real
+/// server.
 async fn an_answer_stays_behind_what_was_said_before_it<B>()
 where
     B: Backend + TryFrom<String, Error = BackendError>,

@@ -1,8 +1,9 @@
-//! What we show is what we test: the server of README, those of the examples and the test node are built in the same way.
+//! What we show is what we test: the server of README, those of the examples and the test node are
+//! built in the same way.
 
 use std::path::Path;
 
-/// Whoever builds a server, from the folder of the workspace.
+/// The files that build a server, from the folder of the workspace.
 const SERVERS: [&str; 4] = [
     "README.md",
     "adapter-tokio-postgres/examples/server.rs",
@@ -29,7 +30,8 @@ fn code(path: &str) -> String {
     text.lines().map(|line| line.split(" // ").next().unwrap_or_default().trim()).collect::<Vec<_>>().join("\n")
 }
 
-/// What is set on the builder of a server, in order: not the adapter's type, and the parser where it is to be chosen.
+/// What is set on the builder of a server, in order: not the adapter's type, and the parser where
+/// it is to be chosen.
 fn settings(code: &str) -> Vec<String> {
     let (_, chain) = code.split_once("SocketIo::builder()").expect("a server is built");
     let chain: String = chain.chars().take_while(|char| *char != ';').filter(|char| !char.is_whitespace()).collect();

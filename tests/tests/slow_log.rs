@@ -17,7 +17,7 @@ use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_postgres::{Client, NoTls};
 
-/// A node that keeps a log, and one that does not, so that it publishes whatever becomes of the log.
+/// A node that keeps a log, and one that does not, so that it publishes even when the log fails.
 struct Nodes<B: Backend> {
     receiver: Cluster<B>,
     events: EventStream,

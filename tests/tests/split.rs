@@ -69,7 +69,7 @@ impl<B: Backend + TryFrom<String, Error = BackendError>> Node<B> {
     }
 }
 
-/// Lets nobody into a database, and throws out whoever is in; or lets them in again.
+/// Closes a database to new sessions and ends those that it has; or opens it again.
 fn set_open(database: &Database, other: &Database, is_open: bool) {
     let name = database.name();
     other.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {is_open}")).unwrap();

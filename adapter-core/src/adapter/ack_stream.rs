@@ -21,9 +21,10 @@ use crate::{
 
 /// The acknowledgements of a broadcast.
 ///
-/// Yields `(id, value)` for every client that acknowledges, and an error for every client that does not in time. Other
-/// nodes do not tell which of their clients acknowledged: the id is [`Sid::ZERO`] then, unless the broadcast was for one
-/// remote socket. A node that does not answer at all yields one time-out.
+/// Yields `(id, value)` for every client that acknowledges, and an error for every client that does
+/// not in time. Other nodes do not tell which of their clients acknowledged: the id is
+/// [`Sid::ZERO`] then, unless the broadcast was for one remote socket. A node that does not answer
+/// at all yields one time-out.
 pub struct AckStream<E: SocketEmitter> {
     local: SelectAll<Pin<Box<E::AckStream>>>,
     remote: Option<Remote>,
@@ -113,7 +114,8 @@ impl<E: SocketEmitter> FusedStream for AckStream<E> {
     }
 }
 
-/// The server's own time-out error. Its type is known here only as something that can be deserialized.
+/// The server's own time-out error. Its type is known here only as something that can be
+/// deserialized.
 fn timeout_error<T: serde::de::DeserializeOwned>() -> Option<T> {
     let variant: serde::de::value::StrDeserializer<'_, ValueError> = "Timeout".into_deserializer();
     T::deserialize(variant).ok()

@@ -13,8 +13,8 @@ use crate::error::Error;
 
 /// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns.
 ///
-/// The namespace joins in the background, whether this is awaited or not, and takes clients meanwhile. When it cannot join, this
-/// tells why.
+/// The namespace joins in the background, whether this is awaited or not, and takes clients
+/// meanwhile. When it cannot join, this tells why.
 #[must_use = "it tells when the namespace has joined the cluster, or why it cannot"]
 pub struct Init(InitState);
 
@@ -38,7 +38,7 @@ impl Future for Init {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            // The task ends before its time with its runtime only.
+            // The task ends early only when its runtime ends.
             InitState::Joining(joining) => {
                 Pin::new(joining).poll(context).map(|joined| joined.unwrap_or(Err(Error::Closed)))
             }
@@ -51,7 +51,7 @@ impl Spawnable for Init {
     fn spawn(self) {
         tokio::spawn(async move {
             match self.await {
-                // It was deleted, or the node left, before it had joined.
+                // The namespace was deleted, or the node left, before the namespace had joined.
                 Ok(()) | Err(Error::Closed) => {}
                 Err(error) => tracing::error!(%error, "a namespace could not join the cluster"),
             }

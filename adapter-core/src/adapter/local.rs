@@ -1,4 +1,4 @@
-//! What other nodes ask of this one's sockets, and what is done with them.
+//! Requests of other nodes for local sockets, and their effects on them.
 
 use std::{
     sync::{Arc, Weak},
@@ -38,7 +38,7 @@ use crate::{
     },
 };
 
-/// The pauses between looks for clients of a namespace that was replaced.
+/// The pauses between checks for clients of a namespace that was replaced.
 const MIN_REPLACED_PAUSE: Duration = Duration::from_millis(5);
 const MAX_REPLACED_PAUSE: Duration = Duration::from_secs(1);
 
@@ -118,7 +118,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             Ok(event) => event,
             Err(reason) => {
                 self.refuse(requester.sender(), InvalidMessage::InvalidEvent, reason);
-                // No client gets it, and whoever asks need not wait for one.
+                // No client gets it, and the requesting node need not wait for one.
                 return request_id.map(|request_id| count(request_id, 0)).into_iter().collect();
             }
         };
@@ -157,7 +157,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     /// Passes on what local clients acknowledge.
     async fn acknowledge(self: Arc<Self>, request_id: RequestId, requester: Requester, mut acks: AckStream<E>) {
         while let Some((_, value)) = acks.next().await {
-            // A client that does not acknowledge is missed by whoever asked, at the same time as here.
+            // The requesting node misses a client that does not acknowledge at the same time as
+            // this node.
             let Ok(value) = value else { continue };
             let packet = match packet::payload_from_ack(&value) {
                 Ok(packet) => packet,
@@ -173,7 +174,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    /// Sends a packet to local clients, and reports those that do not take it where it is known which they are.
+    /// Sends a packet to local clients, and reports those that do not take it where it is known
+    /// which they are.
     pub(super) fn send(&self, packet: &ServerPacket, options: BroadcastOptions) -> Vec<SocketError> {
         let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
         if !is_one && !self.slow_clients.are_watched() {
@@ -205,7 +207,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    /// Some local clients did not take an event of another node. One that is gone misses nothing.
+    /// Some local clients did not take an event of another node. A client that is gone misses
+    /// nothing.
     fn not_taken(&self, errors: &[SocketError]) {
         for _ in errors.iter().filter(|error| is_loss(error)) {
             self.node().events().dropped(Dropped::Clients);
@@ -228,8 +231,9 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    /// The rooms of a local socket as Node tells them: its own id first. When it has joined a room of that name it is told again,
-    /// which is for [`room::joined`] of other Rust nodes: Node makes a set of them.
+    /// The rooms of a local socket as Node.js tells them: its own id first. When it has joined a
+    /// room of that name it is told again, which is for [`room::joined`] of other Rust nodes:
+    /// Node.js makes a set of them.
     fn rooms_of(&self, sid: Sid) -> Vec<WireRoom> {
         let mut rooms = vec![WireRoom::from(sid.as_str())];
         rooms.extend(self.local.socket_rooms(sid).iter().map(|name| room::to_wire(name)));
@@ -241,7 +245,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
         let one = options.sid.filter(|_| is_one);
         self.local.add_sockets(options, rooms.to_vec());
-        // It may have gone since it was selected, and the rooms would keep it for ever.
+        // The socket may have gone since it was selected, and the rooms would keep it for ever.
         if let Some(sid) = one.filter(|sid| !selection::is_local(&self.local, *sid)) {
             self.local.del_all(sid);
         }
@@ -249,9 +253,10 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
 
     /// Makes the clients of a namespace that was replaced connect again.
     ///
-    /// socketioxide looks a client's namespace up by its name, so such a client would never be heard, nor would its end be noticed.
-    /// A CONNECT whose payload is no object is an error to it, upon which Socket.IO clients open a new connection. One that does not
-    /// mind is told that it is disconnected.
+    /// socketioxide looks a client's namespace up by its name, so such a client would never be
+    /// heard, nor would its end be noticed. A CONNECT whose payload is no object is an error to it,
+    /// upon which Socket.IO clients open a new connection. One that does not mind is told that it
+    /// is disconnected.
     fn send_clients_away(&self) {
         let mut everyone = BroadcastOptions::default();
         everyone.add_flag(BroadcastFlags::Broadcast);
@@ -266,7 +271,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     }
 }
 
-/// Whether a client lost a packet for lack of room in its buffer. One that is gone loses nothing.
+/// Whether a client lost a packet for lack of room in its buffer. A client that is gone loses
+/// nothing.
 fn is_loss(error: &SocketError) -> bool {
     matches!(error, SocketError::InternalChannelFull)
 }

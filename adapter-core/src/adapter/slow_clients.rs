@@ -1,7 +1,8 @@
 //! Which clients of a namespace take less than is sent to them.
 //!
-//! A local broadcast tells how many clients did not take an event, and not which. After a loss, the events of the next second go to one
-//! client at a time, so that each failure has its client. That costs an encoding for each client, so it is done at no other time.
+//! A local broadcast tells how many clients did not take an event, and not which. After a loss, the
+//! events of the next second go to one client at a time, so that each failure has its client. That
+//! costs an encoding for each client, so it is done at no other time.
 
 use std::{
     collections::HashMap,
@@ -13,12 +14,13 @@ use parking_lot::Mutex;
 use socketioxide_core::Sid;
 use tokio::time::Instant;
 
-/// For how long clients are looked at one by one after a loss, and how often one client is reported.
+/// For how long clients are looked at one by one after a loss, and how often one client is
+/// reported.
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct SlowClients {
-    /// Spares those who lose nothing the lock.
+    /// Clients that lose nothing need not take the lock.
     is_watching: AtomicBool,
     state: Mutex<State>,
 }

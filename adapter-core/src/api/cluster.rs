@@ -25,10 +25,12 @@ use crate::{
 
 /// A node's membership in a cluster: give it to socketioxide as the state of its adapter.
 ///
-/// Cheap to clone; all clones are the same node. The node leaves when [`Self::close`] is called, or when every clone and
-/// every namespace that uses it is gone: then it does in the background, on the runtime on which it was connected, what `close`
-/// does. A server that was [attached](Self::attach) is held by the node, and holds its namespaces: such a node leaves when
-/// `close` is called, or after the server's own `close`. Where the latter is given up before its end, call this one.
+/// Cheap to clone; all clones are the same node. The node leaves when [`Self::close`] is called, or
+/// when every clone and every namespace that uses it is gone: then it does in the background, on
+/// the runtime on which it was connected, what `close` does. A server that was
+/// [attached](Self::attach) is held by the node, and holds its namespaces: such a node leaves when
+/// `close` is called, or after the server's own `close`. Where the latter is given up before its
+/// end, call this one.
 pub struct Cluster<B: Backend> {
     shared: Arc<Shared<B>>,
 }
@@ -36,7 +38,8 @@ pub struct Cluster<B: Backend> {
 struct Shared<B: Backend> {
     databases: Databases<B>,
     aliases: Aliases,
-    /// Holds the server, which holds its adapters, which hold this: let go when the node or the server closes.
+    /// Holds the server, which holds its adapters, which hold this: dropped when the node or the
+    /// server closes.
     server: RwLock<Option<Box<dyn Server>>>,
     /// The server whose namespaces these are.
     serves: Mutex<Option<Uid>>,
@@ -55,11 +58,11 @@ impl<B: Backend> std::fmt::Debug for Cluster<B> {
 }
 
 impl<B: Backend> Cluster<B> {
-    /// Connects a node to the cluster: prepares the attachments table, opens the listening connection, and proves that what
-    /// is sent comes back.
+    /// Connects a node to the cluster: prepares the attachments table, opens the listening
+    /// connection, and proves that what is sent comes back.
     ///
-    /// `backend` is a database URL, or a backend that was set up by hand. Namespaces join one by one, when they are added
-    /// to the server.
+    /// `backend` is a database URL, or a backend that was set up by hand. Namespaces join one by
+    /// one, when they are added to the server.
     ///
     /// # Errors
     /// Each [`ConnectError`] says what to do.
@@ -76,17 +79,19 @@ impl<B: Backend> Cluster<B> {
         })
     }
 
-    /// Connects a node to a cluster whose namespaces are spread over several databases: `rule` says by a namespace's name
-    /// in which of the `backends` it is, counted from 0.
+    /// Connects a node to a cluster whose namespaces are spread over several databases: `rule` says
+    /// by a namespace's name in which of the `backends` it is, counted from 0.
     ///
-    /// Each database carries the traffic of its own namespaces, over connections of its own, and knows nothing of the others:
-    /// one that fails stops its own namespaces only, and there is no order between messages of different databases. The
-    /// options hold for all. To the application it is one node: one server, one handle, one stream of events
+    /// Each database carries the traffic of its own namespaces, over connections of its own, and
+    /// knows nothing of the others: one that fails stops its own namespaces only, and there is no
+    /// order between messages of different databases. The options hold for all. To the application
+    /// it is one node: one server, one handle, one stream of events
     /// ([`EventStream::next_with_database`] tells where each happened).
     ///
-    /// **The rule must be the same on all nodes**, Node's servers included, and must not change while any of them runs:
-    /// nodes that look for a namespace in different databases do not find each other there. It must know every name that
-    /// clients may bring where the server has dynamic namespaces; a namespace for which it names no database is refused with
+    /// **The rule must be the same on all nodes**, Node.js's servers included, and must not change
+    /// while any of them runs: nodes that look for a namespace in different databases do not find
+    /// each other there. It must know every name that clients may bring where the server has
+    /// dynamic namespaces; a namespace for which it names no database is refused with
     /// [`Error::NoDatabase`].
     ///
     /// ```no_run
@@ -100,8 +105,8 @@ impl<B: Backend> Cluster<B> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Self::connect`], in a [`ConnectError::InDatabase`] that says which database: all must be there at the
-    /// start.
+    /// Those of [`Self::connect`], in a [`ConnectError::InDatabase`] that says which database: all
+    /// must be there at the start.
     pub async fn connect_split<T>(
         backends: impl IntoIterator<Item = T>,
         rule: impl Fn(&str) -> usize + Send + Sync + 'static,
@@ -122,14 +127,15 @@ impl<B: Backend> Cluster<B> {
         })
     }
 
-    /// Tells the node about its server, so that other nodes see handshake and data of its sockets, and so that
-    /// `disconnectSockets(true)` of another node closes connections. Call it right after building the server.
+    /// Tells the node about its server, so that other nodes see handshake and data of its sockets,
+    /// and so that `disconnectSockets(true)` of another node closes connections. Call it right
+    /// after building the server.
     pub fn attach<A: Adapter>(&self, server: &SocketIo<A>) {
         self.attach_with_address(server, handshake::plain_address);
     }
 
-    /// As [`Self::attach`], and tells where the address of a client is found: in the request with which it came, which is for
-    /// the HTTP server to say. With axum:
+    /// As [`Self::attach`], and tells where the address of a client is found: in the request with
+    /// which it came, which is for the HTTP server to say. With axum:
     ///
     /// ```
     /// # use socketio_pg_core::{Cluster, backend::Backend};
@@ -155,8 +161,8 @@ impl<B: Backend> Cluster<B> {
         self.shared.databases.first().events().subscribe()
     }
 
-    /// In which database a namespace is, counted from 0: always 0 for a node with one. An [`Emitter`](crate::Emitter) needs a
-    /// connection to that one.
+    /// In which database a namespace is, counted from 0: always 0 for a node with one. An
+    /// [`Emitter`](crate::Emitter) needs a connection to that one.
     ///
     /// # Errors
     /// [`Error::NoDatabase`] when the rule names none.
@@ -169,10 +175,11 @@ impl<B: Backend> Cluster<B> {
         self.shared.databases.counts()
     }
 
-    /// How the node is at this moment. Cheap, and it never waits for PostgreSQL: fit to be asked every second.
+    /// How the node is at this moment. Cheap, and it never waits for PostgreSQL: fit to be asked
+    /// every second.
     ///
-    /// Of several databases it is the sum, and the worst where there is nothing to add up: it is ready when it is in all of
-    /// them. [`Self::health_by_database`] tells them apart.
+    /// Of several databases it is the sum, and the worst where there is nothing to add up: it is
+    /// ready when it is in all of them. [`Self::health_by_database`] tells them apart.
     pub fn health(&self) -> Health {
         self.shared.databases.health()
     }
@@ -182,9 +189,10 @@ impl<B: Backend> Cluster<B> {
         self.shared.databases.health_by_database().collect()
     }
 
-    /// Leaves the cluster: publishes what was accepted, says farewell in every namespace, ends every task and connection. That
-    /// takes 5 s at most, and goes on when nobody waits for it: another call waits for the same. Operations fail from then on;
-    /// local sockets stay connected.
+    /// Leaves the cluster: publishes what was accepted, sends a close message in every namespace,
+    /// ends every task and connection. That takes 5 s at most, and goes on when the caller stops
+    /// waiting: another call waits for the same. Operations fail from then on; local sockets stay
+    /// connected.
     pub async fn close(&self) {
         // Also when this is given up: the server would hold itself through its adapters.
         let _release = ReleaseServer(&self.shared.server);
@@ -213,7 +221,8 @@ impl<B: Backend> Cluster<B> {
         &self.shared.aliases
     }
 
-    /// Does something for a server, if it is the one that the handle serves: one at a time, as long as it has namespaces.
+    /// Does something for a server, if it is the one that the handle serves: one at a time, as long
+    /// as it has namespaces.
     pub(crate) fn for_server<T>(&self, id: Uid, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let mut serves = self.shared.serves.lock();
         if serves.is_some_and(|other| other != id) && !self.shared.databases.has_no_namespace() {

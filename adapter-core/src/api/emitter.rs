@@ -26,8 +26,9 @@ use crate::{
 ///
 /// `C` is a connection in the language of the driver: a client, a pool, an open transaction.
 pub trait PublishOn<C> {
-    /// Publishes one notification as part of whatever the connection is doing: inside a transaction it goes out if and when
-    /// that commits. With `log`, and [if it is to be logged](Outgoing::is_logged), it is written there too, as
+    /// Publishes one notification as part of what the connection is doing: inside a transaction it
+    /// goes out if and when that commits. With `log`, and [if it is to be
+    /// logged](Outgoing::is_logged), it is written there too, as
     /// [`Backend::publish_logged`](crate::backend::Backend::publish_logged) does.
     fn publish_on(
         connection: C,
@@ -39,11 +40,13 @@ pub trait PublishOn<C> {
 
 /// Emits to the sockets of a cluster without being a node of it.
 ///
-/// Built like socketioxide's operators; the connection comes last. On an open transaction of the application, the event is
-/// sent if, and only if, the transaction commits. See the backend crate's `Emitter` for an example.
+/// Built like socketioxide's operators; the connection comes last. On an open transaction of the
+/// application, the event is sent if, and only if, the transaction commits. See the backend crate's
+/// `Emitter` for an example.
 ///
-/// Where namespaces are spread over several databases ([`Cluster::connect_split`](crate::Cluster::connect_split)), give a
-/// connection to the database of the emitter's namespace: the emitter does not know the rule, and an event that is published
+/// Where namespaces are spread over several databases
+/// ([`Cluster::connect_split`](crate::Cluster::connect_split)), give a connection to the database
+/// of the emitter's namespace: the emitter does not know the rule, and an event that is published
 /// in another database reaches nobody.
 #[derive(Debug)]
 #[must_use]
@@ -87,7 +90,8 @@ impl<B> Emitter<B> {
         Self::with_options(&Options::default())
     }
 
-    /// An emitter for a cluster with these options: prefix, table, threshold and catch-up log count.
+    /// An emitter for a cluster with these options: prefix, table, threshold and catch-up log
+    /// count.
     pub fn with_options(options: &Options) -> Self {
         Self {
             prefix: options.channel_prefix.clone(),
@@ -113,8 +117,8 @@ impl<B> Emitter<B> {
         }
     }
 
-    /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any, all sockets are
-    /// selected. A socket's id is a room with just that socket.
+    /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any,
+    /// all sockets are selected. A socket's id is a room with just that socket.
     pub fn to(mut self, room: impl Into<Room>) -> Self {
         self.rooms.push(room::named_to_wire(room));
         self
@@ -138,11 +142,12 @@ impl<B> Emitter<B> {
         self
     }
 
-    /// Emits an event to the selected sockets. `data` is sent like that of socketioxide's `emit`: a tuple becomes several
-    /// arguments.
+    /// Emits an event to the selected sockets. `data` is sent like that of socketioxide's `emit`: a
+    /// tuple becomes several arguments.
     ///
     /// # Errors
-    /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not
+    /// take the message.
     pub async fn emit<T, C>(&self, event: &str, data: &T, connection: C) -> Result<(), Error>
     where
         T: Serialize + ?Sized,
@@ -180,7 +185,8 @@ impl<B> Emitter<B> {
         self.publish(Body::SocketsLeave(SocketsLeave { opts: self.selector(None), rooms }), connection).await
     }
 
-    /// Disconnects the selected sockets: from this namespace, or, with `close`, from their servers altogether.
+    /// Disconnects the selected sockets: from this namespace, or, with `close`, from their servers
+    /// altogether.
     ///
     /// # Errors
     /// When PostgreSQL does not take the message.
@@ -195,7 +201,8 @@ impl<B> Emitter<B> {
     /// Emits an event to the servers of the namespace. It cannot be answered.
     ///
     /// # Errors
-    /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not take the message.
+    /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not
+    /// take the message.
     pub async fn server_side_emit<T, C>(&self, event: &str, data: &T, connection: C) -> Result<(), Error>
     where
         T: Serialize + ?Sized,

@@ -1,4 +1,5 @@
-//! Operations on the sockets of a namespace, wherever they are: everything that Node's operators can say.
+//! Operations on the sockets of a namespace, wherever they are: everything that Node.js's operators
+//! can say.
 
 use std::{
     pin::Pin,
@@ -32,8 +33,9 @@ use crate::{
 
 /// One namespace of the cluster, and a selection of its sockets across all nodes.
 ///
-/// Made by [`Cluster::of`]. It says what socketioxide's own operators cannot: `compress`, `disconnect_sockets(true)`,
-/// sockets with all that their nodes tell of them, and events from server to server.
+/// Made by [`Cluster::of`]. It says what socketioxide's own operators cannot: `compress`,
+/// `disconnect_sockets(true)`, sockets with all that their nodes tell of them, and events from
+/// server to server.
 ///
 /// ```no_run
 /// # use socketio_pg_core::{Cluster, Error, backend::Backend};
@@ -85,8 +87,9 @@ impl<B: Backend> ClusterNamespace<B> {
         &self.name
     }
 
-    /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any, all sockets are
-    /// selected. A socket's id is a room with just that socket; a number names another room than its digits.
+    /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any,
+    /// all sockets are selected. A socket's id is a room with just that socket; a number names
+    /// another room than its digits.
     pub fn to(mut self, room: impl Into<Room>) -> Self {
         self.rooms.push(room::named_to_wire(room));
         self
@@ -110,14 +113,15 @@ impl<B: Backend> ClusterNamespace<B> {
         self
     }
 
-    /// Says whether Node servers may compress the event on its way to the client; socketioxide does not compress.
+    /// Says whether Node.js servers may compress the event on its way to the client; socketioxide
+    /// does not compress.
     pub fn compress(mut self, compress: bool) -> Self {
         self.flags.set("compress", compress);
         self
     }
 
-    /// How long acknowledgements, or the answers of other nodes, are waited for: in place of 5 s and of
-    /// [`Options::request_timeout`](crate::Options::request_timeout).
+    /// How long acknowledgements, or the answers of other nodes, are waited for: in place of 5 s
+    /// and of [`Options::request_timeout`](crate::Options::request_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.flags.set_timeout(timeout);
         self
@@ -151,7 +155,8 @@ impl<B: Backend> ClusterNamespace<B> {
 
 /// The cluster.
 impl<B: Backend> ClusterNamespace<B> {
-    /// How many servers have this namespace, this one included. 0 when it is not one of this server.
+    /// How many servers have this namespace, this one included. 0 when it is not one of this
+    /// server.
     pub fn server_count(&self) -> usize {
         self.namespace().map_or(0, |namespace| namespace.lock().server_count())
     }
@@ -169,25 +174,27 @@ impl<B: Backend> ClusterNamespace<B> {
 
 /// The operations.
 impl<B: Backend> ClusterNamespace<B> {
-    /// Emits an event to the selected sockets. Returns once it is published and handed to the local ones.
+    /// Emits an event to the selected sockets. Returns once it is published and handed to the local
+    /// ones.
     ///
     /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
     ///
     /// # Errors
-    /// When the event's name is reserved or the data cannot be written, nobody gets it. When PostgreSQL does not take the
-    /// message, local sockets get it all the same.
+    /// When the event's name is reserved or the data cannot be written, nobody gets it. When
+    /// PostgreSQL does not take the message, local sockets get it all the same.
     pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
         let packet = Packet::event(arguments::encode(event, data)?);
         let broadcast = Broadcast { packet, request_id: None, opts: self.selector() };
         self.everywhere(Body::Broadcast(broadcast.clone()), LocalRequest::Broadcast(broadcast)).await
     }
 
-    /// Emits an event to the selected sockets and waits for their acknowledgements: as many as there are sockets, of all
-    /// nodes. See [`Acknowledgements`].
+    /// Emits an event to the selected sockets and waits for their acknowledgements: as many as
+    /// there are sockets, of all nodes. See [`Acknowledgements`].
     ///
     /// # Errors
-    /// When the event's name is reserved or the data cannot be written, nobody gets it. When PostgreSQL does not take the message,
-    /// local sockets get it all the same, and what they acknowledge is dropped.
+    /// When the event's name is reserved or the data cannot be written, nobody gets it. When
+    /// PostgreSQL does not take the message, local sockets get it all the same, and what they
+    /// acknowledge is dropped.
     pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acknowledgements<R>, Error>
     where
         T: Serialize + ?Sized,
@@ -233,7 +240,8 @@ impl<B: Backend> ClusterNamespace<B> {
         self.everywhere(Body::SocketsLeave(leave.clone()), LocalRequest::Leave(leave)).await
     }
 
-    /// Disconnects the selected sockets: from this namespace, or, with `close`, from the server altogether.
+    /// Disconnects the selected sockets: from this namespace, or, with `close`, from the server
+    /// altogether.
     ///
     /// # Errors
     /// When PostgreSQL does not take the message; local sockets are disconnected all the same then.
@@ -242,10 +250,11 @@ impl<B: Backend> ClusterNamespace<B> {
         self.everywhere(Body::DisconnectSockets(disconnect.clone()), LocalRequest::Disconnect(disconnect)).await
     }
 
-    /// The selected sockets, with rooms, handshake and data: Node's included, whose ids do not fit into socketioxide's.
+    /// The selected sockets, with rooms, handshake and data: Node.js's included, whose ids do not
+    /// fit into socketioxide's.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when a node does not answer in time, as in Node.
+    /// [`Error::Timeout`] when a node does not answer in time, as in Node.js.
     pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
         let namespace = self.namespace()?;
         let selector = self.selector();
@@ -260,14 +269,15 @@ impl<B: Backend> ClusterNamespace<B> {
         Ok(sockets)
     }
 
-    /// One socket, wherever it is: what Node's `RemoteSocket` does is done by the operations on it.
+    /// One socket, wherever it is: what Node.js's `RemoteSocket` does is done by the operations on
+    /// it.
     pub fn socket(&self, id: &SocketId) -> Self {
         let mut one = Self::new(self.cluster.clone(), self.name.clone()).to(id.as_str());
         one.flags.set("expectSingleResponse", true);
         one
     }
 
-    /// Publishes, and does the same here when that is committed, as Node does.
+    /// Publishes, and does the same here when that is committed, as Node.js does.
     async fn everywhere(&self, body: Body, request: LocalRequest) -> Result<(), Error> {
         let namespace = self.namespace()?;
         let carry_out = {
@@ -284,8 +294,9 @@ impl<B: Backend> ClusterNamespace<B> {
 
 /// The acknowledgements of the selected sockets, in the order of arrival.
 ///
-/// When clients or nodes did not answer in time, the last item is [`Error::NotAcknowledged`]; an acknowledgement that is
-/// not an `R` is an [`Error::Data`] in its place. An empty acknowledgement reads as null.
+/// When clients or nodes did not answer in time, the last item is [`Error::NotAcknowledged`]; an
+/// acknowledgement that is not an `R` is an [`Error::Data`] in its place. An empty acknowledgement
+/// reads as null.
 #[must_use = "the acknowledgements come only when they are awaited"]
 pub struct Acknowledgements<R> {
     local: Option<BoxStream<'static, LocalAck>>,

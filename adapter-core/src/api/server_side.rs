@@ -32,14 +32,14 @@ use crate::{
 };
 
 impl<B: Backend> ClusterNamespace<B> {
-    /// Emits an event to the other servers, as `io.serverSideEmit` of Node. Returns once it is published; it never runs on
-    /// this server.
+    /// Emits an event to the other servers, as `io.serverSideEmit` of Node.js. Returns once it is
+    /// published; it never runs on this server.
     ///
     /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
     ///
     /// # Errors
-    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be written, or PostgreSQL does not
-    /// take the message.
+    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be
+    /// written, or PostgreSQL does not take the message.
     pub async fn server_side_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
         let packet = arguments::encode_server_side(event, data)?;
         let namespace = self.namespace()?;
@@ -47,15 +47,15 @@ impl<B: Backend> ClusterNamespace<B> {
         self.node()?.publish(&namespace, body, Effect::none()).await
     }
 
-    /// Emits an event to the other servers and waits for their answers: one from each server that has a handler which
-    /// answers. Alone in the cluster it ends at once.
+    /// Emits an event to the other servers and waits for their answers: one from each server that
+    /// has a handler which answers. Alone in the cluster it ends at once.
     ///
-    /// The answers come as a stream, or all together from [`Responses::all`]. After the time-out (5 s, or
-    /// [`Self::timeout`]) the last item is [`Error::Timeout`].
+    /// The answers come as a stream, or all together from [`Responses::all`]. After the time-out (5
+    /// s, or [`Self::timeout`]) the last item is [`Error::Timeout`].
     ///
     /// # Errors
-    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be written, or PostgreSQL does not
-    /// take the message.
+    /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be
+    /// written, or PostgreSQL does not take the message.
     pub async fn server_side_emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Responses<R>, Error>
     where
         T: Serialize + ?Sized,
@@ -70,10 +70,11 @@ impl<B: Backend> ClusterNamespace<B> {
         Ok(Responses { request: Some(request), answer: PhantomData })
     }
 
-    /// Calls a handler for an event from other servers. It gives no answer: a server that wants one waits in vain.
+    /// Calls a handler for an event from other servers. It gives no answer: a server that wants one
+    /// waits in vain.
     ///
-    /// `D` is read like socketioxide's `Data`: a tuple takes several arguments, anything else the first. Several handlers
-    /// of one event are all called.
+    /// `D` is read like socketioxide's `Data`: a tuple takes several arguments, anything else the
+    /// first. Several handlers of one event are all called.
     pub fn on_server_side<D, F, Fut>(&self, event: impl Into<String>, handler: F)
     where
         D: DeserializeOwned + Send + 'static,
@@ -89,7 +90,8 @@ impl<B: Backend> ClusterNamespace<B> {
         });
     }
 
-    /// Calls a handler for every event from other servers, with the event's name and its arguments. It gives no answer.
+    /// Calls a handler for every event from other servers, with the event's name and its arguments.
+    /// It gives no answer.
     pub fn on_any_server_side<D, F, Fut>(&self, handler: F)
     where
         D: DeserializeOwned + Send + 'static,
@@ -105,8 +107,9 @@ impl<B: Backend> ClusterNamespace<B> {
         });
     }
 
-    /// Calls a handler for an event from other servers, and answers those that want it with what it returns. `()` is the
-    /// empty answer. When an event has several handlers, the first answer counts.
+    /// Calls a handler for an event from other servers, and answers those that want it with what it
+    /// returns. `()` is the empty answer. When an event has several handlers, the first answer
+    /// counts.
     pub fn on_server_side_with_ack<D, R, F, Fut>(&self, event: impl Into<String>, handler: F)
     where
         D: DeserializeOwned + Send + 'static,
@@ -152,8 +155,8 @@ impl<B: Backend> ClusterNamespace<B> {
 
 /// The answers of the other servers to a server-side emit.
 ///
-/// A stream of answers in the order of arrival. When servers did not answer in time, the last item is [`Error::Timeout`];
-/// an answer that is not an `R` is an [`Error::Data`] in its place.
+/// A stream of answers in the order of arrival. When servers did not answer in time, the last item
+/// is [`Error::Timeout`]; an answer that is not an `R` is an [`Error::Data`] in its place.
 #[must_use = "the answers come only when they are awaited"]
 pub struct Responses<R> {
     request: Option<Request>,
@@ -161,8 +164,8 @@ pub struct Responses<R> {
 }
 
 impl<R: DeserializeOwned> Responses<R> {
-    /// Waits for all answers. What came in time is there even when some servers did not answer, and the error tells
-    /// which.
+    /// Waits for all answers. What came in time is there even when some servers did not answer, and
+    /// the error tells which.
     pub async fn all(mut self) -> (Vec<R>, Result<(), Error>) {
         let mut answers = Vec::new();
         let mut outcome = Ok(());

@@ -12,15 +12,17 @@ use crate::socketio::{handshake, room};
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ClusterSocket {
-    /// Its id: 20 characters on Node, 16 on socketioxide.
+    /// Its id: 20 characters on Node.js, 16 on socketioxide.
     pub id: SocketId,
     /// The node it is connected to.
     pub node: Option<NodeId>,
-    /// Its rooms, the one named by its id among them; [`room_number`](crate::room_number) tells which are named by numbers.
+    /// Its rooms, the one named by its id among them; [`room_number`](crate::room_number) tells
+    /// which are named by numbers.
     pub rooms: Vec<String>,
     /// How it connected, as far as its node tells.
     pub handshake: Handshake,
-    /// What the application stored on it: `socket.data` of Node, [`SocketData`](crate::SocketData) here.
+    /// What the application stored on it: `socket.data` of Node.js,
+    /// [`SocketData`](crate::SocketData) here.
     pub data: Option<Payload>,
 }
 
@@ -34,7 +36,7 @@ impl ClusterSocket {
             Room::Other(value) => value.as_f64().is_some(),
         };
         for name in rooms.iter().flatten().filter(is_shown).filter_map(room::name) {
-            // That of its own id may be told twice: see [`room::joined`].
+            // The room of its own id may be told twice: see [`room::joined`].
             if !(name == id.as_str() && names.iter().any(|known| *known == name)) {
                 names.push(name.into_owned());
             }
@@ -49,7 +51,8 @@ impl ClusterSocket {
     }
 }
 
-/// Node does not look for binary in this message: inline, a `Buffer` comes as `{"type":"Buffer","data":[…]}`.
+/// Node.js does not look for binary in this message: inline, a `Buffer` comes as
+/// `{"type":"Buffer","data":[…]}`.
 fn with_binary(data: Payload) -> Payload {
     match &data {
         Payload::Json(text) if text.get().contains(r#""Buffer""#) => match Value::from_json(text.get()) {

@@ -20,7 +20,8 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// A log that goes back so far. A node that was deaf for longer catches up in part only, and says so.
+    /// A log that goes back this far. A node that was disconnected for longer catches up in part
+    /// only, and reports that.
     pub fn last(retention: Duration) -> Self {
         Self { table: table::DEFAULT_LOG.to_owned(), retention }
     }

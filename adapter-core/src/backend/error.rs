@@ -8,11 +8,12 @@ use std::{cell::Cell, error::Error as StdError, fmt, pin::pin, time::Duration};
 pub enum ErrorKind {
     /// The server cannot be reached, or the connection broke: worth trying again.
     Connection,
-    /// The server takes no writes: a standby, or one that is set so. Worth trying again on a new connection, as the name may lead to
-    /// another server by then: this one is not to be used any more. Nothing took effect.
+    /// The server takes no writes: a standby, or one that is set so. Worth trying again on a new
+    /// connection, as the name may lead to another server by then: this one is not to be used any
+    /// more. Nothing took effect.
     ReadOnly,
-    /// The server gave the statement up: it took longer than `statement_timeout` or waited longer than `lock_timeout`, or somebody
-    /// cancelled it. Nothing took effect.
+    /// The server gave the statement up: it took longer than `statement_timeout` or waited longer
+    /// than `lock_timeout`, or somebody cancelled it. Nothing took effect.
     Timeout,
     /// The database URL cannot be read: trying again will not help.
     Url,
@@ -24,17 +25,17 @@ pub enum ErrorKind {
     Configuration,
     /// The role lacks a right.
     Permission,
-    /// The attachments table, or that of the log, is not there.
+    /// The attachments table, or the table of the log, is not there.
     MissingTable,
-    /// The attachments table, or that of the log, has not the columns that it needs.
+    /// The attachments table, or the table of the log, lacks columns that it needs.
     UnsuitableTable,
     /// Anything else the server or the driver reports.
     Other,
 }
 
 impl ErrorKind {
-    /// Whether the failure may be the fault of what was sent, so that a part of it may succeed where the whole did not. All else fails
-    /// for each part alike.
+    /// Whether the failure may be the fault of what was sent, so that a part of it may succeed
+    /// where the whole did not. All else fails for each part alike.
     pub fn is_about_content(self) -> bool {
         let is_of_all = matches!(
             self,
@@ -77,8 +78,8 @@ impl BackendError {
         self
     }
 
-    /// Whether it is certain that PostgreSQL got nothing to do. False for an error of [`ErrorKind::Connection`] means that a
-    /// statement may have taken effect all the same.
+    /// Whether it is certain that PostgreSQL got nothing to do. False for an error of
+    /// [`ErrorKind::Connection`] means that a statement may have taken effect all the same.
     pub fn is_unsent(&self) -> bool {
         self.is_unsent
     }
@@ -129,11 +130,12 @@ tokio::task_local! {
     static IS_UNSENT: Cell<bool>;
 }
 
-/// Waits for a connection. A publication whose time runs out meanwhile was not sent, and its sender gets
-/// [`Error::Publish`](crate::Error::Publish). Without this, it would get [`Error::Unconfirmed`](crate::Error::Unconfirmed).
+/// Waits for a connection. A publication whose time runs out meanwhile was not sent, and its sender
+/// gets [`Error::Publish`](crate::Error::Publish). Without this, it would get
+/// [`Error::Unconfirmed`](crate::Error::Unconfirmed).
 pub async fn before_sending<T>(work: impl Future<Output = T>) -> T {
     let set = |is_unsent| {
-        // Elsewhere nobody asks.
+        // Outside of this scope nothing asks.
         let _ = IS_UNSENT.try_with(|cell| cell.set(is_unsent));
     };
     set(true);
@@ -156,7 +158,7 @@ pub(crate) async fn in_time<T>(
     Err(if is_unsent { error.unsent() } else { error })
 }
 
-/// Whether the error is that of [`in_time`], or the server's own patience was shorter.
+/// Whether [`in_time`] gave up, or the server's own time-out was shorter.
 pub(crate) fn has_timed_out(error: &BackendError) -> bool {
     error.kind == ErrorKind::Timeout || error.source.is::<OutOfTime>()
 }

@@ -1,6 +1,7 @@
 //! What a table is like: its columns, and what the role may do.
 //!
-//! A backend asks [`INSPECT_TABLE_SQL`] and hands the answer to [`TableReport::read`]; the rest is the same for all of them.
+//! A backend asks [`INSPECT_TABLE_SQL`] and hands the answer to [`TableReport::read`]; the rest is
+//! the same for all of them.
 
 use serde::Deserialize;
 use socketio_pg_protocol::channel::quote_identifier;
@@ -11,15 +12,18 @@ use crate::backend::{
     table::{TableName, TableSpec},
 };
 
-/// Reads everything about a table that matters here, and changes nothing. `$1`: its name, as [`TableName`] is displayed. Returns one
-/// row with one text, for [`TableReport::read`].
+/// Reads everything about a table that matters here, and changes nothing. `$1`: its name, as
+/// [`TableName`] is displayed. Returns one row with one text, for [`TableReport::read`].
 ///
-/// * The catalogue is read by name, as `to_regclass` fails where a schema may not be used. A table that hides in such a schema of the
-///   search path is found, too: to call it missing would be no help.
-/// * `nextval` in a default is checked against the sequence's rights, wherever it is; the sequence of an identity column is not.
+/// * The catalogue is read by name, as `to_regclass` fails where a schema may not be used. A table
+///   that hides in such a schema of the search path is found, too: to call it missing would be no
+///   help.
+/// * `nextval` in a default is checked against the sequence's rights, wherever it is; the sequence
+///   of an identity column is not.
 /// * A domain is taken for the type below it.
-/// * Everything is qualified, operators too: whoever may create in a schema of the search path must not get the node to run what is
-///   theirs. For the same reason there is no `IN` and no `CASE … WHEN` of values, which take any `=` that they find.
+/// * Everything is qualified, operators too: a role that may create objects in a schema of the
+///   search path must not get the node to run its functions. For the same reason there is no `IN`
+///   and no `CASE … WHEN` of values, which take any `=` that they find.
 pub const INSPECT_TABLE_SQL: &str = r#"
 WITH parts AS (
     SELECT pg_catalog.parse_ident($1::pg_catalog.text) AS parts
@@ -165,7 +169,8 @@ impl TableReport {
     pub fn read(text: &str) -> Result<Self, BackendError> {
         let mut sight: Self = serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))?;
         for column in &mut sight.columns {
-            // PostgreSQL qualifies its own types where another of the same name comes first in the search path.
+            // PostgreSQL qualifies its own types where another of the same name comes first in the
+            // search path.
             if let Some(name) = column.r#type.strip_prefix("pg_catalog.") {
                 column.r#type = name.to_owned();
             }

@@ -1,5 +1,5 @@
-//! Tables at the start: created when they are missing, and looked at: whether their columns are those that are needed, and what
-//! the role may do.
+//! Tables at the start: created when they are missing, and looked at: whether their columns are
+//! those that are needed, and what the role may do.
 
 use socketio_pg_protocol::channel::quote_identifier;
 
@@ -12,16 +12,19 @@ use crate::backend::{
 
 /// Preparing the tables of a node, on every backend.
 pub trait Prepare: Backend {
-    /// Creates the attachments table when it is missing, with the columns that Node.js gives it, under an advisory lock
-    /// so that any number of nodes may start at once. With `create` false a missing one is [`ErrorKind::MissingTable`].
+    /// Creates the attachments table when it is missing, with the columns that Node.js gives it,
+    /// under an advisory lock so that any number of nodes may start at once. With `create` false a
+    /// missing one is [`ErrorKind::MissingTable`].
     ///
-    /// One that is there is looked at: where the role lacks a right on it, that is [`ErrorKind::Permission`], where its columns are
-    /// not those that are needed, [`ErrorKind::UnsuitableTable`]. The error says what to do.
+    /// One that is there is looked at: where the role lacks a right on it, that is
+    /// [`ErrorKind::Permission`], where its columns are not those that are needed,
+    /// [`ErrorKind::UnsuitableTable`]. The error says what to do.
     fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
         prepare(self, table, &TableSpec::ATTACHMENTS, create)
     }
 
-    /// Creates the table of the catch-up log when it is missing, in the way of [`prepare`](Self::prepare).
+    /// Creates the table of the catch-up log when it is missing, in the way of
+    /// [`prepare`](Self::prepare).
     fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
         prepare(self, table, &TableSpec::LOG, create)
     }
@@ -48,7 +51,8 @@ async fn prepare<B: Backend + ?Sized>(
             return Err(PrepareError::Missing { statement }.into());
         }
         let created = backend.create(&table, &TableName::alone(&statement)).await;
-        // A Node server that starts at the same time creates it without our lock: then ours fails, and all is well.
+        // A Node.js server that starts at the same time creates it without our lock: then ours
+        // fails, and all is well.
         sight = backend.inspect_table(&table).await?;
         if !sight.is_there() {
             let gone = || BackendError::new(ErrorKind::MissingTable, "it was created, and is not there");
@@ -65,9 +69,11 @@ async fn prepare<B: Backend + ?Sized>(
     Ok(sight.check(&table, shape)?)
 }
 
-/// Gives a table that is there what it works without, and works better with, where the role may; says so where it may not.
+/// Gives a table that is there what it works without, and works better with, where the role may;
+/// says so where it may not.
 ///
-/// Each statement waits for its lock, and works, for moments only: whoever publishes waits behind it.
+/// Each statement waits for its lock, and works, for moments only: nodes that publish wait behind
+/// it.
 pub(crate) async fn improve<B: Backend + ?Sized>(backend: &B, table: &str, shape: &TableSpec, may_alter: bool) {
     let Ok(name) = TableName::parse(table) else { return };
     let sight = match backend.inspect_table(&name).await {

@@ -1,4 +1,5 @@
-//! The attachments table and that of the catch-up log: their names, their shapes, how they come into being.
+//! The attachments table and the table of the catch-up log: their names, their shapes, how they
+//! come into being.
 
 use std::fmt;
 
@@ -8,13 +9,16 @@ use crate::backend::{BackendError, ErrorKind};
 
 /// The statement that creates the attachments table, for those who keep their schema in migrations.
 ///
-/// The columns are those that `@socket.io/postgres-adapter` documents, so that Rust and Node servers can share the table, also one
-/// that Node's documentation had you create. This one is cheaper, by half or more for large messages:
+/// The columns are those that `@socket.io/postgres-adapter` documents, so that Rust and Node.js
+/// servers can share the table, also one that Node.js's documentation had you create. This one is
+/// cheaper, by half or more for large messages:
 ///
-/// * `UNLOGGED`: attachments live for seconds, and whoever was to read them after a crash of the server lost its connection, and with
-///   it the notification. After a crash, and on a standby that took over, the table is empty. Standbys cannot read it; nobody
-///   listens there. Its sequence is logged, so that no id comes twice. `ALTER TABLE … SET LOGGED` undoes it.
-/// * `STORAGE EXTERNAL`: bodies are stored as they are. To compress each takes PostgreSQL longer than everything else about it.
+/// * `UNLOGGED`: attachments live for seconds, and after a crash of the server every node that was
+///   to read them has lost its connection, and with it the notification. After a crash, and on a
+///   standby that took over, the table is empty. Standbys cannot read it; nobody listens there. Its
+///   sequence is logged, so that no id comes twice. `ALTER TABLE … SET LOGGED` undoes it.
+/// * `STORAGE EXTERNAL`: bodies are stored as they are. To compress each takes PostgreSQL longer
+///   than everything else about it.
 ///
 /// `table` is a name, or a schema and a name: see [`InvalidTableName`].
 ///
@@ -30,10 +34,11 @@ pub fn schema_sql(table: &str) -> Result<String, InvalidTableName> {
     Ok(TableName::parse(table)?.create_statement())
 }
 
-/// The statement that creates the table of the catch-up log, for those who keep their schema in migrations: see
-/// [`Options::catch_up`](crate::Options::catch_up).
+/// The statement that creates the table of the catch-up log, for those who keep their schema in
+/// migrations: see [`Options::catch_up`](crate::Options::catch_up).
 ///
-/// It is a logged table, as an unlogged one would be empty after a crash of the server, which is when it is needed.
+/// It is a logged table, as an unlogged one would be empty after a crash of the server, which is
+/// when it is needed.
 ///
 /// # Errors
 /// When `table` is not a name: see [`InvalidTableName`].
@@ -67,7 +72,7 @@ pub(crate) struct Column {
     pub(crate) types: &'static [&'static str],
     /// What stands behind the name where the column is added.
     pub(crate) definition: &'static str,
-    /// Nobody writes it: a default must.
+    /// No statement writes it: a default must.
     pub(crate) fills_itself: bool,
     /// That default; `None` for numbers.
     pub(crate) default: Option<&'static str>,
@@ -94,12 +99,12 @@ impl Column {
     }
 }
 
-/// Node compares it with `now()`, which both can be.
+/// Node.js compares it with `now()`, which both can be.
 const TIME: &[&str] = &["timestamp with time zone", "timestamp without time zone"];
 const TEXT: &[&str] = &["text", "character varying"];
 
 impl TableSpec {
-    /// That of the attachments table.
+    /// What the attachments table must look like.
     pub const ATTACHMENTS: Self = Self {
         columns: &[
             Column::number("bigserial UNIQUE"),
@@ -110,7 +115,7 @@ impl TableSpec {
         create: TableName::create_statement,
     };
 
-    /// That of the catch-up log.
+    /// What the catch-up log must look like.
     pub const LOG: Self = Self {
         columns: &[
             Column::number("bigserial PRIMARY KEY"),
@@ -133,9 +138,10 @@ impl TableSpec {
 
 /// The name of a table cannot be understood.
 ///
-/// A name is read as SQL reads it, since Node pastes it into its statements as it is: at most two parts with a dot between
-/// them; a part without quotes is taken in lower case; a part in double quotes is taken literally, `""` being one quote. Other than
-/// in SQL, a part without quotes may contain anything but a dot, and is then taken literally.
+/// A name is read as SQL reads it, since Node.js pastes it into its statements as it is: at most
+/// two parts with a dot between them; a part without quotes is taken in lower case; a part in
+/// double quotes is taken literally, `""` being one quote. Other than in SQL, a part without quotes
+/// may contain anything but a dot, and is then taken literally.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a table: give `table` or `schema.table`, a part with a dot in it in double quotes")]
 pub struct InvalidTableName {
@@ -184,8 +190,9 @@ impl TableName {
 
     /// The statements that create the table when it is missing.
     ///
-    /// From PostgreSQL 15 on the sequence of an unlogged table is unlogged, too, unless it is told otherwise: then numbers would begin
-    /// anew after a crash, and a standby that takes over may have none that can be read.
+    /// From PostgreSQL 15 on the sequence of an unlogged table is unlogged, too, unless it is told
+    /// otherwise: then numbers would begin again after a crash, and a standby that takes over may
+    /// have none that can be read.
     pub fn create_statement(&self) -> String {
         let name = self.to_string().replace('\'', "''");
         let body = format!(
@@ -213,7 +220,8 @@ impl TableName {
 
     /// The statements that create the table as one of a catch-up log when it is missing.
     ///
-    /// It is dated by the clock, not by the transaction's beginning: one of the application's may have been open for long.
+    /// It is dated by the clock, not by the transaction's beginning: one of the application's may
+    /// have been open for long.
     pub fn create_log_statement(&self) -> String {
         let indexes: Vec<String> = TableSpec::LOG_INDEXES.iter().map(|it| self.create_index_statement(it)).collect();
         format!(
@@ -229,8 +237,9 @@ impl TableName {
         )
     }
 
-    /// The statement that deletes a batch of old rows: see [`SweepBatch`](crate::backend::SweepBatch). `$1`: how old they are at least,
-    /// in seconds; `$2`: how many at most.
+    /// The statement that deletes a batch of old rows: see
+    /// [`SweepBatch`](crate::backend::SweepBatch). `$1`: how old they are at least, in seconds;
+    /// `$2`: how many at most.
     ///
     /// By their numbers, so that rows are locked in the order in which other servers lock them.
     pub fn sweep_statement(&self, oldest_first: bool) -> String {
@@ -251,7 +260,8 @@ impl TableName {
         format!("CREATE INDEX IF NOT EXISTS {name} ON {self} ({column});")
     }
 
-    /// As PostgreSQL would name it. One that is too long gets a hash of the whole, as its beginning may be that of another.
+    /// As PostgreSQL would name it. One that is too long gets a hash of the whole, as another name
+    /// may begin in the same way.
     fn index_name(&self, column: &str) -> String {
         const MAX_BYTES: usize = 63;
         let (table, suffix) = (&self.own, format!("_{column}_idx"));
@@ -265,7 +275,8 @@ impl TableName {
         format!("{}{suffix}", &table[..cut])
     }
 
-    /// Statements that give up soon rather than hold up others who wait for the same lock, sent as one simple query.
+    /// Statements that give up soon rather than hold up others who wait for the same lock, sent as
+    /// one simple query.
     pub(crate) fn hurried(statement: &str) -> String {
         format!(
             "SELECT pg_catalog.set_config('lock_timeout', '1s', true), \
@@ -273,8 +284,9 @@ impl TableName {
         )
     }
 
-    /// Statements that carry out one of the former once, however many nodes run them at the same time: alone, `IF NOT EXISTS` fails
-    /// when two sessions pass it together. Sent as one simple query they are one transaction, which the lock ends with.
+    /// Statements that carry out one of the former once, however many nodes run them at the same
+    /// time: alone, `IF NOT EXISTS` fails when two sessions pass it together. Sent as one simple
+    /// query they are one transaction, which the lock ends with.
     pub fn alone(statement: &str) -> String {
         // The same for all tables: nodes seldom start. The bytes of "socketio".
         const LOCK: i64 = i64::from_be_bytes(*b"socketio");

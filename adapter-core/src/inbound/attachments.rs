@@ -1,8 +1,10 @@
-//! Attachments of other nodes, fetched ahead of their turn: so many of them, and so many bytes together, and no more.
+//! Attachments of other nodes, fetched before they are handled, within a limit on their number and
+//! on their bytes together.
 //!
-//! Each query is given room before it starts, in the order of arrival, so what is first in line never waits for what is behind
-//! it. A row that does not fit into its query's room stays in the table until its turn, when it is fetched alone: beside the
-//! room there is at most one such row in memory. One that is larger than an attachment may be is never fetched.
+//! Each query is given room before it starts, in the order of arrival, so what is first in line
+//! never waits for what is behind it. A row that does not fit into its query's room stays in the
+//! table until it is first in line, when it is fetched alone: beside the room there is at most one
+//! such row in memory. One that is larger than an attachment may be is never fetched.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -21,7 +23,7 @@ use crate::{
     options::Options,
 };
 
-/// How many attachments are fetched ahead of their turn.
+/// How many attachments are fetched before they are handled.
 const FETCH_AHEAD: usize = 64;
 
 /// The most attachments in one query.
@@ -48,11 +50,11 @@ pub(crate) struct FetchJob {
 /// What has become of an attachment.
 #[derive(Debug)]
 pub(crate) enum Fetched {
-    /// Here it is; its room is given back when it has been handled.
+    /// It was fetched; its room is given back when it has been handled.
     Message { message: Box<Message>, room: Room },
-    /// It did not fit: to be fetched in its turn, by [`fetch_alone`].
+    /// It did not fit: [`fetch_alone`] fetches it when it is first in line.
     Later { channel: String, header: Header },
-    /// It is no message, which was reported.
+    /// It is not a message; that was reported.
     Unusable,
 }
 
@@ -95,17 +97,17 @@ impl<B: Backend> Fetcher<B> {
         }
     }
 
-    /// Fetches what is wanted in batches, ahead of its turn.
+    /// Fetches attachments in batches, before they are handled.
     pub(crate) async fn fetch_ahead(self, mut wanted: mpsc::UnboundedReceiver<FetchJob>) {
         let ahead = Arc::new(Semaphore::new(FETCH_AHEAD));
         let in_all = kib(self.max_inbox_bytes).max(1);
         let bytes = Arc::new(Semaphore::new(in_all as usize));
         let room = kib(QUERY_BYTES).min(in_all);
-        // With this task, they end.
+        // They end with this task.
         let mut queries = JoinSet::new();
         let mut start = async |batch| {
             while queries.try_join_next().is_some() {}
-            // It is never closed.
+            // The semaphore is never closed.
             let Ok(room) = bytes.clone().acquire_many_owned(room).await else { return };
             queries.spawn(self.clone().query(batch, room));
         };
@@ -120,7 +122,8 @@ impl<B: Backend> Fetcher<B> {
                 {
                     start(std::mem::take(&mut batch)).await;
                 }
-                // Wait for a place only with an empty batch: what is in the batch may be what the place waits for.
+                // Wait for a place only with an empty batch: what is in the batch may be what the
+                // place waits for.
                 let place = if batch.is_empty() {
                     ahead.clone().acquire_owned().await.ok()
                 } else {
@@ -143,7 +146,8 @@ impl<B: Backend> Fetcher<B> {
     async fn query(self, batch: Batch, mut room: OwnedSemaphorePermit) {
         let ids: Vec<i64> = batch.iter().map(|(want, _)| want.header.attachment_id).collect();
         let together = room.num_permits() * KIB;
-        // One that fits alone but not here waits for its turn.
+        // An attachment that fits alone but not into this batch is fetched when it is first in
+        // line.
         let limits = FetchLimits { each: self.max_attachment_bytes.min(together), together };
         let rows = self.fetch(&ids, limits).await;
         for ((FetchJob { channel, header, done }, place), row) in batch.into_iter().zip(rows) {
@@ -162,12 +166,12 @@ impl<B: Backend> Fetcher<B> {
                     }
                 }
             };
-            // Nobody waits when the inbox has ended.
+            // No task waits when the inbox has ended.
             let _ = done.send(fetched);
         }
     }
 
-    /// Fetches an attachment whose turn it is.
+    /// Fetches an attachment that is first in line.
     pub(crate) async fn fetch_alone(&self, channel: &str, header: &Header) -> Option<Message> {
         let limits = FetchLimits { each: self.max_attachment_bytes, together: self.max_attachment_bytes };
         let row = self.fetch(&[header.attachment_id], limits).await.pop()?;
@@ -197,8 +201,8 @@ impl<B: Backend> Fetcher<B> {
         }
     }
 
-    /// Tries again while the database cannot be reached, for as long as nobody sweeps the rows: their notification has arrived,
-    /// so no gap would tell that they are lost.
+    /// Tries again while the database cannot be reached, for as long as no node sweeps the rows:
+    /// their notification has arrived, so no gap would tell that they are lost.
     async fn fetch_patiently(&self, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         let started = Instant::now();
         let mut pause = MIN_FETCH_PAUSE;
@@ -222,7 +226,7 @@ impl<B: Backend> Fetcher<B> {
                 Ok(message) if message.uid.is_none() || header.uid.is_none() || header.uid == message.uid => {
                     return Some(message);
                 }
-                // Its header said whose it is, and what is one's own was left alone for that.
+                // The header named the sender, and a node does not fetch its own attachments.
                 Ok(message) => {
                     let [header, own] =
                         [&header.uid, &message.uid].map(|uid| uid.as_ref().map_or("nobody", NodeId::as_str));

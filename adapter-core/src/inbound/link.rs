@@ -1,8 +1,8 @@
 //! The listening connection, kept alive.
 //!
-//! One connection for the whole process: until PostgreSQL 18 a notification wakes every listening session of the database,
-//! so more of them cost the server and gain nothing. When it breaks it is opened again, with back-off, and everything is
-//! listened to anew.
+//! One connection for the whole process: until PostgreSQL 18 a notification wakes every listening
+//! session of the database, so more of them cost the server and gain nothing. When it breaks it is
+//! opened again, with back-off, and listens to every channel again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,23 +25,25 @@ use crate::{
     observe::event::{Event, Events, Recovery},
 };
 
-/// The first pause before connecting again; doubled up to [`MAX_BACKOFF`], each time between half and the whole of it.
+/// The first pause before connecting again; doubled up to [`MAX_BACKOFF`], each time between half
+/// and the whole of it.
 const MIN_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// How long listening to one part of the channels may take on a new connection. How long making the connection may take is the
-/// backend's to say, as it knows to how many addresses a name leads.
+/// How long listening to one part of the channels may take on a new connection. How long making the
+/// connection may take is the backend's to say, as it knows to how many addresses a name leads.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many channels are listened to in one statement. PostgreSQL compares each with all that the session has: for tens of thousands
-/// in one statement it takes longer than a server may be silent, and each part that is done is a sign of life.
+/// How many channels are listened to in one statement. PostgreSQL compares each with all that the
+/// session has: for tens of thousands in one statement it takes longer than a server may be silent,
+/// and each part that is done shows that the connection is alive.
 const MAX_LISTEN: usize = 1000;
 
-/// How long before the last sign of life a message may have been sent that was lost with the connection: it was behind the last one
-/// that came, on its way.
+/// How long before the server was last heard a message may have been sent that was lost with the
+/// connection: it was behind the last one that came, on its way.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
-/// How many notifications are taken before the clock is looked at and other tasks have their turn.
+/// How many notifications are taken before the clock is read and other tasks run.
 const MAX_AT_ONCE: usize = 256;
 
 /// What the link tells the inbox, in order.
@@ -64,7 +66,7 @@ enum Command {
 /// Resolves once a LISTEN is in place.
 pub(crate) type Listening = BoxFuture<'static, Result<(), Error>>;
 
-/// Whoever waits until a channel is listened to.
+/// The callers that wait until a channel is listened to.
 type Waiter = oneshot::Sender<Result<(), Error>>;
 
 /// Tells the link what to listen to.
@@ -98,11 +100,13 @@ impl Link {
         (Self { commands }, started, tokio::spawn(keeper.run(first)))
     }
 
-    /// Listens on a channel. The link is told when this returns, in the order of the calls; the future resolves once the LISTEN is
-    /// in place, which takes until the link is up, or with the reason why PostgreSQL refuses this channel.
+    /// Listens on a channel. The link is told when this returns, in the order of the calls; the
+    /// future resolves once the LISTEN is in place, which takes until the link is up, or with the
+    /// reason why PostgreSQL refuses this channel.
     pub(crate) fn listen(&self, channel: String) -> Listening {
         let (done, listening) = oneshot::channel();
-        // Of a link that has ended, and of a channel that is given up before, the sender is dropped.
+        // Of a link that has ended, and of a channel that is given up before, the sender is
+        // dropped.
         let _ = self.commands.send(Command::Listen { channel, done });
         Box::pin(async move { listening.await.unwrap_or(Err(Error::Closed)) })
     }
@@ -122,7 +126,8 @@ struct LinkTask<B, F> {
     commands: mpsc::UnboundedReceiver<Command>,
     /// What is to be listened to on every connection.
     channels: BTreeSet<String>,
-    /// Those of them that never were in place: what is refused of these is their name's fault, and not that of the moment.
+    /// Those of them that never were in place: what is refused of these is the fault of their name,
+    /// and not of the moment.
     unproven: BTreeSet<String>,
     /// Who waits for a LISTEN that is not in place yet, by channel.
     waiting: BTreeMap<String, Vec<Waiter>>,
@@ -155,7 +160,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                     self.events.emit(Event::Connected);
                     if let Some(since) = disconnected_since.take() {
                         self.events.counters().reconnects.add(1);
-                        // It is as long as it was by the clock that does not jump, and so never ends before it begins.
+                        // It is as long as it was by the clock that does not jump, and so never
+                        // ends before it begins.
                         let until = self.events.counters().now();
                         let since = until.checked_sub(since.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
                         self.events.emit(Event::Gap { since, until, recovery });
@@ -173,7 +179,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                                 log.broken();
                             }
                             disconnected_since = Some(heard.checked_sub(ON_THE_WAY).unwrap_or(heard));
-                            // One that breaks again and again is not opened in a tight loop.
+                            // A connection that breaks again and again is not opened in a tight
+                            // loop.
                             if open_since.elapsed() >= MAX_BACKOFF {
                                 backoff = MIN_BACKOFF;
                             }
@@ -181,7 +188,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                     }
                 }
                 Err(error) => match first.take() {
-                    // Nothing to keep alive yet: whoever starts the node decides.
+                    // Nothing to keep alive yet: the caller that starts the node decides.
                     Some(first) => {
                         let _ = first.send(Err(error));
                         return;
@@ -207,8 +214,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         Ok(listener)
     }
 
-    /// Listens on channels, in parts. What PostgreSQL refuses for its content is tried in ever smaller parts: so one channel that it
-    /// cannot take is found, given up, and costs neither the others nor the session.
+    /// Listens on channels, in parts. What PostgreSQL refuses for its content is tried in ever
+    /// smaller parts: so one channel that it cannot take is found, given up, and costs neither the
+    /// others nor the session.
     async fn listen_to(
         &mut self,
         listener: &mut B::Listener,
@@ -223,7 +231,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                     Err(error) if !error.kind().is_about_content() => return Err(error),
                     Err(error) => match part {
                         [channel] if self.unproven.contains(channel) => self.refused(channel, error),
-                        // It was in place before: its name is none that PostgreSQL cannot take.
+                        // It was in place before, so PostgreSQL accepts its name.
                         [_] => return Err(error),
                         _ => parts.extend(<[&[String]; 2]>::from(part.split_at(part.len() / 2)).into_iter().rev()),
                     },
@@ -240,7 +248,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         for channel in channels {
             self.unproven.remove(channel);
             for done in self.waiting.remove(channel).into_iter().flatten() {
-                // Whoever waited may have given up.
+                // The caller that waited may have given up.
                 let _ = done.send(Ok(()));
             }
         }
@@ -269,7 +277,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
     /// Notes that a channel is not to be listened to any more. Tells whether it was before.
     fn give_up(&mut self, channel: &str) -> bool {
         self.unproven.remove(channel);
-        // With them goes the hope of those who wait.
+        // The callers that wait see that their senders are dropped.
         self.waiting.remove(channel);
         let was_kept = self.channels.remove(channel);
         if was_kept && let Some(log) = &mut self.log {
@@ -278,7 +286,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         was_kept
     }
 
-    /// Hands on what was missed while there was no session. What comes on the new one meanwhile waits in it.
+    /// Hands on what was missed while there was no session. What comes on the new one meanwhile
+    /// waits in it.
     async fn catch_up(&mut self, listener: &mut B::Listener) -> Result<Recovery, BackendError> {
         match &mut self.log {
             Some(log) => {
@@ -311,7 +320,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         }
     }
 
-    /// Serves one connection until it breaks. `heard` is kept at the last sign of life.
+    /// Serves one connection until it breaks. `heard` is kept at the time when the server was last
+    /// heard.
     async fn session(&mut self, mut listener: B::Listener, heard: &mut Instant) -> End {
         let mut check = tokio::time::interval(self.check_interval);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -366,8 +376,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         }
     }
 
-    /// Carries out a command and those that are queued behind it, so that many namespaces cost one round trip; not so many that what
-    /// arrives meanwhile would wait long.
+    /// Carries out a command and those that are queued behind it, so that many namespaces cost one
+    /// round trip; their number is limited, so that what arrives meanwhile does not wait long.
     async fn carry_out(&mut self, listener: &mut B::Listener, command: Command) -> Result<(), BackendError> {
         let mut listen = Vec::new();
         let mut unlisten = BTreeSet::new();
@@ -377,7 +387,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         while let Some(command) = next {
             match command {
                 Command::Listen { channel, done } => {
-                    // One that is to be left is still listened to.
+                    // A channel whose UNLISTEN has not run yet is still listened to.
                     let is_left = unlisten.remove(&channel);
                     let is_new = self.keep(&channel, done);
                     if is_left {

@@ -95,7 +95,8 @@ impl<B: Backend> Databases<B> {
 }
 
 impl<B: Backend> Drop for Databases<B> {
-    /// The last handle is gone. Tasks may still hold a node, as long as they wait for PostgreSQL or for a handler.
+    /// The last handle is gone. Tasks may still hold a node, as long as they wait for PostgreSQL or
+    /// for a handler.
     fn drop(&mut self) {
         for node in &self.nodes {
             drop(node.start_leaving());

@@ -1,4 +1,5 @@
-//! The one road in: notifications are read at once, attachments fetched ahead, and everything handled in the order of arrival.
+//! The inbox: it reads notifications at once, fetches attachments ahead, and handles every message
+//! in the order of arrival.
 
 use std::{
     collections::VecDeque,
@@ -25,7 +26,8 @@ use crate::{
     queue::{self, queue},
 };
 
-/// How many messages are handled before other tasks have their turn: fewer than the 128 packets that socketioxide keeps for a client.
+/// How many messages are handled before other tasks run: fewer than the 128 packets that
+/// socketioxide keeps for a client.
 const MAX_AT_ONCE: usize = 32;
 
 /// Something to be handled, in order.
@@ -36,7 +38,7 @@ enum Item {
     Restored,
 }
 
-/// Takes notifications as they arrive and puts them in line. Never waits.
+/// Takes notifications as they arrive and puts them into the queue. Never waits.
 pub(crate) struct Intake<B: Backend> {
     node: Weak<Node<B>>,
     prefix: String,
@@ -99,12 +101,13 @@ impl<B: Backend> Intake<B> {
                     Some(name) if of_channel.as_ref().is_none_or(|of_channel| name != of_channel.name()) => {
                         node.namespace(&name)
                     }
-                    // Node's emitter names none
+                    // Node.js's emitter names none
                     _ => of_channel,
                 };
                 let Some(namespace) = namespace else { return };
                 let is_kept = node.hear(&namespace, message.uid.as_ref(), &message.body);
-                // There is always room for a farewell: of each node one waits at most, and without it the node would never leave.
+                // There is always room for a close message: at most one of each node waits, and
+                // without it the node would never leave.
                 let bytes = if matches!(message.body, Body::AdapterClose) { 0 } else { payload.len() };
                 if is_kept && !is_unwanted_response(&namespace, &message.body) && self.has_room(bytes) {
                     self.push(Item::Message { namespace, message: message.into_owned(), bytes });
@@ -129,7 +132,7 @@ impl<B: Backend> Intake<B> {
                 node.heard(&namespace, uid);
             }
         }
-        // Swept by and by; not fetched, it is lost for this node.
+        // A later sweep deletes the row; since it is not fetched, it is lost for this node.
         if !self.has_room(bytes) {
             return;
         }
@@ -140,7 +143,7 @@ impl<B: Backend> Intake<B> {
         let _ = self.wanted.send(FetchJob { channel, header, done });
     }
 
-    /// Whether a message is one of this node's own, as far as its end tells.
+    /// Whether a message is one of this node's own, judged by how its text ends.
     fn is_own(&self, node: &Node<B>, of_channel: Option<&Namespace>, payload: &str) -> bool {
         let payload = payload.trim_end_matches(' ');
         if payload.ends_with(END_OF_OURS) {
@@ -149,7 +152,8 @@ impl<B: Backend> Intake<B> {
         last_uid(payload).is_some_and(|uid| node.is_own(uid))
     }
 
-    /// Counts so many bytes as waiting, unless there are too many: then what they belong to is dropped, and that is reported.
+    /// Counts these bytes as waiting, unless there are too many: then their message is dropped, and
+    /// that is reported.
     fn has_room(&self, bytes: usize) -> bool {
         let waiting = &self.events.counters().waiting_bytes;
         let queued = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -162,13 +166,14 @@ impl<B: Backend> Intake<B> {
     }
 }
 
-/// How the messages of this project end, but for those that have a nonce or name a channel for answers.
+/// How the messages of this project end, but for those that have a nonce or name a channel for
+/// answers.
 const END_OF_OURS: &str = r#","source":"_sio_adapter"}"#;
 
 /// The `uid` of a message that ends as ours do, found without reading what stands before.
 ///
-/// Behind it is nothing that opens or closes anything but the end of the message: so it is the message's own, and the one that
-/// counts, since of equal keys the last does.
+/// Behind it is nothing that opens or closes anything but the end of the message: so it is the
+/// message's own, and the one that counts, since of equal keys the last does.
 fn last_uid(payload: &str) -> Option<&str> {
     const KEY: &str = r#","uid":""#;
     /// As far as it is looked for.
@@ -210,7 +215,7 @@ async fn process<B: Backend>(
     let mut taken = VecDeque::new();
     let mut at_once = 0_usize;
     loop {
-        // Else a flood would fill clients' buffers before those who empty them had their turn.
+        // Otherwise a flood would fill clients' buffers before the tasks that empty them run.
         at_once = at_once.wrapping_add(1);
         if at_once.is_multiple_of(MAX_AT_ONCE) {
             tokio::task::yield_now().await;
@@ -259,9 +264,11 @@ async fn process<B: Backend>(
     }
 }
 
-/// Handles a message. When a handler of the application panics in it, the later messages are handled all the same.
+/// Handles a message. When a handler of the application panics in it, the later messages are
+/// handled all the same.
 async fn handle<B: Backend>(node: &Arc<Node<B>>, namespace: &Arc<Namespace>, message: Message) {
-    // What a panic leaves behind is that of a message handled in part: no lock of ours is held while a handler runs.
+    // After a panic one message has been handled in part: no lock of ours is held while a handler
+    // runs.
     let finished = match catch_unwind(AssertUnwindSafe(|| node.handle(namespace, message))) {
         Ok(None) => return,
         Ok(Some(unfinished)) => AssertUnwindSafe(node.finish(namespace, unfinished)).catch_unwind().await,

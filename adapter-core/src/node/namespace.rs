@@ -25,10 +25,12 @@ pub(crate) type LocalAck = Option<Option<Payload>>;
 
 /// What the adapter does with its local sockets when other nodes ask for it.
 pub(crate) trait LocalSockets: Send + Sync {
-    /// Carries out a request; what it returns is to be published, in order, as answers to `requester`.
+    /// Carries out a request; what it returns is to be published, in order, as answers to
+    /// `requester`.
     fn carry_out(&self, request: LocalRequest, requester: &Requester) -> Vec<Body>;
 
-    /// Sends an event to the sockets that match and yields their acknowledgements, one item for each.
+    /// Sends an event to the sockets that match and yields their acknowledgements, one item for
+    /// each.
     fn ask_clients(&self, broadcast: Broadcast) -> BoxStream<'static, LocalAck>;
 
     /// Describes the sockets that match.
@@ -137,7 +139,7 @@ impl Namespace {
         payload.ends_with(&self.end_of_own)
     }
 
-    /// From now on what was sent to it is for nobody.
+    /// From now on nothing receives what was sent to it.
     pub(crate) fn left(&self) {
         self.has_left.store(true, Ordering::Release);
     }
@@ -155,7 +157,8 @@ impl Namespace {
         self.local.get()?.upgrade()
     }
 
-    /// Lets the rules of the cluster work, and returns what is to be done. All actions of one call come together.
+    /// Lets the rules of the cluster work, and returns what is to be done. All actions of one call
+    /// come together.
     pub(crate) fn with_cluster(&self, work: impl FnOnce(&mut NodeRules, Instant)) -> Vec<Action> {
         let mut cluster = self.lock();
         let before = cluster.next_timeout();
@@ -195,10 +198,11 @@ impl Namespace {
         self.waiting.lock().contains_key(id)
     }
 
-    /// Passes on an answer, of which a request takes so many. False when it is one too many, which ends the request.
+    /// Passes on an answer. A request takes a limited number of them: false when it is one too
+    /// many, which ends the request.
     pub(crate) fn answer(&self, id: &RequestId, answer: Response, limit: usize) -> bool {
         let mut waiting = self.waiting.lock();
-        // Whoever asked may have given up.
+        // The caller may have given up.
         let Some(request) = waiting.get_mut(id) else { return true };
         request.count = request.count.saturating_add(answer.weight());
         if request.count <= limit {
@@ -259,7 +263,7 @@ impl Drop for Request {
     }
 }
 
-/// 8 random bytes in hex, as Node writes its uids and request ids.
+/// 8 random bytes in hex, as Node.js writes its uids and request ids.
 fn random_id() -> String {
     format!("{:016x}", crate::env::random_u64())
 }

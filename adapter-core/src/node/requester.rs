@@ -16,9 +16,9 @@ impl Requester {
         self.sender.as_ref()
     }
 
-    /// The channel of an answer; `None` is that of the namespace.
+    /// The channel of an answer; `None` is the namespace's channel.
     pub(crate) fn channel_for(&self, answer: &Body) -> Option<&ReplyChannel> {
-        // Only answers: whatever else a handler makes is for everyone.
+        // Only answers: everything else that a handler makes is for everyone.
         self.reply_to.as_ref().filter(|_| answer.is_response())
     }
 }

@@ -1,4 +1,5 @@
-//! What all namespaces of a node share: the tasks in and out, the clock, the register of namespaces.
+//! What all namespaces of a node share: the tasks in and out, the clock, the register of
+//! namespaces.
 
 mod clock;
 mod dispatch;
@@ -115,7 +116,8 @@ impl<B: Backend> Node<B> {
         &self.attachments
     }
 
-    /// Listens on the channel on which this process alone hears answers, before the first request names it.
+    /// Listens on the channel on which this process alone hears answers, before the first request
+    /// names it.
     pub(in crate::node) async fn listen_for_responses(&self) -> Result<(), Error> {
         match (&self.reply_channel, self.link()) {
             (Some(channel), Some(link)) => link.listen(channel.as_str().to_owned()).await,
@@ -178,7 +180,8 @@ impl<B: Backend> Node<B> {
         Arc::new(Namespace::new(name, channel, self.options.cluster_config(), self.clock.clone()))
     }
 
-    /// Begins to join the cluster: from now on the namespace is known here, in place of any of that name, and is being listened to.
+    /// Begins to join the cluster: from now on the namespace is known here, in place of any of that
+    /// name, and is being listened to.
     pub(crate) fn register(&self, namespace: &Arc<Namespace>) -> Result<Listening, Error> {
         Error::check_namespace(namespace.name())?;
         let listen = || Some(self.link()?.listen(namespace.channel().to_owned()));
@@ -192,8 +195,9 @@ impl<B: Backend> Node<B> {
         Ok(listening)
     }
 
-    /// Lets a registered namespace join the cluster, in the background: listens first, then announces it, so that no answer is
-    /// missed. It goes on when nobody waits for it, and takes until the node listens.
+    /// Lets a registered namespace join the cluster, in the background: listens first, then
+    /// announces it, so that no answer is missed. It goes on when the caller stops waiting, and
+    /// takes until the node listens.
     pub(crate) fn join(
         self: &Arc<Self>,
         namespace: Arc<Namespace>,
@@ -204,7 +208,7 @@ impl<B: Backend> Node<B> {
             let listened = listening.await;
             let Some(node) = node.upgrade() else { return Err(Error::Closed) };
             if let Err(error) = listened {
-                // Nobody has heard of it.
+                // No other node has heard of it.
                 node.namespaces.forget(&namespace);
                 return Err(error);
             }

@@ -1,4 +1,5 @@
-//! The start of a node: its tables are prepared, its tasks spawned, and what it sends is proved to come back.
+//! The start of a node: its tables are prepared, its tasks spawned, and what it sends is proved to
+//! come back.
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,7 +63,8 @@ async fn open<B: Backend>(
 
 async fn prepare_tables<B: Backend>(backend: &B, options: &Options) -> Result<(), ConnectError> {
     match backend.prepare(&options.table, false).await {
-        // It was connected: what goes wrong from here on is the table's fault, not that of the connection's settings.
+        // It was connected: what goes wrong from here on is the fault of the table, not of the
+        // connection's settings.
         Err(error) if error.kind() == ErrorKind::MissingTable && options.create_table => {
             let creating = backend.prepare(&options.table, true).await;
             creating.map_err(|error| ConnectError::creating(&options.table, error))?;
@@ -78,7 +80,8 @@ async fn prepare_tables<B: Backend>(backend: &B, options: &Options) -> Result<()
     Ok(())
 }
 
-/// Spawns the tasks of a node. What it returns resolves to the outcome of the first attempt to listen.
+/// Spawns the tasks of a node. What it returns resolves to the outcome of the first attempt to
+/// listen.
 fn start<B: Backend>(node: &Arc<Node<B>>) -> oneshot::Receiver<Result<(), BackendError>> {
     let (backend, options, events) = (node.backend(), node.options(), node.shared_events());
     let fetcher = Fetcher::new(backend.clone(), options, events.clone());
@@ -98,7 +101,8 @@ fn start<B: Backend>(node: &Arc<Node<B>>) -> oneshot::Receiver<Result<(), Backen
         tokio::spawn(sweep(backend.clone(), options.clone(), node.attachments().clone(), events.clone())),
     ];
     if let Some(log) = &options.catch_up {
-        // A little longer than it goes back, for rows that are dated before their transaction is committed.
+        // A little longer than it goes back, for rows that are dated before their transaction is
+        // committed.
         let age = log.retention().saturating_add(options.cleanup_interval);
         let sweeping = sweep_log(backend.clone(), log.table_name().to_owned(), age, options.clone(), events.clone());
         tasks.push(tokio::spawn(sweeping));

@@ -16,7 +16,8 @@ use crate::{
     options::Options,
 };
 
-/// After so many intervals without a sweep, there is one in any case: others may have left something behind.
+/// After this many intervals without a sweep, there is one in any case: others may have left
+/// something behind.
 const IN_ANY_CASE: u32 = 20;
 
 /// Whether attachments were seen lately, own ones or those of others.
@@ -36,12 +37,12 @@ impl AttachmentActivity {
     }
 }
 
-/// How many rows are deleted in a statement: so many at first, at most, and at least.
+/// How many rows are deleted in a statement: at first, at most, and at least.
 const FIRST_BATCH: u64 = 5_000;
 const MAX_BATCH: u64 = 50_000;
 const MIN_BATCH: u64 = 1;
 
-/// After so many failures in a row it is told.
+/// After this many failures in a row they are reported.
 const FAILURES: u32 = 3;
 
 /// Deletes old attachments from time to time, all nodes' alike.
@@ -171,7 +172,8 @@ impl<B: Backend> Sweeper<B> {
 /// Which of the intervals end with a sweep.
 #[derive(Debug, Default)]
 struct Schedule {
-    /// Whether an attachment was seen in the interval before: it is old enough at the end of this one, at the earliest.
+    /// Whether an attachment was seen in the interval before: it is old enough at the end of this
+    /// one, at the earliest.
     seen_before: bool,
     /// How many intervals ended without a sweep since the last one; `None` before the first.
     left_out: Option<u32>,

@@ -11,15 +11,17 @@ pub enum Dropped {
     Messages,
     /// Responses: a request had as many as `Options::max_responses` allows.
     Responses,
-    /// What other nodes ask for: acknowledgements are waited for, and handlers of server-side events run, as many as
-    /// `Options::max_requests` allows.
+    /// What other nodes ask for: acknowledgements are waited for, and handlers of server-side
+    /// events run, as many as `Options::max_requests` allows.
     Requests,
     /// Nodes: as many are known as `Options::max_nodes` allows.
     Nodes,
-    /// Events of other nodes for one client of this one: the client takes so little that socketioxide's buffer for it
-    /// (`max_buffer_size` of its builder, 128 packets by default) is full. Its other clients get them.
+    /// Events of other nodes for one client of this one: the client takes so little that
+    /// socketioxide's buffer for it (`max_buffer_size` of its builder, 128 packets by default) is
+    /// full. Its other clients get them.
     Clients,
-    /// Reports of invalid messages: so many different ones were told that later ones are only counted.
+    /// Reports of invalid messages: once this many different ones were reported, later ones are
+    /// only counted.
     Reports,
 }
 
@@ -63,7 +65,8 @@ pub enum InvalidMessage {
     AttachmentGone,
     /// The attachments table could not be read.
     AttachmentUnreadable,
-    /// A row of the attachments table that is larger than `Options::max_attachment_bytes`, and was not fetched.
+    /// A row of the attachments table that is larger than `Options::max_attachment_bytes`, and was
+    /// not fetched.
     TooLarge,
     /// A row of the attachments table that is of another sender than its header.
     AttachmentOfAnother,

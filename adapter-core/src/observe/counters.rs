@@ -1,4 +1,5 @@
-//! What a node counts and remembers of itself: the one source of its counts, its health and its metrics.
+//! What a node counts and remembers of itself: the one source of its counts, its health and its
+//! metrics.
 //!
 //! Always on: a hot path adds to an atomic number and nothing more.
 
@@ -55,7 +56,8 @@ pub(crate) struct Counters {
     pub(crate) sweeps_behind: AtomicUsize,
     rejected: [Count; InvalidMessage::LABELS.len()],
     dropped: [Count; Dropped::ALL.len()],
-    /// Messages that have arrived and were not handled so far, and the bytes of their notifications.
+    /// Messages that have arrived and were not handled so far, and the bytes of their
+    /// notifications.
     pub(crate) waiting: AtomicUsize,
     pub(crate) waiting_bytes: AtomicUsize,
     /// In microseconds of the Unix epoch.
@@ -119,7 +121,7 @@ impl Counters {
         self.clock.now()
     }
 
-    /// The server gave a sign of life; returns when.
+    /// The server was heard; returns when.
     pub(crate) fn heard(&self) -> SystemTime {
         let now = self.now();
         self.last_heard.store(microseconds(now), Ordering::Relaxed);
@@ -166,7 +168,8 @@ impl Counters {
         self.publishing.lock().consecutive_failures = 0;
     }
 
-    /// So many messages were not taken. What a message is refused for itself does not count as a failure to publish.
+    /// This many messages were not taken. A message that is refused for what it contains does not
+    /// count as a failure to publish.
     pub(crate) fn not_published(&self, messages: usize, error: &BackendError, is_about_content: bool) {
         self.unpublished.add(messages as u64);
         let mut publishing = self.publishing.lock();

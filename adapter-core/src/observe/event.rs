@@ -19,8 +19,8 @@ use crate::observe::{
 
 /// An event in the life of a node. New kinds may come.
 ///
-/// It serializes as an object with the kind as `event`, and times in RFC 3339, for a log or a dashboard:
-/// `{"event":"node-left","namespace":"/","node":"1b6e…","closed":true}`.
+/// It serializes as an object with the kind as `event`, and times in RFC 3339, for a log or a
+/// dashboard: `{"event":"node-left","namespace":"/","node":"1b6e…","closed":true}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -34,7 +34,8 @@ pub enum Event {
     },
     /// The node listens again, and may have missed what was published in between.
     Gap {
-        /// Since when messages may be missing: a second before the last sign of life, as what was sent then may have been on its way.
+        /// Since when messages may be missing: a second before the server was last heard, as what
+        /// was sent then may have been on its way.
         #[serde(serialize_with = "rfc3339")]
         since: SystemTime,
         /// Until when.
@@ -59,7 +60,8 @@ pub enum Event {
         /// True when it said so itself, false when it fell silent.
         closed: bool,
     },
-    /// Something arrived that is not a message. Reported once for each kind and sender; counted always.
+    /// Something arrived that is not a message. Reported once for each kind and sender; counted
+    /// always.
     Rejected {
         /// The channel.
         channel: String,
@@ -70,43 +72,46 @@ pub enum Event {
         /// The error in words.
         reason: String,
     },
-    /// There was more of something than an option allows: it was dropped. Reported on the first of its class and on every
-    /// thousandth; counted always.
+    /// There was more of something than an option allows: it was dropped. Reported on the first of
+    /// its class and on every thousandth; counted always.
     Overloaded {
         /// What was dropped.
         class: Dropped,
         /// The same in words: which option bounds it, and how many were dropped so far.
         what: String,
     },
-    /// A client of this node takes less than is sent to it: its buffer in socketioxide was full, so it lost an event. Reported at most
-    /// once a second for each client. Where only one event of a broadcast was lost within a second, its client is not known:
-    /// then it is only counted, as [`Dropped::Clients`].
+    /// A client of this node takes less than is sent to it: its buffer in socketioxide was full, so
+    /// it lost an event. Reported at most once a second for each client. Where only one event of a
+    /// broadcast was lost within a second, its client is not known: then it is only counted, as
+    /// [`Dropped::Clients`].
     SlowClient {
         /// The namespace.
         namespace: String,
-        /// Its socket, as `SocketIo` knows it. Sending to it, disconnecting too, fails while its buffer is full.
+        /// Its socket, as `SocketIo` knows it. Sending to it, disconnecting too, fails while its
+        /// buffer is full.
         socket: Sid,
     },
-    /// Old rows of a table are not deleted as fast as they come, or not at all: the table grows. Told once, until all old rows are
-    /// deleted again. The node tries on.
+    /// Old rows of a table are not deleted as fast as they come, or not at all: the table grows.
+    /// Told once, until all old rows are deleted again. The node tries on.
     CleanupBehind {
         /// The table, as the options name it.
         table: String,
         /// Why.
         reason: String,
     },
-    /// This reader of the [`EventStream`] was slow: the oldest events it had not read were dropped. Other readers got them.
+    /// This reader of the [`EventStream`] was slow: the oldest events it had not read were dropped.
+    /// Other readers got them.
     Missed {
         /// How many.
         events: u64,
     },
 }
 
-/// How much of what was published while a node was deaf it has caught up with: see
+/// How much a node has caught up with of what was published while it was disconnected: see
 /// [`Options::catch_up`](crate::Options::catch_up).
 ///
-/// It is about what the servers and emitters of this project sent, with the same log. What Node servers and others without a log
-/// sent inline is lost in any case.
+/// It is about what the servers and emitters of this project sent, with the same log. What Node.js
+/// servers and others without a log sent inline is lost in any case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -140,7 +145,8 @@ pub(crate) struct Events {
     reported: Mutex<HashSet<(InvalidMessage, Option<NodeId>)>>,
 }
 
-/// How many kinds of invalid messages by sender are remembered as reported: forged senders must not grow it.
+/// How many kinds of invalid messages by sender are remembered as reported: forged senders must not
+/// grow it.
 const MAX_REPORTED: usize = 1000;
 
 impl Default for Events {
@@ -217,7 +223,7 @@ impl Events {
             // Made where the reader is.
             Event::Missed { .. } => {}
         }
-        // Nobody has to listen.
+        // Events need no listener.
         let _ = self.sender.send((self.database, event));
     }
 
@@ -242,8 +248,8 @@ impl Events {
         }
     }
 
-    /// Counts something dropped, and reports it on the first of its class and then on every thousandth; of reports only on
-    /// the first.
+    /// Counts something dropped, and reports it on the first of its class and then on every
+    /// thousandth; of reports only on the first.
     pub(crate) fn dropped(&self, class: Dropped) {
         let before = self.counters.dropped(class);
         let is_told = if class == Dropped::Reports { before == 0 } else { before.is_multiple_of(1000) };
@@ -265,7 +271,8 @@ fn shortened(mut reason: String) -> String {
     reason
 }
 
-/// Events as they happen. A reader that lags 1024 events behind misses the oldest, and is told so: [`Event::Missed`].
+/// Events as they happen. A reader that lags 1024 events behind misses the oldest, and is told so:
+/// [`Event::Missed`].
 #[derive(Debug)]
 pub struct EventStream {
     receiver: broadcast::Receiver<(usize, Event)>,
@@ -278,8 +285,8 @@ impl EventStream {
     }
 
     /// The next event, and in which database it happened: its number in the list that was given to
-    /// [`Cluster::connect_split`](crate::Cluster::connect_split), 0 for a node with one database, and for
-    /// [`Event::Missed`], which happens to the reader.
+    /// [`Cluster::connect_split`](crate::Cluster::connect_split), 0 for a node with one database,
+    /// and for [`Event::Missed`], which happens to the reader.
     pub async fn next_with_database(&mut self) -> Option<(usize, Event)> {
         match self.receiver.recv().await {
             Ok(event) => Some(event),

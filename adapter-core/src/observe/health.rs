@@ -26,7 +26,7 @@ use socketio_pg_protocol::NodeId;
 pub struct Health {
     /// What the node is called: [`Options::node_name`](crate::Options::node_name).
     pub node_name: String,
-    /// [`Self::is_ready`], for whoever reads this as JSON.
+    /// [`Self::is_ready`], for readers of the JSON form.
     pub ready: bool,
     /// Whether the node has left the cluster.
     pub closed: bool,
@@ -43,20 +43,23 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether clients should be sent here: the node is in the cluster, it listens, its latest batch did not fail for want
-    /// of a connection, and its queue has room.
+    /// Whether clients should be sent here: the node is in the cluster, it listens, its latest
+    /// batch did not fail for want of a connection, and its queue has room.
     ///
-    /// Fit for a readiness probe. Not for a liveness probe: a restart mends nothing here, the node reconnects by itself.
+    /// Fit for a readiness probe. Not for a liveness probe: a restart mends nothing here, the node
+    /// reconnects by itself.
     pub fn is_ready(&self) -> bool {
         self.ready
     }
 
-    /// Several as one: ready when all are, and otherwise as the worst of them where there is nothing to add up.
+    /// Several as one: ready when all are, and otherwise as the worst of them where there is
+    /// nothing to add up.
     pub(crate) fn merge(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
         parts.into_iter().reduce(|one, other| {
             let mut namespaces = [one.namespaces, other.namespaces].concat();
             namespaces.sort_by(|one, other| one.name.cmp(&other.name));
-            // A deaf link before one that hears, and of two alike the one that was silent for longer.
+            // A disconnected link before one that listens, and of two alike the one that was silent
+            // for longer.
             let links = [one.link, other.link];
             let link = links.into_iter().min_by_key(|link| (link.is_listening, link.last_heard));
             Self {
@@ -92,11 +95,11 @@ impl Health {
 pub struct LinkHealth {
     /// Whether it listens. If not, other nodes' messages are being missed.
     pub is_listening: bool,
-    /// Since when it listens, or is deaf.
+    /// Since when it listens, or is disconnected.
     #[serde(serialize_with = "rfc3339")]
     pub since: SystemTime,
-    /// When the server last gave a sign of life: a notification, or the answer to a check, which is made every
-    /// [`Options::check_interval`](crate::Options::check_interval).
+    /// When the server was last heard: a notification, or the answer to a check, which is made
+    /// every [`Options::check_interval`](crate::Options::check_interval).
     #[serde(serialize_with = "rfc3339")]
     pub last_heard: SystemTime,
     /// Why it broke, or could not be opened, the last time.
@@ -113,7 +116,8 @@ pub struct PublisherHealth {
     pub capacity: usize,
     /// The last time messages were not published.
     pub last_error: Option<Failure>,
-    /// How many attempts since the last that succeeded have failed, those aside that failed for what the message was.
+    /// How many attempts since the last that succeeded have failed, those aside that failed for
+    /// what the message was.
     pub consecutive_failures: u64,
 }
 
@@ -230,7 +234,7 @@ pub struct Counts {
     pub unpublished: u64,
     /// Notifications that were heard, the node's own among them.
     pub received: u64,
-    /// How often the listening connection was opened anew.
+    /// How often the listening connection was opened again.
     pub reconnects: u64,
     /// How often messages may have been missed: see [`Event::Gap`](crate::Event::Gap).
     pub gaps: u64,

@@ -1,8 +1,9 @@
 //! What a node counts, handed to the `metrics` facade (feature `metrics`).
 //!
-//! Counters and gauges are taken over from the node's own numbers once a second, so messages cost nothing for them; batches and
-//! fetches go into histograms as they happen, through handles that were registered before. Several nodes of one process add up.
-//! The application installs its recorder before it connects.
+//! Counters and gauges are taken over from the node's own numbers once a second, so messages cost
+//! nothing for them; batches and fetches go into histograms as they happen, through handles that
+//! were registered before. Several nodes of one process add up. The application installs its
+//! recorder before it connects.
 
 use std::{
     collections::HashMap,

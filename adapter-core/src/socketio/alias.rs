@@ -1,7 +1,8 @@
 //! Sockets of other nodes under ids that socketioxide can hold.
 //!
-//! A socketioxide id has 16 characters; Node's have 20. Each foreign socket gets an alias, derived from its id so that it is
-//! the same every time, and the alias is remembered so that operations on it reach the socket.
+//! A socketioxide id has 16 characters; Node.js's have 20. Each foreign socket gets an alias,
+//! derived from its id so that it is the same every time, and the alias is remembered so that
+//! operations on it reach the socket.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,7 +16,7 @@ use socketioxide_core::{Sid, Uid};
 /// Remembers which foreign sockets the aliases stand for.
 #[derive(Debug)]
 pub(crate) struct Aliases {
-    /// Keys are drawn once, so that nobody outside can make two ids meet.
+    /// Keys are drawn once, so that no client or node can make two ids collide.
     hashers: [RandomState; 2],
     known: Mutex<Known>,
     max: usize,

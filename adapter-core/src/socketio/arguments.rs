@@ -11,8 +11,8 @@ use socketioxide_parser_common::CommonParser;
 
 use crate::{error::Error, socketio::packet};
 
-/// Names that Node's servers keep to themselves: as an event from server to server, one of them would run what an application
-/// does with its new clients and namespaces.
+/// Names that Node.js's servers keep to themselves: as an event from server to server, one of them
+/// would run what an application does with its new clients and namespaces.
 const RESERVED_BY_SERVERS: [&str; 3] = ["connect", "connection", "new_namespace"];
 
 /// `[event, ...arguments]` for clients. A tuple becomes several arguments, anything else one.

@@ -16,10 +16,11 @@ use socketioxide_core::Sid;
 
 use crate::socketio::handshake;
 
-/// What the application stores on a socket for other nodes to see: Node's `socket.data`.
+/// What the application stores on a socket for other nodes to see: Node.js's `socket.data`.
 ///
-/// Put it into the socket's extensions, again whenever it changes. Applications on every node, Node's included, find it in
-/// the answer to `fetchSockets`; bytes (`serialize_bytes`) arrive as a `Buffer`.
+/// Put it into the socket's extensions, again whenever it changes. Applications on every node,
+/// Node.js's included, find it in the answer to `fetchSockets`; bytes (`serialize_bytes`) arrive as
+/// a `Buffer`.
 ///
 /// ```
 /// use serde_json::json;
@@ -74,7 +75,7 @@ where
     F: Fn(&Parts) -> Option<IpAddr> + Send + Sync,
 {
     fn describe(&self, namespace: &str, sid: Sid) -> Option<(Payload, Option<Payload>)> {
-        // socketioxide keeps a socket until its disconnect handler has ended, Node does not.
+        // socketioxide keeps a socket until its disconnect handler has ended, Node.js does not.
         let socket = self.server.of(namespace)?.get_socket(sid).filter(|socket| socket.connected())?;
         if !handshake::is_recorded(&socket) && !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -108,7 +109,7 @@ pub(crate) fn description(id: Sid, rooms: Vec<Room>, details: Option<(Payload, O
         id: SocketId::from(id.as_str()),
         handshake,
         rooms: Some(rooms),
-        // Node's sockets always have an object there.
+        // Node.js's sockets always have an object there.
         data: data.or_else(|| Payload::from_json("{}").ok()),
     }
 }

@@ -1,4 +1,4 @@
-//! How a client connected, as Node tells it of its own sockets.
+//! How a client connected, as Node.js tells it of its own sockets.
 
 use std::{
     convert::Infallible,
@@ -14,24 +14,28 @@ use socketioxide::{adapter::Adapter, extract::SocketRef, handler::FromConnectPar
 
 use crate::socketio::packet;
 
-/// What the application knows of a connection and socketioxide does not: put it into the socket's extensions for other
-/// nodes to see in the socket's handshake. [`record_handshake`] does so for `auth`.
+/// What the application knows of a connection and socketioxide does not: put it into the socket's
+/// extensions for other nodes to see in the socket's handshake. [`record_handshake`] does so for
+/// `auth`.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectInfo {
-    /// What the client gave as `auth`. What is not an object is told as `{}`: Node's applications rely on an object.
+    /// What the client gave as `auth`. What is not an object is told as `{}`: Node.js's
+    /// applications rely on an object.
     pub auth: Option<Value>,
-    /// The client's address. Without it, [`Cluster::attach_with_address`](crate::Cluster::attach_with_address) says where
-    /// it is found.
+    /// The client's address. Without it,
+    /// [`Cluster::attach_with_address`](crate::Cluster::attach_with_address) says where it is
+    /// found.
     pub address: Option<IpAddr>,
     /// Whether the transport is encrypted at this server.
     pub secure: bool,
 }
 
-/// Records how a client connected, for other nodes to see in the handshake of its socket: `auth`, `time` and `issued`, which
-/// socketioxide does not keep. A connect middleware; without it `auth` is empty and `issued` the time of the first question.
+/// Records how a client connected, for other nodes to see in the handshake of its socket: `auth`,
+/// `time` and `issued`, which socketioxide does not keep. A connect middleware; without it `auth`
+/// is empty and `issued` the time of the first question.
 ///
-/// Like Node, it refuses a client whose `auth` is not an object. Node closes the connection, here the client gets a
-/// `connect_error`.
+/// Like Node.js, it refuses a client whose `auth` is not an object. Node.js closes the connection,
+/// here the client gets a `connect_error`.
 ///
 /// ```
 /// use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler};
@@ -92,7 +96,7 @@ pub(crate) fn plain_address(request: &Parts) -> Option<IpAddr> {
     with_port.or_else(|| request.extensions.get::<IpAddr>().copied())
 }
 
-/// Describes how a client connected, with keys in the order in which Node has them.
+/// Describes how a client connected, with keys in the order in which Node.js has them.
 pub(crate) fn write<A: Adapter>(socket: &SocketRef<A>, address: impl Fn(&Parts) -> Option<IpAddr>) -> Option<Payload> {
     let request = socket.req_parts();
     let info = socket.extensions.get::<ConnectInfo>().unwrap_or_default();
@@ -118,7 +122,7 @@ pub(crate) fn write<A: Adapter>(socket: &SocketRef<A>, address: impl Fn(&Parts) 
     Payload::from_json(Value::Map(entries).to_json()).ok()
 }
 
-/// Reads what a node tells, by way of JSON, as Node's applications see it: a date is text then.
+/// Reads what a node tells, by way of JSON, as Node.js's applications see it: a date is text then.
 pub(crate) fn read(handshake: Payload) -> Option<Handshake> {
     let value = handshake.into_value().ok()?;
     let exact = serde_json::from_str(&value.to_json());
@@ -130,7 +134,7 @@ fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Of these, Node takes the first where a request has several.
+/// Of these, Node.js takes the first where a request has several.
 const SINGLE: [&str; 18] = [
     "age",
     "authorization",
@@ -152,7 +156,7 @@ const SINGLE: [&str; 18] = [
     "user-agent",
 ];
 
-/// Headers as Node reads them: in the order of arrival, each byte a character of Latin-1.
+/// Headers as Node.js reads them: in the order of arrival, each byte a character of Latin-1.
 fn headers(headers: &HeaderMap) -> Value {
     let text = |name: &HeaderName| {
         let mut values = headers.get_all(name).into_iter().map(|value| {
@@ -168,7 +172,8 @@ fn headers(headers: &HeaderMap) -> Value {
     Value::Map(headers.keys().map(|name| (name.as_str().into(), text(name).into())).collect())
 }
 
-/// A query as engine.io reads it: of a key that comes several times, the last value in the first place.
+/// A query as engine.io reads it: of a key that comes several times, the last value in the first
+/// place.
 fn query(text: &str) -> Value {
     let mut query: Vec<(Value, Value)> = Vec::new();
     for (key, value) in form_urlencoded::parse(text.as_bytes()) {
@@ -181,7 +186,8 @@ fn query(text: &str) -> Value {
     Value::Map(query)
 }
 
-/// `Date.prototype.toString` in UTC: `Mon Nov 23 2026 00:01:41 GMT+0000 (Coordinated Universal Time)`.
+/// `Date.prototype.toString` in UTC:
+/// `Mon Nov 23 2026 00:01:41 GMT+0000 (Coordinated Universal Time)`.
 fn javascript_date(time: SystemTime) -> String {
     let time: DateTime<Utc> = time.into();
     time.format("%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)").to_string()
@@ -224,7 +230,7 @@ mod tests {
         ] {
             sent.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).expect("it is a value"));
         }
-        // Seen with Node 20.
+        // Seen with Node.js 20.
         let expected = r#"{"host":"example","x-latin":"café","x-many":"1, 2","cookie":"a=1; b=2","authorization":"first","a-last":"1"}"#;
         assert_eq!(headers(&sent).to_json(), expected);
     }

@@ -22,8 +22,9 @@ use socketioxide_core::{
 
 use crate::error::Error;
 
-/// The extension type of everything that notepack.io, the MessagePack of Socket.IO's msgpack parser, has extensions for:
-/// dates (8 bytes), `undefined` (one byte, 0) and `ArrayBuffer`s (any length).
+/// The extension type of everything that notepack.io, the MessagePack of Socket.IO's msgpack
+/// parser, has extensions for: dates (8 bytes), `undefined` (one byte, 0) and `ArrayBuffer`s (any
+/// length).
 const NOTEPACK: i8 = 0;
 
 /// Why data cannot be passed between the cluster and this server.
@@ -115,7 +116,8 @@ pub(crate) fn unchecked_payload(packet: &Packet) -> Result<Payload, PacketError>
 
 /// An event of another node, `[event, ...args]`, as a packet for the sockets of the namespace `ns`.
 ///
-/// It is checked to be one that clients take. Node passes on whatever comes, and its clients disconnect, or crash.
+/// It is checked to be one that clients take. Node.js passes on whatever comes, and its clients
+/// disconnect, or crash.
 pub(crate) fn packet_from_payload(
     payload: &Payload,
     ns: impl Into<Str>,
@@ -148,7 +150,8 @@ pub(crate) fn payload_from_ack(value: &ServerValue) -> Result<Option<Payload>, P
 
 /// The acknowledgement of a client of another node, as one of a client of this server.
 ///
-/// It is for the application, not for clients: whatever the road it came on, a date is an ISO string.
+/// It is for the application, not for clients: inline or in an attachment, a date is an ISO string
+/// here.
 pub(crate) fn ack_from_payload(payload: Option<&Payload>, parser: Parser) -> Result<ServerValue, PacketError> {
     let argument = match (parser, payload) {
         (Parser::Common, None) => return Ok(ServerValue::Str(Str::from("[]"), None)),
@@ -225,7 +228,8 @@ fn check_name(name: Cow<'_, str>) -> Result<(), PacketError> {
     if is_reserved(&name) { Err(PacketError::ReservedEvent(name.into())) } else { Ok(()) }
 }
 
-/// Whether Socket.IO keeps the name to itself: a client that is sent it takes it for a broken packet and disconnects.
+/// Whether Socket.IO keeps the name to itself: a client that is sent it takes it for a broken
+/// packet and disconnects.
 pub(crate) fn is_reserved(event: &str) -> bool {
     matches!(event, "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener")
 }
@@ -237,7 +241,8 @@ fn name_of(payload: &Payload) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Checks what socket.io-parser checks when it puts binary in its place. Without binary it looks for no place.
+/// Checks what socket.io-parser checks when it puts binary in its place. Without binary it looks
+/// for no place.
 fn check_placeholders(payload: &Payload, data: &ServerValue) -> Result<(), PacketError> {
     match (payload, data) {
         (Payload::Value(value), ServerValue::Str(_, Some(attachments)))
@@ -262,7 +267,8 @@ fn has_stray_placeholder(value: &Value, attachments: usize) -> bool {
     }
 }
 
-/// The name of an event, which may be a number. The text is known to be JSON: its beginning is enough.
+/// The name of an event, which may be a number. The text is known to be JSON: its beginning is
+/// enough.
 fn name_in_text(text: &RawValue) -> Option<Cow<'_, str>> {
     let arguments = text.get().strip_prefix('[')?.trim_start();
     match arguments.bytes().next()? {
@@ -303,7 +309,8 @@ impl Serialize for ForClient<'_> {
                 Some(millis) => Value::Ext(NOTEPACK, millis.to_be_bytes().into()).serialize(serializer),
                 None => serializer.serialize_unit(),
             },
-            // what @msgpack/msgpack makes of an extension that it does not know is an object to notepack.io
+            // what @msgpack/msgpack makes of an extension that it does not know is an object to
+            // notepack.io
             Value::Ext(kind, bytes) => {
                 let mut extension = serializer.serialize_struct("ExtData", 2)?;
                 extension.serialize_field("type", kind)?;
@@ -311,7 +318,8 @@ impl Serialize for ForClient<'_> {
                 extension.end()
             }
             broken @ Value::BrokenStr(_) => serializer.serialize_str(&lossy(broken)),
-            // notepack.io knows no integral floats, so that clients which tell them apart expect integers
+            // notepack.io knows no integral floats, so that clients which tell them apart expect
+            // integers
             float @ Value::Float(_) => match (i64::deserialize(float.clone()), u64::deserialize(float.clone())) {
                 (Ok(integer), _) => serializer.serialize_i64(integer),
                 (_, Ok(integer)) => serializer.serialize_u64(integer),
@@ -343,7 +351,8 @@ fn lossy(broken: &Value) -> String {
 
 /// What a client wrote with Socket.IO's msgpack parser, with extensions as the protocol has them.
 ///
-/// An `ArrayBuffer` of 8 bytes cannot be told from a date, nor one with the byte 0 from `undefined`.
+/// An `ArrayBuffer` of 8 bytes cannot be told from a date, nor one with the byte 0 from
+/// `undefined`.
 fn from_notepack(value: Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.into_iter().map(from_notepack).collect()),

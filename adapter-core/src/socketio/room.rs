@@ -1,8 +1,9 @@
 //! Rooms that are not named by strings.
 //!
-//! In Node a room may be named by any value, and `42` and `"42"` are two rooms. socketioxide's rooms are named by strings: a room
-//! of another name has one here that begins with a mark, which is drawn at random. So a client that chooses the name of a room
-//! never chooses one of these. Names with the mark do not leave the process.
+//! In Node.js a room may be named by any value, and `42` and `"42"` are two rooms. socketioxide's
+//! rooms are named by strings: a room of another name has one here that begins with a mark, which
+//! is drawn at random. So a client that chooses the name of a room never chooses one of these.
+//! Names with the mark do not leave the process.
 
 use std::{
     borrow::Cow,
@@ -19,12 +20,12 @@ use socketioxide_core::adapter::Room as ServerRoom;
 /// How those names begin. Other names seldom begin with its first character.
 static MARK: LazyLock<String> = LazyLock::new(|| format!("\0{:016x}:", RandomState::new().hash_one(())));
 
-/// The room that Node's applications name by a number, such as a user's id: `io.to(42)` of Node is `io.to(number_room(42))`
-/// here. It is another room than that of the string `"42"`.
+/// The room that Node.js's applications name by a number, such as a user's id: `io.to(42)` of
+/// Node.js is `io.to(number_room(42))` here. It is another room than that of the string `"42"`.
 ///
 /// What it returns is fit for all of socketioxide's operations, is what they and
-/// [`ClusterSocket::rooms`](crate::ClusterSocket::rooms) call that room, and holds in this process only: do not store it, nor show it to clients.
-/// [`room_number`] is the way back.
+/// [`ClusterSocket::rooms`](crate::ClusterSocket::rooms) call that room, and holds in this process
+/// only: do not store it, nor show it to clients. [`room_number`] is the way back.
 ///
 /// ```
 /// use socketio_pg_core::{number_room, room_number};
@@ -49,7 +50,8 @@ pub fn room_number(name: &str) -> Option<i64> {
     }
 }
 
-/// The name that a room of the wire has here. `None` for what equals nothing in JavaScript, once it has been sent: objects.
+/// The name that a room of the wire has here. `None` for what equals nothing in JavaScript, once it
+/// has been sent: objects.
 pub(crate) fn name(room: &Room) -> Option<Cow<'_, str>> {
     match room {
         Room::Name(name) => Some(name.into()),
@@ -78,8 +80,8 @@ pub(crate) fn names(rooms: &[Room]) -> Vec<ServerRoom> {
     rooms.iter().filter_map(name).map(|name| ServerRoom::from(name.into_owned())).collect()
 }
 
-/// The rooms that a socket of another node has joined. That of its own id it is in anyway; it is told twice of a socket that
-/// has joined it as well.
+/// The rooms that a socket of another node has joined. That of its own id it is in anyway; it is
+/// told twice of a socket that has joined it as well.
 pub(crate) fn joined(socket: &SocketDescription) -> Vec<ServerRoom> {
     let mut rooms = socket.rooms.clone().unwrap_or_default();
     if let Some(own) = rooms.iter().position(|room| room.as_str() == Some(socket.id.as_str())) {
@@ -96,7 +98,8 @@ pub(crate) fn named_to_wire(room: impl Into<Room>) -> Room {
     }
 }
 
-/// JavaScript's own text of a value is the same for all that it takes for equal: 42 and 42.0, 0 and -0.
+/// JavaScript's own text of a value is the same for all that it takes for equal: 42 and 42.0, 0 and
+/// -0.
 fn marked(value: &Value) -> String {
     format!("{}{}", *MARK, value.to_json())
 }

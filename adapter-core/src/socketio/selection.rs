@@ -1,8 +1,8 @@
 //! Which local sockets a message is for.
 //!
-//! In Node every socket is in a room named by its own id, and nodes rely on it: `io.to(<id>)` is how one socket is
-//! addressed, `except: [<id>]` how a sender is left out. socketioxide has no such rooms, so names that are ids of local
-//! sockets are resolved here.
+//! In Node.js every socket is in a room named by its own id, and nodes rely on it: `io.to(<id>)` is
+//! how one socket is addressed, `except: [<id>]` how a sender is left out. socketioxide has no such
+//! rooms, so names that are ids of local sockets are resolved here.
 
 use std::borrow::Cow;
 
@@ -49,7 +49,8 @@ impl Selection {
         let rooms: Vec<&str> = options.rooms.iter().map(AsRef::as_ref).collect();
         let mut except: Vec<&str> = options.except.iter().map(AsRef::as_ref).collect();
         if rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast) {
-            // One socket, or none. That of another node is none of ours: what keeps ids of sockets would keep it for ever.
+            // One socket, or none. A socket of another node is not ours: what keeps ids of sockets
+            // would keep it for ever.
             return match options.sid.filter(|sid| is_local(local, *sid)) {
                 Some(_) => Self::Matching(options),
                 None => Self::Listed { sids: Vec::new(), volatile: false },

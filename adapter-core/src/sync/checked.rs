@@ -1,5 +1,5 @@
-//! The same on top of `loom`, which decides at each of their operations who goes on. What tokio's do is done here as its
-//! documentation says.
+//! The same on top of `loom`, which decides at each of their operations who goes on. What tokio's
+//! do is done here as its documentation says.
 
 use std::{
     future::Future,
@@ -11,7 +11,8 @@ use std::{
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use loom::sync::{Condvar, MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
-/// Runs a case in every interleaving in which a task is interrupted at most so often; `None`: in every one.
+/// Runs a case in every interleaving in which a task is interrupted at most so often; `None`: in
+/// every one.
 pub(crate) fn explore(preemptions: Option<usize>, case: impl Fn() + Send + Sync + 'static) {
     // Time-outs need one. They are never due, and all that loom runs is on this thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -50,7 +51,7 @@ impl<T> RwLock<T> {
     }
 }
 
-/// Drives a future. Where nobody wakes it any more, the checker reports a deadlock.
+/// Drives a future. Where nothing wakes it any more, the checker reports a deadlock.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let (mut future, parker) = (pin!(future), Arc::new(Parker::default()));
     let waker = Waker::from(parker.clone());
@@ -62,7 +63,8 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Polls a future so often, each time once it is woken, then drops it: at whichever moment comes after the last.
+/// Polls a future so often, each time once it is woken, then drops it: at whichever moment comes
+/// after the last.
 pub(crate) fn poll_times<F: Future>(times: usize, future: F) -> Option<F::Output> {
     let (mut future, parker) = (Box::pin(future), Arc::new(Parker::default()));
     let waker = Waker::from(parker.clone());

@@ -6,7 +6,8 @@
 //! socketio_pg_core::backend_tests!(fixture); // fn fixture() -> impl Fixture
 //! ```
 //!
-//! which makes a test of each function of the modules below. It needs tokio with `macros` and `rt-multi-thread`.
+//! which makes a test of each function of the modules below. It needs tokio with `macros` and
+//! `rt-multi-thread`.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests: a panic is the report, the name says what holds")]
 
@@ -30,8 +31,8 @@ pub trait Fixture: Send + Sync {
     /// The backend under test.
     type Backend: Backend;
 
-    /// The URL of an empty database: `postgres://user[:password]@host[:port]/name`. The role is a superuser; other roles
-    /// need a password to connect.
+    /// The URL of an empty database: `postgres://user[:password]@host[:port]/name`. The role is a
+    /// superuser; other roles need a password to connect.
     fn url(&self) -> String;
 
     /// The backend under test, to connect with `url`. Nothing need be connected yet.
@@ -40,12 +41,13 @@ pub trait Fixture: Send + Sync {
     /// A backend that connects at once may return what [`Backend::publish`] would have.
     fn backend(&self, url: &str) -> impl Future<Output = Result<Self::Backend, BackendError>> + Send;
 
-    /// Runs SQL statements in the database, on a connection of their own that has ended when this returns. Returns the
-    /// first value of the last row, as text. Panics when the server refuses.
+    /// Runs SQL statements in the database, on a connection of their own that has ended when this
+    /// returns. Returns the first value of the last row, as text. Panics when the server refuses.
     fn sql(&self, statements: &str) -> Option<String>;
 }
 
-/// Makes a test of every function of the contract. The argument is a function that makes a [`Fixture`].
+/// Makes a test of every function of the contract. The argument is a function that makes a
+/// [`Fixture`].
 #[macro_export]
 macro_rules! backend_tests {
     ($fixture:ident) => {
@@ -226,7 +228,7 @@ fn url_with(url: &str, role: Option<&str>, database: Option<&str>) -> String {
     format!("{scheme}://{}@{address}/{}{parameters}", role.unwrap_or(own_role), database.unwrap_or(own_database))
 }
 
-/// A role that is unlike that of any other test, and can be dropped with it.
+/// A role that no other test has, and can be dropped with it.
 struct Role<'a, F: Fixture> {
     fixture: &'a F,
     name: String,

@@ -1,7 +1,8 @@
 //! A backend without a database: nodes of one process, for tests and simulations.
 //!
-//! It keeps what PostgreSQL promises (a batch is one transaction, in order; equal notifications of one batch on one channel
-//! are folded into one; a session hears what is committed while it listens) and can be made to fail.
+//! It keeps what PostgreSQL promises (a batch is one transaction, in order; equal notifications of
+//! one batch on one channel are folded into one; a session hears what is committed while it
+//! listens) and can be made to fail.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -30,7 +31,7 @@ pub struct MemoryDatabase {
     held: Arc<watch::Sender<Held>>,
 }
 
-/// What waits until it is let go.
+/// What waits until the test releases it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     fetches: bool,
@@ -106,7 +107,8 @@ impl MemoryDatabase {
         }
     }
 
-    /// Breaks every listening session and lets no other begin, while all else works; or lets them begin again.
+    /// Breaks every listening session and lets no other begin, while all else works; or lets them
+    /// begin again.
     pub fn refuse_sessions(&self, refuses: bool) {
         let mut state = self.state.lock();
         state.refuses_sessions = refuses;
@@ -115,18 +117,19 @@ impl MemoryDatabase {
         }
     }
 
-    /// Refuses every channel with this text in its name, as a database refuses what its encoding does not have.
+    /// Refuses every channel with this text in its name, as a database refuses what its encoding
+    /// does not have.
     pub fn refuse_channels_with(&self, text: impl Into<String>) {
         self.state.lock().refused_text = Some(text.into());
     }
 
-    /// Sets the clock of the database so many milliseconds ahead of where it began, or behind.
+    /// Sets the clock of the database this many milliseconds ahead of where it began, or behind.
     pub fn set_clock(&self, milliseconds: i64) {
         self.state.lock().clock.offset = milliseconds;
     }
 
-    /// Ends and restarts the database at once, as a crash does: every session breaks, the last rows of the log are lost, and
-    /// the attachments' table, which is unlogged, is empty.
+    /// Ends and restarts the database at once, as a crash does: every session breaks, the last rows
+    /// of the log are lost, and the attachments' table, which is unlogged, is empty.
     pub fn crash(&self, lost_rows: usize) {
         let mut state = self.state.lock();
         state.sessions.clear();
@@ -183,7 +186,7 @@ impl MemoryDatabase {
         self.held.subscribe().wait_for(|held| !is_held(held)).await.map(drop).map_err(|_| unreachable())
     }
 
-    /// Writes so many rows into the catch-up log, which nobody hears.
+    /// Writes this many rows into the catch-up log, which no node hears.
     pub fn fill_log(&self, rows: u64) {
         let mut state = self.state.lock();
         let now = state.clock.now();

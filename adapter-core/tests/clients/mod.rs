@@ -129,7 +129,8 @@ impl Client {
         http(self.address, &line, packet).await.is_some()
     }
 
-    /// The next packet that is wanted, `None` when the session ends before; those before it are dropped.
+    /// The next packet that is wanted, `None` when the session ends before; those before it are
+    /// dropped.
     pub async fn next(&mut self, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let waiting = async {
             loop {
@@ -164,7 +165,8 @@ impl Client {
         (others, packet)
     }
 
-    /// So many events of the namespace, in the order in which they come: each is what stands behind `42`.
+    /// This many events of the namespace, in the order in which they come: each is what stands
+    /// behind `42`.
     pub async fn events(&mut self, namespace: &str, count: usize) -> Vec<String> {
         let start = format!("42{}", prefix(namespace));
         let mut events = Vec::new();
@@ -180,7 +182,8 @@ fn prefix(namespace: &str) -> String {
     if namespace == "/" { String::new() } else { format!("{namespace},") }
 }
 
-/// One request on a connection of its own; the answer with its head. `None` when the session is gone.
+/// One request on a connection of its own; the answer with its head. `None` when the session is
+/// gone.
 async fn http(address: SocketAddr, line: &str, body: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let length = body.len();

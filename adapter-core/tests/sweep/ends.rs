@@ -92,8 +92,8 @@ where
         };
         let is_over = timeout(LONG, poll_times(closing.as_mut(), polls)).await.expect("it is woken").is_some();
         drop(closing);
-        // A server that is attached holds the node until one of them closes; and one whose close is given up looks to its
-        // adapters like one whose namespace is deleted.
+        // A server that is attached holds the node until one of them closes; and one whose close is
+        // given up looks to its adapters like one whose namespace is deleted.
         let is_held = polls == 0 || end == End::Server && !is_over;
         if then == Then::Again || is_held {
             timeout(LONG, cluster.close()).await.expect("close ends");
@@ -111,7 +111,8 @@ where
     println!("{end:?}, {then:?}: {} polls", polls.await);
 }
 
-/// A namespace whose beginning is given up is there all the same; it can be deleted, and made again.
+/// A namespace whose beginning is given up is there all the same; it can be deleted, and made
+/// again.
 pub async fn namespace<B: Backend>(scene: &mut Scene<B>) {
     let polls = sweep(async |polls| {
         let what = format!("io.ns after {polls} polls");

@@ -1,4 +1,5 @@
-//! The cancellation sweep: every operation is given up before each of its polls, and what must hold afterwards is looked at.
+//! The cancellation sweep: every operation is given up before each of its polls, and what must hold
+//! afterwards is looked at.
 
 #![allow(
     clippy::unwrap_used,

@@ -48,7 +48,8 @@ pub struct Scene<B: Backend> {
 }
 
 impl<B: Backend> Scene<B> {
-    /// `sessions` counts those of the database, of which a node may have `most` when its pools are full.
+    /// `sessions` counts those of the database, of which a node may have `most` when its pools are
+    /// full.
     pub async fn new(
         clusters: [Cluster<B>; 2],
         sessions: impl Fn() -> usize + Send + Sync + 'static,
@@ -125,7 +126,8 @@ impl<B: Backend> Scene<B> {
         is_over
     }
 
-    /// What remote clients got, local ones got, in the same order: all of what an operation does, once it was polled.
+    /// What remote clients got, local ones got, in the same order: all of what an operation does,
+    /// once it was polled.
     async fn clients_agree(&mut self, what: &str, does: Does, number: usize, was_polled: bool) {
         if does == Does::Disconnect && was_polled {
             for client in [&mut self.local, &mut self.remote] {
@@ -199,11 +201,13 @@ impl<B: Backend> Scene<B> {
             Ok(())
         })
         .await;
-        // Behind every answer: the road is free when the clients have this, and the next operation takes the short way.
+        // Behind every answer: the queue is empty when the clients have this, and the next
+        // operation takes the fast path.
         self.events_until("settled", number).await;
     }
 
-    /// As many tasks and sessions as before. A pool may have grown, with a task for each connection.
+    /// As many tasks and sessions as before. A pool may have grown, with a task for each
+    /// connection.
     pub async fn nothing_leaked(&self, what: &str) {
         until(what, async || {
             let (tasks, sessions) = (tasks(), (self.sessions)());
@@ -215,7 +219,8 @@ impl<B: Backend> Scene<B> {
         .await;
     }
 
-    /// Whether the event of a round, which no server sent, arrived before `agree`, which neither did: the same everywhere.
+    /// Whether the event of a round, which no server sent, arrived before `agree`, which neither
+    /// did: the same everywhere.
     pub async fn has_arrived(&mut self, what: &str) -> bool {
         let number = self.rounds;
         let [local, remote] = self.events_before("agree", number).await;

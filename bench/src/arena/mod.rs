@@ -26,7 +26,7 @@ pub(crate) struct Arena {
 /// What a cluster consists of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    /// Node processes: the first sends, the others receive.
+    /// Node.js processes: the first sends, the others receive.
     pub(crate) nodes: usize,
     /// Namespaces of each.
     pub(crate) namespaces: usize,
@@ -41,7 +41,7 @@ impl Shape {
     pub(crate) const PAIR: Self = Self { nodes: 2, namespaces: 1, sockets: 1, sender_sockets: 0 };
 }
 
-/// Node processes that know each other. They end when this is dropped.
+/// Node.js processes that know each other. They end when this is dropped.
 pub(crate) struct Cluster {
     pub(crate) sender: NodeProcess,
     pub(crate) receivers: Vec<NodeProcess>,
@@ -88,7 +88,8 @@ impl Arena {
         Ok(versions)
     }
 
-    /// Starts a cluster of a contender, in a database of its own, and returns once its nodes know each other.
+    /// Starts a cluster of a contender, in a database of its own, and returns once its nodes know
+    /// each other.
     pub(crate) fn cluster(&self, contender: Contender, shape: Shape) -> Result<Cluster, String> {
         let url = match (contender.ground(), &self.redis) {
             (Ground::Redis, Some(redis)) => redis.url(),
@@ -111,7 +112,8 @@ impl Arena {
         Ok(Cluster { sender, receivers: nodes })
     }
 
-    /// Processor time that a contender's server has used so far, in seconds, all its processes together.
+    /// Processor time that a contender's server has used so far, in seconds, all its processes
+    /// together.
     pub(crate) fn server_cpu(&self, contender: Contender) -> f64 {
         match (contender.ground(), &self.redis) {
             (Ground::Redis, Some(redis)) => cpu_seconds(redis.pid()),
@@ -120,7 +122,7 @@ impl Arena {
     }
 }
 
-/// The script of a Node node, once its packages are installed.
+/// The script of a Node.js node, once its packages are installed.
 fn node_script() -> io::Result<PathBuf> {
     node_version()?;
     let bench = Path::new(env!("CARGO_MANIFEST_DIR"));

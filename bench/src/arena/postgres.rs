@@ -11,8 +11,8 @@ use std::{
 
 /// A PostgreSQL server, the same for all contenders.
 ///
-/// Its settings are PostgreSQL's defaults, `fsync = on` included, but for `max_connections`, for Node takes ten connections
-/// a node.
+/// Its settings are PostgreSQL's defaults, `fsync = on` included, but for `max_connections`, for
+/// Node.js takes ten connections a node.
 pub(crate) struct Postgres {
     server: Server,
     databases: Mutex<HashMap<Contender, Database>>,
@@ -33,7 +33,8 @@ impl Postgres {
         Ok(Self { server: builder.start()?, databases: Mutex::default() })
     }
 
-    /// The database of a contender, without what it left there, on a server that has nothing to catch up with.
+    /// The database of a contender, without what it left there, on a server that has nothing to
+    /// catch up with.
     pub(crate) fn fresh_database(&self, contender: Contender) -> Result<String, String> {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Vacant(entry) = databases.entry(contender) {
@@ -50,7 +51,8 @@ impl Postgres {
         Ok(database.url())
     }
 
-    /// A database for a contender. All but Node's create their table themselves; for that one it is the table of its documentation.
+    /// A database for a contender. All but Node.js's create their table themselves; for that one it
+    /// is the table of its documentation.
     pub(crate) fn create_database_for(&self, contender: Contender) -> Result<Database, String> {
         let database = self.create_database()?;
         if contender == Contender::Node {

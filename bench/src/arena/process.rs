@@ -26,7 +26,7 @@ pub(crate) struct NodeProcess {
 }
 
 impl NodeProcess {
-    /// Starts a node: this program again, or the script for Node's.
+    /// Starts a node: this program again, or the script for Node.js's.
     pub(crate) fn spawn(
         contender: Contender,
         script: Option<&Path>,
@@ -82,7 +82,8 @@ impl NodeProcess {
         writeln!(commands, "{line}").map_err(|error| format!("{} is gone: {error}", self.who))
     }
 
-    /// The answer to the oldest command that has none. A command that works for a time answers no sooner.
+    /// The answer to the oldest command that has none. A command that works for a time answers no
+    /// sooner.
     pub(crate) fn answer<T: DeserializeOwned>(&mut self, works_for: Duration) -> Result<T, String> {
         let line = self.answers.recv_timeout(PATIENCE + works_for);
         let line = line.map_err(|_| format!("{} does not answer, or is gone", self.who))?;

@@ -22,7 +22,8 @@ impl Redis {
             return Err(io::Error::other("it does not tell its version"));
         }
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        // The shell ends, and takes the server along, when its stdin is closed: also when this process is killed.
+        // The shell ends, and takes the server along, when its stdin is closed: also when this
+        // process is killed.
         let script = "redis-server --port \"$1\" --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
             pid=$!; echo $pid; read -r _; kill $pid; wait $pid";
         let mut shell = Command::new("/bin/sh")

@@ -1,8 +1,9 @@
 //! Every contender that is an adapter for socketioxide, driven the way socketioxide drives it.
 //!
-//! `SocketIo::emit` encodes the data, makes a packet of it and calls `CoreAdapter::broadcast`: so does [`Adapter::emit`]. On the
-//! receiving side the adapter hands the encoded packet to the `SocketEmitter`, where socketioxide would write it to its clients'
-//! queues: there [`Sockets`] counts it.
+//! `SocketIo::emit` encodes the data, makes a packet of it and calls `CoreAdapter::broadcast`: so
+//! does [`Adapter::emit`]. On the receiving side the adapter hands the encoded packet to the
+//! `SocketEmitter`, where socketioxide would write it to its clients' queues: there [`Sockets`]
+//! counts it.
 
 use super::{Node, Setup, path, sockets::Sockets, tally::Tally};
 use crate::{
@@ -18,7 +19,8 @@ use socketioxide_core::{
 use std::{fmt::Display, sync::Arc, time::Duration};
 use tokio_postgres::NoTls;
 
-/// How long an acknowledged event waits: longer than the run, so that whoever waits is seen to.
+/// How long an acknowledged event waits: longer than the run, so that a missing acknowledgement
+/// shows.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A node of any adapter.
@@ -56,8 +58,8 @@ pub(crate) async fn peer_tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -
     Adapter::<TokioPostgresAdapter<Sockets>>::start(&state, setup, tallies).await
 }
 
-/// socketioxide-postgres on sqlx, with sqlx' default pool of 10; as each namespace keeps one of its connections for good, with so
-/// many more when there are several namespaces.
+/// socketioxide-postgres on sqlx, with sqlx' default pool of 10; as each namespace keeps one of its
+/// connections for good, with one more for each further namespace.
 pub(crate) async fn peer_sqlx(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
     use socketioxide_postgres::{PostgresAdapterCtr, SqlxAdapter, drivers::sqlx::sqlx_client::postgres::PgPoolOptions};
     const DEFAULT: u32 = 10;

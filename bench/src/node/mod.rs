@@ -89,8 +89,8 @@ pub(crate) fn run(setup: &Setup) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
     let setup = setup.clone();
-    // In a task of the runtime, as socketioxide's handlers are: the thread that blocks on the runtime is none of its own, and every
-    // step from one to the other wakes a thread.
+    // In a task of the runtime, as socketioxide's handlers are: the thread that blocks on the
+    // runtime is none of its own, and every step from one to the other wakes a thread.
     let node = runtime.spawn(async move {
         let setup = &setup;
         let tallies: Vec<_> = (0..setup.namespaces).map(|_| Arc::new(Tally::default())).collect();

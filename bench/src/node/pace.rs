@@ -50,8 +50,9 @@ impl Numbers {
     }
 }
 
-/// One task polls all, each for the first time in the order of their numbers: that is the order which the application asks for.
-/// tokio's budget would interrupt the poll in the middle and so change it, hence `unconstrained`.
+/// One task polls all, each for the first time in the order of their numbers: that is the order
+/// which the application asks for. tokio's budget would interrupt the poll in the middle and so
+/// change it, hence `unconstrained`.
 async fn in_flight(node: &impl Node, run: u64, load: Load, limit: usize, end: Instant, numbers: &mut Numbers) -> u64 {
     let mut failed = 0;
     let mut under_way = FuturesUnordered::new();

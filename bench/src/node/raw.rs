@@ -1,7 +1,7 @@
 //! PostgreSQL alone: what any adapter that uses NOTIFY can at most do.
 //!
-//! A storm goes out in statements of 64 notifications, each awaited before the next; else one statement is one notification. The
-//! payload is the event's JSON text with nothing round it.
+//! A storm goes out in statements of 64 notifications, each awaited before the next; else one
+//! statement is one notification. The payload is the event's JSON text with nothing round it.
 
 use super::{Node, Setup, tally::Tally};
 use crate::{

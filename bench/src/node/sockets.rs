@@ -1,4 +1,5 @@
-//! Connected sockets without clients: what an adapter hands to them is counted instead of written to a transport.
+//! Connected sockets without clients: what an adapter hands to them is counted instead of written
+//! to a transport.
 
 use super::tally::Tally;
 use futures_util::{

@@ -10,7 +10,8 @@ const RIGHT: f64 = 130.0;
 const TOP: f64 = 48.0;
 const ROW: f64 = 30.0;
 
-/// The headline of a workload: a bar to the median for each contender, and a whisker from the least to the greatest.
+/// The headline of a workload: a bar to the median for each contender, and a whisker from the least
+/// to the greatest.
 pub(super) fn bars(figures: &Figures, workload: &Workload) -> Option<String> {
     let rows: Vec<(Contender, Spread)> = Contender::ALL
         .into_iter()

@@ -1,11 +1,13 @@
 //! What nodes cost that have nothing to do.
 //!
-//! Every contender and every shape gets a PostgreSQL server of its own, for the log is the whole server's. All idle at the same time:
-//! it is transactions and bytes that count here, not seconds. Autovacuum is off, as its transactions would be counted too.
+//! Every contender and every shape gets a PostgreSQL server of its own, for the log is the whole
+//! server's. All idle at the same time: it is transactions and bytes that count here, not seconds.
+//! Autovacuum is off, as its transactions would be counted too.
 //!
-//! A session that listens has a transaction for each notification that wakes it, and tells of it when it runs its next statement. Ours
-//! do that every 5 s, the peer's tokio-postgres driver has but one session for everything, and Node's are asked to. The listeners of
-//! the peer's sqlx driver never do, and cannot be asked: its transactions are not known.
+//! A session that listens has a transaction for each notification that wakes it, and tells of it
+//! when it runs its next statement. Ours do that every 5 s, the peer's tokio-postgres driver has
+//! but one session for everything, and Node.js's are asked to. The listeners of the peer's sqlx
+//! driver never do, and cannot be asked: its transactions are not known.
 
 use super::{Measure, Metric, Timing};
 use crate::{
@@ -49,7 +51,8 @@ pub(super) struct Figure {
     pub(super) measure: Measure,
 }
 
-/// Measures all contenders and all shapes (nodes and namespaces) at once, in every round. What failed is said.
+/// Measures all contenders and all shapes (nodes and namespaces) at once, in every round. What
+/// failed is said.
 pub(super) fn measure(
     arena: &Arena,
     contenders: &[Contender],

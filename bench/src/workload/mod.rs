@@ -39,15 +39,16 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Metric {
-    /// Events that reached a socket, each counted at each receiving node, over the time from the first call of the sender
-    /// to the last arrival.
+    /// Events that reached a socket, each counted at each receiving node, over the time from the
+    /// first call of the sender to the last arrival.
     DeliveredPerSecond,
-    /// Microseconds from the sender's stamp, set when it encodes the event, to the receiver's socket, or from a request to
-    /// its last answer: half of them took no longer.
+    /// Microseconds from the sender's stamp, set when it encodes the event, to the receiver's
+    /// socket, or from a request to its last answer: half of them took no longer.
     P50,
     /// The same: 99 of 100 took no longer.
     P99,
-    /// Events that were sent and did not arrive at a receiver, those included of which the sender was told.
+    /// Events that were sent and did not arrive at a receiver, those included of which the sender
+    /// was told.
     Lost,
     /// Events that arrived again.
     Duplicated,
@@ -55,7 +56,8 @@ pub(crate) enum Metric {
     OutOfOrder,
     /// Events whose content was not what was sent.
     Corrupt,
-    /// Events whose sender was told of a failure; requests that failed or were answered incompletely.
+    /// Events whose sender was told of a failure; requests that failed or were answered
+    /// incompletely.
     Failed,
     /// Events that were sent.
     Sent,
@@ -232,9 +234,11 @@ impl Workload {
     }
 }
 
-/// Measures workloads with those of the contenders that suit, round by round, and gives each figure to `record`.
+/// Measures workloads with those of the contenders that suit, round by round, and gives each figure
+/// to `record`.
 ///
-/// Within a round all contenders take their turn, so that what changes on the machine meanwhile concerns all of them.
+/// Within a round all contenders take their turn, so that what changes on the machine meanwhile
+/// concerns all of them.
 pub(crate) fn measure(
     workloads: &[&'static Workload],
     arena: &Arena,

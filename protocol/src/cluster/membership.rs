@@ -12,14 +12,16 @@ use crate::NodeId;
 #[derive(Debug, Default)]
 pub(super) struct Membership {
     heard: BTreeMap<NodeId, Heard>,
-    /// By the time at which each was heard, so that the silent ones are found without looking at all. It may be a little behind:
-    /// to put it in order for each message of a storm would be most of the work.
+    /// By the time at which each was heard, so that the silent ones are found without looking at
+    /// all. It may be a little behind: to put it in order for each message of a storm would be most
+    /// of the work.
     by_time: BTreeSet<(Instant, NodeId)>,
     departed: Departed,
 }
 
-/// Who has said farewell a short while ago. What else it said may still come: Node publishes over several connections, and now
-/// and then answers a newcomer after its own farewell. It would be taken for a node, and waited for.
+/// Nodes whose close message came a short while ago. Other messages of theirs may still come:
+/// Node.js publishes over several connections, and now and then answers a newcomer after its own
+/// close message. The sender would be taken for a node, and waited for.
 #[derive(Debug, Default)]
 struct Departed {
     since: BTreeMap<NodeId, Instant>,
@@ -28,8 +30,8 @@ struct Departed {
 }
 
 impl Departed {
-    /// Remembers a node, for as long as one is waited for that is silent. Its own stragglers do not make that longer, so that a
-    /// farewell that somebody forged harms for no longer either.
+    /// Remembers a node for as long as others wait for a silent node. Its own stragglers do not
+    /// make that longer, so a forged close message does harm for no longer either.
     fn note(&mut self, now: Instant, node: &NodeId, config: &Config) {
         while let Some(oldest) = self.order.front() {
             let is_over = self.since.get(oldest).is_none_or(|since| after(*since, config.heartbeat_timeout) <= now);
@@ -54,7 +56,8 @@ impl Departed {
 #[derive(Debug)]
 struct Heard {
     last: Instant,
-    /// Its place in `by_time`, not after `last`. A node that is leaving has none: it does not fall silent any more.
+    /// Its place in `by_time`, not after `last`. A node that is leaving has none: it does not fall
+    /// silent any more.
     place: Option<Instant>,
 }
 
@@ -93,13 +96,14 @@ impl Membership {
         }
     }
 
-    /// The farewell of a node has come: what it said before may come after.
+    /// The close message of a node has come: messages that it sent before may come after.
     pub(super) fn departs(&mut self, now: Instant, node: &NodeId, config: &Config) {
         self.departed.note(now, node, config);
     }
 
-    /// The farewell of a node has come, and is in line: until its turn the node has not left, and is not silent either. Tells
-    /// whether it is a first farewell, of a node that is there.
+    /// The close message of a node has come, and is in line: until it is handled the node has not
+    /// left, and is not silent either. Tells whether it is the first close message of a node that
+    /// is there.
     pub(super) fn leaves(&mut self, node: &NodeId) -> bool {
         match self.heard.get_mut(node).and_then(|heard| heard.place.take()) {
             Some(place) => self.by_time.remove(&(place, node.clone())),

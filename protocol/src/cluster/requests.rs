@@ -1,6 +1,7 @@
 //! Requests of this node, and whom they wait for.
 //!
-//! A request waits for the nodes that were known when it was sent. A node that leaves or dies is no longer waited for.
+//! A request waits for the nodes that were known when it was sent. A node that leaves or dies is no
+//! longer waited for.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -17,7 +18,7 @@ pub enum Progress {
     Sockets(Vec<SocketDescription>),
     /// The answer of one server, `None` when it was empty.
     Response(Option<Payload>),
-    /// So many clients of one node may acknowledge.
+    /// This many clients of one node may acknowledge.
     ClientCount(u64),
     /// One client acknowledged, with `None` when it gave no value.
     Ack(Option<Payload>),
@@ -26,10 +27,11 @@ pub enum Progress {
 /// How a request ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The nodes that did not answer in time. Empty when the request was fully answered; nodes that left meanwhile are
-    /// not missing.
+    /// The nodes that did not answer in time. Empty when the request was fully answered; nodes that
+    /// left meanwhile are not missing.
     pub missing_nodes: Vec<NodeId>,
-    /// The clients whose acknowledgements did not come in time, as far as their nodes told their number.
+    /// The clients whose acknowledgements did not come in time, as far as their nodes told their
+    /// number.
     pub missing_acks: u64,
 }
 
@@ -144,8 +146,8 @@ impl Requests {
         self.waiting.insert(id, Request { deadline, pending });
     }
 
-    /// Takes a response. One that nobody waits for is dropped. Only members are waited for: of others nobody would learn
-    /// that they have left.
+    /// Takes a response. A response that no request waits for is dropped. Requests wait only for
+    /// members: no node would learn that another sender has left.
     pub(super) fn answer(
         &mut self,
         from: Option<NodeId>,

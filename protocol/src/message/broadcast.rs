@@ -1,9 +1,9 @@
 //! Events to clients: messages 3, 11 and 12.
 //!
-//! A node that broadcasts publishes [`Broadcast`]; every other node delivers it to its own sockets that the options
-//! select. With a `requestId` it asks for acknowledgements: every node that gets it answers with one
-//! [`BroadcastClientCount`], also when it is 0, and with one [`BroadcastAck`] for each client that acknowledges in time.
-//! An ack may overtake its node's count.
+//! A node that broadcasts publishes [`Broadcast`]; every other node delivers it to its own sockets
+//! that the options select. With a `requestId` it asks for acknowledgements: every node that gets
+//! it answers with one [`BroadcastClientCount`], also when it is 0, and with one [`BroadcastAck`]
+//! for each client that acknowledges in time. An ack may overtake its node's count.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct Broadcast<P = Payload> {
     #[serde(deserialize_with = "super::object::deserialize", bound(deserialize = "P: Deserialize<'de>"))]
     pub packet: Packet<P>,
     /// There when acknowledgements are wanted.
-    // Null is read as missing. Node takes it for a request, though none that could be answered.
+    // Null is read as missing. Node.js takes it for a request, though none that could be answered.
     #[serde(rename = "requestId", default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "RequestId"))]
     pub request_id: Option<RequestId>,

@@ -51,7 +51,7 @@ pub(crate) struct Envelope<P> {
 impl<'a> Envelope<BorrowedPayload<'a>> {
     pub(crate) fn from_json(text: &'a str) -> Result<Self, DecodeError> {
         serde_json::from_str::<Self>(text).or_else(|error| {
-            // A client of a Node server can name a room so that serde_json has no string for it.
+            // A client of a Node.js server can name a room so that serde_json has no string for it.
             let decoded = Value::from_json_with_lone_surrogates(text);
             let envelope = decoded.and_then(|value| Envelope::<Value>::deserialize(value).ok());
             envelope.map(|envelope| envelope.map(BorrowedPayload::Value)).ok_or_else(|| DecodeError::json(error))
@@ -97,7 +97,7 @@ impl<P> Envelope<P> {
     }
 }
 
-/// What stands at `attachmentId`: a decimal string from Node; a number is taken as well.
+/// What stands at `attachmentId`: a decimal string from Node.js; a number is taken as well.
 pub(crate) enum AttachmentIdField {
     Text(String),
     Number(i64),
@@ -189,7 +189,7 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                 if let (None, Some(kind), Some(late)) = (&envelope.body, envelope.kind, late) {
                     envelope.body = Some(P::read_late(kind, late)?);
                 }
-                // The data was read as that of the type before it.
+                // The data was read as the data of the type before it.
                 if let (Some(body), Some(kind)) = (&envelope.body, envelope.kind)
                     && body.kind() != kind
                 {
@@ -208,7 +208,8 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Text::deserialize(deserializer).map(|text| text.0)
 }
 
-/// A string; anything else is as if it were not there. For keys that not everybody knows, and may use otherwise.
+/// A string; anything else is as if it were not there. For keys that not everybody knows, and may
+/// use otherwise.
 struct Text(Option<String>);
 
 impl<'de> Deserialize<'de> for Text {

@@ -8,14 +8,14 @@
 //!
 //! Wire form: `{"type":1,"uid":"8f42b1c09d5e7a36","nsp":"/"}`.
 //!
-//! Any message from a uid proves that its node lives, whatever its type. A node that has not been heard of for 10 s is
-//! taken for dead and no longer waited for.
+//! Any message from a uid proves that its node lives, whatever its type. A node that has not been
+//! heard of for 10 s is taken for dead and no longer waited for.
 
 /// How long a node may publish nothing before it sends a HEARTBEAT, by default.
 pub const HEARTBEAT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// A node that has heard no other for so many heartbeat intervals is quiet: until it hears one, it sends a HEARTBEAT only each so
-/// many intervals.
+/// A node that has heard no other for this many heartbeat intervals is quiet: until it hears one,
+/// it sends only one HEARTBEAT in this many intervals.
 pub const QUIET_INTERVALS: u32 = 12;
 
 /// How long after its last message a node is taken for dead, by default.

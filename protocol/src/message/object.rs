@@ -1,4 +1,5 @@
-//! Objects that are objects: serde's structs may be written as arrays of their fields, which no other node understands.
+//! Objects that are objects: serde's structs may be written as arrays of their fields, which no
+//! other node understands.
 
 use std::{fmt, marker::PhantomData};
 

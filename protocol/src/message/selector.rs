@@ -253,7 +253,7 @@ impl Serialize for Flags {
 
 impl<'de> Deserialize<'de> for Flags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Node takes anything for flags; what is not an object sets none.
+        // Node.js takes anything for flags; what is not an object sets none.
         let Value::Map(entries) = Value::deserialize(deserializer)? else { return Ok(Self::default()) };
         // MessagePack has keys that are numbers, or no UTF-8.
         let named = entries.into_iter().map(|(key, value)| match key {

@@ -1,8 +1,9 @@
 //! Events from server to server: messages 9 and 10.
 //!
-//! Never carried out by the node that sends it. With a `requestId` every other node answers once, when its application
-//! acknowledges; the asking node waits 5 s for the nodes that it knew when it asked. A node that knows no other answers
-//! itself at once with an empty list and publishes nothing.
+//! Never carried out by the node that sends it. With a `requestId` every other node answers once,
+//! when its application acknowledges; the asking node waits 5 s for the nodes that it knew when it
+//! asked. A node that knows no other answers itself at once with an empty list and publishes
+//! nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use crate::{RequestId, payload::Payload};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ServerSideEmitData"))]
 pub struct ServerSideEmit<P = Payload> {
     /// There when answers are wanted.
-    // Null is read as missing. Node takes it for a request, though none that could be answered.
+    // Null is read as missing. Node.js takes it for a request, though none that could be answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "RequestId"))]
     pub request_id: Option<RequestId>,

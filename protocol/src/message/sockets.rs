@@ -1,7 +1,8 @@
 //! Asking for the sockets of other nodes: messages 7 and 8.
 //!
-//! Every node that gets [`FetchSockets`] answers with one [`FetchSocketsResponse`], also when it has no such socket. The
-//! asking node waits for the nodes that it knew when it asked, 5 s by default.
+//! Every node that gets [`FetchSockets`] answers with one [`FetchSocketsResponse`], also when it
+//! has no such socket. The asking node waits for the nodes that it knew when it asked, 5 s by
+//! default.
 
 use serde::{Deserialize, Serialize};
 

@@ -23,7 +23,8 @@ impl Transform for Tidy {
             "default" => false,
             _ => true,
         });
-        // Beside a `$ref` generators of code take a description for a type of its own, and number it.
+        // Beside a `$ref` generators of code take a description for a type of its own, and number
+        // it.
         if object.len() > 1
             && let Some(reference) = object.shift_remove("$ref")
         {

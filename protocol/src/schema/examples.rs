@@ -1,4 +1,4 @@
-//! Examples in the schemas: real traffic of Node servers.
+//! Examples in the schemas: real traffic of Node.js servers.
 
 use std::sync::LazyLock;
 

@@ -121,8 +121,8 @@ impl Player {
     }
 }
 
-/// An operation. Messages come from a few nodes and answer the first few requests, so that in a list of operations much
-/// of it belongs together.
+/// An operation. Messages come from a few nodes and answer the first few requests, so that in a
+/// list of operations much of it belongs together.
 pub fn operation() -> BoxedStrategy<Operation> {
     let timeout = || (0..20_000_u64).prop_map(Duration::from_millis);
     prop_oneof![

@@ -12,8 +12,8 @@ use crate::{
     },
 };
 
-/// A message of any of the 13 types, whose application data is made of `data`: [`json`](super::json) for what may travel
-/// inline, else [`data`](super::data).
+/// A message of any of the 13 types, whose application data is made of `data`:
+/// [`json`](super::json) for what may travel inline, else [`data`](super::data).
 pub fn message(data: BoxedStrategy<Value>) -> BoxedStrategy<Message> {
     let relay = prop_oneof![
         Just(Relay::default()),
@@ -37,7 +37,7 @@ pub fn message(data: BoxedStrategy<Value>) -> BoxedStrategy<Message> {
         .boxed()
 }
 
-/// Who sends: in Node's form, the emitter, or any other text.
+/// Who sends: in Node.js's form, the emitter, or any other text.
 pub fn node_id() -> BoxedStrategy<NodeId> {
     prop_oneof![8 => "[0-9a-f]{16}".prop_map(NodeId::from), 1 => Just(NodeId::emitter()), 1 => id().prop_map(NodeId::from)].boxed()
 }
@@ -59,7 +59,7 @@ fn reply_channel() -> BoxedStrategy<ReplyChannel> {
         .boxed()
 }
 
-/// A socket's id: one of Node's or of socketioxide's.
+/// A socket's id: one of Node.js's or of socketioxide's.
 pub fn socket_id() -> BoxedStrategy<SocketId> {
     prop_oneof!["[A-Za-z0-9_-]{20}", "[A-Za-z0-9_-]{16}"].prop_map(SocketId::from).boxed()
 }
@@ -71,7 +71,7 @@ pub fn namespace() -> BoxedStrategy<String> {
     prop_oneof![4 => short, 1 => long].prop_map(|name| format!("/{}", name.replace('\0', ""))).boxed()
 }
 
-/// A room: a name, or now and then what a Node application took for one.
+/// A room: a name, or now and then what a Node.js application took for one.
 pub fn room() -> BoxedStrategy<Room> {
     let other = prop_oneof![
         Just(Value::Nil),
@@ -82,7 +82,7 @@ pub fn room() -> BoxedStrategy<Room> {
     prop_oneof![9 => text().prop_map(Room::Name), 1 => other.prop_map(Room::Other)].boxed()
 }
 
-/// Flags that Node knows, in any order, and one that nobody knows.
+/// Flags that Node.js knows, in any order, and one that nobody knows.
 pub fn flags() -> BoxedStrategy<Flags> {
     let unknown = prop_oneof![
         Just(Value::Nil),

@@ -15,8 +15,9 @@ const DEPTH: u32 = 4;
 /// How many values one consists of, about.
 const SIZE: u32 = 24;
 
-/// Data that means the same on both roads, in the form that [`Value::from_json`] gives it: integers are safe ones, floats are
-/// no integers, and the keys of an object are unique and in JavaScript's order.
+/// Data that means the same inline and in an attachment, in the form that [`Value::from_json`]
+/// gives it: integers are safe ones, floats are no integers, and the keys of an object are unique
+/// and in JavaScript's order.
 pub fn json() -> BoxedStrategy<Value> {
     let float = any::<f64>().prop_filter("only what is no integer is a float", |number| {
         number.is_finite() && !(number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER as f64)
@@ -39,8 +40,8 @@ pub fn json() -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// Any data that MessagePack can hold: binary, dates and other extensions, numbers of all widths, keys that are numbers or
-/// occur twice. All that is left out is what never comes out of a decoder.
+/// Any data that MessagePack can hold: binary, dates and other extensions, numbers of all widths,
+/// keys that are numbers or occur twice. All that is left out is what never comes out of a decoder.
 pub fn data() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         3 => json(),
@@ -86,7 +87,8 @@ pub(super) fn text() -> impl Strategy<Value = String> {
 
 /// Text with a lone surrogate, in the bytes that stand for it.
 pub(super) fn broken_text() -> impl Strategy<Value = Value> {
-    // only short ones: a longer one is decoded in another way by Node, which knows nothing of surrogates
+    // only short ones: a longer one is decoded in another way by Node.js, which knows nothing of
+    // surrogates
     ("[a-zé😀]{0,10}", 0xd800..0xe000_u32, "[a-zé😀]{1,10}").prop_map(|(before, surrogate, after)| {
         let encoded = [0xed, 0x80 | (surrogate >> 6 & 0x3f) as u8, 0x80 | (surrogate & 0x3f) as u8];
         Value::BrokenStr([before.as_bytes(), &encoded, after.as_bytes()].concat())

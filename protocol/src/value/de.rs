@@ -28,8 +28,9 @@ impl de::Error for ValueError {
     }
 }
 
-/// Takes what the format has, whatever it is: numbers as it gives them, where [`Value::from_json`] has JavaScript's. Of MessagePack
-/// formats an extension is understood; only [`Value::from_msgpack`] tells a broken string from binary.
+/// Takes whatever value the format has: numbers as it gives them, where [`Value::from_json`] has
+/// JavaScript's. Of MessagePack formats an extension is understood; only [`Value::from_msgpack`]
+/// tells a broken string from binary.
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
@@ -114,8 +115,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// What serde's data model has no place for comes as a newtype: an extension as a pair of its type and bytes, as
-/// rmp-serde does it; a broken string as bytes.
+/// What serde's data model has no place for comes as a newtype: an extension as a pair of its type
+/// and bytes, as rmp-serde does it; a broken string as bytes.
 struct NewtypeVisitor;
 
 impl<'de> Visitor<'de> for NewtypeVisitor {
@@ -142,9 +143,9 @@ impl<'de> Visitor<'de> for NewtypeVisitor {
 
 /// Decodes a type from a value, moving strings and binary out of it.
 ///
-/// JavaScript's looseness is allowed for: an integer may be written as a float, a number that is a map's key as a string.
-/// Extensions and broken strings are handed on intact to a field of type `Value`; as a `String` a broken one gets
-/// U+FFFD where it is broken.
+/// JavaScript's looseness is allowed for: an integer may be written as a float, a number that is a
+/// map's key as a string. Extensions and broken strings are handed on intact to a field of type
+/// `Value`; as a `String` a broken one gets U+FFFD where it is broken.
 impl<'de> Deserializer<'de> for Value {
     type Error = ValueError;
 

@@ -4,7 +4,8 @@ use std::{borrow::Cow, collections::HashMap, collections::hash_map::Entry, fmt::
 
 use super::Value;
 
-/// The greatest integer up to which every integer is a double of its own, 2^53 - 1: `Number.MAX_SAFE_INTEGER`.
+/// The greatest integer up to which every integer is a double of its own, 2^53 - 1:
+/// `Number.MAX_SAFE_INTEGER`.
 pub(super) const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
 /// The range of a `Date`, in milliseconds before and after 1970.
@@ -12,8 +13,8 @@ const MAX_DATE: f64 = 8.64e15;
 
 const MILLIS_PER_DAY: i64 = 24 * 60 * 60 * 1000;
 
-/// Strings with more bytes than this go through `TextDecoder` and `TextEncoder` in Node's MessagePack, shorter ones through
-/// its own code.
+/// Strings with more bytes than this go through `TextDecoder` and `TextEncoder` in Node.js's
+/// MessagePack, shorter ones through its own code.
 const TEXT_DECODER_THRESHOLD: usize = 200;
 
 /// The integer that a double is, when it is a safe one (`Number.isSafeInteger`). -0 is 0.
@@ -60,11 +61,11 @@ pub(super) fn write_number(out: &mut String, number: f64) {
     }
 }
 
-/// The fewest digits that tell a finite double from all others, and how many of them stand before the decimal point: none
-/// or less when zeros follow it.
+/// The fewest digits that tell a finite double from all others, and how many of them stand before
+/// the decimal point: none or less when zeros follow it.
 ///
-/// Of two texts that are as short and as near, JavaScript takes the one that ends with an even digit. So does serde_json;
-/// Rust's own formatting does not.
+/// Of two texts that are as short and as near, JavaScript takes the one that ends with an even
+/// digit. So does serde_json; Rust's own formatting does not.
 fn shortest_digits(number: f64) -> (String, i32) {
     let text = serde_json::to_string(&number).expect("a number can be written");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -88,9 +89,10 @@ pub(super) fn write_integer(out: &mut String, number: i64) {
     }
 }
 
-/// The time of a `Date` that Node decodes from the bytes of a MessagePack timestamp.
+/// The time of a `Date` that Node.js decodes from the bytes of a MessagePack timestamp.
 ///
-/// The arithmetic is that of @msgpack/msgpack, in doubles; a `Date` then drops what is less than a millisecond.
+/// The arithmetic is the same as in @msgpack/msgpack, in doubles; a `Date` then drops what is less
+/// than a millisecond.
 pub(super) fn timestamp_millis(bytes: &[u8]) -> Option<i64> {
     let (seconds, nanoseconds) = if let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
         (f64::from(u32::from_be_bytes(bytes)), 0)
@@ -133,8 +135,8 @@ pub(super) fn write_iso_date(out: &mut String, millis: i64) {
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
 ///
-/// Counted in eras of 400 years, which all have the same number of days, and in years that begin in March, so that
-/// the leap day is the last one.
+/// Counted in eras of 400 years, which all have the same number of days, and in years that begin in
+/// March, so that the leap day is the last one.
 fn civil_date(days_since_1970: i64) -> (i64, i64, i64) {
     const DAYS_PER_ERA: i64 = 146_097;
     let days = days_since_1970 + 719_468; // since 0000-03-01
@@ -174,13 +176,15 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
     bytes[plain..].iter().position(|byte| is_special(*byte)).map_or(bytes.len(), |position| plain + position)
 }
 
-/// The bytes that @msgpack/msgpack writes for a broken string: its own, but `TextEncoder` knows no lone surrogates.
+/// The bytes that @msgpack/msgpack writes for a broken string: its own, but `TextEncoder` knows no
+/// lone surrogates.
 pub(super) fn encode_broken(bytes: Vec<u8>) -> Vec<u8> {
     if bytes.len() > TEXT_DECODER_THRESHOLD { broken_lossy(&bytes).into_bytes() } else { bytes }
 }
 
-/// The UTF-16 of a broken string, as @msgpack/msgpack decodes it: a lone surrogate becomes itself, and garbage the same
-/// garbage. What is missing at the end is 0 here, and in Node whatever stands behind the string.
+/// The UTF-16 of a broken string, as @msgpack/msgpack decodes it: a lone surrogate becomes itself,
+/// and garbage the same garbage. What is missing at the end is 0 here, and in Node.js whatever
+/// stands behind the string.
 pub(super) fn broken_utf16(bytes: &[u8]) -> Vec<u16> {
     let mut units = Vec::with_capacity(bytes.len());
     let mut bytes = bytes.iter().map(|byte| u32::from(*byte));
@@ -231,7 +235,8 @@ impl<'a> Name<'a> {
             Value::BrokenStr(bytes) => return Self::of_broken(bytes),
             Value::Float(number) => number_name(*number).into(),
             Value::Float32(number) => number_name((*number).into()).into(),
-            // integers; anything else comes from no decoder, only from an application that built the map itself
+            // integers; anything else comes from no decoder, only from an application that built
+            // the map itself
             other => other.to_json().into(),
         })
     }
@@ -278,7 +283,8 @@ fn number_name(number: f64) -> String {
     name
 }
 
-/// The properties that an object has after each entry of a map was assigned to it, in the order of the object.
+/// The properties that an object has after each entry of a map was assigned to it, in the order of
+/// the object.
 pub(super) fn properties(entries: &[(Value, Value)]) -> Vec<Property<'_>> {
     let mut properties: Vec<Property<'_>> =
         entries.iter().map(|(key, value)| Property { name: Name::of(key), value }).collect();
@@ -296,7 +302,8 @@ pub(super) fn properties(entries: &[(Value, Value)]) -> Vec<Property<'_>> {
     properties
 }
 
-/// Puts the names that are indices first, in ascending order; the others stay in the order of their assignment.
+/// Puts the names that are indices first, in ascending order; the others stay in the order of their
+/// assignment.
 pub(super) fn sort_indices_first<T>(properties: &mut [T], name: impl Fn(&T) -> &[u8]) {
     if properties.iter().any(|property| index(name(property)).is_some()) {
         properties.sort_by_key(|property| index(name(property)).unwrap_or(u32::MAX));
@@ -312,7 +319,8 @@ fn index(name: &[u8]) -> Option<u32> {
     std::str::from_utf8(name).ok()?.parse().ok().filter(|index| *index < u32::MAX)
 }
 
-/// Which of several assignments to properties survive, each in the place of the first one to its name. `None` when all do.
+/// Which of several assignments to properties survive, each in the place of the first one to its
+/// name. `None` when all do.
 pub(super) fn surviving_assignments(names: &[&[u8]]) -> Option<Vec<usize>> {
     const FEW: usize = 16;
     if names.len() <= FEW && !names.iter().enumerate().any(|(position, name)| names[..position].contains(name)) {

@@ -1,6 +1,7 @@
 //! JSON to values, as `JSON.parse` and socket.io-parser read it.
 //!
-//! serde_json would refuse lone surrogates, and rounds some numbers to another double than JavaScript does.
+//! serde_json would refuse lone surrogates, and rounds some numbers to another double than
+//! JavaScript does.
 
 use super::{
     MAX_DEPTH, Value,

@@ -1,4 +1,5 @@
-//! MessagePack to values, byte by byte: serde could not tell a `str` that is not UTF-8 from a `bin`.
+//! MessagePack to values, byte by byte: serde could not tell a `str` that is not UTF-8 from a
+//! `bin`.
 
 use rmp::Marker;
 

@@ -1,7 +1,7 @@
-//! Whatever serializes to MessagePack, as Node's encoder writes it.
+//! Writes every serializable value as MessagePack, as Node.js's encoder does.
 //!
-//! This is a serializer of its own, because no other one could write a [`Value::BrokenStr`] as it came, nor tell the sender
-//! that a message is nested too deep for its readers.
+//! This is a serializer of its own, because no other one could write a [`Value::BrokenStr`] as it
+//! came, nor tell the sender that a message is nested too deep for its readers.
 
 use std::{convert::Infallible, fmt};
 
@@ -25,17 +25,18 @@ use super::{
 };
 use crate::error::EncodeError;
 
-/// Encodes as MessagePack, as Node's encoder would write the same object: structs and maps as maps with their keys in order,
-/// integers in their shortest form, floats as they are.
+/// Encodes as MessagePack, as Node.js's encoder would write the same object: structs and maps as
+/// maps with their keys in order, integers in their shortest form, floats as they are.
 ///
 /// # Errors
-/// When the type's own `Serialize` fails, when it is nested deeper than 128 levels, which no node reads, or when a map has
-/// keys other than strings and numbers.
+/// When the type's own `Serialize` fails, when it is nested deeper than 128 levels, which no node
+/// reads, or when a map has keys other than strings and numbers.
 pub fn to_msgpack<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
     Encoder::encode(value, false)
 }
 
-/// Encodes as MessagePack, but lets types that have a readable form, such as IP addresses, choose it as they do for JSON.
+/// Encodes as MessagePack, but lets types that have a readable form, such as IP addresses, choose
+/// it as they do for JSON.
 pub(super) fn to_human_readable_msgpack<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
     Encoder::encode(value, true)
 }
@@ -259,7 +260,8 @@ impl<'a> Serializer for &'a mut Encoder {
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), EncodeError> {
         match name {
             EXTENSION => {
-                // extensions are few and small: writing them twice takes less than a serializer for their two fields
+                // extensions are few and small: writing them twice takes less than a serializer for
+                // their two fields
                 let fields = Value::from_msgpack(&to_msgpack(value)?).map_err(ser::Error::custom)?;
                 let (kind, bytes) = <(i8, ByteBuf)>::deserialize(fields).map_err(ser::Error::custom)?;
                 self.extension(kind, &bytes)

@@ -7,17 +7,20 @@ use serde_bytes::Bytes;
 
 use super::{TIMESTAMP, Value, javascript};
 
-/// The newtype that serializers of MessagePack take for an extension, around a tuple of its type and bytes: rmp-serde's
-/// `MSGPACK_EXT_STRUCT_NAME`.
+/// The newtype that serializers of MessagePack take for an extension, around a tuple of its type
+/// and bytes: rmp-serde's `MSGPACK_EXT_STRUCT_NAME`.
 pub(super) const EXTENSION: &str = "_ExtStruct";
 
-/// The newtype by which [`to_msgpack`](super::to_msgpack) knows a broken string. Other serializers ignore it.
+/// The newtype by which [`to_msgpack`](super::to_msgpack) knows a broken string. Other serializers
+/// ignore it.
 pub(super) const BROKEN_STRING: &str = "_BrokenString";
 
-/// In MessagePack a value is written as it is, in human-readable formats as JavaScript shows it: what serde_json writes is
-/// [`Value::to_json`], but for the way numbers are spelled, and binary, which is left to the format (`serialize_bytes`).
+/// In MessagePack a value is written as it is, in human-readable formats as JavaScript shows it:
+/// what serde_json writes is [`Value::to_json`], but for the way numbers are spelled, and binary,
+/// which is left to the format (`serialize_bytes`).
 ///
-/// A serializer other than [`to_msgpack`](super::to_msgpack) gets a broken string with U+FFFD where it is broken.
+/// A serializer other than [`to_msgpack`](super::to_msgpack) gets a broken string with U+FFFD where
+/// it is broken.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let readable = serializer.is_human_readable();
@@ -60,8 +63,9 @@ impl Serialize for Value {
     }
 }
 
-/// A broken string on its way through `collect_str`, the one method of a serializer that gets a string without its being a
-/// `str`: shown plainly it is the text with U+FFFD, shown as `{:#}` it is its bytes, one character for each.
+/// A broken string on its way through `collect_str`, the one method of a serializer that gets a
+/// string without its being a `str`: shown plainly it is the text with U+FFFD, shown as `{:#}` it
+/// is its bytes, one character for each.
 struct BrokenString<'a>(&'a [u8]);
 
 impl Serialize for BrokenString<'_> {

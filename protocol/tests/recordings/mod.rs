@@ -1,4 +1,5 @@
-//! What was recorded on clusters of Node servers: one notification in each line of `tests/fixtures/captures/*.jsonl`.
+//! What was recorded on clusters of Node.js servers: one notification in each line of
+//! `tests/fixtures/captures/*.jsonl`.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -7,7 +8,8 @@ use std::{fs, path::Path};
 use serde::Deserialize;
 use socketio_pg_protocol::Value;
 
-/// Not a message of an adapter: Node's cluster module publishes whatever a worker passes to `process.send`.
+/// Not a message of an adapter: Node.js's cluster module publishes whatever a worker passes to
+/// `process.send`.
 pub(crate) const FOREIGN: (&str, &str) = ("90-node-cluster/foreign-ipc-message", "has neither type nor uid");
 
 #[derive(Deserialize)]
@@ -23,7 +25,8 @@ impl Line {
         Some((0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
     }
 
-    /// The message as a tree of JSON, whichever road it took. Not read by serde_json: some strings have lone surrogates.
+    /// The message as a tree of JSON, whether it came inline or as an attachment. Not read by
+    /// serde_json: some strings have lone surrogates.
     pub(crate) fn tree(&self) -> serde_json::Value {
         let data =
             self.attachment().map_or_else(|| Value::from_json(&self.payload), |bytes| Value::from_msgpack(&bytes));

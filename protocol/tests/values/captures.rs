@@ -1,4 +1,5 @@
-//! What was recorded on real clusters: the bytes of attachments, and the frames that clients got for them.
+//! What was recorded on real clusters: the bytes of attachments, and the frames that clients got
+//! for them.
 
 use std::collections::HashMap;
 
@@ -44,7 +45,7 @@ fn a_client_gets_the_frames_that_it_gets_from_node() {
             let message = Value::from_msgpack(&attachment).unwrap();
             let event = message.get("data").and_then(|data| data.get("packet")?.get("data")).unwrap();
             if line.label() == "own-__proto__" {
-                // Node's receiver throws at this key; ours does not
+                // Node.js's receiver throws at this key; ours does not
                 assert!(!expected.contains_key("own-__proto__"), "Node reads the key __proto__ by now: compare it too");
                 assert_eq!(
                     frames(event)[0],

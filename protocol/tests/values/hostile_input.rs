@@ -81,7 +81,8 @@ fn lengths_that_are_only_claimed_take_no_memory() {
     assert!(taken < 1 << 20, "{taken} kB");
 }
 
-/// In kB, where the system tells. Address space counts, so that memory that is asked for and never touched does, too.
+/// In kB, where the system tells. Address space counts, so that memory that is asked for and never
+/// touched does, too.
 fn peak_virtual_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));

@@ -1,5 +1,5 @@
-//! `Value` against what Node does with the same bytes: the captures of real clusters, and the tables in
-//! `fixtures/javascript.json`.
+//! `Value` against what Node.js does with the same bytes: the captures of real clusters, and the
+//! tables in `fixtures/javascript.json`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! Strings that are no UTF-8. What is expected is what Node answered, as the fuzz target `node_msgpack` asks it.
+//! Strings that are no UTF-8. What is expected is what Node.js answered, as the fuzz target
+//! `node_msgpack` asks it.
 
 use socketio_pg_protocol::{Value, value::to_msgpack};
 

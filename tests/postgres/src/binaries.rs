@@ -17,7 +17,8 @@ use std::{
 pub(crate) struct Binaries {
     /// The directory that holds `initdb` and `postgres`.
     pub(crate) directory: PathBuf,
-    /// A tree that may be copied to wherever the account can read it, when it cannot read `directory`: the programs are in its `bin`.
+    /// A tree that may be copied to wherever the account can read it, when it cannot read
+    /// `directory`: the programs are in its `bin`.
     pub(crate) relocatable: Option<PathBuf>,
 }
 
@@ -91,7 +92,7 @@ fn real_directory(directory: &Path) -> PathBuf {
 
 /// The account that the server runs as.
 pub(crate) enum Account {
-    /// That of this process.
+    /// The account of this process.
     Own,
     /// Another one, because this process is root, whom PostgreSQL refuses.
     Other { name: String, uid: u32, gid: u32 },
@@ -114,7 +115,8 @@ impl Account {
     /// A command that runs as this account.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        // The working directory of this process may be closed to the account, and its PATH may be anything.
+        // The working directory of this process may be closed to the account, and its PATH may be
+        // anything.
         command.current_dir("/").env("LC_ALL", "C").env("PATH", path_with_system_tools());
         if let Self::Other { uid, gid, .. } = self {
             command.uid(*uid).gid(*gid);
@@ -158,7 +160,8 @@ fn path_with_system_tools() -> OsString {
 mod tests {
     use super::*;
 
-    /// Directories below one that is deleted at the end, each with empty files in the place of the programs.
+    /// Directories below one that is deleted at the end, each with empty files in the place of the
+    /// programs.
     struct Installed(PathBuf);
 
     impl Installed {

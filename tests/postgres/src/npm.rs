@@ -6,11 +6,13 @@ use std::{
     process::Command,
 };
 
-/// One of each major version, the default first. Pinned: what tests run on does not change by itself.
+/// One of each major version, the default first. Pinned: what tests run on does not change by
+/// itself.
 const VERSIONS: [&str; 5] =
     ["18.4.0-beta.17", "17.10.0-beta.17", "16.14.0-beta.17", "15.18.0-beta.17", "14.23.0-beta.17"];
 
-/// The tree with `bin`, `lib` and `share` of a major version, or of the default. The error is one line for the user.
+/// The tree with `bin`, `lib` and `share` of a major version, or of the default. The error is one
+/// line for the user.
 pub(crate) fn fetch(major: Option<&str>) -> Result<PathBuf, String> {
     let version = version(major)?;
     let platform = platform().ok_or("there are none for this platform")?;
@@ -41,7 +43,7 @@ fn platform() -> Option<&'static str> {
     })
 }
 
-/// Cargo's target directory: the one this program was built into, else that of the workspace.
+/// Cargo's target directory: the one this program was built into, else the workspace's.
 fn target_directory() -> PathBuf {
     let program = env::current_exe().unwrap_or_default();
     let built_into = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());

@@ -29,15 +29,16 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Sets a parameter of `postgresql.conf`, such as `max_connections` or `log_statement`. Defaults are PostgreSQL's, but for
-    /// `fsync = off`, `full_page_writes = off` and `max_connections = 300`.
+    /// Sets a parameter of `postgresql.conf`, such as `max_connections` or `log_statement`.
+    /// Defaults are PostgreSQL's, but for `fsync = off`, `full_page_writes = off` and
+    /// `max_connections = 300`.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
     }
 
-    /// Writes to the disk as an installed server does: `fsync`, `full_page_writes` and the size of the log's segments are
-    /// PostgreSQL's defaults. For benchmarks.
+    /// Writes to the disk as an installed server does: `fsync`, `full_page_writes` and the size of
+    /// the log's segments are PostgreSQL's defaults. For benchmarks.
     pub fn durable(mut self) -> Self {
         self.is_durable = true;
         self
@@ -47,7 +48,8 @@ impl Builder {
         const DEFAULTS: [(&str, &str); 4] = [
             ("listen_addresses", "127.0.0.1"),
             ("unix_socket_directories", ""),
-            // Shared memory as a file within the data directory: a server that was killed leaves nothing elsewhere.
+            // Shared memory as a file within the data directory: a server that was killed leaves
+            // nothing elsewhere.
             ("dynamic_shared_memory_type", "mmap"),
             ("max_connections", "300"),
         ];
@@ -90,7 +92,8 @@ impl PrivateServer {
         let builder = builder.setting("wal_keep_size", "8GB");
         let primary = Self::start(&builder)?;
         let (mut standby, binaries) = Supervisor::prepare(&builder)?;
-        // A copy of a server that does not run is a base backup. It has run, so that its settings are in its control file.
+        // A copy of a server that does not run is a base backup. It has run, so that its settings
+        // are in its control file.
         primary.supervisor().stop(StopMode::Fast)?;
         standby.clone_data(&binaries, &primary.directory.join("data"))?;
         standby.follow(primary.port)?;
@@ -149,7 +152,8 @@ fn free_port() -> Result<u16, StartError> {
         .map_err(|source| StartError::Io { what: "no free port on 127.0.0.1".to_owned(), source })
 }
 
-/// Copies a tree to where the account can read it. The account writes the copy itself, so that it can delete it too.
+/// Copies a tree to where the account can read it. The account writes the copy itself, so that it
+/// can delete it too.
 fn copy_as(account: &Account, tree: &Path, directory: &Path) -> Result<Binaries, StartError> {
     let copy = || -> io::Result<bool> {
         let mut pack = std::process::Command::new("tar")
@@ -249,7 +253,8 @@ impl Supervisor {
         if self.event(command)? == "0" { Ok(()) } else { Err(StartError::Server { log: self.log() }) }
     }
 
-    /// Returns once the server takes connections. An error carries what this start wrote to the log.
+    /// Returns once the server takes connections. An error carries what this start wrote to the
+    /// log.
     fn start(&mut self, port: u16) -> Result<(), StartError> {
         let deadline = Instant::now() + START_DEADLINE;
         let log_before = self.log().len();
@@ -280,7 +285,8 @@ impl Supervisor {
         let deadline = Instant::now() + START_DEADLINE;
         loop {
             match self.start(port) {
-                // The sessions of a killed server outlive it by a moment, and hold its port and memory.
+                // The sessions of a killed server outlive it by a moment, and hold its port and
+                // memory.
                 Err(StartError::Server { log }) if is_still_in_use(&log) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
@@ -322,7 +328,8 @@ impl Supervisor {
             .map_err(|source| StartError::Io { what: "the supervising shell is gone".to_owned(), source })
     }
 
-    /// Waits for an event and returns what it says; others before it are of an earlier server, and outdated.
+    /// Waits for an event and returns what it says; others before it are of an earlier server, and
+    /// outdated.
     fn event(&mut self, name: &str) -> Result<String, StartError> {
         let deadline = Instant::now() + START_DEADLINE;
         loop {

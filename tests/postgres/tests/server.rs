@@ -1,4 +1,5 @@
-//! The throw-away server keeps its promises: databases are isolated, it can be stopped and restarted, nothing is left behind.
+//! The throw-away server keeps its promises: databases are isolated, it can be stopped and
+//! restarted, nothing is left behind.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

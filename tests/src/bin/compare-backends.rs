@@ -1,6 +1,8 @@
-//! Compares the backends: the same work through each, in short turns, on one database. Prints a table.
+//! Compares the backends: the same work through each, in short turns, on one database. Prints a
+//! table.
 //!
-//! Of all turns the lower quartile counts: what else a machine does can only add to the time that something takes.
+//! Of all turns the lower quartile counts: what else a machine does can only add to the time that
+//! something takes.
 //!
 //! ```text
 //! cargo run --release -p socketio-pg-tests --bin compare-backends
@@ -17,7 +19,7 @@ use socketio_pg_tokio_postgres::TokioPostgresBackend;
 
 const TABLE: &str = "socket_io_attachments";
 
-/// Each round takes the backends in turns, so that whatever else the machine does concerns both.
+/// Each round takes the backends in turns, so that other load on the machine concerns both.
 const ROUNDS: usize = 200;
 
 #[derive(Clone, Copy)]

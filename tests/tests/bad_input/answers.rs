@@ -115,7 +115,8 @@ async fn client_counts_that_cannot_be_read_are_reported_and_a_second_one_is_igno
     world.end().await
 }
 
-/// Node counts its clients, which take what is no event for broken and break off: their acknowledgements never come.
+/// Node.js counts its clients, which take what is no event for broken and break off: their
+/// acknowledgements never come.
 #[tokio::test]
 async fn a_question_that_is_no_event_is_counted_by_node_with_its_clients_and_by_rust_with_none() -> Result {
     for (kind, count) in [(Kind::NodeServer, 1), (rust_server(), 0)] {

@@ -15,17 +15,18 @@ pub(crate) struct Case {
 
 /// Something that is sent.
 ///
-/// In payloads, `$uid` is the case's own sender, `$own` the uid of the server that is tested, `$client` the id of its
-/// client's socket, and `$id` the id of an attachment with a good event.
+/// In payloads, `$uid` is the case's own sender, `$own` the uid of the server that is tested,
+/// `$client` the id of its client's socket, and `$id` the id of an attachment with a good event.
 #[derive(Clone)]
 pub(crate) enum Sent {
     /// The payload of a notification.
     Payload(String),
-    /// A row of the attachments table, and the header that Node sends for it.
+    /// A row of the attachments table, and the header that Node.js sends for it.
     Attachment(Option<Vec<u8>>),
 }
 
-/// What becomes of it on a Rust server. Whatever it is, the next message arrives, and the client stays connected.
+/// What becomes of it on a Rust server. In every case the next message arrives, and the client
+/// stays connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The client gets an event.
@@ -36,7 +37,7 @@ pub(crate) enum Outcome {
     Rejected(InvalidMessage),
 }
 
-/// What becomes of it on a Node server.
+/// What becomes of it on a Node.js server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnNode {
     /// Its clients get an event where ours do, and none where ours get none.
@@ -101,7 +102,7 @@ impl Case {
         uid_of(&self.name)
     }
 
-    /// Says what Node does otherwise.
+    /// Says what Node.js does otherwise.
     pub(crate) fn on_node(mut self, on_node: OnNode) -> Self {
         self.on_node = on_node;
         self
@@ -153,7 +154,7 @@ pub(crate) fn packed(json: &str) -> Vec<u8> {
     to_msgpack(&Value::from_json(json).unwrap()).unwrap()
 }
 
-/// Something, opened and closed so many times, around a 1.
+/// Something, opened and closed this many times, around a 1.
 pub(crate) fn nested(open: &str, close: &str, levels: usize) -> String {
     format!("{}1{}", open.repeat(levels), close.repeat(levels))
 }

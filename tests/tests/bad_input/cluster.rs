@@ -91,7 +91,7 @@ async fn a_table_that_cannot_be_read_costs_its_attachments_and_nothing_else() ->
     world.end().await
 }
 
-/// Node has no client here that it could lose.
+/// Node.js has no client here that it could lose.
 #[tokio::test]
 async fn rust_and_node_still_hear_each_other_after_all_of_it() -> Result {
     let Some(mut world) = World::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
@@ -102,8 +102,8 @@ async fn rust_and_node_still_hear_each_other_after_all_of_it() -> Result {
         world.send(&case).await;
     }
     world.until_good().await?;
-    // Node has heard of all when it hears of this one. It need not be the last that it fetches: a
-    // fetch that fails ends its connection, and one that begins just then opens another at once,
+    // Node.js has heard of all when it hears of this one. It need not be the last that it fetches:
+    // a fetch that fails ends its connection, and one that begins just then opens another at once,
     // ahead of those that wait.
     let last = json!({ "event": "last", "args": [binary([0])] });
     world.server.call("serverSideEmit", last).await?;

@@ -12,7 +12,8 @@ use crate::{
 const NOTIFICATIONS: u64 = 20_000;
 const FLOODS: u64 = 5;
 
-/// How much memory the server may take for them, in kB: what is on its way takes some, and the allocator keeps it.
+/// How much memory the server may take for them, in kB: what is on its way takes some, and the
+/// allocator keeps it.
 const ALLOWED: u64 = 64 * 1024;
 
 #[tokio::test]
@@ -24,7 +25,7 @@ async fn a_flood_takes_no_memory() -> Result {
     }
     let after = resident(&world);
     assert!(after < before + ALLOWED, "{before} kB, then {after} kB");
-    // Each came from a sender of its own: so many are told apart.
+    // Each came from a sender of its own: this many senders are told apart.
     let missed = world.missed().await?;
     let told = world.reports(1000_usize.saturating_sub(missed)).await?.len();
     assert!(told <= 1001 && told + missed >= 1000, "{told} told, {missed} missed");

@@ -1,8 +1,8 @@
-//! What others send that nobody should: on the channel, and in the attachments table.
+//! Bad input: what no node should send, on the channel and in the attachments table.
 //!
-//! Whatever it is, the server lives, its client stays connected, the next good message arrives, and what was unusable is
-//! counted, and reported once for each kind and sender. The tables say line by line what becomes of it on a Rust server,
-//! and where Node does otherwise.
+//! In every case the server lives, its client stays connected, the next good message arrives, and
+//! what was unusable is counted, and reported once for each kind and sender. The tables say line by
+//! line what becomes of it on a Rust server, and where Node.js does otherwise.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

@@ -1,4 +1,4 @@
-//! Events that no client could read: Node passes them on, and its clients disconnect, or crash.
+//! Events that no client could read: Node.js passes them on, and its clients disconnect, or crash.
 
 use crate::case::{
     Case, NO_EVENT, NOT_JSON,
@@ -30,7 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("no packet data", packet(r#"{"type":2}"#), NOT_JSON).on_node(LosesItsClients),
         case("packet data null", event("null"), NO_EVENT).on_node(LosesItsClients),
         case("packet data as a string", event(r#""case""#), NO_EVENT).on_node(LosesItsClients),
-        // to Node's clients it is the number of an acknowledgement
+        // to Node.js's clients it is the number of an acknowledgement
         case("packet data as a number", event("7"), NO_EVENT).on_node(Delivers),
         case("packet data as an object", event(r#"{"0":"case"}"#), NO_EVENT).on_node(LosesItsClients),
         case("packet data empty", event("[]"), NO_EVENT).on_node(LosesItsClients),

@@ -1,4 +1,4 @@
-//! The tables, line by line, on Rust and on Node.
+//! The tables, line by line, on Rust and on Node.js.
 
 use std::collections::HashSet;
 
@@ -80,7 +80,7 @@ async fn holds_on_rust(cases: Vec<Case>) -> Result {
     world.end().await
 }
 
-/// So that what the tables say of Node is true, and what is said nowhere is the same there.
+/// So that what the tables say of Node.js is true, and what is said nowhere is the same there.
 #[tokio::test]
 async fn node_delivers_and_loses_clients_where_the_tables_say_so() -> Result {
     let mut clients = ClientHost::start().await?;

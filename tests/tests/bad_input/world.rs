@@ -75,7 +75,8 @@ impl World {
             .replace("$client", &format!("{:?}", self.client.id()))
     }
 
-    /// Sends a good message in the form of an attachment, which no server handles before what was sent earlier.
+    /// Sends a good message in the form of an attachment, which no server handles before what was
+    /// sent earlier.
     pub(crate) async fn send_good(&mut self) {
         self.good += 1;
         let good = message(3, &DATA.replace(r#""case""#, &format!(r#""{NEXT}",{}"#, self.good)));
@@ -83,7 +84,8 @@ impl World {
         self.wire.notify(&format!(r#"{{"uid":"good","type":3,"attachmentId":"{id}"}}"#)).await;
     }
 
-    /// Sends a good message, waits until the client has it, and returns what the client got before it.
+    /// Sends a good message, waits until the client has it, and returns what the client got before
+    /// it.
     pub(crate) async fn until_good(&mut self) -> Result<Vec<Packet>> {
         self.send_good().await;
         self.client.wait_for_packet_with(NEXT, |args| args.first() == Some(&self.good.into())).await?;
@@ -99,7 +101,8 @@ impl World {
         Ok((counts["rejected"].as_u64().unwrap(), counts["dropped"].as_u64().unwrap()))
     }
 
-    /// Returns the count of what was unusable once it is as high as that, or the last one before the deadline.
+    /// Returns the count of what was unusable once it is as high as that, or the last one before
+    /// the deadline.
     pub(crate) async fn rejected(&self, at_least: u64) -> Result<u64> {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -111,7 +114,8 @@ impl World {
         }
     }
 
-    /// Returns the reports of what was unusable once there are so many, or those there are at the deadline.
+    /// Returns the reports of what was unusable once there are this many, or those there are at the
+    /// deadline.
     pub(crate) async fn reports(&self, at_least: usize) -> Result<Vec<String>> {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -125,7 +129,8 @@ impl World {
         }
     }
 
-    /// How many events the log missed, as it was told: it reads them beside all else that the server does.
+    /// How many events the log missed, as it was told: it reads them beside all else that the
+    /// server does.
     pub(crate) async fn missed(&self) -> Result<usize> {
         let events = self.server.call("events", serde_json::Value::Null).await?;
         let events = events.as_array().unwrap().iter().filter_map(|event| event.as_str());
@@ -142,7 +147,8 @@ impl World {
     }
 }
 
-/// Counts and reports are asked for, not told: this only spares the processor between two questions.
+/// Counts and reports are asked for, not told: this only spares the processor between two
+/// questions.
 async fn pause() {
     tokio::time::sleep(std::time::Duration::from_millis(2)).await;
 }

@@ -85,7 +85,8 @@ impl Listener {
     }
 }
 
-/// What is wrong. `has_told` says which servers have reported a loss themselves: what is missing there is no secret.
+/// What is wrong. `has_told` says which servers have reported a loss themselves: what is missing
+/// there is no secret.
 pub(crate) fn judge(
     listeners: &[Listener],
     messages: &[Message],
@@ -157,8 +158,8 @@ fn missing(
     unheard.into_iter().map(line).collect()
 }
 
-/// Whether their order means something: Node keeps none between large and small, and its own clients hear what wants an
-/// acknowledgement before it is published.
+/// Whether their order means something: Node.js keeps none between large and small, and its own
+/// clients hear what wants an acknowledgement before it is published.
 fn is_ordered(message: &Message, listener: &Listener) -> bool {
     let is_kept_by_node = !message.is_large && (message.is_from_rust || !message.is_asked);
     is_kept_by_node || (message.is_from_rust && listener.is_at_rust)

@@ -1,4 +1,4 @@
-//! The servers: of both backends and Node, each at its own distance to the database.
+//! The servers: of both backends and Node.js, each at its own distance to the database.
 
 use crate::{Result, names::PATTERN};
 use parking_lot::Mutex;
@@ -7,10 +7,11 @@ use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Proxy};
 use socketio_pg_throwaway::{Database, Server};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-/// The backend of each server, none for Node, and how long a round trip to the database takes, in ms.
+/// The backend of each server, none for Node.js, and how long a round trip to the database takes,
+/// in ms.
 const STATIONS: [(Option<&str>, u64); 5] =
     [(Some("tokio-postgres"), 2), (Some("diesel"), 0), (None, 2), (Some("tokio-postgres"), 10), (Some("diesel"), 10)];
-/// By so many MiB may a server have grown since its first round, when all have left.
+/// A server may have grown by this many MiB since its first round, when all have left.
 const GROWTH: u64 = 48;
 
 pub(crate) struct Cluster {
@@ -50,7 +51,8 @@ impl Cluster {
             let proxy = Proxy::far(port, Duration::from_micros(milliseconds * 500))?;
             let options = NodeOptions::new(proxy.before(&database.url()))
                 .heartbeat_interval(Duration::from_secs(1))
-                // Long enough for a busy machine to give everybody a turn: who is only slow must not seem gone.
+                // Long enough for a busy machine to give everybody a turn: who is only slow must
+                // not seem gone.
                 .heartbeat_timeout(Duration::from_secs(6))
                 .namespace("/")
                 .dynamic_namespace(PATTERN.0, PATTERN.1);

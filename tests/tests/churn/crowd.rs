@@ -18,7 +18,8 @@ use std::{
 
 /// What makes a message large.
 const LARGE: usize = 9_000;
-/// Why a client of a namespace that was replaced is disconnected: Socket.IO's own clients connect again by themselves.
+/// Why a client of a namespace that was replaced is disconnected: Socket.IO's own clients connect
+/// again by themselves.
 const SENT_AWAY: &str = "parse error";
 
 pub(crate) struct Crowd<'a> {
@@ -32,7 +33,7 @@ pub(crate) struct Crowd<'a> {
     wrong: Mutex<Vec<String>>,
     /// Whether a client may be sent away: while others enter fresh namespaces.
     is_crush: AtomicBool,
-    /// Who has come in the place of whoever was sent away.
+    /// The clients that have come in the place of those that were sent away.
     successors: Mutex<BTreeMap<usize, Arc<Member>>>,
 }
 
@@ -131,7 +132,7 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// A client tries, and whatever comes of it is right.
+    /// A client tries, and every outcome is right.
     pub(crate) async fn try_to_enter(&self, station: usize, nsp: &str) {
         if let Some(node) = self.cluster.stations[station].node()
             && let Ok(client) = self.host.connect(node.port(), &Connect::to(nsp)).await
@@ -141,7 +142,8 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// Everybody who is there must hear everything from now on, and so must whoever joins them.
+    /// Every client that is there must hear everything from now on, and so must every client that
+    /// joins later.
     pub(crate) fn settle(&self) {
         let now = self.tick();
         for member in self.staying() {
@@ -168,7 +170,7 @@ impl<'a> Crowd<'a> {
         self.is_crush() && member.client.ended().await.is_ok_and(|ended| ended.as_deref() == Some(SENT_AWAY))
     }
 
-    /// Whoever was sent away comes again, to the same rooms.
+    /// A client that was sent away comes again, to the same rooms.
     pub(crate) async fn come_again(&self) {
         let members = self.staying();
         join_all(members.iter().map(|member| async {

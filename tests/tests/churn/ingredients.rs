@@ -12,7 +12,8 @@ pub(crate) enum Ingredient {
     GivenUp,
     /// A client's event name that Socket.IO reserves is passed on.
     Reserved,
-    /// Sockets of other servers are joined to rooms as an application does it that has fetched them.
+    /// Sockets of other servers are joined to rooms as an application does it that has fetched
+    /// them.
     RemoteJoin,
     /// Clients of one server speak at the same time: everybody must hear them in one order.
     OneOrder,

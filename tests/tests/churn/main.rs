@@ -1,11 +1,14 @@
-//! Churn: real clients by the dozen that come at the same moment, choose hostile names, talk and go, while servers end and start.
+//! Churn: real clients by the dozen that come at the same moment, choose hostile names, talk and
+//! go, while servers end and start.
 //!
-//! Servers of both backends and Node, each at its own distance to the database. What is planned is repeated by `CHURN_SEED`; what
-//! the threads and the network make of it is theirs. `CHURN_ROUNDS=10` or `CHURN_MINUTES=60` is the long form, with three times
-//! as many clients. `CHURN_WITHOUT=Nul,Crush` leaves ingredients out.
+//! Servers of both backends and Node.js, each at its own distance to the database. What is planned
+//! is repeated by `CHURN_SEED`; what the threads and the network make of it is theirs.
+//! `CHURN_ROUNDS=10` or `CHURN_MINUTES=60` is the long form, with three times as many clients.
+//! `CHURN_WITHOUT=Nul,Crush` leaves ingredients out.
 //!
-//! Each client must hear every event that is meant for it, once and in the order of its sender, or the loss is reported; all
-//! servers agree on who is there once it is quiet; nothing is left of who has gone.
+//! Each client must hear every event that is meant for it, once and in the order of its sender, or
+//! the loss is reported; all servers agree on who is there once it is quiet; nothing is left of who
+//! has gone.
 
 mod account;
 mod cluster;

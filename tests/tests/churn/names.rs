@@ -3,18 +3,20 @@
 use crate::ingredients::Ingredient;
 use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
 
-/// What all servers have dynamic namespaces for: the pattern of Node, and that of Rust.
+/// What all servers have dynamic namespaces for: the pattern for Node.js, and the pattern for Rust.
 pub(crate) const PATTERN: (&str, &str) = ("^/churn-", "/churn-{name}");
 
 /// A namespace of a round.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
     pub(crate) text: String,
-    /// Whether Node can listen to it: it quotes no name, and is deaf behind the 63rd byte of a channel.
+    /// Whether Node.js can listen to it: it quotes no name, and hears nothing on a channel of more
+    /// than 63 bytes.
     pub(crate) is_for_node: bool,
 }
 
-/// The dynamic namespaces of a round: as many plain ones, and one or two for each hostile ingredient. `mark` makes them fresh.
+/// The dynamic namespaces of a round: as many plain ones, and one or two for each hostile
+/// ingredient. `mark` makes them fresh.
 pub(crate) fn namespaces(plain: usize, mark: &str, ingredients: &[Ingredient], random: &mut StdRng) -> Vec<Name> {
     let plain = (0..plain).map(|number| name(format!("{mark}-{number}"), true));
     let mut all: Vec<Name> = plain.collect();

@@ -22,11 +22,12 @@ const ROOMS: [&str; 3] = ["red", "blue", "\"'\\\0 room"];
 /// A room that clients join and leave.
 const DOOR: &str = "door";
 
-/// What is to happen, whatever the servers make of it: the same seed gives the same plan.
+/// What is to happen, independent of what the servers do: the same seed gives the same plan.
 pub(crate) struct Round {
     pub(crate) seed: u64,
     pub(crate) ingredients: Vec<Ingredient>,
-    /// Plain namespaces beside those of the hostile ingredients, and the most clients of one server in one of them.
+    /// Plain namespaces beside those of the hostile ingredients, and the most clients of one server
+    /// in one of them.
     pub(crate) namespaces: usize,
     pub(crate) crush: usize,
 }

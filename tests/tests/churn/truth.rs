@@ -75,7 +75,7 @@ async fn look(station: &Station, nsp: &str, count: usize, expected: &Sockets) ->
     Err(format!("missing {missing:?}, strange {strange:?}, rooms: {rooms:?}").into())
 }
 
-/// Waits until everybody who is there has whatever was said before.
+/// Waits until every client that is there has everything that was sent before.
 pub(crate) async fn quiet(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>) {
     let all = namespaces.iter().map(|nsp| async move {
         let members = crowd.staying();

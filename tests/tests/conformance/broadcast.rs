@@ -28,7 +28,8 @@ async fn to_all(scene: Scene) -> Outcome {
     observed(scene.received().await?, json!({ "a": both, "b": both, "c": both }))
 }
 
-/// Of `a` in red, `b` in red and blue, `c` in blue: each gets an event once, in however many of its rooms it is.
+/// Of `a` in red, `b` in red and blue, `c` in blue: each gets an event once, in however many of its
+/// rooms it is.
 async fn rooms(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
@@ -78,8 +79,8 @@ async fn flags(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
     let clients = cast.all().map(|client| &**client);
-    // A server may drop a volatile event while another is under way to the client, be it a heartbeat: it is sent again
-    // until each client got one.
+    // A server may drop a volatile event while another is under way to the client, be it a
+    // heartbeat: it is sent again until each client got one.
     for attempt in 0..VOLATILE_ATTEMPTS {
         scene.settle(&clients).await?;
         scene.act("emit", json!({ "event": "volatile", "args": [attempt], "volatile": true })).await?;
@@ -140,7 +141,7 @@ async fn private(scene: Scene) -> Outcome {
     observed(scene.received().await?, json!({ "a": from_each("a"), "b": from_each("b"), "c": from_each("c") }))
 }
 
-/// Nobody is sent an event that Socket.IO keeps to itself: whoever makes it is told.
+/// No client is sent an event whose name Socket.IO reserves: the caller gets an error.
 async fn reserved(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;

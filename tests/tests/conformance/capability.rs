@@ -1,7 +1,8 @@
 //! What not every server can do, and a scenario may need.
 //!
-//! A scenario [says what it needs](crate::scenario::Scenario::needs), a kind of server what it lacks. Both are strict: a
-//! scenario that fails for want of something unsaid fails the suite, and so does one that goes well without what it needs.
+//! A scenario [says what it needs](crate::scenario::Scenario::needs), a kind of server what it
+//! lacks. Both are strict: a scenario that fails for want of something unsaid fails the suite, and
+//! so does one that goes well without what it needs.
 
 /// Something that a scenario may need of every server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

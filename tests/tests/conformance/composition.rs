@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
-/// The backends that Rust servers are tested on. Workers and parsers, of which a backend knows nothing, are tested on the
-/// first.
+/// The backends that Rust servers are tested on. Workers and parsers, of which a backend knows
+/// nothing, are tested on the first.
 const BACKENDS: &[&str] = &["tokio-postgres", "diesel"];
 
-/// As long is a byte on its way to a database that is far, and as long on its way back: a round trip takes 5 ms.
+/// As long is a byte on its way to a database that is far, and as long on its way back: a round
+/// trip takes 5 ms.
 pub(crate) const FAR: Duration = Duration::from_micros(2500);
 
 /// Three servers: the one that acts, and two others.
@@ -28,11 +29,11 @@ pub(crate) struct Composition {
 /// What a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seat {
-    /// Node on the official adapter.
+    /// Node.js on the official adapter.
     Node {
         parser: Parser,
     },
-    /// A worker of a Node cluster; all workers of a composition have the same primary.
+    /// A worker of a Node.js cluster; all workers of a composition have the same primary.
     Worker,
     Rust {
         backend: &'static str,
@@ -136,7 +137,7 @@ impl Seat {
         Ok(Server { seat: self, port: node.port(), node, worker })
     }
 
-    /// Node, in whichever way.
+    /// Node.js, in whichever way.
     pub(crate) fn is_node(self) -> bool {
         matches!(self, Self::Node { .. } | Self::Worker)
     }
@@ -223,7 +224,7 @@ impl Server {
         Ok(event["args"].take())
     }
 
-    /// The events of other servers after so many of any kind, each as `[name, ...args]`.
+    /// The events of other servers after this many of any kind, each as `[name, ...args]`.
     pub(crate) fn server_side_events(&self, nsp: &str, after: usize) -> Vec<Value> {
         let events = self.node.events().into_iter().skip(after).filter(|event| self.is_server_side(event, nsp));
         events.map(|event| one_list(&event["name"], &event["args"])).collect()
@@ -251,7 +252,7 @@ pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_test-node"))
 }
 
-/// The backends, that of the first columns first.
+/// The backends, in the order of the columns.
 pub(crate) fn backends() -> &'static [&'static str] {
     BACKENDS
 }

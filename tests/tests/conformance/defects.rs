@@ -1,4 +1,4 @@
-//! Node's own defects: what a composition shows in place of what it should.
+//! Node.js's own defects: what a composition shows in place of what it should.
 //!
 //! The list is strict. A defect that disappears fails the suite until its entry is gone.
 
@@ -9,7 +9,7 @@ use crate::{
 use serde_json::{Value, json};
 use socketio_pg_tests::{Parser, binary};
 
-/// A defect of Node's.
+/// A defect of Node.js's.
 pub(crate) struct Defect {
     /// Its name in the table.
     pub(crate) name: &'static str,
@@ -22,13 +22,15 @@ pub(crate) struct Defect {
 
 /// How a defect shows.
 enum Show {
-    /// Changes what should be seen into what the composition shows; leaves it as it is where the defect does not show.
+    /// Changes what should be seen into what the composition shows; leaves it as it is where the
+    /// defect does not show.
     As(fn(&Composition, &mut Value)),
     /// On these compositions anything may be seen: it depends on what comes first.
     Anyhow(fn(&Composition) -> bool),
 }
 
-/// What a composition shows in a scenario, `None` for anything, and the defects because of which it does.
+/// What a composition shows in a scenario, `None` for anything, and the defects because of which it
+/// does.
 pub(crate) fn shown(composition: &Composition, scenario: &str, expected: &Value) -> (Option<Value>, Vec<&'static str>) {
     let mut shown = Some(expected.clone());
     let mut names = Vec::new();
@@ -376,7 +378,7 @@ fn one_more_from_each(composition: &Composition, seen: &mut Value) {
     }
 }
 
-/// What becomes of numbers on the road from a Node server to its client.
+/// What becomes of numbers on the way from a Node.js server to its client.
 fn wide_number_pairs() -> [(Value, u64); 4] {
     // Read as those of the clients are, so that they are rounded alike.
     let read = |text| serde_json::from_str(text).expect("a number");
@@ -452,7 +454,8 @@ fn deaf_workers(composition: &Composition, seen: &mut Value) {
     }
 }
 
-/// Takes away from each client the events of those servers that its own does not hear. Workers of one cluster do.
+/// Takes away from each client the events of those servers that its own does not hear. Workers of
+/// one cluster do.
 fn unheard(composition: &Composition, seen: &mut Value, is_unheard: fn(Seat, Seat) -> bool) {
     for (receiver, client) in CLIENTS.into_iter().enumerate() {
         for (sender, server) in SERVERS.into_iter().enumerate() {

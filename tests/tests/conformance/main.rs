@@ -1,10 +1,12 @@
-//! The conformance suite: every scenario on every composition of servers, with Node as the judge.
+//! The conformance suite: every scenario on every composition of servers, with Node.js as the
+//! judge.
 //!
-//! A scenario is written once. What it expects is what three Node servers show, which is checked in the first column; every
-//! cluster with Rust in it must show the same. Where Node itself is wrong, [`defects`] says what is seen instead.
+//! A scenario is written once. What it expects is what three Node.js servers show, which is checked
+//! in the first column; every cluster with Rust in it must show the same. Where Node.js itself is
+//! wrong, [`defects`] says what is seen instead.
 //!
-//! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs what has one of the words in its scenario's name, or
-//! whose composition's name is one of them without spaces, e.g. `RNN`.
+//! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs what has one of the words in
+//! its scenario's name, or whose composition's name is one of them without spaces, e.g. `RNN`.
 
 mod capability;
 mod composition;
@@ -42,7 +44,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many compositions run at the same time, and how many scenarios of each: most of their time is waiting.
+/// How many compositions run at the same time, and how many scenarios of each: most of their time
+/// is waiting.
 const COMPOSITIONS_AT_ONCE: usize = 2;
 const SCENARIOS_AT_ONCE: usize = 6;
 /// How long a scenario may take in all.

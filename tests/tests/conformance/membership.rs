@@ -34,7 +34,7 @@ async fn join_and_leave(scene: Scene) -> Outcome {
     other.wait_for_server_count(&scene.nsp, 5).await?;
     one.node.close().await?;
     scene.wait_for_servers(4).await?;
-    // The end of its input is a farewell, too.
+    // At the end of its input it sends a close message, too.
     other.node.hang_up().await?;
     scene.wait_for_servers(3).await?;
     observed(counts(&scene).await?, json!([3, 3, 3]))

@@ -79,7 +79,7 @@ async fn everything(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
     scene.act("socketsJoin", json!({ "rooms": [cast.c.id()], "join": ["zimmer ü"] })).await?;
-    // A Node server's later message may overtake the one that joins.
+    // A Node.js server's later message may overtake the one that joins.
     while scene.act("fetchSockets", json!({ "rooms": ["zimmer ü"] })).await?.as_array().is_none_or(Vec::is_empty) {}
     for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
         scene.call(server, "emit", json!({ "event": "grüße", "args": [from] })).await?;
@@ -133,24 +133,27 @@ async fn dynamic(scene: Scene) -> Outcome {
     )
 }
 
-/// PostgreSQL cuts the name of its channel off where Node listens, and refuses it where Node publishes.
+/// PostgreSQL cuts the name of its channel off where Node.js listens, and refuses it where Node.js
+/// publishes.
 async fn long(scene: Scene) -> Outcome {
     each_to_each(scene, |sender, receiver| !sender.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
         .await
 }
 
-/// Node pastes the name of its channel into a statement, which is then none.
+/// Node.js pastes the name of its channel into a statement, which is then none.
 async fn quote(scene: Scene) -> Outcome {
     each_to_each(scene, |sender, receiver| !receiver.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
         .await
 }
 
-/// Which servers each client hears. Of servers that hear each other, as `hears` says, it is made sure that nothing more
-/// comes; what comes from others has come by then, too, since they refuse to publish it, or nobody listens.
+/// Which servers each client hears. Of servers that hear each other, as `hears` says, it is made
+/// sure that nothing more comes; what comes from others has come by then, too, since they refuse to
+/// publish it, or nobody listens.
 async fn each_to_each(scene: Scene, hears: fn(Seat, Seat) -> bool) -> Outcome {
     let cast = scene.cast().await?;
     for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
-        // Nothing larger: an attachment that cannot be announced ends the primary of a Node cluster.
+        // Nothing larger: an attachment that cannot be announced ends the primary of a Node.js
+        // cluster.
         scene.call(server, "emit", json!({ "event": "from", "args": [from] })).await?;
     }
     settle(&scene, &cast, hears).await?;

@@ -43,7 +43,8 @@ impl RawClient {
         Ok(client)
     }
 
-    /// Connects to the namespace with raw text for `auth`, and returns the id of the socket: `None` when it is refused.
+    /// Connects to the namespace with raw text for `auth`, and returns the id of the socket: `None`
+    /// when it is refused.
     async fn connect(&self, auth: &str) -> Result<Option<String>, Error> {
         self.post(&format!("40{},{auth}", self.namespace)).await?;
         let mut answer = self.poll().await?;
@@ -128,7 +129,7 @@ async fn looked_at(
     Ok(told)
 }
 
-/// Node refuses whatever is not an object, so `auth` is one wherever it is read.
+/// Node.js refuses everything that is not an object, so `auth` is one wherever it is read.
 async fn auth(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let by_all = |auth: Value| json!([[auth], [auth], [auth]]);
@@ -191,7 +192,7 @@ async fn query_and_headers(scene: Scene) -> Outcome {
     observed(seen.into(), expected.into())
 }
 
-/// Whatever comes between two polls waits for the client.
+/// Packets that come between two polls wait for the client.
 async fn burst(scene: Scene) -> Outcome {
     const EVENTS: usize = 500;
     scene.wait_for_servers(3).await?;
@@ -204,7 +205,8 @@ async fn burst(scene: Scene) -> Outcome {
     for number in 0..EVENTS {
         scene.act("emit", json!({ "event": "burst", "args": [number] })).await?;
     }
-    // Small events do not overtake each other, so it comes last. A buffer that is full has no room for it either.
+    // Small events do not overtake each other, so it comes last. A buffer that is full has no room
+    // for it either.
     scene.act("emit", json!({ "event": "last", "args": [] })).await?;
     let (mut seen, mut expected) = (Map::new(), Map::new());
     for (index, name, client, socket) in clients {

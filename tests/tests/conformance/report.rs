@@ -27,7 +27,7 @@ pub(crate) struct Column {
     pub(crate) cells: Vec<Cell>,
 }
 
-/// As many differences of an observation are shown, each cut after so many characters.
+/// How many differences of an observation are shown, and after how many characters each is cut.
 const SHOWN_DIFFERENCES: usize = 12;
 const SHOWN_CHARACTERS: usize = 400;
 

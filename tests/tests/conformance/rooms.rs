@@ -95,7 +95,8 @@ async fn leave(scene: Scene) -> Outcome {
     observed(rooms_of_each(&scene).await?, expected)
 }
 
-/// A room that is named like a socket's id has that socket in it, and whoever joined it besides.
+/// A room that is named like a socket's id has that socket in it, and the sockets that joined it
+/// besides.
 async fn named_like_sockets(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;

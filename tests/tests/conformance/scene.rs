@@ -15,9 +15,10 @@ use tokio::sync::OnceCell;
 /// Which servers a scenario plays on. All scenarios of a stage share them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
-    /// With Node's defaults.
+    /// With Node.js's defaults.
     Main,
-    /// With a prefix, a table and a threshold of their own, and ten connections for each Node server.
+    /// With a prefix, a table and a threshold of their own, and ten connections for each Node.js
+    /// server.
     Custom,
     /// With short heartbeats, so that a dead node is soon known to be dead.
     Mortal,
@@ -56,7 +57,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts servers on which so many scenarios can play at the same time, besides those in a namespace of their own.
+    /// Starts servers on which this many scenarios can run at the same time, besides those in a
+    /// namespace of their own.
     pub(crate) async fn start(
         composition: &Composition,
         stage: Stage,
@@ -191,13 +193,14 @@ impl Scene {
         server.call(op, fields).await
     }
 
-    /// Starts one more server like the third, with this namespace alone; where that is a worker, a Rust server, which the
-    /// workers hear.
+    /// Starts one more server like the third, with this namespace alone; where that is a worker, a
+    /// Rust server, which the workers hear.
     pub(crate) async fn start_another(&self) -> Result<Server, Error> {
         self.start_like(self.servers()[2].seat).await
     }
 
-    /// Starts one more server like the one that acts, as [`start_another`](Self::start_another) does.
+    /// Starts one more server like the one that acts, as [`start_another`](Self::start_another)
+    /// does.
     pub(crate) async fn start_another_like_the_first(&self) -> Result<Server, Error> {
         self.start_like(self.actor().seat).await
     }
@@ -254,7 +257,8 @@ impl Scene {
         Ok(client)
     }
 
-    /// One more client over the connection of another. What it gets is not part of [`received`](Self::received).
+    /// One more client over the connection of another. What it gets is not part of
+    /// [`received`](Self::received).
     pub(crate) async fn connect_over(&self, other: &Client, nsp: &str) -> Result<Arc<Client>, Error> {
         if self.cluster.composition.lacks(Capability::SharedConnections) {
             let text = format!("there are no {}", Capability::SharedConnections.name());
@@ -270,8 +274,9 @@ impl Scene {
         self.servers()[server].server_side_events(&self.nsp, self.events_before[server])
     }
 
-    /// What each client that is still connected got, by its name: a list of `[event, ...args]`, sorted, because Node keeps no
-    /// order between small and large events. Nothing more of what was sent before is on its way then.
+    /// What each client that is still connected got, by its name: a list of `[event, ...args]`,
+    /// sorted, because Node.js keeps no order between small and large events. Nothing more of what
+    /// was sent before is on its way then.
     pub(crate) async fn received(&self) -> Result<Value, Error> {
         let clients = self.clients.lock().clone();
         let all: Vec<&Client> = clients.iter().map(|(_, client)| &**client).collect();
@@ -319,7 +324,7 @@ impl Scene {
         Ok(())
     }
 
-    /// The processes: that of a Node cluster once.
+    /// The processes: a Node.js cluster has one.
     fn nodes(&self) -> Vec<&Node> {
         let mut nodes: Vec<&Node> = self.servers().iter().map(|server| &*server.node).collect();
         nodes.sort_by_key(|node| node.pid());

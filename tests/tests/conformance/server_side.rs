@@ -142,7 +142,7 @@ async fn alone(scene: Scene) -> Outcome {
     observed(json!([answer, count]), json!([{ "responses": [], "error": null }, 1]))
 }
 
-/// It was asked and never answers; when it says farewell, nobody waits for it any more.
+/// It was asked and never answers; when its close message comes, no request waits for it any more.
 async fn leaves(scene: Scene) -> Outcome {
     with_another(scene, false).await
 }

@@ -16,8 +16,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// As many bytes a message of Node's has in all. One of Rust's has some more, so their sizes around 8000 are among these
-/// for both.
+/// As many bytes a message of Node.js's has in all. One of Rust's has some more, so their sizes
+/// around 8000 are among these for both.
 const TOTALS: std::ops::RangeInclusive<usize> = 7940..=8002;
 
 /// Tells which did not arrive exactly once.

@@ -29,7 +29,8 @@ async fn found(scene: &Scene, server: &Server, command: Value) -> Result<Value, 
     Ok(sorted(sockets.as_array().into_iter().flatten().map(|socket| socket["id"].clone())))
 }
 
-/// A field of each socket that each server finds, by the socket's name. Clients are in place of servers' names.
+/// A field of each socket that each server finds, by the socket's name. Clients are in place of
+/// servers' names.
 async fn told(scene: &Scene, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
     let mut by_server = Map::new();
     for (name, server) in ["one", "two", "three"].into_iter().zip(scene.servers()) {

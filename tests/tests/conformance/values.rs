@@ -1,4 +1,4 @@
-//! Values of every kind, on both roads: inline as JSON, and as an attachment.
+//! Values of every kind: inline as JSON, and as an attachment.
 
 use crate::{
     scenario::{Outcome, Scenario, observed},
@@ -120,7 +120,8 @@ struct Notification {
     attachment_hex: Option<String>,
 }
 
-/// What a recorded Node server notified others of, in the same bytes, and what a client of another Node server then got.
+/// What a recorded Node.js server notified others of, in the same bytes, and what a client of
+/// another Node.js server then got.
 async fn replayed(scene: Scene, capture: &str) -> Outcome {
     let scene = scene.in_namespace("/");
     let cast = scene.cast().await?;
@@ -153,7 +154,8 @@ fn counted<'a>(events: impl IntoIterator<Item = &'a Value>) -> Value {
 }
 
 impl Notification {
-    /// Does what the recorded server did: a row for the attachment, and a notification with the row's id.
+    /// Does what the recorded server did: a row for the attachment, and a notification with the
+    /// row's id.
     fn statement(&self) -> String {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let channel = quoted(&self.channel);
@@ -175,7 +177,8 @@ struct Capture {
     observed: Frames,
 }
 
-/// What the clients got. The rest of the observation is not read: there are strings in it that are none in Rust.
+/// What the clients got. The rest of the observation is not read: there are strings in it that are
+/// none in Rust.
 #[derive(Deserialize)]
 struct Frames {
     client_frames: Vec<Value>,
@@ -197,7 +200,8 @@ impl Capture {
         self.notifications.iter().any(|notification| notification.attachment_hex.is_some())
     }
 
-    /// The events that the client of the other Node server got, as this suite's clients tell them.
+    /// The events that the client of the other Node.js server got, as this suite's clients tell
+    /// them.
     fn events(&self) -> Vec<Value> {
         let frames = self.observed.client_frames.iter();
         let frames: Vec<&Value> = frames.filter(|frame| frame["client"] == "b1").map(|frame| &frame["data"]).collect();
@@ -210,13 +214,13 @@ impl Capture {
     }
 }
 
-/// What one of the recorded attachments says, which Node refuses to read.
+/// What one of the recorded attachments says, which Node.js refuses to read.
 pub(crate) fn refused_by_node() -> Value {
     json!(["v", { "__proto__": { "x": 1 }, "y": 2 }, binary([0xab])])
 }
 
-/// The event of a frame, `2["v",1]`, or with binary `51-["v",{"_placeholder":true,"num":0}]`, whose bytes are the frames
-/// after it.
+/// The event of a frame, `2["v",1]`, or with binary `51-["v",{"_placeholder":true,"num":0}]`, whose
+/// bytes are the frames after it.
 fn event(text: &str, after: &[&Value]) -> Value {
     let (_, list) = text.split_at(text.find('[').expect("an event is a list"));
     // Half of a character is no text here.

@@ -103,7 +103,8 @@ async fn queue_full(world: Arc<World>) -> Result<Struck> {
     let new_sessions = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {sessions}");
     world
         .sql(
-            // Renamed: one that is built in is called by its number, whatever its definition says.
+            // Renamed: a built-in function is called by its number, so a changed definition has no
+            // effect.
             "ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_with_room;
              CREATE FUNCTION pg_catalog.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
                  RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'too many notifications in the NOTIFY queue';
@@ -122,7 +123,8 @@ async fn queue_full(world: Arc<World>) -> Result<Struck> {
     Ok(Struck { healed: Instant::now(), deaf: [true, true] })
 }
 
-/// Whatever is no UTF8 has no room for what clients say: a node does not find that out one name after the other.
+/// A database in another encoding than UTF8 cannot hold all that clients send: a node does not find
+/// that out one name after the other.
 async fn other_encodings(world: Arc<World>) -> Result<Seen> {
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let (database, server) = (format!("{}_{encoding}", world.database.name()).to_lowercase(), world.server.clone());

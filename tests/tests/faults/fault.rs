@@ -25,7 +25,7 @@ pub(crate) struct Fault {
     /// The settings of a server of its own, for a fault that others would feel.
     pub(crate) server: Option<fn(Builder) -> Builder>,
     pub(crate) options: fn(NodeOptions) -> NodeOptions,
-    /// More of them for the Node node.
+    /// More of them for the Node.js node.
     pub(crate) nodes_options: fn(NodeOptions) -> NodeOptions,
     /// More of them for the Rust node that the fault is about.
     pub(crate) far_options: fn(NodeOptions) -> NodeOptions,
@@ -54,7 +54,8 @@ pub(crate) enum Way {
     AllByProxy,
     /// One Rust node with two hosts in its URL, the first of which never answers.
     SilentHostFirst,
-    /// One Rust node publishes through PgBouncer in transaction mode, and listens through the proxy.
+    /// One Rust node publishes through PgBouncer in transaction mode, and listens through the
+    /// proxy.
     TransactionPooler,
     /// One Rust node does everything through PgBouncer in session mode.
     SessionPooler,
@@ -72,7 +73,8 @@ pub(crate) enum Kind {
 pub(crate) struct Struck {
     /// Since when it was possible to hear again.
     pub(crate) healed: Instant,
-    /// Whether the Rust nodes must have noticed that they were deaf, the one behind the proxy first.
+    /// Whether the Rust nodes must have noticed that they were disconnected, the one behind the
+    /// proxy first.
     pub(crate) deaf: [bool; 2],
 }
 

@@ -18,7 +18,8 @@ const BOUND: Duration = Duration::from_secs(8);
 pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::special("close", "with 200 messages on their way, one in four an attachment", closes)
-            // No link fails here, so none is to seem so: what is lost in a gap would be nobody's fault.
+            // No link fails here, so none is to seem so: what is lost in a gap would be nobody's
+            // fault.
             .with(|options| {
                 let long = Duration::from_secs(10);
                 options.query_timeout(long).check_interval(long).heartbeat_timeout(long)
@@ -36,7 +37,7 @@ async fn closes(world: Arc<World>) -> Result<Seen> {
     for node in &world.nodes {
         node.wait_for_server_count("/", 4).await?;
     }
-    // Their answers come before that of `close`, or they would be none.
+    // Their answers come before the answer of `close`, or there would be none.
     let sending = (0..200u64).map(|number| {
         let filler = "x".repeat(if number % 4 == 3 { 9000 } else { 0 });
         leaver.call("emit", json!({ "event": "last words", "args": [number, filler] }))
@@ -54,7 +55,7 @@ async fn closes(world: Arc<World>) -> Result<Seen> {
             world.clients[client].wait_for_packet_with("last words", |args| args[0] == number).await?;
         }
     }
-    // The farewell says so: else it would take the time-out of heartbeats.
+    // The close message says so: else it would take the time-out of heartbeats.
     for index in [FAR, NEAR] {
         world.nodes[index].wait_for_server_count("/", 3).await?;
         let events = world.nodes[index].call("events", Value::Null).await?.to_string();

@@ -84,7 +84,8 @@ async fn namespaces(world: Arc<World>) -> Result<Seen> {
 async fn many_namespaces(world: Arc<World>) -> Result<Seen> {
     let count = if is_long() { 40_000 } else { 8000 };
     let started = Instant::now();
-    // A connection enters one namespace after the other, and a client looks at each packet for all of its own.
+    // A connection enters one namespace after the other, and a client looks at each packet for all
+    // of its own.
     const CONNECTIONS: usize = 200;
     let name = |number: usize| format!("/room-{number}");
     let connect = |number: usize| {
@@ -151,14 +152,15 @@ async fn storm(world: Arc<World>) -> Result<Seen> {
     let calls = (0..MESSAGES).map(|number| world.emit(NEAR, "storm", json!([number, "x".repeat(30_000)])));
     stream::iter(calls).buffer_unordered(20).try_collect::<Vec<_>>().await?;
     let sending = started.elapsed();
-    // Whoever is slow is not taken for dead, nor takes the others for dead.
+    // A slow node is not taken for dead, nor takes the others for dead.
     for (index, node) in world.nodes.iter().enumerate() {
         if node.call("serverCount", json!({})).await? != 3 {
             return Err(format!("{} does not count three servers in the storm", NAMES[index]).into());
         }
     }
     world.proxy.pass();
-    // As long as the line is full, answers are dropped as well: nobody can expect more than to be told.
+    // As long as the line is full, answers are dropped as well: nobody can expect more than to be
+    // told.
     let mut sent = MESSAGES;
     loop {
         world.emit(NEAR, "after the storm", json!([sent])).await?;

@@ -28,7 +28,8 @@ pub(crate) fn faults() -> Vec<Fault> {
         .on_its_own_server()
         .with_log()
         .with_setup(insert_old_rows)
-        // Less than deleting all of them takes; and Node, which knows no limit, leaves that to others.
+        // Less than deleting all of them takes; and Node.js, which knows no limit, leaves that to
+        // others.
         .with(|options| options.cleanup_interval(Duration::from_secs(1)).query_timeout(Duration::from_secs(1)))
         .with_for_node(|options| options.cleanup_interval(Duration::from_secs(3600)))
         .within(Duration::from_secs(if is_long() { 900 } else { 240 })),
@@ -57,7 +58,8 @@ async fn locked(world: Arc<World>) -> Result<Struck> {
     Ok(Struck { healed, deaf: [true, false] })
 }
 
-/// Of before the first node: what comes later is missed by whoever is deaf, however old it says that it is.
+/// Of before the first node: a disconnected node misses what comes later, even if its date is
+/// older.
 fn insert_old_rows() -> String {
     let count = if is_long() { 10_000_000 } else { 1_000_000 };
     format!(

@@ -1,7 +1,9 @@
-//! Faults, on both backends: what breaks while nodes talk, how soon they hear again, and what became of every message.
+//! Faults, on both backends: what breaks while nodes talk, how soon they hear again, and what
+//! became of every message.
 //!
-//! `cargo test -p socketio-pg-tests --test faults -- WORD…` runs the faults that have one of the words in their name; a word that
-//! is a backend's name runs that backend alone. With `LONG=1` faults last as long as in the field.
+//! `cargo test -p socketio-pg-tests --test faults -- WORD…` runs the faults that have one of the
+//! words in their name; a word that is a backend's name runs that backend alone. With `LONG=1`
+//! faults last as long as in the field.
 
 mod clocks;
 mod database;

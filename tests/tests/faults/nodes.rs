@@ -17,7 +17,8 @@ pub(crate) fn faults() -> Vec<Fault> {
 }
 
 async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
-    // It has a client that never acknowledges and a handler that never answers, so the requests are under way when it dies.
+    // It has a client that never acknowledges and a handler that never answers, so the requests are
+    // under way when it dies.
     let doomed = Node::start(&world.rust, &world.options).await?;
     let client = world.host.connect(doomed.port(), &Connect::default()).await?;
     client.never_reply("question").await?;
@@ -47,7 +48,7 @@ async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
         acks["responses"].as_array().map(Vec::len),
         answers["responses"].as_array().map(Vec::len),
     ]);
-    // Whoever is dead is no longer waited for.
+    // Requests no longer wait for a dead node.
     if told != json!([3, 3, 2]) {
         return Err(format!("the requests end with {told}: {sockets} {acks} {answers}").into());
     }

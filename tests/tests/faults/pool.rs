@@ -1,4 +1,5 @@
-//! A pool of the application, through which a node publishes, and an application that has taken all its connections.
+//! A pool of the application, through which a node publishes, and an application that has taken all
+//! its connections.
 
 use crate::{
     fault::{Fault, Result, Struck, last_for},
@@ -32,7 +33,8 @@ async fn exhausted(world: Arc<World>) -> Result<Struck> {
     // Those of the pool as well: who has taken them keeps what is broken.
     world.proxy.reset();
     world.wait_for_gap(FAR, gaps).await?;
-    // It listens on a connection of its own. What attachments it hears of it cannot fetch, and so tells of them.
+    // It listens on a connection of its own. What attachments it hears of it cannot fetch, and so
+    // tells of them.
     if healed.elapsed() > DEADLINE / 2 {
         return Err(format!("{} listened again after {:?} only", NAMES[FAR], healed.elapsed()).into());
     }

@@ -97,7 +97,8 @@ async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
         }
     }
     terminate(&world, &format!("{ALL_OTHERS} AND application_name = 'socketio-pg'")).await?;
-    // Whatever comes free is taken, before a node gets it or after: it then takes one of theirs.
+    // Every connection that becomes free is taken, before a node gets it or after: it then takes
+    // one of theirs.
     let fill = (0..40).map(|_| async {
         if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
             tokio::spawn(connection);

@@ -11,8 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a message may wait behind a table that is locked, when the role's limit is a second: for what is on its way, and for its
-/// own batch, on a busy machine. One wait for each of the [`ATTACHMENTS`] would be far longer.
+/// What a message may wait behind a table that is locked, when the role's limit is a second: for
+/// what is on its way, and for its own batch, on a busy machine. One wait for each of the
+/// [`ATTACHMENTS`] would be far longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(6);
 const ATTACHMENTS: u64 = 16;
 
@@ -20,7 +21,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     let locked = |name, setting| {
         Fault::new(name, "of a second, and the attachments table is locked for 8 s; `LONG=1`: 30 s", locked)
             .with_role_setting(setting)
-            // Whoever waits for a lock is not gone.
+            // A session that waits for a lock is not gone.
             .with(|options| options.heartbeat_timeout(Duration::from_secs(6)).query_timeout(Duration::from_secs(10)))
     };
     vec![

@@ -1,4 +1,5 @@
-//! Where a fault strikes: two Rust nodes, one of them behind a network that can fail, and a Node node.
+//! Where a fault strikes: two Rust nodes, one of them behind a network that can fail, and a Node.js
+//! node.
 
 use crate::{
     fault::{Fault, Result, Way},
@@ -67,7 +68,8 @@ impl World {
             Ok::<_, crate::fault::Failure>((server, standby, database))
         })
         .await??;
-        // Nodes are no superusers: rights can be taken from them, and the last connections are not for them.
+        // Nodes are no superusers: rights can be taken from them, and the last connections are not
+        // for them.
         let role = format!("{}_app", database.name());
         let table = schema_sql("socket_io_attachments")?;
         let log = if fault.has_log { log_schema_sql(DEFAULT_LOG)? } else { String::new() };
@@ -87,7 +89,8 @@ impl World {
 
         let options = NodeOptions::new(&url)
             .heartbeat_interval(Duration::from_millis(200))
-            // Long enough for a busy machine to give everybody a turn: who is only slow must not seem gone.
+            // Long enough for a busy machine to give everybody a turn: who is only slow must not
+            // seem gone.
             .heartbeat_timeout(Duration::from_secs(3))
             .check_interval(Duration::from_secs(1))
             // Long enough for a busy machine to log in: passwords cost time.
@@ -162,7 +165,7 @@ impl World {
         }
     }
 
-    /// Waits until a Rust node has told that it was deaf, once more than so many times.
+    /// Waits until a Rust node has reported more than this many times that it was disconnected.
     pub(crate) async fn wait_for_gap(&self, index: usize, gaps_before: usize) -> Result {
         let started = Instant::now();
         while self.nodes[index].gaps().await?.len() <= gaps_before {
@@ -260,7 +263,8 @@ impl Drop for SilentHost {
     }
 }
 
-/// A node gives up when it cannot connect in 10 s, which it can on any machine that has nothing else to do.
+/// A node gives up when it cannot connect in 10 s, which it can on any machine that has nothing
+/// else to do.
 async fn start(kind: &Kind, options: &NodeOptions) -> Result<Node> {
     let mut attempts = 1;
     loop {

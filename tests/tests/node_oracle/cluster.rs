@@ -1,4 +1,4 @@
-//! Node clusters: a primary on the Postgres adapter, workers on the cluster adapter.
+//! Node.js clusters: a primary on the Postgres adapter, workers on the cluster adapter.
 
 use crate::{Outcome, names, refusal};
 use serde_json::json;
@@ -54,7 +54,8 @@ async fn the_workers_of_two_clusters_are_servers_of_one() -> Outcome {
     q.hang_up().await
 }
 
-/// The known defect: workers hear only messages that carry `source`, which a plain adapter does not write.
+/// The known defect: workers hear only messages that carry `source`, which a plain adapter does not
+/// write.
 #[tokio::test]
 async fn a_plain_server_hears_the_workers_and_they_do_not_hear_it() -> Outcome {
     let Some(database) = require(&NODE).then(database).flatten() else { return Ok(()) };

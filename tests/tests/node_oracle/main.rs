@@ -1,9 +1,10 @@
-//! The test nodes, proved on the oracle: what two Node servers on the official adapter do when they are driven from
-//! outside.
+//! The test nodes, proved on the oracle: what two Node.js servers on the official adapter do when
+//! they are driven from outside.
 //!
-//! Every op and option of the test nodes is used here at least once, so that a scenario that fails on a mixed cluster
-//! fails because of a server, not because of the machine that drives it. Node's own defects that a scenario has to know
-//! are asserted too: a test fails when one is gone.
+//! Every op and option of the test nodes is used here at least once, so that a scenario that fails
+//! on a mixed cluster fails because of a server, not because of the machine that drives it.
+//! Node.js's own defects that a scenario has to know are asserted too: a test fails when one is
+//! gone.
 
 mod broadcast;
 mod clients;
@@ -33,7 +34,7 @@ use tokio::sync::Mutex;
 
 type Outcome = Result<(), Error>;
 
-/// Two Node servers that know each other, in one namespace, and a place for clients.
+/// Two Node.js servers that know each other, in one namespace, and a place for clients.
 struct Pair {
     one: Server,
     other: Server,
@@ -55,8 +56,8 @@ struct Nodes {
 }
 
 impl Pair {
-    /// A namespace of its own on servers that the tests share. `None` where something is missing on this machine, which
-    /// has been said.
+    /// A namespace of its own on servers that the tests share. `None` where something is missing on
+    /// this machine, which has been said.
     async fn start() -> Result<Option<Self>, Error> {
         static SHARED: Mutex<Weak<Nodes>> = Mutex::const_new(Weak::new());
         static SCENES: AtomicUsize = AtomicUsize::new(0);
@@ -89,7 +90,8 @@ impl Pair {
 
     async fn on(nodes: Arc<Nodes>, nsp: String) -> Result<Self, Error> {
         for node in &nodes.nodes {
-            // A dynamic namespace comes into being when it is first named: it takes both to know each other.
+            // A dynamic namespace comes into being when it is first named: it takes both to know
+            // each other.
             node.call("serverCount", serde_json::json!({ "nsp": nsp })).await?;
         }
         for node in &nodes.nodes {
@@ -152,7 +154,7 @@ impl Deref for Server {
     }
 }
 
-/// The names of the events that a client has got, sorted: Node keeps no order between senders.
+/// The names of the events that a client has got, sorted: Node.js keeps no order between senders.
 async fn names(client: &Client) -> Result<Vec<String>, Error> {
     let mut names: Vec<_> = client.received().await?.into_iter().map(|packet| packet.event).collect();
     names.sort();

@@ -37,11 +37,13 @@ async fn a_killed_server_is_no_longer_counted_after_a_while() -> Outcome {
     tokio::time::timeout(patience, pair.one.wait_for_server_count("/", 1)).await.expect("heartbeats every 100 ms")
 }
 
-/// The known defect: set up as the README of the adapter says, a Node server does not survive that.
+/// The known defect: set up as the README of the adapter says, a Node.js server does not survive
+/// that.
 #[tokio::test]
 async fn a_server_that_loses_its_listening_connection_crashes_unless_protected() -> Outcome {
     let Some(database) = require(&NODE).then(database).flatten() else { return Ok(()) };
-    // The lost connection is never given back to the pool: of two, none would be left to publish with.
+    // The lost connection is never given back to the pool: of two, none would be left to publish
+    // with.
     let options = NodeOptions::new(database.url()).pool_size(5);
     let careless = options.clone().unprotected();
     let (protected, unprotected, clients) = tokio::try_join!(
@@ -57,7 +59,8 @@ async fn a_server_that_loses_its_listening_connection_crashes_unless_protected()
     let last_words = unprotected.wait_for_crash().await?;
     assert!(last_words.contains("terminating connection due to administrator command"), "{last_words}");
 
-    // It listens again 1 to 3 s later; what is sent meanwhile is lost, so it is sent again and again.
+    // It listens again 1 to 3 s later; what is sent meanwhile is lost, so it is sent again and
+    // again.
     let sender = Node::start(&Kind::NodeServer, &options).await?;
     let heard_again = async {
         loop {

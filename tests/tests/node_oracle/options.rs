@@ -40,7 +40,8 @@ async fn old_attachments_are_cleaned_up() -> Outcome {
         "(SELECT count(*) FROM socket_io_attachments) = 0 AND (SELECT is_called FROM socket_io_attachments_id_seq)",
     ) {
         assert!(started.elapsed() < DEADLINE, "the attachment stays");
-        // The database does not say when it is cleaned up: this only spares the processor between two questions.
+        // The database does not say when it is cleaned up: this only spares the processor between
+        // two questions.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())

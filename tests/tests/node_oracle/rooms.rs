@@ -1,4 +1,5 @@
-//! `socketsJoin`, `socketsLeave`, `disconnectSockets`, and what a server says of those who come and go.
+//! `socketsJoin`, `socketsLeave`, `disconnectSockets`, and what a server says of those who come and
+//! go.
 
 use crate::{Outcome, Pair, Server, refusal, sorted};
 use serde_json::json;
@@ -79,7 +80,7 @@ async fn rooms_of(server: &Server, socket: &str) -> Result<Vec<String>, Error> {
     Ok(sorted(&found["rooms"]).into_iter().map(str::to_owned).collect())
 }
 
-/// Every socket of a Node server is in a room of its own.
+/// Every socket of a Node.js server is in a room of its own.
 fn expected(socket: &str, rooms: &[&str]) -> Vec<String> {
     let mut rooms: Vec<_> = rooms.iter().chain([&socket]).map(|&room| room.to_owned()).collect();
     rooms.sort();

@@ -32,7 +32,7 @@ pub(crate) struct Clients {
     server: Uid,
 }
 
-/// How a message is found in whatever it travels in.
+/// How a message is found in a notification or an attachment.
 pub(crate) fn mark(sender: usize, number: u64) -> String {
     format!("@{sender}.{number}@")
 }
@@ -92,7 +92,8 @@ impl SocketEmitter for Clients {
         let _ = self.send_many(sids, data);
     }
 
-    /// Each client acknowledges after a time that follows from its id and the message; some never do.
+    /// Each client acknowledges after a time that follows from its id and the message; some never
+    /// do.
     fn send_many_with_ack(
         &self,
         sids: BroadcastIter<'_>,

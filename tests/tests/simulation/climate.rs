@@ -15,7 +15,7 @@ pub(crate) enum Weather {
     Calm,
     /// Listening sessions break, servers are killed.
     Windy,
-    /// The database goes away and crashes, and whatever it is asked may fail.
+    /// The database goes away and crashes, and every call to it may fail.
     Stormy,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Climate {
     pub(crate) weather: Weather,
     /// How often a statement fails, in thousandths.
     pub(crate) per_mille: u32,
-    /// Whether wall clocks differ and jump, those of the nodes and that of the database.
+    /// Whether wall clocks differ and jump, on the nodes and in the database.
     pub(crate) clocks_jump: bool,
     /// Whether the second emitter publishes into no log though the others do.
     pub(crate) has_stranger: bool,
@@ -51,7 +51,7 @@ impl Climate {
         }
         let has_log = random.random_range(0..2) == 0;
         if has_log {
-            // Longer than nodes are deaf, mostly.
+            // Longer than nodes are disconnected, mostly.
             let last = if random.random_range(0..5) == 0 { 3 } else { 120 };
             options = options.catch_up(CatchUp::last(Duration::from_secs(last)));
         }
@@ -66,8 +66,8 @@ impl Climate {
         }
     }
 
-    /// How long a message may wait in a node that hears it until it is handled: attachments before it are fetched first, which
-    /// takes as long as the database is away.
+    /// How long a message may wait in a node that hears it until it is handled: attachments before
+    /// it are fetched first, which takes as long as the database is away.
     pub(crate) fn handling(&self) -> Duration {
         Duration::from_secs(if self.weather == Weather::Stormy { 25 } else { 2 })
     }
@@ -84,8 +84,8 @@ impl Climate {
 
     /// Where the clock of the database is set to.
     ///
-    /// With a log it jumps by less than the log goes back: one that jumps further, ahead and back again while a node is deaf, lets
-    /// rows be swept and hides that from it.
+    /// With a log it jumps by less than the log goes back: one that jumps further, ahead and back
+    /// again while a node is disconnected, lets rows be swept and hides that from it.
     pub(crate) fn database_clock(&self, random: &mut StdRng) -> i64 {
         if self.has_log || random.random_range(0..4) != 0 {
             random.random_range(-10_000..10_000)

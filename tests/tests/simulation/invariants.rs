@@ -1,4 +1,4 @@
-//! What must hold, whatever happened.
+//! What must hold in every run.
 //!
 //! | promise | how it is looked at |
 //! |---|---|
@@ -6,7 +6,8 @@
 //! | no loss | what a sender was told to be published is at every receiver that listened, by what its gaps say |
 //! | nothing strange | no receiver has what was not meant for it |
 //!
-//! What excuses a loss is in [`Receiver::excuse`]: whoever was not there, what the sender was told, what the receiver told.
+//! What excuses a loss is in [`Receiver::excuse`]: who was not there, what the sender was told,
+//! what the receiver told.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -61,7 +62,7 @@ enum Excuse {
     Absent,
     /// The sender was told that it is not certain to be published.
     Refused,
-    /// The receiver told that it was deaf.
+    /// The receiver reported that it was disconnected.
     InGap,
 }
 
@@ -167,7 +168,8 @@ impl Receiver<'_> {
             return Some(Excuse::Absent);
         }
         if is_own {
-            // Its own sockets get it all the same when it is not published, but for what asks for acknowledgements.
+            // Its own sockets get it all the same when it is not published, but for what asks for
+            // acknowledgements.
             let is_refused = !sent.is_published && matches!(sent.what, What::Event(_, Way::WithAck));
             return is_refused.then_some(Excuse::Refused);
         }

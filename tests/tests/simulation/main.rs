@@ -1,6 +1,8 @@
-//! Whole clusters on a database in memory, by the thousand: random operations, random faults, and what must hold all the same.
+//! Whole clusters on a database in memory, by the thousand: random operations, random faults, and
+//! what must hold all the same.
 //!
-//! Time and chance come from a seed, so a run that fails runs again exactly: its command is printed.
+//! Time and chance come from a seed, so a run that fails runs again exactly: its command is
+//! printed.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a test's report, and a seed is to be seen")]
 
@@ -25,7 +27,8 @@ use self::{
     world::{Size, simulate},
 };
 
-/// How many small clusters, unless `SIM_SEEDS` says otherwise, or `SIM_SEED` asks for one; there is a large one for each 200 of them.
+/// How many small clusters, unless `SIM_SEEDS` says otherwise, or `SIM_SEED` asks for one; there is
+/// a large one for each 200 of them.
 const SEEDS: u64 = 2_000;
 
 #[test]
@@ -51,7 +54,7 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
-/// Simulates so many clusters, on all processors.
+/// Simulates this many clusters, on all processors.
 fn run(size: Size, seeds: u64) {
     let base = base();
     let next = AtomicU64::new(base);

@@ -115,7 +115,8 @@ impl Node {
         self.clients.received(sid)
     }
 
-    /// From now on the node need not get anything; what was not heard since its connection broke neither.
+    /// From now on the node need not get anything; what was not heard since its connection broke
+    /// neither.
     pub(crate) fn end(&mut self) -> Option<Arc<Running>> {
         let now = Instant::now();
         let rejected = self.rejected();

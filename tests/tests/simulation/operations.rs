@@ -19,7 +19,8 @@ use crate::{
     node::{Client, Running},
 };
 
-/// Which sockets are meant: those in any of `rooms` (all, when there are none) and none of `except`.
+/// Which sockets are meant: those in any of `rooms` (all, when there are none) and none of
+/// `except`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Target {
     pub(crate) rooms: Vec<String>,

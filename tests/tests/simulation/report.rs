@@ -22,7 +22,7 @@ pub(crate) struct Shares {
     pub(crate) requests: u64,
     /// They came.
     pub(crate) came: u64,
-    /// Of these, while their receiver was deaf: from the log.
+    /// Of these, while their receiver was disconnected: from the log.
     pub(crate) caught_up: u64,
     /// They did not come, and their sender was told that they were not published.
     pub(crate) refused: u64,
@@ -43,7 +43,7 @@ impl Shares {
         self.rejected += other.rejected;
     }
 
-    /// Of a thousand messages, so many were missed, whoever was told.
+    /// How many of a thousand messages were missed, whether or not that was reported.
     pub(crate) fn excused_per_mille(&self) -> u64 {
         let excused = self.refused + self.in_gap + self.rejected;
         1000 * excused / (self.came + excused).max(1)

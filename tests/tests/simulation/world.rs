@@ -22,8 +22,8 @@ use crate::{
     report::Report,
 };
 
-/// After how much quiet all nodes know each other again: the heartbeat time-out, and the longest pause before a connection
-/// is tried again, twice.
+/// After how much quiet all nodes know each other again: the heartbeat time-out, and the longest
+/// pause before a connection is tried again, twice.
 const QUIET: Duration = Duration::from_secs(25);
 
 /// The number of the first sender that is no node.
@@ -453,7 +453,8 @@ impl World {
         }
     }
 
-    /// What was written for nobody is deleted, when two intervals have passed in which it could still be wanted.
+    /// What was written for nobody is deleted, when two intervals have passed in which it could
+    /// still be wanted.
     async fn wait_for_sweeps(&mut self) {
         self.database.set_clock(200_000);
         tokio::time::sleep(Duration::from_secs(3 * 90)).await;

@@ -21,7 +21,7 @@ const RUST: [(&str, bool, bool); 4] = [
     ("tokio-postgres", true, false),
     ("diesel", true, true),
 ];
-/// The index of the Node node: behind those.
+/// The index of the Node.js node: behind those.
 const NODE: usize = RUST.len();
 
 const TABLE: &str = "socket_io_attachments";
@@ -94,7 +94,7 @@ impl Cluster {
         Ok((host, members))
     }
 
-    /// A new Node node in place of the one that there is.
+    /// A new Node.js node in place of the one that there is.
     pub(crate) async fn renew_node(&mut self) -> Result {
         self.nodes[NODE].kill().await?;
         self.nodes[NODE] = Arc::new(Node::start(&Kind::NodeServer, &self.options).await?);
@@ -192,7 +192,7 @@ pub(crate) async fn ask(member: Member, ends: Arc<AtomicBool>) -> Asked {
             match member.node.call(op, fields.clone()).await {
                 Ok(_) => asked.answered += 1,
                 Err(Error::Refused { .. }) => asked.refused += 1,
-                // Node waits for ever for a connection of its pool.
+                // Node.js waits for ever for a connection of its pool.
                 Err(_) if member.speaks == Speaks::Node => asked.refused += 1,
                 Err(error) => asked.hung.push(format!("{op} at {}: {error}", member.name)),
             }

@@ -1,11 +1,13 @@
 //! A cluster that lives for long, with one fault after the other, and an account of every message.
 //!
-//! `SOAK_MINUTES=60 cargo test --release -p socketio-pg-tests --test soak -- --ignored --nocapture`; `SOAK_SEED=…` plays the same
-//! faults in the same order again, `SOAK_FAULTS=Killed,Stalled` only these.
+//! `SOAK_MINUTES=60 cargo test --release -p socketio-pg-tests --test soak -- --ignored --nocapture`;
+//! `SOAK_SEED=…` plays the same faults in the same order again, `SOAK_FAULTS=Killed,Stalled` only
+//! these.
 //!
-//! Four Rust nodes, two on each backend, one of the two with the catch-up log, two behind a network that fails, and a Node node.
-//! The Rust nodes live all the time, and their memory is watched. In each round all send, and ask each other; a fault strikes and
-//! heals; then everything that was sent is accounted for, and every operation must work.
+//! Four Rust nodes, two on each backend, one of the two with the catch-up log, two behind a network
+//! that fails, and a Node.js node. The Rust nodes live all the time, and their memory is watched.
+//! In each round all send, and ask each other; a fault strikes and heals; then everything that was
+//! sent is accounted for, and every operation must work.
 
 mod breaking;
 mod cluster;
@@ -29,7 +31,8 @@ use tally::Tally;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = ()> = std::result::Result<T, Failure>;
 
-/// Every so many rounds the Node node is started anew: it never gives up a listening connection that it has lost.
+/// After this many rounds the Node.js node is started again: it never gives up a listening
+/// connection that it has lost.
 const NODE_LIVES_FOR: usize = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,7 +100,8 @@ impl Round {
         tally: &mut Tally,
         open: &mut HashSet<(usize, u64)>,
     ) -> Result<u64> {
-        // A host and clients of its own for each round, so that what they have got does not pile up.
+        // A host and clients of its own for each round, so that what they have got does not pile
+        // up.
         let (_host, members) = cluster.members().await?;
         let before = cluster.told(&members).await?;
         let traffic = Traffic::start(members.clone(), self.first);

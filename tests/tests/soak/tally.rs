@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// By how many KiB a node's memory may have grown between the time after the warm-up and the end. It goes up and down by some
-/// MiB with what is under way.
+/// By how many KiB a node's memory may have grown between the time after the warm-up and the end.
+/// It goes up and down by some MiB with what is under way.
 const MAX_GROWTH: u64 = 12 * 1024;
 
 pub(crate) struct Tally {
@@ -157,7 +157,8 @@ impl Tally {
         self.violations.iter().cloned().chain(grown).collect()
     }
 
-    /// The memory of each node after the warm-up and at the end: the medians of the second and of the last fifth of the time.
+    /// The memory of each node after the warm-up and at the end: the medians of the second and of
+    /// the last fifth of the time.
     fn growth(&self) -> Vec<(&str, u64, u64)> {
         let whole = self.begun.elapsed().max(self.length).as_secs_f64();
         let median = |index: usize, from: f64, to: f64| {

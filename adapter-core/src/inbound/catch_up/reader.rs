@@ -86,7 +86,7 @@ impl<B: Backend> Reader<B> {
         self.listened.clone_from(channels);
     }
 
-    /// A channel is listened to no more, also while there is no session.
+    /// A channel is no longer listened to, also while there is no session.
     pub(crate) fn unlistened(&mut self, channel: &str) {
         self.listened.remove(channel);
         self.tracker.unlistened(channel);
@@ -104,7 +104,7 @@ impl<B: Backend> Reader<B> {
                 if !self.is_due || self.tracker.is_marking() {
                     self.timer.tick().await;
                 }
-                // One that is not heard yet is given up: it may never be.
+                // A mark that is not heard yet is given up: it may never arrive.
                 self.begin_mark();
             }
         }
@@ -117,12 +117,13 @@ impl<B: Backend> Reader<B> {
         self.uncovered = self.listened.iter().filter(|channel| !self.tracker.covers(channel)).count();
     }
 
-    /// Hands on what was missed, in order, on a session that listens again. Ends within [`CATCH_UP_TIMEOUT`] and the check of the
-    /// session: a log that is slow or out of reach costs messages, which the recovery tells, and never the session.
+    /// Hands on what was missed, in order, on a session that listens again. Ends within
+    /// [`CATCH_UP_TIMEOUT`] and the check of the session: a log that is slow or out of reach costs
+    /// messages, which the recovery tells, and never the session.
     ///
     /// # Errors
-    /// When the listening session itself has ended. What was handed on so far is remembered, and not handed on when this is called
-    /// again with another session.
+    /// When the listening session itself has ended. What was handed on so far is remembered, and
+    /// not handed on when this is called again with another session.
     pub(crate) async fn catch_up(
         &mut self,
         session: &mut impl Listener,
@@ -135,7 +136,8 @@ impl<B: Backend> Reader<B> {
                 Ok(incomplete) => return Ok(self.recovery(incomplete)),
                 Err(error) => error,
             };
-            // The log's connection may have failed because the server is gone. Then nothing is lost yet: the next session reads it.
+            // The log's connection may have failed because the server is gone. Then nothing is lost
+            // yet: the next session reads it.
             in_time(session.check()).await?;
             if error.kind() != ErrorKind::Connection || start.elapsed() >= RETRY_FOR {
                 self.tracker.forget();
@@ -153,7 +155,8 @@ impl<B: Backend> Reader<B> {
         }
     }
 
-    /// Reads the log from the position on, and hands on what is new. Returns why something may be missing, if it may.
+    /// Reads the log from the position on, and hands on what is new. Returns why something may be
+    /// missing, if it may.
     async fn read(&mut self, hand_on: &mut impl FnMut(Incoming)) -> Result<Option<String>, BackendError> {
         let since = self.tracker.position().cloned();
         // What was sent on other channels was not for this node.
@@ -196,8 +199,9 @@ impl<B: Backend> Reader<B> {
             let is_last = (rows.len() as i64) < PAGE;
             for LogRow { id, incoming, is_before_crash } in rows {
                 query.after = id;
-                // Attachments of before the crash are gone, and their numbers may be those of others by now. Those of after it are not:
-                // they also come live, and would come behind what was sent after them.
+                // Attachments of before the crash are gone, and their numbers may be those of
+                // others by now. Those of after it are not: they also come live, and would come
+                // behind what was sent after them.
                 if has_crashed && is_before_crash && is_header(&incoming.payload) {
                     continue;
                 }
@@ -211,7 +215,8 @@ impl<B: Backend> Reader<B> {
             }
         }
 
-        // Rows are deleted in the order of their age: while the row of the position is there, all after it are.
+        // Rows are deleted in the order of their age: while the row of the position is there, all
+        // after it are.
         let own_channel = [self.channel.clone()];
         let place = LogQuery { channels: &own_channel, after: since.id - 1, limit: 1, ..query };
         let is_whole = in_time(self.backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);

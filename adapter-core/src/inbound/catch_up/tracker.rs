@@ -1,4 +1,4 @@
-//! Where a node is in the log, and what it has heard beyond.
+//! The position of a node in the log, and what it has heard after it.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -7,8 +7,9 @@ use std::{
 
 use crate::backend::Position;
 
-/// How many messages are remembered at most (16 bytes each, and the overhead of a table). Beyond it the position is given up, and
-/// the next gap is not caught up with: better than to hand on messages twice.
+/// How many messages are remembered at most (16 bytes each, and the overhead of a table). Beyond it
+/// the position is given up, and the next gap is not caught up with: better than to hand on
+/// messages twice.
 const MAX_REMEMBERED: usize = 1_000_000;
 
 /// From how many on a mark is due at once.
@@ -23,12 +24,14 @@ pub(super) struct Tracker {
     /// What was heard since the mark that is under way was begun.
     newer: HashSet<u64>,
     mark: Option<Mark>,
-    /// The last crash of the server that was seen. After each, the numbers of attachments begin anew.
+    /// The last crash of the server that was seen. After each, the numbers of attachments begin
+    /// again.
     crash: String,
     hasher: RandomState,
 }
 
-/// Everything on these channels that the position sees has been heard, or was before this node's time.
+/// Everything on these channels that the position sees has been heard, or was before this node's
+/// time.
 #[derive(Debug)]
 struct Place {
     position: Position,
@@ -39,7 +42,8 @@ struct Place {
 #[derive(Debug)]
 struct Mark {
     token: String,
-    /// What was listened to when it was begun: what was sent on another channel may be before this node's time, and not seen by it.
+    /// What was listened to when it was begun: what was sent on another channel may be before this
+    /// node's time, and not seen by it.
     channels: BTreeSet<String>,
     position: Option<Position>,
     is_heard: bool,
@@ -55,7 +59,8 @@ impl Tracker {
         self.place.as_ref().is_some_and(|place| place.channels.contains(channel))
     }
 
-    /// A channel is listened to no more. When it is again, what was sent meanwhile was not for this node.
+    /// A channel is no longer listened to. When it is again, what was sent meanwhile was not for
+    /// this node.
     pub(super) fn unlistened(&mut self, channel: &str) {
         for channels in
             self.place.iter_mut().map(|it| &mut it.channels).chain(self.mark.iter_mut().map(|it| &mut it.channels))
@@ -73,8 +78,8 @@ impl Tracker {
         self.mark.is_none() && self.older.len() >= MANY
     }
 
-    /// Begins a mark: to be called before its statement is sent, while `channels` are listened to. One that was under way is
-    /// forgotten.
+    /// Begins a mark: to be called before its statement is sent, while `channels` are listened to.
+    /// One that was under way is forgotten.
     pub(super) fn begin(&mut self, token: String, channels: BTreeSet<String>) {
         self.older.extend(self.newer.drain());
         self.mark = Some(Mark { token, channels, position: None, is_heard: false });
@@ -88,7 +93,7 @@ impl Tracker {
         self.settle();
     }
 
-    /// A mark's notification was heard, perhaps that of another node.
+    /// The notification of a mark was heard, perhaps of another node's mark.
     pub(super) fn heard_mark(&mut self, token: &str) {
         if let Some(mark) = &mut self.mark
             && mark.token == token
@@ -110,8 +115,8 @@ impl Tracker {
         crash.clone_into(&mut self.crash);
     }
 
-    /// The position is of no use any more. What was heard since a mark that is under way was begun is remembered: the mark may not
-    /// have seen it.
+    /// The position is of no use any more. What was heard since a mark that is under way was begun
+    /// is remembered: the mark may not have seen it.
     pub(super) fn forget(&mut self) {
         self.place = None;
         self.older = HashSet::new();
@@ -133,7 +138,8 @@ impl Tracker {
             tracing::warn!(
                 "too much was heard since the last mark in the catch-up log: the next gap will not be caught up with"
             );
-            // With the mark, which must not count once what was heard since it was begun is forgotten.
+            // With the mark, which must not count once what was heard since it was begun is
+            // forgotten.
             self.give_mark_up();
             self.forget();
         }
@@ -152,8 +158,9 @@ impl Tracker {
     }
 }
 
-/// Whether no other message can have the same text: the payload ends with a nonce, as our writers put it, with or without a channel for
-/// answers behind it, or it is a header. Others are not in the log, and equal ones are told apart by nothing.
+/// Whether no other message can have the same text: the payload ends with a nonce, as our writers
+/// put it, with or without a channel for answers behind it, or it is a header. Others are not in
+/// the log, and equal ones are told apart by nothing.
 fn is_unique(payload: &str) -> bool {
     let Some(payload) = payload.trim_end_matches(' ').strip_suffix(r#""}"#) else { return false };
     let without_last_value = |text| str::rsplit_once(text, r#"":""#).map(|(before, _)| before);
@@ -167,7 +174,8 @@ fn is_unique(payload: &str) -> bool {
     })
 }
 
-/// Whether it is a header as it is written here, and by Node: what it points to is a row of the attachments table.
+/// Whether it is a header as it is written here, and by Node.js: what it points to is a row of the
+/// attachments table.
 pub(super) fn is_header(payload: &str) -> bool {
     let last_key = payload.strip_suffix(r#""}"#).and_then(|text| text.rsplit_once(r#"":""#));
     last_key.is_some_and(|(before, _)| before.ends_with(r#","attachmentId"#))

@@ -10,7 +10,8 @@ use socketioxide_parser_msgpack::MsgPackParser;
 
 use super::*;
 
-// ---------------------------------------------------------------------------------------------- to clients
+// ---------------------------------------------------------------------------------------------- to
+// clients
 
 #[test]
 fn a_parser_is_known_by_what_it_writes() {
@@ -38,7 +39,7 @@ fn clients_of_the_common_parser_get_the_frames_that_they_get_from_node() {
             got.entry(line.label().to_owned()).or_default().extend(frames(CommonParser.encode(packet)));
         }
         if scenario == "71-values-msgpack" {
-            // Node's receiver throws at this key, ours does not
+            // Node.js's receiver throws at this key, ours does not
             assert!(got.remove("own-__proto__").is_some() && !expected.contains_key("own-__proto__"));
         }
         if scenario == "65-parse-options" {
@@ -78,8 +79,9 @@ fn clients_of_the_msgpack_parser_get_the_bytes_that_they_get_from_node() {
     assert_eq!(different, KNOWN_DIFFERENCES);
 }
 
-/// Where notepack.io garbles what it writes: a lone surrogate swallows the character after it, and an integral number from
-/// 2^64 on loses its upper bits. Ours are U+FFFD, and the number as a float.
+/// Where notepack.io garbles what it writes: a lone surrogate swallows the character after it, and
+/// an integral number from 2^64 on loses its upper bits. Ours are U+FFFD, and the number as a
+/// float.
 const KNOWN_DIFFERENCES: &[&str] = &[
     "70-values-json/lone-high-surrogate",
     "70-values-json/lone-low-surrogate",
@@ -205,7 +207,8 @@ fn both_forms(text: &str) -> [Payload; 2] {
     [Payload::from_json(text).unwrap(), Payload::Value(Value::from_json(text).unwrap())]
 }
 
-// ---------------------------------------------------------------------------------------------- from the application
+// ----------------------------------------------------------------------------------------------
+// from the application
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Drawing {
@@ -300,7 +303,8 @@ fn only_events_become_payloads() {
     }
 }
 
-// ---------------------------------------------------------------------------------------------- acknowledgements
+// ----------------------------------------------------------------------------------------------
+// acknowledgements
 
 #[test]
 fn the_first_argument_of_an_acknowledgement_travels_and_is_decoded_as_a_local_one() {
@@ -364,7 +368,8 @@ fn notepacks_dates_undefined_and_array_buffers_are_understood() {
     }
 }
 
-// ---------------------------------------------------------------------------------------------- odd input
+// ----------------------------------------------------------------------------------------------
+// odd input
 
 #[test]
 fn odd_data_of_clients_is_an_error() {
@@ -414,7 +419,8 @@ fn whatever_is_accepted_can_be_written_for_both_parsers() {
     assert!(accepted > 1000, "only {accepted}");
 }
 
-// ---------------------------------------------------------------------------------------------- fixtures
+// ----------------------------------------------------------------------------------------------
+// fixtures
 
 #[derive(Deserialize)]
 struct Line {

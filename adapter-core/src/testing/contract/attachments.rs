@@ -75,7 +75,8 @@ pub async fn a_fetch_tells_which_rows_are_gone<F: Fixture>(fixture: &F) {
     fixture.sql(&format!("INSERT INTO {TABLE} (id, payload) VALUES (1, 'one'), (2, 'two'), (3, NULL), (4, 'four')"));
     fixture.sql(&format!("DELETE FROM {TABLE} WHERE id = 2"));
     let body = |text: &str| Some(text.as_bytes().to_vec());
-    // In the order asked for; a row that was asked for twice is there twice; one without a payload is as good as gone.
+    // In the order asked for; a row that was asked for twice is there twice; one without a payload
+    // is as good as gone.
     let fetched = fetch(&backend, &[4, 2, 1, 3, 99, 4, i64::MAX, -1]).await.unwrap();
     assert_eq!(fetched, [body("four"), None, body("one"), None, None, body("four"), None, None]);
     assert_eq!(fetch(&backend, &[]).await.unwrap(), Vec::<Option<Vec<u8>>>::new());
@@ -83,7 +84,7 @@ pub async fn a_fetch_tells_which_rows_are_gone<F: Fixture>(fixture: &F) {
 
 pub async fn a_fetch_brings_no_more_than_fits<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
-    // One that is compressed, and stored aside: its size is that of what would come.
+    // A body that PostgreSQL compresses and stores aside: its size is the uncompressed size.
     fixture.sql(&format!(
         "INSERT INTO {TABLE} (id, payload)
          SELECT id, convert_to(repeat('x', size), 'UTF8')

@@ -1,4 +1,4 @@
-//! Futures that are given up: polled so many times, and dropped.
+//! Futures that are given up: polled a number of times, and dropped.
 
 use std::{
     future::{Future, poll_fn},
@@ -9,8 +9,9 @@ use std::{
 /// More polls than any future under test needs.
 const MAX_POLLS: usize = 2_000;
 
-/// Polls a future up to so many times, each time when it was woken. Returns what it returned; `None` when it did not get so far.
-/// To drop it is for the caller, who may want to do something before that.
+/// Polls a future up to this many times, each time when it was woken. Returns its output; `None`
+/// when it has not ended by then. To drop it is for the caller, who may want to do something before
+/// that.
 pub async fn poll_times<F: Future + ?Sized>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
     let mut left = times;
     poll_fn(move |context| {
@@ -28,7 +29,8 @@ pub async fn poll_times<F: Future + ?Sized>(mut future: Pin<&mut F>, times: usiz
     .await
 }
 
-/// Plays rounds with 0, 1, 2, … polls, until one tells that its future completed. Returns how many polls that took.
+/// Plays rounds with 0, 1, 2, … polls, until one tells that its future completed. Returns how many
+/// polls that took.
 pub async fn sweep(mut round: impl AsyncFnMut(usize) -> bool) -> usize {
     for polls in 0..MAX_POLLS {
         if round(polls).await {

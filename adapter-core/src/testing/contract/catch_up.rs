@@ -28,7 +28,7 @@ async fn mark<B: Backend>(backend: &B) -> Position {
     backend.mark(LOG, "marks", "mark").await.unwrap()
 }
 
-/// All that was sent on the channels between two positions, so many rows at a time.
+/// All that was sent on the channels between two positions, read in parts of this many rows.
 async fn read<B: Backend>(
     backend: &B,
     channels: &[&str],
@@ -115,7 +115,8 @@ pub async fn a_position_is_exact_beside_many_writers_and_long_transactions<F: Fi
         }
         sent
     };
-    // As an application that emits early in a transaction, and commits late: after more than one mark of the reader.
+    // As an application that emits early in a transaction, and commits late: after more than one
+    // mark of the reader.
     let write_slowly = |name: usize| {
         let mut sent = Vec::new();
         while !is_over.load(Ordering::Relaxed) {
@@ -198,7 +199,7 @@ pub async fn a_read_begins_at_the_position_and_finds_what_was_open_across_it<F: 
     ));
     let (since, until) = tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
-            // Each row is in a transaction of its own, and its number is lower than that of the mark.
+            // Each row is in a transaction of its own, and its number is lower than the mark's.
             let open = scope.spawn(|| {
                 fixture.sql(&format!(
                     "DO $$ BEGIN
@@ -223,7 +224,8 @@ pub async fn a_read_begins_at_the_position_and_finds_what_was_open_across_it<F: 
     });
     let pairs =
         |payloads: &[&str]| -> Vec<_> { payloads.iter().map(|it| ("c".to_owned(), (*it).to_owned())).collect() };
-    // The server counts what a session reads when it has ended. Those of a borrowed pool end by force.
+    // The server counts what a session reads when it has ended. Those of a borrowed pool end by
+    // force.
     let end = format!("SELECT count(pg_terminate_backend(pid)) {OTHER_SESSIONS}");
     eventually("the sessions have ended", || fixture.sql(&end).as_deref() == Some("0")).await;
     let count = format!("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = '{LOG}'");

@@ -3,7 +3,7 @@
 use super::*;
 
 pub async fn an_unreachable_server_is_a_matter_of_connection<F: Fixture>(fixture: &F) {
-    // Nobody listens on port 1.
+    // No process listens on port 1.
     assert_all_fail(fixture, "postgres://postgres@127.0.0.1:1/postgres", ErrorKind::Connection).await;
 }
 
@@ -86,7 +86,7 @@ pub async fn a_statement_that_the_server_gives_up_is_a_matter_of_time<F: Fixture
 }
 
 pub async fn a_silent_host_is_passed_over<F: Fixture>(fixture: &F) {
-    // Connections are accepted by the operating system, and then nobody speaks.
+    // Connections are accepted by the operating system, and then no process answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = fixture.url();
     let (role, address) = url.split_once('@').unwrap();

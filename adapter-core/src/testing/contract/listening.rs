@@ -67,7 +67,7 @@ pub async fn nothing_is_lost_when_waiting_is_given_up<F: Fixture>(fixture: &F) {
     let listen = async {
         let mut heard = Vec::new();
         while heard.len() < COUNT {
-            // Polled once and dropped, whatever comes of it.
+            // Polled once and dropped, whatever it returned.
             let polled = pin!(listener.next()).poll(&mut Context::from_waker(Waker::noop()));
             let Poll::Ready(incoming) = polled else {
                 tokio::task::yield_now().await;
@@ -89,7 +89,8 @@ pub async fn nothing_is_lost_when_waiting_is_given_up<F: Fixture>(fixture: &F) {
 pub async fn a_session_is_drained_while_nobody_waits<F: Fixture>(fixture: &F) {
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let mut listener = listening(&backend, &["c"]).await;
-    // Much more than the buffers of the sockets hold: a session that is not read is stuck in writing after the first few.
+    // Much more than the buffers of the sockets hold: a session that is not read is stuck in
+    // writing after the first few.
     let payload = "x".repeat(7900);
     for round in 0..40 {
         let batch: Vec<Outgoing> = (0..100).map(|index| inline("c", format!("{round} {index} {payload}"))).collect();
@@ -104,7 +105,8 @@ pub async fn a_killed_session_fails_and_another_hears_again<F: Fixture>(fixture:
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let mut listener = listening(&backend, &["c"]).await;
     backend.publish(TABLE, &[inline("c", "sent before it was killed")]).await.unwrap();
-    // A round trip, after which the notification is here; it also leaves the session's last statement a LISTEN.
+    // A round trip, after which the notification is here; it also leaves the session's last
+    // statement a LISTEN.
     listener.listen(&["c".to_owned()]).await.unwrap();
     let killed = fixture.sql(&format!("SELECT count(pg_terminate_backend(pid)) {LISTENING_SESSIONS}"));
     assert_eq!(killed.as_deref(), Some("1"));

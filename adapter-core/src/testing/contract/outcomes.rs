@@ -14,7 +14,7 @@ use std::{
 pub async fn without_a_connection_nothing_was_sent<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     let mut listener = listening(&backend, &["c"]).await;
-    // Nobody listens on port 1. A pool may also fail when it is made.
+    // No process listens on port 1. A pool may also fail when it is made.
     if let Ok(unreachable) = fixture.backend("postgres://postgres@127.0.0.1:1/postgres").await {
         for outgoing in kinds("lost") {
             let error = soon(unreachable.publish(TABLE, &[outgoing])).await.unwrap_err();
@@ -103,7 +103,8 @@ fn kinds(label: &str) -> [Outgoing; 2] {
     [inline("c", label), attachment("c", label, "x")]
 }
 
-/// The same for another channel, and as another statement would not be: the session is open and knows it.
+/// The same for another channel, and as another statement would not be: the session is open and
+/// knows it.
 fn with_channel(outgoing: &Outgoing, channel: &str) -> Outgoing {
     Outgoing { channel: channel.to_owned(), content: outgoing.content.clone(), is_logged: false }
 }

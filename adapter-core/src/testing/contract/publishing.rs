@@ -86,7 +86,8 @@ pub async fn a_batch_that_is_given_up_arrives_whole_or_not_at_all<F: Fixture>(fi
             })
             .collect();
         let publish = backend.publish(TABLE, &batch);
-        // Dropped wherever it happens to wait: while connecting, before anything is sent, halfway, when nearly done.
+        // Dropped wherever it happens to wait: while connecting, before anything is sent, halfway,
+        // when nearly done.
         let finished = match round % 3 {
             0 => poll_at_most(1 + round / 20, publish).await.is_some(),
             step => tokio::time::timeout(Duration::from_millis((step * round / 10) as u64), publish).await.is_ok(),

@@ -101,7 +101,7 @@ pub async fn a_table_may_have_any_name<F: Fixture>(fixture: &F) {
     fixture.sql(r#"CREATE SCHEMA chat; CREATE SCHEMA "Odd.Schema""#);
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let mut listener = listening(&backend, &["c"]).await;
-    // As Node pastes names into SQL: without quotes they are in lower case.
+    // As Node.js pastes names into SQL: without quotes they are in lower case.
     for (name, in_sql) in [
         ("chat.attachments", "chat.attachments"),
         ("Chat.UPPER", "chat.upper"),
@@ -252,7 +252,7 @@ fn is_sequence_logged<F: Fixture>(fixture: &F) -> bool {
 pub async fn the_sequence_of_attachments_is_logged<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     assert!(is_sequence_logged(fixture));
-    // Also that of a table which is there, whoever made it.
+    // Also of a table that is there, whichever program made it.
     for id in ["bigserial", "bigint GENERATED ALWAYS AS IDENTITY"] {
         fixture.sql(&format!(
             "DROP TABLE {TABLE};

@@ -1,4 +1,4 @@
-//! Whoever may create in a schema of the search path does not get a node to run what is theirs.
+//! A role that may create objects in a schema of the search path does not get a node to run them.
 
 use super::*;
 use crate::{
@@ -7,9 +7,10 @@ use crate::{
     backend::{Backend, CatchUp, LogQuery, SweepBatch},
 };
 
-/// Statements that plant, in the schema `public`, a function and an operator for each that PostgreSQL has, and a type for each that
-/// statements name. All fail with `hijacked` when they are used. The statements after it find them first, as a role's search path may
-/// have it, or only where they fit better: that is the argument.
+/// Statements that plant, in the schema `public`, a function and an operator for each that
+/// PostgreSQL has, and a type for each that statements name. All fail with `hijacked` when they are
+/// used. The statements after it find them first, as a role's search path may have it, or only
+/// where they fit better: that is the argument.
 pub fn plant(search_path: &str) -> String {
     format!(
         r#"
@@ -92,7 +93,8 @@ $plant$;
     )
 }
 
-/// Before `pg_catalog`, where everything without a schema is theirs; and behind it, where only what fits better is.
+/// Before `pg_catalog`, where everything without a schema is theirs; and behind it, where only what
+/// fits better is.
 pub const SEARCH_PATHS: [&str; 2] = ["public, pg_catalog", "public"];
 
 pub async fn what_is_planted_first_in_the_search_path_is_not_run<F: Fixture>(fixture: &F) {

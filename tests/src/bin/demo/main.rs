@@ -1,7 +1,8 @@
-//! The demo: Rust and Node servers in one cluster, and a page on which one sees it.
+//! The demo: Rust and Node.js servers in one cluster, and a page on which one sees it.
 //!
-//! `cargo demo` starts a private PostgreSQL, two Rust nodes and, where `node` is installed, a Node node, and prints the
-//! page's address: on standard output that line alone, the explanations on standard error. See `tests/demo/README.md`.
+//! `cargo demo` starts a private PostgreSQL, two Rust nodes and, where `node` is installed, a
+//! Node.js node, and prints the page's address: on standard output that line alone, the
+//! explanations on standard error. See `tests/demo/README.md`.
 
 mod node_server;
 mod page;

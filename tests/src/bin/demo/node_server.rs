@@ -1,4 +1,4 @@
-//! The Node node: a process that runs `tests/demo/node-server.mjs`.
+//! The Node.js node: a process that runs `tests/demo/node-server.mjs`.
 
 use std::{io, path::Path, process::Stdio, time::Duration};
 
@@ -15,13 +15,14 @@ use crate::page::{Kind, ServerInfo};
 /// How long the process may take to come up, and to leave.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running Node node. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of the cluster first.
+/// A running Node.js node. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of
+/// the cluster first.
 pub(crate) struct NodeServer {
     process: Child,
     info: ServerInfo,
 }
 
-/// Why there is no Node node.
+/// Why there is no Node.js node.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// There is no `node`.

@@ -21,7 +21,8 @@ const MAX_PAYLOAD: u64 = 8 * 1024 * 1024;
 /// The adapter, as socketioxide uses it.
 pub(crate) type PgAdapter = PostgresAdapter<socketioxide::adapter::Emitter>;
 
-/// A node of the cluster. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of the cluster first.
+/// A node of the cluster. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of
+/// the cluster first.
 pub(crate) struct RustNode {
     info: ServerInfo,
     cluster: Cluster,
@@ -31,7 +32,8 @@ pub(crate) struct RustNode {
 }
 
 impl RustNode {
-    /// Takes a port (0: a free one) and joins the cluster. Clients are served from [`serve`](Self::serve) on.
+    /// Takes a port (0: a free one) and joins the cluster. Clients are served from
+    /// [`serve`](Self::serve) on.
     pub(crate) async fn join(name: &str, database_url: &str, port: u16) -> Result<Self, Box<dyn Error>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await

@@ -1,5 +1,5 @@
-//! A client of a Rust node: what it may ask for, and how that is done. `tests/demo/README.md` describes the events;
-//! `tests/demo/node-server.mjs` does the same in JavaScript.
+//! A client of a Rust node: what it may ask for, and how that is done. `tests/demo/README.md`
+//! describes the events; `tests/demo/node-server.mjs` does the same in JavaScript.
 
 use std::future::ready;
 
@@ -61,8 +61,9 @@ pub(crate) async fn welcome(here: Here, socket: Socket, auth: TryData<Auth>) {
     report(&here, socket.broadcast().emit("joined", &person).await);
 }
 
-/// What a client wants. socketioxide runs each handler in a task of its own, several at a time: wishes are queued instead
-/// and granted one after the other, or the points of a stroke might overtake each other.
+/// What a client wants. socketioxide runs each handler in a task of its own, several at a time:
+/// wishes are queued instead and granted one after the other, or the points of a stroke might
+/// overtake each other.
 enum Wish {
     Chat(Chat),
     Draw(Draw),
@@ -204,7 +205,7 @@ async fn grant(wish: Wish, here: &Here, socket: &Socket, from: &Person) -> Resul
     }
 }
 
-/// The cluster as this node knows it: Node's servers and sockets included.
+/// The cluster as this node knows it: Node.js's servers and sockets included.
 async fn stats(cluster: &Cluster) -> Value {
     let namespace = cluster.of("/");
     let servers = namespace.server_count();

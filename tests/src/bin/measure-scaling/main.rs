@@ -1,5 +1,5 @@
-//! Measures what grows: with the nodes, with the listeners, with those who notify in their own transactions. Prints tables
-//! for `docs/scaling.md`.
+//! Measures what grows: with the nodes, with the listeners, with those who notify in their own
+//! transactions. Prints tables for `docs/scaling.md`.
 //!
 //! ```text
 //! cargo run --release -p socketio-pg-tests --bin measure-scaling -- [fetch] [listeners] [heartbeats] [commits]
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// So many nodes that know each other in every namespace.
+/// This many nodes that know each other in every namespace.
 async fn nodes(
     database: &Database,
     count: usize,
@@ -78,7 +78,8 @@ async fn close(nodes: Vec<Node>) {
     }
 }
 
-/// One node asks all others for their sockets, again and again: with answers to everyone, and with a reply channel.
+/// One node asks all others for their sockets, again and again: with answers to everyone, and with
+/// a reply channel.
 async fn fetch() -> Result<(), Failure> {
     const TIMES: usize = 100;
     let server = Server::shared()?;
@@ -119,8 +120,8 @@ async fn fetch() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What one notification costs, and takes to arrive, while others listen on other channels of the same database, or of
-/// another one.
+/// What one notification costs, and takes to arrive, while others listen on other channels of the
+/// same database, or of another one.
 async fn listeners() -> Result<(), Failure> {
     const TIMES: usize = 1000;
     let server = Server::shared()?;
@@ -192,8 +193,9 @@ async fn heartbeats() -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many transactions of the application commit in a second, when they notify and when they do not. With fsync on, unlike
-/// the servers of tests: what the lock of notifying commits costs is that the log is flushed under it.
+/// How many transactions of the application commit in a second, when they notify and when they do
+/// not. With fsync on, unlike the servers of tests: what the lock of notifying commits costs is
+/// that the log is flushed under it.
 async fn commits() -> Result<(), Failure> {
     const TIME: Duration = Duration::from_secs(3);
     let server = Server::builder().setting("fsync", "on").setting("full_page_writes", "on").start()?;

@@ -1,4 +1,5 @@
-//! A pool of the application, through which the node publishes, and an application that takes all of it.
+//! A pool of the application, through which the node publishes, and an application that takes all
+//! of it.
 
 use std::{
     any::Any,

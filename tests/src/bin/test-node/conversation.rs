@@ -77,7 +77,8 @@ pub(crate) fn say(line: &Value) {
     }
 }
 
-/// Answers each command with what `carry_out` gives, until the end of input or until it gives `None`.
+/// Answers each command with what `carry_out` gives, until the end of input or until it gives
+/// `None`.
 pub(crate) async fn hold<F, Fut>(mut carry_out: F) -> std::io::Result<()>
 where
     F: FnMut(Command) -> Fut,

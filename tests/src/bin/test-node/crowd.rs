@@ -24,7 +24,8 @@ struct Saying {
     timeout: Option<u64>,
 }
 
-/// As a middleware: a client that has been let in may speak at once, maybe before the connect handler runs.
+/// As a middleware: a client that has been let in may speak at once, maybe before the connect
+/// handler runs.
 pub(crate) async fn serve<A: Adapter>(socket: SocketRef<A>) -> Result<(), Infallible> {
     socket.on("test:join", async |socket: SocketRef<A>, Data(rooms): Data<Vec<String>>, done: AckSender<A>| {
         socket.join(rooms);

@@ -5,9 +5,10 @@
 //! test-node --role emitter --backend tokio-postgres --database-url URL [options]
 //! ```
 //!
-//! The first line out is `{"ready":true,"port":…,"uid":"…"}`. Then each line in is a command `{"id":1,"op":"emit",…}` and
-//! has one line out, `{"id":1,"ok":…}` or `{"id":1,"error":"…"}`; lines with an `event` key come unasked. Logs go to stderr.
-//! At the end of input the node leaves the cluster.
+//! The first line out is `{"ready":true,"port":…,"uid":"…"}`. Then each line in is a command
+//! `{"id":1,"op":"emit",…}` and has one line out, `{"id":1,"ok":…}` or `{"id":1,"error":"…"}`;
+//! lines with an `event` key come unasked. Logs go to stderr. At the end of input the node leaves
+//! the cluster.
 
 mod arguments;
 mod borrowed_pool;

@@ -1,7 +1,7 @@
 //! The ops of a server node.
 //!
-//! What socketioxide's own operators can say is said with them, since that is what an application uses; the rest with those
-//! of the cluster handle.
+//! What socketioxide's own operators can say is said with them, since that is what an application
+//! uses; the rest with those of the cluster handle.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -140,7 +140,7 @@ impl<B: Backend> Node<B> {
         let (mut answers, mut error) = (Vec::new(), Json::Null);
         while let Some((_, ack)) = acks.next().await {
             match ack {
-                // As in Node, only the first argument of an acknowledgement is passed on.
+                // As in Node.js, only the first argument of an acknowledgement is passed on.
                 Ok(Arguments(values)) => answers.push(values.first().map_or(Json::Null, arguments::to_json)),
                 Err(socketioxide::AckError::Timeout) => error = json!("operation has timed out"),
                 Err(other) => return Err(failed(other)),
@@ -179,7 +179,8 @@ impl<B: Backend> Node<B> {
         let namespace = self.cluster.of(fields.nsp());
         namespace.off_server_side(event);
         if !fields.flag("never") {
-            // As in Node, only the first value of an answer is passed on; no value is the empty answer.
+            // As in Node.js, only the first value of an answer is passed on; no value is the empty
+            // answer.
             match Arguments::from_json(fields.get("with")).0.into_iter().next() {
                 Some(value) => {
                     namespace.on_server_side_with_ack(event, move |_: Arguments| std::future::ready(value.clone()))
@@ -240,7 +241,8 @@ impl<B: Backend> Node<B> {
     }
 }
 
-/// Since when and until when messages may be missing, in milliseconds of Unix time, and whether the log had all of it.
+/// Since when and until when messages may be missing, in milliseconds of Unix time, and whether the
+/// log had all of it.
 fn gap(event: &Event) -> Option<Json> {
     let Event::Gap { since, until, recovery } = event else { return None };
     let milliseconds =

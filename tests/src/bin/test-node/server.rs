@@ -42,7 +42,8 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     let reported: Arc<Mutex<HashSet<String>>> = Arc::default();
     for pattern in &options.dynamic_namespaces {
         let (cluster, reported) = (cluster.clone(), reported.clone());
-        // A namespace like that comes into being with its first client: before that one is told, events are reported.
+        // A namespace like that comes into being with its first client: before that one is told,
+        // events are reported.
         let report = move |socket: SocketRef<PostgresAdapter<Emitter, B>>| {
             if reported.lock().insert(socket.ns().to_owned()) {
                 report_server_side(&cluster, socket.ns());
@@ -90,7 +91,7 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
 pub(crate) fn report_server_side<B: Backend>(cluster: &Cluster<B>, namespace: &str) {
     let nsp = namespace.to_owned();
     cluster.of(namespace).on_any_server_side(move |name, args: Arguments| {
-        // Said here and not in the future, so that the order is that of the events.
+        // Said here and not in the future, so that the lines are in the order of the events.
         say(&json!({ "event": "serverSide", "nsp": nsp, "name": name, "args": args.into_json() }));
         std::future::ready(())
     });
