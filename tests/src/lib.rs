@@ -27,6 +27,7 @@
 //! and what the process wrote to stderr. A node, a host and its clients may be used from several
 //! runtimes: no task of theirs lives in one.
 
+mod authority;
 mod barrier;
 mod battery;
 mod client;
@@ -42,6 +43,7 @@ mod tool;
 mod traffic;
 mod watch;
 
+pub use authority::Authority;
 pub use barrier::barrier;
 pub use battery::everything_works;
 pub use client::{Client, ClientHost, Connect, Packet};

@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde_json::json;
-use socketio_pg_tests::{ClientHost, Connect, DEADLINE, Kind, NODE, Node, NodeOptions, database, require};
+use socketio_pg_tests::{Authority, ClientHost, Connect, DEADLINE, Kind, NODE, Node, NodeOptions, database, require};
 use socketio_pg_throwaway::{Database, Server};
 use tokio::time::sleep;
 
@@ -178,6 +178,21 @@ fn what_the_server_refuses_is_printed_with_the_remedy() {
     assert_refused(Some(&url), &["may not use the table", "GRANT SELECT, INSERT, DELETE"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_checked_against_those_that_the_machine_trusts() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("localhost", |_| {});
+    let server = Server::builder().start().unwrap();
+    server.use_certificate(&certificate, &key).unwrap();
+    let database = server.create_database().unwrap();
+    let url = format!("{}?sslmode=verify-full", database.url().replace("127.0.0.1", "localhost"));
+    assert_refused(Some(&url), &["nobody that is trusted here", "`sslrootcert=/path/to/root.crt`"]);
+    for program in programs() {
+        let trusts = ("SSL_CERT_FILE", authority.root().to_str().unwrap());
+        Running::start(program, &[("DATABASE_URL", &url), trusts]).await;
+    }
+}
+
 /// A server of README's that runs.
 struct Running {
     child: Child,
@@ -185,19 +200,20 @@ struct Running {
 }
 
 impl Running {
-    async fn start(program: &Path, database: &Database) -> Self {
+    async fn start(program: &Path, environment: &[(&str, &str)]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(program)
             .env("ADDRESS", format!("127.0.0.1:{port}"))
-            .env("DATABASE_URL", database.url())
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let running = Self { child, port };
+        let mut running = Self { child, port };
         let deadline = Instant::now() + DEADLINE;
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             assert!(Instant::now() < deadline, "it does not listen");
+            assert!(running.child.try_wait().unwrap().is_none(), "it has ended");
             sleep(Duration::from_millis(20)).await;
         }
         running
@@ -239,7 +255,7 @@ async fn a_server_that_is_told_to_end_leaves_and_no_request_of_node_fails() -> R
     let clients = ClientHost::shared().await?;
     for (program, signal) in programs().iter().zip(["TERM", "INT"]) {
         let node = Node::start(&Kind::NodeServer, &NodeOptions::new(database.url())).await?;
-        let mut server = Running::start(program, &database).await;
+        let mut server = Running::start(program, &[("DATABASE_URL", &database.url())]).await;
         node.wait_for_server_count("/", 2).await?;
         let polling = clients.connect(server.port, &Connect::default().transports(&["polling"])).await?;
         let websocket = clients.connect(server.port, &Connect::default().transports(&["websocket"])).await?;

@@ -2,50 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::fs;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::date_time_ymd;
 use socketio_pg_core::{Cluster, ConnectError, Options, backend::Backend};
 use socketio_pg_diesel::DieselBackend;
+use socketio_pg_tests::Authority;
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
-use tempfile::TempDir;
-
-/// An authority that signs certificates of servers.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    /// With its certificate, as a provider gives it.
-    root: PathBuf,
-    _directory: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Two of one name would be one with a false signature.
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
-        params.distinguished_name.push(DnType::CommonName, name);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let root = directory.path().join("root.crt");
-        fs::write(&root, issuer.pem()).unwrap();
-        Self { issuer, root, _directory: directory }
-    }
-
-    /// A certificate for a host, and its key.
-    fn sign(&self, host: &str, adapt: impl FnOnce(&mut CertificateParams)) -> (String, String) {
-        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
-        adapt(&mut params);
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
 
 /// A server with a certificate, and a database on it.
 struct TlsServer {
@@ -106,7 +70,7 @@ async fn assert_refused(url: &str, phrases: &[&str]) {
 async fn a_certificate_is_checked_as_far_as_the_url_asks() {
     let authority = Authority::new();
     let server = TlsServer::start(authority.sign("localhost", |_| {}));
-    let root = authority.root.display();
+    let root = authority.root().display();
     for parameters in [
         "sslmode=require".to_owned(),
         "sslmode=prefer".to_owned(),
@@ -143,7 +107,7 @@ async fn every_connection_is_encrypted_where_the_server_can() {
 async fn an_unknown_authority_is_refused_with_the_remedy() {
     let (authority, other) = (Authority::new(), Authority::new());
     let server = TlsServer::start(authority.sign("localhost", |_| {}));
-    let root = other.root.display();
+    let root = other.root().display();
     for mode in ["require", "verify-ca", "verify-full"] {
         let url = server.url("localhost", &format!("sslmode={mode}&sslrootcert={root}"));
         assert_refused(&url, &["nobody that is trusted here", "`sslrootcert=/path/to/root.crt`"]).await;
@@ -158,7 +122,7 @@ async fn an_expired_certificate_is_refused_where_certificates_are_checked() {
         params.not_after = date_time_ymd(2020, 1, 1);
     });
     let server = TlsServer::start(expired);
-    let root = authority.root.display();
+    let root = authority.root().display();
     for mode in ["verify-ca", "verify-full"] {
         let url = server.url("localhost", &format!("sslmode={mode}&sslrootcert={root}"));
         assert_refused(&url, &["has expired", "renew it"]).await;

@@ -9,7 +9,7 @@ use serde_json::json;
 use socketio_pg_tests::{Connect, DEADLINE, Packet, everything_works};
 use socketio_pg_throwaway::Builder;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -43,7 +43,7 @@ pub(crate) fn faults() -> Vec<Fault> {
 }
 
 fn logging(builder: Builder) -> Builder {
-    builder.setting("log_statement", "all").setting("log_line_prefix", "%d ")
+    builder.setting("log_statement", "all").setting("log_disconnections", "on").setting("log_line_prefix", "%c ")
 }
 
 async fn namespaces(world: Arc<World>) -> Result<Seen> {
@@ -130,18 +130,25 @@ async fn listened_to(world: &Arc<World>) -> Result<BTreeSet<String>> {
     tokio::task::spawn_blocking(move || listened_to_by(&std::fs::read(directory)?)).await?
 }
 
+/// What the sessions that have not ended listen to: one that ends gives up all its channels without a statement.
 fn listened_to_by(log: &[u8]) -> Result<BTreeSet<String>> {
-    let mut channels = BTreeSet::new();
-    for line in String::from_utf8_lossy(log).lines() {
-        for statement in line.split(';') {
+    let mut sessions: HashMap<&str, BTreeSet<String>> = HashMap::new();
+    let log = String::from_utf8_lossy(log);
+    for line in log.lines() {
+        let Some((session, text)) = line.split_once(' ') else { continue };
+        if text.contains("disconnection: session time") {
+            sessions.remove(session);
+            continue;
+        }
+        for statement in text.split(';') {
             if let Some((_, channel)) = statement.split_once("UNLISTEN \"socket.io#/passing") {
-                channels.remove(channel);
+                sessions.entry(session).or_default().remove(channel);
             } else if let Some((_, channel)) = statement.split_once("LISTEN \"socket.io#/passing") {
-                channels.insert(channel.to_owned());
+                sessions.entry(session).or_default().insert(channel.to_owned());
             }
         }
     }
-    Ok(channels)
+    Ok(sessions.into_values().flatten().collect())
 }
 
 async fn storm(world: Arc<World>) -> Result<Seen> {
