@@ -49,7 +49,7 @@ pub(crate) enum UrlError {
     Empty,
     #[error("it is for another database: its scheme is `{0}`")]
     Scheme(String),
-    #[error("there is more than one `@` before the host: write one in the user's name or the password as `%40`")]
+    #[error("there is more than one `@`: write one in the user's name, the password or the database's name as `%40`")]
     At,
     #[error("the parameter `{name}` is not understood: {advice}")]
     Unknown { name: String, advice: Advice },
@@ -111,7 +111,7 @@ impl<'a> Url<'a> {
     fn of_url(text: &'a str, rest: &'a str) -> Result<Self, UrlError> {
         // tokio-postgres takes the first `@` for the end of the password, which may contain a `?`.
         let after = rest.split_once('@').map_or(rest, |(_, after)| after);
-        if after.split(['/', '?']).next().is_some_and(|hosts| hosts.contains('@')) {
+        if after.split('?').next().is_some_and(|address| address.contains('@')) {
             return Err(UrlError::At);
         }
         let parameters = after.split_once('?').map_or("", |(_, parameters)| parameters);
@@ -220,6 +220,7 @@ mod tests {
             ("mysql://user@host/db", &["`mysql`", "another database"]),
             ("http://host/db", &["`http`"]),
             ("postgres://user:p@ss@host/db", &["more than one `@`", "`%40`"]),
+            ("postgres://user:p@s/s@host/db", &["more than one `@`", "`%40`"]),
             ("postgres://host/db?pgbouncer=true", &["`pgbouncer`", "leave it out", "direct URL"]),
             ("postgres://host/db?schema=chat", &["`schema`", "search_path"]),
             ("postgres://host/db?sslcert=a.crt", &["`sslcert`", "connector of your own"]),
