@@ -184,12 +184,20 @@ pub(crate) enum PrepareError {
     Encoding { encoding: String },
     #[error("the table is missing: let the node create it, or run this as its owner: {statement}")]
     Missing { statement: String },
-    #[error("the table is missing and was not created: {error}")]
+    #[error("the table is missing and was not created: {error}{}", remedy(error, grant))]
     NotCreated { role: String, grant: String, error: BackendError },
     #[error("the role {role} lacks {missing}: run this as the owner, {owner}: {statement}")]
     Rights { role: String, missing: List, owner: String, statement: String },
     #[error("{problems}: give another table, or run this as the owner, {owner}: {statement}")]
     Unsuitable { problems: List, owner: String, statement: String },
+}
+
+/// The grant helps only where a right is missing.
+fn remedy(error: &BackendError, grant: &str) -> String {
+    match error.kind {
+        ErrorKind::Permission => format!(": run this as the owner of the schema: {grant}"),
+        _ => String::new(),
+    }
 }
 
 impl PrepareError {
