@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use socketio_pg_core::{
-    Error, Event,
+    Error, Event, Shutdown,
     backend::{Backend, Listener},
     testing::memory::MemoryDatabase,
 };
@@ -213,4 +213,39 @@ async fn a_namespace_asks_nobody_after_its_close_message() {
     })
     .await;
     assert!(heard.is_empty(), "{heard:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_told_to_end_leaves_in_time_whatever_hangs() {
+    let [mut one, node] = pair(&MemoryDatabase::default()).await;
+    let started = Instant::now();
+    // As an HTTP server does that waits for a request without end.
+    let hanging = |_| std::future::pending::<Result<(), ()>>();
+    assert_eq!(node.cluster.serve_until(async {}, &node.io, hanging).await, Ok(()));
+    assert_eq!(started.elapsed().as_secs(), 8, "the default of Options::leave_timeout");
+    one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
+    // Long before, and not when the time ran out.
+    assert!(started.elapsed() < Duration::from_secs(9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_http_server_is_told_to_end_and_waited_for() {
+    let [mut one, node] = pair(&MemoryDatabase::default()).await;
+    let started = Instant::now();
+    let http = |shutdown: Shutdown| async move {
+        shutdown.await;
+        Ok::<_, ()>(())
+    };
+    assert_eq!(node.cluster.serve_until(async {}, &node.io, http).await, Ok(()));
+    assert!(started.elapsed() < Duration::from_secs(1), "it took {:?}", started.elapsed());
+    one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_error_of_a_http_server_is_returned_and_the_node_leaves() {
+    let [mut one, node] = pair(&MemoryDatabase::default()).await;
+    let failing = |_| async { Err::<(), _>("the port is taken") };
+    let never = std::future::pending::<()>();
+    assert_eq!(node.cluster.serve_until(never, &node.io, failing).await, Err("the port is taken"));
+    one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
 }

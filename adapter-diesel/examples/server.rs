@@ -30,6 +30,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let database = std::env::var("DATABASE_URL")
         .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    // Without TCP_NODELAY, which Node.js sets, an event may wait for the client's acknowledgement
+    // of the last: 40 ms.
+    let listener = TcpListener::bind(address).await?.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     let cluster = Cluster::connect(database, Options::default()).await?;
     let (layer, io) = SocketIo::builder()
         .max_buffer_size(10_000) // events that wait for one client; what comes on top is lost for it
@@ -47,12 +53,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         (status, Json(health))
     });
 
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    // Without TCP_NODELAY, which Node.js sets, an event may wait for the client's acknowledgement
-    // of the last: 40 ms.
-    let listener = TcpListener::bind(address).await?.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
     let app = Router::new().route("/healthz", healthz).layer(layer);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     // Until SIGTERM or Ctrl-C: then it leaves within 8 seconds, and no request of another server waits for it.

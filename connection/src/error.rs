@@ -6,6 +6,13 @@ use socketio_pg_core::backend::{BackendError, ErrorKind};
 use tokio_postgres::Error;
 
 #[cfg(feature = "rustls")]
+const NO_RULE: &str = "a rule in the server's pg_hba.conf is missing for this user from here; or it has one for TLS: add `sslmode=require` to the \
+                       database URL";
+#[cfg(not(feature = "rustls"))]
+const NO_RULE: &str = "a rule in the server's pg_hba.conf is missing for this user from here; or it has one for TLS: enable the feature \
+                       `rustls` of the backend crate and add `sslmode=require` to the database URL";
+
+#[cfg(feature = "rustls")]
 const HOW_TO_ENCRYPT: &str = "add `sslmode=require` to the database URL, if the server wants TLS";
 #[cfg(not(feature = "rustls"))]
 const HOW_TO_ENCRYPT: &str = "if the server wants TLS, enable the feature `rustls` of the backend crate and add `sslmode=require` to the \
@@ -15,13 +22,20 @@ const HOW_TO_ENCRYPT: &str = "if the server wants TLS, enable the feature `rustl
 pub fn connecting(error: Error) -> BackendError {
     if let Some(refused) = error.as_db_error() {
         let text = refused.message();
-        if ["no encryption", "SSL off", "sslmode", "SSL connection is required"].iter().any(|part| text.contains(part))
+        // A server says "no encryption" to every plain connection that no rule is for.
+        if text.contains("no pg_hba.conf entry") && ["no encryption", "SSL off"].iter().any(|part| text.contains(part))
         {
+            return BackendError::new(ErrorKind::Login, error).with_remedy(NO_RULE);
+        }
+        if ["sslmode=require", "SSL connection is required"].iter().any(|part| text.contains(part)) {
             return BackendError::new(ErrorKind::Tls, error).with_remedy(HOW_TO_ENCRYPT);
         }
-        let kind = match kind_of_state(refused.code().code()) {
-            // What settings can cause, such as `options`.
-            ErrorKind::Other => ErrorKind::Configuration,
+        let state = refused.code().code();
+        let kind = match kind_of_state(state) {
+            // What settings can cause, such as `options`; not a server without memory or disk, or with a bug.
+            ErrorKind::Other if !["53", "58", "XX"].iter().any(|class| state.starts_with(class)) => {
+                ErrorKind::Configuration
+            }
             kind => kind,
         };
         return BackendError::new(kind, error);

@@ -1,6 +1,7 @@
 //! The settings of a connection, with what they leave unsaid filled in.
 
 use std::{
+    fmt,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     time::Duration,
@@ -41,7 +42,7 @@ const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVES_RETRIES: u32 = 3;
 
 /// What a URL, or `key=value` pairs, say of a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     text: String,
     config: Config,
@@ -57,9 +58,18 @@ impl Settings {
     /// nothing of a password.
     pub fn parse(text: &str) -> Result<Self, BackendError> {
         let mut url = Url::parse(text).map_err(|error| BackendError::new(ErrorKind::Url, error))?;
-        let tls = TlsSettings::take(&mut url);
+        let mut tls = TlsSettings::take(&mut url);
+        let given = read(&url.with(&[("sslmode", tls.driver_mode().to_owned())]))?;
+        if !given.get_hosts().is_empty() && !given.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_))) {
+            tls.is_local();
+        }
         let mut more = vec![("sslmode", tls.driver_mode().to_owned())];
-        more.extend(unsaid(&read(&url.with(&more))?));
+        if given.get_hosts().is_empty() && !given.get_hostaddrs().is_empty() {
+            // The driver has no name for TLS then.
+            let addresses: Vec<_> = given.get_hostaddrs().iter().map(ToString::to_string).collect();
+            more.push(("host", addresses.join(",")));
+        }
+        more.extend(unsaid(&given));
         let text = url.with(&more);
         Ok(Self { config: read(&text)?, text, tls })
     }
@@ -81,6 +91,13 @@ impl Settings {
     /// certificates where they are to be.
     pub fn connector(&self) -> Result<Tls, BackendError> {
         self.tls.connector().map_err(|problem| BackendError::new(ErrorKind::Tls, problem))
+    }
+}
+
+/// Without the text, in which there is a password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("config", &self.config).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 
@@ -322,7 +339,7 @@ mod tests {
         for text in [
             "postgres://host/db",
             "postgresql://user:pass?wo/rd@host1:1,host2:2/db",
-            "postgres://user:a%40b@%2Fvar%2Frun/db?sslmode=require",
+            "postgres://user:a%40b@%2Fvar%2Frun/db?sslmode=disable",
             "postgres://host?",
             "postgres://host/db?options=-c%20search_path%3Dchat&",
             r"host=localhost user='odd user' password='with \' and ?' dbname=db",
@@ -353,12 +370,22 @@ mod tests {
             ("sslmode=verify-full&sslrootcert=system", SslMode::Require),
             ("sslmode=verify-ca", SslMode::Require),
             ("sslmode=disable", SslMode::Disable),
+            ("host=%2Fvar%2Frun&sslmode=disable", SslMode::Disable),
             ("sslmode=allow", SslMode::Prefer),
             ("", SslMode::Prefer),
         ] {
             let settings = Settings::parse(&format!("postgres://host/db?{parameters}")).unwrap();
             assert_eq!(settings.config().get_ssl_mode(), mode, "{parameters}");
             assert_eq!(&settings.text().parse::<Config>().unwrap(), settings.config());
+        }
+        for (text, mode) in [
+            ("host=db user=app sslmode=verify-full password=", None),
+            (r"host=db sslmode=require password=x\", Some(SslMode::Require)),
+            ("host=/var/run user=app sslmode=require", Some(SslMode::Disable)),
+            ("hostaddr=127.0.0.1 sslmode=require", Some(SslMode::Require)),
+        ] {
+            let settings = Settings::parse(text);
+            assert_eq!(settings.ok().map(|settings| settings.config().get_ssl_mode()), mode, "{text}");
         }
     }
 }

@@ -45,28 +45,35 @@ enum Roots {
 
 impl TlsSettings {
     /// Takes out of a URL what the driver does not understand. It has been checked.
+    ///
+    /// Whom the machine trusts signs certificates for everybody: with these, the name is checked too.
     pub(crate) fn take(url: &mut Url<'_>) -> Self {
         use Verification::{Issuer, IssuerAndName, None};
         let roots = match url.get("sslrootcert") {
-            Option::None | Some("system" | "") => Roots::System,
-            Some(file) => Roots::File(file.into()),
+            Option::None | Some("") => Option::None,
+            Some("system") => Some(Roots::System),
+            Some(file) => Some(Roots::File(file.into())),
         };
-        let has_roots = url.get("sslrootcert").is_some_and(|given| !given.is_empty());
-        let (mode, verification, name) = match url.get("sslmode") {
-            Some("disable") => (SslMode::Disable, None, "disable"),
-            // As libpq: who gives roots wants them used, and whom the machine trusts are too many without a name.
-            Some("require") if has_roots && roots == Roots::System => (SslMode::Require, IssuerAndName, "require"),
-            Some("require") if has_roots => (SslMode::Require, Issuer, "require"),
-            Some("require") => (SslMode::Require, None, "require"),
-            Some("verify-ca") => (SslMode::Require, Issuer, "verify-ca"),
-            Some("verify-full") => (SslMode::Require, IssuerAndName, "verify-full"),
-            _ => (SslMode::Prefer, None, "prefer"),
+        let (mode, verification, name) = match (url.get("sslmode"), &roots) {
+            (Some("disable"), _) => (SslMode::Disable, None, "disable"),
+            (Some("verify-full"), _) => (SslMode::Require, IssuerAndName, "verify-full"),
+            (Some("verify-ca"), Some(Roots::File(_))) => (SslMode::Require, Issuer, "verify-ca"),
+            (Some("verify-ca"), _) => (SslMode::Require, IssuerAndName, "verify-ca"),
+            (Some("require"), Some(Roots::File(_))) => (SslMode::Require, Issuer, "require"),
+            (Some("require"), Option::None) => (SslMode::Require, None, "require"),
+            // Who names roots wants them used, whatever else is said.
+            (_, Some(Roots::System)) => (SslMode::Require, IssuerAndName, "verify-full"),
+            (_, Some(Roots::File(_))) => (SslMode::Require, Issuer, "verify-ca"),
+            (_, Option::None) => (SslMode::Prefer, None, "prefer"),
         };
         url.remove("sslrootcert");
-        if url.get("sslmode").is_some() {
-            url.remove("sslmode");
-        }
-        Self { verification, mode, roots, name }
+        url.remove("sslmode");
+        Self { verification, mode, roots: roots.unwrap_or(Roots::System), name }
+    }
+
+    /// A socket of the same machine is not encrypted.
+    pub(crate) fn is_local(&mut self) {
+        (self.mode, self.verification, self.name) = (SslMode::Disable, Verification::None, "disable");
     }
 
     /// The `sslmode` that the driver understands.
@@ -119,6 +126,10 @@ mod tests {
             ("sslmode=require&sslrootcert=system", "require", IssuerAndName, Roots::System),
             ("sslmode=verify-ca&sslrootcert=%2Fa%2Froot.crt", "require", Issuer, file()),
             ("sslmode=verify-full", "require", IssuerAndName, Roots::System),
+            ("sslmode=verify-ca", "require", IssuerAndName, Roots::System),
+            ("sslmode=verify-ca&sslrootcert=system", "require", IssuerAndName, Roots::System),
+            ("sslrootcert=system", "require", IssuerAndName, Roots::System),
+            ("sslmode=prefer&sslrootcert=/a/root.crt", "require", Issuer, file()),
             ("sslmode=verify-full&sslrootcert=/a/root.crt", "require", IssuerAndName, file()),
         ] {
             let text = format!("postgres://host/db?{parameters}");

@@ -49,7 +49,9 @@ pub(crate) enum UrlError {
     Empty,
     #[error("it is for another database: its scheme is `{0}`")]
     Scheme(String),
-    #[error("there is more than one `@`: write one in the user's name, the password or the database's name as `%40`")]
+    #[error("it begins with neither `postgres://` nor `name=`: are there quotes or other characters around it?")]
+    NoUrl,
+    #[error("there is more than one `@`, or one behind the host: write all but that before the host as `%40`")]
     At,
     #[error("the parameter `{name}` is not understood: {advice}")]
     Unknown { name: String, advice: Advice },
@@ -95,7 +97,8 @@ struct Parameter<'a> {
 impl<'a> Url<'a> {
     /// Takes a text apart. What is malformed in other ways is left for the driver to say.
     pub(crate) fn parse(text: &'a str) -> Result<Self, UrlError> {
-        if text.trim().is_empty() {
+        let text = text.trim();
+        if text.is_empty() {
             return Err(UrlError::Empty);
         }
         let scheme = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
@@ -111,7 +114,11 @@ impl<'a> Url<'a> {
     fn of_url(text: &'a str, rest: &'a str) -> Result<Self, UrlError> {
         // tokio-postgres takes the first `@` for the end of the password, which may contain a `?`.
         let after = rest.split_once('@').map_or(rest, |(_, after)| after);
-        if after.split('?').next().is_some_and(|address| address.contains('@')) {
+        // What stands before it has a `/` or `?` in the password only, so behind a `:`.
+        let is_of_parameter = rest
+            .split_once('@')
+            .is_some_and(|(before, _)| before.find(['/', '?']).is_some_and(|end| !before[..end].contains(':')));
+        if is_of_parameter || after.split('?').next().is_some_and(|address| address.contains('@')) {
             return Err(UrlError::At);
         }
         let parameters = after.split_once('?').map_or("", |(_, parameters)| parameters);
@@ -127,6 +134,10 @@ impl<'a> Url<'a> {
     fn check(&self) -> Result<(), UrlError> {
         for Parameter { name, value, .. } in &self.parameters {
             let Some((_, allowed)) = PARAMETERS.iter().find(|(known, _)| known == name) else {
+                // Anything else may be a part of a password.
+                if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_') {
+                    return Err(UrlError::NoUrl);
+                }
                 let advice = ADVICE.iter().find(|(names, _)| names.contains(&&**name)).map(|(_, advice)| *advice);
                 return Err(UrlError::Unknown { name: name.clone().into_owned(), advice: Advice(advice) });
             };
@@ -150,7 +161,8 @@ impl<'a> Url<'a> {
     /// Writes it again, with more parameters, whose values need no escaping.
     pub(crate) fn with(&self, more: &[(&str, String)]) -> String {
         let raw = self.parameters.iter().map(|parameter| parameter.raw.to_owned());
-        let all: Vec<_> = raw.chain(more.iter().map(|(name, value)| format!("{name}={value}"))).collect();
+        // In front: behind an empty value the driver would take them for the value.
+        let all: Vec<_> = more.iter().map(|(name, value)| format!("{name}={value}")).chain(raw).collect();
         match self.base {
             Some(base) if all.is_empty() => base.to_owned(),
             Some(base) => format!("{base}?{}", all.join("&")),
@@ -221,6 +233,8 @@ mod tests {
             ("http://host/db", &["`http`"]),
             ("postgres://user:p@ss@host/db", &["more than one `@`", "`%40`"]),
             ("postgres://user:p@s/s@host/db", &["more than one `@`", "`%40`"]),
+            ("postgres://db/app?sslmode=verify-full&user=bob@corp", &["more than one `@`", "`%40`"]),
+            ("'postgres://host/db?sslmode=require'", &["neither", "quotes"]),
             ("postgres://host/db?pgbouncer=true", &["`pgbouncer`", "leave it out", "direct URL"]),
             ("postgres://host/db?schema=chat", &["`schema`", "search_path"]),
             ("postgres://host/db?sslcert=a.crt", &["`sslcert`", "connector of your own"]),
@@ -240,7 +254,15 @@ mod tests {
 
     #[test]
     fn nothing_of_a_password_is_told() {
-        for text in ["postgres://user:secret@x@host/db", "host=h password='secret", "mysql://user:secret@host"] {
+        for text in [
+            "postgres://user:secret@x@host/db",
+            "host=h password='secret",
+            "host=h password=my s3cr3t=secret",
+            "mysql://user:secret@host",
+            "\"postgres://user:secret@host/db?sslmode=require\"",
+            "postgres:/user:secret@host/db?x=1",
+            "postgres://user:p@ss?secret0@host/db",
+        ] {
             let told = Url::parse(text).map_or_else(|error| error.to_string(), |_| String::new());
             assert!(!told.contains("secret"), "{told}");
         }

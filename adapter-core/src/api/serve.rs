@@ -62,6 +62,8 @@ impl<B: Backend> Cluster<B> {
             ended = self.serve_until(leave, server, http) => ended,
             signal = again => {
                 tracing::warn!(signal, "the second signal: not waiting for what is still open");
+                // The other nodes are told all the same, as far as that takes no waiting.
+                let _ = futures_util::poll!(pin!(self.close()));
                 Ok(())
             }
         }
@@ -90,20 +92,26 @@ impl<B: Backend> Cluster<B> {
         // Long polls end when their clients are disconnected, and the HTTP server waits for them: all at once.
         drop(shut_down);
         let limit = self.options().leave_timeout;
+        // Where clients or PostgreSQL hang, the other nodes are still told within the time.
         let leaving = async {
-            let end_serving = async {
-                match ended {
-                    Some(ended) => ended,
-                    None => serving.await,
-                }
-            };
-            let leave_cluster = async {
-                server.close().await;
-                self.close().await;
-            };
-            tokio::join!(end_serving, leave_cluster).0
+            if timeout(limit / 2, server.close()).await.is_err() {
+                tracing::warn!("clients were not disconnected within half of the time to leave");
+            }
+            self.close().await;
         };
-        timeout(limit, leaving).await.unwrap_or_else(|_| {
+        let (ended, left) = tokio::join!(
+            async {
+                match ended {
+                    Some(ended) => Ok(ended),
+                    None => timeout(limit, serving).await,
+                }
+            },
+            timeout(limit, leaving)
+        );
+        if left.is_err() {
+            tracing::warn!(?limit, "the node did not leave the cluster in time: what it sent last may be lost");
+        }
+        ended.unwrap_or_else(|_| {
             tracing::warn!(?limit, "requests were still open when the time to leave ran out");
             Ok(())
         })

@@ -51,7 +51,7 @@ impl ErrorKind {
     }
 }
 
-/// An error of a backend: its kind, and the driver's own error as source.
+/// An error of a backend: its kind, and the driver's own error. Its text has the texts of all the driver's sources.
 #[derive(Debug)]
 pub struct BackendError {
     kind: ErrorKind,

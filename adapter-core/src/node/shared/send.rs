@@ -41,7 +41,13 @@ impl<B: Backend> Node<B> {
         }
         let is_logged = self.options.catch_up.is_some() && catch_up::is_logged(&message.body);
         if is_logged {
-            message.nonce = Some(format!("{:x}", self.logged.fetch_add(1, Ordering::Relaxed)));
+            let is_own = message.uid.as_ref() == Some(namespace.uid());
+            // All emitters have one uid: theirs must differ from those of every node.
+            message.nonce = Some(if is_own {
+                format!("{:x}", self.logged.fetch_add(1, Ordering::Relaxed))
+            } else {
+                format!("{:016x}", crate::env::random_u64())
+            });
         }
         let content = match message.encode(self.options.budget())? {
             Encoded::Inline(payload) => Content::Inline(payload),
