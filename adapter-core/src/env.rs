@@ -1,4 +1,5 @@
-//! What a node draws or reads besides its inputs: random numbers, the wall clock, where it runs. A simulation gives both.
+//! What a node draws or reads besides its inputs: random numbers, the wall clock, where it runs. A
+//! simulation gives both.
 
 use std::time::SystemTime;
 

@@ -85,8 +85,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What this node is called in logs and in [`Health`](crate::Health), where its uids say nothing to a reader: by default the name of
-    /// the machine and the process id, `machine:4711`. Other nodes are not told.
+    /// What this node is called in logs and in [`Health`](crate::Health), where its uids say
+    /// nothing to a reader: by default the name of the machine and the process id, `machine:4711`.
+    /// Other nodes are not told.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
         self.node_name = Some(name.into());
         self
@@ -180,16 +181,18 @@ impl Options {
         self
     }
 
-    /// How long [`Cluster::serve`](crate::Cluster::serve) may take to end once it is told to, 8 s by default: then it returns although
-    /// requests are still open. Docker kills a container after 10 s.
+    /// How long [`Cluster::serve`](crate::Cluster::serve) may take to end once it is told to, 8 s
+    /// by default: then it returns although requests are still open. Docker kills a container after
+    /// 10 s.
     pub fn leave_timeout(mut self, timeout: Duration) -> Self {
         self.leave_timeout = timeout;
         self
     }
 
-    /// How many answers to other nodes may wait to be published before the handling of messages waits for them, 10 000 by
-    /// default; from half as many messages of any kind on, metrics call the queue long. A task that emits waits for the commit in any
-    /// case, and nothing else waits behind what the application sends.
+    /// How many answers to other nodes may wait to be published before the handling of messages
+    /// waits for them, 10 000 by default; from half as many messages of any kind on, metrics call
+    /// the queue long. A task that emits waits for the commit in any case, and nothing else waits
+    /// behind what the application sends.
     pub fn publish_queue(mut self, messages: usize) -> Self {
         self.publish_queue = messages;
         self

@@ -249,3 +249,43 @@ async fn the_error_of_a_http_server_is_returned_and_the_node_leaves() {
     assert_eq!(node.cluster.serve_until(never, &node.io, failing).await, Err("the port is taken"));
     one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
 }
+
+/// Several tasks emit while the namespace is deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn emits_beside_a_deletion_never_come_as_a_member_behind_the_close_message() {
+    for _ in 0..30 {
+        let database = MemoryDatabase::default();
+        let node = Node::start(&database).await;
+        let mut stranger = database.backend().connect_listener().await.unwrap();
+        stranger.listen(&["socket.io#/".to_owned()]).await.unwrap();
+        let kept = node.io.of("/").unwrap();
+        let emits: Vec<_> = (0..4)
+            .map(|task| {
+                let kept = kept.clone();
+                tokio::spawn(async move {
+                    for number in 0..50 {
+                        // Fails when the namespace leaves while the message is prepared.
+                        let _ = kept.clone().emit("e", &(task, number)).await;
+                    }
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        node.io.delete_ns("/");
+        for emit in emits {
+            emit.await.unwrap();
+        }
+        node.cluster.close().await;
+        database.notify("socket.io#/", "the end");
+        let mut has_left = false;
+        loop {
+            let payload = timeout(Duration::from_secs(60), stranger.next()).await.unwrap().unwrap().payload;
+            if payload == "the end" {
+                break;
+            }
+            assert!(!has_left || payload.contains(r#""uid":"emitter""#), "{payload}");
+            has_left |= payload.starts_with(r#"{"type":13"#);
+        }
+        assert!(has_left);
+    }
+}

@@ -29,9 +29,10 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 /// # }
 /// ```
 ///
-/// With the feature `rustls`, `sslmode` (`disable`, `prefer`, `require`, `verify-ca`, `verify-full`) and `sslrootcert` in the URL mean
-/// what they mean to libpq; without `sslrootcert`, certificates are checked against those that the machine trusts. For another TLS
-/// library, or a client certificate, say how connections are made: see [`custom_setup`](Self::custom_setup).
+/// With the feature `rustls`, `sslmode` (`disable`, `prefer`, `require`, `verify-ca`,
+/// `verify-full`) and `sslrootcert` in the URL mean what they mean to libpq; without `sslrootcert`,
+/// certificates are checked against those that the machine trusts. For another TLS library, or a
+/// client certificate, say how connections are made: see [`custom_setup`](Self::custom_setup).
 ///
 /// Where the URL says nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`,
 /// `keepalives_idle=4`, `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10

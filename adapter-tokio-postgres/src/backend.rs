@@ -35,10 +35,11 @@ use tokio_postgres::{
 /// # }
 /// ```
 ///
-/// For TLS give a connector instead of `NoTls`, such as `tokio_postgres_rustls::MakeRustlsConnect`, and `sslmode=require`. Or make
-/// the backend of a URL, `TokioPostgresBackend::try_from(url)`, with the feature `rustls`: then `sslmode` (`disable`, `prefer`,
-/// `require`, `verify-ca`, `verify-full`) and `sslrootcert` mean what they mean to libpq, and certificates are checked against those
-/// that the machine trusts where there is no `sslrootcert`.
+/// For TLS give a connector instead of `NoTls`, such as `tokio_postgres_rustls::MakeRustlsConnect`,
+/// and `sslmode=require`. Or make the backend of a URL, `TokioPostgresBackend::try_from(url)`, with
+/// the feature `rustls`: then `sslmode` (`disable`, `prefer`, `require`, `verify-ca`,
+/// `verify-full`) and `sslrootcert` mean what they mean to libpq, and certificates are checked
+/// against those that the machine trusts where there is no `sslrootcert`.
 ///
 /// Where the settings say nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`,
 /// `keepalives_idle=4`, `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10

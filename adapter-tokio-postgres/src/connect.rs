@@ -7,10 +7,11 @@ use crate::TokioPostgresBackend;
 
 /// A backend with pool and listening connection of its own.
 ///
-/// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as tokio-postgres reads them. With the feature
-/// `rustls`, `sslmode` (`disable`, `prefer`, `require`, `verify-ca`, `verify-full`) and `sslrootcert` mean what they mean to libpq;
-/// without `sslrootcert`, certificates are checked against those that the machine trusts. Without the feature, a text that asks for
-/// TLS is refused.
+/// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as
+/// tokio-postgres reads them. With the feature `rustls`, `sslmode` (`disable`, `prefer`, `require`,
+/// `verify-ca`, `verify-full`) and `sslrootcert` mean what they mean to libpq; without
+/// `sslrootcert`, certificates are checked against those that the machine trusts. Without the
+/// feature, a text that asks for TLS is refused.
 impl TryFrom<&str> for TokioPostgresBackend {
     type Error = BackendError;
 

@@ -32,7 +32,8 @@ pub fn connecting(error: Error) -> BackendError {
         }
         let state = refused.code().code();
         let kind = match kind_of_state(state) {
-            // What settings can cause, such as `options`; not a server without memory or disk, or with a bug.
+            // What settings can cause, such as `options`; not a server without memory or disk, or
+            // with a bug.
             ErrorKind::Other if !["53", "58", "XX"].iter().any(|class| state.starts_with(class)) => {
                 ErrorKind::Configuration
             }
@@ -86,8 +87,8 @@ pub fn kind_of_state(state: &str) -> ErrorKind {
         "25006" => ErrorKind::ReadOnly,
         // query_canceled, lock_not_available
         "57014" | "55P03" => ErrorKind::Timeout,
-        // too_many_connections; idle_in_transaction_session_timeout, transaction_timeout; admin_shutdown, crash_shutdown,
-        // cannot_connect_now, idle_session_timeout
+        // too_many_connections; idle_in_transaction_session_timeout, transaction_timeout;
+        // admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout
         "53300" | "25P03" | "25P04" | "57P01" | "57P02" | "57P03" | "57P05" => ErrorKind::Connection,
         // connection_exception
         _ if state.starts_with("08") => ErrorKind::Connection,

@@ -50,8 +50,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads a text, and fills in so much that a dead link is found within ten seconds, as long as a
-    /// silent node is waited for.
+    /// Reads a text, and fills in so much that a dead link is found within ten seconds, as long as
+    /// a silent node is waited for.
     ///
     /// # Errors
     /// When the text cannot be read, or has a parameter that is not understood. The error repeats
@@ -132,9 +132,11 @@ fn unsaid(given: &Config) -> Vec<(&'static str, String)> {
     settings.into_iter().filter_map(|(key, is_unsaid, value)| Some((key, value.filter(|_| is_unsaid)?))).collect()
 }
 
-/// Fills in so much that a dead link is found within ten seconds, as long as a silent node is waited for.
+/// Fills in so much that a dead link is found within ten seconds, as long as a silent node is
+/// waited for.
 ///
-/// `tcp_user_timeout` finds it while data is under way, keepalives while the link is idle: both are needed.
+/// `tcp_user_timeout` finds it while data is under way, keepalives while the link is idle: both are
+/// needed.
 pub fn with_defaults(mut config: Config) -> Config {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(default_connect_timeout(&config));
@@ -163,13 +165,15 @@ fn default_connect_timeout(config: &Config) -> Duration {
     if is_one { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT_OF_SEVERAL }
 }
 
-/// How long making a connection may take in all, from its settings: the time for one address, for each that they may lead to.
+/// How long making a connection may take in all, from its settings: the time for one address, for
+/// each that they may lead to.
 pub fn total_connect_timeout(config: &Config) -> Duration {
     let each = config.get_connect_timeout().copied().unwrap_or_else(|| default_connect_timeout(config));
     each.saturating_mul(addresses(config))
 }
 
-/// How much of [`total_connect_timeout`] hosts may take that do not answer, before the one that does.
+/// How much of [`total_connect_timeout`] hosts may take that do not answer, before the one that
+/// does.
 pub fn time_for_other_hosts(config: &Config) -> Duration {
     let times: Vec<_> = per_host(config).iter().map(total_connect_timeout).collect();
     let least = times.iter().min().copied().unwrap_or_default();

@@ -46,7 +46,8 @@ enum Roots {
 impl TlsSettings {
     /// Takes out of a URL what the driver does not understand. It has been checked.
     ///
-    /// Whom the machine trusts signs certificates for everybody: with these, the name is checked too.
+    /// Whom the machine trusts signs certificates for everybody: with these, the name is checked
+    /// too.
     pub(crate) fn take(url: &mut Url<'_>) -> Self {
         use Verification::{Issuer, IssuerAndName, None};
         let roots = match url.get("sslrootcert") {

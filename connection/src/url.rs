@@ -1,4 +1,5 @@
-//! A database URL, or `key=value` pairs, taken apart: which parameters it has, and what is wrong with it in words that help.
+//! A database URL, or `key=value` pairs, taken apart: which parameters it has, and what is wrong
+//! with it in words that help.
 //!
 //! The driver reads it too. It names neither a parameter that it does not know nor what a parameter
 //! may be, and does not know those that ask for a certificate to be checked.
@@ -7,7 +8,8 @@ use std::{borrow::Cow, fmt};
 
 use percent_encoding::percent_decode_str;
 
-/// What a URL may say, and what each may be where that is one of few. tokio-postgres reads all but `sslrootcert`.
+/// What a URL may say, and what each may be where that is one of few. tokio-postgres reads all but
+/// `sslrootcert`.
 const PARAMETERS: [(&str, &[&str]); 20] = [
     ("application_name", &[]),
     ("channel_binding", &["disable", "prefer", "require"]),

@@ -1,5 +1,6 @@
-//! What README shows, as somebody meets it who has never seen the project: its lines are copied into projects of their own, outside of
-//! the workspace, which are built, started, ended and broken in every way that is usual. What they print is what is compared.
+//! What README shows, as somebody meets it who has never seen the project: its lines are copied
+//! into projects of their own, outside of the workspace, which are built, started, ended and broken
+//! in every way that is usual. What they print is what is compared.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -107,7 +108,8 @@ fn run(program: &Path, url: Option<&str>) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What both programs print when they end with an error: the last line, which is what `main` returned.
+/// What both programs print when they end with an error: the last line, which is what `main`
+/// returned.
 fn refusals(url: Option<&str>) -> [String; 2] {
     programs().each_ref().map(|program| {
         let output = run(program, url);
@@ -186,7 +188,7 @@ async fn certificates_are_checked_against_those_that_the_machine_trusts() {
     server.use_certificate(&certificate, &key).unwrap();
     let database = server.create_database().unwrap();
     let url = format!("{}?sslmode=verify-full", database.url().replace("127.0.0.1", "localhost"));
-    assert_refused(Some(&url), &["nobody that is trusted here", "`sslrootcert=/path/to/root.crt`"]);
+    assert_refused(Some(&url), &["an authority that is not trusted here", "`sslrootcert=/path/to/root.crt`"]);
     for program in programs() {
         let trusts = ("SSL_CERT_FILE", authority.root().to_str().unwrap());
         Running::start(program, &[("DATABASE_URL", &url), trusts]).await;

@@ -1,4 +1,5 @@
-//! TLS as the database URL asks for it, on both backends, against servers with certificates of every kind.
+//! TLS as the database URL asks for it, on both backends, against servers with certificates of
+//! every kind.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -110,7 +111,7 @@ async fn an_unknown_authority_is_refused_with_the_remedy() {
     let root = other.root().display();
     for mode in ["require", "verify-ca", "verify-full"] {
         let url = server.url("localhost", &format!("sslmode={mode}&sslrootcert={root}"));
-        assert_refused(&url, &["nobody that is trusted here", "`sslrootcert=/path/to/root.crt`"]).await;
+        assert_refused(&url, &["an authority that is not trusted here", "`sslrootcert=/path/to/root.crt`"]).await;
     }
 }
 

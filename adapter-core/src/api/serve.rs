@@ -21,18 +21,18 @@ impl Future for Shutdown {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // Whether it is told or nobody serves any more.
+        // A sender that is dropped tells it too.
         Pin::new(&mut self.0).poll(context).map(drop)
     }
 }
 
 impl<B: Backend> Cluster<B> {
-    /// Runs an HTTP server until the process gets SIGTERM or Ctrl-C, then leaves: the HTTP server takes no more
-    /// clients, those that are there are disconnected, and the node says so to the others, whose requests do not
-    /// wait for it any more.
+    /// Runs an HTTP server until the process gets SIGTERM or Ctrl-C, then leaves: the HTTP server
+    /// takes no more clients, those that are there are disconnected, and the node says so to the
+    /// others, whose requests do not wait for it any more.
     ///
-    /// That takes [`Options::leave_timeout`](crate::Options::leave_timeout) at most, 8 seconds by default: below the 10 that Docker
-    /// gives a container. A second signal ends it at once.
+    /// That takes [`Options::leave_timeout`](crate::Options::leave_timeout) at most, 8 seconds by
+    /// default: below the 10 that Docker gives a container. A second signal ends it at once.
     ///
     /// ```no_run
     /// # use socketio_pg_core::{Cluster, backend::Backend};
@@ -89,7 +89,8 @@ impl<B: Backend> Cluster<B> {
             ended = &mut serving => Some(ended),
             () = leave => None,
         };
-        // Long polls end when their clients are disconnected, and the HTTP server waits for them: all at once.
+        // Long polls end when their clients are disconnected, and the HTTP server waits for them:
+        // all at once.
         drop(shut_down);
         let limit = self.options().leave_timeout;
         // Where clients or PostgreSQL hang, the other nodes are still told within the time.
@@ -118,7 +119,8 @@ impl<B: Backend> Cluster<B> {
     }
 }
 
-/// The signals that tell a process to end. None is missed between two calls of [`next`](Self::next).
+/// The signals that tell a process to end. None is missed between two calls of
+/// [`next`](Self::next).
 struct Signals {
     #[cfg(unix)]
     terminate: Option<Signal>,

@@ -79,7 +79,7 @@ fn roots_of(file: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// `sslmode=require`: the connection is encrypted, and whoever answers is believed.
+/// `sslmode=require`: the connection is encrypted, and any server that answers is believed.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
@@ -95,8 +95,8 @@ impl ServerCertVerifier for AnyCertificate {
         Ok(ServerCertVerified::assertion())
     }
 
-    // A certificate that is not checked proves nothing by its signature. And it may be one that is not read here,
-    // such as of version 1, which PostgreSQL's own documentation makes.
+    // A certificate that is not checked proves nothing by its signature. And it may be one that is
+    // not read here, such as of version 1, which PostgreSQL's own documentation makes.
     fn verify_tls12_signature(
         &self,
         _: &[u8],
@@ -170,7 +170,7 @@ pub(crate) fn remedy(error: &Error) -> Option<&'static str> {
     let Error::InvalidCertificate(problem) = error else { return None };
     Some(match problem {
         CertificateError::UnknownIssuer => {
-            "nobody that is trusted here has signed the server's certificate: name the file with the provider's root certificate \
+            "the server's certificate is signed by an authority that is not trusted here: name the file with the provider's root certificate \
              (`sslrootcert=/path/to/root.crt`)"
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

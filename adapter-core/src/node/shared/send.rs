@@ -103,7 +103,8 @@ impl<B: Backend> Node<B> {
         self.publisher()?.wait_for_capacity().await
     }
 
-    /// Publishes a message; returns once it is committed. `effect` runs in any case, also when it cannot be published at all.
+    /// Publishes a message; returns once it is committed. `effect` runs in any case, also when it
+    /// cannot be published at all.
     pub(crate) async fn publish(&self, namespace: &Arc<Namespace>, body: Body, effect: Effect) -> Result<(), Error> {
         let effect = {
             let namespace = namespace.clone();
@@ -119,9 +120,11 @@ impl<B: Backend> Node<B> {
         begun.await
     }
 
-    /// Starts a request of this node, and publishes what the rules say. Fails when it cannot be published.
+    /// Starts a request of this node, and publishes what the rules say. Fails when it cannot be
+    /// published.
     ///
-    /// Where the publication takes longer than until `deadline`, it returns then: the request has ended without answers.
+    /// Where the publication takes longer than until `deadline`, it returns then: the request has
+    /// ended without answers.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         namespace: &Arc<Namespace>,
@@ -130,7 +133,7 @@ impl<B: Backend> Node<B> {
         effect: Effect,
     ) -> Result<Request, Error> {
         if namespace.has_left() {
-            // The rules know nobody any more, and would answer for this node alone.
+            // The rules know no other node any more, and would answer for this one alone.
             return effect.fail(Error::Closed);
         }
         let limit = self.options.max_requests;
@@ -144,7 +147,8 @@ impl<B: Backend> Node<B> {
         let mut effect = Some(effect);
         for action in actions {
             match action {
-                // As an event without acknowledgements: a sender's local sockets get them in the order of the queue.
+                // As an event without acknowledgements: a sender's local sockets get them in the
+                // order of the queue.
                 Action::Publish(body) => {
                     let committed = self.queue_own(namespace, body, effect.take().unwrap_or_default())?.committed();
                     match deadline {
@@ -161,7 +165,8 @@ impl<B: Backend> Node<B> {
         Ok(request)
     }
 
-    /// Queues what the rules say is to be published. They take it for published, and are told when it was not.
+    /// Queues what the rules say is to be published. They take it for published, and are told when
+    /// it was not.
     pub(super) fn queue_own(&self, namespace: &Arc<Namespace>, body: Body, effect: Effect) -> Result<Published, Error> {
         self.queue_with(namespace, (body, None), tells_rules(namespace, effect), |publisher, outgoing, effect| {
             publisher.queue(outgoing, effect)
