@@ -198,10 +198,10 @@ impl Options {
         self
     }
 
-    /// How many bytes of notifications may wait to be handled, 256 MiB by default, and as many
-    /// again of attachments that were fetched ahead of their turn. Of notifications, what arrives
-    /// beyond it is dropped, counted and reported; attachments stay in their table until there is
-    /// room.
+    /// How many bytes of memory the notifications that wait to be handled may take, 256 MiB by
+    /// default, and as many again the attachments that were fetched before they are handled, and
+    /// what arrives while the node reads the catch-up log. Notifications that arrive beyond it are
+    /// dropped, counted and reported; attachments stay in their table until there is room.
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = bytes;
         self

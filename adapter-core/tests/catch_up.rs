@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use socketio_pg_core::{
-    CatchUp, Cluster, Event, EventStream, Options, PostgresAdapter, Recovery,
+    CatchUp, Cluster, Dropped, Event, EventStream, Options, PostgresAdapter, Recovery,
     testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter};
@@ -340,4 +340,33 @@ async fn what_a_node_with_a_shorter_retention_deleted_is_told() {
     pair.assert_incomplete(1, "were deleted").await;
     pair.assert_received([2]).await;
     drop(hasty);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_the_log_is_read_is_kept_within_the_limit_and_told_beyond_it() {
+    let options = Options::default().catch_up(CatchUp::last(RETENTION)).max_inbox_bytes(100_000);
+    let mut pair = Pair::with_options(options).await;
+    pair.emit(0).await;
+    pair.assert_received(0..1).await;
+    pair.database.hold_log(true);
+    pair.database.break_sessions();
+    while pair.database.sessions() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for number in 1..=1000 {
+        pair.emit_with(number, "x".repeat(900)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // None of it waits where nothing limits it.
+    assert_eq!(pair.database.unread(), 0);
+    pair.database.hold_log(false);
+    let dropped = pair.wait_for(|event| matches!(event, Event::Overloaded { .. })).await;
+    assert!(matches!(dropped, Event::Overloaded { class: Dropped::Messages, .. }), "{dropped:?}");
+    let kept = pair.received.recv().await;
+    assert_eq!(kept, Some(1));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let kept = 1 + std::iter::from_fn(|| pair.received.try_recv().ok()).count();
+    assert!((50..105).contains(&kept), "{kept} of 1000 were kept");
+    pair.emit(2000).await;
+    pair.assert_received([2000]).await;
 }

@@ -106,3 +106,16 @@ async fn a_channel_that_was_in_place_is_not_given_up_when_it_is_refused_later() 
     other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
     still_hears(&one, &mut received, 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_notifications_keeps_no_namespace_from_joining() {
+    const STORM: u64 = 100_000;
+    let database = MemoryDatabase::default();
+    let [_one, other] = pair(&database).await;
+    for _ in 0..STORM {
+        database.notify("socket.io#/", r#"{"type":2,"uid":"of another node","nsp":"/"}"#);
+    }
+    other.io.ns("/new", async || {}).await.unwrap();
+    let received = other.cluster.health().counts.received;
+    assert!(received < STORM, "the namespace waited for all {received}");
+}

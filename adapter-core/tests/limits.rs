@@ -220,3 +220,34 @@ async fn a_backlog_of_the_application_holds_up_no_event_no_heartbeat_and_no_time
         sending.await.unwrap().unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_inbox_counts_what_messages_take_in_memory() {
+    const LIMIT: usize = 1_000_000;
+    let database = MemoryDatabase::default();
+    let mut node = Node::with_options(&database, Options::default().max_inbox_bytes(LIMIT)).await;
+    // Nothing is handled while the first in line waits for its row.
+    database.hold_fetches(true);
+    database.notify("socket.io#/", r#"{"uid":"peer","nsp":"/","type":3,"attachmentId":"1"}"#);
+    let rooms = vec![r#""r""#; 1500].join(",");
+    let join = format!(
+        r#"{{"uid":"peer","nsp":"/","type":4,"data":{{"opts":{{"rooms":[],"except":[]}},"rooms":[{rooms}]}}}}"#
+    );
+    let sent = 100;
+    assert!(sent * join.len() < LIMIT, "as text all of them fit");
+    for _ in 0..sent {
+        database.notify("socket.io#/", &join);
+    }
+    let dropped = node.wait_for(|event| matches!(event, Event::Overloaded { .. })).await;
+    assert!(matches!(dropped, Event::Overloaded { class: Dropped::Messages, .. }), "{dropped:?}");
+    let inbox = node.cluster.health().inbox;
+    assert!(inbox.bytes <= LIMIT && inbox.waiting >= 5, "{inbox:?}");
+    database.hold_fetches(false);
+    all_handled(&node).await;
+    assert_eq!(node.cluster.health().inbox.bytes, 0);
+    // However small the limit is, a message that comes alone is taken.
+    let small = Node::with_options(&database, Options::default().max_inbox_bytes(8000)).await;
+    database.notify("socket.io#/", &join);
+    all_handled(&small).await;
+    assert_eq!(small.cluster.counts().dropped_by_class.get("messages").copied().unwrap_or_default(), 0);
+}

@@ -44,6 +44,7 @@ mod id;
 pub mod message;
 pub mod notification;
 mod payload;
+pub mod peek;
 mod reply_channel;
 #[cfg(feature = "schema")]
 pub mod schema;

@@ -20,6 +20,7 @@ pub mod broadcast;
 pub(crate) mod envelope;
 pub mod liveness;
 mod map;
+mod memory;
 pub(crate) mod number;
 mod object;
 pub mod rooms;

@@ -32,6 +32,10 @@ const MAX_FETCH: usize = 16;
 /// The most bytes that one query brings.
 const QUERY_BYTES: usize = 16 * 1024 * 1024;
 
+/// The most bytes in an attachment that is read before it is first in line. Reading makes a value
+/// of each byte in the worst case, some 30 times as large: so little may be read ahead.
+const MAX_READ_AHEAD: usize = 16 * 1024;
+
 /// The pauses before attachments are fetched again, when the database could not be reached.
 const MIN_FETCH_PAUSE: Duration = Duration::from_millis(50);
 const MAX_FETCH_PAUSE: Duration = Duration::from_secs(1);
@@ -52,6 +56,8 @@ pub(crate) struct FetchJob {
 pub(crate) enum Fetched {
     /// It was fetched; its room is given back when it has been handled.
     Message { message: Box<Message>, room: Room },
+    /// It was fetched, and is large: it is read when it is first in line.
+    Body { channel: String, header: Header, body: Vec<u8>, room: Room },
     /// It did not fit: [`fetch_alone`] fetches it when it is first in line.
     Later { channel: String, header: Header },
     /// It is not a message; that was reported.
@@ -158,11 +164,15 @@ impl<B: Backend> Fetcher<B> {
                 row => {
                     let size = if let Ok(Row::Body(body)) = &row { body.len() } else { 0 };
                     let bytes = room.split((kib(size) as usize).min(room.num_permits()));
-                    match self.read(&channel, &header, row) {
-                        Some(message) => {
-                            Fetched::Message { message: Box::new(message), room: Room { _place: place, _bytes: bytes } }
+                    let room = Room { _place: place, _bytes: bytes };
+                    match row {
+                        Ok(Row::Body(body)) if body.len() > MAX_READ_AHEAD => {
+                            Fetched::Body { channel, header, body, room }
                         }
-                        None => Fetched::Unusable,
+                        row => match self.read(&channel, &header, row) {
+                            Some(message) => Fetched::Message { message: Box::new(message), room },
+                            None => Fetched::Unusable,
+                        },
                     }
                 }
             };
@@ -219,7 +229,7 @@ impl<B: Backend> Fetcher<B> {
     }
 
     /// The message in a row, or a report of why there is none.
-    fn read(&self, channel: &str, header: &Header, row: Result<Row, String>) -> Option<Message> {
+    pub(crate) fn read(&self, channel: &str, header: &Header, row: Result<Row, String>) -> Option<Message> {
         let (id, max_bytes) = (header.attachment_id, self.max_attachment_bytes);
         let (kind, reason) = match row {
             Ok(Row::Body(body)) => match Message::from_msgpack(&body) {

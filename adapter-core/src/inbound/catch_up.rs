@@ -19,10 +19,11 @@
 
 mod reader;
 mod tracker;
+mod waiting;
 
 use socketio_pg_protocol::Body;
 
-pub(crate) use self::reader::Reader;
+pub(crate) use self::{reader::Reader, waiting::Waiting};
 
 /// Whether a message goes into the log: what changes something, and the close message, so that no
 /// node is taken for alive that has left. Heartbeats would only fill it; requests for answers and

@@ -10,9 +10,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TryRecvError},
+        oneshot,
+    },
     time::{Instant, MissedTickBehavior, timeout},
 };
 use tracing::Instrument;
@@ -21,8 +24,12 @@ use crate::{
     backend::{Backend, BackendError, ErrorKind, Incoming, Listener},
     env,
     error::Error,
-    inbound::catch_up::Reader,
-    observe::event::{Event, Events, Recovery},
+    inbound::catch_up::{Reader, Waiting},
+    observe::{
+        classes::Dropped,
+        event::{Event, Events, Recovery},
+    },
+    options::Options,
 };
 
 /// The first pause before connecting again; doubled up to [`MAX_BACKOFF`], each time between half
@@ -79,7 +86,7 @@ impl Link {
     /// Starts the link. The receiver resolves to the outcome of the first attempt to connect.
     pub(crate) fn start<B: Backend>(
         backend: Arc<B>,
-        check_interval: Duration,
+        options: &Options,
         events: Arc<Events>,
         log: Option<Reader<B>>,
         arrivals: impl FnMut(Arrival<'_>) + Send + 'static,
@@ -88,7 +95,8 @@ impl Link {
         let (first, started) = oneshot::channel();
         let keeper = LinkTask {
             backend,
-            check_interval,
+            check_interval: options.check_interval,
+            max_bytes: options.max_inbox_bytes,
             events,
             arrivals,
             commands: receiver,
@@ -120,6 +128,8 @@ impl Link {
 struct LinkTask<B, F> {
     backend: Arc<B>,
     check_interval: Duration,
+    /// How many bytes of notifications may wait while the node catches up.
+    max_bytes: usize,
     events: Arc<Events>,
     log: Option<Reader<B>>,
     arrivals: F,
@@ -146,11 +156,13 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         let mut disconnected_since: Option<Instant> = None;
         let mut backoff = MIN_BACKOFF;
         loop {
+            let mut came_meanwhile = Waiting::new(self.max_bytes);
             let opening = self.open().instrument(tracing::debug_span!("listen"));
             let opened = match opening.await {
                 Ok(mut listener) if disconnected_since.is_some() => {
-                    let catching_up = self.catch_up(&mut listener).instrument(tracing::debug_span!("catch_up"));
-                    catching_up.await.map(|recovery| (listener, recovery))
+                    let catching_up = self.catch_up(&mut listener, &mut came_meanwhile);
+                    let caught_up = catching_up.instrument(tracing::debug_span!("catch_up")).await;
+                    caught_up.map(|recovery| (listener, recovery))
                 }
                 opened => opened.map(|listener| (listener, Recovery::Off)),
             };
@@ -169,6 +181,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                     }
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
+                    }
+                    for Incoming { channel, payload } in came_meanwhile.take() {
+                        self.take(&channel, &payload);
                     }
                     let mut heard = Instant::now();
                     match self.session(listener, &mut heard).await {
@@ -286,18 +301,22 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         was_kept
     }
 
-    /// Hands on what was missed while there was no session. What comes on the new one meanwhile
-    /// waits in it.
-    async fn catch_up(&mut self, listener: &mut B::Listener) -> Result<Recovery, BackendError> {
-        match &mut self.log {
-            Some(log) => {
-                let hand_on = |Incoming { channel, payload }| {
-                    (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
-                };
-                log.catch_up(listener, hand_on).await
-            }
-            None => Ok(Recovery::Off),
+    /// Hands on what was missed while there was no session. What comes on the new one meanwhile is
+    /// put into `came_meanwhile`.
+    async fn catch_up(
+        &mut self,
+        listener: &mut B::Listener,
+        came_meanwhile: &mut Waiting,
+    ) -> Result<Recovery, BackendError> {
+        let Some(log) = &mut self.log else { return Ok(Recovery::Off) };
+        let hand_on = |Incoming { channel, payload }| {
+            (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
+        };
+        let caught_up = log.catch_up(listener, came_meanwhile, hand_on).await;
+        for _ in 0..came_meanwhile.dropped() {
+            self.events.dropped(Dropped::Messages);
         }
+        caught_up
     }
 
     /// Waits before the next attempt, still taking commands.
@@ -340,7 +359,13 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                         self.events.counters().heard();
                         *heard = Instant::now();
                         check.reset();
-                        Ok(())
+                        // While notifications keep coming, the arms below have no turn.
+                        let _ = keep_position(&mut self.log).now_or_never();
+                        match self.commands.try_recv() {
+                            Ok(command) => self.carry_out(&mut listener, command).await,
+                            Err(TryRecvError::Empty) => Ok(()),
+                            Err(TryRecvError::Disconnected) => return End::Unwanted,
+                        }
                     }
                     Err(error) => Err(error),
                 },

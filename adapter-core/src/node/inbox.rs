@@ -8,11 +8,11 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use socketio_pg_protocol::{Body, Message, NodeId, Notification, channel, notification::Header};
+use socketio_pg_protocol::{Body, Message, Notification, channel, notification::Header, peek};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    backend::Backend,
+    backend::{Backend, Row},
     inbound::{
         attachments::{FetchJob, Fetched, Fetcher},
         link::Arrival,
@@ -106,16 +106,21 @@ impl<B: Backend> Intake<B> {
                 };
                 let Some(namespace) = namespace else { return };
                 let is_kept = node.hear(&namespace, message.uid.as_ref(), &message.body);
+                if !is_kept || is_unwanted_response(&namespace, &message.body) {
+                    return;
+                }
+                let message = message.into_owned();
                 // There is always room for a close message: at most one of each node waits, and
                 // without it the node would never leave.
-                let bytes = if matches!(message.body, Body::AdapterClose) { 0 } else { payload.len() };
-                if is_kept && !is_unwanted_response(&namespace, &message.body) && self.has_room(bytes) {
-                    self.push(Item::Message { namespace, message: message.into_owned(), bytes });
+                let is_close = matches!(message.body, Body::AdapterClose);
+                let bytes = if is_close { 0 } else { message.memory() };
+                if self.has_room(bytes) {
+                    self.push(Item::Message { namespace, message, bytes });
                 }
             }
             Ok(Notification::Attachment(header)) => self.attachment(&node, channel, header, payload.len()),
             Err(error) => {
-                let sender = sender_of(payload);
+                let sender = peek::probable_sender(payload);
                 self.events.rejected(channel, sender.as_ref(), InvalidMessage::Undecodable(error.kind()), &error);
             }
         }
@@ -132,6 +137,7 @@ impl<B: Backend> Intake<B> {
                 node.heard(&namespace, uid);
             }
         }
+        let bytes = bytes + size_of::<Item>() + size_of::<FetchJob>();
         // A later sweep deletes the row; since it is not fetched, it is lost for this node.
         if !self.has_room(bytes) {
             return;
@@ -145,51 +151,24 @@ impl<B: Backend> Intake<B> {
 
     /// Whether a message is one of this node's own, judged by how its text ends.
     fn is_own(&self, node: &Node<B>, of_channel: Option<&Namespace>, payload: &str) -> bool {
-        let payload = payload.trim_end_matches(' ');
-        if payload.ends_with(END_OF_OURS) {
-            return of_channel.is_some_and(|namespace| namespace.is_end_of_own(payload));
+        if peek::is_marked(payload) {
+            return of_channel.is_some_and(|namespace| namespace.ending().is_of(payload));
         }
-        last_uid(payload).is_some_and(|uid| node.is_own(uid))
+        peek::last_uid(payload).is_some_and(|uid| node.is_own(uid))
     }
 
     /// Counts these bytes as waiting, unless there are too many: then their message is dropped, and
-    /// that is reported.
+    /// that is reported. When nothing else waits, there is room for a message of any size.
     fn has_room(&self, bytes: usize) -> bool {
         let waiting = &self.events.counters().waiting_bytes;
-        let queued = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if queued <= self.max_bytes {
+        let before = waiting.fetch_add(bytes, Ordering::Relaxed);
+        if before == 0 || before + bytes <= self.max_bytes {
             return true;
         }
         waiting.fetch_sub(bytes, Ordering::Relaxed);
         self.events.dropped(Dropped::Messages);
         false
     }
-}
-
-/// How the messages of this project end, but for those that have a nonce or name a channel for
-/// answers.
-const END_OF_OURS: &str = r#","source":"_sio_adapter"}"#;
-
-/// The `uid` of a message that ends as ours do, found without reading what stands before.
-///
-/// Behind it is nothing that opens or closes anything but the end of the message: so it is the
-/// message's own, and the one that counts, since of equal keys the last does.
-fn last_uid(payload: &str) -> Option<&str> {
-    const KEY: &str = r#","uid":""#;
-    /// As far as it is looked for.
-    const MAX_BYTES: usize = 256;
-    let message = payload.strip_suffix('}')?;
-    let tail = &message[message.ceil_char_boundary(message.len().saturating_sub(MAX_BYTES))..];
-    let (_, tail) = tail.rsplit_once(KEY)?;
-    let (uid, rest) = tail.split_once('"')?;
-    (!uid.contains('\\') && !rest.contains(['{', '}', '[', ']', '\\'])).then_some(uid)
-}
-
-/// Finds the sender of something that is not a message, for the report.
-fn sender_of(payload: &str) -> Option<NodeId> {
-    let at = payload.find(r#""uid":""#)? + r#""uid":""#.len();
-    let (uid, _) = payload.get(at..)?.split_once('"')?;
-    (uid.len() <= 64).then(|| uid.into())
 }
 
 /// Responses go to everyone on the channel; those that answer others' requests are not kept.
@@ -242,6 +221,13 @@ async fn process<B: Backend>(
                         kept = Some(room);
                         *message
                     }
+                    Ok(Fetched::Body { channel, header, body, room }) => {
+                        kept = Some(room);
+                        match fetcher.read(&channel, &header, Ok(Row::Body(body))) {
+                            Some(message) => message,
+                            None => continue,
+                        }
+                    }
                     Ok(Fetched::Later { channel, header }) => match fetcher.fetch_alone(&channel, &header).await {
                         Some(message) => message,
                         None => continue,
@@ -279,31 +265,5 @@ async fn handle<B: Backend>(node: &Arc<Node<B>>, namespace: &Arc<Namespace>, mes
             namespace = namespace.name(),
             "a handler of the application panicked while a message was handled"
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_uid_is_found_at_the_end_of_a_message_and_only_there() {
-        for (payload, uid) in [
-            (r#"{"type":3,"data":{"uid":"a"},"uid":"b","nsp":"/","source":"_sio_adapter"}"#, Some("b")),
-            (r#"{"type":2,"uid":"a","uid":"b"}"#, Some("b")),
-            // another's message with ours in its data
-            (r#"{"uid":"a","type":3,"data":{"x":1,"uid":"b"}}"#, None),
-            (r#"{"uid":"a","type":3,"data":[{"x":1,"uid":"b"}]}"#, None),
-            (r#"{"uid":"a","type":3,"data":"x,\"uid\":\"b\""}"#, None),
-            (r#"{"uid":"a","nsp":"/,\"uid\":\"b"}"#, None),
-            (r#"{"type":2,"uid":"b\u0000","nsp":"/"}"#, None),
-            (r#"{"uid":"b","type":2}"#, None),
-            ("", None),
-            ("}", None),
-        ] {
-            assert_eq!(last_uid(payload), uid, "{payload}");
-        }
-        let far = format!(r#"{{"type":2,"uid":"b","nsp":"/{}"}}"#, "é".repeat(400));
-        assert_eq!(last_uid(&far), None);
     }
 }

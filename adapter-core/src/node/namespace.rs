@@ -12,9 +12,10 @@ use std::{
 use futures_core::stream::BoxStream;
 use parking_lot::{Mutex, MutexGuard};
 use socketio_pg_protocol::{
-    Body, Message, NodeId, Payload, Relay, RequestId,
+    Body, NodeId, Payload, RequestId,
     cluster::{Action, Config, NodeRules, Outcome, Progress},
     message::{Broadcast, DisconnectSockets, FetchSockets, Selector, SocketDescription, SocketsJoin, SocketsLeave},
+    peek::Ending,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
@@ -93,7 +94,7 @@ pub(crate) struct Namespace {
     channel: String,
     uid: NodeId,
     /// How its own messages end.
-    end_of_own: String,
+    ending: Ending,
     has_left: AtomicBool,
     cluster: Mutex<NodeRules>,
     waiting: Mutex<HashMap<RequestId, Waiting>>,
@@ -105,13 +106,9 @@ pub(crate) struct Namespace {
 impl Namespace {
     pub(crate) fn new(name: &str, channel: String, config: Config, clock: Arc<Notify>) -> Self {
         let uid = random_node_id();
-        let mut message = Message::new(uid.clone(), name, Body::<Payload>::Heartbeat);
-        message.relay = Relay::marked();
-        let whole = message.to_json().unwrap_or_default();
-        let end_of_own = whole.strip_prefix(r#"{"type":2"#).unwrap_or(&whole).to_owned();
         Self {
             name: name.to_owned(),
-            end_of_own,
+            ending: Ending::of(uid.clone(), name),
             has_left: AtomicBool::new(false),
             channel,
             cluster: Mutex::new(NodeRules::new(uid.clone(), name, config)),
@@ -134,9 +131,9 @@ impl Namespace {
         &self.uid
     }
 
-    /// Whether a message that ends as ours do ends as one of this namespace does.
-    pub(crate) fn is_end_of_own(&self, payload: &str) -> bool {
-        payload.ends_with(&self.end_of_own)
+    /// How its own messages end.
+    pub(crate) fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// From now on nothing receives what was sent to it.

@@ -12,7 +12,7 @@ mod tasks;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -55,7 +55,10 @@ pub(crate) struct Node<B: Backend> {
     tasks: RwLock<Option<Tasks<B>>>,
     /// Whether the leaving has ended, for those who wait for it.
     has_left: watch::Sender<bool>,
+    /// While the node proves at its start that it hears.
     probe: Mutex<Option<Probe>>,
+    /// Whether that is proved.
+    has_heard: AtomicBool,
     attachments: Arc<AttachmentActivity>,
     /// How many messages for the catch-up log were sent: what tells them apart.
     logged: AtomicU64,
@@ -85,6 +88,7 @@ impl<B: Backend> Node<B> {
             tasks: RwLock::default(),
             has_left: watch::Sender::new(false),
             probe: Mutex::default(),
+            has_heard: AtomicBool::new(false),
             attachments: Arc::default(),
             logged: AtomicU64::default(),
             requests: Arc::new(Semaphore::new(max_requests)),

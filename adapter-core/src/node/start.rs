@@ -94,7 +94,7 @@ fn start<B: Backend>(node: &Arc<Node<B>>) -> oneshot::Receiver<Result<(), Backen
         Reader::new(backend.clone(), log, channel, options.check_interval)
     });
     let take = move |arrival: Arrival<'_>| intake.take(arrival);
-    let (link, started, link_task) = Link::start(backend.clone(), options.check_interval, events.clone(), log, take);
+    let (link, started, link_task) = Link::start(backend.clone(), options, events.clone(), log, take);
     let mut tasks = vec![
         link_task,
         tokio::spawn(keep_time(Arc::downgrade(node), node.clock().clone())),

@@ -6,7 +6,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,7 @@ pub struct MemoryDatabase {
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     fetches: bool,
+    log: bool,
     publications: bool,
     listens: bool,
 }
@@ -85,6 +89,7 @@ impl DatabaseClock {
 struct Session {
     channels: BTreeSet<String>,
     incoming: mpsc::UnboundedSender<Incoming>,
+    unread: Arc<AtomicUsize>,
 }
 
 impl MemoryDatabase {
@@ -167,6 +172,16 @@ impl MemoryDatabase {
         self.held.send_modify(|held| held.fetches = are_held);
     }
 
+    /// Lets each part of the log wait to be read, or lets them be read again.
+    pub fn hold_log(&self, is_held: bool) {
+        self.held.send_modify(|held| held.log = is_held);
+    }
+
+    /// How many notifications the sessions have not taken yet.
+    pub fn unread(&self) -> usize {
+        self.state.lock().sessions.values().map(|session| session.unread.load(Ordering::Relaxed)).sum()
+    }
+
     /// Lets publications wait, or lets them be committed again.
     pub fn hold_publications(&self, are_held: bool) {
         self.held.send_modify(|held| held.publications = are_held);
@@ -228,6 +243,7 @@ impl State {
         self.published += 1;
         for session in self.sessions.values().filter(|session| session.channels.contains(channel)) {
             let incoming = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
+            session.unread.fetch_add(1, Ordering::Relaxed);
             // A session that is just being dropped hears nothing.
             let _ = session.incoming.send(incoming);
         }
@@ -284,6 +300,7 @@ impl Backend for MemoryBackend {
 
     async fn read_log(&self, query: &LogQuery<'_>) -> Result<Vec<LogRow>, BackendError> {
         tokio::task::yield_now().await;
+        self.database.released(|held| held.log).await?;
         let state = self.reach()?;
         let first = number(&query.since.snapshot)?.max(query.after);
         let last = number(&query.until.snapshot)?;
@@ -353,8 +370,10 @@ impl Backend for MemoryBackend {
         let (sender, incoming) = mpsc::unbounded_channel();
         state.last_session += 1;
         let id = state.last_session;
-        state.sessions.insert(id, Session { channels: BTreeSet::new(), incoming: sender });
-        Ok(MemoryListener { database: self.database.clone(), id, incoming })
+        let unread = Arc::<AtomicUsize>::default();
+        let session = Session { channels: BTreeSet::new(), incoming: sender, unread: unread.clone() };
+        state.sessions.insert(id, session);
+        Ok(MemoryListener { database: self.database.clone(), id, incoming, unread })
     }
 }
 
@@ -411,6 +430,7 @@ pub struct MemoryListener {
     database: MemoryDatabase,
     id: u64,
     incoming: mpsc::UnboundedReceiver<Incoming>,
+    unread: Arc<AtomicUsize>,
 }
 
 impl MemoryListener {
@@ -433,11 +453,14 @@ impl Listener for MemoryListener {
     }
 
     async fn next(&mut self) -> Result<Incoming, BackendError> {
-        self.incoming.recv().await.ok_or_else(broken)
+        let incoming = self.incoming.recv().await.ok_or_else(broken)?;
+        self.unread.fetch_sub(1, Ordering::Relaxed);
+        Ok(incoming)
     }
 
     fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
         let Ok(Incoming { channel, payload }) = self.incoming.try_recv() else { return false };
+        self.unread.fetch_sub(1, Ordering::Relaxed);
         take(&channel, &payload);
         true
     }

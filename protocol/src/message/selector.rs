@@ -216,6 +216,10 @@ impl Flags {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// Sets a flag, replacing its value.
     pub fn set(&mut self, name: &str, value: impl Into<Value>) {
         let value = value.into();

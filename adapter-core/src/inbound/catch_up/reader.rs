@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use socketio_pg_protocol::peek;
 use tokio::time::{Instant, Interval, MissedTickBehavior, sleep, timeout, timeout_at};
 
-use super::tracker::{Tracker, is_header};
+use super::{tracker::Tracker, waiting::Waiting};
 use crate::{
     backend::{Backend, BackendError, CatchUp, ErrorKind, Incoming, Listener, LogQuery, LogRow, Position},
     observe::event::Recovery,
@@ -127,11 +128,14 @@ impl<B: Backend> Reader<B> {
     pub(crate) async fn catch_up(
         &mut self,
         session: &mut impl Listener,
+        came_meanwhile: &mut Waiting,
         mut hand_on: impl FnMut(Incoming),
     ) -> Result<Recovery, BackendError> {
         let start = Instant::now();
+        let marks = self.channel.clone();
         loop {
-            let read = timeout_at(start + CATCH_UP_TIMEOUT, self.read(&mut hand_on)).await;
+            let reading = timeout_at(start + CATCH_UP_TIMEOUT, self.read(&mut hand_on));
+            let read = came_meanwhile.fill_during(reading, session, &marks).await?;
             let error = match read.unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Other, elapsed))) {
                 Ok(incomplete) => return Ok(self.recovery(incomplete)),
                 Err(error) => error,
@@ -202,7 +206,7 @@ impl<B: Backend> Reader<B> {
                 // Attachments of before the crash are gone, and their numbers may be those of
                 // others by now. Those of after it are not: they also come live, and would come
                 // behind what was sent after them.
-                if has_crashed && is_before_crash && is_header(&incoming.payload) {
+                if has_crashed && is_before_crash && peek::is_header(&incoming.payload) {
                     continue;
                 }
                 if self.tracker.hear(&incoming.channel, &incoming.payload) {

@@ -1,6 +1,6 @@
-//! The proof, at the start, that the listening connection hears.
+//! Proves, at the start, that what the node sends comes back on its listening connection.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use socketio_pg_protocol::channel;
 use tokio::{
@@ -15,7 +15,7 @@ use crate::{
     error::ConnectError,
 };
 
-/// A notification to oneself, which proves that the connection hears.
+/// A notification of the node to itself, which proves that the connection hears.
 pub(super) struct Probe {
     channel: String,
     payload: String,
@@ -31,19 +31,23 @@ impl<B: Backend> Node<B> {
         let payload = format!("{:016x}", env::random_u64());
         let (arrived, heard) = oneshot::channel();
         *self.probe.lock() = Some(Probe { channel: channel.clone(), payload: payload.clone(), arrived: Some(arrived) });
-        let deaf = |_| ConnectError::NotListening { waited: started.elapsed() };
+        let unheard = |_| ConnectError::NotListening { waited: started.elapsed() };
         let link = self.link().ok_or(ConnectError::NotListening { waited: Duration::ZERO })?;
-        timeout(limit, link.listen(channel.clone())).await.map_err(deaf)?.map_err(|_| not_listening(started))?;
+        timeout(limit, link.listen(channel.clone())).await.map_err(unheard)?.map_err(|_| not_listening(started))?;
         let probe = [Outgoing { channel: channel.clone(), content: Content::Inline(payload), is_logged: false }];
         self.backend.publish(&self.options.table, &probe).await?;
-        timeout(limit, heard).await.map_err(deaf)?.map_err(|_| not_listening(started))?;
+        timeout(limit, heard).await.map_err(unheard)?.map_err(|_| not_listening(started))?;
         link.unlisten(channel);
+        self.has_heard.store(true, Ordering::Release);
+        *self.probe.lock() = None;
         Ok(())
     }
 
-    /// Whether the channel is that of the proof of hearing.
+    /// Whether the channel is the one on which the node proves that it hears.
     pub(crate) fn is_probe(&self, channel: &str) -> bool {
-        self.probe.lock().as_ref().is_some_and(|probe| probe.channel == channel)
+        // Asked for every notification: once the proof is done, it costs no lock.
+        !self.has_heard.load(Ordering::Acquire)
+            && self.probe.lock().as_ref().is_some_and(|probe| probe.channel == channel)
     }
 
     pub(crate) fn probe_arrived(&self, payload: &str) {
