@@ -1,4 +1,4 @@
-//! Messages to and from bytes, in both encodings.
+//! Reads and writes messages as bytes, in both encodings.
 
 use crate::{
     Message,
@@ -72,8 +72,8 @@ impl Message {
 mod tests {
     use super::*;
 
-    /// A client of a Node.js server may choose such a name; what the others are told must not be
-    /// lost by it.
+    /// A client of a Node.js server may choose such a name. The message that contains it must not
+    /// be lost.
     #[test]
     fn a_room_whose_name_is_no_text_does_not_spoil_its_message() {
         for payload in [

@@ -150,7 +150,7 @@ impl<'a> Serializer for &'a mut Encoder {
     }
 
     fn serialize_bool(self, value: bool) -> Result<(), EncodeError> {
-        // the one function of rmp with the plain error: a byte in memory
+        // The one function of rmp that returns the plain error of writing a byte to memory.
         let Ok(()) = encode::write_bool(&mut self.out, value);
         Ok(())
     }
