@@ -46,10 +46,7 @@ fn a_client_gets_the_frames_that_it_gets_from_node() {
             let event = message.get("data").and_then(|data| data.get("packet")?.get("data")).unwrap();
             if line.label() == "own-__proto__" {
                 // Node.js's receiver throws at this key; ours does not.
-                assert!(
-                    !expected.contains_key("own-__proto__"),
-                    "Node.js reads the key __proto__ now: compare it too"
-                );
+                assert!(!expected.contains_key("own-__proto__"), "Node.js reads the key __proto__ now: compare it too");
                 assert_eq!(
                     frames(event)[0],
                     Frame::text(r#"51-["v",{"__proto__":{"x":1},"y":2},{"_placeholder":true,"num":0}]"#)
