@@ -19,7 +19,7 @@ use crate::{
     observe::classes::InvalidMessage,
 };
 
-/// Calls the handlers of an event; the first answer is published when one is wanted.
+/// Calls the handlers of an event; publishes the first response when the sender wants one.
 pub(super) fn dispatch<B: Backend>(
     node: &Arc<Node<B>>,
     namespace: &Arc<Namespace>,
@@ -46,7 +46,7 @@ pub(super) fn dispatch<B: Backend>(
     let Some(place) = node.place_for_work() else { return };
     let sender = requester.sender().map(tracing::field::display);
     let span = tracing::debug_span!("server_side_event", namespace = namespace.name(), event, sender);
-    // Called here, so that the beginnings of all handlers run in the order of the events.
+    // Called here, so that all handlers begin in the order of the events.
     let mut answers: futures_util::stream::FuturesUnordered<_> =
         span.in_scope(|| handlers.iter().map(|handler| handler(&event, &packet)).collect());
     let (node, namespace, requester) = (node.clone(), namespace.clone(), requester.clone());
@@ -77,7 +77,7 @@ pub(super) fn dispatch<B: Backend>(
     tokio::spawn(answering.instrument(span));
 }
 
-/// The name of `[event, ...arguments]`. Numbers are names too, in Node.
+/// The name of `[event, ...arguments]`. Numbers are names too, in Node.js.
 fn event_name(packet: &Payload) -> Result<String, Error> {
     let first = match packet {
         Payload::Json(text) => {

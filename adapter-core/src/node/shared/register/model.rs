@@ -1,4 +1,4 @@
-//! Every interleaving of namespaces that come, speak and go, and of the end of the node.
+//! Checks every interleaving of namespaces that enter, send and leave, and of the node's end.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -41,11 +41,11 @@ enum Said {
     Farewell(NodeId),
 }
 
-/// A node without what does not matter here: the node calls the register in the same way.
+/// A reduced node, which calls the register in the same way as the real one.
 #[derive(Default)]
 struct Node {
     register: Register<Namespace>,
-    /// What the link was told to listen to, and not to; in order.
+    /// The channels that the link was told to listen on, or not to, in order.
     told: Mutex<Vec<(bool, &'static str)>>,
     queue: Mutex<Vec<Said>>,
     is_closed: Mutex<bool>,
@@ -125,11 +125,11 @@ impl Node {
 
 type Work = fn(&Node, &[Arc<Namespace>; 3]);
 
-/// Does all of this at once.
+/// Runs all of this work at the same time.
 fn check(preemptions: Option<usize>, is_closed: bool, work: &'static [Work]) {
     explore(preemptions, move || {
         let node = Arc::new(Node::default());
-        // Two of one name, and one of another whose channel is cut to the same.
+        // Two of one name, and one of another name whose channel is cut to the same.
         let namespaces = [namespace("/a", "c", "1"), namespace("/a", "c", "2"), namespace("/b", "c", "3")];
         let working: Vec<_> = work
             .iter()
