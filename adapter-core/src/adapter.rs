@@ -99,12 +99,12 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     async fn close(&self) -> Result<(), Error> {
         // Everything necessary happens before the first await: socketioxide polls this once when it
         // deletes the namespace.
-        let farewell = self.node().leave(&self.namespace);
+        let close_message = self.node().leave(&self.namespace);
         tokio::task::yield_now().await;
         // Reached only when it is polled again, which happens when the whole server closes.
         self.cluster.server_closed();
-        match farewell {
-            Some(farewell) => farewell.committed().await,
+        match close_message {
+            Some(close_message) => close_message.committed().await,
             None => Ok(()),
         }
     }

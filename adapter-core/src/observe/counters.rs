@@ -135,7 +135,7 @@ impl Counters {
         link.since = since;
     }
 
-    pub(crate) fn deaf(&self, reason: &str) {
+    pub(crate) fn disconnected(&self, reason: &str) {
         let mut link = self.link.lock();
         let now = self.now();
         if std::mem::replace(&mut link.is_listening, false) {

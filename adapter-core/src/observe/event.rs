@@ -182,20 +182,22 @@ impl Events {
                 tracing::info!("listening to PostgreSQL");
             }
             Event::Disconnected { reason } => {
-                self.counters.deaf(reason);
+                self.counters.disconnected(reason);
                 tracing::warn!(reason, "the listening connection broke, reconnecting");
             }
             Event::Gap { since, until, recovery } => {
                 self.counters.gaps.add(1);
-                let deaf = until.duration_since(*since).unwrap_or(Duration::ZERO);
+                let disconnected = until.duration_since(*since).unwrap_or(Duration::ZERO);
                 match recovery {
-                    Recovery::Off => tracing::warn!(?deaf, "listening again; messages published in between are lost"),
+                    Recovery::Off => {
+                        tracing::warn!(?disconnected, "listening again; messages published in between are lost")
+                    }
                     Recovery::Complete { messages } => {
-                        tracing::info!(?deaf, messages, "listening again, and caught up with the log");
+                        tracing::info!(?disconnected, messages, "listening again, and caught up with the log");
                     }
                     Recovery::Incomplete { messages, reason } => {
                         tracing::warn!(
-                            ?deaf,
+                            ?disconnected,
                             messages,
                             reason,
                             "listening again; messages published in between may be lost"

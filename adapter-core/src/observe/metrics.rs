@@ -67,19 +67,19 @@ const ALL: [Metric; 24] = [
     Metric(ATTACHMENTS, Kind::Counter, Unit::Count, "Attachments that were fetched"),
     Metric(ATTACHMENT_BYTES, Kind::Counter, Unit::Bytes, "Their bytes"),
     Metric(FETCH_SECONDS, Kind::Histogram, Unit::Seconds, "How long a query for attachments took"),
-    Metric(RECONNECTS, Kind::Counter, Unit::Count, "Listening connections that were opened anew"),
+    Metric(RECONNECTS, Kind::Counter, Unit::Count, "Listening connections that were opened again"),
     Metric(GAPS, Kind::Counter, Unit::Count, "Times in which messages may have been missed"),
     Metric(SWEPT, Kind::Counter, Unit::Count, "Old rows of attachments and of the log that this node deleted"),
     Metric(SWEEP_FAILURES, Kind::Counter, Unit::Count, "Times that deleting old rows failed"),
     Metric(REJECTED, Kind::Counter, Unit::Count, "Arrivals that were not usable, by kind"),
     Metric(DROPPED, Kind::Counter, Unit::Count, "What was dropped for lack of room, by class"),
-    Metric(LISTENING, Kind::Gauge, Unit::Count, "Nodes of this process that listen: 1, or 0 when deaf"),
+    Metric(LISTENING, Kind::Gauge, Unit::Count, "Nodes of this process that listen: 1, or 0 when disconnected"),
     Metric(SWEEPS_BEHIND, Kind::Gauge, Unit::Count, "Tables whose old rows are not deleted as fast as they come"),
     Metric(PUBLISH_QUEUE, Kind::Gauge, Unit::Count, "Messages that wait to be published"),
     Metric(INBOX_MESSAGES, Kind::Gauge, Unit::Count, "Messages that arrived and wait to be handled"),
     Metric(INBOX_BYTES, Kind::Gauge, Unit::Bytes, "Their bytes"),
     Metric(NODES, Kind::Gauge, Unit::Count, "Nodes known, this one included, by namespace"),
-    Metric(REQUESTS, Kind::Gauge, Unit::Count, "Requests that wait for answers, by namespace"),
+    Metric(REQUESTS, Kind::Gauge, Unit::Count, "Requests that wait for responses, by namespace"),
 ];
 
 /// Hands over the numbers of a node, as `observe` tells them, until it tells nothing more.

@@ -30,7 +30,7 @@ impl<B: Backend> Node<B> {
         if !self.namespaces.leave(namespace, unlisten) {
             return None; // it has left already, or never joined
         }
-        let mut farewell = None;
+        let mut close_message = None;
         for action in namespace.with_cluster(|cluster, _| cluster.leave()) {
             match action {
                 Action::Publish(body) => {
@@ -40,14 +40,14 @@ impl<B: Backend> Node<B> {
                             let queued = publisher.map(|publisher| publisher.queue(outgoing, Effect::none()));
                             queued.and_then(Result::ok).ok_or(Error::Closed)
                         })
-                        .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
-                    farewell = published.ok();
+                        .inspect_err(|error| tracing::debug!(%error, "could not publish a close message"));
+                    close_message = published.ok();
                 }
                 Action::Completed { request, outcome } => namespace.completed(&request, outcome),
                 _ => {}
             }
         }
-        farewell
+        close_message
     }
 
     /// Leaves the cluster: every namespace sends its close message, what was accepted is published,

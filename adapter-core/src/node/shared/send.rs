@@ -148,8 +148,8 @@ impl<B: Backend> Node<B> {
         let mut effect = Some(effect);
         for action in actions {
             match action {
-                // Local sockets get it as an event without acknowledgements, in the order of the
-                // queue.
+                // Local sockets get it in the order of the queue, as they get an event without
+                // acknowledgements.
                 Action::Publish(body) => {
                     let committed = self.queue_own(namespace, body, effect.take().unwrap_or_default())?.committed();
                     match deadline {

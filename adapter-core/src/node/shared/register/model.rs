@@ -38,7 +38,7 @@ fn namespace(name: &'static str, channel: &'static str, uid: &str) -> Arc<Namesp
 enum Said {
     Announcement(NodeId),
     Heartbeat(NodeId),
-    Farewell(NodeId),
+    CloseMessage(NodeId),
 }
 
 /// A reduced node, which calls the register in the same way as the real one.
@@ -87,7 +87,7 @@ impl Node {
 
     fn leave(&self, namespace: &Arc<Namespace>) {
         if self.register.leave(namespace, || self.told.lock().push((false, namespace.channel))) {
-            self.queue.lock().push(Said::Farewell(namespace.uid.clone()));
+            self.queue.lock().push(Said::CloseMessage(namespace.uid.clone()));
         }
     }
 
@@ -109,16 +109,16 @@ impl Node {
         assert_eq!(listened_to, needed, "what is needed is listened to, and nothing else");
         let queue = self.queue.lock();
         for (at, said) in queue.iter().enumerate() {
-            let Said::Farewell(uid) = said else { continue };
+            let Said::CloseMessage(uid) = said else { continue };
             let (announcement, heartbeat) = (Said::Announcement(uid.clone()), Said::Heartbeat(uid.clone()));
             let later = &queue[at + 1..];
-            assert!(!later.contains(&announcement), "announced after its farewell: {queue:?}");
-            assert!(!later.contains(&heartbeat), "a heartbeat after its farewell: {queue:?}");
-            assert!(!later.contains(said), "it says farewell once: {queue:?}");
+            assert!(!later.contains(&announcement), "announced after its close message: {queue:?}");
+            assert!(!later.contains(&heartbeat), "a heartbeat after its close message: {queue:?}");
+            assert!(!later.contains(said), "it sends one close message: {queue:?}");
             assert!(!self.register.has(uid.as_str()), "it has left");
         }
         if is_closed {
-            assert!(self.register.is_empty(), "nobody is left in a closed node");
+            assert!(self.register.is_empty(), "a closed node has no namespace left");
         }
     }
 }
@@ -196,7 +196,7 @@ fn three_come_and_two_go() {
 }
 
 #[test]
-fn a_namespace_that_leaves_while_it_joins_says_nothing_after_its_farewell() {
+fn a_namespace_that_leaves_while_it_joins_sends_nothing_after_its_close_message() {
     check(
         None,
         false,
