@@ -105,7 +105,7 @@ impl Listener for NotListening {
         unimplemented!()
     }
     async fn check(&mut self) -> Result<(), BackendError> {
-        Err(BackendError::new(ErrorKind::Connection, "deaf"))
+        Err(BackendError::new(ErrorKind::Connection, "cannot listen"))
     }
 }
 
@@ -198,7 +198,7 @@ fn check(preemptions: Option<usize>, senders: &'static [Sender], aborted_after: 
             sender.join().expect("a sender that ends");
         }
         if aborted_after.is_none() {
-            assert!(fast_path.is_free(), "nobody is left on the fast_path");
+            assert!(fast_path.is_free(), "the fast path is free");
         }
         drop(fast_path);
         judge(&trace.lock(), senders, aborted_after.is_none());
