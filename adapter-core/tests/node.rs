@@ -1,4 +1,4 @@
-//! Whole nodes on a database in memory, with the clock in our hand.
+//! Whole nodes on a database in memory, with paused time.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -86,7 +86,7 @@ async fn a_full_queue_changes_no_order() {
         assert!(futures_util::poll!(&mut emitting).is_pending());
         waiting.push(emitting);
     }
-    // Meanwhile the queue has room again, and those that came before have not noticed.
+    // Meanwhile the queue has room again, but tasks that came before have not noticed.
     tokio::time::sleep(Duration::from_secs(1)).await;
     one.cluster.of("/").server_side_emit("e", &10_u64).await.unwrap();
     futures_util::future::try_join_all(waiting).await.unwrap();
@@ -138,7 +138,7 @@ async fn a_gap_is_as_long_as_it_was_wherever_the_wall_clock_is_set() {
         let gap = other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
         let Event::Gap { since, until, .. } = gap else { unreachable!("it is one") };
         let long = until.duration_since(since).unwrap();
-        // A minute, what was silent before it, and the pause before connecting again.
+        // A minute, the silence before it, and the pause before connecting again.
         assert!((60..80).contains(&long.as_secs()), "{long:?}");
     }
 }
@@ -156,7 +156,7 @@ async fn a_database_that_is_away_is_an_error_for_senders_and_no_end() {
     other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
     one.cluster.of("/").server_side_emit("e", &2_u64).await.unwrap();
     assert_eq!(received.recv().await, Some(2));
-    // They were silent for a minute, and took each other for dead: they are found again.
+    // They were silent for a minute, and took each other for dead: they find each other again.
     while (one.server_count(), other.server_count()) != (2, 2) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -305,7 +305,7 @@ async fn an_event_without_namespace_is_for_that_of_its_channel() {
     let database = MemoryDatabase::default();
     let node = Node::start(&database).await;
     let mut received = collect(&node);
-    // as Node.js's emitter sends it
+    // As Node.js's emitter sends it.
     database.notify("socket.io#/", r#"{"type":9,"data":{"packet":["e",5]},"uid":"emitter"}"#);
     assert_eq!(received.recv().await, Some(5));
     assert_eq!(node.server_count(), 1);
