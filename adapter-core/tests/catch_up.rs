@@ -217,7 +217,7 @@ async fn a_storm_with_breaks_anywhere_loses_nothing_and_doubles_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_was_deaf_for_longer_than_the_log_goes_back_says_so() {
+async fn a_node_that_was_disconnected_for_longer_than_the_log_goes_back_says_so() {
     let mut pair = Pair::start().await;
     pair.database.refuse_sessions(true);
     pair.emit(1).await;
@@ -305,7 +305,7 @@ async fn only_what_must_not_be_lost_is_logged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_left_while_another_was_deaf_is_not_taken_for_alive() {
+async fn a_node_that_left_while_another_was_disconnected_is_not_taken_for_alive() {
     let mut pair = Pair::start().await;
     pair.database.break_sessions();
     pair.emit(1).await;

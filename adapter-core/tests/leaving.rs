@@ -34,7 +34,7 @@ async fn wait_for_tasks(count: usize) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_accepted_before_a_drop_arrives_then_the_farewell_and_nothing_is_left() {
+async fn what_was_accepted_before_a_drop_arrives_then_the_close_message_and_nothing_is_left() {
     let database = MemoryDatabase::default();
     let mut one = Node::start(&database).await;
     let mut received = collect(&one);
@@ -46,7 +46,7 @@ async fn what_was_accepted_before_a_drop_arrives_then_the_farewell_and_nothing_i
         let mut sending = Box::pin(namespace.server_side_emit("e", &number));
         assert!(futures_util::poll!(&mut sending).is_pending());
     }
-    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("nobody", &()).await.unwrap();
+    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("unhandled", &()).await.unwrap();
     let started = Instant::now();
     drop((namespace, cluster, io, events));
     let (_, outcome) = asking.all().await;
@@ -92,7 +92,7 @@ async fn a_fetch_that_hangs_ends_with_its_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_that_nobody_waits_for_goes_on() {
+async fn a_close_that_no_task_waits_for_continues() {
     let database = MemoryDatabase::default();
     let before = Handle::current().metrics().num_alive_tasks();
     let Node { cluster, io: _io, .. } = Node::start(&database).await;
@@ -182,7 +182,7 @@ async fn heard_after_deletion<F: Future>(act: impl FnOnce(Node) -> F) -> Vec<Str
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_words_of_a_namespace_are_heard_and_revive_nobody() {
+async fn the_last_messages_of_a_namespace_arrive_and_do_not_revive_it() {
     let heard = heard_after_deletion(|node| async move {
         let kept = node.io.of("/").unwrap();
         node.io.delete_ns("/");
@@ -202,7 +202,7 @@ async fn the_last_words_of_a_namespace_are_heard_and_revive_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_asks_nobody_after_its_close_message() {
+async fn a_namespace_asks_no_node_after_its_close_message() {
     let heard = heard_after_deletion(|node| async move {
         let kept = node.io.of("/").unwrap();
         node.io.delete_ns("/");

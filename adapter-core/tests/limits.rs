@@ -118,7 +118,7 @@ async fn only_so_many_requests_wait_at_a_time() {
     let [mut one, _other] = [Node::with_options(&database, options).await, Node::start(&database).await];
     one.wait_for_peer().await;
     let namespace = one.cluster.of("/");
-    let ask = async || namespace.server_side_emit_with_ack::<_, u64>("nobody", &()).await;
+    let ask = async || namespace.server_side_emit_with_ack::<_, u64>("unhandled", &()).await;
     let (first, second) = (ask().await.unwrap(), ask().await.unwrap());
     assert!(matches!(ask().await, Err(Error::TooManyRequests { limit: 2 })));
     drop(first);

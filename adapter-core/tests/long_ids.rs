@@ -58,15 +58,15 @@ async fn an_attachment_of_another_than_its_header_says_is_refused() {
     let database = MemoryDatabase::default();
     let mut node = Node::start(&database).await;
     let mut received = collect(&node);
-    attach(&database, "peer", event("somebody else")).await;
+    attach(&database, "peer", event("another")).await;
     let rejected = node.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
     assert!(matches!(rejected, Event::Rejected { kind, .. } if kind.as_str() == "attachment-of-another"));
     // Not even under the uid of the emitter, whose messages must be its own.
-    attach(&database, "emitter", event("somebody else")).await;
+    attach(&database, "emitter", event("another")).await;
     attach(&database, "peer", event("peer")).await;
     assert_eq!(received.recv().await, Some(7));
     assert!(received.try_recv().is_err());
-    assert_eq!(node.server_count(), 2, "nobody else is there");
+    assert_eq!(node.server_count(), 2, "there is no other node");
 }
 
 #[tokio::test(start_paused = true)]

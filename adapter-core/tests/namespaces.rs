@@ -119,7 +119,8 @@ async fn a_namespace_that_is_deleted_while_its_successor_joins_is_listened_to() 
                 std::future::ready(())
             });
             other.cluster.of("/x").server_side_emit("e", &round).await.unwrap();
-            let number = timeout(LONG, hears.recv()).await.unwrap_or_else(|_| panic!("round {round}: deaf"));
+            let number =
+                timeout(LONG, hears.recv()).await.unwrap_or_else(|_| panic!("round {round}: receives nothing"));
             assert_eq!(number, Some(round));
             one.cluster.of("/x").off_server_side("e");
         }

@@ -172,9 +172,9 @@ async fn a_node_is_ready_while_it_listens_and_publishes() {
 
     database.set_down(true);
     other.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
-    let deaf = other.cluster.health();
-    assert!(!deaf.is_ready() && !deaf.link.is_listening, "{deaf:?}");
-    assert!(deaf.link.since >= deaf.link.last_heard, "{deaf:?}");
+    let disconnected = other.cluster.health();
+    assert!(!disconnected.is_ready() && !disconnected.link.is_listening, "{disconnected:?}");
+    assert!(disconnected.link.since >= disconnected.link.last_heard, "{disconnected:?}");
     other.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap_err();
     let publisher = other.cluster.health().publisher;
     assert!(publisher.consecutive_failures > 0, "{publisher:?}");
@@ -198,7 +198,7 @@ async fn a_node_is_ready_while_it_listens_and_publishes() {
 async fn health_is_told_as_json_with_times_that_read() {
     let database = MemoryDatabase::default();
     let [_one, other] = pair(&database).await;
-    let asking = other.cluster.of("/").server_side_emit_with_ack::<_, u64>("nobody", &()).await.unwrap();
+    let asking = other.cluster.of("/").server_side_emit_with_ack::<_, u64>("unhandled", &()).await.unwrap();
     let health = serde_json::to_value(other.cluster.health()).unwrap();
     assert_eq!(health["ready"], true);
     assert_eq!(health["namespaces"][0]["requests"], 1, "{health}");
@@ -229,7 +229,7 @@ async fn a_server_that_never_answers_is_named_after_the_time_out() {
     let database = MemoryDatabase::default();
     let [one, other] = pair(&database).await;
     let started = tokio::time::Instant::now();
-    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("nobody", &()).await.unwrap();
+    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("unhandled", &()).await.unwrap();
     let (answers, outcome) = asking.all().await;
     assert!(answers.is_empty());
     let Err(Error::Timeout { missing }) = outcome else { panic!("{outcome:?}") };
@@ -238,7 +238,7 @@ async fn a_server_that_never_answers_is_named_after_the_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn alone_nobody_is_asked() {
+async fn a_node_alone_asks_no_other() {
     let database = MemoryDatabase::default();
     let node = Node::start(&database).await;
     let published = database.published();
@@ -273,7 +273,7 @@ async fn what_is_not_a_message_is_told_once_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_asks_with_what_is_no_event_is_told_to_wait_for_nobody() {
+async fn a_request_that_is_not_an_event_has_no_clients_to_wait_for() {
     let database = MemoryDatabase::default();
     let _node = Node::start(&database).await;
     let mut wire = database.backend().connect_listener().await.unwrap();
@@ -345,7 +345,7 @@ async fn a_message_whose_sender_stops_waiting_is_sent_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_that_does_not_go_on_holds_up_nobody_and_keeps_its_place() {
+async fn a_sender_that_does_not_go_on_holds_up_no_other_and_keeps_its_place() {
     let database = MemoryDatabase::default();
     let [one, other] = pair(&database).await;
     let mut received = collect(&other);

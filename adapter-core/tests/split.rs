@@ -180,7 +180,7 @@ async fn counts_are_those_of_all_databases() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_says_farewell_in_every_database() {
+async fn closing_sends_close_messages_in_every_database() {
     let databases = [MemoryDatabase::default(), MemoryDatabase::default()];
     let [one, other] = pair(&databases).await;
     other.cluster.close().await;

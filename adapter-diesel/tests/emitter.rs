@@ -72,7 +72,7 @@ enum Failure {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_rolled_back_tells_nobody() {
+async fn a_transaction_that_is_rolled_back_sends_nothing() {
     let mut scene = Scene::new().await;
     let emitter = Emitter::new();
     let rolled_back = scene.connection.transaction(async |connection| {

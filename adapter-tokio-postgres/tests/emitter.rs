@@ -95,7 +95,7 @@ async fn every_operation_is_a_message_that_every_node_understands() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_rolled_back_tells_nobody() {
+async fn a_transaction_that_is_rolled_back_sends_nothing() {
     let mut scene = Scene::new().await;
     let emitter = Emitter::new();
     let transaction = scene.client.transaction().await.unwrap();

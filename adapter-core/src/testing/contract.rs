@@ -76,7 +76,7 @@ macro_rules! backend_tests {
             a_channel_may_have_any_name
             an_abandoned_channel_is_silent
             nothing_is_lost_when_waiting_is_given_up
-            a_session_is_drained_while_nobody_waits
+            a_session_is_drained_while_no_task_waits
             a_killed_session_fails_and_another_hears_again
             a_dropped_session_is_gone_from_the_server
         );

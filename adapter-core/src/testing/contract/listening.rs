@@ -86,7 +86,7 @@ pub async fn nothing_is_lost_when_waiting_is_given_up<F: Fixture>(fixture: &F) {
     assert_eq!(heard, (0..COUNT).map(|index| index.to_string()).collect::<Vec<_>>());
 }
 
-pub async fn a_session_is_drained_while_nobody_waits<F: Fixture>(fixture: &F) {
+pub async fn a_session_is_drained_while_no_task_waits<F: Fixture>(fixture: &F) {
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let mut listener = listening(&backend, &["c"]).await;
     // Much more than the buffers of the sockets hold: the server blocks after the first few when it
