@@ -150,7 +150,7 @@ impl<B: Backend> Cluster<B> {
     /// cluster.attach_with_address(&io, |request| {
     ///     Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip())
     /// });
-    /// axum provides it to a service that is made like this
+    /// // axum provides it to a service that is made like this
     /// let app = axum::Router::<()>::new()
     ///     .layer(layer)
     ///     .into_make_service_with_connect_info::<SocketAddr>();
