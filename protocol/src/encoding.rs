@@ -14,7 +14,7 @@ impl<'a> Message<BorrowedPayload<'a>> {
     /// Application data is checked to be JSON and otherwise left alone: any depth passes.
     ///
     /// # Errors
-    /// Those of [`Message::from_json`].
+    /// The errors of [`Message::from_json`].
     pub fn from_json_borrowed(text: &'a str) -> Result<Self, DecodeError> {
         let envelope = Envelope::from_json(text)?;
         envelope.check_ids()?;

@@ -60,7 +60,7 @@ impl<'a> Notification<Message<BorrowedPayload<'a>>> {
     /// Reads a payload without copying application data.
     ///
     /// # Errors
-    /// Those of [`Notification::decode`].
+    /// The errors of [`Notification::decode`].
     pub fn decode_borrowed(payload: &'a str) -> Result<Self, DecodeError> {
         let envelope = Envelope::from_json(payload)?;
         envelope.check_ids()?;

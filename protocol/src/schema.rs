@@ -102,7 +102,7 @@ fn settings() -> SchemaSettings {
     SchemaSettings::draft2020_12().for_serialize().with_transform(description::Tidy)
 }
 
-/// A schema with its definitions, as a document of its own.
+/// A schema with its definitions, as a separate document.
 fn root(title: &str, schema: impl FnOnce(&mut SchemaGenerator) -> Schema) -> Schema {
     let mut generator = settings().into_generator();
     let mut schema = schema(&mut generator);

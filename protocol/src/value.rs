@@ -67,7 +67,7 @@ pub enum Value {
     Int(i64),
     /// An integer above `i64::MAX`; smaller ones are an [`Int`](Value::Int).
     UInt(u64),
-    /// A number that is no integer, or an integer that is written as a float.
+    /// A number that is not an integer, or an integer that is written as a float.
     Float(f64),
     /// A float of single precision. Node.js never sends one, others may.
     Float32(f32),
@@ -232,7 +232,7 @@ impl Value {
     }
 
     /// A date's time in milliseconds since 1970, whole ones as a JavaScript `Date` has them. `None`
-    /// when it is no date, or one beyond the ±100 000 000 days that a `Date` knows.
+    /// when it is not a date, or is a date beyond the ±100 000 000 days that a `Date` knows.
     pub fn as_date_millis(&self) -> Option<i64> {
         match self {
             Self::Ext(TIMESTAMP, bytes) => javascript::timestamp_millis(bytes),
@@ -268,7 +268,7 @@ impl std::fmt::Display for Value {
 }
 
 impl Value {
-    /// Whether there is a string in it that is no Unicode.
+    /// Whether there is a string in it that is not valid Unicode.
     pub(crate) fn has_broken(&self) -> bool {
         match self {
             Self::BrokenStr(_) => true,

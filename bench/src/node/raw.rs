@@ -25,7 +25,7 @@ pub(crate) struct Raw {
 impl Raw {
     pub(crate) async fn connect(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<Self, String> {
         let channels: Vec<_> = (0..tallies.len()).map(|namespace| format!("bench#{namespace}")).collect();
-        // Without sockets there is no need to listen.
+        // Without sockets it need not listen.
         let listener = if setup.sockets > 0 {
             Some(listen(&setup.url, channels.iter().cloned().zip(tallies.iter().cloned()).collect()).await?)
         } else {
@@ -58,7 +58,7 @@ impl Node for Raw {
         Ok(())
     }
 
-    /// There is no cluster.
+    /// Raw connections do not form a cluster.
     async fn nodes(&self, _namespace: usize) -> Result<usize, String> {
         Ok(usize::MAX)
     }

@@ -16,7 +16,7 @@ const DEPTH: u32 = 4;
 const SIZE: u32 = 24;
 
 /// Data that means the same inline and in an attachment, in the form that [`Value::from_json`]
-/// gives it: integers are safe ones, floats are no integers, and the keys of an object are unique
+/// gives it: integers are safe ones, floats are not integers, and the keys of an object are unique
 /// and in JavaScript's order.
 pub fn json() -> BoxedStrategy<Value> {
     let float = any::<f64>().prop_filter("only what is no integer is a float", |number| {
@@ -95,7 +95,7 @@ pub(super) fn broken_text() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The name of a property that is no index.
+/// The name of a property that is not an index.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z_]{0,6}",

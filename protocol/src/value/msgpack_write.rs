@@ -1,6 +1,6 @@
 //! Writes every serializable value as MessagePack, as Node.js's encoder does.
 //!
-//! This is a serializer of its own, because no other one could write a [`Value::BrokenStr`] as it
+//! This is a separate serializer, because no other one could write a [`Value::BrokenStr`] as it
 //! came, nor tell the sender that a message is nested too deep for its readers.
 
 use std::{convert::Infallible, fmt};

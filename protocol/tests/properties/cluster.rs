@@ -63,7 +63,7 @@ struct Request {
     deadline: Instant,
     /// The nodes that were known when it was made, or that responded since, and have not left.
     involved: BTreeSet<NodeId>,
-    /// The number of clients that nodes have told.
+    /// The number of clients that nodes have reported.
     clients: u64,
 }
 

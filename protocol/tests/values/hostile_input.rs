@@ -50,7 +50,7 @@ fn garbage_is_read_without_a_panic() {
         assert_eq!(to_msgpack(&Value::from_msgpack(&written).unwrap()).unwrap(), written);
         let (text, attachments) = value.to_json_with_attachments();
         assert!(serde_json::from_str::<&RawValue>(&text).is_ok(), "{text}");
-        // unless it has placeholders of its own
+        // Unless the value itself looks like a placeholder.
         if !text.contains("_placeholder") || value.has_binary() {
             let _ = Value::from_json_with_attachments(&text, &attachments);
         }
