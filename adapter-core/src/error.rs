@@ -264,7 +264,7 @@ pub enum Error {
     /// This node already has as many waiting requests as it may have: this request was not
     /// published.
     #[error(
-        "{limit} requests wait for answers already: wait for some, give them a shorter time-out, or raise \
+        "{limit} requests wait for responses already: wait for some, give them a shorter time-out, or raise \
          `Options::max_requests`"
     )]
     TooManyRequests {
@@ -272,7 +272,7 @@ pub enum Error {
         limit: usize,
     },
     /// More responses came than a request accepts: a node floods, or the cluster is that large.
-    #[error("more than {limit} answers came to one request: ask fewer sockets, or raise `Options::max_responses`")]
+    #[error("more than {limit} responses came to one request: ask fewer sockets, or raise `Options::max_responses`")]
     TooManyResponses {
         /// [`Options::max_responses`](crate::Options::max_responses).
         limit: usize,

@@ -28,7 +28,7 @@ async fn main() -> Result<(), Error> {
 
     match order(&mut client, &Emitter::new(), &item).await {
         Ok(()) => eprintln!("ordered {item:?}, and the kitchen was told"),
-        Err(error) => eprintln!("not ordered, and nobody was told: {error}"),
+        Err(error) => eprintln!("not ordered, and the kitchen was not told: {error}"),
     }
     Ok(())
 }

@@ -111,7 +111,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, requester: &Requester) -> Vec<Body> {
         let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {
             Ok(event) if packet.kind == Packet::<Payload>::EVENT => Ok(event),
-            Ok(_) => Err(format!("packet type {} is no event", packet.kind)),
+            Ok(_) => Err(format!("packet type {} is not an event", packet.kind)),
             Err(error) => Err(error.to_string()),
         };
         let event = match event {

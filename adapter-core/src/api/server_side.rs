@@ -157,7 +157,7 @@ impl<B: Backend> ClusterNamespace<B> {
 ///
 /// A stream of responses in the order of arrival. When servers did not respond in time, the last
 /// item is [`Error::Timeout`]; a response that is not an `R` is an [`Error::Data`] in its place.
-#[must_use = "the answers come only when they are awaited"]
+#[must_use = "the responses come only when they are awaited"]
 pub struct Responses<R> {
     request: Option<Request>,
     answer: PhantomData<fn() -> R>,

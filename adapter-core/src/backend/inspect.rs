@@ -222,7 +222,7 @@ impl TableReport {
             Err(PrepareError::Unsuitable { problems, owner: owner.clone(), statement })
         };
         if self.is_table != Some(true) {
-            return unsuitable(vec!["it is no table".to_owned()], shape.create_statement(table));
+            return unsuitable(vec!["it is not a table".to_owned()], shape.create_statement(table));
         }
         let fills_all = self.is_filled_otherwise == Some(true);
         let (mut problems, mut changes) = (Vec::new(), Vec::new());

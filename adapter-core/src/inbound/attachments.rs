@@ -229,7 +229,7 @@ impl<B: Backend> Fetcher<B> {
                 // The header named the sender, and a node does not fetch its own attachments.
                 Ok(message) => {
                     let [header, own] =
-                        [&header.uid, &message.uid].map(|uid| uid.as_ref().map_or("nobody", NodeId::as_str));
+                        [&header.uid, &message.uid].map(|uid| uid.as_ref().map_or("an unknown node", NodeId::as_str));
                     (
                         InvalidMessage::AttachmentOfAnother,
                         format!("attachment {id} is of {own:?}, and its header of {header:?}"),

@@ -44,7 +44,7 @@ impl Dropped {
     pub(super) fn why(self) -> &'static str {
         match self {
             Self::Messages => "more notifications wait than Options::max_inbox_bytes allows",
-            Self::Responses => "a request had more answers than Options::max_responses allows",
+            Self::Responses => "a request had more responses than Options::max_responses allows",
             Self::Requests => "other nodes asked for more at a time than Options::max_requests allows",
             Self::Nodes => "more nodes were heard than Options::max_nodes allows",
             Self::Clients => {

@@ -37,16 +37,16 @@ pub(crate) enum PacketError {
     #[error("an event is an array that begins with its name, a string or a number")]
     NoEventName,
     /// An event with a reserved name.
-    #[error("`{0}` is an event of Socket.IO's own: clients disconnect when they are sent it")]
+    #[error("`{0}` is an event of Socket.IO's own: clients that get it disconnect")]
     ReservedEvent(String),
     /// An object that a client would take for a placeholder of binary that does not exist.
-    #[error("an object looks like the placeholder of binary that is not there: clients disconnect on it")]
+    #[error("an object looks like a placeholder of binary that does not exist: clients disconnect on it")]
     StrayPlaceholder,
     /// An acknowledgement that is not an array.
     #[error("an acknowledgement is an array of its arguments")]
     NotAnAcknowledgement,
     /// Text that is not JSON.
-    #[error("the data is no JSON: {0}")]
+    #[error("the data is not JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// Data that cannot be read.
     #[error(transparent)]

@@ -70,7 +70,7 @@ pub(super) fn dispatch<B: Backend>(
             let Some(request_id) = wanted.take() else { continue };
             let body = Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id, packet: answer });
             if let Err(error) = node.answer(&namespace, body, &requester).await {
-                tracing::debug!(%error, "an answer to another server was not published");
+                tracing::debug!(%error, "a response to another server was not published");
             }
         }
     };
