@@ -190,7 +190,7 @@ impl Events {
                 let disconnected = until.duration_since(*since).unwrap_or(Duration::ZERO);
                 match recovery {
                     Recovery::Off => {
-                        tracing::warn!(?disconnected, "listening again; messages published in between are lost")
+                        tracing::warn!(?disconnected, "listening again; messages published in between are lost");
                     }
                     Recovery::Complete { messages } => {
                         tracing::info!(?disconnected, messages, "listening again, and caught up with the log");

@@ -3,8 +3,7 @@
 //! | type | name | sent by | answered by |
 //! |---|---|---|---|
 //! | 1 | INITIAL_HEARTBEAT | a node that joins, once it listens | 2, from every other node |
-//! | 2 | HEARTBEAT | a silent node: after 5 s, or after 60 s when long alone; in answer to 1 |
-//! nothing |
+//! | 2 | HEARTBEAT | a silent node after 5 s, or 60 s when long alone; in answer to 1 | nothing |
 //! | 13 | ADAPTER_CLOSE | a node that leaves in good order | nothing |
 //!
 //! Wire form: `{"type":1,"uid":"8f42b1c09d5e7a36","nsp":"/"}`.

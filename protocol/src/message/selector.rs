@@ -206,8 +206,7 @@ impl<'de> Deserialize<'de> for Room {
 /// |---|---|---|
 /// | `volatile` | boolean | may be dropped for a client that is not ready to receive |
 /// | `compress` | boolean | whether the transport may compress it |
-/// | `timeout` | number, milliseconds | how long the sender waits for acknowledgements or responses
-/// |
+/// | `timeout` | number, milliseconds | how long acknowledgements or responses may take |
 /// | `expectSingleResponse` | boolean | the message is for one socket, through a remote handle |
 /// | `local` | boolean | never on the wire: what is for local sockets only is not published |
 #[derive(Clone, Debug, Default, PartialEq)]
