@@ -1,9 +1,11 @@
-// Keeps, of what fuzzing has found, the few inputs that reach the most code which the seeds do not reach; for minimise.sh.
+// Keeps the few fuzzing inputs that reach the most code which the seeds do not reach; for
+// minimise.sh.
 //
 //     node fewest.mjs CONTROL SEEDS FOLDER MOST BYTES
 //
-// CONTROL is what libFuzzer writes with -merge_control_file: how many files, how many of them in the first folder, their paths, and
-// for each the code it reaches, as `FT index feature…`. The inputs, as much of them as was run, are written to FOLDER.
+// CONTROL is what libFuzzer writes with -merge_control_file: how many files, how many of them in
+// the first folder, their paths, and for each the code it reaches, as `FT index feature…`. The kept
+// inputs, as far as they were run, are written to FOLDER.
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
@@ -36,7 +38,7 @@ while (kept < Number(most)) {
 }
 console.log(`${kept} inputs reach ${reached.size - bySeeds} of the ${goal.size} features that the seeds do not`);
 
-/** The one that reaches more comes first; of two that reach as much the shorter one, and then whatever is always the same. */
+/** The input that reaches more comes first, then the shorter one, then a fixed order. */
 function worth(one, other) {
   return one.features.length - other.features.length || other.data.length - one.data.length || Buffer.compare(other.data, one.data);
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Renews fuzz/corpus/<target> from what fuzz/run.sh has found: for each target at most 64 inputs of at most 256 bytes, those that reach
-# the most code which the seeds do not reach. What takes more inputs to reach is left to the next long run: all that was found stays
-# in the target directory. Targets that ask Node share the corpora of those that do not.
+# Renews fuzz/corpus/<target> from what fuzz/run.sh has found: for each target at most 64 inputs of
+# at most 256 bytes, which reach the most code that the seeds do not reach. Code that takes more
+# inputs is left to the next long run: everything that was found stays in the target directory.
+# Targets that ask Node.js share the corpora of those that do not.
 #
 # fuzz/minimise.sh, fuzz/minimise.sh packet value
 set -euo pipefail
@@ -22,7 +23,8 @@ for target in "$@"; do
   done
   work=$(mktemp -d)
   mkdir "$work/merged" "$work/folder"
-  # which code is reached, not how often, nor by which numbers: else the corpus grows without end
+  # Which code is reached, not how often, nor by which numbers: otherwise the corpus grows without
+  # end.
   cargo fuzz run --sanitizer none "$target" "$work/merged" "$seeds" "$folder" "${found_by[@]}" -- \
     -set_cover_merge=1 -merge_control_file="$work/control" -use_counters=0 -use_cmp=0 -max_len=$bytes -verbosity=0
   node fewest.mjs "$work/control" "$seeds" "$work/folder" $inputs $bytes

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Fuzzes each target for so many seconds, one after the other: fuzz/run.sh 600, fuzz/run.sh 600 packet value
+# Fuzzes each target for this many seconds, one after the other:
+# fuzz/run.sh 600, fuzz/run.sh 600 packet value
 #
-# Works on a stable toolchain. What makes a property fail is written to fuzz/artifacts/<target>, and said: commit it with the fix, and
-# `cargo test` repeats it for ever. What reaches new code is kept in the target directory, and the next run goes on from it.
+# Works on a stable toolchain. An input that makes a property fail is written to
+# fuzz/artifacts/<target> and reported: commit it with the fix, and `cargo test` repeats it from
+# then on. Inputs that reach new code are kept in the target directory, and the next run continues
+# from them.
 #
-# FUZZ_SEED=1: the same inputs in every run, as many as a slow machine takes in that time; it neither uses nor keeps what others
-# have found.
-# SANITIZER=address: also looks for wrong uses of memory, at a fraction of the speed.
+# FUZZ_SEED=1: the same inputs in every run, as many as a slow machine takes in that time; it
+# neither uses nor keeps what other runs have found.
+# SANITIZER=address: also finds wrong uses of memory, at a fraction of the speed.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./targets.sh
@@ -15,7 +18,7 @@ seconds=${1:-60}
 shift || true
 sanitizer=${SANITIZER:-none}
 if [ "$sanitizer" != none ]; then
-  # a stable compiler has the sanitizers, and wants to be told that this is meant
+  # A stable compiler has the sanitizers, but asks to confirm that this is meant.
   export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$CARGO_TARGET_DIR/$sanitizer
 fi
 limit=(-max_total_time="$seconds")
@@ -34,9 +37,10 @@ fi
 for target in "$@"; do
   echo "=== $target, $seconds s"
   mkdir -p "$found/$target"
-  # Not by the clock: a faster machine would go further, and find what no change is to blame for.
+  # Not by the clock: a faster machine would go further, and find failures that the change did not
+  # cause.
   if [ -n "${FUZZ_SEED:-}" ]; then limit=(-runs=$((seconds * ${a_second[$target]}))); fi
-  # A busy machine may stop for seconds: what takes a minute does not end.
+  # A busy machine may stop for seconds: only an input that takes a minute counts as endless.
   cargo fuzz run --sanitizer "$sanitizer" "$target" \
     "$found/$target" "corpus/${corpus[$target]:-$target}" "seeds/${seeds[$target]}" -- \
     -dict=dictionary -max_len=4096 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 "${limit[@]}" \

@@ -1,4 +1,4 @@
-// Writes seeds/: what Node servers were recorded to send, one of each kind, and a few inputs by hand.
+// Writes seeds/: recorded messages of Node.js servers, one of each kind, and a few inputs by hand.
 //
 //     cd tests/node && npm ci && cd - && node fuzz/seeds.mjs
 import { createHash } from "node:crypto";
@@ -20,7 +20,7 @@ function write(folder, bytes) {
   writeFileSync(new URL(`${folder}/${name}`, seeds), bytes);
 }
 
-/** What a value is made of, so that of two alike one is enough. */
+/** The shape of a value, so that one of several alike is enough. */
 function shape(value) {
   if (Array.isArray(value)) return `[${value.map(shape)}]`;
   if (value === null || typeof value !== "object") return typeof value === "number" ? `n${value % 1 === 0}` : typeof value;
@@ -48,12 +48,12 @@ for (const file of readdirSync(captures).filter((name) => name.endsWith(".jsonl"
     try {
       ({ type, data } = decode(attachment));
     } catch {
-      write("msgpack", attachment); // Node refuses a key `__proto__`
+      write("msgpack", attachment); // Node.js refuses a key `__proto__`
       continue;
     }
     if (isNew("msgpack", data, type)) write("msgpack", attachment);
     if (Array.isArray(data?.packet?.data) && isNew("packed event", data.packet.data)) {
-      // its bytes within the message: encoded anew, they would not be what was sent
+      // its bytes within the message: encoded again, they would differ from what was sent
       const start = attachment.indexOf(Buffer.from([0xa4, ...Buffer.from("data")]), attachment.indexOf("packet")) + 5;
       for (let end = start + 1; end <= attachment.length; end++) {
         try {

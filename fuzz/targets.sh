@@ -1,4 +1,5 @@
-# The targets, for run.sh and minimise.sh: the seeds of each, as src/lib.rs has them, and whose corpus those that ask Node share.
+# The targets, for run.sh and minimise.sh: the seeds of each, as src/lib.rs has them, and whose
+# corpus the targets that ask Node.js share.
 
 declare -A seeds=(
   [notification]=json [attachment]=msgpack [value]=values [channel]=channel [cluster]=cluster [packet]=values
@@ -15,10 +16,10 @@ declare -A corpus=([node_json]=notification [node_msgpack]=attachment)
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
-# Where what libFuzzer finds new is kept, outside the repository.
+# Where new inputs of libFuzzer are kept, outside the repository.
 found=$CARGO_TARGET_DIR/corpus
 
-# Passes on what libFuzzer says, all but each new input.
+# Passes on libFuzzer's output, except for the line of each new input.
 quietly() {
   grep --line-buffered -vE '^#[0-9]+\s+(NEW|REDUCE|RELOAD|pulse)\s|^\s+NEW_FUNC|# Uses:|^WARNING: Failed to find function'
 }

@@ -1,10 +1,10 @@
-//! What a message costs, in instructions: reading and writing each of them, and turning packets
-//! into payloads and back.
+//! The cost of a message, in instructions: reading and writing each type, and converting packets to
+//! payloads and back.
 //!
-//! Instructions are counted by valgrind, so the figures depend on no clock: two runs of one build
-//! give the same. Each has a limit, 5 % above what was counted when it was last set; a change that
-//! costs more fails, one that is worth it raises the limit, and one that saves lowers it. Another
-//! compiler counts differently: the limits are for the one that CI has.
+//! Instructions are counted by valgrind, so the figures do not depend on a clock: two runs of one
+//! build give the same. Each has a limit, 5 % above what was counted when it was last set. A change
+//! that costs more fails; raise the limit when the change is worth it, and lower it when a change
+//! saves. Another compiler counts differently: the limits are for the one that CI has.
 //!
 //! ```text
 //! cargo install --locked gungraun-runner@0.20.0
@@ -50,7 +50,7 @@ fn recorded(kind: u64) -> String {
 
 // ---- messages ----
 
-// A payload as PostgreSQL delivers it, to a message whose data is borrowed from it.
+// From a payload as PostgreSQL delivers it, to a message that borrows its data.
 #[library_benchmark]
 #[bench::initial_heartbeat(args = (1), setup = recorded, config = counted(2_961))]
 #[bench::heartbeat(args = (2), setup = recorded, config = counted(2_961))]
@@ -70,7 +70,7 @@ fn decode(payload: String) -> String {
     payload
 }
 
-// A message, to the payload that is published.
+// From a message, to the payload that is published.
 #[library_benchmark]
 #[bench::initial_heartbeat(args = (1), setup = message, config = counted(1_514))]
 #[bench::heartbeat(args = (2), setup = message, config = counted(1_516))]
@@ -89,7 +89,7 @@ fn encode(message: Message) -> Encoded {
     black_box(message).encode(Budget::default()).unwrap_or_else(|_| abort())
 }
 
-// The bytes of an attachment, to a message.
+// From the bytes of an attachment, to a message.
 #[library_benchmark]
 #[bench::initial_heartbeat(args = (1), setup = attachment, config = counted(4_163))]
 #[bench::heartbeat(args = (2), setup = attachment, config = counted(4_164))]
@@ -109,7 +109,7 @@ fn decode_attachment(bytes: Vec<u8>) -> (Vec<u8>, Message) {
     (bytes, message)
 }
 
-// A message, to the bytes of an attachment.
+// From a message, to the bytes of an attachment.
 #[library_benchmark]
 #[bench::initial_heartbeat(args = (1), setup = message, config = counted(2_237))]
 #[bench::heartbeat(args = (2), setup = message, config = counted(2_239))]
@@ -138,8 +138,7 @@ fn attachment(kind: u64) -> Vec<u8> {
 
 // ---- packets ----
 
-// What clients of the common parser, and of the msgpack parser, are sent, to what other nodes are
-// sent.
+// From packets for clients, of both parsers, to payloads for other nodes.
 #[library_benchmark]
 #[bench::text(args = (common_packet(false)), setup = std::convert::identity, config = counted(2_363))]
 #[bench::binary(args = (common_packet(true)), setup = std::convert::identity, config = counted(7_110))]
@@ -150,7 +149,7 @@ fn packet_to_payload(packet: Packet) -> (Packet, Payload) {
     (packet, payload)
 }
 
-// What another node sent, to what clients of the common parser are sent.
+// From a payload of another node, to a packet for clients of the common parser.
 #[library_benchmark]
 #[bench::text(args = (false), setup = payload, config = counted(1_122))]
 #[bench::binary(args = (true), setup = payload, config = counted(5_392))]
@@ -159,7 +158,7 @@ fn payload_to_common(payload: Payload) -> (Payload, Packet) {
     (payload, packet)
 }
 
-// What another node sent, to what clients of the msgpack parser are sent.
+// From a payload of another node, to a packet for clients of the msgpack parser.
 #[library_benchmark]
 #[bench::text(args = (false), setup = payload, config = counted(11_851))]
 #[bench::binary(args = (true), setup = payload, config = counted(3_475))]
@@ -168,7 +167,7 @@ fn payload_to_msgpack(payload: Payload) -> (Payload, Packet) {
     (payload, packet)
 }
 
-// An acknowledgement of a local client, to what the asking node is sent.
+// From the acknowledgement of a local client, to what the requesting node gets.
 #[library_benchmark]
 #[bench::text(args = (false), setup = acknowledgement, config = counted(2_425))]
 #[bench::binary(args = (true), setup = acknowledgement, config = counted(8_080))]
@@ -177,7 +176,7 @@ fn ack_to_payload(value: ServerValue) -> (ServerValue, Option<Payload>) {
     (value, payload)
 }
 
-// An acknowledgement from another node, to what the application reads.
+// From an acknowledgement of another node, to what the application reads.
 #[library_benchmark]
 #[bench::text(args = (false), setup = payload, config = counted(2_151))]
 #[bench::binary(args = (true), setup = payload, config = counted(6_440))]

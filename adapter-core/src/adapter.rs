@@ -1,4 +1,4 @@
-//! The adapter that socketioxide sees: one for each namespace.
+//! The adapter that socketioxide uses: one for each namespace.
 
 pub(crate) mod ack_stream;
 pub(crate) mod init;
@@ -43,13 +43,13 @@ pub struct PostgresAdapter<E: SocketEmitter, B: Backend> {
     cluster: Cluster<B>,
     /// The node of the namespace's database.
     node: Arc<Node<B>>,
-    /// Why the namespace cannot join, if it cannot.
+    /// Why the namespace cannot join; `None` when it can.
     refused: Option<Error>,
     namespace: Arc<Namespace>,
     local: CoreLocalAdapter<E>,
     parser: Parser,
     slow_clients: SlowClients,
-    /// The adapter itself, for work that goes on in the background.
+    /// The adapter itself, for work that continues in the background.
     this: std::sync::OnceLock<Weak<Self>>,
 }
 
@@ -64,7 +64,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     fn new(cluster: &Cluster<B>, local: CoreLocalAdapter<E>) -> Self {
         let (node, refused) = match cluster.node_of(local.path()) {
             Ok(node) => (node.clone(), None),
-            // Any will do: the namespace never joins.
+            // Any node will do: the namespace never joins.
             Err(error) => (cluster.any_node().clone(), Some(error)),
         };
         let namespace = node.new_namespace(local.path());
@@ -73,8 +73,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         Self { cluster: cluster.clone(), node, refused, namespace, local, parser, slow_clients, this }
     }
 
-    /// The server has the namespace before this returns, so that all clients that enter it meet in
-    /// it; it joins the cluster in the background.
+    /// The server has the namespace before this returns, so that all clients that enter it find
+    /// each other; it joins the cluster in the background.
     fn init(self: Arc<Self>, on_success: impl FnOnce() + Send + 'static) -> Init {
         let weak = Arc::downgrade(&self);
         self.namespace.set_local(weak.clone());
@@ -85,8 +85,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let (node, namespace) = (self.node(), &self.namespace);
         let enter = || {
             let listening = node.register(namespace)?;
-            // Before the next one of that name is registered: the server must keep the same one as
-            // the node.
+            // Before the next namespace of that name is registered: the server must keep the same
+            // one as the node.
             on_success();
             Ok(listening)
         };
@@ -97,14 +97,14 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
     }
 
     async fn close(&self) -> Result<(), Error> {
-        // What must happen happens before the first await: socketioxide polls this once when it
+        // Everything necessary happens before the first await: socketioxide polls this once when it
         // deletes the namespace.
-        let farewell = self.node().leave(&self.namespace);
+        let close_message = self.node().leave(&self.namespace);
         tokio::task::yield_now().await;
-        // When it is polled again, the whole server closes.
+        // Reached only when it is polled again, which happens when the whole server closes.
         self.cluster.server_closed();
-        match farewell {
-            Some(farewell) => farewell.committed().await,
+        match close_message {
+            Some(close_message) => close_message.committed().await,
             None => Ok(()),
         }
     }
@@ -113,9 +113,9 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         Ok(u16::try_from(self.namespace.lock().server_count()).unwrap_or(u16::MAX))
     }
 
-    /// Publishes the event, then delivers it to local sockets. When it cannot be published, local
-    /// sockets get it all the same, and the error tells that the others did not. An event that must
-    /// not be sent to clients reaches no client.
+    /// Publishes the event, then delivers it to local sockets. When publishing fails, local sockets
+    /// still get it, and the error says that the others did not. An event that must not be sent to
+    /// clients reaches no client.
     async fn broadcast(&self, packet: ServerPacket, options: BroadcastOptions) -> Result<(), BroadcastError> {
         let mut body = None;
         if let Some(opts) = self.remote_options(&options, None) {
@@ -135,8 +135,7 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         outcome(published, errors.unwrap_or_default())
     }
 
-    /// As [`broadcast`](Self::broadcast): when it cannot be published, local sockets get it all the
-    /// same.
+    /// As [`broadcast`](Self::broadcast): when publishing fails, local sockets still get the event.
     async fn broadcast_with_ack(
         &self,
         packet: ServerPacket,
@@ -208,8 +207,8 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         outcome(published, errors.unwrap_or_default())
     }
 
-    /// Node.js's protocol has no message for it: the rooms are those of the sockets that match. A
-    /// room that is named like a socket is one of them when the socket joined it, as with
+    /// Node.js's protocol has no message for it: the rooms are the rooms of the sockets that match.
+    /// A room that is named like a socket is among them when the socket joined it, as with
     /// socketioxide's own adapters.
     async fn rooms(&self, options: BroadcastOptions) -> Result<Vec<Room>, Error> {
         let mut rooms = std::collections::HashSet::new();
@@ -252,9 +251,9 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         &self.node
     }
 
-    /// Publishes a message, and does the same to local sockets when that is committed or has
-    /// failed: in the order of the messages, even when the caller no longer waits. Without a
-    /// message, it is done at once.
+    /// Publishes a message, and applies it to local sockets when it is committed or has failed: in
+    /// the order of the messages, even when the caller no longer waits. Without a message, the
+    /// local effect happens at once.
     async fn everywhere<T: Send + 'static>(
         &self,
         body: Option<Body>,
@@ -266,7 +265,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         (published, returned.take().flatten())
     }
 
-    /// Work on the adapter's sockets, if the adapter is still there.
+    /// An effect on the adapter's sockets, if the adapter still exists.
     fn effect<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> T + Send + 'static,
@@ -275,7 +274,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         Effect::returning(move || this.upgrade().map(|this| work(&this)))
     }
 
-    /// The options as other nodes understand them; `None` when no socket of another node is meant.
+    /// The options as other nodes understand them; `None` when they select no socket of another
+    /// node.
     fn remote_options(&self, options: &BroadcastOptions, timeout: Option<Duration>) -> Option<Selector> {
         if options.is_local(self.local.server_id()) {
             return None;
@@ -286,7 +286,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         if options.has_flag(BroadcastFlags::Broadcast) {
             except.extend(options.sid.map(|sender| WireRoom::from(sender.as_str())));
         } else if rooms.is_empty() {
-            // One socket, in the room of its id.
+            // The message is for one socket, in the room of its id.
             rooms.push(WireRoom::from(self.cluster.aliases().resolve(options.sid?).as_str()));
             flags.set("expectSingleResponse", true);
         }
@@ -306,7 +306,8 @@ impl<E: SocketEmitter, B: Backend> Drop for PostgresAdapter<E, B> {
     }
 }
 
-/// What did not reach the other nodes weighs more than a local client that did not take it.
+/// A message that did not reach the other nodes is the worse failure: it hides errors of local
+/// clients.
 fn outcome(published: Result<(), Error>, errors: Vec<SocketError>) -> Result<(), BroadcastError> {
     published?;
     if errors.is_empty() { Ok(()) } else { Err(BroadcastError::Socket(errors)) }

@@ -1,5 +1,4 @@
-//! What an application holds: the handle of its cluster, one namespace of it, sockets, and the
-//! emitter.
+//! What an application uses: the handle of its cluster, a namespace of it, sockets, the emitter.
 
 pub(crate) mod cluster;
 pub(crate) mod emitter;

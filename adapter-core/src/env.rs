@@ -1,5 +1,5 @@
-//! What a node draws or reads besides its inputs: random numbers, the wall clock, where it runs. A
-//! simulation gives both.
+//! What a node takes from its environment: random numbers, the wall clock, its own name. A
+//! simulation replaces the first two.
 
 use std::time::SystemTime;
 
@@ -12,19 +12,19 @@ pub(crate) fn random_u64() -> u64 {
     rand::random()
 }
 
-/// The name of the machine, and that of the process.
+/// The name of the machine, and of the process.
 pub(crate) fn node_name() -> String {
     format!("{}:{}", gethostname::gethostname().to_string_lossy(), std::process::id())
 }
 
-/// A random part of the whole, between half and all of it.
+/// A random number between a half and one, to spread what nodes do at the same time.
 pub(crate) fn jitter() -> f64 {
     // 32 bits are exact in a double.
     let part = (random_u64() >> 32) as f64 / f64::from(u32::MAX);
     0.5 + part / 2.0
 }
 
-/// The wall clock of a node, which may jump: nothing but what is told to people follows from it.
+/// The wall clock of a node, which may jump: it serves reports only, and decides nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     #[cfg(feature = "backend-tests")]
@@ -32,7 +32,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// The environment of a node that is just being made.
+    /// The environment of a node that is being created.
     pub(crate) fn of_node() -> Self {
         Self {
             #[cfg(feature = "backend-tests")]
@@ -71,23 +71,23 @@ mod given {
         static GIVEN: RefCell<Option<(StdRng, WallClock)>> = const { RefCell::new(None) };
     }
 
-    /// While it lives, nothing of the nodes on this thread is left to chance: random numbers follow
-    /// from a seed, and wall clocks from that of tokio's runtime.
+    /// While it lives, nodes on this thread behave deterministically: random numbers follow from a
+    /// seed, and wall clocks from the clock of tokio's runtime.
     ///
-    /// To be made within a runtime of one thread whose time is paused; then the same seed gives the
+    /// Create it within a runtime of one thread whose time is paused; then the same seed gives the
     /// same run.
     #[derive(Debug)]
     #[must_use = "chance is back when it is dropped"]
     pub struct Determined(PhantomData<*const ()>);
 
     impl Determined {
-        /// Random numbers follow from this seed from now on.
+        /// Takes random numbers from this seed from now on.
         pub fn by(seed: u64) -> Self {
             GIVEN.set(Some((StdRng::seed_from_u64(seed), WallClock::new())));
             Self(PhantomData)
         }
 
-        /// Nodes that are connected from now on have this wall clock.
+        /// Gives this wall clock to nodes that are connected from now on.
         pub fn next_clock(&self, clock: &WallClock) {
             GIVEN.with_borrow_mut(|given| {
                 if let Some((_, given)) = given {
@@ -107,7 +107,7 @@ mod given {
     #[derive(Clone, Debug)]
     pub struct WallClock {
         start: Instant,
-        /// By how many milliseconds it is ahead, or behind.
+        /// How many milliseconds it is ahead, or behind.
         offset: Arc<AtomicI64>,
     }
 

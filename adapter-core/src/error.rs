@@ -1,4 +1,4 @@
-//! What can go wrong, for the application.
+//! Errors that the application gets.
 
 use std::{convert::Infallible, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -40,7 +40,7 @@ pub enum ConnectError {
     /// PostgreSQL cannot be reached.
     #[error("PostgreSQL cannot be reached: {0}: is it running at this address, and does it take more connections?")]
     Unreachable(BackendError),
-    /// The server takes no writes, and so no notifications.
+    /// The server accepts no writes, and so no notifications.
     #[error(
         "this PostgreSQL server takes no writes ({0}): is it a standby, or set to `default_transaction_read_only`? Give the address of the \
          primary, or `target_session_attrs=read-write` with the addresses of all"
@@ -55,7 +55,7 @@ pub enum ConnectError {
         /// What PostgreSQL calls it.
         encoding: String,
     },
-    /// The attachments table is missing, and it was not to be created.
+    /// The attachments table is missing, and the options do not allow creating it.
     #[error(
         "the attachments table `{table}` is missing: create it with the SQL that the backend crate exports as \
          `schema_sql`, or let the node do it with `Options::create_table(true)`"
@@ -79,7 +79,7 @@ pub enum ConnectError {
         /// What PostgreSQL said.
         error: BackendError,
     },
-    /// The role may not do on a table what a node does there.
+    /// The role lacks a right on a table that a node needs.
     #[error(
         "the role {role:?} may not use the table `{table}`: it lacks {missing}. Run this as its owner, {owner:?}: {statement}"
     )]
@@ -95,7 +95,7 @@ pub enum ConnectError {
         /// The statements that give the rights.
         statement: String,
     },
-    /// A table has not the columns that a node needs.
+    /// A table does not have the columns that a node needs.
     #[error(
         "the table `{table}` cannot be used: {problem}. Give another one with `Options::table` or `CatchUp::table`, or run \
          this as its owner, {owner:?}, which may delete what is in these columns: {statement}"
@@ -107,10 +107,10 @@ pub enum ConnectError {
         problem: String,
         /// Whose table it is.
         owner: String,
-        /// The statement that makes it right.
+        /// The statement that corrects it.
         statement: String,
     },
-    /// The table of the catch-up log is not there: it was not to be created, or could not be.
+    /// The table of the catch-up log does not exist, and was not created.
     #[error(
         "the table `{table}` of the catch-up log is not there ({error}): run the SQL that the backend crate exports as \
          `log_schema_sql`, or do without `Options::catch_up`"
@@ -128,7 +128,7 @@ pub enum ConnectError {
          backend, `with_listen_url` of the diesel one"
     )]
     NotListening {
-        /// How long it was waited.
+        /// How long the node waited.
         waited: Duration,
     },
     /// It took longer than `Options::connect_timeout`.
@@ -142,7 +142,7 @@ pub enum ConnectError {
         /// What is wrong there.
         error: Box<Self>,
     },
-    /// Anything else that PostgreSQL refused.
+    /// Another error that PostgreSQL reported.
     #[error("PostgreSQL refused: {0}")]
     Database(BackendError),
 }
@@ -193,7 +193,7 @@ impl ConnectError {
         }
     }
 
-    /// What is wrong with a table that is there.
+    /// What is wrong with a table that exists.
     fn of_table(table: &str, error: BackendError, of_attachments: bool) -> Result<Self, BackendError> {
         let table = table.to_owned();
         match error.into_preparation()? {
@@ -213,7 +213,7 @@ impl ConnectError {
         }
     }
 
-    /// The table is missing, and was not created.
+    /// The table is missing, and could not be created.
     pub(crate) fn creating(table: &str, error: BackendError) -> Self {
         match error.kind() {
             ErrorKind::Configuration => Self::Option {
@@ -235,8 +235,8 @@ pub enum Error {
     /// Data of the application cannot be read or written.
     #[error("the data cannot be used: {0}")]
     Data(Arc<dyn std::error::Error + Send + Sync>),
-    /// The event has a name that Socket.IO reserves: no client got it. Clients that are sent one disconnect, and servers
-    /// take it for what they tell themselves.
+    /// The event has a name that Socket.IO reserves: no client got it. Clients that get such an
+    /// event disconnect, and servers take it for one of their own events.
     #[error("`{event}` is a reserved event name: give the event another one, and check names that come from clients")]
     ReservedEvent {
         /// The name.
@@ -245,33 +245,34 @@ pub enum Error {
     /// PostgreSQL did not take the message: no other node got it.
     #[error("the message was not published: {0}")]
     Publish(Arc<BackendError>),
-    /// The connection broke, or the time ran out, while PostgreSQL had the message: the other nodes get all of it or nothing,
-    /// and which of the two is not known. To send it again may deliver it twice.
+    /// The connection broke, or the time ran out, while PostgreSQL had the message: the other nodes
+    /// get all of it or nothing, and it is not known which. Sending it again may deliver it twice.
     #[error("it is not known whether the message was published: {0}")]
     Unconfirmed(Arc<BackendError>),
-    /// Some nodes did not answer in time.
+    /// Some nodes did not respond in time.
     #[error("timeout reached: missing {} responses", missing.len())]
     Timeout {
-        /// The nodes that did not answer.
+        /// The nodes that did not respond.
         missing: Vec<NodeId>,
     },
-    /// Some clients did not acknowledge in time, or a node told nothing of its clients.
+    /// Some clients did not acknowledge in time, or a node did not say how many clients it has.
     #[error("operation has timed out: {missing} acknowledgements are missing")]
     NotAcknowledged {
         /// How many.
         missing: u64,
     },
-    /// As many requests of this node wait for answers as may: this one was not published.
+    /// This node already has as many waiting requests as it may have: this request was not
+    /// published.
     #[error(
-        "{limit} requests wait for answers already: wait for some, give them a shorter time-out, or raise \
+        "{limit} requests wait for responses already: wait for some, give them a shorter time-out, or raise \
          `Options::max_requests`"
     )]
     TooManyRequests {
         /// [`Options::max_requests`](crate::Options::max_requests).
         limit: usize,
     },
-    /// More answers came than a request takes: a node floods, or the cluster is that large.
-    #[error("more than {limit} answers came to one request: ask fewer sockets, or raise `Options::max_responses`")]
+    /// More responses came than a request accepts: a node floods, or the cluster is that large.
+    #[error("more than {limit} responses came to one request: ask fewer sockets, or raise `Options::max_responses`")]
     TooManyResponses {
         /// [`Options::max_responses`](crate::Options::max_responses).
         limit: usize,
@@ -279,7 +280,7 @@ pub enum Error {
     /// The server has no such namespace.
     #[error("this server has no namespace {0:?}: add it with `io.ns` first")]
     UnknownNamespace(String),
-    /// PostgreSQL has no channel for a namespace of that name.
+    /// PostgreSQL cannot have a channel for a namespace of that name.
     #[error("the namespace {namespace:?} cannot be used: {reason}")]
     InvalidNamespace {
         /// The namespace.
@@ -287,8 +288,8 @@ pub enum Error {
         /// What is wrong with its name.
         reason: &'static str,
     },
-    /// PostgreSQL refused to listen on the channel of a namespace; those of the others are not
-    /// concerned.
+    /// PostgreSQL refused to listen on the channel of a namespace; other namespaces are not
+    /// affected.
     #[error("PostgreSQL does not listen on the channel {channel:?}: {error}: give its namespace another name")]
     NotListening {
         /// The channel.
@@ -296,7 +297,7 @@ pub enum Error {
         /// What PostgreSQL said.
         error: Arc<BackendError>,
     },
-    /// The rule of a node with several databases names none for this namespace.
+    /// The rule of a node with several databases returns none of them for this namespace.
     #[error(
         "the namespace {namespace:?} is in no database: the rule says {database}, and there are {databases}, counted \
          from 0; let the rule return a number below that for every name"
@@ -309,7 +310,7 @@ pub enum Error {
         /// How many databases there are.
         databases: usize,
     },
-    /// The handle of the cluster serves another server already.
+    /// Another server already uses this handle of the cluster.
     #[error(
         "another server uses this cluster handle: each server is a node of its own, so give each a handle of its own from \
          `Cluster::connect`"
@@ -320,14 +321,14 @@ pub enum Error {
     Closed,
 }
 
-/// The text, as `main` prints it where it returns the error.
+/// The same text as `Display`, since `main` prints it where it returns the error.
 impl fmt::Debug for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// The text, as `main` prints it where it returns the error.
+/// The same text as `Display`, since `main` prints it where it returns the error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -346,14 +347,14 @@ impl Error {
         Self::Unconfirmed(Arc::new(BackendError::new(ErrorKind::Connection, reason)))
     }
 
-    /// Says whether a message that failed may have got to other nodes all the same.
+    /// Tells a message that certainly failed from one that may still have reached other nodes.
     pub(crate) fn of_publication(error: BackendError) -> Self {
         let is_unconfirmed = error.is_unconfirmed();
         let error = Arc::new(error);
         if is_unconfirmed { Self::Unconfirmed(error) } else { Self::Publish(error) }
     }
 
-    /// Fails for a namespace that no channel can be named after.
+    /// Fails for a namespace whose name cannot be in the name of a channel.
     pub(crate) fn check_namespace(namespace: &str) -> Result<(), Self> {
         match channel::problem(namespace) {
             None => Ok(()),

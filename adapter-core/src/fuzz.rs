@@ -1,5 +1,4 @@
-//! The conversion of packets, opened for the fuzz targets in `fuzz/`. No part of the public
-//! surface.
+//! Opens the conversion of packets to the fuzz targets in `fuzz/`. Not part of the public API.
 //!
 //! Errors are their texts.
 

@@ -1,5 +1,5 @@
-//! From PostgreSQL to the node: the listening connection, attachments, and what was missed while it
-//! was lost.
+//! From PostgreSQL to the node: the listening connection, attachments, and what was missed while
+//! the node was disconnected.
 
 pub(crate) mod attachments;
 pub(crate) mod catch_up;

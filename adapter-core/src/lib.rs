@@ -1,7 +1,7 @@
 //! The Socket.IO Postgres adapter for socketioxide, generic over the database driver.
 //!
 //! Applications take a backend crate, which re-exports what they need: `socketio-pg-tokio-postgres`
-//! or `socketio-pg-diesel`. This one is for authors of another [`Backend`](backend::Backend).
+//! or `socketio-pg-diesel`. This crate is for authors of another [`Backend`](backend::Backend).
 
 mod adapter;
 mod api;

@@ -1,4 +1,4 @@
-//! One node in one database: its namespaces, its clock, its tasks, and what a message does here.
+//! One node in one database: its namespaces, its clock, its tasks, and how it handles messages.
 
 pub(crate) mod databases;
 pub(crate) mod handlers;

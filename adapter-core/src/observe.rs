@@ -1,4 +1,4 @@
-//! What a node tells of itself: events, health, counts, metrics.
+//! What a node reports about itself: events, health, counts, metrics.
 
 pub(crate) mod classes;
 pub(crate) mod counters;

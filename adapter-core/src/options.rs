@@ -16,8 +16,7 @@ use crate::{
     error::ConnectError,
 };
 
-/// How a node takes part in the cluster. Defaults are those of Node.js's adapter, where it has
-/// them.
+/// The options of a node. Defaults are those of Node.js's adapter, where it has the option.
 ///
 /// All nodes of a cluster must agree on [`channel_prefix`](Self::channel_prefix) and
 /// [`table`](Self::table).
@@ -26,7 +25,9 @@ use crate::{
 /// use std::time::Duration;
 /// use socketio_pg_core::Options;
 ///
-/// let options = Options::default().channel_prefix("chat").heartbeat_interval(Duration::from_secs(2));
+/// let options = Options::default()
+///     .channel_prefix("chat")
+///     .heartbeat_interval(Duration::from_secs(2));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -85,15 +86,15 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What this node is called in logs and in [`Health`](crate::Health), where its uids say
-    /// nothing to a reader: by default the name of the machine and the process id, `machine:4711`.
-    /// Other nodes are not told.
+    /// The name of this node in logs and in [`Health`](crate::Health), where its uids mean nothing
+    /// to a reader: by default the name of the machine and the process id, `machine:4711`. It is
+    /// not sent to other nodes.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
         self.node_name = Some(name.into());
         self
     }
 
-    /// The name, given or not.
+    /// The name that was given, or the default.
     pub(crate) fn name_of_node(&self) -> String {
         self.node_name.clone().unwrap_or_else(env::node_name)
     }
@@ -111,9 +112,9 @@ impl Options {
         self
     }
 
-    /// Whether a missing attachments table is created when connecting. Default: true. Say false
-    /// when migrations make it: the backend crate exports the SQL as text, and says there why the
-    /// table is unlogged.
+    /// Whether a missing attachments table is created when connecting. Default: true. Set it to
+    /// false when migrations create the table: the backend crate exports the SQL as text, and says
+    /// there why the table is unlogged.
     pub fn create_table(mut self, create: bool) -> Self {
         self.create_table = create;
         self
@@ -126,7 +127,7 @@ impl Options {
         self
     }
 
-    /// How long the node may be silent before it sends a heartbeat, 5 s by default (Node.js:
+    /// How long the node may publish nothing before it sends a heartbeat, 5 s by default (Node.js:
     /// `heartbeatInterval`).
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval;
@@ -141,11 +142,11 @@ impl Options {
     }
 
     /// How often attachments are swept, and how old they must be, 30 s by default (Node.js:
-    /// `cleanupInterval`). Every node sweeps those of all.
+    /// `cleanupInterval`). Every node deletes old attachments of all nodes.
     ///
-    /// A sweep is left out while there is nothing to expect: when the node neither wrote an
-    /// attachment nor heard of one in the last two intervals. After its first interval, and then
-    /// every 20 intervals (10 minutes by default), it sweeps in any case.
+    /// A sweep is skipped while there is nothing to delete: when the node neither wrote an
+    /// attachment nor received the header of one in the last two intervals. After its first
+    /// interval, and then every 20 intervals (10 minutes by default), it sweeps in any case.
     pub fn cleanup_interval(mut self, interval: Duration) -> Self {
         self.cleanup_interval = interval;
         self
@@ -159,13 +160,13 @@ impl Options {
     }
 
     /// How long connecting may take in all, 10 s by default. Where the settings of the connection
-    /// lead to several hosts, the time that they give to the others comes on top.
+    /// lead to several hosts, the time that they give to the other hosts is added.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How often a keep-alive query is sent on the listening connection, and how long its answer
+    /// How often a keep-alive query is sent on the listening connection, and how long its result
     /// may take, 5 s by default. A connection that fails is replaced, so a dead link is found
     /// within twice this time.
     pub fn check_interval(mut self, interval: Duration) -> Self {
@@ -173,9 +174,9 @@ impl Options {
         self
     }
 
-    /// How long PostgreSQL may take to publish a batch, to give out attachments, or to sweep them,
-    /// 10 s by default. What takes longer is cancelled, its connection closed, and its caller gets
-    /// an error.
+    /// How long PostgreSQL may take to publish a batch, to return attachments, or to sweep them, 10
+    /// s by default. A statement that takes longer is cancelled, its connection is closed, and its
+    /// caller gets an error.
     pub fn query_timeout(mut self, timeout: Duration) -> Self {
         self.query_timeout = timeout;
         self
@@ -189,10 +190,10 @@ impl Options {
         self
     }
 
-    /// How many answers to other nodes may wait to be published before the handling of messages
+    /// How many responses to other nodes may wait to be published before the handling of messages
     /// waits for them, 10 000 by default; from half as many messages of any kind on, metrics call
-    /// the queue long. A task that emits waits for the commit in any case, and nothing else waits
-    /// behind what the application sends.
+    /// the queue long. A task that emits waits for the commit in any case; the limit does not hold
+    /// back what the application sends.
     pub fn publish_queue(mut self, messages: usize) -> Self {
         self.publish_queue = messages;
         self
@@ -209,32 +210,33 @@ impl Options {
 
     /// How large an attachment of another node may be, 64 MiB by default. A larger one is not
     /// fetched, but counted and reported as
-    /// [`InvalidMessage::TooLarge`](crate::InvalidMessage::TooLarge). Read, it takes several times
-    /// as much memory.
+    /// [`InvalidMessage::TooLarge`](crate::InvalidMessage::TooLarge). When read, it takes several
+    /// times as much memory.
     pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
         self.max_attachment_bytes = bytes;
         self
     }
 
-    /// How many requests of this node may wait for answers at a time, 10 000 by default; more fail
-    /// with [`Error::TooManyRequests`](crate::Error::TooManyRequests). And how many of other nodes
-    /// may be under way here: events whose acknowledgements are waited for, and server-side events
-    /// whose handlers run. Beyond it they are dropped, counted and reported; an event is delivered
-    /// all the same, and its acknowledgements are not passed on.
+    /// How many requests of this node may wait for responses at a time, 10 000 by default; more
+    /// fail with [`Error::TooManyRequests`](crate::Error::TooManyRequests). The same limit holds
+    /// for what other nodes ask of this one: events whose acknowledgements are waited for, and
+    /// server-side events whose handlers run. Beyond it they are dropped, counted and reported; an
+    /// event is still delivered, but its acknowledgements are not passed on.
     pub fn max_requests(mut self, requests: usize) -> Self {
         self.max_requests = requests;
         self
     }
 
-    /// How many answers one request takes, 100 000 by default: acknowledgements, servers, or
+    /// How many responses one request takes, 100 000 by default: acknowledgements, servers, or
     /// sockets in `fetch_sockets`. With more it fails with
-    /// [`Error::TooManyResponses`](crate::Error::TooManyResponses): one node could answer for ever.
+    /// [`Error::TooManyResponses`](crate::Error::TooManyResponses). Without a limit, one node could
+    /// respond for ever.
     pub fn max_responses(mut self, answers: usize) -> Self {
         self.max_responses = answers;
         self
     }
 
-    /// How many other nodes are remembered, 1000 by default: any unseen sender counts as a node.
+    /// How many other nodes are remembered, 1000 by default: any new sender counts as a node.
     pub fn max_nodes(mut self, nodes: usize) -> Self {
         self.max_nodes = nodes;
         self
@@ -248,19 +250,19 @@ impl Options {
         self
     }
 
-    /// Whether other Rust nodes answer this one on a channel of its own, so that only it hears
-    /// them. Default: true.
+    /// Whether other Rust nodes respond to this one on a channel of its own, so that only this node
+    /// receives the responses. Default: true.
     ///
-    /// Node.js servers answer where everybody hears, as ever, and need not know. Say false to have
-    /// all traffic of the cluster on the channels of its namespaces, for something that watches it
-    /// there. A prefix of more than 46 bytes, or with `#/` in it, leaves no room for such a
-    /// channel: then there is none.
+    /// Node.js servers do not know such channels, and respond on the channel of the namespace. Set
+    /// it to false to have all traffic of the cluster on the channels of its namespaces, for a tool
+    /// that watches it there. A prefix of more than 46 bytes, or with `#/` in it, leaves no room
+    /// for such a channel: then the node does not use one.
     pub fn reply_channel(mut self, enabled: bool) -> Self {
         self.reply_channel = enabled;
         self
     }
 
-    /// A reply channel that no other process has.
+    /// A reply channel of this process alone.
     pub(crate) fn new_reply_channel(&self) -> Option<ReplyChannel> {
         if !self.reply_channel {
             return None;
@@ -269,17 +271,17 @@ impl Options {
     }
 
     /// Keeps a log of what is published, from which a node that was disconnected reads what it
-    /// missed: what the servers and emitters of this project send is then neither lost nor handed
-    /// on twice when the listening connection breaks. Off by default.
+    /// missed: messages of the servers and emitters of this project are then neither lost nor
+    /// delivered twice when the listening connection breaks. Off by default.
     ///
     /// What a node publishes is also written into a table, in the statement that notifies, and
     /// deleted when it is older than the log goes back. All servers and emitters of this project in
-    /// a cluster must have the same log; servers on Node.js need not know of it. They hear
+    /// a cluster must have the same log; servers on Node.js need not know of it. They receive
     /// everything as before, and what they send is not in the log.
     ///
-    /// [`Event::Gap`](crate::Event::Gap) tells after each break what was caught up with, and what
-    /// was not. What is late is handed on before what comes live, in its sender's order. It may be
-    /// as late as the log goes back, and reaches sockets that connected meanwhile.
+    /// [`Event::Gap`](crate::Event::Gap) says after each break what was recovered, and what was
+    /// not. Late messages are delivered before live ones, in the order of their sender. They may be
+    /// as late as the log goes back, and reach sockets that connected meanwhile.
     ///
     /// It needs PostgreSQL 13 or later.
     pub fn catch_up(mut self, log: CatchUp) -> Self {

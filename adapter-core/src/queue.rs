@@ -1,13 +1,13 @@
-//! A queue without bound whose reader takes all that is there at once.
+//! An unbounded queue whose reader takes all items at once.
 //!
-//! Under load that costs less than a channel that hands items on one by one: an item is written
-//! once and read once, and memory is used again. A caller that needs a bound must keep it.
+//! Under load that costs less than a channel that passes items one by one: an item is written once
+//! and read once, and memory is reused. A caller that needs a bound must keep it.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::sync::{Mutex, Notify};
 
-/// A new queue.
+/// Creates a queue.
 pub(crate) fn queue<T>() -> (Sender<T>, Receiver<T>) {
     let items = Items { waiting: VecDeque::new(), is_nudged: false, has_sender: true, has_reader: true };
     let shared = Arc::new(Shared { items: Mutex::new(items), changed: Notify::new() });
@@ -16,7 +16,7 @@ pub(crate) fn queue<T>() -> (Sender<T>, Receiver<T>) {
 
 struct Shared<T> {
     items: Mutex<Items<T>>,
-    /// For the reader, which is one.
+    /// Notifies the only reader.
     changed: Notify,
 }
 
@@ -36,17 +36,17 @@ impl<T> Sender<T> {
         self.change(|items| items.waiting.push_back(item))
     }
 
-    /// As [`send`](Self::send); what nobody reads stays in its place.
+    /// As [`send`](Self::send); when the reader is gone, the item stays where it is.
     pub(crate) fn send_from(&self, item: &mut Option<T>) -> bool {
         self.change(|items| items.waiting.extend(item.take()))
     }
 
-    /// The same for many, with nothing between them. Gives them back when nobody reads any more.
+    /// Sends many items, with no others between them. Returns them when the reader is gone.
     pub(crate) fn send_all(&self, mut many: Vec<T>) -> Result<(), Vec<T>> {
         if self.change(|items| items.waiting.extend(many.drain(..))) { Ok(()) } else { Err(many) }
     }
 
-    /// Wakes the reader, who may have something else to do.
+    /// Wakes the reader, which may have something else to do.
     pub(crate) fn nudge(&self) -> bool {
         self.change(|items| items.is_nudged = true)
     }
@@ -77,8 +77,8 @@ impl<T> Drop for Sender<T> {
 pub(crate) struct Receiver<T>(Arc<Shared<T>>);
 
 impl<T> Receiver<T> {
-    /// Waits until there is something, and adds all of it to `taken`, which may be nothing after a
-    /// nudge. False when nothing is there and the sender is gone.
+    /// Waits until there are items, and adds all of them to `taken`; after a nudge there may be
+    /// none. False when the queue is empty and the sender is gone.
     pub(crate) async fn take(&mut self, taken: &mut VecDeque<T>) -> bool {
         loop {
             {
@@ -95,7 +95,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Adds what is there to `taken`.
+    /// Adds the items that are there to `taken`.
     pub(crate) fn take_now(&mut self, taken: &mut VecDeque<T>) {
         self.0.items.lock().take(taken);
     }
@@ -106,7 +106,7 @@ impl<T> Receiver<T> {
 }
 
 impl<T> Items<T> {
-    /// The memory of this many items is kept for the next ones; what a flood took is given back.
+    /// The memory of this many items is kept for reuse; memory that a flood needed is released.
     const KEPT: usize = 2048;
 
     fn is_quiet(&self) -> bool {
@@ -132,7 +132,7 @@ impl<T> Drop for Receiver<T> {
         items.has_reader = false;
         let rest = std::mem::take(&mut items.waiting);
         drop(items);
-        // Not under the lock: dropping an item may send.
+        // Outside of the lock: dropping an item may send.
         drop(rest);
     }
 }

@@ -1,4 +1,4 @@
-//! Between socketioxide's types and the protocol's: packets, rooms, ids, handshakes.
+//! Conversions between socketioxide's types and the protocol's: packets, rooms, ids, handshakes.
 
 pub(crate) mod alias;
 pub(crate) mod arguments;

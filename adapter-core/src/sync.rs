@@ -1,7 +1,7 @@
-//! What the hand-overs between tasks are made of.
+//! Locks, channels and notifications between tasks, replaceable by a model checker.
 //!
-//! These are `parking_lot`'s and tokio's. Only in the unit tests with the feature `model` they are
-//! those of the model checker, which then runs the same code in every interleaving.
+//! They are `parking_lot`'s and tokio's. In the unit tests with the feature `model` they are the
+//! model checker's, which runs the same code in every interleaving.
 
 #[cfg(all(test, feature = "model"))]
 mod checked;

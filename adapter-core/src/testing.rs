@@ -1,4 +1,4 @@
-//! For those who write a backend: its contract as a test suite, and a backend without a database.
+//! For authors of a backend: its contract as a test suite, and a backend without a database.
 
 pub mod contract;
 pub mod memory;

@@ -1,4 +1,4 @@
-//! Every operation, given up before each of its polls, on a database in memory.
+//! Every operation, cancelled before each of its polls, on a database in memory.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

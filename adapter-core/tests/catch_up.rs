@@ -1,4 +1,4 @@
-//! Nodes with a catch-up log, on a database in memory, with the clock in our hand.
+//! Nodes with a catch-up log, on a database in memory, with paused time.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -17,7 +17,7 @@ type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
 /// How far the log goes back.
 const RETENTION: Duration = Duration::from_secs(120);
 
-/// Two nodes; what one emits, the other collects.
+/// Two nodes, one of which emits and the other collects.
 struct Pair {
     database: MemoryDatabase,
     sender: Cluster<MemoryBackend>,
@@ -87,7 +87,7 @@ impl Pair {
         self.recovery().await
     }
 
-    /// Fails unless the recovery is incomplete for a reason that says this.
+    /// Fails unless the recovery is incomplete for a reason that contains `why`.
     async fn assert_incomplete(&mut self, messages: u64, why: &str) {
         let recovery = self.recovery().await;
         let Recovery::Incomplete { messages: late, reason } = recovery else { panic!("{recovery:?}") };
@@ -129,7 +129,7 @@ async fn what_was_sent_before_a_namespace_joined_is_not_caught_up_with() {
     let mut pair = Pair::start().await;
     let options = Options::default().catch_up(CatchUp::last(RETENTION));
     let late = Cluster::connect(pair.database.backend(), options).await.unwrap();
-    // It has its place in the log by now, before what follows.
+    // By now it knows its position in the log, before what follows.
     tokio::time::sleep(Duration::from_secs(1)).await;
     pair.emit(0).await;
     let (_, io) = SocketIo::builder().with_adapter::<Adapter>(late.clone()).build_layer();
@@ -163,7 +163,7 @@ async fn a_break_right_after_joining_is_not_said_to_be_caught_up_with() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut events = cluster.events();
     let (_, io) = SocketIo::builder().with_adapter::<Adapter>(cluster.clone()).build_layer();
-    // It listens, and has not yet found its place.
+    // It listens, but does not know its position yet.
     let mut joining = Box::pin(io.ns("/", async || {}));
     while futures_util::poll!(&mut joining).is_pending() {
         tokio::task::yield_now().await;
@@ -186,7 +186,7 @@ async fn a_storm_with_breaks_anywhere_loses_nothing_and_doubles_nothing() {
     println!("CATCH_UP_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut pair = Pair::start().await;
-    // The node has found its place in the log when it has caught up once.
+    // The node knows its position in the log once it has recovered completely.
     while !matches!(pair.recovery_after_break().await, Recovery::Complete { .. }) {
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
@@ -217,7 +217,7 @@ async fn a_storm_with_breaks_anywhere_loses_nothing_and_doubles_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_was_deaf_for_longer_than_the_log_goes_back_says_so() {
+async fn a_node_that_was_disconnected_for_longer_than_the_log_goes_back_says_so() {
     let mut pair = Pair::start().await;
     pair.database.refuse_sessions(true);
     pair.emit(1).await;
@@ -233,12 +233,12 @@ async fn attachments_live_as_long_as_the_log() {
     let mut pair = Pair::start().await;
     pair.database.refuse_sessions(true);
     pair.emit_with(1, "x".repeat(9000)).await;
-    // Twice as long as attachments live otherwise.
+    // Twice as long as attachments are kept otherwise.
     tokio::time::sleep(RETENTION * 3 / 4).await;
     pair.database.refuse_sessions(false);
     assert_eq!(pair.recovery().await, Recovery::Complete { messages: 1 });
     pair.assert_received([1]).await;
-    // And not for ever.
+    // But not for ever.
     tokio::time::sleep(8 * RETENTION).await;
     assert_eq!(pair.database.logged(), 0);
     assert_eq!(pair.database.attachments(), 0);
@@ -255,7 +255,7 @@ async fn a_crash_of_the_database_is_told_and_what_is_there_is_caught_up_with() {
     pair.database.refuse_sessions(false);
     pair.assert_incomplete(2, "crashed").await;
     pair.assert_received([0, 1]).await;
-    // From then on all is well.
+    // From then on recovery is complete.
     pair.database.break_sessions();
     pair.emit(3).await;
     assert_eq!(pair.recovery().await, Recovery::Complete { messages: 1 });
@@ -272,7 +272,7 @@ async fn attachments_of_after_a_crash_keep_their_place() {
     pair.emit_with(2, "x".repeat(9_000)).await;
     pair.emit(3).await;
     pair.database.refuse_sessions(false);
-    // The first one's attachment is gone.
+    // The attachment of the first one is gone.
     pair.assert_incomplete(3, "crashed").await;
     pair.assert_received([1, 2, 3]).await;
 }
@@ -305,12 +305,12 @@ async fn only_what_must_not_be_lost_is_logged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_left_while_another_was_deaf_is_not_taken_for_alive() {
+async fn a_node_that_left_while_another_was_disconnected_is_not_taken_for_alive() {
     let mut pair = Pair::start().await;
     pair.database.break_sessions();
     pair.emit(1).await;
     pair.sender.close().await;
-    // What is caught up with is handled while the rest is read, so that either may be told first.
+    // Messages of the log are handled while the rest is read, so either may be reported first.
     let (mut recovered, mut has_left) = (None, false);
     while recovered.is_none() || !has_left {
         match pair.wait_for(|event| matches!(event, Event::Gap { .. } | Event::NodeLeft { closed: true, .. })).await {
@@ -327,7 +327,7 @@ async fn what_a_node_with_a_shorter_retention_deleted_is_told() {
     let mut pair = Pair::start().await;
     let short = Options::default().catch_up(CatchUp::last(Duration::from_secs(1)));
     let (hasty, _server) = node(&pair.database, short).await;
-    // The node has found its place in the log when it has caught up once.
+    // The node knows its position in the log once it has recovered completely.
     while !matches!(pair.recovery_after_break().await, Recovery::Complete { .. }) {
         tokio::time::sleep(Duration::from_secs(5)).await;
     }

@@ -1,4 +1,4 @@
-//! Namespaces whose channels a database cannot take: they fail, and nothing else does.
+//! Namespaces whose channels a database cannot have: they fail, but others do not.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -10,14 +10,14 @@ mod nodes;
 
 use nodes::{Node, collect, pair};
 
-/// Whether events of the one still reach the other.
+/// Whether events of one node still reach the other.
 async fn still_hears(one: &Node, received: &mut tokio::sync::mpsc::UnboundedReceiver<u64>, number: u64) {
     one.cluster.of("/").server_side_emit("e", &number).await.unwrap();
     let heard = tokio::time::timeout(Duration::from_secs(600), received.recv()).await;
     assert_eq!(heard.expect("the node hears"), Some(number));
 }
 
-/// That of the adapter, which socketioxide hands on in a box.
+/// The adapter's own error, which socketioxide wraps in a box.
 fn reason<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a Error {
     let mut error = error;
     loop {
@@ -38,7 +38,7 @@ async fn a_namespace_with_a_nul_fails_with_its_reason_and_costs_the_node_nothing
     assert!(refused, "{error:?}");
     assert!(other.cluster.health().namespaces.iter().all(|namespace| namespace.name == "/"));
     still_hears(&one, &mut received, 1).await;
-    // It is not taken for a broken connection, nor kept for the next one.
+    // It does not count as a broken connection, and is not kept for the next one.
     database.break_sessions();
     other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
     still_hears(&one, &mut received, 2).await;
@@ -96,7 +96,7 @@ async fn a_channel_that_was_in_place_is_not_given_up_when_it_is_refused_later() 
     let database = MemoryDatabase::default();
     let [one, mut other] = pair(&database).await;
     let mut received = collect(&other);
-    // The whole server is in a bad way, which says nothing about a name.
+    // The server refuses every channel, which says nothing about the name.
     database.refuse_channels_with("socket.io");
     database.break_sessions();
     other.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;

@@ -1,4 +1,4 @@
-//! Cleaning up that falls behind, on a database in memory, with the clock in our hand.
+//! Cleaning up that falls behind, on a database in memory, with paused time.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -47,7 +47,7 @@ async fn cleaning_up_that_fails_again_and_again_is_told_once_until_it_works_agai
         assert!(!matches!(event, Event::CleanupBehind { table, .. } if table == TABLE), "it was told again");
     }
     rows_are_swept(&database, &cluster).await;
-    // And again from then on.
+    // The same again from then on.
     database.slow_sweeps(Duration::from_secs(11));
     reason(&mut events).await;
 }
@@ -60,7 +60,7 @@ async fn cleaning_up_that_is_slower_than_what_comes_is_told_and_goes_on() {
     let cluster: Cluster<MemoryBackend> = Cluster::connect(database.backend(), options).await.unwrap();
     let mut events = cluster.events();
     database.fill_log(ROWS);
-    // In time, and so slowly that all of them take longer than an interval.
+    // In time for a query, but so slowly that all of them take longer than an interval.
     database.slow_sweeps(Duration::from_secs(9));
     let told = reason(&mut events).await;
     assert!(told.contains("as many become old"), "{told}");

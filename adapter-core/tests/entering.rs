@@ -75,8 +75,8 @@ impl SocketEmitter for NoSockets {
     }
 }
 
-/// socketioxide keeps the namespace whose `on_success` ran last, and the node the one that was
-/// registered last: clients of the other one would be cut off from the cluster for good.
+/// socketioxide keeps the namespace whose `on_success` ran last, and the node keeps the one that
+/// was registered last: if they differ, clients are cut off from the cluster for good.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_and_the_node_keep_the_same_one_of_two_namespaces_that_enter_at_once() {
     let cluster = Cluster::connect(MemoryDatabase::default().backend(), Options::default()).await.unwrap();
@@ -103,7 +103,7 @@ async fn the_server_and_the_node_keep_the_same_one_of_two_namespaces_that_enter_
                         entered_too.send(()).unwrap();
                     });
                 });
-                // It has time enough to overtake, if it can.
+                // Time enough for the second to overtake, if it can.
                 let _ = second_entered.recv_timeout(Duration::from_secs(1));
                 entered.send("first").unwrap();
                 drop(second_enters);
@@ -113,8 +113,8 @@ async fn the_server_and_the_node_keep_the_same_one_of_two_namespaces_that_enter_
     beside.join().unwrap();
     let order: Vec<_> = tokio::task::spawn_blocking(move || order.into_iter().collect()).await.unwrap();
     assert_eq!(order, ["first", "second"]);
-    // socketioxide and the node keep the same namespace: closing the other one does not take it out
-    // of the cluster.
+    // socketioxide and the node keep the same namespace: closing the other one does not remove it
+    // from the cluster.
     assert!(cluster.of("/x").uid().is_some());
     first.close().await.unwrap();
     assert!(cluster.of("/x").uid().is_some());

@@ -1,6 +1,7 @@
-//! The text of every error that an application can get, as it stands: a change is seen in review.
+//! Snapshots of the text of every error that an application can get, so that a change is seen in
+//! review.
 //!
-//! `cargo insta review` or `INSTA_UPDATE=always` takes over a change that is meant.
+//! `cargo insta review` or `INSTA_UPDATE=always` accepts an intended change.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -99,7 +100,7 @@ fn operating() {
 
 fn texts(errors: &[&dyn std::error::Error]) -> String {
     errors.iter().fold(String::new(), |mut texts, error| {
-        // A reporter prints the sources too: what the text says already is no source.
+        // A reporter prints the sources too: a source must not repeat the text.
         if let Some(source) = error.source() {
             assert!(!error.to_string().contains(&source.to_string()), "{error} is told twice");
         }

@@ -1,5 +1,4 @@
-//! What other nodes are told of how a client connected, with a server under axum and clients that
-//! speak raw HTTP.
+//! The handshakes that other nodes see, with a server under axum and clients that send raw HTTP.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -25,7 +24,7 @@ use nodes::Node;
 
 type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
 
-/// A server under axum, and another node that asks about its sockets.
+/// A server under axum, and another node that asks for its sockets.
 struct Servers {
     address: SocketAddr,
     asking: Node,
@@ -60,7 +59,7 @@ impl Servers {
         self.http(&format!("GET {path}"), b"", b"").await
     }
 
-    /// One request on a connection of its own; the answer with its head.
+    /// One request on its own connection; returns the response with its head.
     async fn http(&self, line: &str, headers: &[u8], body: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let mut request = format!("{line} HTTP/1.1\r\nHost: example\r\n").into_bytes();
@@ -74,7 +73,7 @@ impl Servers {
         answer
     }
 
-    /// The only socket there is, as the other node sees it.
+    /// The only socket, as the other node sees it.
     async fn socket(&self) -> ClusterSocket {
         let mut sockets = self.asking.cluster.of("/").fetch_sockets().await.unwrap();
         assert_eq!(sockets.len(), 1, "{sockets:?}");
@@ -96,7 +95,7 @@ async fn a_handshake_is_issued_when_its_socket_connects() {
     let before = now();
     servers.connect("", b"", b"40").await;
     let connected = now();
-    // So that the first question comes later than any connection.
+    // So that the first request for sockets comes later than any connection.
     tokio::time::sleep(Duration::from_millis(20)).await;
     let issued = servers.socket().await.handshake.issued;
     assert!((before..=connected).contains(&issued), "{before} {issued} {connected}");
@@ -108,7 +107,7 @@ async fn auth_arrives_as_the_client_sent_it() {
         ("", "{}"),
         ("{}", "{}"),
         (r#"{"token":"t","list":[1,null]}"#, r#"{"token":"t","list":[1,null]}"#),
-        // A lone surrogate: JSON may have it, the strings of Rust may not. The rest stays.
+        // A lone surrogate: JSON may contain it, Rust's strings may not. The rest is kept.
         (r#"{"token":"t","odd":"\ud800"}"#, r#"{"token":"t","odd":"�"}"#),
     ] {
         let servers = Servers::start().await;
@@ -120,7 +119,7 @@ async fn auth_arrives_as_the_client_sent_it() {
 
 #[tokio::test]
 async fn an_auth_that_is_not_an_object_is_refused() {
-    // With Node.js, each of them closes the connection.
+    // Node.js closes the connection for each of them.
     for sent in ["null", "true", "[1]", r#""text""#, "{", "{]"] {
         let servers = Servers::start().await;
         let answer = servers.connect("", b"", format!("40{sent}").as_bytes()).await;

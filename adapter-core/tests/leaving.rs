@@ -1,4 +1,5 @@
-//! Nodes that leave because nobody holds them any more, on a database in memory, with the clock in our hand.
+//! Nodes that leave because their last handle was dropped, on a database in memory, with paused
+//! time.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -19,7 +20,7 @@ mod nodes;
 
 use nodes::{Node, collect, pair};
 
-/// Waits until nothing of the dropped nodes runs any more, and returns how long it took.
+/// Waits until no task of the dropped nodes is left, and returns how long that took.
 async fn wait_for_tasks(count: usize) -> Duration {
     let started = Instant::now();
     let waiting = async {
@@ -33,7 +34,7 @@ async fn wait_for_tasks(count: usize) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_accepted_before_a_drop_arrives_then_the_farewell_and_nothing_is_left() {
+async fn what_was_accepted_before_a_drop_arrives_then_the_close_message_and_nothing_is_left() {
     let database = MemoryDatabase::default();
     let mut one = Node::start(&database).await;
     let mut received = collect(&one);
@@ -45,7 +46,7 @@ async fn what_was_accepted_before_a_drop_arrives_then_the_farewell_and_nothing_i
         let mut sending = Box::pin(namespace.server_side_emit("e", &number));
         assert!(futures_util::poll!(&mut sending).is_pending());
     }
-    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("nobody", &()).await.unwrap();
+    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("unhandled", &()).await.unwrap();
     let started = Instant::now();
     drop((namespace, cluster, io, events));
     let (_, outcome) = asking.all().await;
@@ -91,7 +92,7 @@ async fn a_fetch_that_hangs_ends_with_its_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_that_nobody_waits_for_goes_on() {
+async fn a_close_that_no_task_waits_for_continues() {
     let database = MemoryDatabase::default();
     let before = Handle::current().metrics().num_alive_tasks();
     let Node { cluster, io: _io, .. } = Node::start(&database).await;
@@ -115,7 +116,7 @@ async fn a_handler_that_still_runs_keeps_no_node_from_leaving() {
     begins.recv().await.unwrap();
     drop((cluster, io, events));
     one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
-    // That of the handler is the only one.
+    // Only the handler's task is left.
     wait_for_tasks(before + 1).await;
 }
 
@@ -165,7 +166,7 @@ async fn no_response_comes_behind_the_close_message() {
     assert!(heard.last().is_some_and(|last| last.starts_with(r#"{"type":13"#)), "{heard:#?}");
 }
 
-/// What reaches PostgreSQL from a node whose namespace is deleted while `act` goes on.
+/// The messages that PostgreSQL gets from a node whose namespace is deleted during `act`.
 async fn heard_after_deletion<F: Future>(act: impl FnOnce(Node) -> F) -> Vec<String> {
     let database = MemoryDatabase::default();
     let node = Node::start(&database).await;
@@ -181,7 +182,7 @@ async fn heard_after_deletion<F: Future>(act: impl FnOnce(Node) -> F) -> Vec<Str
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_words_of_a_namespace_are_heard_and_revive_nobody() {
+async fn the_last_messages_of_a_namespace_arrive_and_do_not_revive_it() {
     let heard = heard_after_deletion(|node| async move {
         let kept = node.io.of("/").unwrap();
         node.io.delete_ns("/");
@@ -201,7 +202,7 @@ async fn the_last_words_of_a_namespace_are_heard_and_revive_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_asks_nobody_after_its_close_message() {
+async fn a_namespace_asks_no_node_after_its_close_message() {
     let heard = heard_after_deletion(|node| async move {
         let kept = node.io.of("/").unwrap();
         node.io.delete_ns("/");
@@ -224,7 +225,7 @@ async fn a_server_that_is_told_to_end_leaves_in_time_whatever_hangs() {
     assert_eq!(node.cluster.serve_until(async {}, &node.io, hanging).await, Ok(()));
     assert_eq!(started.elapsed().as_secs(), 8, "the default of Options::leave_timeout");
     one.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
-    // Long before, and not when the time ran out.
+    // Long before the time ran out.
     assert!(started.elapsed() < Duration::from_secs(9));
 }
 

@@ -1,4 +1,4 @@
-//! What others send is bounded, and a flood of it harms nobody else.
+//! Limits on what other nodes send: a flood of one node does not harm the others.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -33,14 +33,14 @@ async fn a_long_line_does_not_make_the_living_look_dead_and_heartbeats_are_not_i
     };
     heartbeat("peer", 2);
     node.wait_for_peer().await;
-    // Nothing is handled while the first in line waits for its row.
+    // Messages wait while the first in line waits for its row.
     database.hold_fetches(true);
     database.notify("socket.io#/", r#"{"uid":"peer","nsp":"/","type":3,"attachmentId":"1"}"#);
     for round in 0..8 {
         for _ in 0..10_000 {
             heartbeat("peer", 2);
         }
-        // A newcomer is heard and greeted, too.
+        // A new node is heard and gets a heartbeat in reply, too.
         let before = database.published();
         heartbeat(&format!("newcomer {round}"), 1);
         node.wait_for(|event| matches!(event, Event::NodeJoined { .. })).await;
@@ -54,7 +54,7 @@ async fn a_long_line_does_not_make_the_living_look_dead_and_heartbeats_are_not_i
     }
     database.hold_fetches(false);
     node.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
-    // It really is silence that they are taken for dead for.
+    // They are taken for dead only because they are silent.
     node.wait_for(|event| matches!(event, Event::NodeLeft { node, closed: false, .. } if node.as_str() == "peer"))
         .await;
 }
@@ -94,7 +94,7 @@ async fn an_attachment_that_is_too_large_is_not_fetched_and_its_size_is_told() {
 #[tokio::test(start_paused = true)]
 async fn attachments_that_do_not_fit_ahead_are_fetched_in_their_turn() {
     let database = MemoryDatabase::default();
-    // Room for 8 kB ahead, which none of them has.
+    // Room for 8 kB of attachments ahead, but each is larger.
     let options = Options::default().max_inbox_bytes(8000);
     let [one, mut other] = [Node::start(&database).await, Node::with_options(&database, options).await];
     other.wait_for_peer().await;
@@ -118,12 +118,13 @@ async fn only_so_many_requests_wait_at_a_time() {
     let [mut one, _other] = [Node::with_options(&database, options).await, Node::start(&database).await];
     one.wait_for_peer().await;
     let namespace = one.cluster.of("/");
-    let ask = async || namespace.server_side_emit_with_ack::<_, u64>("nobody", &()).await;
+    let ask = async || namespace.server_side_emit_with_ack::<_, u64>("unhandled", &()).await;
     let (first, second) = (ask().await.unwrap(), ask().await.unwrap());
     assert!(matches!(ask().await, Err(Error::TooManyRequests { limit: 2 })));
     drop(first);
     let third = ask().await.unwrap();
-    // Those that have ended give up their place, whether or not anyone has read their end.
+    // Requests that have ended release their permits, also when the application has not read the
+    // end.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let (_fourth, _fifth) = (ask().await.unwrap(), ask().await.unwrap());
     drop((second, third));
@@ -209,7 +210,7 @@ async fn a_backlog_of_the_application_holds_up_no_event_no_heartbeat_and_no_time
     let fetching = node.cluster.of("/").timeout(Duration::from_secs(1));
     let fetched = tokio::time::timeout(Duration::from_secs(5), fetching.fetch_sockets()).await;
     assert!(matches!(fetched.expect("it ends"), Err(Error::Timeout { .. })));
-    // Nodes that are silent are noticed.
+    // Silent nodes are noticed.
     let left = tokio::time::timeout(
         Duration::from_secs(30),
         node.wait_for(|event| matches!(event, Event::NodeLeft { node, .. } if node.as_str() == "x")),

@@ -1,4 +1,4 @@
-//! What a message does to the sender's own clients belongs to the message, and not to the task that
+//! The effect of a message on the sender's own clients belongs to the message, not to the task that
 //! sent it.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
@@ -64,7 +64,7 @@ async fn local_clients_get_what_is_sent_at_once_in_the_order_of_all_others() {
     for sending in sending.collect::<Vec<_>>() {
         sending.await.unwrap();
     }
-    // With its acknowledgement's number, an event reads `7["e",…]`.
+    // With the number of its acknowledgement, an event reads `7["e",…]`.
     let without_id = |event: String| event[event.find('[').unwrap()..].to_owned();
     let receive = async |client: &mut Client| -> Vec<_> {
         client.events("/", SENDERS * EACH).await.into_iter().map(without_id).collect()
@@ -125,7 +125,7 @@ async fn every_emit_ends_when_its_node_is_closed_while_publishing_stalls() {
     let database = MemoryDatabase::default();
     // Longer than leaving may take.
     let node = Node::with_options(&database, Options::default().query_timeout(Duration::from_secs(1000))).await;
-    // Then nothing is on its way, and the next one is published by its sender's own task.
+    // Then no message is in flight, and the next one is published by its sender's own task.
     node.cluster.of("/").emit("before", &()).await.unwrap();
     database.hold_publications(true);
     let emits: Vec<_> = (0..4)
@@ -140,7 +140,7 @@ async fn every_emit_ends_when_its_node_is_closed_while_publishing_stalls() {
     for (number, emit) in emits.into_iter().enumerate() {
         let outcome = timeout(Duration::from_secs(60), emit).await.unwrap_or_else(|_| panic!("emit {number} hangs"));
         let outcome = outcome.unwrap();
-        // The first was on its way: it may have been committed.
+        // The first was in flight: it may have been committed.
         let is_told = match &outcome {
             Err(Error::Unconfirmed(_)) => number == 0,
             Err(Error::Closed) => number > 0,

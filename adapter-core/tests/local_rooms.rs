@@ -1,4 +1,4 @@
-//! The rooms of a server: of its own sockets, and of no others.
+//! The rooms of a server: only those of its own sockets.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -62,7 +62,7 @@ impl Server {
         servers
     }
 
-    /// Connects a client, which never asks for what there is.
+    /// Connects a client, which never polls.
     async fn connect(&mut self, namespace: &str) -> Sid {
         let opened = self.http("GET /socket.io/?EIO=4&transport=polling", "").await;
         let (_, rest) = opened.split_once(r#""sid":""#).unwrap();
@@ -72,7 +72,7 @@ impl Server {
         self.connected.recv().await.unwrap()
     }
 
-    /// One request on a connection of its own; the answer with its head.
+    /// One request on its own connection; returns the response with its head.
     async fn http(&self, line: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let (address, length) = (self.address, body.len());
@@ -106,7 +106,7 @@ async fn a_socket_of_another_server_that_joins_a_room_is_in_it_there_and_not_her
         assert_eq!(one.io.rooms().await.unwrap(), ["hall"]);
     }
 
-    // One that is gone by now comes into no room either.
+    // A socket that is gone does not join a room either.
     found[0].join("den").await.unwrap();
     found[0].clone().disconnect().await.unwrap();
     while !one.io.fetch_sockets().await.unwrap().is_empty() {}
@@ -146,7 +146,7 @@ async fn a_room_that_is_named_like_a_socket_is_one_of_the_rooms_when_the_socket_
             assert_eq!(socket.rooms, [socket.id.as_str()], "told once");
         }
     }
-    // Those that did not join it are in it for an event that addresses it, and do not list it.
+    // Sockets that did not join it are in it for an event that addresses it, but do not list it.
     let plain = [one.connect("/").await, other.connect("/").await];
     for server in [&one, &other] {
         assert_eq!(server.io.rooms().await.unwrap(), ["hall"]);

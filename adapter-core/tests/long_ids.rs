@@ -1,4 +1,4 @@
-//! Ids of others: long ones are not kept, and an attachment is its header's.
+//! Ids of other nodes: long ones are not kept, and an attachment must have its header's sender.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -16,7 +16,7 @@ mod nodes;
 
 use nodes::{Node, collect};
 
-/// Publishes a message as an attachment, under a header of that uid.
+/// Publishes a message as an attachment, under a header with this uid.
 async fn attach(database: &MemoryDatabase, header: &str, message: Message) {
     let content = Content::Attachment {
         body: message.into_msgpack().unwrap(),
@@ -58,15 +58,15 @@ async fn an_attachment_of_another_than_its_header_says_is_refused() {
     let database = MemoryDatabase::default();
     let mut node = Node::start(&database).await;
     let mut received = collect(&node);
-    attach(&database, "peer", event("somebody else")).await;
+    attach(&database, "peer", event("another")).await;
     let rejected = node.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
     assert!(matches!(rejected, Event::Rejected { kind, .. } if kind.as_str() == "attachment-of-another"));
-    // Not even as the emitter's, which may say nothing of its own.
-    attach(&database, "emitter", event("somebody else")).await;
+    // Not even under the uid of the emitter, whose messages must be its own.
+    attach(&database, "emitter", event("another")).await;
     attach(&database, "peer", event("peer")).await;
     assert_eq!(received.recv().await, Some(7));
     assert!(received.try_recv().is_err());
-    assert_eq!(node.server_count(), 2, "nobody else is there");
+    assert_eq!(node.server_count(), 2, "there is no other node");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! What a node hands to the `metrics` facade.
+//! The metrics that a node exports to the `metrics` facade.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -11,8 +11,7 @@ mod nodes;
 
 use nodes::{collect, pair};
 
-/// All values by name and labels, since they were last read: this recorder starts them all again
-/// then.
+/// All values by name and labels, since they were last read: reading starts this recorder again.
 fn values(snapshotter: &Snapshotter) -> HashMap<String, DebugValue> {
     let snapshot = snapshotter.snapshot().into_vec();
     snapshot
@@ -72,7 +71,7 @@ async fn a_node_is_seen_from_outside() {
     let now = values(&snapshotter);
     assert!(matches!(now["socketio_pg_reconnects_total"], DebugValue::Counter(2)), "{now:?}");
 
-    // What has left takes its levels with it.
+    // A node that has left takes its gauges back.
     other.cluster.close().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let now = values(&snapshotter);

@@ -1,4 +1,4 @@
-//! Namespaces that come, go and are replaced, with real clients.
+//! Namespaces that are created, deleted and replaced, with real clients.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -47,7 +47,7 @@ async fn clients_that_enter_a_fresh_namespace_at_once_all_hear_even_while_nothin
         client.wait_for(|packet| packet == r#"42/room/1,["local",null]"# || packet == r#"42/room/1,["local"]"#).await;
     }
     database.hold_listens(false);
-    // It hears the other's answer to its announcement.
+    // It hears the other's reply to its announcement.
     until("they meet", || one.cluster.of("/room/1").server_count() == 2).await;
     other.io.of("/room/1").unwrap().emit("e", &1).await.unwrap();
     for client in &mut clients {
@@ -70,8 +70,8 @@ async fn clients_of_a_namespace_that_is_replaced_are_made_to_connect_again() {
     one.io.ns("/x", async || {}).await.unwrap();
     let second = one.cluster.of("/x").uid().unwrap();
     assert_ne!(first, second);
-    // A CONNECT whose payload is no object: upon it a client closes the connection and opens
-    // another. One that takes it for nothing is disconnected from the namespace, and knows.
+    // A CONNECT whose payload is not an object: a client closes the connection then and opens
+    // another. A client that ignores it is disconnected from the namespace, and is told.
     client.wait_for(|packet| packet == r#"40/x,"this namespace was replaced""#).await;
     client.wait_for(|packet| packet == "41/x,").await;
     until("the first uid leaves", || other.cluster.of("/x").nodes() == [second.clone()]).await;
@@ -89,7 +89,7 @@ async fn a_second_server_of_the_same_handle_is_refused_with_the_remedy() {
     let refused = second.ns("/", async || {}).await.unwrap_err();
     assert!(matches!(refused, Error::AnotherServer), "{refused:?}");
     assert!(refused.to_string().contains("Cluster::connect"), "{refused}");
-    // The first is as it was.
+    // The first is unchanged.
     let mut client = Client::connect(one.address, "/").await;
     let other = Server::start(&database).await;
     until("they meet", || other.cluster.of("/").server_count() == 2).await;
@@ -109,7 +109,7 @@ async fn a_namespace_that_is_deleted_while_its_successor_joins_is_listened_to() 
         let deleting = std::thread::spawn(move || deleting.delete_ns("/x"));
         let joined = one.io.ns("/x", async || {}).await;
         deleting.join().unwrap();
-        // Whichever came last holds; a later one must be heard in any case.
+        // The one that came last holds; a later one must be heard in any case.
         let _ = joined;
         if round.is_multiple_of(50) {
             one.io.ns("/x", async || {}).await.unwrap();
@@ -119,7 +119,8 @@ async fn a_namespace_that_is_deleted_while_its_successor_joins_is_listened_to() 
                 std::future::ready(())
             });
             other.cluster.of("/x").server_side_emit("e", &round).await.unwrap();
-            let number = timeout(LONG, hears.recv()).await.unwrap_or_else(|_| panic!("round {round}: deaf"));
+            let number =
+                timeout(LONG, hears.recv()).await.unwrap_or_else(|_| panic!("round {round}: receives nothing"));
             assert_eq!(number, Some(round));
             one.cluster.of("/x").off_server_side("e");
         }
@@ -148,8 +149,8 @@ async fn an_attached_server_stays_attached_when_its_last_namespace_is_deleted() 
     assert!(!sockets[0].handshake.url.is_empty(), "{:?}", sockets[0].handshake);
 }
 
-/// socketioxide looks for a namespace and makes one in two steps, so that some of these clients get
-/// one that is replaced at once.
+/// socketioxide looks for a namespace and creates one in two steps, so that some of these clients
+/// get one that is replaced at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clients_that_enter_a_fresh_namespace_on_several_threads_are_heard_or_made_to_connect_again() {
     let database = MemoryDatabase::default();

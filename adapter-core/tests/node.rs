@@ -1,4 +1,4 @@
-//! Whole nodes on a database in memory, with the clock in our hand.
+//! Whole nodes on a database in memory, with paused time.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -86,7 +86,7 @@ async fn a_full_queue_changes_no_order() {
         assert!(futures_util::poll!(&mut emitting).is_pending());
         waiting.push(emitting);
     }
-    // Meanwhile the queue has room again, and those that came before have not noticed.
+    // Meanwhile the queue has room again, but tasks that came before have not noticed.
     tokio::time::sleep(Duration::from_secs(1)).await;
     one.cluster.of("/").server_side_emit("e", &10_u64).await.unwrap();
     futures_util::future::try_join_all(waiting).await.unwrap();
@@ -138,7 +138,7 @@ async fn a_gap_is_as_long_as_it_was_wherever_the_wall_clock_is_set() {
         let gap = other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
         let Event::Gap { since, until, .. } = gap else { unreachable!("it is one") };
         let long = until.duration_since(since).unwrap();
-        // A minute, what was silent before it, and the pause before connecting again.
+        // A minute, the silence before it, and the pause before connecting again.
         assert!((60..80).contains(&long.as_secs()), "{long:?}");
     }
 }
@@ -156,7 +156,7 @@ async fn a_database_that_is_away_is_an_error_for_senders_and_no_end() {
     other.wait_for(|event| matches!(event, Event::Gap { .. })).await;
     one.cluster.of("/").server_side_emit("e", &2_u64).await.unwrap();
     assert_eq!(received.recv().await, Some(2));
-    // They were silent for a minute, and took each other for dead: they are found again.
+    // They were silent for a minute, and took each other for dead: they find each other again.
     while (one.server_count(), other.server_count()) != (2, 2) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -172,9 +172,9 @@ async fn a_node_is_ready_while_it_listens_and_publishes() {
 
     database.set_down(true);
     other.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
-    let deaf = other.cluster.health();
-    assert!(!deaf.is_ready() && !deaf.link.is_listening, "{deaf:?}");
-    assert!(deaf.link.since >= deaf.link.last_heard, "{deaf:?}");
+    let disconnected = other.cluster.health();
+    assert!(!disconnected.is_ready() && !disconnected.link.is_listening, "{disconnected:?}");
+    assert!(disconnected.link.since >= disconnected.link.last_heard, "{disconnected:?}");
     other.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap_err();
     let publisher = other.cluster.health().publisher;
     assert!(publisher.consecutive_failures > 0, "{publisher:?}");
@@ -198,7 +198,7 @@ async fn a_node_is_ready_while_it_listens_and_publishes() {
 async fn health_is_told_as_json_with_times_that_read() {
     let database = MemoryDatabase::default();
     let [_one, other] = pair(&database).await;
-    let asking = other.cluster.of("/").server_side_emit_with_ack::<_, u64>("nobody", &()).await.unwrap();
+    let asking = other.cluster.of("/").server_side_emit_with_ack::<_, u64>("unhandled", &()).await.unwrap();
     let health = serde_json::to_value(other.cluster.health()).unwrap();
     assert_eq!(health["ready"], true);
     assert_eq!(health["namespaces"][0]["requests"], 1, "{health}");
@@ -229,7 +229,7 @@ async fn a_server_that_never_answers_is_named_after_the_time_out() {
     let database = MemoryDatabase::default();
     let [one, other] = pair(&database).await;
     let started = tokio::time::Instant::now();
-    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("nobody", &()).await.unwrap();
+    let asking = one.cluster.of("/").server_side_emit_with_ack::<_, u64>("unhandled", &()).await.unwrap();
     let (answers, outcome) = asking.all().await;
     assert!(answers.is_empty());
     let Err(Error::Timeout { missing }) = outcome else { panic!("{outcome:?}") };
@@ -238,7 +238,7 @@ async fn a_server_that_never_answers_is_named_after_the_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn alone_nobody_is_asked() {
+async fn a_node_alone_asks_no_other() {
     let database = MemoryDatabase::default();
     let node = Node::start(&database).await;
     let published = database.published();
@@ -273,7 +273,7 @@ async fn what_is_not_a_message_is_told_once_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_asks_with_what_is_no_event_is_told_to_wait_for_nobody() {
+async fn a_request_that_is_not_an_event_has_no_clients_to_wait_for() {
     let database = MemoryDatabase::default();
     let _node = Node::start(&database).await;
     let mut wire = database.backend().connect_listener().await.unwrap();
@@ -305,7 +305,7 @@ async fn an_event_without_namespace_is_for_that_of_its_channel() {
     let database = MemoryDatabase::default();
     let node = Node::start(&database).await;
     let mut received = collect(&node);
-    // as Node.js's emitter sends it
+    // As Node.js's emitter sends it.
     database.notify("socket.io#/", r#"{"type":9,"data":{"packet":["e",5]},"uid":"emitter"}"#);
     assert_eq!(received.recv().await, Some(5));
     assert_eq!(node.server_count(), 1);
@@ -345,7 +345,7 @@ async fn a_message_whose_sender_stops_waiting_is_sent_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sender_that_does_not_go_on_holds_up_nobody_and_keeps_its_place() {
+async fn a_sender_that_does_not_go_on_holds_up_no_other_and_keeps_its_place() {
     let database = MemoryDatabase::default();
     let [one, other] = pair(&database).await;
     let mut received = collect(&other);

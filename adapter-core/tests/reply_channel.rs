@@ -1,4 +1,4 @@
-//! Responses between nodes that know the reply channel, and between those and nodes that do not.
+//! Responses among nodes that know the reply channel and nodes that do not.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -23,7 +23,7 @@ const CHANNEL: &str = "socket.io#/";
 
 struct Node {
     cluster: Cluster<MemoryBackend>,
-    // keeps the namespace
+    // Keeps the namespace.
     _io: SocketIo<Adapter>,
 }
 
@@ -42,7 +42,7 @@ async fn nodes<const N: usize>(database: &MemoryDatabase, options: Options) -> [
     nodes.try_into().ok().unwrap()
 }
 
-/// Hears some channels.
+/// Listens on some channels.
 struct Spy(MemoryListener);
 
 impl Spy {
@@ -66,7 +66,7 @@ impl Spy {
         }
     }
 
-    /// The types that were heard so far, but for heartbeats.
+    /// The types that arrived so far, except for heartbeats.
     async fn types(&mut self, database: &MemoryDatabase, channel: &str) -> Vec<u64> {
         database.notify(channel, r#"{"type":0}"#);
         let mut types = Vec::new();
@@ -80,7 +80,7 @@ impl Spy {
     }
 }
 
-/// Asks in each way.
+/// Makes each kind of request.
 async fn ask_in_every_way(node: &Node) {
     let namespace = node.cluster.of("/");
     assert!(namespace.fetch_sockets().await.unwrap().is_empty());
@@ -225,7 +225,7 @@ async fn an_answer_does_not_overtake_what_was_said_before_it() {
     other.cluster.of("/").on_server_side_with_ack("work", move |number: u64| {
         let namespace = namespace.clone();
         async move {
-            // Now and then it is an attachment, which has to be fetched.
+            // Some of them are attachments, which have to be fetched.
             let text = if number.is_multiple_of(3) { "x".repeat(9000) } else { String::new() };
             namespace.server_side_emit("progress", &(number, text)).await.unwrap();
             number

@@ -1,5 +1,4 @@
-//! Event names that Socket.IO keeps to itself: they are refused where an event is made, and nobody
-//! gets them.
+//! Event names that Socket.IO reserves: an event with such a name is refused, and is not sent.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

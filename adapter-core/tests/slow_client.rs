@@ -1,4 +1,4 @@
-//! A client that takes nothing, while other nodes send: what it misses is counted and told.
+//! A client that does not read while other nodes send: what it misses is counted and reported.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -19,8 +19,8 @@ mod nodes;
 
 use nodes::Node;
 
-/// How many events are sent, and how many the client's buffer of 4 and what empties it may keep of
-/// them.
+/// How many events are sent, and how many of them the client's buffer of 4 and the code that
+/// empties it may keep.
 const SENT: u64 = 200;
 const MOST_KEPT: u64 = 100;
 
@@ -42,7 +42,7 @@ async fn what_a_client_that_takes_nothing_misses_is_told() {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, Router::new().layer(layer)).await });
 
-    // It opens a session by HTTP, connects, and never asks for what there is.
+    // It opens a session by HTTP, connects, and never polls.
     let opened = http(address, "GET /socket.io/?EIO=4&transport=polling", "").await;
     let (_, rest) = opened.split_once(r#""sid":""#).unwrap();
     let (sid, _) = rest.split_once('"').unwrap();
@@ -55,8 +55,8 @@ async fn what_a_client_that_takes_nothing_misses_is_told() {
         std::future::ready(())
     });
     let other = Node::start(&database).await;
-    // What has room depends on what is on its way out of the buffer: enough is sent that most has
-    // none.
+    // How many fit depends on what has left the buffer already: enough are sent that most do not
+    // fit.
     for number in 0..SENT {
         other.io.of("/").unwrap().emit("e", &number).await.unwrap();
     }
@@ -68,7 +68,7 @@ async fn what_a_client_that_takes_nothing_misses_is_told() {
     assert!((SENT - MOST_KEPT..SENT).contains(&lost), "{counts:?}");
     assert_eq!(counts.rejected, 0);
 
-    // What the application does about it: the second loss has its client.
+    // The application reacts: the second loss is tied to its client.
     let slow = async {
         loop {
             if let Event::SlowClient { namespace, socket } = slow_events.next().await.unwrap() {
@@ -89,7 +89,7 @@ async fn what_a_client_that_takes_nothing_misses_is_told() {
     assert_eq!(class, Dropped::Clients);
 }
 
-/// One request on a connection of its own; the answer with its head.
+/// One request on its own connection; returns the response with its head.
 async fn http(address: std::net::SocketAddr, line: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let length = body.len();

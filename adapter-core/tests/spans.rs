@@ -1,4 +1,4 @@
-//! What a subscriber of `tracing` sees of a message's way.
+//! The spans of `tracing` on a message's way.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -81,7 +81,7 @@ async fn each_step_of_a_messages_way_is_a_span() {
             let _ = done.send(());
         }
     });
-    // One that fits into a notification, and one that does not.
+    // One event fits into a notification, the other does not.
     for (number, text) in [(1_u64, String::new()), (2, "x".repeat(9_000))] {
         one.cluster.of("/").server_side_emit("e", &(number, text)).await.unwrap();
         handled.recv().await.unwrap();

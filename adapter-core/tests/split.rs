@@ -16,7 +16,7 @@ use tokio::{
 
 type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
 
-/// `/a…` is in database 0, `/b…` in database 1, `/c…` in one that is not there.
+/// `/a…` is in database 0, `/b…` in database 1, `/c…` in a database that does not exist.
 fn rule(namespace: &str) -> usize {
     match namespace.as_bytes() {
         [b'/', b'b', ..] => 1,
@@ -133,7 +133,7 @@ async fn a_database_that_fails_stops_only_its_own_namespaces() {
     let ready: Vec<_> = one.cluster.health_by_database().iter().map(|health| health.is_ready()).collect();
     assert_eq!((one.cluster.health().is_ready(), &ready[..]), (false, &[true, false][..]));
     assert!(!one.cluster.health().link.is_listening);
-    // Those of the other database did not even notice; the nodes of this one have lost each other.
+    // Nodes of the other database did not notice; the nodes of this one have lost each other.
     assert_eq!((one.server_counts(), other.server_counts()), ([2, 1], [2, 1]));
     assert_eq!(one.cluster.of("/a").fetch_sockets().await.unwrap().len(), 0);
 
@@ -145,7 +145,7 @@ async fn a_database_that_fails_stops_only_its_own_namespaces() {
     assert!(one.cluster.health().is_ready());
     assert_eq!(b.recv().await, Some(7));
 
-    // All that happened came in one stream, and says where.
+    // All events came in one stream, which says where each happened.
     let mut told = Vec::new();
     while !matches!(told.last(), Some((_, Event::NodeJoined { .. }))) {
         told.push(events.next_with_database().await.unwrap());
@@ -180,7 +180,7 @@ async fn counts_are_those_of_all_databases() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_says_farewell_in_every_database() {
+async fn closing_sends_close_messages_in_every_database() {
     let databases = [MemoryDatabase::default(), MemoryDatabase::default()];
     let [one, other] = pair(&databases).await;
     other.cluster.close().await;

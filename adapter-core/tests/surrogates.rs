@@ -1,4 +1,4 @@
-//! Strings that JavaScript has and Unicode has not: no message is lost over one.
+//! Strings that JavaScript allows and Unicode does not: no message is lost because of them.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -27,7 +27,7 @@ async fn next_of(listener: &mut impl Listener, kind: u64) -> String {
     let waiting = async {
         loop {
             let payload = listener.next().await.unwrap().payload;
-            // As text: serde_json does not read what is looked for.
+            // As text: serde_json cannot read these strings.
             if payload.starts_with(&format!(r#"{{"type":{kind},"#)) {
                 return payload;
             }

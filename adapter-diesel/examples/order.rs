@@ -1,4 +1,4 @@
-//! Insert the order, tell the room: both, or neither.
+//! Inserts an order and emits it to the room: both, or neither.
 //!
 //! `DATABASE_URL=postgres://… cargo run -p socketio-pg-diesel --example order -- tea`
 
@@ -17,8 +17,8 @@ async fn main() -> Result<(), Error> {
 
     let emitter = Emitter::new();
     let ordered = connection.transaction(async |connection| {
-        // The kitchen is told first, and still hears nothing of an order that is not taken: try an
-        // empty item.
+        // The event comes first in the transaction, and the kitchen still does not get an order
+        // that is rolled back: try an empty item.
         emitter.of("/kitchen").to("cooks").emit("order", &item, connection).await?;
         diesel::sql_query("INSERT INTO orders (item) VALUES ($1)")
             .bind::<diesel::sql_types::Text, _>(&item)
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Error> {
     });
     match ordered.await {
         Ok(()) => eprintln!("ordered {item:?}, and the kitchen was told"),
-        Err(error) => eprintln!("not ordered, and nobody was told: {error}"),
+        Err(error) => eprintln!("not ordered, and the kitchen was not told: {error}"),
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! A chat server. Start several on one database, in Rust and in Node.js: they are one chat.
+//! A chat server. Start several on one database, in Rust and in Node.js: together they are one
+//! chat.
 //!
 //! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`; `/healthz` says
-//! whether it is ready.
+//! whether the server is ready.
 
 use std::net::SocketAddr;
 
@@ -18,7 +19,7 @@ use tokio::net::TcpListener;
 async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
     socket.join("chat");
     socket.on("message", async |socket: SocketRef<A>, Data::<String>(text)| {
-        // To everyone in the room, whichever server they are on and whatever it is written in.
+        // To all clients in the room, on every server, in Rust or Node.js.
         if let Err(error) = socket.within("chat").emit("message", &text).await {
             eprintln!("not sent to the other servers: {error}");
         }
@@ -38,8 +39,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let cluster = Cluster::connect(database, Options::default()).await?;
     let (layer, io) = SocketIo::builder()
-        .max_buffer_size(10_000) // events that wait for one client; what comes on top is lost for it
-        .max_payload(1_000_000) // what a client may send in one HTTP request: Node's limit
+        .max_buffer_size(10_000) // events that wait for one client; more are lost for it
+        .max_payload(1_000_000) // what a client may send in one HTTP request: Node.js's limit
         .with_adapter::<PostgresAdapter<_>>(cluster.clone())
         .build_layer();
     // Other servers see how the clients of this one connected: from where, when, with which `auth`.
@@ -55,7 +56,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let app = Router::new().route("/healthz", healthz).layer(layer);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    // Until SIGTERM or Ctrl-C: then it leaves within 8 seconds, and no request of another server waits for it.
+    // Until SIGTERM or Ctrl-C: then it leaves within 8 seconds, and requests of other servers do
+    // not wait for it.
     cluster.serve(&io, |shutdown| axum::serve(listener, app).with_graceful_shutdown(shutdown)).await?;
     Ok(())
 }

@@ -17,8 +17,8 @@ use socketio_pg_core::backend::{
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-/// PostgreSQL through diesel-async, with a small pool for statements and a connection of its own
-/// for listening.
+/// PostgreSQL through diesel-async, with a small pool for statements and a separate connection for
+/// listening.
 ///
 /// ```
 /// use socketio_pg_diesel::DieselBackend;
@@ -30,14 +30,15 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 /// ```
 ///
 /// With the feature `rustls`, `sslmode` (`disable`, `prefer`, `require`, `verify-ca`,
-/// `verify-full`) and `sslrootcert` in the URL mean what they mean to libpq; without `sslrootcert`,
-/// certificates are checked against those that the machine trusts. For another TLS library, or a
-/// client certificate, say how connections are made: see [`custom_setup`](Self::custom_setup).
+/// `verify-full`) and `sslrootcert` in the URL mean the same as for libpq; without `sslrootcert`,
+/// certificates are checked against the roots that the machine trusts. For another TLS library, or
+/// a client certificate, give a function that makes connections: see
+/// [`custom_setup`](Self::custom_setup).
 ///
-/// Where the URL says nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`,
+/// Unless the URL says otherwise, a dead link is found within 10 seconds (`tcp_user_timeout=10`,
 /// `keepalives_idle=4`, `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10
 /// seconds, or 3 seconds for each of several hosts, and `application_name` is `socketio-pg`. A host
-/// that did not answer is tried behind the others for 30 seconds.
+/// that did not respond is tried after the others for 30 seconds.
 #[derive(Clone)]
 pub struct DieselBackend {
     source: Source,
@@ -53,7 +54,7 @@ enum Source {
     Borrowed(Pool<AsyncPgConnection>),
 }
 
-/// Only one batch is on its way at a time.
+/// Only one batch is in flight at a time.
 const PUBLISHING_CONNECTIONS: usize = 1;
 
 /// For fetching, sweeping and preparing. Publishing never waits for them.
@@ -65,7 +66,7 @@ impl DieselBackend {
     ///
     /// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as
     /// tokio-postgres reads them, which is diesel-async's driver. The connection must be a direct
-    /// one: a pooler in transaction mode cannot `LISTEN`. Behind one use
+    /// one: through a pooler in transaction mode, `LISTEN` does not work. Behind a pooler use
     /// [`with_listen_url`](Self::with_listen_url).
     ///
     /// # Errors
@@ -77,9 +78,9 @@ impl DieselBackend {
     /// Publishes through `url`, which may lead to a pooler, and listens through `listen_url`, which
     /// must not.
     ///
-    /// diesel-async prepares every statement by name, so the pooler must know prepared statements:
-    /// PgBouncer does from 1.21 on, with `max_prepared_statements` above zero. An older one in
-    /// transaction mode takes the tokio-postgres backend.
+    /// diesel-async prepares every statement by name, so the pooler must support prepared
+    /// statements: PgBouncer does from 1.21 on, with `max_prepared_statements` above zero. With an
+    /// older one in transaction mode, use the tokio-postgres backend.
     ///
     /// # Errors
     /// When a text cannot be read.
@@ -91,8 +92,8 @@ impl DieselBackend {
 
     /// Publishes through the application's own pool, and listens through `listen_url`.
     ///
-    /// The pool's connections are borrowed for one statement at a time. One whose statement was
-    /// given up halfway is closed instead of returned.
+    /// The pool's connections are borrowed for one statement at a time. A connection whose
+    /// statement was cancelled halfway is closed instead of returned.
     ///
     /// # Errors
     /// When the URL cannot be read.
@@ -100,9 +101,9 @@ impl DieselBackend {
         Ok(Self::assemble(Source::Borrowed(pool), Connector::new(listen_url)?))
     }
 
-    /// Makes connections in the way of the application, with TLS for example. The function is the
-    /// one that `ManagerConfig::custom_setup` of diesel-async takes; it gets the connection string
-    /// with the defaults filled in. A borrowed pool has its own.
+    /// Makes connections with the application's own function, with TLS for example. It is the
+    /// function that `ManagerConfig::custom_setup` of diesel-async takes; it gets the connection
+    /// string with the defaults filled in. A borrowed pool has its own function.
     ///
     /// ```no_run
     /// use diesel::ConnectionResult;
@@ -113,7 +114,8 @@ impl DieselBackend {
     ///
     /// fn establish(url: &str) -> BoxFuture<'_, ConnectionResult<AsyncPgConnection>> {
     ///     async move {
-    ///         let (client, connection) = tokio_postgres::connect(url, MakeRustlsConnect::new(tls()))
+    ///         let tls = MakeRustlsConnect::new(tls());
+    ///         let (client, connection) = tokio_postgres::connect(url, tls)
     ///             .await
     ///             .map_err(connection_error)?;
     ///         AsyncPgConnection::try_from_client_and_connection(client, connection).await
@@ -253,7 +255,7 @@ impl Backend for DieselBackend {
     fn time_for_other_hosts(&self) -> Duration {
         let of_listener = self.listening.time_for_other_hosts();
         match &self.source {
-            // Hosts that both lead to are found out once.
+            // Each slow host that both lead to is then found only once.
             Source::Own(connector) if connector.is_like(&self.listening) => of_listener,
             Source::Own(connector) => connector.time_for_other_hosts().saturating_add(of_listener),
             Source::Borrowed(_) => of_listener,

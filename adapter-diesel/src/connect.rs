@@ -1,10 +1,10 @@
-//! A backend from a database URL.
+//! Makes a backend from a database URL.
 
 use socketio_pg_core::backend::BackendError;
 
 use crate::DieselBackend;
 
-/// A backend with pool and listening connection of its own: see [`DieselBackend::new`].
+/// A backend with its own pool and listening connection: see [`DieselBackend::new`].
 impl TryFrom<&str> for DieselBackend {
     type Error = BackendError;
 

@@ -1,4 +1,4 @@
-//! Making connections, in our way or in the caller's.
+//! Makes connections, with our function or the application's.
 
 use crate::error;
 use diesel::ConnectionResult;
@@ -11,11 +11,11 @@ use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{sync::Arc, time::Duration};
 use tokio_postgres::CancelToken;
 
-/// How the caller makes a connection from a connection string: what `ManagerConfig::custom_setup`
-/// of diesel-async takes.
+/// The application's function that makes a connection from a connection string: what
+/// `ManagerConfig::custom_setup` of diesel-async takes.
 pub(crate) type Setup = Arc<dyn Fn(&str) -> BoxFuture<'_, ConnectionResult<AsyncPgConnection>> + Send + Sync>;
 
-/// How long cancelling may take: it needs a connection of its own.
+/// How long cancelling may take: it opens a separate connection.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes connections.
@@ -23,7 +23,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Connector {
     settings: Arc<Settings>,
     slow_hosts: SlowHosts,
-    /// What the settings say of TLS, or why that cannot be: only who has a set-up of his own can do without.
+    /// What the settings say of TLS, or why it cannot work: only an application with its own set-up
+    /// may ignore that.
     tls: Result<Tls, String>,
     setup: Option<Setup>,
 }
@@ -35,12 +36,12 @@ impl Connector {
         Ok(Self { settings, slow_hosts: SlowHosts::default(), tls, setup: None })
     }
 
-    /// Finds out about slow hosts together with another connector.
+    /// Shares what is known of slow hosts with another connector.
     pub(crate) fn with_hosts_of(self, other: &Self) -> Self {
         Self { slow_hosts: other.slow_hosts.clone(), ..self }
     }
 
-    /// Whether the other leads to the same places.
+    /// Whether the other connector leads to the same hosts.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.settings.text() == other.settings.text()
     }
@@ -65,17 +66,17 @@ impl Connector {
             .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))
     }
 
-    /// Tells the server, in the background, that nobody waits for a statement any more. Without it,
-    /// one that waits for a lock stays there though its connection was closed here, and takes
-    /// effect once it has the lock.
+    /// Tells the server, in the background, that a statement's result is not needed any more.
+    /// Without it, a statement that waits for a lock stays in the server though its connection was
+    /// closed here, and takes effect once it has the lock.
     ///
-    /// Not for connections that the caller made: how they are encrypted is not known.
+    /// Not for connections that the application made: how they are encrypted is not known.
     pub(crate) fn cancel(&self, token: CancelToken) {
         if self.setup.is_none()
             && let Ok(tls) = self.tls.clone()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            // A server that cannot be reached cannot be told, and ends the session by itself.
+            // A server that cannot be reached ends the session by itself.
             runtime.spawn(async move { tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await.is_ok() });
         }
     }

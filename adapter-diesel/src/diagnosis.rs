@@ -1,8 +1,8 @@
-//! Finding out why a statement failed.
+//! Finds out why a statement failed.
 //!
-//! diesel keeps PostgreSQL's error codes to itself, and the texts come in the server's language.
-//! What an error means is therefore asked of the server, on the same connection, once a statement
-//! has failed.
+//! diesel does not expose PostgreSQL's error codes, and the texts come in the server's language.
+//! After a failed statement, queries on the same connection therefore find out what the error
+//! means.
 
 use crate::error::is_of_connection;
 use diesel::{
@@ -17,13 +17,13 @@ use std::time::Duration;
 /// What a statement was about.
 #[derive(Clone, Copy)]
 pub(crate) enum Concern<'a> {
-    /// The session itself.
+    /// The session alone.
     Session,
-    /// The table, with the rights that it takes.
+    /// A table, with the rights that the statement needs.
     Table(&'a TableName, &'static [&'static str]),
-    /// Two tables, with the rights that each takes.
+    /// Two tables, with the rights that the statement needs on each.
     Tables([&'a TableName; 2], &'static [&'static str]),
-    /// A table that is to be created.
+    /// A table that the statement creates.
     Creation(&'a TableName),
 }
 
@@ -32,14 +32,14 @@ pub(crate) const TO_INSERT: &[&str] = &["INSERT", "SELECT"];
 pub(crate) const TO_FETCH: &[&str] = &["SELECT"];
 pub(crate) const TO_SWEEP: &[&str] = &["DELETE", "SELECT"];
 
-/// `took` is how long the statement ran, if it was one that may be given up by the server.
+/// `took` is how long the statement ran, if the server may have given it up.
 pub(crate) async fn explain(
     connection: &mut AsyncPgConnection,
     concern: Concern<'_>,
     error: Error,
     took: Duration,
 ) -> BackendError {
-    // The only one of its kind that diesel tells.
+    // The only one of its kind that diesel exposes.
     if matches!(error, Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)) {
         return BackendError::new(ErrorKind::ReadOnly, error);
     }
@@ -50,16 +50,16 @@ pub(crate) async fn explain(
     };
     let kind = match found {
         Ok(kind) => kind,
-        // Who does not answer is not there.
+        // A server that does not respond cannot be reached.
         Err(unanswered) if is_of_connection(&unanswered) => ErrorKind::Connection,
-        // As in a transaction that has failed, where nothing can be asked.
+        // As in a transaction that has failed, where queries are refused.
         Err(_) => ErrorKind::Other,
     };
     BackendError::new(kind, error)
 }
 
-/// Whether the server gave the statement up. In English it says so; in other languages it is told
-/// by how long the statement took, as one that was cancelled by hand is not.
+/// Whether the server gave the statement up. In English the text says so; in other languages the
+/// time that the statement took shows it, unlike for a statement that was cancelled by hand.
 async fn was_given_up(connection: &mut AsyncPgConnection, error: &Error, took: Duration) -> Result<bool, Error> {
     if let Error::DatabaseError(_, information) = error
         && information.message().starts_with("canceling statement due to")
@@ -117,7 +117,7 @@ async fn about_table(
 
 #[derive(QueryableByName)]
 struct Circumstances {
-    /// `None`: there is no such schema.
+    /// `None`: the schema does not exist.
     #[diesel(sql_type = Nullable<Bool>)]
     may_use_schema: Option<bool>,
     #[diesel(sql_type = Nullable<Bool>)]
@@ -133,7 +133,7 @@ async fn circumstances(
     table: &TableName,
     rights: &[&str],
 ) -> Result<Circumstances, Error> {
-    // `to_regclass` fails where the schema may not be used. Who inserts also takes an id from the
+    // `to_regclass` fails where the schema may not be used. An insert also takes an id from the
     // sequence.
     diesel::sql_query(
         "SELECT may_use_schema, may_create, found IS NOT NULL AS table_exists,

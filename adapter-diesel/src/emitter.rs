@@ -1,4 +1,4 @@
-//! Emitting on the application's own connections.
+//! Emits events on the application's own connections.
 
 use diesel::{
     QueryResult,
@@ -18,7 +18,7 @@ use crate::{DieselBackend, error, log::notify_one, statements::NotifyOne};
 /// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request
 /// handlers.
 ///
-/// The connection comes last: `&mut` to an `AsyncPgConnection`, plain or pooled. Inside of
+/// The connection comes last: `&mut` to an `AsyncPgConnection`, plain or pooled. Inside
 /// `.transaction(…)`, savepoints included, the event is sent if, and only if, the transaction
 /// commits.
 ///
@@ -26,13 +26,16 @@ use crate::{DieselBackend, error, log::notify_one, statements::NotifyOne};
 /// use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 /// use socketio_pg_diesel::Emitter;
 ///
-/// # async fn example(mut connection: AsyncPgConnection) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// # type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// # async fn example(mut connection: AsyncPgConnection) -> Result<(), Failure> {
 /// let emitter = Emitter::new();
 /// connection
 ///     .transaction(async |connection| {
-///         diesel::sql_query("INSERT INTO orders (item) VALUES ('tea')").execute(connection).await?;
+///         diesel::sql_query("INSERT INTO orders (item) VALUES ('tea')")
+///             .execute(connection)
+///             .await?;
 ///         emitter.of("/kitchen").to("orders").emit("order", "tea", connection).await?;
-///         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(()) // now the kitchen hears of it
+///         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(()) // the commit sends the event
 ///     })
 ///     .await?;
 /// # Ok(())
@@ -73,8 +76,8 @@ where
     }
 }
 
-/// Asks only whether the session is still there, as it may be in a transaction that has failed by
-/// now. An error that ended the session may have come after the commit.
+/// Checks only whether the session still works, as it may be in a transaction that has failed. An
+/// error that ended the session may have come after the commit.
 async fn failed<C>(connection: &mut C, error: Error) -> BackendError
 where
     C: AsyncConnectionCore<Backend = Pg> + Send,
@@ -128,7 +131,7 @@ impl QueryFragment<Pg> for NotifyOneWithAttachment {
     }
 }
 
-/// Identified by its text, which has the table's name in it.
+/// Identified by its text, which contains the table's name.
 impl QueryId for NotifyOneWithAttachment {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;

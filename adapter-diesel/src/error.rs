@@ -1,5 +1,5 @@
-//! Which [`ErrorKind`] an error is that kept a connection from being made. For errors of statements
-//! see [`diagnosis`](crate::diagnosis).
+//! Maps an error that kept a connection from being made to its [`ErrorKind`]. For errors of
+//! statements see [`diagnosis`](crate::diagnosis).
 
 use diesel::{
     ConnectionError,
@@ -9,9 +9,9 @@ use diesel_async::pooled_connection::{PoolError, deadpool};
 use socketio_pg_connection::connecting;
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 
-/// An error of diesel-async, or of a caller's set-up, while a session was being opened.
+/// An error of diesel-async, or of the application's set-up, while a session was being opened.
 ///
-/// SQLSTATE does not get through: what the server refused is taken for the login.
+/// SQLSTATE is lost on the way: what the server refused counts as a failed login.
 pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
     let kind = match error {
         ConnectionError::CouldntSetupConfiguration(Error::QueryBuilderError(source)) => {
@@ -28,22 +28,22 @@ pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
     BackendError::new(kind, error)
 }
 
-/// The driver's error as one of diesel's, with its reason: for a set-up of connections of your own,
-/// see [`DieselBackend::custom_setup`](crate::DieselBackend::custom_setup).
+/// Converts the driver's error to one of diesel's, with its reason: for your own set-up of
+/// connections, see [`DieselBackend::custom_setup`](crate::DieselBackend::custom_setup).
 ///
-/// diesel's own error for this, `BadConnection`, is a text, and the driver's text says no more than
-/// `db error`. With this one a refused password, an unknown certificate and an unreachable server
-/// are told apart, and each is reported with its remedy.
+/// diesel's own error for this, `BadConnection`, contains only a text, and the driver's text is
+/// just `db error`. With this function a refused password, an unknown certificate and an
+/// unreachable server are distinguished, and each is reported with its remedy.
 pub fn connection_error(error: tokio_postgres::Error) -> ConnectionError {
     carried(connecting(error))
 }
 
-/// Ours as one of diesel's, which is all that its pools pass on: [`setting_up`] takes it out again.
+/// Wraps our error in one of diesel's, as its pools pass on no other: [`setting_up`] unwraps it.
 pub(crate) fn carried(error: BackendError) -> ConnectionError {
     ConnectionError::CouldntSetupConfiguration(Error::QueryBuilderError(Box::new(error)))
 }
 
-/// An error of the pool, when asked for a connection.
+/// An error of the pool when it was asked for a connection.
 pub(crate) fn acquiring(error: deadpool::PoolError) -> BackendError {
     use deadpool::{HookError, PoolError as Deadpool};
     let error = match error {
@@ -59,12 +59,12 @@ pub(crate) fn acquiring(error: deadpool::PoolError) -> BackendError {
     error.unsent()
 }
 
-/// The backend was closed before.
+/// The backend was closed already.
 pub(crate) fn closed() -> BackendError {
     BackendError::new(ErrorKind::Other, "the connections to PostgreSQL have been closed").unsent()
 }
 
-/// Whether the statement did not get to the server, or its answer not here.
+/// Whether the statement did not get to the server, or its result did not come back.
 pub(crate) fn is_of_connection(error: &Error) -> bool {
     use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
     matches!(error, Error::DatabaseError(UnableToSendCommand | ClosedConnection, _))

@@ -1,4 +1,4 @@
-//! A session that listens.
+//! The listening session on diesel-async.
 
 use crate::{
     connector::Connector,
@@ -16,14 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A connection of its own. Dropping it ends the session.
+/// A separate connection. Dropping it ends the session.
 ///
 /// diesel-async has a task for every connection, which reads its socket at all times and keeps
-/// notifications in a queue without bound. That is what the contract of a [`Listener`] asks for, so
-/// there is no task in between.
+/// notifications in an unbounded queue. That is what the contract of a [`Listener`] requires, so
+/// another task is not needed.
 pub struct DieselListener {
     connection: AsyncPgConnection,
-    /// Why the session ended, when [`Listener::take_next`] was first to see it.
+    /// Why the session ended, when [`Listener::take_next`] found out first.
     end: Option<BackendError>,
 }
 
@@ -32,7 +32,7 @@ impl DieselListener {
         Ok(Self { connection: connector.connect().await?, end: None })
     }
 
-    /// All channels in one round trip.
+    /// Runs a command for all channels in one round trip.
     async fn for_each(&mut self, command: &str, channels: &[String]) -> Result<(), BackendError> {
         let statements: Vec<String> =
             channels.iter().map(|channel| format!("{command} {}", quote_identifier(channel))).collect();
@@ -62,8 +62,8 @@ impl Listener for DieselListener {
         match self.end.take() {
             Some(end) => Err(end),
             // A stream is only a view of the connection's queue. One that has ended panics when
-            // polled again, so each is asked once; after the error that ended the session, a new
-            // one is empty.
+            // polled again, so each is polled once; after the error that ended the session, a new
+            // stream is empty.
             None => incoming(pin!(self.connection.notifications_stream()).next().await),
         }
     }
@@ -86,7 +86,7 @@ impl Listener for DieselListener {
     }
 
     async fn check(&mut self) -> Result<(), BackendError> {
-        // An empty statement is answered, and is nothing to the server's statistics and logs.
+        // The server replies to an empty statement, and leaves it out of its statistics and logs.
         let begun = Instant::now();
         let result = self.connection.batch_execute("").await;
         self.explain(result, begun.elapsed()).await

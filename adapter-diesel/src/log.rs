@@ -1,5 +1,5 @@
-//! The catch-up log: the statements of `log_sql`, which are written once for all backends, with
-//! diesel's parameters.
+//! The catch-up log with diesel's parameters. The statements are in `log_sql`, once for all
+//! backends.
 
 use diesel::{
     QueryResult, QueryableByName,
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::{shared_sql::Statement, statements::Batch};
 
-/// A statement that is identified by its text, which has the names of the tables in it.
+/// A statement that is identified by its text, which contains the names of the tables.
 macro_rules! identified_by_text {
     ($($statement:ty),*) => { $(
         impl QueryId for $statement {
@@ -123,7 +123,7 @@ impl QueryFragment<Pg> for NotifyOneLoggedWithAttachment {
     }
 }
 
-/// Marks a place in the log.
+/// Marks a position in the log.
 pub(crate) async fn mark(
     connection: &mut AsyncPgConnection,
     log: &TableName,

@@ -1,4 +1,4 @@
-//! The attachments table as a migration of diesel, to run with the application's own.
+//! The attachments table as a diesel migration, to run with the application's own migrations.
 
 use diesel::{
     connection::BoxableConnection,
@@ -20,7 +20,8 @@ use std::{borrow::Cow, fmt};
 /// use diesel_migrations::MigrationHarness;
 /// use socketio_pg_diesel::{MIGRATIONS, Options};
 ///
-/// # fn example(connection: AsyncPgConnection) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// # type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// # fn example(connection: AsyncPgConnection) -> Result<(), Failure> {
 /// let mut harness = AsyncMigrationHarness::new(connection);
 /// harness.run_pending_migrations(MIGRATIONS)?;
 /// // harness.run_pending_migrations(the application's own)?;
@@ -30,11 +31,12 @@ use std::{borrow::Cow, fmt};
 /// ```
 pub const MIGRATIONS: Migrations = Migrations { table: Cow::Borrowed("socket_io_attachments"), log: None };
 
-/// Migrations that bring about the attachments table: a diesel `MigrationSource`, for any harness
-/// on PostgreSQL.
+/// Migrations that create the attachments table: a diesel `MigrationSource`, for any harness on
+/// PostgreSQL.
 ///
-/// See [`MIGRATIONS`] for an example. A table that is already there, as one that a Node.js server
-/// created, stays and keeps its rows; they only see to it that later ones are not compressed.
+/// See [`MIGRATIONS`] for an example. A table that already exists, such as one that a Node.js
+/// server created, stays and keeps its rows; the migrations only make PostgreSQL store later rows
+/// uncompressed.
 #[derive(Clone, Debug)]
 pub struct Migrations {
     table: Cow<'static, str>,
@@ -43,7 +45,7 @@ pub struct Migrations {
 
 impl Migrations {
     /// The migrations for another table than the default one, with the name that
-    /// [`Options::table`](crate::Options::table) gets. One database may have those of one table.
+    /// [`Options::table`](crate::Options::table) gets. A database may have them for one table only.
     ///
     /// # Errors
     /// When `table` is not a name or a schema and a name.
@@ -53,7 +55,7 @@ impl Migrations {
         Ok(Self { table: Cow::Owned(table), log: None })
     }
 
-    /// Also brings about the table of the catch-up log, with the name that it has in
+    /// Also creates the table of the catch-up log, with the name that it has in
     /// [`Options::catch_up`](crate::Options::catch_up).
     ///
     /// # Errors
@@ -62,7 +64,8 @@ impl Migrations {
     /// ```
     /// use socketio_pg_diesel::{CatchUp, MIGRATIONS};
     ///
-    /// let migrations = MIGRATIONS.with_catch_up(&CatchUp::last(std::time::Duration::from_secs(120)))?;
+    /// let log = CatchUp::last(std::time::Duration::from_secs(120));
+    /// let migrations = MIGRATIONS.with_catch_up(&log)?;
     /// # Ok::<(), socketio_pg_diesel::InvalidTableName>(())
     /// ```
     pub fn with_catch_up(self, log: &CatchUp) -> std::result::Result<Self, InvalidTableName> {
@@ -119,8 +122,8 @@ enum Name {
 }
 
 impl MigrationName for Name {
-    /// Unlike any of an application. It comes before those that begin with a date, so that "revert
-    /// the last one" means one of the application's.
+    /// Different from every version of an application. It sorts before versions that begin with a
+    /// date, so that "revert the last one" reverts a migration of the application.
     fn version(&self) -> MigrationVersion<'_> {
         match self {
             Self::Attachments => "00000000000000-socketio-pg-1".into(),

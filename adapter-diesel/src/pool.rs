@@ -1,4 +1,4 @@
-//! Connections for statements.
+//! The pool of connections for statements.
 
 use crate::{
     connector::Connector,
@@ -24,16 +24,16 @@ use std::{
 /// A pool of connections, each used for one statement at a time.
 pub(crate) struct Connections {
     pool: Pool<AsyncPgConnection>,
-    /// Who made the connections; unknown for those of the application.
+    /// What made the connections; unknown for connections of the application.
     connector: Option<Connector>,
     is_closed: AtomicBool,
 }
 
 impl Connections {
-    /// A pool of our own. Nothing is connected yet.
+    /// Our own pool. It does not connect yet.
     pub(crate) fn new(connector: Connector, size: usize) -> Self {
         let mut config = ManagerConfig::default();
-        // A connection that is known to be closed is not handed out in any case, and to ask each
+        // A connection that is known to be closed is not handed out in any case, and checking each
         // time would take a round trip.
         config.recycling_method = RecyclingMethod::Fast;
         let own = connector.clone();
@@ -59,7 +59,7 @@ impl Connections {
         }
     }
 
-    /// Closes a connection, and the idle ones of a pool of ours, which lead to the same place.
+    /// Closes a connection, and the idle ones of our own pool, which lead to the same server.
     fn throw_away(&self, connection: Object<AsyncPgConnection>) {
         if self.connector.is_some() {
             self.pool.retain(|_, _| false);
@@ -76,12 +76,12 @@ impl Connections {
     }
 }
 
-/// A connection of the pool, while a statement runs on it. [`finish`](Self::finish) gives it back.
+/// A connection of the pool, while a statement runs on it. [`finish`](Self::finish) returns it.
 ///
-/// When the statement is given up (its future dropped), it is cancelled, and the connection is
-/// closed and not returned: the next user would wait for the answer to a question it did not ask,
-/// for ever if the link is dead. The idle connections of a pool of ours go with it: a link that is
-/// dead for one is dead for all, and each would be found out only by another time-out.
+/// When the caller stops waiting (its future is dropped), the statement is cancelled, and the
+/// connection is closed and not returned: the next user would wait for the result of another's
+/// statement, for ever if the link is dead. The idle connections of our own pool are closed too: a
+/// link that is dead for one is dead for all, and each would cost another time-out.
 pub(crate) struct Lease<'a> {
     connection: Option<Object<AsyncPgConnection>>,
     connections: &'a Connections,
@@ -89,7 +89,7 @@ pub(crate) struct Lease<'a> {
 }
 
 impl Lease<'_> {
-    /// Gives the connection back, having found out what an error means.
+    /// Returns the connection to the pool, after finding out what an error means.
     pub(crate) async fn finish<T>(mut self, result: QueryResult<T>, concern: Concern<'_>) -> Result<T, BackendError> {
         let result = match result {
             Ok(value) => Ok(value),
@@ -99,7 +99,7 @@ impl Lease<'_> {
             }
         };
         if let Some(connection) = self.connection.take()
-            // The next one may lead to another server.
+            // The next connection may lead to another server.
             && result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnly)
         {
             self.connections.throw_away(connection);

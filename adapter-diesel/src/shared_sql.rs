@@ -1,8 +1,8 @@
-//! Diesel's parameters in SQL that is written once for all backends.
+//! Binds diesel's parameters to SQL that is written once for all backends.
 
 use diesel::{QueryResult, pg::Pg, query_builder::AstPass, serialize::ToSql, sql_types::HasSqlType};
 
-/// Writes a statement that is shared with other backends. Its parameters come once each and in
+/// Writes a statement that is shared with other backends. Each of its parameters is used once, in
 /// order. Unlike `sql_query`, it is prepared once.
 pub(crate) struct Statement<'a, 'b> {
     out: AstPass<'a, 'b, Pg>,
@@ -32,8 +32,8 @@ impl<'a, 'b> Statement<'a, 'b> {
     }
 }
 
-/// What stands before the next `$n`, and behind it. A name of a table may contain the like, but
-/// only in double quotes.
+/// The text before the next `$n`, and after it. A table's name may contain a `$n`, but only in
+/// double quotes.
 fn next_parameter(text: &str) -> Option<(&str, &str)> {
     let mut is_quoted = false;
     for (at, character) in text.char_indices() {

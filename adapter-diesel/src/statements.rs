@@ -1,11 +1,11 @@
 //! The statements that a running node sends.
 //!
-//! They are written by hand: `table!` fixes the name of its table when it is compiled, while ours
-//! is an option, and what diesel's query builder renders is not qualified. Here everything is,
-//! types and operators too. Otherwise a role that may create objects in a schema of the search path
-//! gets the node to run its functions. Only `unnest` of several arrays is not: that is a construct
-//! of the language, and PostgreSQL qualifies it. Each statement is prepared once per connection,
-//! diesel telling them apart by their type or their text.
+//! They are written by hand: `table!` fixes the name of its table at compile time, while ours is an
+//! option, and diesel's query builder does not qualify names. Here everything is qualified, types
+//! and operators too. Otherwise a role that may create objects in a schema of the search path gets
+//! the node to run its functions. Only `unnest` of several arrays is not qualified: that is a
+//! construct of the language, and PostgreSQL qualifies it. Each statement is prepared once per
+//! connection; diesel identifies it by its type or its text.
 
 use diesel::{
     QueryResult,
@@ -54,14 +54,14 @@ impl QueryFragment<Pg> for Sweep {
     }
 }
 
-/// Fetches the attachments that are there: their ids, sizes, and bodies, in any order.
+/// Fetches the attachments that exist: their ids, sizes, and bodies, in any order.
 ///
-/// A body that does not fit is null and does not leave the server. To tell sizes PostgreSQL does
-/// not look at the bodies.
+/// A body that does not fit is null and does not leave the server. PostgreSQL knows sizes without
+/// reading the bodies.
 pub(crate) struct Fetch<'a> {
     pub(crate) table: &'a TableName,
     pub(crate) ids: &'a [i64],
-    /// How many bytes one may have, and all together.
+    /// How many bytes one body may have, and all together.
     pub(crate) limits: (i64, i64),
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) payloads: Vec<&'a str>,
     /// What comes after the id, `None` for a payload.
     pub(crate) after_ids: Vec<Option<&'a str>>,
-    /// Those of the attachments alone, in their order.
+    /// The bodies of the attachments alone, in their order.
     pub(crate) bodies: Vec<&'a [u8]>,
 }
 
@@ -142,9 +142,8 @@ impl<'a> Batch<'a> {
 
 /// Publishes a batch without attachments.
 ///
-/// It does not ask for `synchronous_commit = off`: a transaction that does nothing but notify
-/// writes nothing that PostgreSQL would wait for. Counting spares a row per notification in the
-/// answer.
+/// It does not set `synchronous_commit = off`: a transaction that only notifies writes nothing that
+/// PostgreSQL would wait for. Counting saves a row per notification in the result.
 pub(crate) struct Notify<'a>(pub(crate) &'a Batch<'a>);
 
 impl QueryFragment<Pg> for Notify<'_> {
@@ -180,10 +179,9 @@ impl QueryFragment<Pg> for NotifyOnOneChannel<'_> {
 /// * Ids are taken from the sequence in the order of `position`, so the n-th body has the n-th
 ///   smallest of the new ids.
 /// * `synchronous_commit = off` for this transaction only. Notifications are not durable, so their
-///   attachments need not be, and to wait for the disk while holding PostgreSQL's lock on the
-///   notification queue would hold up everybody who notifies.
-/// * `OFFSET 0` keeps the planner from dissolving the subquery that puts the notifications in
-///   order.
+///   attachments need not be. Waiting for the disk while holding PostgreSQL's lock on the
+///   notification queue would delay every session that notifies.
+/// * `OFFSET 0` keeps the planner from dissolving the subquery that orders the notifications.
 pub(crate) struct NotifyWithAttachments<'a> {
     pub(crate) table: &'a TableName,
     pub(crate) batch: &'a Batch<'a>,
@@ -251,7 +249,7 @@ impl QueryFragment<Pg> for NotifyOne<'_> {
     }
 }
 
-/// Their texts are always the same, so their types identify them.
+/// The texts are always the same, so the types identify them.
 impl QueryId for NotifyOne<'_> {
     type QueryId = NotifyOne<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
@@ -267,7 +265,7 @@ impl QueryId for Notify<'_> {
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-/// These are identified by their text: it has the table's name in it.
+/// These are identified by their text, which contains the table's name.
 macro_rules! identified_by_text {
     ($($statement:ty;)*) => { $(
         impl QueryId for $statement {

@@ -1,4 +1,4 @@
-//! The contract of a backend, on a real server, in each way of being connected.
+//! The contract of a backend, on a real server, with each kind of connection.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

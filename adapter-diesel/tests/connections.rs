@@ -1,4 +1,5 @@
-//! Which connections are made, what is left in them, and what becomes of them when the server goes.
+//! Which connections are opened, what statements leave in them, and what happens when the server
+//! goes.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -83,7 +84,7 @@ async fn ask(connection: &mut Object<AsyncPgConnection>, question: &str) -> Stri
 async fn a_borrowed_pool_stays_the_applications() {
     let database = Server::shared().unwrap().create_database().unwrap();
     let pool = Pool::builder(AsyncDieselConnectionManager::new(database.url())).max_size(1).build().unwrap();
-    // Those of PL/pgSQL, which creating a table uses, are there once it was used.
+    // The settings of PL/pgSQL, which creating a table uses, exist once it was used.
     let settings = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings
         WHERE name NOT LIKE 'plpgsql.%'";
     let session = "SELECT pg_backend_pid()::text";
@@ -106,8 +107,8 @@ async fn each_statement_is_prepared_once_per_connection() {
     let database = Server::shared().unwrap().create_database().unwrap();
     let pool = Pool::builder(AsyncDieselConnectionManager::new(database.url())).max_size(1).build().unwrap();
     let backend = DieselBackend::with_pool(pool.clone(), &database.url()).unwrap();
-    // By the names that the driver gives them, one after the other. The pool asks something of its
-    // own, and what is asked once, when a node connects, is not kept.
+    // By the names that the driver gives them, in order. The pool runs a statement of its own, and
+    // what runs once, when a node connects, is not kept.
     let prepared = "SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements
                     WHERE statement ~ 'pg_notify|attachments' AND statement !~ 'prepared'";
     let mut seen = Vec::new();
@@ -124,7 +125,7 @@ async fn a_transaction_with_attachments_does_not_wait_for_the_disk() {
     let database = Server::shared().unwrap().create_database().unwrap();
     let backend = DieselBackend::new(&database.url()).unwrap();
     backend.prepare(TABLE, true).await.unwrap();
-    // Looks when the transaction commits, which is when the setting counts.
+    // Reads the setting when the transaction commits, which is when it counts.
     database
         .execute(
             "CREATE TABLE seen (setting text);
@@ -163,7 +164,7 @@ async fn a_server_that_comes_back_is_used_again() {
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
-    // Connections are accepted by the operating system, and then nobody speaks.
+    // The operating system accepts connections, but no server replies.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://postgres@{}/postgres?connect_timeout=1", silent.local_addr().unwrap());
     let backend = DieselBackend::new(&url).unwrap();
@@ -172,8 +173,8 @@ async fn a_server_that_says_nothing_is_given_up() {
     assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection);
 }
 
-/// Hosts where connections are accepted by the operating system, and then nobody speaks, before the
-/// host of `url`.
+/// Hosts where the operating system accepts connections but no server replies, before the host of
+/// `url`.
 fn behind(silent: &[TcpListener], url: &str) -> String {
     let (role, address) = url.split_once('@').unwrap();
     let silent: Vec<_> = silent.iter().map(|silent| silent.local_addr().unwrap().to_string()).collect();

@@ -1,5 +1,5 @@
-//! Emitting on the application's own connections: when it is sent, and when it is not. What is sent
-//! is the core's matter.
+//! Emitting on the application's own connections: when the event is sent, and when it is not. The
+//! core's tests check the content.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -42,7 +42,7 @@ impl Scene {
         Self { connection, backend, listener, database }
     }
 
-    /// The text of the next event that a node would get.
+    /// The text of the next event that a node would receive.
     async fn hear(&mut self) -> String {
         let incoming = self.listener.next().await.unwrap();
         let message = match Notification::decode(&incoming.payload).unwrap() {
@@ -72,7 +72,7 @@ enum Failure {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_rolled_back_tells_nobody() {
+async fn a_transaction_that_is_rolled_back_sends_nothing() {
     let mut scene = Scene::new().await;
     let emitter = Emitter::new();
     let rolled_back = scene.connection.transaction(async |connection| {
@@ -187,7 +187,7 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
     }
 }
 
-/// An emit whose session ends while PostgreSQL has committed and has not answered.
+/// An emit whose session ends after PostgreSQL has committed and before it replies.
 #[tokio::test]
 async fn an_event_that_is_committed_and_not_answered_is_unconfirmed() {
     let mut scene = Scene::new().await;

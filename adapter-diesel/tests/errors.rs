@@ -1,4 +1,4 @@
-//! What the server refuses is understood without its error codes, which diesel does not tell.
+//! What the server refuses is recognised without its error codes, which diesel does not expose.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -60,7 +60,7 @@ async fn each_missing_right_is_one_of_permission() {
     let guest = Guest::create();
     let backend = guest.backend();
     let no = Some(ErrorKind::Permission);
-    // Neither does it say whether there is a table in a schema that may not be used.
+    // Nor whether a table exists in a schema that may not be used.
     assert_eq!(kinds(&backend).await, [no; 3]);
     assert_eq!(backend.prepare("chat.attachments", true).await.unwrap_err().kind(), ErrorKind::Permission);
 

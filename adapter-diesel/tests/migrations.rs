@@ -1,4 +1,4 @@
-//! The attachments table by diesel's migrations.
+//! Creating the attachments table with diesel's migrations.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

@@ -1,4 +1,4 @@
-//! TLS by the caller's own set-up of connections, for statements and for listening.
+//! TLS with the application's own set-up of connections, for statements and for listening.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -13,7 +13,7 @@ use socketio_pg_throwaway::{Database, Server};
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A server that has a certificate for `localhost`.
+/// A server with a certificate for `localhost`.
 struct TlsServer {
     database: Database,
     certificate: CertificateDer<'static>,
@@ -28,7 +28,7 @@ impl TlsServer {
         Self { database: server.create_database().unwrap(), certificate: cert.der().clone(), _server: server }
     }
 
-    /// Certificates are made out to names, not to addresses.
+    /// Certificates are issued for names, not for addresses.
     fn url(&self) -> String {
         format!("{}?sslmode=require", self.database.url().replace("127.0.0.1", "localhost"))
     }
@@ -66,7 +66,7 @@ async fn all_connections_are_made_by_the_callers_set_up() {
     let encrypted = "SELECT string_agg(ssl::text || ' ' || application_name, ', ')
                      FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    // The connection string has the defaults in it.
+    // The connection string includes the defaults.
     let expected = Some("true socketio-pg, true socketio-pg");
     assert_eq!(server.database.execute(encrypted).unwrap().as_deref(), expected);
 }

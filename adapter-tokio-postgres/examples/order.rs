@@ -1,4 +1,4 @@
-//! Insert the order, tell the room: both, or neither.
+//! Inserts an order and emits it to the room: both, or neither.
 //!
 //! `DATABASE_URL=postgres://… cargo run -p socketio-pg-tokio-postgres --example order -- tea`
 
@@ -9,8 +9,8 @@ type Error = Box<dyn std::error::Error>;
 
 async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(), Error> {
     let transaction = client.transaction().await?;
-    // The kitchen is told first, and still hears nothing of an order that is not taken: try an
-    // empty item.
+    // The event comes first in the transaction, and the kitchen still does not get an order that is
+    // rolled back: try an empty item.
     emitter.of("/kitchen").to("cooks").emit("order", item, &transaction).await?;
     transaction.execute("INSERT INTO orders (item) VALUES ($1)", &[&item]).await?;
     transaction.commit().await?;
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Error> {
 
     match order(&mut client, &Emitter::new(), &item).await {
         Ok(()) => eprintln!("ordered {item:?}, and the kitchen was told"),
-        Err(error) => eprintln!("not ordered, and nobody was told: {error}"),
+        Err(error) => eprintln!("not ordered, and the kitchen was not told: {error}"),
     }
     Ok(())
 }

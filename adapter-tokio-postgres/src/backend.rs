@@ -21,7 +21,7 @@ use tokio_postgres::{
     types::Type,
 };
 
-/// PostgreSQL through tokio-postgres, with a small pool for statements and a connection of its own
+/// PostgreSQL through tokio-postgres, with a small pool for statements and a separate connection
 /// for listening.
 ///
 /// ```
@@ -36,15 +36,15 @@ use tokio_postgres::{
 /// ```
 ///
 /// For TLS give a connector instead of `NoTls`, such as `tokio_postgres_rustls::MakeRustlsConnect`,
-/// and `sslmode=require`. Or make the backend of a URL, `TokioPostgresBackend::try_from(url)`, with
-/// the feature `rustls`: then `sslmode` (`disable`, `prefer`, `require`, `verify-ca`,
-/// `verify-full`) and `sslrootcert` mean what they mean to libpq, and certificates are checked
-/// against those that the machine trusts where there is no `sslrootcert`.
+/// and `sslmode=require`. Or make the backend from a URL, `TokioPostgresBackend::try_from(url)`,
+/// with the feature `rustls`: then `sslmode` (`disable`, `prefer`, `require`, `verify-ca`,
+/// `verify-full`) and `sslrootcert` mean the same as for libpq, and without `sslrootcert`
+/// certificates are checked against the roots that the machine trusts.
 ///
-/// Where the settings say nothing, a dead link is found within 10 seconds (`tcp_user_timeout=10`,
-/// `keepalives_idle=4`, `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10
-/// seconds, or 3 seconds for each of several hosts, and `application_name` is `socketio-pg`. A host
-/// that did not answer is tried behind the others for 30 seconds.
+/// Unless the settings say otherwise, a dead link is found within 10 seconds
+/// (`tcp_user_timeout=10`, `keepalives_idle=4`, `keepalives_interval=2`, `keepalives_retries=3`),
+/// connecting may take 10 seconds, or 3 seconds for each of several hosts, and `application_name`
+/// is `socketio-pg`. A host that did not respond is tried after the others for 30 seconds.
 #[derive(Clone)]
 pub struct TokioPostgresBackend {
     publishing: Arc<Connections>,
@@ -56,7 +56,7 @@ pub struct TokioPostgresBackend {
 type ConnectListener =
     Arc<dyn Fn() -> BoxFuture<'static, Result<TokioPostgresListener, BackendError>> + Send + Sync + 'static>;
 
-/// Only one batch is on its way at a time.
+/// Only one batch is in flight at a time.
 const PUBLISHING_CONNECTIONS: usize = 1;
 
 /// For fetching, sweeping and preparing. Publishing never waits for them.
@@ -66,8 +66,8 @@ impl TokioPostgresBackend {
     /// Connects as `config` says, for publishing and for listening: up to four connections for
     /// statements and one that listens. Nothing is connected yet.
     ///
-    /// The connection must be a direct one: a pooler in transaction mode cannot `LISTEN`. Behind
-    /// one use [`with_listen_config`](Self::with_listen_config).
+    /// The connection must be a direct one: through a pooler in transaction mode, `LISTEN` does not
+    /// work. Behind a pooler use [`with_listen_config`](Self::with_listen_config).
     pub fn new<T>(config: Config, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -81,8 +81,8 @@ impl TokioPostgresBackend {
     /// Publishes as `config` says, which may lead to a pooler, and listens as `listen_config` says,
     /// which must not.
     ///
-    /// No prepared statement, setting or lock is left in a session of `config`: any pooler in any
-    /// mode will do.
+    /// Statements leave no prepared statement, setting or lock in a session of `config`: any pooler
+    /// works, in any mode.
     pub fn with_listen_config<T>(config: Config, listen_config: Config, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -95,9 +95,9 @@ impl TokioPostgresBackend {
 
     /// Publishes through the application's own pool, and listens as `listen_config` says.
     ///
-    /// The pool's connections are borrowed for one statement at a time and returned as they were:
-    /// no prepared statement and no setting stays behind. One whose statement was given up halfway
-    /// is closed instead.
+    /// The pool's connections are borrowed for one statement at a time and returned as they were,
+    /// without prepared statements or changed settings. A connection whose statement was cancelled
+    /// halfway is closed instead.
     pub fn with_pool<T>(pool: Pool, listen_config: Config, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -121,7 +121,7 @@ impl TokioPostgresBackend {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        // Hosts that both lead to are found out once.
+        // Each slow host that both lead to is then found only once.
         let others_of_listener =
             if listen_config == config { Duration::ZERO } else { time_for_other_hosts(&listen_config) };
         let config = with_defaults(config);
@@ -280,7 +280,7 @@ struct Columns<'a> {
     payloads: Vec<&'a str>,
     /// What comes after the id, `None` for a payload.
     after_ids: Vec<Option<&'a str>>,
-    /// Those of the attachments alone, in their order.
+    /// The bodies of the attachments alone, in their order.
     bodies: Vec<&'a [u8]>,
 }
 

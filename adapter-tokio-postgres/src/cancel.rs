@@ -1,4 +1,4 @@
-//! Telling the server that nobody waits for a statement any more.
+//! Cancels statements whose result is not needed any more.
 
 use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc, time::Duration};
@@ -7,10 +7,10 @@ use tokio_postgres::{
     tls::{MakeTlsConnect, TlsConnect},
 };
 
-/// How long it may take: it needs a connection of its own.
+/// How long cancelling may take: it opens a separate connection.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Cancels statements. Without it, one that waits for a lock stays in the server though its
+/// Cancels statements. Without it, a statement that waits for a lock stays in the server though its
 /// connection was closed here, and takes effect once it has the lock.
 #[derive(Clone)]
 pub(crate) struct Canceller(Arc<dyn Fn(CancelToken) -> BoxFuture<'static, ()> + Send + Sync>);
@@ -26,7 +26,7 @@ impl Canceller {
         Self(Arc::new(move |token| {
             let tls = tls.clone();
             Box::pin(async move {
-                // A server that cannot be reached cannot be told, and ends the session by itself.
+                // A server that cannot be reached ends the session by itself.
                 let _ = tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await;
             })
         }))

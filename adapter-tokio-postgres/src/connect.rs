@@ -1,17 +1,17 @@
-//! A backend from a database URL.
+//! Makes a backend from a database URL.
 
 use socketio_pg_connection::Settings;
 use socketio_pg_core::backend::BackendError;
 
 use crate::TokioPostgresBackend;
 
-/// A backend with pool and listening connection of its own.
+/// A backend with its own pool and listening connection.
 ///
 /// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as
 /// tokio-postgres reads them. With the feature `rustls`, `sslmode` (`disable`, `prefer`, `require`,
-/// `verify-ca`, `verify-full`) and `sslrootcert` mean what they mean to libpq; without
-/// `sslrootcert`, certificates are checked against those that the machine trusts. Without the
-/// feature, a text that asks for TLS is refused.
+/// `verify-ca`, `verify-full`) and `sslrootcert` mean the same as for libpq; without `sslrootcert`,
+/// certificates are checked against the roots that the machine trusts. Without the feature, a text
+/// that asks for TLS is refused.
 impl TryFrom<&str> for TokioPostgresBackend {
     type Error = BackendError;
 

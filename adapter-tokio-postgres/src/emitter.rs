@@ -1,4 +1,4 @@
-//! Emitting on the application's own connections.
+//! Emits events on the application's own connections.
 
 use deadpool_postgres::Pool;
 use socketio_pg_core::{
@@ -19,19 +19,20 @@ use crate::{TokioPostgresBackend, error, pool::Parameter, statements};
 /// ```no_run
 /// use socketio_pg_tokio_postgres::Emitter;
 ///
-/// # async fn example(mut client: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # type Failure = Box<dyn std::error::Error>;
+/// # async fn example(mut client: tokio_postgres::Client) -> Result<(), Failure> {
 /// let emitter = Emitter::new();
 /// let transaction = client.transaction().await?;
 /// transaction.execute("INSERT INTO orders (item) VALUES ($1)", &[&"tea"]).await?;
 /// emitter.of("/kitchen").to("orders").emit("order", "tea", &transaction).await?;
-/// transaction.commit().await?; // now the kitchen hears of it
+/// transaction.commit().await?; // this sends the event
 /// # Ok(())
 /// # }
 /// ```
 pub type Emitter = socketio_pg_core::Emitter<TokioPostgresBackend>;
 
-/// Publishes on a client or a transaction. No statement is prepared by name, so that it works
-/// behind a transaction pooler.
+/// Publishes on a client or a transaction. Statements are not prepared by name, so it works behind
+/// a transaction pooler.
 async fn publish<C: GenericClient + Sync>(
     client: &C,
     table: &str,

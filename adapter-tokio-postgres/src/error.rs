@@ -1,4 +1,4 @@
-//! Which [`ErrorKind`] an error of the driver is.
+//! Maps errors of the driver to their [`ErrorKind`].
 
 use deadpool_postgres::{HookError, PoolError};
 use socketio_pg_connection::{connecting, io_error, kind_of_state};
@@ -6,18 +6,18 @@ use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{error::Error as StdError, io};
 use tokio_postgres::{Error, error::Severity};
 
-/// An error of a statement, or of a session that was open.
+/// An error of a statement, or of an open session.
 pub(crate) fn in_session(error: Error) -> BackendError {
     let kind = match error.code() {
         Some(code) => match kind_of_state(code.code()) {
-            // The session has ended with it.
+            // The error ended the session.
             ErrorKind::Other | ErrorKind::Timeout if is_fatal(&error) => ErrorKind::Connection,
             kind => kind,
         },
         None if error.is_closed() => ErrorKind::Connection,
         // A value that cannot be written, such as a text with a NUL, was not sent.
         None if io_error(&error).is_some_and(|io| io.kind() != io::ErrorKind::InvalidInput) => ErrorKind::Connection,
-        // An answer that the driver did not expect: the statement may have taken effect.
+        // The driver did not expect the result: the statement may have taken effect.
         None if error.source().is_none() => ErrorKind::Connection,
         None => ErrorKind::Other,
     };
@@ -29,7 +29,7 @@ fn is_fatal(error: &Error) -> bool {
     matches!(severity, Some(Severity::Fatal | Severity::Panic))
 }
 
-/// An error of the pool, when asked for a connection.
+/// An error of the pool when it was asked for a connection.
 pub(crate) fn acquiring(error: PoolError) -> BackendError {
     let error = match error {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => connecting(error),
@@ -41,7 +41,7 @@ pub(crate) fn acquiring(error: PoolError) -> BackendError {
     error.unsent()
 }
 
-/// The backend was closed before.
+/// The backend was closed already.
 pub(crate) fn closed() -> BackendError {
     BackendError::new(ErrorKind::Other, "the connections to PostgreSQL have been closed").unsent()
 }

@@ -2,7 +2,7 @@
 //! [socketioxide] on tokio-postgres.
 //!
 //! It speaks the protocol of Node.js's `@socket.io/postgres-adapter`, so a Rust server joins a
-//! cluster of Node.js servers, and neither side notices.
+//! cluster of Node.js servers like another Node.js server.
 //!
 //! ```no_run
 //! use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter, record_handshake};
@@ -14,16 +14,20 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let cluster = Cluster::connect("postgres://app@localhost/app", Options::default()).await?;
-//! let (layer, io) = SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster.clone()).build_layer();
+//! let (layer, io) = SocketIo::builder()
+//!     .with_adapter::<PostgresAdapter<_>>(cluster.clone())
+//!     .build_layer();
 //! cluster.attach(&io);
 //! io.ns("/", on_connect.with(record_handshake)).await?;
 //!
-//! // every client of the room, on whichever server
+//! // to every client of the room, on all servers
 //! io.to("chat").emit("message", "hello").await?;
 //! // every socket of the cluster, with rooms, handshake and data
 //! let sockets = cluster.of("/").fetch_sockets().await?;
 //! // the other servers
-//! let (loads, outcome) = cluster.of("/").server_side_emit_with_ack::<_, f64>("load", &()).await?.all().await;
+//! let main = cluster.of("/");
+//! let asking = main.server_side_emit_with_ack::<_, f64>("load", &()).await?;
+//! let (loads, outcome) = asking.all().await;
 //! # Ok(())
 //! # }
 //! ```
@@ -31,16 +35,19 @@
 //! | for | see |
 //! |---|---|
 //! | timings, prefix, table, limits | [`Options`] |
-//! | TLS, a pool of your own, a connection of its own for listening | [`TokioPostgresBackend`] |
-//! | everything that Node.js's operators can say | [`ClusterNamespace`] |
-//! | namespaces spread over several databases | [`Cluster::connect_split`](socketio_pg_core::Cluster::connect_split) |
+//! | TLS, your own pool, a separate connection for listening | [`TokioPostgresBackend`] |
+//! | everything that Node.js's operators can do | [`ClusterNamespace`] |
+//! | namespaces spread over several databases | [`Cluster::connect_split`][split] |
 //! | processes without sockets; events in your transaction | [`Emitter`] |
-//! | what happens to the node | [`Cluster::events`](socketio_pg_core::Cluster::events) |
-//! | how it is: readiness, queues, counts | [`Cluster::health`](socketio_pg_core::Cluster::health) |
-//! | not to miss anything when a connection breaks | [`Options::catch_up`] |
+//! | what happens to the node | [`Cluster::events`][events] |
+//! | its state: readiness, queues, counts | [`Cluster::health`][health] |
+//! | nothing lost when a connection breaks | [`Options::catch_up`] |
 //! | the tables in your migrations | [`schema_sql`], [`log_schema_sql`] |
 //!
 //! [socketioxide]: https://docs.rs/socketioxide
+//! [split]: socketio_pg_core::Cluster::connect_split
+//! [events]: socketio_pg_core::Cluster::events
+//! [health]: socketio_pg_core::Cluster::health
 
 mod backend;
 mod cancel;
@@ -66,7 +73,7 @@ pub use socketio_pg_core::{
     PublisherHealth, Recovery, Responses, Shutdown, SocketData, number_room, protocol, record_handshake, room_number,
 };
 
-// The driver whose types the backend takes.
+// The driver whose types appear in the backend's functions.
 pub use deadpool_postgres;
 pub use tokio_postgres;
 

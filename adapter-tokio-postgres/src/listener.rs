@@ -1,4 +1,4 @@
-//! A session that listens.
+//! The listening session on tokio-postgres.
 
 use crate::error;
 use socketio_pg_connection::{SlowHosts, connect, connecting};
@@ -11,11 +11,11 @@ use tokio_postgres::{
     tls::{MakeTlsConnect, TlsConnect},
 };
 
-/// A connection of its own, whose socket a task drains at all times. Dropping it ends both.
+/// A separate connection, whose socket a task drains at all times. Dropping it ends both.
 pub struct TokioPostgresListener {
     client: Client,
     incoming: mpsc::UnboundedReceiver<Result<Notification, BackendError>>,
-    /// Why the session ended, when [`Listener::take_next`] was first to see it.
+    /// Why the session ended, when [`Listener::take_next`] found out first.
     end: Option<BackendError>,
     driver: JoinHandle<()>,
 }
@@ -29,13 +29,13 @@ impl TokioPostgresListener {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         let (client, connection) = connect(config, tls, slow_hosts).await.map_err(connecting)?;
-        // Unbounded, as the socket must be read whatever the reader does; the reader bounds what it keeps.
+        // Unbounded, as the socket must be read at all times; the reader bounds what it keeps.
         let (sender, incoming) = mpsc::unbounded_channel();
         let driver = tokio::spawn(drive(connection, sender));
         Ok(Self { client, incoming, end: None, driver })
     }
 
-    /// All channels in one round trip.
+    /// Runs a command for all channels in one round trip.
     async fn for_each(&self, command: &str, channels: &[String]) -> Result<(), BackendError> {
         let statements: Vec<String> =
             channels.iter().map(|channel| format!("{command} {}", quote_identifier(channel))).collect();
@@ -84,8 +84,8 @@ impl Listener for TokioPostgresListener {
 
 impl Drop for TokioPostgresListener {
     fn drop(&mut self) {
-        // The connection goes with its task. Left to itself it would first try to say goodbye, over
-        // a link that may be dead.
+        // The connection ends with its task. Otherwise it would first try to say goodbye, over a
+        // link that may be dead.
         self.driver.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! Running statements on pooled connections.
+//! The pool of connections for statements.
 
 use crate::{cancel::Canceller, error};
 use deadpool_postgres::{Client, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
@@ -19,17 +19,16 @@ use tokio_postgres::{
 /// A statement's parameter: a value, and its type.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// How statements are sent.
+/// How a statement is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum StatementKind {
-    /// Prepared once per connection: the faster way, for sessions that are ours.
+    /// Prepared once per connection: faster, for sessions of our own.
     Prepared,
-    /// Parsed each time: the way through a pooler, which may give every transaction another
-    /// session.
+    /// Parsed each time: works through a pooler, which may give every transaction another session.
     Unnamed,
 }
 
-/// How the pool makes its connections.
+/// Makes the connections of the pool.
 struct FirstThatAnswers<T> {
     tls: T,
     slow_hosts: SlowHosts,
@@ -46,7 +45,7 @@ where
         let (config, tls, slow_hosts) = (config.clone(), self.tls.clone(), self.slow_hosts.clone());
         Box::pin(async move {
             let (client, connection) = connect(&config, tls, &slow_hosts).await?;
-            // Why it ended, whoever uses the client is told.
+            // The user of the client is told why it ended.
             Ok((client, tokio::spawn(async move { drop(connection.await) })))
         })
     }
@@ -63,7 +62,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// A pool of our own. Nothing is connected yet.
+    /// Our own pool. It does not connect yet.
     pub(crate) fn new<T>(config: Config, tls: T, size: usize, kind: StatementKind, slow_hosts: SlowHosts) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
@@ -71,8 +70,8 @@ impl Connections {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        // The driver's own timeout ends when the socket is connected, though nobody may answer
-        // there.
+        // The driver's own timeout ends when the socket is connected, though the server may never
+        // reply.
         let timeouts = Timeouts { create: Some(total_connect_timeout(&config)), ..Timeouts::default() };
         let canceller = Canceller::new(tls.clone());
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -82,7 +81,7 @@ impl Connections {
         Self { pool, kind, canceller, is_ours: true, is_closed: AtomicBool::new(false) }
     }
 
-    /// The application's pool, in whose sessions nothing may be left behind.
+    /// The application's pool: statements must leave nothing behind in its sessions.
     pub(crate) fn borrowed(pool: Pool, canceller: Canceller) -> Self {
         Self { pool, kind: StatementKind::Unnamed, canceller, is_ours: false, is_closed: AtomicBool::new(false) }
     }
@@ -103,22 +102,22 @@ impl Connections {
         lease.finish(result)
     }
 
-    /// Returns the number of rows that the statement concerned.
+    /// Returns the number of rows that the statement changed or returned.
     pub(crate) async fn execute(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, BackendError> {
         let lease = self.acquire().await?;
-        // Run too seldom to be worth preparing.
+        // Runs too seldom to be worth preparing.
         let result = lease.execute_typed(statement, parameters).await;
         lease.finish(result)
     }
 
-    /// Statements without parameters, in one transaction.
+    /// Runs statements without parameters, in one transaction.
     pub(crate) async fn batch(&self, statements: &str) -> Result<(), BackendError> {
         let lease = self.acquire().await?;
         let result = lease.batch_execute(statements).await;
         lease.finish(result)
     }
 
-    /// Closes a connection, and the idle ones of a pool of ours, which lead to the same place.
+    /// Closes a connection, and the idle ones of our own pool, which lead to the same server.
     fn throw_away(&self, client: Client) {
         drop(Object::take(client));
         if self.is_ours {
@@ -126,7 +125,7 @@ impl Connections {
         }
     }
 
-    /// The pool never hands out a connection that is known to be closed: it makes another.
+    /// The pool never returns a connection that is known to be closed: it opens another.
     async fn acquire(&self) -> Result<Lease<'_>, BackendError> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(error::closed());
@@ -144,18 +143,18 @@ async fn query_prepared(client: &Client, statement: &str, parameters: &[Paramete
 
 /// A connection of the pool, while a statement runs on it.
 ///
-/// When the statement is given up (its future dropped), it is cancelled, and the connection is
-/// closed and not returned: the next user would wait for the answer to a question it did not ask,
-/// for ever if the link is dead. The idle connections of a pool of ours go with it: a link that is
-/// dead for one is dead for all, and each would be found out only by another time-out.
+/// When the caller stops waiting (its future is dropped), the statement is cancelled, and the
+/// connection is closed and not returned: the next user would wait for the result of another's
+/// statement, for ever if the link is dead. The idle connections of our own pool are closed too: a
+/// link that is dead for one is dead for all, and each would cost another time-out.
 struct Lease<'a> {
     client: Option<Client>,
     connections: &'a Connections,
 }
 
 impl Lease<'_> {
-    /// Gives the connection back, unless it leads to a server that takes no writes: the next one
-    /// may lead to another.
+    /// Returns the connection to the pool, unless it leads to a server that accepts no writes: the
+    /// next one may lead to another.
     fn finish<T>(mut self, result: Result<T, Error>) -> Result<T, BackendError> {
         let result = result.map_err(error::in_session);
         if let Some(client) = self.client.take()

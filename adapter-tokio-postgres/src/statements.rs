@@ -2,15 +2,14 @@
 //!
 //! Everything in it is qualified, types and operators too. Otherwise a role that may create objects
 //! in a schema of the search path gets the node to run its functions. Only `unnest` of several
-//! arrays is not: that is a construct of the language, and PostgreSQL qualifies it.
+//! arrays is not qualified: that is a construct of the language, and PostgreSQL qualifies it.
 
 use socketio_pg_core::backend::table::TableName;
 
 /// Publishes a batch without attachments. `$1`: channels, `$2`: payloads.
 ///
-/// It does not ask for `synchronous_commit = off`: a transaction that does nothing but notify
-/// writes nothing that PostgreSQL would wait for. Counting spares a row per notification in the
-/// answer.
+/// It does not set `synchronous_commit = off`: a transaction that only notifies writes nothing that
+/// PostgreSQL would wait for. Counting saves a row per notification in the result.
 pub(crate) const NOTIFY: &str = "SELECT pg_catalog.count(pg_catalog.pg_notify(channel, payload))
      FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS batch(channel, payload)";
 
@@ -28,11 +27,10 @@ pub(crate) const NOTIFY_ON_ONE_CHANNEL: &str =
 /// * Ids are taken from the sequence in the order of `position`, so the n-th body has the n-th
 ///   smallest of the new ids.
 /// * `synchronous_commit = off` for this transaction only: neither the session nor a pooler's other
-///   clients see it. Notifications are not durable, so their attachments need not be, and to wait
-///   for the disk while holding PostgreSQL's lock on the notification queue would hold up everybody
-///   who notifies.
-/// * `OFFSET 0` keeps the planner from dissolving the subquery that puts the notifications in
-///   order.
+///   clients see it. Notifications are not durable, so their attachments need not be. Waiting for
+///   the disk while holding PostgreSQL's lock on the notification queue would delay every session
+///   that notifies.
+/// * `OFFSET 0` keeps the planner from dissolving the subquery that orders the notifications.
 pub(crate) fn notify_with_attachments(table: &TableName) -> String {
     format!(
         "WITH relaxed AS MATERIALIZED (
@@ -61,11 +59,11 @@ pub(crate) fn notify_with_attachments(table: &TableName) -> String {
     )
 }
 
-/// Fetches attachments: their ids, sizes, and bodies. `$1`: ids; `$2`: how many bytes one may have,
-/// `$3`: all together.
+/// Fetches attachments: their ids, sizes, and bodies. `$1`: ids; `$2`: how many bytes one body may
+/// have, `$3`: all together.
 ///
-/// A body that does not fit is null and does not leave the server. To tell sizes PostgreSQL does
-/// not look at the bodies.
+/// A body that does not fit is null and does not leave the server. PostgreSQL knows sizes without
+/// reading the bodies.
 pub(crate) fn fetch(table: &TableName) -> String {
     format!(
         "SELECT id, bytes, CASE

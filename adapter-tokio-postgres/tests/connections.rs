@@ -1,4 +1,5 @@
-//! Which connections are made, what is left in them, and what becomes of them when the server goes.
+//! Which connections are opened, what statements leave in them, and what happens when the server
+//! goes.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -66,7 +67,7 @@ async fn a_borrowed_pool_is_returned_as_it_was() {
     let database = Server::shared().unwrap().create_database().unwrap();
     let manager = Manager::new(database.url().parse().unwrap(), NoTls);
     let pool = Pool::builder(manager).max_size(1).build().unwrap();
-    // Those of PL/pgSQL, which creating a table uses, are there once it was used.
+    // The settings of PL/pgSQL, which creating a table uses, exist once it was used.
     let settings = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings
         WHERE name NOT LIKE 'plpgsql.%'";
     let settings_before: String = pool.get().await.unwrap().query_one(settings, &[]).await.unwrap().get(0);
@@ -81,7 +82,7 @@ async fn a_borrowed_pool_is_returned_as_it_was() {
     let client = pool.get().await.unwrap();
     let settings_after: String = client.query_one(settings, &[]).await.unwrap().get(0);
     assert_eq!(settings_after, settings_before);
-    // The one that counts is itself prepared.
+    // The query that counts is itself prepared.
     let prepared: i64 = client.query_one("SELECT count(*) FROM pg_prepared_statements", &[]).await.unwrap().get(0);
     assert_eq!(prepared, 1);
 }
@@ -98,7 +99,7 @@ async fn a_transaction_with_attachments_does_not_wait_for_the_disk() {
         ),
     ] {
         backend.prepare(TABLE, true).await.unwrap();
-        // Looks when the transaction commits, which is when the setting counts.
+        // Reads the setting when the transaction commits, which is when it counts.
         database
             .execute(
                 "DROP TABLE IF EXISTS seen; CREATE TABLE seen (setting text);
@@ -118,7 +119,7 @@ async fn a_transaction_with_attachments_does_not_wait_for_the_disk() {
 async fn a_node_server_that_creates_the_table_meanwhile_is_no_obstacle() {
     let database = Arc::new(Server::shared().unwrap().create_database().unwrap());
     let backend = TokioPostgresBackend::new(database.url().parse().unwrap(), NoTls);
-    // One transaction, and without our lock: another session that creates the table meanwhile waits
+    // In one transaction, without our lock: another session that creates the table meanwhile waits
     // for it, and then fails.
     let creates = "CREATE TABLE IF NOT EXISTS socket_io_attachments
                        (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea);
@@ -161,7 +162,7 @@ async fn a_server_that_comes_back_is_used_again() {
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
-    // Connections are accepted by the operating system, and then nobody speaks.
+    // The operating system accepts connections, but no server replies.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://postgres@{}/postgres?connect_timeout=1", silent.local_addr().unwrap());
     let backend = TokioPostgresBackend::new(url.parse().unwrap(), NoTls);
@@ -170,8 +171,8 @@ async fn a_server_that_says_nothing_is_given_up() {
     assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection);
 }
 
-/// Hosts where connections are accepted by the operating system, and then nobody speaks, before the
-/// host of `url`.
+/// Hosts where the operating system accepts connections but no server replies, before the host of
+/// `url`.
 fn behind(silent: &[TcpListener], url: &str) -> String {
     let (role, address) = url.split_once('@').unwrap();
     let silent: Vec<_> = silent.iter().map(|silent| silent.local_addr().unwrap().to_string()).collect();

@@ -39,7 +39,7 @@ impl Scene {
         Self { client, backend, listener, database }
     }
 
-    /// The next message that a node would get, and its channel.
+    /// The next message that a node would receive, and its channel.
     async fn hear(&mut self) -> (String, Message) {
         let incoming = self.listener.next().await.unwrap();
         let message = match Notification::decode(&incoming.payload).unwrap() {
@@ -95,7 +95,7 @@ async fn every_operation_is_a_message_that_every_node_understands() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_rolled_back_tells_nobody() {
+async fn a_transaction_that_is_rolled_back_sends_nothing() {
     let mut scene = Scene::new().await;
     let emitter = Emitter::new();
     let transaction = scene.client.transaction().await.unwrap();
@@ -210,7 +210,7 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
     }
 }
 
-/// An emit whose session ends while PostgreSQL has committed and has not answered.
+/// An emit whose session ends after PostgreSQL has committed and before it replies.
 #[tokio::test]
 async fn an_event_that_is_committed_and_not_answered_is_unconfirmed() {
     let mut scene = Scene::new().await;

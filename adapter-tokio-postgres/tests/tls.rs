@@ -1,5 +1,4 @@
-//! TLS by the caller's connector: for statements and for listening, and what is wrong when it does
-//! not work.
+//! TLS with the application's connector, for statements and for listening, and its error texts.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -12,7 +11,7 @@ use std::sync::Arc;
 use tokio_postgres::{Config, NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A server that has a certificate for `localhost`.
+/// A server with a certificate for `localhost`.
 struct TlsServer {
     database: Database,
     certificate: CertificateDer<'static>,
@@ -27,7 +26,7 @@ impl TlsServer {
         Self { database: server.create_database().unwrap(), certificate: cert.der().clone(), _server: server }
     }
 
-    /// Certificates are made out to names, not to addresses.
+    /// Certificates are issued for names, not for addresses.
     fn config(&self) -> Config {
         let mut config: Config = self.database.url().replace("127.0.0.1", "localhost").parse().unwrap();
         config.ssl_mode(SslMode::Require);

@@ -1,4 +1,4 @@
-//! What becomes of attachments, which are in an unlogged table, when the server crashes and when a
+//! What happens to attachments, which are in an unlogged table, when the server crashes and when a
 //! standby takes over.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
@@ -31,7 +31,7 @@ async fn publish(backend: &TokioPostgresBackend) -> i64 {
     let outgoing = Outgoing { channel: "c".to_owned(), content, is_logged: true };
     let log = CatchUp::last(Duration::from_secs(120));
     let start = Instant::now();
-    // The first connection of the pool may be one to the server that crashed.
+    // The first connection of the pool may lead to the server that crashed.
     while let Err(error) = backend.publish_logged(TABLE, &log, std::slice::from_ref(&outgoing)).await {
         assert!(start.elapsed() < DEADLINE, "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -65,7 +65,7 @@ async fn no_id_of_an_attachment_comes_twice_after_a_crash() {
     server.restart().unwrap();
     let after = publish(&backend(&database.url())).await;
     assert!(after > before, "{after} after {before}");
-    // What was announced before is gone, and nothing else is in its place.
+    // Attachments that were announced before are gone, and no other has their ids.
     let node = backend(&database.url());
     let rows = node.fetch(TABLE, &[before, after], FetchLimits::NONE).await.unwrap();
     assert_eq!(rows, [Row::Gone, Row::Body(b"body".to_vec())]);
@@ -79,7 +79,8 @@ struct Standby {
     url: String,
 }
 
-/// A command that runs as the account of the server, whose programs PostgreSQL lets run nobody but.
+/// A command that runs as the account of the server, because PostgreSQL refuses to run its programs
+/// as another.
 fn command(program: &Path, data: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir("/").stdin(Stdio::null());
@@ -91,7 +92,7 @@ fn command(program: &Path, data: &Path) -> Command {
 }
 
 impl Standby {
-    /// `None`, loudly, where `pg_basebackup` is missing.
+    /// `None`, with a message, where `pg_basebackup` is missing.
     fn start(server: &Server, database: &Database) -> Option<Self> {
         let data = server.directory().unwrap().join("data");
         let postgres = PathBuf::from(std::fs::read_to_string(data.join("postmaster.opts")).unwrap().split(' ').next()?);
@@ -126,7 +127,7 @@ impl Standby {
         Some(Self { process, directory, url })
     }
 
-    /// The first value, once it is answered with this.
+    /// Waits until the query returns this as its first value.
     async fn wait_for(&self, question: &str, answer: &str) {
         let start = Instant::now();
         loop {
@@ -155,7 +156,8 @@ impl Drop for Standby {
 async fn a_standby_that_takes_over_at_once_writes_attachments_with_new_ids() {
     let server = Server::builder().setting("wal_level", "replica").start().unwrap();
     let database = server.create_database().unwrap();
-    // The table is made while the standby follows, and no restartpoint comes before it takes over.
+    // The table is created while the standby follows, and no restartpoint comes before it takes
+    // over.
     let Some(standby) = Standby::start(&server, &database) else { return };
     standby.wait_for("SELECT pg_is_in_recovery()::text", "true").await;
     let node = prepared(&database.url()).await;
@@ -172,6 +174,6 @@ async fn a_standby_that_takes_over_at_once_writes_attachments_with_new_ids() {
     assert!(after > before, "{after} after {before}");
     let rows = node.fetch(TABLE, &[before, after], FetchLimits::NONE).await.unwrap();
     assert_eq!(rows, [Row::Gone, Row::Body(b"body".to_vec())]);
-    // The log says that it is another one.
+    // The log says that its history is another one.
     assert_ne!(mark(&node).await.history, place.history);
 }

@@ -23,7 +23,7 @@ export function body(load, sequence) {
   }
 }
 
-/** Reads what a socket would be sent and checks every byte of it: `[run, sequence, stamp]`, or undefined. */
+/** Reads what a socket would get and checks every byte: `[run, sequence, stamp]`, or undefined. */
 export function read(load, [packet, ...attachments]) {
   const start = packet.indexOf('["message",');
   if (start < 0) {

@@ -1,7 +1,9 @@
-// A node of @socket.io/postgres-adapter, as the bench starts it: commands as JSON lines on stdin (see bench/src/wire.rs).
+// A node of @socket.io/postgres-adapter, which the bench starts: commands as JSON lines on stdin
+// (see bench/src/wire.rs).
 //
-// The server has no transport: sockets without clients stand in its namespaces, and what the adapter writes to them is
-// counted. The adapter, its pool and its options are as its documentation starts them.
+// The server has no transport: its namespaces have sockets without clients, and what the adapter
+// writes to them is counted. The adapter, its pool and its options are as its documentation starts
+// them.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -9,7 +11,7 @@ import { parseArgs } from "node:util";
 import { Tally } from "./tally.mjs";
 import { NAME, body } from "./event.mjs";
 
-// The packages are those of the test nodes, at the same versions.
+// The packages are the test nodes' packages, at the same versions.
 const require = createRequire(new URL("../../tests/node/package.json", import.meta.url));
 const { Server } = require("socket.io");
 const { createAdapter } = require("@socket.io/postgres-adapter");
@@ -33,7 +35,8 @@ namespaces.forEach((namespace, index) => {
     connect(namespace, `socket-${process.pid}-${count}`, tallies[index]);
   }
 });
-// `emit` returns nothing. What the adapter returns tells when the event is published, as the Rust contenders' emits do.
+// `emit` returns nothing. What the adapter returns tells when the event is published, as the Rust
+// contenders' emits do.
 const published = namespaces.map((namespace) => {
   const adapter = namespace.adapter;
   const broadcast = adapter.broadcast.bind(adapter);
@@ -46,8 +49,8 @@ const operations = {
   async join({ nodes }) {
     const deadline = Date.now() + JOIN_MILLIS;
     for (const namespace of namespaces) {
-      // The adapter announces itself before it listens and may have missed the answers: the other nodes would stay
-      // unknown until their next heartbeat, 5 s later.
+      // The adapter announces itself before it listens and may have missed the replies: the other
+      // nodes would stay unknown until their next heartbeat, 5 s later.
       namespace.adapter.init();
       while ((await namespace.adapter.serverCount()) < nodes) {
         if (Date.now() > deadline) {
@@ -116,7 +119,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 process.exit(0);
 
-/** A connected socket as far as the adapter looks at it. */
+/** The parts of a connected socket that the adapter uses. */
 function connect(namespace, id, tally) {
   const socket = {
     id,
@@ -153,7 +156,7 @@ async function listening() {
   await client.client.query("SELECT 1");
 }
 
-/** As fast as they go while at most `limit` are under way. */
+/** As fast as possible, with at most `limit` in flight. */
 function inFlight(emit, limit, millis) {
   const end = Date.now() + millis;
   let failed = 0;
@@ -165,7 +168,7 @@ function inFlight(emit, limit, millis) {
   return Promise.all(Array.from({ length: limit }, one)).then(() => failed);
 }
 
-/** So many a second, whatever becomes of them. */
+/** This many a second, even if some are lost. */
 async function perSecond(emit, rate, millis) {
   const start = performance.now();
   const underWay = new Set();
@@ -183,7 +186,7 @@ async function perSecond(emit, rate, millis) {
   return failed;
 }
 
-/** Asks one question after the other, and notes how long each took whose answer was complete. */
+/** Makes one request after the other, and notes how long each complete one took. */
 async function ask(millis, expected, question) {
   const end = Date.now() + millis;
   const durations = [];

@@ -1,4 +1,4 @@
-// What arrives at a socket, counted as bench/src/node/tally.rs does.
+// Counts what arrives at a socket, as bench/src/node/tally.rs does.
 
 import { read } from "./event.mjs";
 
@@ -23,7 +23,7 @@ export class Tally {
     this.#seen.fill(0);
   }
 
-  /** Takes what a socket is sent. */
+  /** Takes a packet for a socket. */
   take(packets) {
     const now = Number(process.hrtime.bigint());
     if (this.#expected === undefined) {

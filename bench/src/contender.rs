@@ -1,4 +1,4 @@
-//! Who is measured.
+//! The contenders that are measured.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -19,13 +19,13 @@ pub(crate) enum Contender {
     PeerSqlx,
     /// The crate socketioxide-redis with its redis driver, which is its default.
     Redis,
-    /// Node's `@socket.io/postgres-adapter`.
+    /// Node.js's `@socket.io/postgres-adapter`.
     Node,
-    /// `pg_notify` and `LISTEN` with tokio-postgres and nothing else: the limit of what PostgreSQL does.
+    /// `pg_notify` and `LISTEN` with tokio-postgres alone: the limit of what PostgreSQL can do.
     Raw,
 }
 
-/// Where a contender's nodes meet.
+/// The server on which a contender's nodes meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ground {
     Postgres,
@@ -44,7 +44,7 @@ impl Contender {
         Self::Raw,
     ];
 
-    /// This project's, as they are by default.
+    /// This project's adapters, with their defaults.
     pub(crate) const OURS: [Self; 2] = [Self::TokioPostgres, Self::Diesel];
 
     /// Its name on the command line and in the results.

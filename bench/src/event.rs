@@ -1,4 +1,4 @@
-//! The events that are sent: what is in them, and how a receiver knows them again.
+//! The events that are sent: their content, and how a receiver recognises them.
 //!
 //! An event is `["message", run, sequence, stamp, body]`: `run` tells measurements apart,
 //! `sequence` counts the events of a run and namespace from 0, `stamp` is the sender's clock, and
@@ -34,7 +34,7 @@ pub(crate) enum Body {
     Binary(Bytes),
 }
 
-/// What stands before the body.
+/// The arguments before the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) run: u64,
@@ -56,13 +56,13 @@ impl Load {
         }
     }
 
-    /// The event as socketioxide's `emit` makes it of the application's data.
+    /// The event as socketioxide's `emit` encodes the application's data.
     pub(crate) fn encode(self, header: Header) -> Result<Value, String> {
         let data = (header.run, header.sequence, header.stamp, self.body(header.sequence));
         CommonParser.encode_value(&data, Some(NAME)).map_err(|error| error.to_string())
     }
 
-    /// Reads what a socket would be sent, or a raw notification, and checks every byte of it.
+    /// Reads what a socket would get, or a raw notification, and checks every byte of it.
     pub(crate) fn read(self, packet: &str, attachments: &[&Bytes]) -> Option<Header> {
         let start = packet.find("[\"message\",")? + "[\"message\",".len();
         let mut rest = packet.get(start..)?;

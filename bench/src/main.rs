@@ -1,5 +1,5 @@
-//! The adapter, its peers, Node.js's own and the bare database, measured in one run. See the README
-//! beside.
+//! Measures the adapter, its peers, Node.js's own and the bare database in one run. See the README
+//! of this folder.
 
 mod arena;
 mod clock;
@@ -25,7 +25,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Role {
-    /// One node of a cluster, as the bench starts it.
+    /// One node of a cluster, which the bench starts.
     #[command(hide = true)]
     Node(node::Setup),
 }

@@ -11,10 +11,11 @@ use std::{cell::RefCell, fs, path::Path};
 /// The command line of the bench.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// One short round of the main workloads, in about two minutes: to see that it works, not to compare.
+    /// One short round of the main workloads, in about two minutes: shows that it works, not for
+    /// comparing.
     #[arg(long)]
     quick: bool,
-    /// Only workloads whose name starts so; may be repeated.
+    /// Only workloads whose name starts with this; may be repeated.
     #[arg(long, value_name = "WORKLOAD")]
     only: Vec<String>,
     /// Only this contender; may be repeated.
@@ -26,7 +27,7 @@ pub(crate) struct Options {
     /// Writes docs/performance.md and its plots.
     #[arg(long)]
     write_docs: bool,
-    /// Lists the workloads, and measures none.
+    /// Lists the workloads without measuring.
     #[arg(long)]
     list: bool,
 }
@@ -95,7 +96,7 @@ impl Options {
     }
 }
 
-/// What it runs on, and whether something else did too.
+/// The machine, and whether something else ran on it too.
 fn machine() -> Vec<(String, String)> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(0, usize::from);

@@ -1,8 +1,8 @@
 //! What the bench and its node processes say to each other: one JSON object a line, commands on
-//! stdin, answers on stdout.
+//! stdin, replies on stdout.
 //!
-//! A node first prints `{"ok":null}` once it listens. Then each command is answered in turn, with
-//! `{"ok":…}` or `{"error":"…"}`. A node ends when its stdin does. Node.js's side is
+//! A node first prints `{"ok":null}` once it listens. Then it replies to each command in order,
+//! with `{"ok":…}` or `{"error":"…"}`. A node ends when its stdin does. Node.js's side is
 //! `bench/node/node.mjs`.
 
 use crate::event::Load;
@@ -12,22 +12,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(crate) enum Command {
-    /// Answers null once the node knows of that many nodes, itself included, in every namespace.
+    /// Replies null once the node knows this many nodes, itself included, in every namespace.
     Join { nodes: usize },
-    /// Forgets what was received and takes events of this run. Answers null.
+    /// Forgets what was received and takes events of this run. Replies null.
     Expect { run: u64, load: Load, keep_latencies: bool },
-    /// Sends events for some time, and waits until the last is published. Answers [`Emitted`].
+    /// Sends events for some time, and waits until the last is published. Replies [`Emitted`].
     Emit { run: u64, load: Load, pace: Pace, millis: u64 },
     /// Waits until this many events have arrived in each namespace, or until nothing more has
-    /// arrived for a while. Answers [`Received`].
+    /// arrived for a while. Replies [`Received`].
     Settle { expected: Vec<u64>, quiet_millis: u64 },
-    /// Asks for all sockets of the cluster, again and again, one at a time. Answers [`Answered`].
+    /// Asks for all sockets of the cluster, repeatedly, one request at a time. Replies
+    /// [`Answered`].
     FetchSockets { millis: u64, expected: usize },
-    /// Sends events that every socket of the cluster acknowledges, one at a time. Answers
+    /// Sends events that every socket of the cluster acknowledges, one at a time. Replies
     /// [`Answered`].
     BroadcastWithAck { millis: u64, expected: usize },
-    /// Makes the listening session tell PostgreSQL's statistics what it did, where that is
-    /// possible. Answers null.
+    /// Makes the listening session report to PostgreSQL's statistics what it did, where that is
+    /// possible. Replies null.
     Tell,
 }
 
@@ -35,12 +36,12 @@ pub(crate) enum Command {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Pace {
-    /// As fast as possible, with at most this many under way.
+    /// As fast as possible, with at most this many in flight.
     InFlight(usize),
     /// Each when the one before is published.
     OneByOne,
     /// This many a second, even if some are lost. Timers tick once a millisecond: above 1000
-    /// several go at once.
+    /// several are sent at once.
     PerSecond(u64),
 }
 
@@ -52,9 +53,9 @@ pub(crate) struct Emitted {
     pub(crate) sent: Vec<u64>,
     /// How many of them failed, as far as the sender was told.
     pub(crate) failed: u64,
-    /// When the first was given to the adapter, on the common clock.
+    /// When the first was given to the adapter, by the common clock.
     pub(crate) first: u64,
-    /// When the last was published.
+    /// When the last was published, by the common clock.
     pub(crate) last: u64,
 }
 
@@ -68,28 +69,28 @@ pub(crate) struct Received {
     pub(crate) duplicated: u64,
     /// Events that arrived after one with a higher number in their namespace.
     pub(crate) out_of_order: u64,
-    /// Events that are not what was sent.
+    /// Events whose content differs from what was sent.
     pub(crate) corrupt: u64,
     /// Events of earlier runs.
     pub(crate) late: u64,
-    /// When the last arrived, on the common clock.
+    /// When the last arrived, by the common clock.
     pub(crate) last: u64,
-    /// Nanoseconds from the sender's stamp to the socket, in order of arrival, if they were to be
-    /// kept.
+    /// Nanoseconds from the sender's stamp to the socket, in order of arrival, if the run keeps
+    /// them.
     pub(crate) latencies: Vec<u64>,
 }
 
-/// What became of requests.
+/// The results of requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Answered {
-    /// Nanoseconds that each complete one took.
+    /// Nanoseconds that each complete request took.
     pub(crate) durations: Vec<u64>,
-    /// Requests that failed, or whose answer was not complete.
+    /// Requests that failed, or whose responses were not complete.
     pub(crate) failed: u64,
 }
 
-/// The answer to a command.
+/// The reply to a command.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Answer<T> {

@@ -1,4 +1,4 @@
-//! Which [`ErrorKind`] an error is that kept a connection from being made, and what to do about it.
+//! Maps an error that kept a connection from being made to its [`ErrorKind`] and its remedy.
 
 use std::{error::Error as StdError, io};
 
@@ -18,11 +18,11 @@ const HOW_TO_ENCRYPT: &str = "add `sslmode=require` to the database URL, if the 
 const HOW_TO_ENCRYPT: &str = "if the server wants TLS, enable the feature `rustls` of the backend crate and add `sslmode=require` to the \
                               database URL, or give the backend a TLS connector of your own";
 
-/// An error while a session was being opened. What is not the network's fault is the settings'.
+/// An error while a session was being opened. If the network did not cause it, the settings did.
 pub fn connecting(error: Error) -> BackendError {
     if let Some(refused) = error.as_db_error() {
         let text = refused.message();
-        // A server says "no encryption" to every plain connection that no rule is for.
+        // A server says "no encryption" to every plain connection for which it has no rule.
         if text.contains("no pg_hba.conf entry") && ["no encryption", "SSL off"].iter().any(|part| text.contains(part))
         {
             return BackendError::new(ErrorKind::Login, error).with_remedy(NO_RULE);
@@ -32,8 +32,8 @@ pub fn connecting(error: Error) -> BackendError {
         }
         let state = refused.code().code();
         let kind = match kind_of_state(state) {
-            // What settings can cause, such as `options`; not a server without memory or disk, or
-            // with a bug.
+            // What settings can cause, such as `options`; not a server that lacks memory or disk,
+            // or has a bug.
             ErrorKind::Other if !["53", "58", "XX"].iter().any(|class| state.starts_with(class)) => {
                 ErrorKind::Configuration
             }
@@ -42,7 +42,7 @@ pub fn connecting(error: Error) -> BackendError {
         return BackendError::new(kind, error);
     }
     let reason = error.source().map(ToString::to_string).unwrap_or_default();
-    // As the driver says it.
+    // In the driver's words.
     if reason.contains("server does not support TLS") {
         let remedy = "switch it on there (`ssl = on`), or write `sslmode=disable` where the network can be trusted";
         return BackendError::new(ErrorKind::Tls, error).with_remedy(remedy);
@@ -51,7 +51,7 @@ pub fn connecting(error: Error) -> BackendError {
         return BackendError::new(ErrorKind::Tls, error).with_remedy("give the backend a TLS connector");
     }
     let kind = match io_error(&error) {
-        // TLS libraries report a certificate that they do not like as bad data.
+        // TLS libraries report a certificate that they reject as bad data.
         Some(io) if io.kind() == io::ErrorKind::InvalidData => {
             let remedy = remedy(io);
             return BackendError::new(ErrorKind::Tls, error).with_remedy(remedy);

@@ -1,7 +1,7 @@
-//! Trying the hosts of a connection's settings one after the other.
+//! Tries the hosts of a connection's settings one after the other.
 //!
-//! The driver does so too, but its `connect_timeout` ends when the socket is connected: behind a
-//! host that takes connections and says nothing it never comes to the next one.
+//! The driver does so too, but its `connect_timeout` ends when the socket is connected: it never
+//! gets past a host that accepts connections and does not reply.
 
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, Connection, Error, Socket, tls::MakeTlsConnect};
@@ -11,8 +11,8 @@ use crate::{
     slow_hosts::SlowHosts,
 };
 
-/// Connects to the first host that answers, each in its time, those that were slow before behind
-/// the others. The last one has what the caller gives it.
+/// Connects to the first host that replies. Each host has its time, and hosts that were slow before
+/// come last. The last one has the time that the caller gives it.
 pub async fn connect<T>(
     config: &Config,
     tls: T,

@@ -1,5 +1,5 @@
-//! What both backends need of a connection to PostgreSQL: a URL read, defaults filled in, several
-//! hosts tried in turn, TLS as the URL says, and what an error means.
+//! What both backends need to connect to PostgreSQL: reading URLs, filling in defaults, trying
+//! several hosts, TLS as the URL asks, and the meaning of errors.
 //!
 //! Applications take a backend crate, which uses this one.
 

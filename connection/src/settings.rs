@@ -1,4 +1,4 @@
-//! The settings of a connection, with what they leave unsaid filled in.
+//! The settings of a connection, with defaults filled in.
 
 use std::{
     fmt,
@@ -18,25 +18,25 @@ use crate::{
     url::Url,
 };
 
-/// How long a connection may take to be made, greeting and password included.
+/// How long opening a connection may take, with TLS and password.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same for each of several hosts, so that there is time for the others.
+/// The same for each of several hosts, to leave time for the others.
 const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(3);
 
 /// For how many addresses of one name there is time.
 const ADDRESSES_OF_NAME: u32 = 2;
 
-/// tokio-postgres' own default, which tells whether somebody chose another: with it, a dead link is
-/// found after two hours.
+/// tokio-postgres' own default, which shows whether the application chose another: with it, a dead
+/// link is found after two hours.
 const DRIVER_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 const APPLICATION_NAME: &str = "socketio-pg";
 
-/// With data under way, how long a dead link may look alive.
+/// How long a dead link may go unnoticed while data is in flight.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// While a link is idle, the three of them together do the same.
+/// While a link is idle, these three settings do the same.
 const KEEPALIVES_IDLE: Duration = Duration::from_secs(4);
 const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVES_RETRIES: u32 = 3;
@@ -50,12 +50,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads a text, and fills in so much that a dead link is found within ten seconds, as long as
-    /// a silent node is waited for.
+    /// Reads a text, and fills in defaults with which a dead link is found within ten seconds, the
+    /// time-out of a silent node.
     ///
     /// # Errors
-    /// When the text cannot be read, or has a parameter that is not understood. The error repeats
-    /// nothing of a password.
+    /// When the text cannot be read, or has a parameter that is not understood. The error does not
+    /// repeat a password.
     pub fn parse(text: &str) -> Result<Self, BackendError> {
         let mut url = Url::parse(text).map_err(|error| BackendError::new(ErrorKind::Url, error))?;
         let mut tls = TlsSettings::take(&mut url);
@@ -65,7 +65,7 @@ impl Settings {
         }
         let mut more = vec![("sslmode", tls.driver_mode().to_owned())];
         if given.get_hosts().is_empty() && !given.get_hostaddrs().is_empty() {
-            // The driver has no name for TLS then.
+            // Without a host name, the driver has no name for TLS.
             let addresses: Vec<_> = given.get_hostaddrs().iter().map(ToString::to_string).collect();
             more.push(("host", addresses.join(",")));
         }
@@ -74,12 +74,13 @@ impl Settings {
         Ok(Self { config: read(&text)?, text, tls })
     }
 
-    /// As text that the driver understands: for a caller's own way of making connections.
+    /// As text that the driver understands: for an application's own function that makes
+    /// connections.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// As the driver has them.
+    /// As the driver's type.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -87,14 +88,14 @@ impl Settings {
     /// A connector that encrypts, and checks the server's certificate, as the text says.
     ///
     /// # Errors
-    /// When TLS is required and the feature `rustls` is not enabled, or when there are no root
-    /// certificates where they are to be.
+    /// When TLS is required and the feature `rustls` is not enabled, or when the root certificates
+    /// are not where they should be.
     pub fn connector(&self) -> Result<Tls, BackendError> {
         self.tls.connector().map_err(|problem| BackendError::new(ErrorKind::Tls, problem))
     }
 }
 
-/// Without the text, in which there is a password.
+/// Without the text, which contains a password.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings").field("config", &self.config).field("tls", &self.tls).finish_non_exhaustive()
@@ -105,7 +106,7 @@ fn read(text: &str) -> Result<Config, BackendError> {
     text.parse().map_err(|error: tokio_postgres::Error| BackendError::new(ErrorKind::Url, error))
 }
 
-/// What is to be filled in, as text; times in seconds.
+/// The defaults to fill in, as text; times in seconds.
 fn unsaid(given: &Config) -> Vec<(&'static str, String)> {
     let filled = with_defaults(given.clone());
     let seconds = |time: Option<&Duration>| time.map(|time| time.as_secs().to_string());
@@ -132,10 +133,10 @@ fn unsaid(given: &Config) -> Vec<(&'static str, String)> {
     settings.into_iter().filter_map(|(key, is_unsaid, value)| Some((key, value.filter(|_| is_unsaid)?))).collect()
 }
 
-/// Fills in so much that a dead link is found within ten seconds, as long as a silent node is
-/// waited for.
+/// Fills in defaults with which a dead link is found within ten seconds, the time-out of a silent
+/// node.
 ///
-/// `tcp_user_timeout` finds it while data is under way, keepalives while the link is idle: both are
+/// `tcp_user_timeout` finds it while data is in flight, keepalives while the link is idle: both are
 /// needed.
 pub fn with_defaults(mut config: Config) -> Config {
     if config.get_connect_timeout().is_none() {
@@ -159,21 +160,20 @@ pub fn with_defaults(mut config: Config) -> Config {
     config
 }
 
-/// How long connecting to one address may take where the settings do not say.
+/// How long connecting to one address may take unless the settings say otherwise.
 fn default_connect_timeout(config: &Config) -> Duration {
     let is_one = per_host(config).is_empty();
     if is_one { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT_OF_SEVERAL }
 }
 
-/// How long making a connection may take in all, from its settings: the time for one address, for
-/// each that they may lead to.
+/// How long making a connection may take in all: the time for one address, times the addresses that
+/// the settings may lead to.
 pub fn total_connect_timeout(config: &Config) -> Duration {
     let each = config.get_connect_timeout().copied().unwrap_or_else(|| default_connect_timeout(config));
     each.saturating_mul(addresses(config))
 }
 
-/// How much of [`total_connect_timeout`] hosts may take that do not answer, before the one that
-/// does.
+/// The part of [`total_connect_timeout`] that silent hosts may take before one that replies.
 pub fn time_for_other_hosts(config: &Config) -> Duration {
     let times: Vec<_> = per_host(config).iter().map(total_connect_timeout).collect();
     let least = times.iter().min().copied().unwrap_or_default();
@@ -219,14 +219,14 @@ pub(crate) fn per_host(config: &Config) -> Vec<Config> {
     };
     let mut all: Vec<_> = (0..count).map(alone).collect();
     if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
-        // Seeded at random, which is all that is needed of it.
+        // Seeded at random, which is enough here.
         let random = RandomState::new().hash_one(count);
         all.rotate_left(usize::try_from(random % count as u64).unwrap_or(0));
     }
     all
 }
 
-/// All settings but the hosts: the driver has no way to take those out.
+/// All settings but the hosts: the driver cannot remove those.
 fn without_hosts(config: &Config) -> Config {
     let mut other = Config::new();
     other
@@ -267,7 +267,7 @@ fn without_hosts(config: &Config) -> Config {
     other
 }
 
-/// What tells a host from the others, where the settings lead to one.
+/// A name that tells a host from the others, where the settings lead to one host.
 pub(crate) fn host_name(config: &Config) -> String {
     format!("{:?} {:?} {:?}", config.get_hosts(), config.get_hostaddrs(), config.get_ports())
 }

@@ -1,4 +1,4 @@
-//! Remembering which hosts did not answer, so that the others are tried before them.
+//! Remembers which hosts did not reply, so that the others are tried before them.
 
 use std::{
     collections::HashMap,
@@ -11,18 +11,19 @@ use parking_lot::Mutex;
 /// A host that fails in less time costs nothing when it is tried first again.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// For how long a host that was slow and failed is tried last.
+/// How long a host that was slow and failed is tried last.
 const MEMORY: Duration = Duration::from_secs(30);
 
 /// The hosts that were slow and failed, and when: for drivers whose settings may lead to several
 /// hosts.
 ///
-/// The pools and the listener of a backend share it, so that a silent host costs its time once.
+/// The pools and the listener of a backend share it, so that a silent host costs its time only
+/// once.
 #[derive(Clone, Debug, Default)]
 pub struct SlowHosts(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl SlowHosts {
-    /// Moves those that were slow behind the others. `name` tells hosts apart.
+    /// Moves slow hosts behind the others. `name` identifies a host.
     pub fn move_to_end<T>(&self, hosts: &mut [T], name: impl Fn(&T) -> String) {
         let mut slow = self.0.lock();
         slow.retain(|_, failed| failed.elapsed() < MEMORY);
@@ -35,7 +36,7 @@ impl SlowHosts {
     }
 }
 
-/// An attempt to connect. Dropping it is a failure, also when the attempt was given up.
+/// An attempt to connect. Dropping it is a failure, also when the attempt was cancelled.
 #[derive(Debug)]
 #[must_use = "dropping it is a failure"]
 pub struct Attempt<'a> {
@@ -46,7 +47,7 @@ pub struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// The host answered.
+    /// The host replied.
     pub fn connected(mut self) {
         self.is_connected = true;
     }

@@ -1,4 +1,4 @@
-//! TLS as a URL asks for it.
+//! TLS settings of a database URL.
 
 use std::path::PathBuf;
 
@@ -16,38 +16,38 @@ pub(crate) use certificates::remedy;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsSettings {
     verification: Verification,
-    /// As the driver has it.
+    /// The driver's mode.
     mode: SslMode,
     roots: Roots,
-    /// As it is written.
+    /// The mode as it is written in the URL.
     name: &'static str,
 }
 
 /// How much of the server's certificate is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verification {
-    /// Nothing: who sits between can read along.
+    /// Nothing: a machine in between can read the traffic.
     None,
-    /// Who has signed it.
+    /// Its issuer.
     Issuer,
-    /// The same, and that it is for the host that was asked for.
+    /// Its issuer, and that it is for the requested host.
     IssuerAndName,
 }
 
-/// Who may have signed the server's certificate.
+/// The issuers of certificates that are trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Roots {
-    /// Whom the machine trusts.
+    /// The issuers that the machine trusts.
     System,
-    /// Those of a file.
+    /// The certificates in a file.
     File(PathBuf),
 }
 
 impl TlsSettings {
-    /// Takes out of a URL what the driver does not understand. It has been checked.
+    /// Removes from a URL what the driver does not understand. The URL has been checked.
     ///
-    /// Whom the machine trusts signs certificates for everybody: with these, the name is checked
-    /// too.
+    /// The issuers that the machine trusts sign certificates for all the world: with these, the
+    /// name is checked too.
     pub(crate) fn take(url: &mut Url<'_>) -> Self {
         use Verification::{Issuer, IssuerAndName, None};
         let roots = match url.get("sslrootcert") {
@@ -62,7 +62,7 @@ impl TlsSettings {
             (Some("verify-ca"), _) => (SslMode::Require, IssuerAndName, "verify-ca"),
             (Some("require"), Some(Roots::File(_))) => (SslMode::Require, Issuer, "require"),
             (Some("require"), Option::None) => (SslMode::Require, None, "require"),
-            // Who names roots wants them used, whatever else is said.
+            // A URL with root certificates asks for a check, whatever its `sslmode` says.
             (_, Some(Roots::System)) => (SslMode::Require, IssuerAndName, "verify-full"),
             (_, Some(Roots::File(_))) => (SslMode::Require, Issuer, "verify-ca"),
             (_, Option::None) => (SslMode::Prefer, None, "prefer"),
@@ -72,7 +72,7 @@ impl TlsSettings {
         Self { verification, mode, roots: roots.unwrap_or(Roots::System), name }
     }
 
-    /// A socket of the same machine is not encrypted.
+    /// Turns TLS off, for a socket of the same machine.
     pub(crate) fn is_local(&mut self) {
         (self.mode, self.verification, self.name) = (SslMode::Disable, Verification::None, "disable");
     }
@@ -91,7 +91,7 @@ impl TlsSettings {
 #[cfg(feature = "rustls")]
 pub type Tls = tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A connector for what a URL says of TLS: without the feature `rustls` there is none.
+/// A connector for what a URL says of TLS. Without the feature `rustls` it cannot encrypt.
 #[cfg(not(feature = "rustls"))]
 pub type Tls = tokio_postgres::NoTls;
 

@@ -1,15 +1,16 @@
-//! A database URL, or `key=value` pairs, taken apart: which parameters it has, and what is wrong
-//! with it in words that help.
+//! Takes a database URL, or `key=value` pairs, apart: which parameters it has, and what is wrong
+//! with it, in words that help.
 //!
-//! The driver reads it too. It names neither a parameter that it does not know nor what a parameter
-//! may be, and does not know those that ask for a certificate to be checked.
+//! The driver reads it too. But the driver's errors do not name an unknown parameter or the values
+//! that a parameter may have, and it does not know the parameters that ask for a certificate to be
+//! checked.
 
 use std::{borrow::Cow, fmt};
 
 use percent_encoding::percent_decode_str;
 
-/// What a URL may say, and what each may be where that is one of few. tokio-postgres reads all but
-/// `sslrootcert`.
+/// The parameters of a URL, and the values of those that have only a few. tokio-postgres reads all
+/// but `sslrootcert`.
 const PARAMETERS: [(&str, &[&str]); 20] = [
     ("application_name", &[]),
     ("channel_binding", &["disable", "prefer", "require"]),
@@ -44,7 +45,7 @@ const ADVICE: [(&[&str], &str); 4] = [
     (&["ssl", "tls", "sslaccept", "ssl_mode"], "write `sslmode=require` or `sslmode=verify-full` instead"),
 ];
 
-/// Why a text is no database URL. It never repeats the text, in which there is a password.
+/// Why a text is not a database URL. It never repeats the text, which contains a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UrlError {
     #[error("it is empty")]
@@ -83,7 +84,7 @@ fn among(allowed: &[&str]) -> String {
 /// A connection string, taken apart.
 #[derive(Debug)]
 pub(crate) struct Url<'a> {
-    /// All before the parameters, of a URL.
+    /// The part of a URL before the parameters.
     base: Option<&'a str>,
     parameters: Vec<Parameter<'a>>,
 }
@@ -92,12 +93,12 @@ pub(crate) struct Url<'a> {
 struct Parameter<'a> {
     name: Cow<'a, str>,
     value: Cow<'a, str>,
-    /// As it is written, name and value.
+    /// Name and value, as written.
     raw: &'a str,
 }
 
 impl<'a> Url<'a> {
-    /// Takes a text apart. What is malformed in other ways is left for the driver to say.
+    /// Takes a text apart. The driver reports other mistakes.
     pub(crate) fn parse(text: &'a str) -> Result<Self, UrlError> {
         let text = text.trim();
         if text.is_empty() {
@@ -116,7 +117,7 @@ impl<'a> Url<'a> {
     fn of_url(text: &'a str, rest: &'a str) -> Result<Self, UrlError> {
         // tokio-postgres takes the first `@` for the end of the password, which may contain a `?`.
         let after = rest.split_once('@').map_or(rest, |(_, after)| after);
-        // What stands before it has a `/` or `?` in the password only, so behind a `:`.
+        // Before that `@`, a `/` or `?` can only be in the password, after a `:`.
         let is_of_parameter = rest
             .split_once('@')
             .is_some_and(|(before, _)| before.find(['/', '?']).is_some_and(|end| !before[..end].contains(':')));
@@ -136,7 +137,7 @@ impl<'a> Url<'a> {
     fn check(&self) -> Result<(), UrlError> {
         for Parameter { name, value, .. } in &self.parameters {
             let Some((_, allowed)) = PARAMETERS.iter().find(|(known, _)| known == name) else {
-                // Anything else may be a part of a password.
+                // Any other text may be part of a password.
                 if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_') {
                     return Err(UrlError::NoUrl);
                 }
@@ -151,7 +152,7 @@ impl<'a> Url<'a> {
         Ok(())
     }
 
-    /// The value of a parameter; where it is given more than once, the last one.
+    /// The value of a parameter; the last one when it is given more than once.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.parameters.iter().rfind(|parameter| parameter.name == name).map(|parameter| &*parameter.value)
     }
@@ -160,10 +161,10 @@ impl<'a> Url<'a> {
         self.parameters.retain(|parameter| parameter.name != name);
     }
 
-    /// Writes it again, with more parameters, whose values need no escaping.
+    /// Writes the text again, with more parameters, whose values need no escaping.
     pub(crate) fn with(&self, more: &[(&str, String)]) -> String {
         let raw = self.parameters.iter().map(|parameter| parameter.raw.to_owned());
-        // In front: behind an empty value the driver would take them for the value.
+        // In front: after an empty value the driver would read them as that value.
         let all: Vec<_> = more.iter().map(|(name, value)| format!("{name}={value}")).chain(raw).collect();
         match self.base {
             Some(base) if all.is_empty() => base.to_owned(),
@@ -178,7 +179,7 @@ fn is_scheme(text: &str) -> bool {
         && text.chars().all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char))
 }
 
-/// `key=value` pairs, up to the first thing that is none.
+/// `key=value` pairs, up to the first text that is not a pair.
 fn pairs(text: &str) -> Vec<Parameter<'_>> {
     let mut pairs = Vec::new();
     let mut rest = text.trim_start();
@@ -187,13 +188,13 @@ fn pairs(text: &str) -> Vec<Parameter<'_>> {
         rest = after.trim_start();
     }
     if !rest.is_empty() {
-        // For the driver to say what is wrong with it.
+        // The driver reports what is wrong with it.
         pairs.push(Parameter { name: "options".into(), value: "".into(), raw: rest.trim_end() });
     }
     pairs
 }
 
-/// The pair at the start of a text, and what follows.
+/// The pair at the start of a text, and the text after it.
 fn pair(text: &str) -> Option<(Parameter<'_>, &str)> {
     let (name, after) = text.split_once('=')?;
     let name = name.trim_end();

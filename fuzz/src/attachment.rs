@@ -1,9 +1,8 @@
-//! The bytes of an attachment: read, written, read again.
+//! Property of an attachment's bytes: they are read, written, and read again.
 
 use socketio_pg_protocol::{Message, budget::Budget};
 
-/// Reads any bytes as a message. What is one can be written in both encodings, in a form that says
-/// the same.
+/// Reads any bytes as a message. A message can be written in both encodings, with the same meaning.
 pub fn check(data: &[u8]) {
     let Ok(message) = Message::from_msgpack(data) else { return };
     let bytes = message.clone().into_msgpack().expect("what was read can be written");

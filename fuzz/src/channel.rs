@@ -1,8 +1,8 @@
-//! The names of channels.
+//! Property of the names of channels.
 
 use socketio_pg_protocol::channel::{MAX_BYTES, name, namespace, quote_identifier};
 
-/// Takes any text, up to the first NUL, for a prefix, and the rest for a namespace.
+/// Takes any text, up to the first NUL, as a prefix, and the rest as a namespace.
 pub fn check(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let (prefix, nsp) = text.split_once('\0').unwrap_or(("socket.io", text));

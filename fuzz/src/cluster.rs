@@ -1,4 +1,4 @@
-//! The life of a node, as a list of operations.
+//! Property of a node's life, as a list of operations.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,16 +14,16 @@ use socketio_pg_protocol::{
     strategies::{Operation, Player},
 };
 
-/// Fewer than there are nodes to hear of.
+/// Fewer than there are nodes to hear from.
 const MAX_NODES: usize = 4;
 
-/// This many requests are answered or given up.
+/// This many requests are answered or cancelled.
 const REQUESTS: u8 = 8;
 
-/// Longer than any list of operations goes on for by itself.
+/// Longer than any list of operations lasts.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Takes any bytes for operations, and plays them to two nodes at once.
+/// Takes any bytes as operations, and performs them on two nodes at once.
 pub fn check(data: &[u8]) {
     let start = Instant::now();
     let config = Config { max_nodes: MAX_NODES, ..Config::default() };
@@ -37,7 +37,7 @@ pub fn check(data: &[u8]) {
     witness.end();
 }
 
-/// Operations, read from bytes: what to do, and one to three that tell how.
+/// Operations, read from bytes: the kind, and one to three bytes of details.
 struct Operations<'a>(std::iter::Take<std::slice::Iter<'a, u8>>);
 
 impl Iterator for Operations<'_> {
@@ -64,7 +64,7 @@ impl Operations<'_> {
         self.0.next().copied()
     }
 
-    /// At times longer than any clock can tell.
+    /// Sometimes longer than any clock can show.
     fn timeout(&mut self) -> Option<Duration> {
         Some(match self.byte()? {
             u8::MAX => Duration::MAX,
@@ -112,7 +112,7 @@ impl Operations<'_> {
     }
 }
 
-/// Watches a node, and knows from its actions how things must stand.
+/// Watches a node, and derives from its actions how things must stand.
 struct Witness {
     player: Player,
     members: BTreeSet<NodeId>,
@@ -121,7 +121,7 @@ struct Witness {
 
 /// A request that has not ended.
 struct Request {
-    /// `None` when no clock will ever show it.
+    /// `None` when it is later than any clock can show.
     deadline: Option<Instant>,
     waits: Waits,
 }
@@ -130,9 +130,9 @@ struct Request {
 enum Waits {
     /// For the sockets of these nodes.
     Sockets(BTreeSet<NodeId>),
-    /// For the answers of these nodes.
+    /// For the responses of these nodes.
     Answers(BTreeSet<NodeId>),
-    /// For the clients of these nodes: their number, if the node has told it, less those that have
+    /// For the clients of these nodes: their number, if the node has sent it, less those that have
     /// acknowledged.
     Acknowledgements(BTreeMap<NodeId, (Option<u64>, u64)>),
 }
@@ -145,7 +145,7 @@ impl Waits {
         }
     }
 
-    fn for_nobody(&self) -> bool {
+    fn is_settled(&self) -> bool {
         match self {
             Self::Sockets(nodes) | Self::Answers(nodes) => nodes.is_empty(),
             Self::Acknowledgements(nodes) => {
@@ -154,7 +154,7 @@ impl Waits {
         }
     }
 
-    /// The nodes that have not told all.
+    /// The nodes that have not responded in full.
     fn missing(&self) -> BTreeSet<&NodeId> {
         match self {
             Self::Sockets(nodes) | Self::Answers(nodes) => nodes.iter().collect(),
@@ -247,11 +247,11 @@ impl Witness {
         assert!(cluster.nodes().eq(&self.members), "{:?}", self.members);
         assert_eq!(cluster.waiting_requests(), self.requests.len());
         for (id, request) in &self.requests {
-            assert!(!request.waits.for_nobody(), "{id} waits for nobody");
+            assert!(!request.waits.is_settled(), "{id} waits for no node");
         }
     }
 
-    /// Once the time is told, nothing that is due is left.
+    /// Once the node knows the time, nothing that is due is left.
     fn check_time(&self) {
         let now = self.player.now;
         assert!(self.player.cluster.next_timeout().is_none_or(|next| next > now), "something is still due");
@@ -260,7 +260,7 @@ impl Witness {
         }
     }
 
-    /// Lets time pass until the others are forgotten and all requests have ended.
+    /// Lets time pass until the other nodes are forgotten and all requests have ended.
     fn end(mut self) {
         self.play(Operation::Wait(LONG));
         assert_eq!(self.player.cluster.server_count(), 1, "nodes that say nothing are forgotten");

@@ -2,12 +2,12 @@
 //! for each fuzz target.
 //!
 //! A property is a plain function that panics when it does not hold. libFuzzer looks for bytes that
-//! make it (`fuzz/run.sh`), and `cargo test -p socketio-pg-tests --test fuzz_corpus` repeats it for
-//! all that is stored here:
+//! make it panic (`fuzz/run.sh`), and `cargo test -p socketio-pg-tests --test fuzz_corpus` checks
+//! it for all bytes that are stored here:
 //!
 //! * `seeds/`: what Node.js sends, taken from the recordings by `seeds.mjs`;
-//! * `corpus/`: what libFuzzer found to go new ways, minimised;
-//! * `artifacts/`: what once made a property fail.
+//! * `corpus/`: inputs with which libFuzzer reached new code, minimised;
+//! * `artifacts/`: inputs that once made a property fail.
 
 #![warn(missing_docs)]
 
@@ -34,7 +34,7 @@ pub struct Target {
     pub check: fn(&[u8]),
 }
 
-/// All targets that need nothing but this process; those of [`node`] need Node.js.
+/// All targets that need only this process; those of [`node`] need Node.js.
 pub const TARGETS: [Target; 6] = [
     Target { name: "notification", seeds: "json", check: notification::check },
     Target { name: "attachment", seeds: "msgpack", check: attachment::check },
@@ -44,10 +44,10 @@ pub const TARGETS: [Target; 6] = [
     Target { name: "packet", seeds: "values", check: packet::check },
 ];
 
-/// What is stored for a target, each with the path of its file.
+/// The stored inputs of a target, each with the path of its file.
 ///
 /// # Errors
-/// When a file cannot be read. A folder that is not there is empty.
+/// When a file cannot be read. A folder that does not exist counts as empty.
 pub fn stored(name: &str, seeds: &str) -> io::Result<Vec<(String, Vec<u8>)>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut inputs = Vec::new();

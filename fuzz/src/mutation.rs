@@ -1,4 +1,4 @@
-//! Inputs for tests without libFuzzer: what is stored, changed a little.
+//! Inputs for tests without libFuzzer: stored inputs with small changes.
 
 /// Words that the inputs are made of: one quoted string in each line, as libFuzzer has them.
 const DICTIONARY: &str = include_str!("../dictionary");
@@ -12,7 +12,7 @@ pub struct Mutator<'a> {
 }
 
 impl<'a> Mutator<'a> {
-    /// A mutator of these inputs, of which there must be one at least.
+    /// A mutator of these inputs, of which there must be at least one.
     pub fn new(inputs: &'a [Vec<u8>], seed: u64) -> Self {
         Self { inputs, words: words(), state: seed }
     }
@@ -51,7 +51,7 @@ impl<'a> Mutator<'a> {
         &self.inputs[self.below(self.inputs.len())]
     }
 
-    /// A number from 0 up to and without `end`, by splitmix64.
+    /// A number from 0 to below `end`, by splitmix64.
     fn below(&mut self, end: usize) -> usize {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -61,7 +61,8 @@ impl<'a> Mutator<'a> {
     }
 }
 
-/// The words of the dictionary: in quotes, with `\"`, `\\` and `\xAB` for what a line cannot hold.
+/// The words of the dictionary: in quotes, with `\"`, `\\` and `\xAB` for what a line cannot
+/// contain.
 fn words() -> Vec<Vec<u8>> {
     let quoted = DICTIONARY.lines().filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
     quoted

@@ -1,7 +1,9 @@
-//! The same bytes, here and in Node.js: what its own `JSON` and `@msgpack/msgpack` make of them.
+//! Properties of bytes that are read here and in Node.js: its own `JSON` and `@msgpack/msgpack`
+//! must give the same.
 //!
-//! `tests/node/fuzz-oracle.mjs` lives as long as this process and answers questions in their order.
-//! A batch of inputs is first decoded here, which tells what to ask; then all questions go out at
+//! `tests/node/fuzz-oracle.mjs` runs as long as this process and answers questions in order. A
+//! batch of inputs is first decoded here, which tells what to ask; then all questions are sent at
+//! once.
 //! once.
 
 use std::{
@@ -13,17 +15,17 @@ use std::{
 
 use socketio_pg_protocol::{DecodeErrorKind, Message, Notification, Value};
 
-/// JSON text: read and written again, it is what Node.js makes of it.
+/// JSON text: read and written again, it is the same as in Node.js.
 pub fn check_json(data: &[u8]) {
     check_all_json(&[data]);
 }
 
-/// MessagePack: its JSON is what Node.js makes of it.
+/// MessagePack: its JSON is the same as in Node.js.
 pub fn check_msgpack(data: &[u8]) {
     check_all_msgpack(&[data]);
 }
 
-/// [`check_json`] for many inputs, which is faster. How many of them are JSON, and how many
+/// [`check_json`] for many inputs, which is faster. Returns how many of them are JSON, and how many
 /// messages.
 pub fn check_all_json<T: AsRef<[u8]>>(inputs: &[T]) -> Compared {
     let texts: Vec<&str> = inputs.iter().filter_map(|data| str::from_utf8(data.as_ref()).ok()).collect();
@@ -45,15 +47,15 @@ pub fn check_all_json<T: AsRef<[u8]>>(inputs: &[T]) -> Compared {
     batch.compare()
 }
 
-/// [`check_msgpack`] for many inputs, which is faster. How many of them are values, and how many
-/// messages.
+/// [`check_msgpack`] for many inputs, which is faster. Returns how many of them are values, and how
+/// many messages.
 pub fn check_all_msgpack<T: AsRef<[u8]>>(inputs: &[T]) -> Compared {
     let mut batch = Batch::default();
     for data in inputs {
         let data = data.as_ref();
         let input = hex(data);
         match Value::from_msgpack(data) {
-            // the end of such a string is what follows it, in Node.js
+            // Node.js takes the bytes that follow such a string for its end.
             Ok(value) if has_cut_string(&value) => continue,
             Ok(value) => {
                 batch.values += 1;
@@ -69,7 +71,7 @@ pub fn check_all_msgpack<T: AsRef<[u8]>>(inputs: &[T]) -> Compared {
     batch.compare()
 }
 
-/// Whether a string ends within a character, by its first byte.
+/// Whether a string ends within a character, judging by its first byte.
 fn has_cut_string(value: &Value) -> bool {
     match value {
         Value::BrokenStr(bytes) => {
@@ -94,12 +96,12 @@ fn has_cut_string(value: &Value) -> bool {
     }
 }
 
-/// Node.js takes memory for as many items as a header claims.
+/// Whether a header claims many items, for which Node.js would reserve memory.
 fn claims_much(data: &[u8]) -> bool {
     data.windows(5).any(|window| window[0] == 0xdd && window[1..3] != [0, 0])
 }
 
-/// How much could be compared.
+/// How many inputs could be compared.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Compared {
     /// Inputs that are values.
@@ -108,29 +110,29 @@ pub struct Compared {
     pub messages: usize,
 }
 
-/// What the oracle is asked, by the byte that begins the question.
+/// The questions to the oracle, by the byte that begins each.
 #[derive(Clone, Copy, Debug)]
 enum Question {
-    /// What `JSON.stringify` gives for what `JSON.parse` gives.
+    /// The text that `JSON.stringify` gives for the result of `JSON.parse`.
     Json = b'j' as isize,
-    /// What it gives for what `decode` gives.
+    /// The text that it gives for the result of `decode`.
     MessagePack = b'm' as isize,
-    /// The same, of what a reader takes from a message.
+    /// The same, for what a reader takes from a message.
     JsonMessage = b'J' as isize,
     MessagePackMessage = b'M' as isize,
 }
 
-/// What we make of an input.
+/// Our result for an input.
 enum Ours {
     /// Node.js must say the same.
     Is(String),
     /// Node.js must say the same, or refuse it.
     IsIfAny(String),
-    /// We refuse it, and Node.js must too.
+    /// We reject it, and Node.js must too.
     IsRefused,
-    /// We refuse it, and Node.js need not.
+    /// We reject it, and Node.js may accept it.
     MayBeAnything,
-    /// Node.js must say the same as to the previous question.
+    /// Node.js must give the same as for the previous question.
     IsAsBefore,
 }
 
@@ -150,12 +152,12 @@ impl Batch {
         self.ours.push((ours, input.to_owned()));
     }
 
-    /// What a reader takes from a message is the same before and after we have read and written it,
-    /// in both encodings.
+    /// Checks that a reader takes the same from a message before and after we have read and written
+    /// it, in both encodings.
     fn ask_of_message(&mut self, message: Message, question: Question, data: &[u8], input: &str) {
         self.messages += 1;
         let json = message.to_json().expect("what was read can be written");
-        // ids that are no Rust strings are replaced
+        // Ids that are not Rust strings are replaced.
         if json.contains('\u{fffd}') {
             return;
         }
@@ -177,8 +179,8 @@ impl Batch {
                 (Ours::Is(ours), None) => panic!("Node refuses {input}, and we read {ours}"),
                 (Ours::IsRefused, Some(node)) => panic!("we refuse {input}, and Node reads {node}"),
                 (Ours::IsAsBefore, node) => {
-                    // what Node.js refuses, such as a key `__proto__`, cannot be compared; ids have
-                    // no lone surrogates here
+                    // What Node.js rejects, such as a key `__proto__`, cannot be compared; ids
+                    // contain no lone surrogates here.
                     if let (Some(before), Some(node)) = (before, node)
                         && !before.contains("\\ud")
                     {
@@ -202,7 +204,7 @@ struct Oracle {
     answers: BufReader<ChildStdout>,
 }
 
-/// Node.js's answers, in order; `None` where it refuses the input.
+/// Node.js's answers, in order; `None` where it rejects the input.
 fn oracle(questions: &[Vec<u8>]) -> io::Result<Vec<Option<String>>> {
     static ORACLE: OnceLock<Mutex<Option<Oracle>>> = OnceLock::new();
     let mut oracle = ORACLE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
@@ -226,8 +228,8 @@ impl Oracle {
         Ok(Self { process, questions, answers: BufReader::new(answers) })
     }
 
-    /// Both sides would wait for ever if neither read: so much fits into the pipe before Node.js
-    /// must have read any of it.
+    /// Both sides would wait for ever if neither read. This many bytes fit into the pipe before
+    /// Node.js must read any.
     const PIPE: usize = 60_000;
 
     fn ask(&mut self, mut questions: &[Vec<u8>]) -> io::Result<Vec<Option<String>>> {

@@ -1,4 +1,4 @@
-//! The text of a notification: read, written, read again.
+//! Property of a notification's text: it is read, written, and read again.
 
 use socketio_pg_protocol::{
     Message, Notification,
@@ -6,8 +6,7 @@ use socketio_pg_protocol::{
     notification::Encoded,
 };
 
-/// Reads any text as a notification. What is a message can be written, in a form that says the
-/// same.
+/// Reads any text as a notification. A message can be written, with the same meaning.
 pub fn check(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let owned = Notification::decode(text);
@@ -22,7 +21,7 @@ pub fn check(data: &[u8]) {
     check_encoded(message, &json);
 }
 
-/// Data nested too deep for MessagePack is refused; anything else arrives as the same.
+/// Data nested too deep for MessagePack is rejected; any other data arrives unchanged.
 fn check_messagepack(message: &Message) {
     let Ok(bytes) = message.clone().into_msgpack() else { return };
     let read = Message::from_msgpack(&bytes).expect("what was written can be read");
@@ -31,7 +30,7 @@ fn check_messagepack(message: &Message) {
     assert_eq!(read.into_msgpack().expect("what was read can be written"), bytes, "the MessagePack is not stable");
 }
 
-/// A message is inline when it fits and has no binary; a header that a node may write leads to an
+/// A message is inline when it fits and has no binary; a header that a node may write points to an
 /// attachment.
 fn check_encoded(message: Message, json: &str) {
     let has_binary = message.body.has_binary();

@@ -1,4 +1,4 @@
-//! Between socketioxide's packets and the protocol, for both of socketioxide's parsers.
+//! Properties of the conversion between socketioxide's packets and the protocol, for both parsers.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use socketioxide_parser_msgpack::MsgPackParser;
 
 use crate::value::has_placeholders_of_its_own;
 
-/// Takes any bytes for data of another node, and for data of a client.
+/// Takes any bytes as data of another node, and as data of a client.
 pub fn check(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {
         if let Ok(payload) = Payload::from_json(text) {
@@ -28,7 +28,7 @@ pub fn check(data: &[u8]) {
     }
     from_client(&ServerValue::Bytes(Bytes::copy_from_slice(data)));
 
-    // a client's text, and two attachments
+    // A client's text, and two attachments.
     let mut parts = data.splitn(3, |byte| *byte == 0xff);
     if let (Some(text), Some(first), Some(second)) = (parts.next(), parts.next(), parts.next())
         && let Ok(text) = str::from_utf8(text)
@@ -45,7 +45,7 @@ fn from_node(payload: &Payload) {
     acknowledgement_from_node(payload, MsgPackParser);
 }
 
-/// An event that goes to clients comes back as the same.
+/// An event that goes to clients is the same when it comes back.
 fn event_from_node(payload: &Payload, parser: impl Parse) {
     let Ok(packet) = packet_from_payload(payload, parser) else { return };
     if looks_like_placeholders(payload) {
@@ -58,11 +58,11 @@ fn event_from_node(payload: &Payload, parser: impl Parse) {
         back => back.expect("what was written can be read"),
     };
     same(&back, payload);
-    // the parser takes it
+    // The parser accepts it.
     _ = parser.encode(packet);
 }
 
-/// What is read from an acknowledgement is what another node acknowledged.
+/// An acknowledgement that is read is what the other node's client acknowledged.
 fn acknowledgement_from_node(payload: &Payload, parser: impl Parse) {
     let Ok(acknowledgement) = ack_from_payload(Some(payload), parser) else { return };
     if looks_like_placeholders(payload) {
@@ -71,21 +71,20 @@ fn acknowledgement_from_node(payload: &Payload, parser: impl Parse) {
     }
     let back = match payload_from_ack(&acknowledgement) {
         // One level more than the deepest that is read, for the list of arguments: the parser's own
-        // reader refuses it, too.
+        // reader rejects it, too.
         Err(error) if error.starts_with("nested too deep") => return refused(&acknowledgement, parser),
         back => back.expect("what was written can be read"),
     };
     same(&back.expect("there is an argument"), payload);
 }
 
-/// So does the parser towards the application.
+/// The parser rejects it towards the application too.
 fn refused(acknowledgement: &ServerValue, parser: impl Parse) {
     let read = parser.decode_value::<Vec<Value>>(&mut acknowledgement.clone(), false);
     assert!(read.is_err(), "the application can read what another node cannot be sent");
 }
 
-/// What a client sends either is refused, or goes to the clients of other nodes, with whichever
-/// parser.
+/// Data of a client is either rejected, or goes to the clients of other nodes, with either parser.
 fn from_client(data: &ServerValue) {
     let packet = Packet { inner: PacketData::Event(data.clone(), None), ns: Str::from("/") };
     if let Ok(payload) = payload_from_packet(&packet) {
@@ -96,11 +95,11 @@ fn from_client(data: &ServerValue) {
     }
 }
 
-/// Asserts that clients see the same in both.
+/// Asserts that clients get the same from both.
 fn same(back: &Payload, sent: &Payload) {
     let (Ok(back), Ok(sent)) = (back.clone().into_value(), sent.clone().into_value()) else { return };
     let (text, attachments) = sent.to_json_with_attachments();
-    // what no Rust string can hold is replaced in some conversions
+    // Some conversions replace what a Rust string cannot contain.
     if !text.contains("\\ud") {
         assert_eq!(back.to_json_with_attachments(), (text, attachments), "changed on its way");
     }
@@ -119,8 +118,8 @@ fn has_extensions(payload: &Payload) -> bool {
     matches!(payload, Payload::Value(value) if is_in(value))
 }
 
-/// Whether there are objects that a client takes for placeholders. The fault is the client's own,
-/// or the application's.
+/// Whether there are objects that a client takes for placeholders. That is a mistake of the client
+/// or of the application.
 fn looks_like_placeholders(payload: &Payload) -> bool {
     payload.clone().into_value().is_ok_and(|value| {
         let (text, attachments) = value.to_json_with_attachments();

@@ -1,4 +1,4 @@
-//! Application data: JSON and MessagePack, to values and back.
+//! Properties of application data: JSON and MessagePack, to values and back.
 
 use serde_json::value::RawValue;
 use socketio_pg_protocol::{DecodeErrorKind, Value, value::to_msgpack};
@@ -13,7 +13,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// What serde_json takes for JSON and what we take for JSON is the same, as deep as we go.
+/// serde_json and this project accept the same texts as JSON, up to our limit of depth.
 fn check_json(text: &str) {
     let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
     match Value::from_json(text) {
@@ -23,7 +23,7 @@ fn check_json(text: &str) {
             assert!(!value.has_binary(), "JSON has no binary");
             let packed = to_msgpack(&value).expect("what was read can be written");
             let unpacked = Value::from_msgpack(&packed).expect("what was written can be read");
-            // as in Node.js, MessagePack loses lone surrogates of long strings
+            // As in Node.js, MessagePack loses lone surrogates of long strings.
             if !value.to_json().contains("\\ud") {
                 assert_eq!(unpacked, value);
             }
@@ -36,7 +36,7 @@ fn check_messagepack(value: &Value) {
     check_form(value);
     let bytes = to_msgpack(value).expect("what was read can be written");
     let again = Value::from_msgpack(&bytes).expect("what was written can be read");
-    // not compared as values: NaN is equal to nothing
+    // Not compared as values: NaN is equal to nothing.
     assert_eq!(to_msgpack(&again).expect("what was read can be written"), bytes, "the MessagePack is not stable");
     assert_eq!(again.to_json(), value.to_json());
 }
@@ -48,7 +48,7 @@ fn check_form(value: &Value) {
     assert!(serde_json::from_str::<&RawValue>(&json).is_ok(), "no JSON: {json}");
     match Value::from_json(&json) {
         Ok(again) => assert_eq!(again.to_json(), json, "the JSON is not stable"),
-        // binary is two levels deeper in JSON
+        // Binary is two levels deeper in JSON.
         Err(error) => {
             assert!(value.has_binary() && error.kind() == DecodeErrorKind::TooDeep, "{json} is refused: {error}");
         }
@@ -66,7 +66,7 @@ fn check_form(value: &Value) {
     assert!(revived.has_binary() || !value.has_binary(), "binary is lost");
 }
 
-/// A client gets its binary apart, and sends it so.
+/// A client gets binary apart from the JSON, and sends it in the same way.
 fn check_attachments(text: &str, attachments: &[&[u8]]) {
     if has_placeholders_of_its_own(text, attachments) {
         _ = Value::from_json_with_attachments(text, attachments);
@@ -74,7 +74,7 @@ fn check_attachments(text: &str, attachments: &[&[u8]]) {
     }
     match Value::from_json_with_attachments(text, attachments) {
         Ok(again) => assert_eq!(again.to_json_with_attachments(), (text.to_owned(), attachments.to_vec())),
-        // a placeholder is an object, one level deeper than the binary
+        // A placeholder is an object, one level deeper than the binary.
         Err(error) => assert_eq!(error.kind(), DecodeErrorKind::TooDeep, "{text} is refused: {error}"),
     }
 }

@@ -1,4 +1,4 @@
-//! What fits into a notification.
+//! Which messages fit into a notification, and which become attachments.
 
 /// The longest payload that PostgreSQL takes, in bytes.
 pub const MAX_PAYLOAD: usize = 7999;
@@ -10,9 +10,9 @@ pub const DEFAULT_THRESHOLD: usize = 8000;
 /// Decides whether a message travels in the notification or as an attachment.
 ///
 /// Node.js sends an attachment when the JSON is *longer* than the threshold; at exactly 8000 bytes
-/// its `pg_notify` fails and the message is lost. Here a message of the threshold's length and more
-/// is an attachment, and so is everything that is longer than PostgreSQL takes, however high the
-/// threshold.
+/// its `pg_notify` fails and the message is lost. Here a message becomes an attachment when it is
+/// as long as the threshold or longer. It also does when it is longer than PostgreSQL takes,
+/// however high the threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     threshold: usize,

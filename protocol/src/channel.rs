@@ -1,8 +1,8 @@
 //! The names of channels.
 //!
 //! A namespace has one channel: `<prefix>#<namespace>`, `socket.io#/` for the main namespace.
-//! PostgreSQL cuts the name in `LISTEN` to 63 bytes without a word, and refuses longer ones in
-//! `pg_notify`; Node.js does not know that, and its servers hear nothing in namespaces with long
+//! PostgreSQL silently cuts the name in `LISTEN` to 63 bytes, and refuses longer ones in
+//! `pg_notify`. Node.js does not know that, and its servers receive nothing in namespaces with long
 //! names. We publish to and listen on the name as PostgreSQL cuts it, and tell namespaces apart by
 //! the `nsp` of each message: Rust nodes hear each other, and Node.js hears Rust.
 
@@ -26,7 +26,7 @@ pub fn name(prefix: &str, namespace: &str) -> String {
     name
 }
 
-/// Why PostgreSQL has no channel for a namespace, if it has none.
+/// Why PostgreSQL cannot have a channel for a namespace. `None` when it can.
 ///
 /// ```
 /// use socketio_pg_protocol::channel;
@@ -38,15 +38,15 @@ pub fn problem(namespace: &str) -> Option<&'static str> {
     namespace.contains('\0').then_some("it contains a NUL character, which no PostgreSQL name can")
 }
 
-/// The namespace of a channel, for messages that do not name theirs. `None` for a channel of
-/// another prefix.
+/// The namespace of a channel, for messages that do not name their namespace. `None` for a channel
+/// of another prefix.
 ///
-/// The channel of a long namespace names only its beginning.
+/// The channel of a long namespace contains only the beginning of its name.
 pub fn namespace<'a>(prefix: &str, channel: &'a str) -> Option<&'a str> {
     channel.strip_prefix(prefix)?.strip_prefix('#')
 }
 
-/// Quotes a name for use in SQL, so that any name is only a name.
+/// Quotes a name for use in SQL, so that no part of it is read as SQL.
 ///
 /// ```
 /// assert_eq!(socketio_pg_protocol::channel::quote_identifier(r#"a"b"#), r#""a""b""#);
@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn a_long_name_is_cut_on_a_character_boundary() {
-        // 10 bytes of prefix and `#`, then 1 + 2·n bytes: 63 falls inside a character when the rest
-        // is even.
+        // 10 bytes of prefix and `#`, then 1 + 2·n bytes: byte 63 is inside a character when the
+        // rest is even.
         assert_eq!(name("socket.io", &format!("/{}", "é".repeat(26))).len(), 63);
         assert_eq!(name("socket.ioo", &format!("/{}", "é".repeat(26))).len(), 62);
         assert_eq!(name("s", &"x".repeat(61)).len(), 63);

@@ -1,9 +1,9 @@
-//! The rules of being a node, without I/O, clock or runtime.
+//! The rules of a node in a cluster, without I/O, clock or runtime.
 //!
-//! A [`NodeRules`] is one node's view of one namespace: who else is there, which request waits for
-//! whom, when a heartbeat is due. Messages and the time go in; [`Action`]s come out of
-//! [`NodeRules::poll_action`], in order. The same inputs always give the same actions, so a cluster
-//! is tested by replaying recorded traffic and by simulation.
+//! A [`NodeRules`] is one node's view of one namespace: which other nodes there are, which request
+//! waits for which node, when a heartbeat is due. Messages and the time go in; [`Action`]s come out
+//! of [`NodeRules::poll_action`], in order. The same inputs always give the same actions, so a
+//! cluster is tested by replaying recorded traffic and by simulation.
 //!
 //! ```
 //! use std::time::Instant;
@@ -36,19 +36,19 @@ use crate::{
     },
 };
 
-/// How long the answers to FETCH_SOCKETS and SERVER_SIDE_EMIT are waited for, by default.
+/// How long a request waits for responses to FETCH_SOCKETS and SERVER_SIDE_EMIT, by default.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time-outs and bounds of a node. Defaults are Node.js's where Node.js has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How long the node may publish nothing before it sends a HEARTBEAT. Default: 5 s. It may come
-    /// later by a tenth, so that namespaces of one node find together: see
+    /// later by a tenth, so that all namespaces of a process send theirs together: see
     /// [`NodeRules::heartbeat_along`].
     pub heartbeat_interval: Duration,
     /// How long after its last message another node is taken for dead. Default: 10 s.
     pub heartbeat_timeout: Duration,
-    /// How many other nodes are remembered. Any unseen uid counts as a node, so this bounds what
+    /// How many other nodes are remembered. Any new uid counts as a node, so this bounds what
     /// forged or confused senders can do. Default: 1000.
     pub max_nodes: usize,
 }
@@ -63,13 +63,13 @@ impl Default for Config {
     }
 }
 
-/// What the node has to do.
+/// What the caller has to do for the node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Publish this.
+    /// Publish this body.
     Publish(Body),
-    /// Deliver an event to the local sockets that match, and, when it has a `request_id`, answer
-    /// with their number and each acknowledgement.
+    /// Deliver an event to the local sockets that match. When it has a `request_id`, respond with
+    /// their number and with each acknowledgement.
     Broadcast(Broadcast),
     /// Let the local sockets that match join rooms.
     SocketsJoin(SocketsJoin),
@@ -77,20 +77,20 @@ pub enum Action {
     SocketsLeave(SocketsLeave),
     /// Disconnect the local sockets that match.
     DisconnectSockets(DisconnectSockets),
-    /// Answer with the local sockets that match.
+    /// Respond with the local sockets that match.
     FetchSockets(FetchSockets),
-    /// Call the application's handlers, and answer once when the message has a `request_id`.
+    /// Call the application's handlers, and respond once when the message has a `request_id`.
     ServerSideEmit(ServerSideEmit),
-    /// An answer to a request of this node.
+    /// A response to a request of this node.
     Progress {
         /// The request.
         request: RequestId,
-        /// Who answers.
+        /// The node that responds.
         node: Option<NodeId>,
-        /// The answer.
+        /// The response.
         progress: Progress,
     },
-    /// A request of this node has ended; nothing more comes for it.
+    /// A request of this node has ended; no more responses come for it.
     Completed {
         /// The request.
         request: RequestId,
@@ -101,12 +101,12 @@ pub enum Action {
     NodeJoined(NodeId),
     /// A node left, or has not been heard for the heartbeat time-out.
     NodeLeft {
-        /// Which.
+        /// The node that left.
         node: NodeId,
-        /// True when it said so itself.
+        /// True when the node sent a close message.
         closed: bool,
     },
-    /// A message of a node that cannot be remembered any more: [`Config::max_nodes`] is reached.
+    /// A message of a node that is not remembered, because [`Config::max_nodes`] is reached.
     TooManyNodes(NodeId),
 }
 
@@ -118,11 +118,11 @@ pub struct NodeRules {
     config: Config,
     members: Membership,
     requests: requests::Requests,
-    /// When the node has published last; `None` before joining and after leaving.
+    /// When the node last published; `None` before it joins and after it leaves.
     published: Option<Instant>,
-    /// From when on the node is quiet, unless it knows another.
+    /// Since when the node is quiet, unless it knows another node.
     quiet_from: Option<Instant>,
-    /// Since when a newcomer waits to be greeted: see [`NodeRules::hear`].
+    /// Since when a new node waits for a heartbeat in reply: see [`NodeRules::hear`].
     greeting_due: Option<Instant>,
     actions: VecDeque<Action>,
 }
@@ -153,7 +153,7 @@ impl NodeRules {
         &self.nsp
     }
 
-    /// The nodes of the cluster, this one included.
+    /// The number of nodes in the cluster, this one included.
     pub fn server_count(&self) -> usize {
         1 + self.members.len()
     }
@@ -163,25 +163,25 @@ impl NodeRules {
         self.members.nodes()
     }
 
-    /// How many requests of this node wait for answers.
+    /// How many requests of this node wait for responses.
     pub fn waiting_requests(&self) -> usize {
         self.requests.len()
     }
 
-    /// The next thing to do. To be called until it returns `None`, after each other call.
+    /// The next thing to do. Call it until it returns `None`, after each call of another method.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Joins: announces the node. To be called once it listens, and again whenever it listens again
-    /// after it was disconnected.
+    /// Joins: announces the node. Call it once the node listens, and again whenever it listens
+    /// again after it was disconnected.
     pub fn join(&mut self, now: Instant) {
         self.published = Some(now);
         self.seek_company(now);
         self.publish(now, Body::InitialHeartbeat);
     }
 
-    /// Leaves: says so, and ends all requests.
+    /// Leaves: publishes the close message, and ends all requests.
     pub fn leave(&mut self) {
         self.published = None;
         self.greeting_due = None;
@@ -189,7 +189,7 @@ impl NodeRules {
         self.actions.push_back(Action::Publish(Body::AdapterClose));
     }
 
-    /// Tells that the node has published something by itself, which proves its life like a
+    /// Call it when the node has published something by itself. That proves that it lives, as a
     /// heartbeat does.
     pub fn published(&mut self, now: Instant) {
         if self.published.is_some() {
@@ -197,19 +197,19 @@ impl NodeRules {
         }
     }
 
-    /// Tells that what the node wanted to publish by itself, a heartbeat for one, was not: the next
-    /// heartbeat comes soon, so that one failure does not make the node look dead.
+    /// Call it when the node could not publish something of its own, such as a heartbeat. The next
+    /// heartbeat then comes soon, so that one failure does not make the node look dead.
     pub fn not_published(&mut self, now: Instant) {
-        // Not the interval of a quiet node, which differs when the node has published earlier.
+        // Not the interval of a quiet node, which differs once the node has published earlier.
         let interval = self.config.heartbeat_interval;
         let Some(published) = &mut self.published else { return };
-        // A fifth of the interval from now.
+        // The heartbeat is then due in a fifth of the interval.
         if let Some(earlier) = now.checked_sub(interval - interval / 5) {
             *published = earlier.min(*published);
         }
     }
 
-    /// Takes a message from the channel.
+    /// Handles a message from the channel.
     pub fn handle(&mut self, now: Instant, message: Message) {
         if message.uid.as_ref() == Some(&self.uid) || message.nsp.as_ref().is_some_and(|nsp| *nsp != self.nsp) {
             return;
@@ -225,8 +225,9 @@ impl NodeRules {
         self.handle_in_turn(message);
     }
 
-    /// Notes that a node lives because a message of it has come; unless its close message came less
-    /// than a [`Config::heartbeat_timeout`] ago: then the message is a straggler.
+    /// Notes that a node lives because a message of it has come. A message that comes less than a
+    /// [`Config::heartbeat_timeout`] after the node's close message is a straggler, and proves
+    /// nothing.
     pub fn heard(&mut self, now: Instant, uid: &NodeId) {
         if *uid != self.uid && !uid.is_emitter() {
             self.members.heard(now, uid, &self.config, &mut self.actions);
@@ -234,15 +235,15 @@ impl NodeRules {
         }
     }
 
-    /// Looks at a message of this namespace that has come and that others are in line before: its
-    /// sender lives, however long it takes until [`Self::handle_in_turn`]. Tells whether the
-    /// message need be kept for that: one that says nothing but that its sender is there need not.
+    /// Looks at a message of this namespace that has come but waits behind others. Its sender
+    /// lives, however long it takes until [`Self::handle_in_turn`]. Returns whether the caller must
+    /// keep the message for that: a message that only says that its sender lives need not be kept.
     ///
-    /// A close message keeps its node from being taken for silent until it is handled, so it must
-    /// not be dropped: of each node that is there, one is kept at a time.
+    /// A close message keeps its node from being taken for silent until it is handled, so the
+    /// caller must not drop it. Of each known node, one close message is kept at a time.
     ///
-    /// A newcomer is greeted with the next [`Self::handle_timeout`], which is due at once; many
-    /// together, with one message.
+    /// A new node gets a heartbeat in reply with the next [`Self::handle_timeout`], which is due at
+    /// once; one heartbeat serves several new nodes.
     pub fn hear<P>(&mut self, now: Instant, uid: Option<&NodeId>, body: &Body<P>) -> bool {
         if uid == Some(&self.uid) {
             return false;
@@ -262,7 +263,7 @@ impl NodeRules {
         !matches!(body, Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. })
     }
 
-    /// Takes a message whose sender was noted when it came: see [`Self::hear`].
+    /// Handles a message whose sender was noted when it came: see [`Self::hear`].
     pub fn handle_in_turn(&mut self, message: Message) {
         let Message { body, uid, nsp, .. } = message;
         if uid.as_ref() == Some(&self.uid) || nsp.is_some_and(|nsp| nsp != self.nsp) {
@@ -293,8 +294,8 @@ impl NodeRules {
         }
     }
 
-    /// Tells the time: sends what is due, drops nodes that are silent, ends requests that took too
-    /// long.
+    /// Tells the node the time: it sends what is due, drops nodes that are silent, ends requests
+    /// that took too long.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(node) = self.members.pop_silent(now, self.config.heartbeat_timeout) {
             self.node_left(node, false);
@@ -307,15 +308,15 @@ impl NodeRules {
         self.heartbeat_if_silent(now, interval);
     }
 
-    /// Tells that the node publishes heartbeats of other namespaces now: one that is due within
-    /// half an interval goes along. So the heartbeats of all namespaces of a node come to be one
-    /// transaction.
+    /// Call it when heartbeats of other namespaces of this process are published. A heartbeat that
+    /// is due within half an interval goes along, so that the heartbeats of all namespaces of a
+    /// process come to share one transaction.
     pub fn heartbeat_along(&mut self, now: Instant) {
         let (interval, _) = self.rhythm();
         self.heartbeat_if_silent(now, interval / 2);
     }
 
-    /// When [`Self::handle_timeout`] has something to do next. A heartbeat may be sent earlier,
+    /// When [`Self::handle_timeout`] next has something to do. A heartbeat may be sent earlier,
     /// from [`Config::heartbeat_interval`] on.
     pub fn next_timeout(&self) -> Option<Instant> {
         let (interval, slack) = self.rhythm();
@@ -327,16 +328,16 @@ impl NodeRules {
     /// Asks the other nodes for their sockets.
     ///
     /// [`Progress::Sockets`] comes for each node, then [`Action::Completed`]. A node that knows no
-    /// other completes at once and publishes nothing.
+    /// other node completes at once and publishes nothing.
     pub fn fetch_sockets(&mut self, now: Instant, id: RequestId, opts: Selector, timeout: Duration) {
         let body = Body::FetchSockets(FetchSockets { opts, request_id: id.clone() });
         self.ask(now, id, body, timeout);
     }
 
-    /// Emits an event to the other servers and asks for their answers.
+    /// Emits an event to the other servers and asks for their responses.
     ///
     /// [`Progress::Response`] comes for each node, then [`Action::Completed`]. A node that knows no
-    /// other completes at once and publishes nothing.
+    /// other node completes at once and publishes nothing.
     pub fn server_side_emit_with_ack(&mut self, now: Instant, id: RequestId, packet: Payload, timeout: Duration) {
         let body = Body::ServerSideEmit(ServerSideEmit { request_id: Some(id.clone()), packet });
         self.ask(now, id, body, timeout);
@@ -370,7 +371,7 @@ impl NodeRules {
         }
     }
 
-    /// Gives up a request: nothing more comes for it, not even [`Action::Completed`].
+    /// Cancels a request: nothing more comes for it, not even [`Action::Completed`].
     pub fn cancel(&mut self, id: &RequestId) {
         self.requests.cancel(id);
     }
@@ -389,12 +390,12 @@ impl NodeRules {
             let interval = heartbeat_interval.saturating_mul(liveness::QUIET_INTERVALS);
             return (interval, interval / 10);
         }
-        // The others' time-outs are taken to be like one's own.
+        // Other nodes are assumed to have the same time-outs as this one.
         let room = heartbeat_timeout.saturating_sub(heartbeat_interval);
         (heartbeat_interval, (heartbeat_interval / 10).min(room / 4))
     }
 
-    /// There may be others: the node is not quiet for a while.
+    /// Other nodes may exist: this node is not quiet for a while.
     fn seek_company(&mut self, now: Instant) {
         let interval = self.config.heartbeat_interval.saturating_mul(liveness::QUIET_INTERVALS);
         self.quiet_from = Some(after(now, interval));
@@ -411,7 +412,7 @@ impl NodeRules {
     }
 }
 
-/// A time in the future. Where no clock goes as far, it is one that nobody will see.
+/// A time in the future. Where the clock's range ends earlier, a time that is far enough away.
 fn after(time: Instant, duration: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     time.checked_add(duration).unwrap_or_else(|| time + FAR)

@@ -1,4 +1,4 @@
-//! Messages to and from bytes, in both encodings.
+//! Reads and writes messages as bytes, in both encodings.
 
 use crate::{
     Message,
@@ -14,7 +14,7 @@ impl<'a> Message<BorrowedPayload<'a>> {
     /// Application data is checked to be JSON and otherwise left alone: any depth passes.
     ///
     /// # Errors
-    /// Those of [`Message::from_json`].
+    /// The errors of [`Message::from_json`].
     pub fn from_json_borrowed(text: &'a str) -> Result<Self, DecodeError> {
         let envelope = Envelope::from_json(text)?;
         envelope.check_ids()?;
@@ -72,8 +72,8 @@ impl Message {
 mod tests {
     use super::*;
 
-    /// A client of a Node.js server may choose such a name; what the others are told must not be
-    /// lost by it.
+    /// A client of a Node.js server may choose such a name. The message that contains it must not
+    /// be lost.
     #[test]
     fn a_room_whose_name_is_no_text_does_not_spoil_its_message() {
         for payload in [

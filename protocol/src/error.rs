@@ -1,4 +1,4 @@
-//! What can go wrong between a message and its bytes.
+//! Errors of reading and writing messages.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub enum DecodeErrorKind {
     Shape,
     /// Nested deeper than 128 levels.
     TooDeep,
-    /// An `attachmentId` that is no integer.
+    /// An `attachmentId` that is not an integer.
     AttachmentId,
     /// An identifier of more than [`MAX_ID_BYTES`](crate::MAX_ID_BYTES).
     LongId,
@@ -63,7 +63,7 @@ impl fmt::Display for DecodeErrorKind {
 impl DecodeError {
     pub(crate) fn new(kind: DecodeErrorKind, reason: impl fmt::Display) -> Self {
         let mut reason = reason.to_string();
-        // It may repeat what it is about.
+        // The reason may contain the text that could not be read.
         if reason.len() > MAX_REASON_BYTES {
             reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
             reason.push('…');
@@ -94,10 +94,10 @@ impl DecodeError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The data does not serialize to JSON.
+    /// The data cannot be serialized to JSON.
     #[error("cannot be written as JSON: {0}")]
     Json(String),
-    /// The data does not serialize to MessagePack.
+    /// The data cannot be serialized to MessagePack.
     #[error("cannot be written as MessagePack: {0}")]
     MessagePack(String),
     /// The data is nested deeper than 128 levels: as an attachment no node would read it.

@@ -4,10 +4,11 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest identifier that is read, in bytes. Readers keep some of them, so they must not be as long as a message may be.
+/// The longest identifier that is read, in bytes. Readers keep some identifiers, so these must not
+/// be as long as a message may be.
 pub const MAX_ID_BYTES: usize = 256;
 
-/// The uid that the emitter, which is no node, puts on its messages.
+/// The uid that the emitter puts on its messages. The emitter is not a node.
 const EMITTER: &str = "emitter";
 
 macro_rules! id {
@@ -76,7 +77,8 @@ macro_rules! id {
 id! {
     /// Who sent a message: the `uid` of one node in one namespace.
     ///
-    /// Node draws 8 random bytes and writes them as 16 lower-case hex digits; readers take any string.
+    /// Node.js draws 8 random bytes and writes them as 16 lower-case hex digits; readers take any
+    /// string.
     #[cfg_attr(feature = "schema", schemars(example = &"8f42b1c09d5e7a36"))]
     NodeId
 }
@@ -94,13 +96,15 @@ impl NodeId {
 }
 
 id! {
-    /// What ties a response to its request. Chosen by the requester, in the form of a [`NodeId`], unique while it waits.
+    /// What ties a response to its request. Chosen by the requester, in the form of a [`NodeId`],
+    /// unique while the request waits.
     #[cfg_attr(feature = "schema", schemars(example = &"0f1e2d3c4b5a6978"))]
     RequestId
 }
 
 id! {
-    /// The id of a client's socket: 20 characters from Node, 16 from socketioxide; readers take any string.
+    /// The id of a client's socket: 20 characters from Node.js, 16 from socketioxide; readers take
+    /// any string.
     #[cfg_attr(feature = "schema", schemars(example = &"kZKYGMOmZqTEZGEfAAAq"))]
     SocketId
 }

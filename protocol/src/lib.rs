@@ -1,20 +1,23 @@
 //! The inter-node protocol of the Socket.IO Postgres adapter: what its servers say to each other,
-//! typed.
+//! as Rust types.
 //!
 //! Node.js's `@socket.io/postgres-adapter` defines it by what it does; this crate writes it down.
 //! Its types are the specification: who sends what, when, what answers it, and what it looks like
-//! on the wire. Encoding is byte for byte that of Node.js.
+//! on the wire. It encodes messages exactly as Node.js does, byte for byte.
 //!
 //! * One channel for each namespace ([`channel`]), one message for each notification
 //!   ([`notification`]).
 //! * A message is JSON; one that is too long ([`budget`]) or contains binary is a row of the
 //!   attachments table, in MessagePack, and the notification is a header that points to it.
-//! * 13 types of messages ([`message`]), and rules of being a node that do no I/O ([`cluster`]).
+//! * 13 types of messages ([`message`]), and the rules of a node, which do no I/O ([`cluster`]).
 //!
 //! ```
 //! use socketio_pg_protocol::{Body, Message, Notification};
 //!
-//! let payload = r#"{"type":3,"data":{"packet":{"type":2,"data":["hello","world"]},"opts":{"rooms":[],"except":[],"flags":{}}},"uid":"8f42b1c09d5e7a36","nsp":"/"}"#;
+//! let payload = concat!(
+//!     r#"{"type":3,"data":{"packet":{"type":2,"data":["hello","world"]},"#,
+//!     r#""opts":{"rooms":[],"except":[],"flags":{}}},"uid":"8f42b1c09d5e7a36","nsp":"/"}"#,
+//! );
 //! let Notification::Inline(message) = Notification::decode(payload)? else { panic!("it fits") };
 //! let Body::Broadcast(broadcast) = &message.body else { panic!("it is a broadcast") };
 //! let (event, text): (String, String) = broadcast.packet.data.deserialize()?;

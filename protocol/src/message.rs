@@ -43,27 +43,32 @@ use crate::{NodeId, ReplyChannel, payload::Payload};
 
 /// A message from one node to all others that listen on the namespace's channel.
 ///
-/// Wire form: `{"type":…,"data":…,"uid":…,"nsp":…}`, in that order; `data` is left out where a type has none. Readers take
-/// any order and ignore keys that they do not know.
+/// Wire form: `{"type":…,"data":…,"uid":…,"nsp":…}`, in that order; `data` is left out where a type
+/// has none. Readers take any order and ignore keys that they do not know.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message<P = Payload> {
     /// What the message says.
     pub body: Body<P>,
-    /// The sender. A message without one is carried out, but proves nobody's life.
+    /// The sender. A message without a sender is carried out, but proves of no node that it lives.
     pub uid: Option<NodeId>,
-    /// The namespace. Readers take it from the channel where it is missing, as it is in everything that Node's emitter sends.
+    /// The namespace. Readers take it from the channel where it is missing, as it is in everything
+    /// that Node.js's emitter sends.
     pub nsp: Option<String>,
-    /// Keys that Node's `cluster` module puts on messages.
+    /// Keys that Node.js's `cluster` module puts on messages.
     pub relay: Relay,
-    /// Tells apart messages that are equal otherwise: PostgreSQL folds equal notifications of one transaction into one.
+    /// Tells apart messages that are equal otherwise: PostgreSQL folds equal notifications of one
+    /// transaction into one.
     ///
-    /// An extension of ours. Our emitter writes it, since it publishes in transactions of others, and so do our servers when they keep a
-    /// log of what they publish: by it a message of the log is known that was heard as well. Everybody else ignores it.
+    /// An extension of ours. Our emitter writes it, since it publishes in transactions of the
+    /// application. Our servers write it when they keep a log of what they publish: by the nonce a
+    /// node recognizes a message of the log that it has also received live. Other readers ignore
+    /// it.
     pub nonce: Option<String>,
-    /// On requests: where the requester wants the answers, so that they do not go to everyone.
+    /// On requests: where the requester wants the responses, so that they do not go to all nodes.
     ///
-    /// An extension of ours. Who does not know it answers on the channel of the namespace; requesters hear both. A name that
-    /// does not have the shape of a [`ReplyChannel`] is read as none.
+    /// An extension of ours. A node that does not know it responds on the channel of the namespace;
+    /// requesters listen on both. A name that does not have the shape of a [`ReplyChannel`] is read
+    /// as missing.
     pub reply_to: Option<ReplyChannel>,
 }
 
@@ -99,25 +104,26 @@ impl<P: Serialize> Serialize for Message<P> {
     }
 }
 
-/// Keys that nodes inside a Node `cluster` (`setupPrimary`) put on every message, after all others.
+/// Keys that nodes inside a Node.js `cluster` (`setupPrimary`) put on every message, after all
+/// others.
 ///
-/// Their workers hear only messages whose `source` is [`Relay::SOURCE`]; everybody else ignores these keys. A node that
-/// writes `source` is therefore heard by both.
+/// Their workers read only messages whose `source` is [`Relay::SOURCE`]; other nodes ignore these
+/// keys. A message with `source` is therefore read by both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relay {
     /// Marks the message as one of an adapter.
     pub source: Option<Cow<'static, str>>,
-    /// On responses: who asked.
+    /// On responses: the node that sent the request.
     pub requester_uid: Option<NodeId>,
     /// The primary process that passed the message on.
     pub node_id: Option<String>,
 }
 
 impl Relay {
-    /// The value of `source` that workers of a Node cluster listen for.
+    /// The value of `source` that workers of a Node.js cluster read.
     pub const SOURCE: &str = "_sio_adapter";
 
-    /// Marks a message so that the workers of a Node cluster hear it.
+    /// Marks a message so that the workers of a Node.js cluster read it.
     pub fn marked() -> Self {
         Self { source: Some(Cow::Borrowed(Self::SOURCE)), ..Self::default() }
     }
@@ -149,7 +155,7 @@ macro_rules! messages {
         #[derive(Clone, Debug, PartialEq)]
         pub enum Body<P = Payload> {
             $( $(#[doc = $doc])* $variant $(($data))?, )*
-            /// A type that this version does not know: kept out of the way, not an error.
+            /// A type that this version does not know: it is kept, and is not an error.
             Unknown {
                 /// Its number.
                 kind: u64,
@@ -246,14 +252,15 @@ macro_rules! messages {
 }
 
 messages! {
-    /// A node joins. It is sent once the node listens, and again when it listens anew after it was deaf. Every other node
-    /// answers with 2, HEARTBEAT.
+    /// A node joins. It is sent once the node listens, and again when it listens again after it was
+    /// disconnected. Every other node answers with 2, HEARTBEAT.
     1 "INITIAL_HEARTBEAT" => InitialHeartbeat,
-    /// A node lives. It is sent after the heartbeat interval (5 s by default) in which the node published nothing, and in
-    /// answer to 1, INITIAL_HEARTBEAT. Nothing answers it.
+    /// A node lives. It is sent after the heartbeat interval (5 s by default) in which the node
+    /// published nothing, and in answer to 1, INITIAL_HEARTBEAT. Nothing answers it.
     2 "HEARTBEAT" => Heartbeat,
-    /// An event for the selected sockets of every other node. With a `requestId` each of them answers with one 11,
-    /// BROADCAST_CLIENT_COUNT, and with a 12, BROADCAST_ACK, for each client that acknowledges. Without, nothing answers it.
+    /// An event for the selected sockets of every other node. With a `requestId` each of them
+    /// answers with one 11, BROADCAST_CLIENT_COUNT, and with a 12, BROADCAST_ACK, for each client
+    /// that acknowledges. Without, nothing answers it.
     3 "BROADCAST" => Broadcast(Broadcast<P>),
     /// The selected sockets of the other nodes join rooms. Nothing answers it.
     4 "SOCKETS_JOIN" => SocketsJoin(SocketsJoin),
@@ -261,21 +268,24 @@ messages! {
     5 "SOCKETS_LEAVE" => SocketsLeave(SocketsLeave),
     /// The selected sockets of the other nodes are disconnected. Nothing answers it.
     6 "DISCONNECT_SOCKETS" => DisconnectSockets(DisconnectSockets),
-    /// A question: which of your sockets match? Every other node answers with one 8, FETCH_SOCKETS_RESPONSE.
+    /// Asks for the sockets that match. Every other node answers with one 8,
+    /// FETCH_SOCKETS_RESPONSE.
     7 "FETCH_SOCKETS" => FetchSockets(FetchSockets),
-    /// The answer of one node to 7, FETCH_SOCKETS. Sent also when no socket matches.
+    /// The response of one node to 7, FETCH_SOCKETS. Sent also when no socket matches.
     8 "FETCH_SOCKETS_RESPONSE" => FetchSocketsResponse(FetchSocketsResponse<P>),
-    /// An event for the other servers. With a `requestId` each of them answers with one 10, SERVER_SIDE_EMIT_RESPONSE, when its
-    /// application acknowledges. Without, nothing answers it.
+    /// An event for the other servers. With a `requestId` each of them answers with one 10,
+    /// SERVER_SIDE_EMIT_RESPONSE, when its application acknowledges. Without, nothing answers it.
     9 "SERVER_SIDE_EMIT" => ServerSideEmit(ServerSideEmit<P>),
-    /// The answer of one server to 9, SERVER_SIDE_EMIT.
+    /// The response of one server to 9, SERVER_SIDE_EMIT.
     10 "SERVER_SIDE_EMIT_RESPONSE" => ServerSideEmitResponse(ServerSideEmitResponse<P>),
-    /// How many clients of one node got a 3, BROADCAST, that wants acknowledgements. Sent exactly once by every node that
-    /// got it, also when there are none.
+    /// How many clients of one node got a 3, BROADCAST, that wants acknowledgements. Sent exactly
+    /// once by every node that got it, also when there are none.
     11 "BROADCAST_CLIENT_COUNT" => BroadcastClientCount(BroadcastClientCount),
-    /// The acknowledgement of one client to a 3, BROADCAST. It may overtake the 11, BROADCAST_CLIENT_COUNT, of its own node.
+    /// The acknowledgement of one client to a 3, BROADCAST. It may overtake the 11,
+    /// BROADCAST_CLIENT_COUNT, of its own node.
     12 "BROADCAST_ACK" => BroadcastAck(BroadcastAck<P>),
-    /// A node leaves in good order. The others forget it at once and wait for it no longer. Nothing answers it.
+    /// A node leaves in good order. The others forget it at once and wait for it no longer. Nothing
+    /// answers it.
     13 "ADAPTER_CLOSE" => AdapterClose,
 }
 

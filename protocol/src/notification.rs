@@ -1,4 +1,4 @@
-//! What stands in the payload of a NOTIFY: a message, or a header that points to an attachment.
+//! The payload of a NOTIFY: a message, or a header that points to an attachment.
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ use crate::{
 /// The attachments table, by default.
 pub const DEFAULT_TABLE: &str = "socket_io_attachments";
 
-/// How old attachments must be to be deleted, and how often each node deletes those of all, by default.
+/// How old attachments must be to be deleted, and how often each node deletes such attachments of
+/// all nodes, by default.
 pub const CLEANUP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A notification, read.
@@ -30,10 +31,11 @@ pub enum Notification<M = Message> {
     Attachment(Header),
 }
 
-/// A header: who sent what kind of message, and where it is.
+/// A header: which node sent what kind of message, and where it is.
 ///
-/// Node writes `{"uid":"…","type":3,"attachmentId":"17"}`, with the id as a string and without a namespace. We write
-/// `nsp` as well, so that a node can tell its own headers without fetching the row.
+/// Node.js writes `{"uid":"…","type":3,"attachmentId":"17"}`, with the id as a string and without a
+/// namespace. We write `nsp` as well, so that a node can recognize its own headers without fetching
+/// the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "NotificationHeader"))]
 pub struct Header {
@@ -58,7 +60,7 @@ impl<'a> Notification<Message<BorrowedPayload<'a>>> {
     /// Reads a payload without copying application data.
     ///
     /// # Errors
-    /// Those of [`Notification::decode`].
+    /// The errors of [`Notification::decode`].
     pub fn decode_borrowed(payload: &'a str) -> Result<Self, DecodeError> {
         let envelope = Envelope::from_json(payload)?;
         envelope.check_ids()?;
@@ -67,7 +69,7 @@ impl<'a> Notification<Message<BorrowedPayload<'a>>> {
                 return envelope.into_message().map(Self::Inline).map_err(DecodeError::json);
             }
             Some(AttachmentIdField::Number(id)) => *id,
-            // PostgreSQL casts it, and does not mind white space
+            // PostgreSQL casts it, and accepts white space.
             Some(AttachmentIdField::Text(text)) => text
                 .trim()
                 .parse()
@@ -110,10 +112,12 @@ pub enum Encoded {
 }
 
 impl Message {
-    /// Writes the message as it is sent: inline where it fits, as an attachment where it is too long or contains binary.
+    /// Writes the message as it is sent: inline where it fits, as an attachment where it is too
+    /// long or contains binary.
     ///
     /// # Errors
-    /// When application data cannot be written, such as data nested deeper than MessagePack readers go.
+    /// When application data cannot be written, such as data nested deeper than MessagePack readers
+    /// go.
     pub fn encode(self, budget: Budget) -> Result<Encoded, EncodeError> {
         if !self.body.has_binary() {
             let json = self.to_json()?;
@@ -136,8 +140,8 @@ impl Message {
             #[serde(skip_serializing_if = "Option::is_none")]
             nsp: Option<&'a str>,
         }
-        // The id has at most 19 digits; a namespace that leaves no room for it must be read from
-        // the channel.
+        // The id has at most 19 digits. Where the namespace leaves no room for it in the header,
+        // readers take the namespace from the channel.
         let nsp = self.nsp.as_deref().filter(|nsp| nsp.len() <= MAX_PAYLOAD / 8);
         let known = Known { uid: self.uid.as_ref(), kind: self.body.kind(), nsp };
         let mut before = serde_json::to_string(&known).map_err(EncodeError::json)?;
@@ -153,13 +157,13 @@ impl Body {
         self.any_data(crate::Payload::has_binary)
     }
 
-    /// Whether the message is a request, which wants answers.
+    /// Whether the message is a request, which asks for responses.
     pub fn is_request(&self) -> bool {
         matches!(self, Self::Broadcast(_) | Self::ServerSideEmit(_) | Self::FetchSockets(_))
             && self.request_id().is_some()
     }
 
-    /// Whether the message answers a request.
+    /// Whether the message is a response to a request.
     pub fn is_response(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Application data inside a message.
+//! Application data inside a message: JSON text, or a decoded value.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -10,8 +10,8 @@ use crate::{
 
 /// Application data: event arguments, acknowledgements, a socket's `data`.
 ///
-/// The protocol never looks inside. What came as JSON stays the text it was, so that it costs no
-/// parsing on its way from the notification to the sockets; what came in an attachment is decoded.
+/// The protocol never looks inside. Data that came as JSON stays text, so that it is not parsed on
+/// its way from the notification to the sockets; data that came in an attachment is decoded.
 #[derive(Clone, Debug)]
 pub enum Payload {
     /// JSON text.
@@ -40,7 +40,7 @@ impl Payload {
     pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, DecodeError> {
         match self {
             Self::Json(text) => serde_json::from_str(text.get()).or_else(|error| {
-                // serde_json has no string for them.
+                // serde_json cannot read lone surrogates.
                 let decoded = Value::from_json_with_lone_surrogates(text.get());
                 match decoded {
                     Some(value) => read(&value),
@@ -51,7 +51,7 @@ impl Payload {
         }
     }
 
-    /// Whether there is binary anywhere in it: then it must travel as an attachment.
+    /// Whether there is binary anywhere in the data: then it must travel as an attachment.
     pub fn has_binary(&self) -> bool {
         match self {
             Self::Json(_) => false,
@@ -69,7 +69,7 @@ impl Payload {
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, DecodeError> {
-    // A type that takes every value, such as serde_json's values, does not know broken strings.
+    // A type that takes every value, such as serde_json's values, cannot take broken strings.
     let mended = |error| if value.has_broken() { T::deserialize(value.mended()) } else { Err(error) };
     T::deserialize(value.clone()).or_else(mended).map_err(DecodeError::value)
 }
@@ -77,14 +77,14 @@ fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, DecodeError>
 /// Application data of a message in JSON, not yet copied.
 #[derive(Clone, Debug)]
 pub enum BorrowedPayload<'a> {
-    /// Where it stands in the text.
+    /// A reference into the text of the message.
     Json(&'a RawValue),
-    /// Decoded: the names in the message around it have lone surrogates, which no reader of text
-    /// knows.
+    /// Decoded, because names elsewhere in the message have lone surrogates, which no reader of
+    /// text accepts.
     Value(Value),
 }
 
-/// Reads it where it stands in the text.
+/// Reads the data as a reference into the text.
 impl<'de> Deserialize<'de> for BorrowedPayload<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <&RawValue>::deserialize(deserializer).map(Self::Json)

@@ -1,9 +1,9 @@
-//! The channel on which one process hears answers that no other process needs.
+//! The channel on which one process receives responses that no other process needs.
 //!
-//! In Node.js's protocol answers (types 8, 10, 11 and 12) go to every node of the namespace: a
-//! request in a cluster of n nodes costs n answers, each of them sent n times. A requester may name
-//! a channel of its own in its request; who knows this extension answers there, everybody else
-//! where all hear it.
+//! In Node.js's protocol responses (types 8, 10, 11 and 12) go to every node of the namespace: a
+//! request in a cluster of n nodes costs n responses, each of them delivered n times. A requester
+//! may name a channel of its own in its request. A node that knows this extension responds on that
+//! channel, other nodes on the channel of the namespace.
 
 use std::{fmt, sync::Arc};
 
@@ -11,14 +11,14 @@ use serde::{Serialize, Serializer};
 
 use crate::channel;
 
-/// How many hexadecimal digits tell the channels of one cluster apart.
+/// How many hexadecimal digits distinguish the channels of one cluster.
 const DIGITS: usize = 16;
 
 /// The name of a reply channel: `<prefix>?<16 lower-case hex digits>`, at most 63 bytes.
 ///
-/// It cannot be the channel of a namespace, in any cluster: those have `#/` in them, and this never
-/// does. It cannot be the reply channel of another cluster either, since it begins with the whole
-/// prefix.
+/// It is never the channel of a namespace, in any cluster: those contain `#/`, and a reply channel
+/// never does. It is never the reply channel of another cluster either, since it begins with the
+/// whole prefix.
 ///
 /// ```
 /// use socketio_pg_protocol::ReplyChannel;
@@ -38,7 +38,7 @@ impl ReplyChannel {
     /// The channel with this number in the cluster with this prefix; draw the number at random.
     ///
     /// `None` when the prefix leaves no room for it, or could be taken for the beginning of a
-    /// namespace's channel: such a cluster has no reply channels.
+    /// namespace's channel: such a cluster cannot have reply channels.
     pub fn new(prefix: &str, number: u64) -> Option<Self> {
         let is_fit = prefix.len() <= Self::MAX_PREFIX_BYTES && !prefix.contains("#/") && !prefix.contains('\0');
         is_fit.then(|| Self(format!("{prefix}?{number:0DIGITS$x}").into()))
@@ -56,7 +56,7 @@ impl ReplyChannel {
         &self.0
     }
 
-    /// Whether it belongs to the cluster with this prefix. Answers are sent to no other.
+    /// Whether it belongs to the cluster with this prefix. A node sends responses to no other.
     pub fn is_of(&self, prefix: &str) -> bool {
         self.0.rsplit_once('?').is_some_and(|(own, _)| own == prefix)
     }

@@ -1,11 +1,11 @@
 //! The protocol as documents: JSON Schema 2020-12 and AsyncAPI 3.
 //!
-//! The schemas come from the types and their doc comments, so they cannot say anything else than
-//! this crate does. They describe what a node *writes*. Readers are to be more tolerant: they take
-//! keys in any order, ignore keys that they do not know (therefore no schema closes an object) and
-//! types that they do not know.
+//! The schemas come from the types and their doc comments, so they cannot differ from this crate.
+//! They describe what a node *writes*. Readers must be more tolerant: they take keys in any order,
+//! ignore keys that they do not know (therefore no schema closes an object) and ignore types that
+//! they do not know.
 //!
-//! | document | of what |
+//! | document | what it describes |
 //! |---|---|
 //! | `messages.json` | a message of any type |
 //! | `messages/broadcast.json` and so on | a message of one type |
@@ -87,7 +87,8 @@ pub fn notification_header() -> Schema {
     })
 }
 
-/// A row of the attachments table, as JSON Schema: its columns, and how MessagePack holds a message.
+/// A row of the attachments table, as JSON Schema: its columns, and how MessagePack holds a
+/// message.
 pub fn attachment() -> Schema {
     root("Attachment", attachment::schema)
 }
@@ -101,7 +102,7 @@ fn settings() -> SchemaSettings {
     SchemaSettings::draft2020_12().for_serialize().with_transform(description::Tidy)
 }
 
-/// A schema with its definitions, as a document of its own.
+/// A schema with its definitions, as a separate document.
 fn root(title: &str, schema: impl FnOnce(&mut SchemaGenerator) -> Schema) -> Schema {
     let mut generator = settings().into_generator();
     let mut schema = schema(&mut generator);

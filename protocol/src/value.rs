@@ -9,21 +9,25 @@
 //!
 //! | conversion | how |
 //! |---|---|
-//! | MessagePack → value → MessagePack | [`Value::from_msgpack`], [`to_msgpack`]: the same bytes, as long as they were written as Node.js writes them (each integer in its shortest form) |
-//! | value → what a client gets | [`Value::to_json`], [`Value::to_json_with_attachments`]: as `JSON.stringify` and socket.io-parser write what Node.js decodes |
-//! | JSON → value | [`Value::from_json`], [`Value::from_json_with_attachments`]: as `JSON.parse` and socket.io-parser read |
-//! | Rust types | [`Value::from_serialize`]; `Value` is a [`Deserializer`](serde::Deserializer), so `T::deserialize(value)` |
+//! | MessagePack → value → MessagePack | [`Value::from_msgpack`], [`to_msgpack`]: the same bytes |
+//! | value → what a client gets | [`Value::to_json`], [`Value::to_json_with_attachments`] |
+//! | JSON → value | [`Value::from_json`], [`Value::from_json_with_attachments`] |
+//! | Rust types | [`Value::from_serialize`]; `Value` is a [`Deserializer`](serde::Deserializer) |
+//!
+//! The bytes stay the same as long as they were written as Node.js writes them: each integer in its
+//! shortest form. JSON is read and written as `JSON.parse`, `JSON.stringify` and socket.io-parser
+//! do. To get a Rust type from a value, write `T::deserialize(value)`.
 //!
 //! # Where JavaScript is peculiar
 //!
 //! * Numbers are doubles. An integer beyond 2^53 keeps its bits from MessagePack to MessagePack,
-//!   but its JSON is that of the nearest double; in JSON read by [`Value::from_json`] it is a
+//!   but its JSON is the JSON of the nearest double; in JSON read by [`Value::from_json`] it is a
 //!   float. NaN and the infinities are `null` in JSON.
 //! * Dates are the MessagePack extension -1 (a timestamp); in JSON they are ISO strings, `null`
 //!   when out of the range of a `Date`.
 //! * Strings may hold lone surrogates, which no Rust string can: [`Value::BrokenStr`].
 //! * An object has its integer keys first, in ascending order, and each key once: the last value
-//!   wins. The JSON of a map has them so.
+//!   wins. The JSON of a map has them in that order.
 //! * Node.js refuses to decode MessagePack with a key `__proto__`, lest an object's prototype be
 //!   replaced. Here it is a key like any other: Rust has no prototypes, and in JSON text it is
 //!   harmless for Node.js too.
@@ -63,7 +67,7 @@ pub enum Value {
     Int(i64),
     /// An integer above `i64::MAX`; smaller ones are an [`Int`](Value::Int).
     UInt(u64),
-    /// A number that is no integer, or an integer that is written as a float.
+    /// A number that is not an integer, or an integer that is written as a float.
     Float(f64),
     /// A float of single precision. Node.js never sends one, others may.
     Float32(f32),
@@ -228,7 +232,7 @@ impl Value {
     }
 
     /// A date's time in milliseconds since 1970, whole ones as a JavaScript `Date` has them. `None`
-    /// when it is no date, or one beyond the ±100 000 000 days that a `Date` knows.
+    /// when it is not a date, or is a date beyond the ±100 000 000 days that a `Date` knows.
     pub fn as_date_millis(&self) -> Option<i64> {
         match self {
             Self::Ext(TIMESTAMP, bytes) => javascript::timestamp_millis(bytes),
@@ -264,7 +268,7 @@ impl std::fmt::Display for Value {
 }
 
 impl Value {
-    /// Whether there is a string in it that is no Unicode.
+    /// Whether there is a string in it that is not valid Unicode.
     pub(crate) fn has_broken(&self) -> bool {
         match self {
             Self::BrokenStr(_) => true,

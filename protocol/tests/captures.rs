@@ -15,9 +15,9 @@ use socketio_pg_protocol::{Message, Notification, budget::Budget, notification::
 fn check(what: &str, expected: &[(&str, &str)], found: BTreeMap<String, String>) {
     let expected: BTreeMap<_, _> = expected.iter().copied().collect();
     let unexpected: Vec<_> = found.iter().filter(|(scenario, _)| !expected.contains_key(scenario.as_str())).collect();
-    assert!(unexpected.is_empty(), "{what}: not as Node has it: {unexpected:#?}");
+    assert!(unexpected.is_empty(), "{what}: not as Node.js has it: {unexpected:#?}");
     let gone: Vec<_> = expected.keys().filter(|scenario| !found.contains_key(**scenario)).collect();
-    assert!(gone.is_empty(), "{what}: as Node has it by now, take it off the list: {gone:#?}");
+    assert!(gone.is_empty(), "{what}: as Node.js has it by now: remove it from the list: {gone:#?}");
 }
 
 #[test]
@@ -72,14 +72,14 @@ fn a_header_agrees_with_its_attachment() {
         let message = Message::from_msgpack(&bytes).unwrap();
         assert_eq!(header.uid, message.uid, "{}", line.scenario);
         assert_eq!(header.kind, Some(message.body.kind()), "{}", line.scenario);
-        assert_eq!(header.nsp, None, "{}: Node names no namespace in headers", line.scenario);
+        assert_eq!(header.nsp, None, "{}: Node.js names no namespace in headers", line.scenario);
     }
 }
 
-/// What Node.js sent inline we send inline, and what it sent as an attachment we send as one: where
-/// we do not, other readers would get another kind of value.
+/// What Node.js sent inline we send inline, and what it sent as an attachment we send as one:
+/// otherwise other readers would get another kind of value.
 #[test]
-fn every_message_takes_the_road_that_node_took() {
+fn every_message_travels_as_in_node_js() {
     let mut differ = BTreeMap::new();
     for line in captures() {
         let threshold = if line.scenario.starts_with("63-custom-prefix-and-table") { 200 } else { 8000 };
@@ -94,8 +94,8 @@ fn every_message_takes_the_road_that_node_took() {
         }
     }
     check(
-        "the road",
-        &[("17-broadcast-binary/arraybuffer", "Node takes it for binary and then writes an empty object")],
+        "the way it travels",
+        &[("17-broadcast-binary/arraybuffer", "Node.js takes it for binary and then writes an empty object")],
         differ,
     );
 }

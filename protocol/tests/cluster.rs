@@ -1,4 +1,4 @@
-//! The rules of being a node, as Node.js's adapter has them.
+//! The rules of a node, as Node.js's adapter has them.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -138,16 +138,16 @@ fn a_silent_node_is_dropped_after_ten_seconds() {
 }
 
 #[test]
-fn a_node_whose_farewell_is_in_line_has_not_fallen_silent_however_long_the_line_is() {
+fn a_node_whose_close_message_is_queued_is_not_silent_however_long_the_queue_is() {
     let mut node = Node::with_peers(&["b", "c"]);
-    let (b, farewell) = (NodeId::from("b"), Message::new("b".into(), "/", Body::AdapterClose));
-    assert!(node.cluster.hear(node.now, Some(&b), &farewell.body));
-    assert!(!node.cluster.hear(node.now, Some(&b), &farewell.body), "one is enough");
+    let (b, close_message) = (NodeId::from("b"), Message::new("b".into(), "/", Body::AdapterClose));
+    assert!(node.cluster.hear(node.now, Some(&b), &close_message.body));
+    assert!(!node.cluster.hear(node.now, Some(&b), &close_message.body), "one is enough");
     let actions = node.wait(11 * SECOND);
     assert!(actions.contains(&Action::NodeLeft { node: "c".into(), closed: false }), "{actions:?}");
     assert_eq!(node.cluster.server_count(), 2);
     assert!(node.cluster.next_timeout().is_none_or(|next| next > node.now), "nothing is due for it");
-    node.cluster.handle_in_turn(farewell);
+    node.cluster.handle_in_turn(close_message);
     assert_eq!(node.actions(), [Action::NodeLeft { node: b, closed: true }]);
 }
 
@@ -167,8 +167,7 @@ fn a_heartbeat_that_was_not_published_comes_again_soon_and_never_at_once() {
     for mut node in [Node::joined(), Node::with_peers(&["b"])] {
         let mut heartbeats = 0;
         for _ in 0..1000 {
-            // As a clock does that wakes when there is something to do, while nothing can be
-            // published.
+            // As a clock does that wakes when there is something to do, while publishing fails.
             let next = node.cluster.next_timeout().unwrap();
             node.now = node.now.max(next);
             node.cluster.handle_timeout(node.now);
@@ -241,7 +240,7 @@ fn what_waits_for_its_turn_proves_at_once_that_its_sender_lives() {
         assert!(node.cluster.hear(node.now, Some(&"b".into()), &no_sockets("q")), "it is kept for its turn");
     }
     assert_eq!(node.cluster.server_count(), 2);
-    // When its turn comes, that is no sign of life any more.
+    // By the time it is handled, it does not prove any more that the node lives.
     node.wait(9 * SECOND);
     node.cluster.handle_in_turn(Message::new("b".into(), "/", no_sockets("q")));
     assert_eq!(node.wait(SECOND), [Action::NodeLeft { node: "b".into(), closed: false }]);
@@ -256,14 +255,14 @@ fn heartbeats_need_not_be_kept_and_newcomers_are_greeted_together() {
         assert_eq!(node.actions(), [Action::NodeJoined(name.into())]);
     }
     assert_eq!(node.cluster.next_timeout(), Some(node.now), "a newcomer waits for nothing");
-    // What the node publishes otherwise may have been before they came.
+    // What the node publishes otherwise may have been sent before they came.
     node.cluster.published(node.now);
     assert_eq!(node.wait(Duration::ZERO), [Action::Publish(Body::Heartbeat)]);
     assert_eq!(node.wait(Duration::ZERO), []);
 }
 
 #[test]
-fn only_the_farewell_of_a_known_node_is_kept() {
+fn only_the_close_message_of_a_known_node_is_kept() {
     let mut node = Node::with_peers(&["b"]);
     assert!(!node.cluster.hear::<Payload>(node.now, Some(&"x".into()), &Body::AdapterClose));
     assert!(!node.cluster.hear::<Payload>(node.now, None, &Body::AdapterClose));
@@ -295,7 +294,7 @@ fn a_request_waits_for_the_nodes_that_were_known() {
     let mut node = Node::with_peers(&["b", "c"]);
     assert!(matches!(node.fetch_sockets("r")[..], [Action::Publish(Body::FetchSockets(_))]));
     assert_eq!(node.hear("b", no_sockets("r")), [progress("r", "b", Progress::Sockets(Vec::new()))]);
-    // d joined later: its answer is taken, but it is not the one that is waited for
+    // d joined later: its response is taken, but the request does not wait for it.
     assert!(node.hear("d", no_sockets("r")).contains(&progress("r", "d", Progress::Sockets(Vec::new()))));
     assert_eq!(
         node.hear("c", no_sockets("r")),
@@ -434,7 +433,7 @@ fn forged_senders_do_not_fill_the_memory() {
 }
 
 #[test]
-fn leaving_ends_all_requests_and_says_farewell() {
+fn leaving_ends_all_requests_and_sends_the_close_message() {
     let mut node = Node::with_peers(&["b"]);
     node.fetch_sockets("r");
     node.cluster.leave();
@@ -483,7 +482,7 @@ fn a_request_may_wait_as_long_as_no_clock_goes() {
 }
 
 #[test]
-fn who_said_farewell_is_not_revived_by_its_stragglers() {
+fn a_node_that_left_is_not_revived_by_its_stragglers() {
     let mut node = Node::with_peers(&["a", "b"]);
     node.hear("b", Body::AdapterClose);
     for _ in 0..9 {
@@ -494,11 +493,11 @@ fn who_said_farewell_is_not_revived_by_its_stragglers() {
         assert_eq!(node.cluster.server_count(), 2);
     }
     node.fetch_sockets("r");
-    assert_eq!(node.hear("a", no_sockets("r")).last(), Some(&completed("r", &[], 0)), "nobody waits for b");
+    assert_eq!(node.hear("a", no_sockets("r")).last(), Some(&completed("r", &[], 0)), "no request waits for b");
 }
 
 #[test]
-fn a_farewell_may_overtake_all_that_its_node_said() {
+fn a_close_message_may_overtake_everything_that_its_node_sent() {
     let mut node = Node::joined();
     assert_eq!(node.hear("b", Body::AdapterClose), []);
     assert_eq!(node.hear("b", Body::Heartbeat), []);
@@ -506,7 +505,7 @@ fn a_farewell_may_overtake_all_that_its_node_said() {
 }
 
 #[test]
-fn who_still_speaks_long_after_its_farewell_is_there() {
+fn a_node_that_still_sends_long_after_its_close_message_is_known() {
     let mut node = Node::with_peers(&["b"]);
     node.hear("b", Body::AdapterClose);
     node.wait(9 * SECOND);
@@ -516,12 +515,12 @@ fn who_still_speaks_long_after_its_farewell_is_there() {
 }
 
 #[test]
-fn stragglers_that_arrive_before_the_farewell_has_its_turn_are_none_of_a_newcomer() {
+fn stragglers_that_arrive_before_the_close_message_is_handled_are_not_a_newcomer() {
     let mut node = Node::with_peers(&["b"]);
-    let farewell = Message::new("b".into(), "/", Body::AdapterClose);
-    assert!(node.cluster.hear(node.now, Some(&"b".into()), &farewell.body));
+    let close_message = Message::new("b".into(), "/", Body::AdapterClose);
+    assert!(node.cluster.hear(node.now, Some(&"b".into()), &close_message.body));
     node.cluster.hear(node.now, Some(&"b".into()), &Body::<Payload>::Heartbeat);
-    node.cluster.handle_in_turn(farewell);
+    node.cluster.handle_in_turn(close_message);
     assert_eq!(node.actions(), [Action::NodeLeft { node: "b".into(), closed: true }]);
     node.cluster.hear(node.now, Some(&"b".into()), &Body::<Payload>::Heartbeat);
     assert_eq!(node.actions(), []);
@@ -529,7 +528,7 @@ fn stragglers_that_arrive_before_the_farewell_has_its_turn_are_none_of_a_newcome
 }
 
 #[test]
-fn forged_farewells_do_not_fill_the_memory() {
+fn forged_close_messages_do_not_fill_the_memory() {
     let config = Config { max_nodes: 2, ..Config::default() };
     let mut node = Node { cluster: NodeRules::new("me".into(), "/", config), now: Instant::now() };
     for uid in ["a", "b", "c"] {

@@ -4,7 +4,7 @@
 
 use socketio_pg_protocol::{Message, Notification, value::Value, value::to_msgpack};
 
-/// Where an id may stand, with `$` in its place.
+/// Messages with `$` where an id may stand.
 const PLACES: [&str; 9] = [
     r#"{"type":2,"uid":"$","nsp":"/"}"#,
     r#"{"type":2,"uid":"a","nsp":"/","nonce":"$"}"#,

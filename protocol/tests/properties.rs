@@ -1,4 +1,4 @@
-//! What holds of every message, every value, every channel's name and every life of a node.
+//! Properties of all messages, values, names of channels and lives of a node.
 //!
 //! proptest prints the input that a property fails with, made as small as it can be, and keeps its
 //! seed in a file beside this one (`proptest-regressions`), from where the case is repeated first.
@@ -220,7 +220,7 @@ fn schemas() -> &'static [(u64, jsonschema::Validator)] {
     })
 }
 
-/// The message with all its data as trees, to compare what has no equality.
+/// The message with all its data as trees, to compare what `PartialEq` cannot.
 fn with_values(message: Message) -> Message<Value> {
     message.try_map(|data| data.into_value()).unwrap()
 }
@@ -241,8 +241,8 @@ fn without_order(mut message: Message) -> Message {
     message
 }
 
-/// Puts the keys of a message, as far as the protocol defines them, into another order, and unknown
-/// ones among them.
+/// Puts the keys of a message, as far as the protocol defines them, into another order, and adds
+/// unknown keys.
 struct Scrambler(u64);
 
 impl Scrambler {
@@ -285,7 +285,7 @@ impl Scrambler {
         entries.insert(at, (key, value));
     }
 
-    /// splitmix64: the order comes from the seed that proptest has drawn.
+    /// splitmix64: the order comes from the seed that proptest drew.
     fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -1,5 +1,4 @@
-//! The exported documents: that they are current, complete, and right about what Node.js really
-//! sends.
+//! The exported documents are current, complete, and match what Node.js really sends.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -161,8 +160,8 @@ fn every_recorded_attachment_is_valid_with_its_header() {
     assert!(count > 100, "only {count} attachments");
 }
 
-/// Takes recorded messages and breaks each of their parts in turn: leaves it out, or puts in a
-/// value of another type.
+/// Takes recorded messages and breaks each of their parts, one after another: leaves it out, or
+/// puts in a value of another type.
 #[test]
 fn a_broken_message_is_refused() {
     let schemas = Schemas::new();
@@ -219,11 +218,10 @@ fn a_broken_header_is_refused() {
     }
 }
 
-/// What is not for the protocol to judge.
+/// Application data, which the protocol does not judge.
 const FREE: &[(u64, &str)] = &[(10, "/data/packet"), (12, "/data/packet")];
 
-/// Every part of a message that the protocol knows, in the shape of the pointers of JSON. `*` is
-/// any item of an array.
+/// Every part of a message that the protocol knows, as JSON pointers. `*` is any item of an array.
 const PARTS: &[&str] = &[
     "/type",
     "/data",

@@ -1,7 +1,7 @@
-//! The wire form of every message, and the text of every error, as they stand: a change of either
-//! is seen in review.
+//! Snapshots of the wire form of every message and the text of every error, so that a change of
+//! either is seen in review.
 //!
-//! `cargo insta review` or `INSTA_UPDATE=always` takes over a change that is meant.
+//! `cargo insta review` or `INSTA_UPDATE=always` accepts an intended change.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 

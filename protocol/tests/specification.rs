@@ -1,4 +1,4 @@
-//! `docs/protocol.md` against the types, the schemas and the constants: it cannot drift.
+//! Compares `docs/protocol.md` with the types, the schemas and the constants.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -69,7 +69,7 @@ fn every_example_is_what_is_read_and_written() {
         }
     }
     assert_eq!(types, (1..=13).collect(), "there is an example of each type");
-    assert!(headers >= 2, "and of Node's header and ours");
+    assert!(headers >= 2, "and of Node.js's header and ours");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn every_file_that_is_named_is_exported() {
     assert!(exported.contains("messages/broadcast.json"));
 }
 
-/// In this page only: links to elsewhere are not followed.
+/// Only links within the page are checked.
 #[test]
 fn every_link_within_the_page_leads_somewhere() {
     let specification = specification();

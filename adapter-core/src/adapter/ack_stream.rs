@@ -1,4 +1,4 @@
-//! Acknowledgements from local clients and those of other nodes, as one stream.
+//! Acknowledgements of local and remote clients, as one stream.
 
 use std::{
     pin::Pin,
@@ -22,19 +22,19 @@ use crate::{
 /// The acknowledgements of a broadcast.
 ///
 /// Yields `(id, value)` for every client that acknowledges, and an error for every client that does
-/// not in time. Other nodes do not tell which of their clients acknowledged: the id is
-/// [`Sid::ZERO`] then, unless the broadcast was for one remote socket. A node that does not answer
-/// at all yields one time-out.
+/// not in time. Other nodes do not say which of their clients acknowledged: the id is [`Sid::ZERO`]
+/// then, unless the broadcast was for one remote socket. A node that does not respond at all yields
+/// one time-out.
 pub struct AckStream<E: SocketEmitter> {
     local: SelectAll<Pin<Box<E::AckStream>>>,
     remote: Option<Remote>,
-    /// Time-outs still to be yielded.
+    /// Time-outs that are still to be yielded.
     timeouts: u64,
     /// The id under which remote acknowledgements are yielded.
     remote_sid: Sid,
 }
 
-/// The most time-outs that are yielded one by one.
+/// At most this many time-outs are yielded one by one.
 const MAX_TIMEOUTS: u64 = 100_000;
 
 struct Remote {
@@ -43,13 +43,13 @@ struct Remote {
 }
 
 impl<E: SocketEmitter> AckStream<E> {
-    /// Only local clients are asked.
+    /// Asks local clients only.
     pub(crate) fn local(streams: impl IntoIterator<Item = E::AckStream>) -> Self {
         let local = streams.into_iter().map(Box::pin).collect();
         Self { local, remote: None, timeouts: 0, remote_sid: Sid::ZERO }
     }
 
-    /// Those of other nodes are asked as well.
+    /// Asks clients of other nodes too.
     pub(crate) fn with_remote(mut self, request: Request, parser: Parser, target: Option<Sid>) -> Self {
         self.remote = Some(Remote { request, parser });
         self.remote_sid = target.unwrap_or(Sid::ZERO);
@@ -70,7 +70,7 @@ impl<E: SocketEmitter> AckStream<E> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => self.remote = None,
                 Poll::Ready(Some(Response::Completed(outcome))) => {
-                    // A node says how many clients it has, and may say anything.
+                    // A node may claim any number of clients.
                     self.timeouts =
                         outcome.missing_acks.saturating_add(outcome.missing_nodes.len() as u64).min(MAX_TIMEOUTS);
                     self.remote = None;

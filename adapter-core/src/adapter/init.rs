@@ -1,4 +1,4 @@
-//! Joining the cluster, as `io.ns(…)` returns it.
+//! The future that `io.ns(…)` returns: it resolves when the namespace has joined the cluster.
 
 use std::{
     future::Future,
@@ -13,8 +13,8 @@ use crate::error::Error;
 
 /// Resolves once the namespace has joined the cluster. What `io.ns(…)` returns.
 ///
-/// The namespace joins in the background, whether this is awaited or not, and takes clients
-/// meanwhile. When it cannot join, this tells why.
+/// The namespace joins in the background, also when this is not awaited, and accepts clients
+/// meanwhile. When it cannot join, the error says why.
 #[must_use = "it tells when the namespace has joined the cluster, or why it cannot"]
 pub struct Init(InitState);
 

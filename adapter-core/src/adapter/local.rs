@@ -1,4 +1,4 @@
-//! Requests of other nodes for local sockets, and their effects on them.
+//! What other nodes ask of local sockets: deliver events, change rooms, disconnect, describe.
 
 use std::{
     sync::{Arc, Weak},
@@ -88,7 +88,7 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
     fn replaced(&self) {
         let Some(this) = self.this.get().cloned() else { return };
         self.node().spawn(async move {
-            // Until the last client is gone, as some may be on their way in.
+            // Until the last client is gone, as some may still be connecting.
             let mut pause = MIN_REPLACED_PAUSE;
             while let Some(adapter) = this.upgrade() {
                 adapter.send_clients_away();
@@ -107,11 +107,11 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
 }
 
 impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
-    /// Delivers an event of another node, and answers with acknowledgements when it wants them.
+    /// Delivers an event of another node, and sends acknowledgements back when it asks for them.
     fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, requester: &Requester) -> Vec<Body> {
         let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {
             Ok(event) if packet.kind == Packet::<Payload>::EVENT => Ok(event),
-            Ok(_) => Err(format!("packet type {} is no event", packet.kind)),
+            Ok(_) => Err(format!("packet type {} is not an event", packet.kind)),
             Err(error) => Err(error.to_string()),
         };
         let event = match event {
@@ -123,7 +123,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             }
         };
         let selected = Selection::of_message(&self.local, &opts).into_options();
-        // Without a place, its clients get the event like any other, and none is said to answer.
+        // Without a free permit, the clients get the event like any other, and the response says
+        // that no client acknowledges.
         let answering = request_id.map(|request_id| (request_id, self.node().place_for_work()));
         let (request_id, place) = match answering {
             Some((request_id, Some(place))) => (request_id, place),
@@ -154,11 +155,11 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         vec![count(request_id, client_count)]
     }
 
-    /// Passes on what local clients acknowledge.
+    /// Passes acknowledgements of local clients on to the requesting node.
     async fn acknowledge(self: Arc<Self>, request_id: RequestId, requester: Requester, mut acks: AckStream<E>) {
         while let Some((_, value)) = acks.next().await {
-            // The requesting node misses a client that does not acknowledge at the same time as
-            // this node.
+            // For a client that does not acknowledge, the requesting node's own time-out ends at
+            // the same time as this one.
             let Ok(value) = value else { continue };
             let packet = match packet::payload_from_ack(&value) {
                 Ok(packet) => packet,
@@ -174,8 +175,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    /// Sends a packet to local clients, and reports those that do not take it where it is known
-    /// which they are.
+    /// Sends a packet to local clients. Where it is known which clients do not take it, reports
+    /// them.
     pub(super) fn send(&self, packet: &ServerPacket, options: BroadcastOptions) -> Vec<SocketError> {
         let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
         if !is_one && !self.slow_clients.are_watched() {
@@ -207,8 +208,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    /// Some local clients did not take an event of another node. A client that is gone misses
-    /// nothing.
+    /// Counts local clients that did not take an event of another node. A client that is gone
+    /// misses nothing.
     fn not_taken(&self, errors: &[SocketError]) {
         for _ in errors.iter().filter(|error| is_loss(error)) {
             self.node().events().dropped(Dropped::Clients);
@@ -231,9 +232,9 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
     }
 
-    /// The rooms of a local socket as Node.js tells them: its own id first. When it has joined a
-    /// room of that name it is told again, which is for [`room::joined`] of other Rust nodes:
-    /// Node.js makes a set of them.
+    /// The rooms of a local socket as Node.js describes them: its own id first. When the socket has
+    /// joined a room of that name, the name comes twice, which is for [`room::joined`] of other
+    /// Rust nodes: Node.js makes a set of the rooms.
     fn rooms_of(&self, sid: Sid) -> Vec<WireRoom> {
         let mut rooms = vec![WireRoom::from(sid.as_str())];
         rooms.extend(self.local.socket_rooms(sid).iter().map(|name| room::to_wire(name)));
@@ -245,7 +246,8 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
         let one = options.sid.filter(|_| is_one);
         self.local.add_sockets(options, rooms.to_vec());
-        // The socket may have gone since it was selected, and the rooms would keep it for ever.
+        // The socket may have gone since it was selected; the rooms would then keep its id for
+        // ever.
         if let Some(sid) = one.filter(|sid| !selection::is_local(&self.local, *sid)) {
             self.local.del_all(sid);
         }
@@ -253,10 +255,10 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
 
     /// Makes the clients of a namespace that was replaced connect again.
     ///
-    /// socketioxide looks a client's namespace up by its name, so such a client would never be
-    /// heard, nor would its end be noticed. A CONNECT whose payload is no object is an error to it,
-    /// upon which Socket.IO clients open a new connection. One that does not mind is told that it
-    /// is disconnected.
+    /// socketioxide looks a client's namespace up by its name, so events of such a client would be
+    /// ignored, and its disconnection would not be noticed. A CONNECT whose payload is not an
+    /// object is an error to it, upon which Socket.IO clients open a new connection. A client that
+    /// ignores the CONNECT is disconnected.
     fn send_clients_away(&self) {
         let mut everyone = BroadcastOptions::default();
         everyone.add_flag(BroadcastFlags::Broadcast);
@@ -271,8 +273,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     }
 }
 
-/// Whether a client lost a packet for lack of room in its buffer. A client that is gone loses
-/// nothing.
+/// Whether a client lost a packet because its buffer is full. A client that is gone loses nothing.
 fn is_loss(error: &SocketError) -> bool {
     matches!(error, SocketError::InternalChannelFull)
 }

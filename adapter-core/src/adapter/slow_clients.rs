@@ -1,8 +1,8 @@
-//! Which clients of a namespace take less than is sent to them.
+//! Finds the clients of a namespace that take events more slowly than they come.
 //!
-//! A local broadcast tells how many clients did not take an event, and not which. After a loss, the
-//! events of the next second go to one client at a time, so that each failure has its client. That
-//! costs an encoding for each client, so it is done at no other time.
+//! A local broadcast says how many clients did not take an event, but not which. After a loss, the
+//! events of the next second go to one client at a time, so that each failure is tied to its
+//! client. That costs an encoding for each client, so it is done only then.
 
 use std::{
     collections::HashMap,
@@ -14,13 +14,12 @@ use parking_lot::Mutex;
 use socketioxide_core::Sid;
 use tokio::time::Instant;
 
-/// For how long clients are looked at one by one after a loss, and how often one client is
-/// reported.
+/// How long clients are watched one by one after a loss, and how often one client is reported.
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct SlowClients {
-    /// Clients that lose nothing need not take the lock.
+    /// Lets clients that lose nothing skip the lock.
     is_watching: AtomicBool,
     state: Mutex<State>,
 }
@@ -28,7 +27,7 @@ pub(crate) struct SlowClients {
 #[derive(Debug, Default)]
 struct State {
     until: Option<Instant>,
-    /// When each was reported, for a second: those that left are forgotten.
+    /// When each client was reported, for a second: clients that left are forgotten.
     reported: HashMap<Sid, Instant>,
 }
 
@@ -53,7 +52,7 @@ impl SlowClients {
         self.is_watching.store(true, Ordering::Relaxed);
     }
 
-    /// Notes a loss of this client. Tells whether it is to be reported.
+    /// Notes a loss of this client. Returns whether to report it.
     pub(crate) fn lost_by(&self, socket: Sid) -> bool {
         self.lost();
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! The node's handle of its cluster.
+//! The application's handle of the cluster.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -26,11 +26,11 @@ use crate::{
 /// A node's membership in a cluster: give it to socketioxide as the state of its adapter.
 ///
 /// Cheap to clone; all clones are the same node. The node leaves when [`Self::close`] is called, or
-/// when every clone and every namespace that uses it is gone: then it does in the background, on
-/// the runtime on which it was connected, what `close` does. A server that was
-/// [attached](Self::attach) is held by the node, and holds its namespaces: such a node leaves when
-/// `close` is called, or after the server's own `close`. Where the latter is given up before its
-/// end, call this one.
+/// when every clone and every namespace that uses it has been dropped: it then does in the
+/// background, on the runtime on which it was connected, what `close` does. The node holds a server
+/// that was [attached](Self::attach), and the server holds its namespaces: such a node leaves when
+/// `close` is called, or after the server's own `close`. If you stop waiting for the server's
+/// `close` before it ends, call this one.
 pub struct Cluster<B: Backend> {
     shared: Arc<Shared<B>>,
 }
@@ -38,10 +38,10 @@ pub struct Cluster<B: Backend> {
 struct Shared<B: Backend> {
     databases: Databases<B>,
     aliases: Aliases,
-    /// Holds the server, which holds its adapters, which hold this: dropped when the node or the
-    /// server closes.
+    /// Holds the server, which holds its adapters, which hold this handle: dropped when the node or
+    /// the server closes.
     server: RwLock<Option<Box<dyn Server>>>,
-    /// The server whose namespaces these are.
+    /// The server to which the namespaces belong.
     serves: Mutex<Option<Uid>>,
 }
 
@@ -59,13 +59,13 @@ impl<B: Backend> std::fmt::Debug for Cluster<B> {
 
 impl<B: Backend> Cluster<B> {
     /// Connects a node to the cluster: prepares the attachments table, opens the listening
-    /// connection, and proves that what is sent comes back.
+    /// connection, and checks that what is sent comes back.
     ///
     /// `backend` is a database URL, or a backend that was set up by hand. Namespaces join one by
     /// one, when they are added to the server.
     ///
     /// # Errors
-    /// Each [`ConnectError`] says what to do.
+    /// Each [`ConnectError`] says what to do about it.
     pub async fn connect<T>(backend: T, options: Options) -> Result<Self, ConnectError>
     where
         T: TryInto<B>,
@@ -79,19 +79,19 @@ impl<B: Backend> Cluster<B> {
         })
     }
 
-    /// Connects a node to a cluster whose namespaces are spread over several databases: `rule` says
-    /// by a namespace's name in which of the `backends` it is, counted from 0.
+    /// Connects a node to a cluster whose namespaces are spread over several databases: `rule` maps
+    /// a namespace's name to the index of its database in `backends`, counted from 0.
     ///
-    /// Each database carries the traffic of its own namespaces, over connections of its own, and
-    /// knows nothing of the others: one that fails stops its own namespaces only, and there is no
-    /// order between messages of different databases. The options hold for all. To the application
+    /// Each database carries the traffic of its own namespaces, over its own connections, and knows
+    /// nothing of the others: one that fails stops its own namespaces only, and messages of
+    /// different databases have no order among them. The options hold for all. To the application
     /// it is one node: one server, one handle, one stream of events
     /// ([`EventStream::next_with_database`] tells where each happened).
     ///
     /// **The rule must be the same on all nodes**, Node.js's servers included, and must not change
     /// while any of them runs: nodes that look for a namespace in different databases do not find
-    /// each other there. It must know every name that clients may bring where the server has
-    /// dynamic namespaces; a namespace for which it names no database is refused with
+    /// each other there. Where the server has dynamic namespaces, the rule must know every name
+    /// that clients may choose; a namespace for which it returns no database is refused with
     /// [`Error::NoDatabase`].
     ///
     /// ```no_run
@@ -105,8 +105,8 @@ impl<B: Backend> Cluster<B> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Self::connect`], in a [`ConnectError::InDatabase`] that says which database: all
-    /// must be there at the start.
+    /// The errors of [`Self::connect`], in a [`ConnectError::InDatabase`] that says which database:
+    /// all databases must be available at the start.
     pub async fn connect_split<T>(
         backends: impl IntoIterator<Item = T>,
         rule: impl Fn(&str) -> usize + Send + Sync + 'static,
@@ -127,25 +127,33 @@ impl<B: Backend> Cluster<B> {
         })
     }
 
-    /// Tells the node about its server, so that other nodes see handshake and data of its sockets,
-    /// and so that `disconnectSockets(true)` of another node closes connections. Call it right
-    /// after building the server.
+    /// Gives the node its server, so that other nodes see handshake and data of its sockets, and so
+    /// that `disconnectSockets(true)` of another node closes connections. Call it right after
+    /// building the server.
     pub fn attach<A: Adapter>(&self, server: &SocketIo<A>) {
         self.attach_with_address(server, handshake::plain_address);
     }
 
-    /// As [`Self::attach`], and tells where the address of a client is found: in the request with
-    /// which it came, which is for the HTTP server to say. With axum:
+    /// As [`Self::attach`], with a function that finds the address of a client. It gets the request
+    /// with which the client connected, where the HTTP server stores the address. With axum:
     ///
     /// ```
     /// # use socketio_pg_core::{Cluster, backend::Backend};
-    /// # fn example<B: Backend>(cluster: Cluster<B>, io: socketioxide::SocketIo, layer: socketioxide::layer::SocketIoLayer) {
+    /// # fn example<B: Backend>(
+    /// #     cluster: Cluster<B>,
+    /// #     io: socketioxide::SocketIo,
+    /// #     layer: socketioxide::layer::SocketIoLayer,
+    /// # ) {
     /// use axum::extract::ConnectInfo;
     /// use std::net::SocketAddr;
     ///
-    /// cluster.attach_with_address(&io, |request| Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));
+    /// cluster.attach_with_address(&io, |request| {
+    ///     Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip())
+    /// });
     /// // axum provides it to a service that is made like this
-    /// let app = axum::Router::<()>::new().layer(layer).into_make_service_with_connect_info::<SocketAddr>();
+    /// let app = axum::Router::<()>::new()
+    ///     .layer(layer)
+    ///     .into_make_service_with_connect_info::<SocketAddr>();
     /// # }
     /// ```
     pub fn attach_with_address<A, F>(&self, server: &SocketIo<A>, address: F)
@@ -156,45 +164,46 @@ impl<B: Backend> Cluster<B> {
         *self.shared.server.write() = Some(Box::new(Attached::new(server.clone(), address)));
     }
 
-    /// What happens to the node from now on.
+    /// A stream of what happens to the node from now on.
     pub fn events(&self) -> EventStream {
         self.shared.databases.first().events().subscribe()
     }
 
-    /// In which database a namespace is, counted from 0: always 0 for a node with one. An
-    /// [`Emitter`](crate::Emitter) needs a connection to that one.
+    /// The index of a namespace's database, counted from 0: always 0 for a node with one database.
+    /// An [`Emitter`](crate::Emitter) needs a connection to that database.
     ///
     /// # Errors
-    /// [`Error::NoDatabase`] when the rule names none.
+    /// [`Error::NoDatabase`] when the rule returns none.
     pub fn database_of(&self, namespace: &str) -> Result<usize, Error> {
         self.shared.databases.database_of(namespace)
     }
 
-    /// What was counted so far, in all databases together.
+    /// The counts so far, of all databases together.
     pub fn counts(&self) -> Counts {
         self.shared.databases.counts()
     }
 
-    /// How the node is at this moment. Cheap, and it never waits for PostgreSQL: fit to be asked
-    /// every second.
+    /// The state of the node at this moment. Cheap, and it never waits for PostgreSQL: it may be
+    /// called every second.
     ///
-    /// Of several databases it is the sum, and the worst where there is nothing to add up: it is
-    /// ready when it is in all of them. [`Self::health_by_database`] tells them apart.
+    /// With several databases it is the sum of their numbers, and the worst of their states: the
+    /// node is ready when it is ready in all of them. [`Self::health_by_database`] tells them
+    /// apart.
     pub fn health(&self) -> Health {
         self.shared.databases.health()
     }
 
-    /// How the node is in each of its databases.
+    /// The state of the node in each of its databases.
     pub fn health_by_database(&self) -> Vec<Health> {
         self.shared.databases.health_by_database().collect()
     }
 
     /// Leaves the cluster: publishes what was accepted, sends a close message in every namespace,
-    /// ends every task and connection. That takes 5 s at most, and goes on when the caller stops
+    /// ends every task and connection. That takes 5 s at most, and continues when the caller stops
     /// waiting: another call waits for the same. Operations fail from then on; local sockets stay
     /// connected.
     pub async fn close(&self) {
-        // Also when this is given up: the server would hold itself through its adapters.
+        // Also when this future is dropped: the server would hold itself through its adapters.
         let _release = ReleaseServer(&self.shared.server);
         self.shared.databases.close().await;
     }
@@ -221,8 +230,8 @@ impl<B: Backend> Cluster<B> {
         &self.shared.aliases
     }
 
-    /// Does something for a server, if it is the one that the handle serves: one at a time, as long
-    /// as it has namespaces.
+    /// Does something for a server, if it is the one that the handle serves: one call at a time, as
+    /// long as the server has namespaces.
     pub(crate) fn for_server<T>(&self, id: Uid, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let mut serves = self.shared.serves.lock();
         if serves.is_some_and(|other| other != id) && !self.shared.databases.has_no_namespace() {
@@ -232,7 +241,7 @@ impl<B: Backend> Cluster<B> {
         work()
     }
 
-    /// Lets the attached server go when it has closed, if none of its namespaces is left.
+    /// Releases the attached server when it has closed, if it has no namespace left.
     pub(crate) fn server_closed(&self) {
         if self.shared.databases.has_no_namespace() {
             // Dropped outside of the lock: it may be the last handle of the server.
@@ -250,7 +259,7 @@ impl<B: Backend> Cluster<B> {
         Some(describe::description(sid, rooms, details))
     }
 
-    /// Disconnects a client from all its namespaces; false when the server is not known.
+    /// Disconnects a client from all its namespaces; false when no server is attached.
     pub(crate) fn disconnect_everywhere(&self, sid: Sid) -> bool {
         match &*self.shared.server.read() {
             Some(server) => {
@@ -262,7 +271,7 @@ impl<B: Backend> Cluster<B> {
     }
 }
 
-/// Lets the attached server go when it is dropped.
+/// Releases the attached server when it is dropped.
 struct ReleaseServer<'a>(&'a RwLock<Option<Box<dyn Server>>>);
 
 impl Drop for ReleaseServer<'_> {

@@ -27,8 +27,8 @@ use crate::{
 /// `C` is a connection in the language of the driver: a client, a pool, an open transaction.
 pub trait PublishOn<C> {
     /// Publishes one notification as part of what the connection is doing: inside a transaction it
-    /// goes out if and when that commits. With `log`, and [if it is to be
-    /// logged](Outgoing::is_logged), it is written there too, as
+    /// goes out if and when that commits. With `log`, a notification [that is to be
+    /// logged](Outgoing::is_logged) is also written there, as
     /// [`Backend::publish_logged`](crate::backend::Backend::publish_logged) does.
     fn publish_on(
         connection: C,
@@ -47,7 +47,7 @@ pub trait PublishOn<C> {
 /// Where namespaces are spread over several databases
 /// ([`Cluster::connect_split`](crate::Cluster::connect_split)), give a connection to the database
 /// of the emitter's namespace: the emitter does not know the rule, and an event that is published
-/// in another database reaches nobody.
+/// in another database does not arrive.
 #[derive(Debug)]
 #[must_use]
 pub struct Emitter<B> {
@@ -90,8 +90,8 @@ impl<B> Emitter<B> {
         Self::with_options(&Options::default())
     }
 
-    /// An emitter for a cluster with these options: prefix, table, threshold and catch-up log
-    /// count.
+    /// An emitter for a cluster with these options. Only the prefix, the table, the threshold and
+    /// the catch-up log matter.
     pub fn with_options(options: &Options) -> Self {
         Self {
             prefix: options.channel_prefix.clone(),
@@ -106,7 +106,7 @@ impl<B> Emitter<B> {
         }
     }
 
-    /// The same for another namespace, with the same options and nothing selected yet.
+    /// The same emitter for another namespace, with nothing selected yet.
     pub fn of(&self, namespace: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -117,8 +117,8 @@ impl<B> Emitter<B> {
         }
     }
 
-    /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any,
-    /// all sockets are selected. A socket's id is a room with just that socket.
+    /// Selects the sockets of a room; with several calls, the sockets of any of the rooms. Without
+    /// a room, all sockets are selected. A socket's id is a room with just that socket.
     pub fn to(mut self, room: impl Into<Room>) -> Self {
         self.rooms.push(room::named_to_wire(room));
         self
@@ -142,7 +142,7 @@ impl<B> Emitter<B> {
         self
     }
 
-    /// Emits an event to the selected sockets. `data` is sent like that of socketioxide's `emit`: a
+    /// Emits an event to the selected sockets. `data` is sent as socketioxide's `emit` sends it: a
     /// tuple becomes several arguments.
     ///
     /// # Errors
@@ -198,7 +198,7 @@ impl<B> Emitter<B> {
         self.publish(Body::DisconnectSockets(disconnect), connection).await
     }
 
-    /// Emits an event to the servers of the namespace. It cannot be answered.
+    /// Emits an event to the servers of the namespace. They cannot respond.
     ///
     /// # Errors
     /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not
@@ -224,7 +224,7 @@ impl<B> Emitter<B> {
         let mut message = Message::new(NodeId::emitter(), self.namespace.as_str(), body);
         message.relay = Relay::marked();
         let is_logged = catch_up::is_logged(&message.body);
-        // Two equal events in one transaction of the application are two.
+        // Without it PostgreSQL would fold two equal events of one transaction into one.
         message.nonce = Some(format!("{:016x}", crate::env::random_u64()));
         let content = match message.encode(self.budget)? {
             Encoded::Inline(payload) => Content::Inline(payload),

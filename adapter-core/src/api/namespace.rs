@@ -1,5 +1,5 @@
-//! Operations on the sockets of a namespace, wherever they are: everything that Node.js's operators
-//! can say.
+//! Operations on the sockets of a namespace, on all nodes: everything that Node.js's operators can
+//! do.
 
 use std::{
     pin::Pin,
@@ -33,7 +33,7 @@ use crate::{
 
 /// One namespace of the cluster, and a selection of its sockets across all nodes.
 ///
-/// Made by [`Cluster::of`]. It says what socketioxide's own operators cannot: `compress`,
+/// Made by [`Cluster::of`]. It offers what socketioxide's own operators do not: `compress`,
 /// `disconnect_sockets(true)`, sockets with all that their nodes tell of them, and events from
 /// server to server.
 ///
@@ -76,7 +76,7 @@ impl<B: Backend> Clone for ClusterNamespace<B> {
     }
 }
 
-/// The selection.
+/// Selecting sockets.
 impl<B: Backend> ClusterNamespace<B> {
     pub(crate) fn new(cluster: Cluster<B>, name: String) -> Self {
         Self { cluster, name, rooms: Vec::new(), except: Vec::new(), flags: Flags::default(), local: false }
@@ -87,9 +87,9 @@ impl<B: Backend> ClusterNamespace<B> {
         &self.name
     }
 
-    /// Selects the sockets of a room; with several calls, those of any of the rooms. Without any,
-    /// all sockets are selected. A socket's id is a room with just that socket; a number names
-    /// another room than its digits.
+    /// Selects the sockets of a room; with several calls, the sockets of any of the rooms. Without
+    /// a room, all sockets are selected. A socket's id is a room with just that socket; a number is
+    /// another room than the text of its digits.
     pub fn to(mut self, room: impl Into<Room>) -> Self {
         self.rooms.push(room::named_to_wire(room));
         self
@@ -120,7 +120,7 @@ impl<B: Backend> ClusterNamespace<B> {
         self
     }
 
-    /// How long acknowledgements, or the answers of other nodes, are waited for: in place of 5 s
+    /// How long to wait for acknowledgements, or for the responses of other nodes: instead of 5 s
     /// and of [`Options::request_timeout`](crate::Options::request_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.flags.set_timeout(timeout);
@@ -153,15 +153,15 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 }
 
-/// The cluster.
+/// What this node knows of the cluster.
 impl<B: Backend> ClusterNamespace<B> {
-    /// How many servers have this namespace, this one included. 0 when it is not one of this
-    /// server.
+    /// How many servers have this namespace, this one included. 0 when this server does not have
+    /// it.
     pub fn server_count(&self) -> usize {
         self.namespace().map_or(0, |namespace| namespace.lock().server_count())
     }
 
-    /// The uid of this node here; `None` when the namespace is not one of this server.
+    /// The uid of this node in the namespace; `None` when this server does not have the namespace.
     pub fn uid(&self) -> Option<NodeId> {
         self.namespace().ok().map(|namespace| namespace.uid().clone())
     }
@@ -172,16 +172,16 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 }
 
-/// The operations.
+/// Operations on the selected sockets.
 impl<B: Backend> ClusterNamespace<B> {
     /// Emits an event to the selected sockets. Returns once it is published and handed to the local
     /// ones.
     ///
-    /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
+    /// `data` is sent as socketioxide's `emit` sends it: a tuple becomes several arguments.
     ///
     /// # Errors
-    /// When the event's name is reserved or the data cannot be written, nobody gets it. When
-    /// PostgreSQL does not take the message, local sockets get it all the same.
+    /// When the event's name is reserved or the data cannot be written, no socket gets the event.
+    /// When PostgreSQL does not take the message, local sockets still get it.
     pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
         let packet = Packet::event(arguments::encode(event, data)?);
         let broadcast = Broadcast { packet, request_id: None, opts: self.selector() };
@@ -192,9 +192,9 @@ impl<B: Backend> ClusterNamespace<B> {
     /// there are sockets, of all nodes. See [`Acknowledgements`].
     ///
     /// # Errors
-    /// When the event's name is reserved or the data cannot be written, nobody gets it. When
-    /// PostgreSQL does not take the message, local sockets get it all the same, and what they
-    /// acknowledge is dropped.
+    /// When the event's name is reserved or the data cannot be written, no socket gets the event.
+    /// When PostgreSQL does not take the message, local sockets still get it, and their
+    /// acknowledgements are dropped.
     pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acknowledgements<R>, Error>
     where
         T: Serialize + ?Sized,
@@ -225,7 +225,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// Lets the selected sockets join rooms.
     ///
     /// # Errors
-    /// When PostgreSQL does not take the message; local sockets join all the same then.
+    /// When PostgreSQL does not take the message; local sockets still join then.
     pub async fn sockets_join<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
         let join = SocketsJoin { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
         self.everywhere(Body::SocketsJoin(join.clone()), LocalRequest::Join(join)).await
@@ -234,7 +234,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// Lets the selected sockets leave rooms.
     ///
     /// # Errors
-    /// When PostgreSQL does not take the message; local sockets leave all the same then.
+    /// When PostgreSQL does not take the message; local sockets still leave then.
     pub async fn sockets_leave<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
         let leave = SocketsLeave { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
         self.everywhere(Body::SocketsLeave(leave.clone()), LocalRequest::Leave(leave)).await
@@ -244,7 +244,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// altogether.
     ///
     /// # Errors
-    /// When PostgreSQL does not take the message; local sockets are disconnected all the same then.
+    /// When PostgreSQL does not take the message; local sockets are still disconnected then.
     pub async fn disconnect_sockets(&self, close: bool) -> Result<(), Error> {
         let disconnect = DisconnectSockets { opts: self.selector(), close };
         self.everywhere(Body::DisconnectSockets(disconnect.clone()), LocalRequest::Disconnect(disconnect)).await
@@ -254,7 +254,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// fit into socketioxide's.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when a node does not answer in time, as in Node.js.
+    /// [`Error::Timeout`] when a node does not respond in time, as in Node.js.
     pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
         let namespace = self.namespace()?;
         let selector = self.selector();
@@ -269,15 +269,15 @@ impl<B: Backend> ClusterNamespace<B> {
         Ok(sockets)
     }
 
-    /// One socket, wherever it is: what Node.js's `RemoteSocket` does is done by the operations on
-    /// it.
+    /// One socket, on whichever node it is. The operations on it do what Node.js's `RemoteSocket`
+    /// does.
     pub fn socket(&self, id: &SocketId) -> Self {
         let mut one = Self::new(self.cluster.clone(), self.name.clone()).to(id.as_str());
         one.flags.set("expectSingleResponse", true);
         one
     }
 
-    /// Publishes, and does the same here when that is committed, as Node.js does.
+    /// Publishes, and applies the same to local sockets when that is committed, as Node.js does.
     async fn everywhere(&self, body: Body, request: LocalRequest) -> Result<(), Error> {
         let namespace = self.namespace()?;
         let carry_out = {
@@ -294,20 +294,22 @@ impl<B: Backend> ClusterNamespace<B> {
 
 /// The acknowledgements of the selected sockets, in the order of arrival.
 ///
-/// When clients or nodes did not answer in time, the last item is [`Error::NotAcknowledged`]; an
-/// acknowledgement that is not an `R` is an [`Error::Data`] in its place. An empty acknowledgement
-/// reads as null.
+/// When clients did not acknowledge or nodes did not respond in time, the last item is
+/// [`Error::NotAcknowledged`]; an acknowledgement that is not an `R` is an [`Error::Data`] in its
+/// place. An empty acknowledgement reads as null.
 #[must_use = "the acknowledgements come only when they are awaited"]
 pub struct Acknowledgements<R> {
     local: Option<BoxStream<'static, LocalAck>>,
     remote: Option<Request>,
-    /// How many clients, and nodes that told nothing of theirs, did not answer.
+    /// How many clients did not acknowledge, and how many nodes did not say how many clients they
+    /// have.
     missing: u64,
     answer: std::marker::PhantomData<fn() -> R>,
 }
 
 impl<R: DeserializeOwned> Acknowledgements<R> {
-    /// Waits for all acknowledgements. What came in time is there even when some did not.
+    /// Waits for all acknowledgements. The result contains what came in time, also when some did
+    /// not.
     pub fn all(mut self) -> BoxFuture<'static, (Vec<R>, Result<(), Error>)>
     where
         R: Send + 'static,

@@ -1,4 +1,4 @@
-//! Serving until the process is told to end, and then leaving in the right order.
+//! Serves HTTP until the process is told to end, then leaves the cluster in the right order.
 
 use std::{
     future::{Future, IntoFuture, pending},
@@ -13,7 +13,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{api::cluster::Cluster, backend::Backend};
 
-/// Tells an HTTP server that it is to end: what `with_graceful_shutdown` of axum takes.
+/// Resolves when an HTTP server must end: what `with_graceful_shutdown` of axum takes.
 #[derive(Debug)]
 pub struct Shutdown(oneshot::Receiver<()>);
 
@@ -21,29 +21,35 @@ impl Future for Shutdown {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // A sender that is dropped tells it too.
+        // A sender that is dropped means the same.
         Pin::new(&mut self.0).poll(context).map(drop)
     }
 }
 
 impl<B: Backend> Cluster<B> {
     /// Runs an HTTP server until the process gets SIGTERM or Ctrl-C, then leaves: the HTTP server
-    /// takes no more clients, those that are there are disconnected, and the node says so to the
-    /// others, whose requests do not wait for it any more.
+    /// accepts no more clients, connected clients are disconnected, and the node tells the other
+    /// nodes that it leaves, so that their requests do not wait for it.
     ///
     /// That takes [`Options::leave_timeout`](crate::Options::leave_timeout) at most, 8 seconds by
     /// default: below the 10 that Docker gives a container. A second signal ends it at once.
     ///
     /// ```no_run
     /// # use socketio_pg_core::{Cluster, backend::Backend};
-    /// # async fn example<B: Backend>(cluster: Cluster<B>, io: socketioxide::SocketIo, app: axum::Router) -> std::io::Result<()> {
+    /// # async fn example<B: Backend>(
+    /// #     cluster: Cluster<B>,
+    /// #     io: socketioxide::SocketIo,
+    /// #     app: axum::Router,
+    /// # ) -> std::io::Result<()> {
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    /// cluster.serve(&io, |shutdown| axum::serve(listener, app).with_graceful_shutdown(shutdown)).await
+    /// cluster
+    ///     .serve(&io, |shutdown| axum::serve(listener, app).with_graceful_shutdown(shutdown))
+    ///     .await
     /// # }
     /// ```
     ///
     /// # Errors
-    /// Those of the HTTP server.
+    /// The errors of the HTTP server.
     pub async fn serve<A, S, E>(&self, server: &SocketIo<A>, http: impl FnOnce(Shutdown) -> S) -> Result<(), E>
     where
         A: Adapter,
@@ -62,7 +68,7 @@ impl<B: Backend> Cluster<B> {
             ended = self.serve_until(leave, server, http) => ended,
             signal = again => {
                 tracing::warn!(signal, "the second signal: not waiting for what is still open");
-                // The other nodes are told all the same, as far as that takes no waiting.
+                // Still tells the other nodes, as far as that is possible without waiting.
                 let _ = futures_util::poll!(pin!(self.close()));
                 Ok(())
             }
@@ -72,7 +78,7 @@ impl<B: Backend> Cluster<B> {
     /// As [`Self::serve`], until `leave` ends instead of a signal.
     ///
     /// # Errors
-    /// Those of the HTTP server.
+    /// The errors of the HTTP server.
     pub async fn serve_until<A, S, E>(
         &self,
         leave: impl Future<Output = ()>,
@@ -89,11 +95,11 @@ impl<B: Backend> Cluster<B> {
             ended = &mut serving => Some(ended),
             () = leave => None,
         };
-        // Long polls end when their clients are disconnected, and the HTTP server waits for them:
-        // all at once.
+        // All at once: long polls end only when their clients are disconnected, and the HTTP server
+        // waits for long polls.
         drop(shut_down);
         let limit = self.options().leave_timeout;
-        // Where clients or PostgreSQL hang, the other nodes are still told within the time.
+        // Where clients or PostgreSQL hang, this still tells the other nodes in time.
         let leaving = async {
             if timeout(limit / 2, server.close()).await.is_err() {
                 tracing::warn!("clients were not disconnected within half of the time to leave");
@@ -119,8 +125,8 @@ impl<B: Backend> Cluster<B> {
     }
 }
 
-/// The signals that tell a process to end. None is missed between two calls of
-/// [`next`](Self::next).
+/// The signals that tell a process to end. A signal between two calls of [`next`](Self::next) is
+/// not missed.
 struct Signals {
     #[cfg(unix)]
     terminate: Option<Signal>,

@@ -32,10 +32,10 @@ use crate::{
 };
 
 impl<B: Backend> ClusterNamespace<B> {
-    /// Emits an event to the other servers, as `io.serverSideEmit` of Node.js. Returns once it is
-    /// published; it never runs on this server.
+    /// Emits an event to the other servers, as `io.serverSideEmit` of Node.js does. Returns once it
+    /// is published; it never runs on this server.
     ///
-    /// `data` is sent like that of socketioxide's `emit`: a tuple becomes several arguments.
+    /// `data` is sent as socketioxide's `emit` sends it: a tuple becomes several arguments.
     ///
     /// # Errors
     /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be
@@ -47,11 +47,11 @@ impl<B: Backend> ClusterNamespace<B> {
         self.node()?.publish(&namespace, body, Effect::none()).await
     }
 
-    /// Emits an event to the other servers and waits for their answers: one from each server that
-    /// has a handler which answers. Alone in the cluster it ends at once.
+    /// Emits an event to the other servers and waits for their responses: one from each server that
+    /// has a handler which responds. Alone in the cluster it ends at once.
     ///
-    /// The answers come as a stream, or all together from [`Responses::all`]. After the time-out (5
-    /// s, or [`Self::timeout`]) the last item is [`Error::Timeout`].
+    /// The responses come as a stream, or all together from [`Responses::all`]. After the time-out
+    /// (5 s, or [`Self::timeout`]) the last item is [`Error::Timeout`].
     ///
     /// # Errors
     /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be
@@ -70,10 +70,10 @@ impl<B: Backend> ClusterNamespace<B> {
         Ok(Responses { request: Some(request), answer: PhantomData })
     }
 
-    /// Calls a handler for an event from other servers. It gives no answer: a server that wants one
-    /// waits in vain.
+    /// Calls a handler for an event from other servers. The handler does not respond: a server that
+    /// asks for a response waits until its time-out.
     ///
-    /// `D` is read like socketioxide's `Data`: a tuple takes several arguments, anything else the
+    /// `D` is read like socketioxide's `Data`: a tuple takes several arguments, any other type the
     /// first. Several handlers of one event are all called.
     pub fn on_server_side<D, F, Fut>(&self, event: impl Into<String>, handler: F)
     where
@@ -91,7 +91,7 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 
     /// Calls a handler for every event from other servers, with the event's name and its arguments.
-    /// It gives no answer.
+    /// The handler does not respond.
     pub fn on_any_server_side<D, F, Fut>(&self, handler: F)
     where
         D: DeserializeOwned + Send + 'static,
@@ -107,9 +107,9 @@ impl<B: Backend> ClusterNamespace<B> {
         });
     }
 
-    /// Calls a handler for an event from other servers, and answers those that want it with what it
-    /// returns. `()` is the empty answer. When an event has several handlers, the first answer
-    /// counts.
+    /// Calls a handler for an event from other servers, and sends what it returns to servers that
+    /// ask for a response. `()` is the empty response. When an event has several handlers, the
+    /// first response counts.
     pub fn on_server_side_with_ack<D, R, F, Fut>(&self, event: impl Into<String>, handler: F)
     where
         D: DeserializeOwned + Send + 'static,
@@ -125,7 +125,7 @@ impl<B: Backend> ClusterNamespace<B> {
                 Ok(Some(if any.is::<()>() {
                     None
                 } else if let Some(value) = any.downcast_ref::<Value>() {
-                    // It may hold what serde has no words for: lone surrogates.
+                    // It may contain lone surrogates, which serde's data model does not have.
                     Some(Payload::Value(value.clone()))
                 } else {
                     Some(Payload::from_serialize(&answer)?)
@@ -153,19 +153,19 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 }
 
-/// The answers of the other servers to a server-side emit.
+/// The responses of the other servers to a server-side emit.
 ///
-/// A stream of answers in the order of arrival. When servers did not answer in time, the last item
-/// is [`Error::Timeout`]; an answer that is not an `R` is an [`Error::Data`] in its place.
-#[must_use = "the answers come only when they are awaited"]
+/// A stream of responses in the order of arrival. When servers did not respond in time, the last
+/// item is [`Error::Timeout`]; a response that is not an `R` is an [`Error::Data`] in its place.
+#[must_use = "the responses come only when they are awaited"]
 pub struct Responses<R> {
     request: Option<Request>,
     answer: PhantomData<fn() -> R>,
 }
 
 impl<R: DeserializeOwned> Responses<R> {
-    /// Waits for all answers. What came in time is there even when some servers did not answer, and
-    /// the error tells which.
+    /// Waits for all responses. The result contains those that came in time, also when some servers
+    /// did not respond, and the error says which.
     pub async fn all(mut self) -> (Vec<R>, Result<(), Error>) {
         let mut answers = Vec::new();
         let mut outcome = Ok(());
@@ -187,7 +187,7 @@ impl<R: DeserializeOwned> Stream for Responses<R> {
             let Some(request) = &mut self.request else { return Poll::Ready(None) };
             match std::task::ready!(request.poll_next(context)) {
                 Some(Response::Progress { progress: Progress::Response(packet), .. }) => {
-                    // Nothing is null, as JavaScript's undefined is to JSON.
+                    // An empty response is null, as JavaScript's undefined is in JSON.
                     let packet = packet.unwrap_or(Payload::Value(Value::Nil));
                     return Poll::Ready(Some(packet.deserialize().map_err(Error::from)));
                 }

@@ -1,4 +1,4 @@
-//! A socket anywhere in the cluster.
+//! A socket on any node of the cluster.
 
 use serde::Serialize;
 use socketio_pg_protocol::{
@@ -8,7 +8,7 @@ use socketio_pg_protocol::{
 
 use crate::socketio::{handshake, room};
 
-/// A socket anywhere in the cluster. It serializes with its fields as they are named here.
+/// A socket on any node of the cluster. It serializes with its fields as they are named here.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ClusterSocket {
@@ -16,7 +16,7 @@ pub struct ClusterSocket {
     pub id: SocketId,
     /// The node it is connected to.
     pub node: Option<NodeId>,
-    /// Its rooms, the one named by its id among them; [`room_number`](crate::room_number) tells
+    /// Its rooms, including the one named by its id; [`room_number`](crate::room_number) tells
     /// which are named by numbers.
     pub rooms: Vec<String>,
     /// How it connected, as far as its node tells.
@@ -30,13 +30,13 @@ impl ClusterSocket {
     pub(crate) fn new(node: Option<NodeId>, socket: SocketDescription) -> Self {
         let SocketDescription { id, handshake, rooms, data } = socket;
         let mut names: Vec<String> = Vec::new();
-        // Other values than strings and numbers name rooms only by mistake.
+        // Other values than strings and numbers are room names only by mistake.
         let is_shown = |room: &&Room| match room {
             Room::Name(_) => true,
             Room::Other(value) => value.as_f64().is_some(),
         };
         for name in rooms.iter().flatten().filter(is_shown).filter_map(room::name) {
-            // The room of its own id may be told twice: see [`room::joined`].
+            // The room of its own id may be in the list twice: see [`room::joined`].
             if !(name == id.as_str() && names.iter().any(|known| *known == name)) {
                 names.push(name.into_owned());
             }

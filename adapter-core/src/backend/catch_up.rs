@@ -20,8 +20,8 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// A log that goes back this far. A node that was disconnected for longer catches up in part
-    /// only, and reports that.
+    /// A log that goes back this far. A node that was disconnected for longer recovers only a part
+    /// of what it missed, and reports that.
     pub fn last(retention: Duration) -> Self {
         Self { table: table::DEFAULT_LOG.to_owned(), retention }
     }

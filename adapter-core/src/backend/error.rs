@@ -1,31 +1,34 @@
-//! What a backend can fail with.
+//! Errors of a backend: their kinds, and what the adapter does about them.
 
 use std::{cell::Cell, error::Error as StdError, fmt, pin::pin, time::Duration};
 
-/// What a backend can fail with, as far as the adapter acts on it.
+/// The kinds of backend errors between which the adapter distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The server cannot be reached, or the connection broke: worth trying again.
     Connection,
-    /// The server takes no writes: a standby, or one that is set so. Worth trying again on a new
-    /// connection, as the name may lead to another server by then: this one is not to be used any
-    /// more. Nothing took effect.
+    /// The server accepts no writes: a standby, or a server that is set so. Worth trying again on a
+    /// new connection, as the name may lead to another server by then: this connection is not to be
+    /// used any more. Nothing took effect.
     ReadOnly,
-    /// The server gave the statement up: it took longer than `statement_timeout` or waited longer
-    /// than `lock_timeout`, or somebody cancelled it. Nothing took effect.
+    /// The server gave the statement up: it took longer than `statement_timeout`, waited longer
+    /// than `lock_timeout`, or was cancelled. Nothing took effect.
     Timeout,
     /// The database URL cannot be read: trying again will not help.
     Url,
-    /// The server refused the user, the password or the name of the database: trying again will not help.
+    /// The server refused the user, the password or the name of the database: trying again will not
+    /// help.
     Login,
-    /// The connection cannot be encrypted as the settings ask, or the server wants it to be: trying again will not help.
+    /// The connection cannot be encrypted as the settings ask, or the server requires encryption:
+    /// trying again will not help.
     Tls,
-    /// Another setting is wrong, such as the name of a table or a schema: trying again will not help.
+    /// Another setting is wrong, such as the name of a table or a schema: trying again will not
+    /// help.
     Configuration,
     /// The role lacks a right.
     Permission,
-    /// The attachments table, or the table of the log, is not there.
+    /// The attachments table, or the table of the log, does not exist.
     MissingTable,
     /// The attachments table, or the table of the log, lacks columns that it needs.
     UnsuitableTable,
@@ -35,7 +38,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Whether the failure may be the fault of what was sent, so that a part of it may succeed
-    /// where the whole did not. All else fails for each part alike.
+    /// where the whole did not. Every other failure concerns all parts alike.
     pub fn is_about_content(self) -> bool {
         let is_of_all = matches!(
             self,
@@ -51,7 +54,8 @@ impl ErrorKind {
     }
 }
 
-/// An error of a backend: its kind, and the driver's own error. Its text has the texts of all the driver's sources.
+/// An error of a backend: its kind, and the driver's own error. Its text includes the texts of all
+/// the driver's sources.
 #[derive(Debug)]
 pub struct BackendError {
     kind: ErrorKind,
@@ -66,30 +70,31 @@ impl BackendError {
         Self { kind, is_unsent: false, source: source.into(), remedy: None }
     }
 
-    /// Says what to do about it, after the driver's own text.
+    /// Adds what to do about it, after the driver's own text.
     pub fn with_remedy(mut self, remedy: &'static str) -> Self {
         self.remedy = Some(remedy);
         self
     }
 
-    /// Says that nothing was sent: no connection was to be had.
+    /// Marks that nothing was sent, because no connection could be had.
     pub fn unsent(mut self) -> Self {
         self.is_unsent = true;
         self
     }
 
-    /// Whether it is certain that PostgreSQL got nothing to do. False for an error of
-    /// [`ErrorKind::Connection`] means that a statement may have taken effect all the same.
+    /// Whether it is certain that PostgreSQL received nothing. False for an error of
+    /// [`ErrorKind::Connection`] means that a statement may still have taken effect.
     pub fn is_unsent(&self) -> bool {
         self.is_unsent
     }
 
-    /// Whether a statement may have taken effect although it failed: its answer did not come.
+    /// Whether a statement may have taken effect although it failed, because its result did not
+    /// come.
     pub fn is_unconfirmed(&self) -> bool {
         self.kind == ErrorKind::Connection && !self.is_unsent
     }
 
-    /// Why a table cannot be used, if the error tells that.
+    /// Why a table cannot be used, if the error says that.
     pub(crate) fn into_preparation(self) -> Result<PrepareError, Self> {
         let Self { kind, is_unsent, source, remedy } = self;
         source.downcast().map(|error| *error).map_err(|source| Self { kind, is_unsent, source, remedy })
@@ -107,7 +112,7 @@ impl BackendError {
 }
 
 impl fmt::Display for BackendError {
-    /// The whole chain of sources: drivers like to keep the reason in the second one.
+    /// The whole chain of sources: drivers often keep the reason in the second one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.source)?;
         let mut cause = self.source.source();
@@ -122,7 +127,7 @@ impl fmt::Display for BackendError {
     }
 }
 
-/// Without a source: the text says what those say.
+/// Without a source: the text already includes the texts of the sources.
 impl StdError for BackendError {}
 
 tokio::task_local! {
@@ -130,12 +135,12 @@ tokio::task_local! {
     static IS_UNSENT: Cell<bool>;
 }
 
-/// Waits for a connection. A publication whose time runs out meanwhile was not sent, and its sender
-/// gets [`Error::Publish`](crate::Error::Publish). Without this, it would get
+/// Waits for a connection. When the time of a publication runs out meanwhile, nothing was sent, and
+/// its sender gets [`Error::Publish`](crate::Error::Publish). Without this, it would get
 /// [`Error::Unconfirmed`](crate::Error::Unconfirmed).
 pub async fn before_sending<T>(work: impl Future<Output = T>) -> T {
     let set = |is_unsent| {
-        // Outside of this scope nothing asks.
+        // Outside of this scope, no code reads it.
         let _ = IS_UNSENT.try_with(|cell| cell.set(is_unsent));
     };
     set(true);
@@ -144,7 +149,7 @@ pub async fn before_sending<T>(work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Gives what a backend does its time; when it runs out, it is dropped.
+/// Limits the time of a backend's work, and drops the work when the time runs out.
 pub(crate) async fn in_time<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, BackendError>>,
@@ -167,7 +172,7 @@ pub(crate) fn has_timed_out(error: &BackendError) -> bool {
 #[error("PostgreSQL took longer than {0:?}, which is Options::query_timeout")]
 struct OutOfTime(Duration);
 
-/// Things, one after the other.
+/// A list that is displayed with commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct List(pub(super) Vec<String>);
 
@@ -177,7 +182,7 @@ impl fmt::Display for List {
     }
 }
 
-/// Why a table cannot be used, with the remedy.
+/// Why a table cannot be used, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
     #[error("the encoding of the database is {encoding}, and not UTF8")]
@@ -192,7 +197,7 @@ pub(crate) enum PrepareError {
     Unsuitable { problems: List, owner: String, statement: String },
 }
 
-/// The grant helps only where a right is missing.
+/// A grant helps only where a right is missing.
 fn remedy(error: &BackendError, grant: &str) -> String {
     match error.kind {
         ErrorKind::Permission => format!(": run this as the owner of the schema: {grant}"),

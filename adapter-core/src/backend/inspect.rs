@@ -1,7 +1,7 @@
-//! What a table is like: its columns, and what the role may do.
+//! Inspects a table: its columns, and what the role may do with it.
 //!
-//! A backend asks [`INSPECT_TABLE_SQL`] and hands the answer to [`TableReport::read`]; the rest is
-//! the same for all of them.
+//! A backend runs [`INSPECT_TABLE_SQL`] and passes the result to [`TableReport::read`]; the rest is
+//! the same for all backends.
 
 use serde::Deserialize;
 use socketio_pg_protocol::channel::quote_identifier;
@@ -16,14 +16,14 @@ use crate::backend::{
 /// [`TableName`] is displayed. Returns one row with one text, for [`TableReport::read`].
 ///
 /// * The catalogue is read by name, as `to_regclass` fails where a schema may not be used. A table
-///   that hides in such a schema of the search path is found, too: to call it missing would be no
-///   help.
-/// * `nextval` in a default is checked against the sequence's rights, wherever it is; the sequence
+///   in such a schema of the search path is found, too: to call it missing would not help the
+///   reader.
+/// * `nextval` in a default is checked against the sequence's rights, in every schema; the sequence
 ///   of an identity column is not.
-/// * A domain is taken for the type below it.
+/// * A domain is treated as the type that it is based on.
 /// * Everything is qualified, operators too: a role that may create objects in a schema of the
-///   search path must not get the node to run its functions. For the same reason there is no `IN`
-///   and no `CASE … WHEN` of values, which take any `=` that they find.
+///   search path must not get the node to run its functions. For the same reason `IN` and `CASE …
+///   WHEN` with values are not used, which take any `=` that they find.
 pub const INSPECT_TABLE_SQL: &str = r#"
 WITH parts AS (
     SELECT pg_catalog.parse_ident($1::pg_catalog.text) AS parts
@@ -118,23 +118,23 @@ FROM (SELECT) AS once LEFT JOIN found ON true
 /// The one encoding in which every name and every text can be written.
 pub(super) const UTF8: &str = "UTF8";
 
-/// What [`INSPECT_TABLE_SQL`] has found.
+/// What [`INSPECT_TABLE_SQL`] found.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TableReport {
     pub(super) encoding: String,
     pub(super) role: String,
-    /// `None`: there is no such table.
+    /// `None`: the table does not exist.
     schema: Option<String>,
     may_use_schema: Option<bool>,
     pub(super) owner: Option<String>,
-    /// The role may do what the owner may.
+    /// Whether the role may do what the owner may.
     pub(super) is_owner: Option<bool>,
     is_table: Option<bool>,
-    /// By triggers, or as a view is.
+    /// Whether triggers, or the rule of a view, fill it.
     is_filled_otherwise: Option<bool>,
     may_delete: Option<bool>,
     may_have_indexes: Option<bool>,
-    /// The columns that an index leads to.
+    /// The columns that have an index.
     indexed: Vec<String>,
     columns: Vec<Column>,
 }
@@ -145,11 +145,11 @@ struct Column {
     r#type: String,
     may_select: bool,
     may_insert: bool,
-    /// It takes no null.
+    /// Whether it rejects null.
     is_required: bool,
-    /// It has a default, or numbers its rows.
+    /// Whether it has a default, or is an identity column.
     fills_itself: bool,
-    /// Those that its default takes numbers from.
+    /// The sequences that its default takes numbers from.
     sequences: Vec<Sequence>,
 }
 
@@ -165,12 +165,12 @@ impl TableReport {
     /// Reads the text that [`INSPECT_TABLE_SQL`] returns.
     ///
     /// # Errors
-    /// When it is another one.
+    /// When the text is something else.
     pub fn read(text: &str) -> Result<Self, BackendError> {
         let mut sight: Self = serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))?;
         for column in &mut sight.columns {
-            // PostgreSQL qualifies its own types where another of the same name comes first in the
-            // search path.
+            // PostgreSQL qualifies its own type where the search path has another type of that name
+            // first.
             if let Some(name) = column.r#type.strip_prefix("pg_catalog.") {
                 column.r#type = name.to_owned();
             }
@@ -178,7 +178,7 @@ impl TableReport {
         Ok(sight)
     }
 
-    /// A table with which all is well, for backends without a database.
+    /// The report on a table that is in order, for backends without a database.
     pub fn usable(shape: &TableSpec) -> Self {
         let column = |column: &crate::backend::table::Column| Column {
             name: column.name.to_owned(),
@@ -205,7 +205,7 @@ impl TableReport {
         }
     }
 
-    /// Whether there is such a table.
+    /// Whether the table exists.
     pub(super) fn is_there(&self) -> bool {
         self.schema.is_some()
     }
@@ -222,7 +222,7 @@ impl TableReport {
             Err(PrepareError::Unsuitable { problems, owner: owner.clone(), statement })
         };
         if self.is_table != Some(true) {
-            return unsuitable(vec!["it is no table".to_owned()], shape.create_statement(table));
+            return unsuitable(vec!["it is not a table".to_owned()], shape.create_statement(table));
         }
         let fills_all = self.is_filled_otherwise == Some(true);
         let (mut problems, mut changes) = (Vec::new(), Vec::new());
@@ -300,7 +300,7 @@ impl TableReport {
         })
     }
 
-    /// The statements that give the table what it works without, and works better with.
+    /// The statements that add to the table what it can work without, but works better with.
     pub(super) fn improvements(&self, table: &TableName, shape: &TableSpec) -> Vec<String> {
         let indexes = shape.indexed.iter().filter(|column| !self.has_index(column));
         let indexes = indexes.map(|column| table.create_index_statement(column));
@@ -308,7 +308,7 @@ impl TableReport {
         indexes.chain(sequences.map(|sequence| format!("ALTER SEQUENCE {} SET LOGGED;", sequence.name))).collect()
     }
 
-    /// Whether an index leads to the column, or none can.
+    /// Whether the column has an index, or cannot have one.
     pub(crate) fn has_index(&self, column: &str) -> bool {
         self.may_have_indexes == Some(false) || self.indexed.iter().any(|indexed| indexed == column)
     }

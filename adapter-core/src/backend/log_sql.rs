@@ -1,23 +1,25 @@
 //! The SQL of the catch-up log, the same for every backend.
 //!
-//! Every parameter of a statement that publishes stands in it once, and they are numbered as they
-//! come. Everything is qualified, types and operators too, but `unnest` of several arrays: see the
-//! statements of the backends.
+//! Every parameter of a statement that publishes is used once, and parameters are numbered in the
+//! order of their use. Everything is qualified, types and operators too, except for `unnest` of
+//! several arrays: see the statements of the backends.
 
 use crate::backend::table::TableName;
 
-/// Publishes a batch in order and in one statement, and writes what is to be logged into the log.
+/// Publishes a batch in order and in one statement, and writes the messages that are to be logged
+/// into the log.
 ///
-/// `$1`: for how many seconds the log goes back; `$2`: the bodies of the attachments alone, in
-/// their order; `$3`: channels; `$4`: payloads, or for an attachment what comes before its id;
-/// `$5`: what comes after the id, null for a payload; `$6`: whether it is logged.
+/// `$1`: how many seconds the log goes back; `$2`: the bodies of the attachments alone, in their
+/// order; `$3`: channels; `$4`: payloads, or for an attachment what comes before its id; `$5`: what
+/// comes after the id, null for a payload; `$6`: whether it is logged.
 ///
 /// * Ids are taken from the sequences in the order of `position`: the n-th body has the n-th
 ///   smallest of the new ids, and the log is in the order of the batch.
-/// * `synchronous_commit = off` for this transaction only: to wait for the disk while holding
-///   PostgreSQL's lock on the notification queue would hold up everybody who notifies. What a crash
-///   of the server then takes from the log (the last half a second) is told: see [`mark`].
-/// * `OFFSET 0` keeps the planner from dissolving the subqueries that put things in order.
+/// * `synchronous_commit = off` for this transaction only: waiting for the disk while holding
+///   PostgreSQL's lock on the notification queue would delay every session that notifies. What a
+///   crash of the server then removes from the log (the last half a second) is detected: see
+///   [`mark`].
+/// * `OFFSET 0` keeps the planner from dissolving the subqueries that order the rows.
 pub fn publish(attachments: &TableName, log: &TableName) -> String {
     format!(
         "WITH relaxed AS MATERIALIZED (
@@ -71,8 +73,8 @@ pub fn publish_one(log: &TableName) -> String {
 
 /// Publishes and logs one attachment as part of the application's own transaction.
 ///
-/// `$1`: for how many seconds the log goes back, `$2`: the body, `$3`: the channel, `$4` and `$5`:
-/// what comes before and after the id.
+/// `$1`: how many seconds the log goes back, `$2`: the body, `$3`: the channel, `$4` and `$5`: what
+/// comes before and after the id.
 pub fn publish_one_attachment(attachments: &TableName, log: &TableName) -> String {
     format!(
         "WITH inserted AS (
@@ -96,15 +98,15 @@ pub fn publish_one_attachment(attachments: &TableName, log: &TableName) -> Strin
     )
 }
 
-/// Marks a place in the log. `$1`: the channel, `$2`: the payload. Returns `snapshot`, `taken`
+/// Marks a position in the log. `$1`: the channel, `$2`: the payload. Returns `snapshot`, `taken`
 /// (seconds since 1970), `history`, `crashes` and `id`: see [`Position`](crate::backend::Position).
 ///
 /// * The transaction writes, and waits for the disk. So everything that its snapshot sees is safe,
-///   too: after a crash PostgreSQL gives no number of these transactions out again.
+///   too: after a crash PostgreSQL does not give a number of these transactions out again.
 /// * `history` is the timeline, which changes when a standby takes over or a backup is restored,
 ///   and the file of the table.
-/// * PostgreSQL throws all its statistics away after a crash, and says since when it has new ones.
-///   An administrator may reset those of one kind: only what all kinds tell is a crash.
+/// * PostgreSQL discards all its statistics after a crash, and says since when it has new ones. An
+///   administrator may reset those of one kind: only a reset of all kinds is a crash.
 pub fn mark(log: &TableName) -> String {
     let name = log.to_string().replace('\'', "''");
     format!(
@@ -141,12 +143,12 @@ pub fn mark(log: &TableName) -> String {
 /// begin, or 0; `$5`: the channels, `$6`: how many rows at most. Returns `id`, `channel`,
 /// `payload`, and `is_before_crash`: whether the server has crashed since.
 ///
-/// What a snapshot does not see has numbers of any age, as a transaction may have been open for
-/// long. Its `xid` is not below the snapshot's `xmax`, though, or that of a transaction which was
-/// open, and an index leads to these: so the rows before the position are not read, also while
-/// somebody keeps a transaction open anywhere on the server. Of a range whose bounds it does not
-/// know the planner expects few rows, of all beyond one bound a third of the table: so each range
-/// has two, and is read by its index also where there are no statistics, or old ones.
+/// Rows that a snapshot does not see may have any number, as a transaction may have been open for
+/// long. But their `xid` is at or above the snapshot's `xmax`, or is the `xid` of a transaction
+/// that was open, and an index leads to both. So the rows before the position are not read, also
+/// while a transaction stays open anywhere on the server. The planner expects few rows in a range
+/// whose bounds it does not know, but a third of the table beyond a single bound. Each range
+/// therefore has two bounds, and is read by its index also where statistics are missing or old.
 pub fn read(log: &TableName) -> String {
     // The snapshots are read once, not for each row.
     format!(

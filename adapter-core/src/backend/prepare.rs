@@ -1,5 +1,5 @@
-//! Tables at the start: created when they are missing, and looked at: whether their columns are
-//! those that are needed, and what the role may do.
+//! Prepares the tables at the start: creates those that are missing, and checks their columns and
+//! what the role may do.
 
 use socketio_pg_protocol::channel::quote_identifier;
 
@@ -10,21 +10,21 @@ use crate::backend::{
     table::{TableName, TableSpec},
 };
 
-/// Preparing the tables of a node, on every backend.
+/// Prepares the tables of a node, on every backend.
 pub trait Prepare: Backend {
     /// Creates the attachments table when it is missing, with the columns that Node.js gives it,
     /// under an advisory lock so that any number of nodes may start at once. With `create` false a
-    /// missing one is [`ErrorKind::MissingTable`].
+    /// missing table is [`ErrorKind::MissingTable`].
     ///
-    /// One that is there is looked at: where the role lacks a right on it, that is
-    /// [`ErrorKind::Permission`], where its columns are not those that are needed,
+    /// A table that exists is checked: when the role lacks a right on it, that is
+    /// [`ErrorKind::Permission`]; when its columns are not the necessary ones,
     /// [`ErrorKind::UnsuitableTable`]. The error says what to do.
     fn prepare(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
         prepare(self, table, &TableSpec::ATTACHMENTS, create)
     }
 
-    /// Creates the table of the catch-up log when it is missing, in the way of
-    /// [`prepare`](Self::prepare).
+    /// Creates the table of the catch-up log when it is missing, as [`prepare`](Self::prepare)
+    /// does.
     fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
         prepare(self, table, &TableSpec::LOG, create)
     }
@@ -32,7 +32,7 @@ pub trait Prepare: Backend {
 
 impl<B: Backend + ?Sized> Prepare for B {}
 
-/// Looks at a table, and creates it before when it is missing and may be created.
+/// Inspects a table, after creating it when it is missing and may be created.
 async fn prepare<B: Backend + ?Sized>(
     backend: &B,
     table: &str,
@@ -40,7 +40,7 @@ async fn prepare<B: Backend + ?Sized>(
     create: bool,
 ) -> Result<(), BackendError> {
     let table = TableName::parse(table)?;
-    // Who finds the table needs no right to create one.
+    // A role that finds the table does not need the right to create one.
     let mut sight = backend.inspect_table(&table).await?;
     if sight.encoding != UTF8 {
         return Err(PrepareError::Encoding { encoding: sight.encoding }.into());
@@ -51,8 +51,8 @@ async fn prepare<B: Backend + ?Sized>(
             return Err(PrepareError::Missing { statement }.into());
         }
         let created = backend.create(&table, &TableName::alone(&statement)).await;
-        // A Node.js server that starts at the same time creates it without our lock: then ours
-        // fails, and all is well.
+        // A Node.js server that starts at the same time creates the table without our lock: then
+        // ours fails, but the table exists.
         sight = backend.inspect_table(&table).await?;
         if !sight.is_there() {
             let gone = || BackendError::new(ErrorKind::MissingTable, "it was created, and is not there");
@@ -69,11 +69,11 @@ async fn prepare<B: Backend + ?Sized>(
     Ok(sight.check(&table, shape)?)
 }
 
-/// Gives a table that is there what it works without, and works better with, where the role may;
-/// says so where it may not.
+/// Adds to a table what it can work without, but works better with, where the role may; logs where
+/// the role may not.
 ///
-/// Each statement waits for its lock, and works, for moments only: nodes that publish wait behind
-/// it.
+/// Each statement waits for its lock, and runs, for a short time only: nodes that publish wait
+/// behind it.
 pub(crate) async fn improve<B: Backend + ?Sized>(backend: &B, table: &str, shape: &TableSpec, may_alter: bool) {
     let Ok(name) = TableName::parse(table) else { return };
     let sight = match backend.inspect_table(&name).await {

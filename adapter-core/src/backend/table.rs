@@ -1,5 +1,5 @@
-//! The attachments table and the table of the catch-up log: their names, their shapes, how they
-//! come into being.
+//! The attachments table and the table of the catch-up log: their names, their columns, and the
+//! statements that create them.
 
 use std::fmt;
 
@@ -7,17 +7,19 @@ use socketio_pg_protocol::channel::quote_identifier;
 
 use crate::backend::{BackendError, ErrorKind};
 
-/// The statement that creates the attachments table, for those who keep their schema in migrations.
+/// The statement that creates the attachments table, for applications that keep their schema in
+/// migrations.
 ///
-/// The columns are those that `@socket.io/postgres-adapter` documents, so that Rust and Node.js
-/// servers can share the table, also one that Node.js's documentation had you create. This one is
-/// cheaper, by half or more for large messages:
+/// The columns are the ones that `@socket.io/postgres-adapter` documents. So Rust and Node.js
+/// servers can share the table, also one that was created as Node.js's documentation says. This one
+/// is cheaper, by half or more for large messages:
 ///
 /// * `UNLOGGED`: attachments live for seconds, and after a crash of the server every node that was
 ///   to read them has lost its connection, and with it the notification. After a crash, and on a
-///   standby that took over, the table is empty. Standbys cannot read it; nobody listens there. Its
-///   sequence is logged, so that no id comes twice. `ALTER TABLE … SET LOGGED` undoes it.
-/// * `STORAGE EXTERNAL`: bodies are stored as they are. To compress each takes PostgreSQL longer
+///   standby that took over, the table is empty. Standbys cannot read it, but nodes cannot listen
+///   there either. Its sequence is logged, so that no id comes twice. `ALTER TABLE … SET LOGGED`
+///   undoes it.
+/// * `STORAGE EXTERNAL`: bodies are stored as they are. Compressing each takes PostgreSQL longer
 ///   than everything else about it.
 ///
 /// `table` is a name, or a schema and a name: see [`InvalidTableName`].
@@ -34,11 +36,11 @@ pub fn schema_sql(table: &str) -> Result<String, InvalidTableName> {
     Ok(TableName::parse(table)?.create_statement())
 }
 
-/// The statement that creates the table of the catch-up log, for those who keep their schema in
-/// migrations: see [`Options::catch_up`](crate::Options::catch_up).
+/// The statement that creates the table of the catch-up log, for applications that keep their
+/// schema in migrations: see [`Options::catch_up`](crate::Options::catch_up).
 ///
-/// It is a logged table, as an unlogged one would be empty after a crash of the server, which is
-/// when it is needed.
+/// It is a logged table: an unlogged one would be empty after a crash of the server, which is when
+/// it is needed.
 ///
 /// # Errors
 /// When `table` is not a name: see [`InvalidTableName`].
@@ -55,7 +57,7 @@ pub fn log_schema_sql(table: &str) -> Result<String, InvalidTableName> {
 /// The table of the catch-up log, by default.
 pub const DEFAULT_LOG: &str = "socket_io_log";
 
-/// What a table must be like.
+/// What the node requires of a table.
 #[derive(Debug)]
 pub struct TableSpec {
     pub(crate) columns: &'static [Column],
@@ -70,13 +72,13 @@ pub(crate) struct Column {
     pub(crate) name: &'static str,
     /// The types that it may have, as PostgreSQL calls them.
     pub(crate) types: &'static [&'static str],
-    /// What stands behind the name where the column is added.
+    /// The SQL after the name where the column is added.
     pub(crate) definition: &'static str,
-    /// No statement writes it: a default must.
+    /// Whether its default must fill it, because no statement writes it.
     pub(crate) fills_itself: bool,
-    /// That default; `None` for numbers.
+    /// The default; `None` for numbers.
     pub(crate) default: Option<&'static str>,
-    /// Whether it is written.
+    /// Whether a statement writes it.
     pub(crate) is_written: bool,
 }
 
@@ -99,12 +101,12 @@ impl Column {
     }
 }
 
-/// Node.js compares it with `now()`, which both can be.
+/// Node.js compares it with `now()`, which works with both types.
 const TIME: &[&str] = &["timestamp with time zone", "timestamp without time zone"];
 const TEXT: &[&str] = &["text", "character varying"];
 
 impl TableSpec {
-    /// What the attachments table must look like.
+    /// What the node requires of the attachments table.
     pub const ATTACHMENTS: Self = Self {
         columns: &[
             Column::number("bigserial UNIQUE"),
@@ -115,7 +117,7 @@ impl TableSpec {
         create: TableName::create_statement,
     };
 
-    /// What the catch-up log must look like.
+    /// What the node requires of the catch-up log.
     pub const LOG: Self = Self {
         columns: &[
             Column::number("bigserial PRIMARY KEY"),
@@ -128,7 +130,7 @@ impl TableSpec {
         create: TableName::create_log_statement,
     };
 
-    /// By `xid` a node finds its place in the log, by `created_at` old rows are deleted.
+    /// A node finds its position in the log by `xid`, and deletes old rows by `created_at`.
     const LOG_INDEXES: &'static [&'static str] = &["xid", "created_at"];
 
     pub(crate) fn create_statement(&self, table: &TableName) -> String {
@@ -140,8 +142,8 @@ impl TableSpec {
 ///
 /// A name is read as SQL reads it, since Node.js pastes it into its statements as it is: at most
 /// two parts with a dot between them; a part without quotes is taken in lower case; a part in
-/// double quotes is taken literally, `""` being one quote. Other than in SQL, a part without quotes
-/// may contain anything but a dot, and is then taken literally.
+/// double quotes is taken literally, `""` being one quote. Unlike in SQL, a part without quotes may
+/// contain any character but a dot, and is then taken literally.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a table: give `table` or `schema.table`, a part with a dot in it in double quotes")]
 pub struct InvalidTableName {
@@ -154,7 +156,7 @@ impl From<InvalidTableName> for BackendError {
     }
 }
 
-/// A table's name, quoted: displayed as it goes into statements.
+/// A table's name, quoted: displayed as it is used in statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableName {
     quoted: String,
@@ -172,7 +174,7 @@ impl TableName {
     /// Reads a name.
     ///
     /// # Errors
-    /// When it is not one: see [`InvalidTableName`].
+    /// When the text is not a name: see [`InvalidTableName`].
     pub fn parse(name: &str) -> Result<Self, InvalidTableName> {
         let invalid = || InvalidTableName { name: name.to_owned() };
         let (first, rest) = take_part(name).ok_or_else(invalid)?;
@@ -184,15 +186,15 @@ impl TableName {
                 _ => return Err(invalid()),
             },
         };
-        // PostgreSQL's text has no NUL.
+        // PostgreSQL's text cannot contain NUL.
         if quoted.contains('\0') { Err(invalid()) } else { Ok(Self { quoted, own }) }
     }
 
     /// The statements that create the table when it is missing.
     ///
-    /// From PostgreSQL 15 on the sequence of an unlogged table is unlogged, too, unless it is told
-    /// otherwise: then numbers would begin again after a crash, and a standby that takes over may
-    /// have none that can be read.
+    /// From PostgreSQL 15 on the sequence of an unlogged table is unlogged, too, unless it is
+    /// declared logged: then numbers would begin again after a crash, and on a standby that takes
+    /// over the sequence may be unreadable.
     pub fn create_statement(&self) -> String {
         let name = self.to_string().replace('\'', "''");
         let body = format!(
@@ -218,10 +220,10 @@ impl TableName {
         )
     }
 
-    /// The statements that create the table as one of a catch-up log when it is missing.
+    /// The statements that create the table of a catch-up log when it is missing.
     ///
-    /// It is dated by the clock, not by the transaction's beginning: one of the application's may
-    /// have been open for long.
+    /// Rows are dated by the clock, not by the beginning of the transaction: a transaction of the
+    /// application may have been open for long.
     pub fn create_log_statement(&self) -> String {
         let indexes: Vec<String> = TableSpec::LOG_INDEXES.iter().map(|it| self.create_index_statement(it)).collect();
         format!(
@@ -241,7 +243,8 @@ impl TableName {
     /// [`SweepBatch`](crate::backend::SweepBatch). `$1`: how old they are at least, in seconds;
     /// `$2`: how many at most.
     ///
-    /// By their numbers, so that rows are locked in the order in which other servers lock them.
+    /// It deletes in the order of their numbers, so that rows are locked in the order in which
+    /// other servers lock them.
     pub fn sweep_statement(&self, oldest_first: bool) -> String {
         let order = if oldest_first { "ORDER BY created_at " } else { "" };
         format!(
@@ -254,28 +257,28 @@ impl TableName {
         )
     }
 
-    /// The statement that gives a column an index when it has none of this name.
+    /// The statement that creates an index on a column, unless an index of this name exists.
     pub(crate) fn create_index_statement(&self, column: &str) -> String {
         let name = quote_identifier(&self.index_name(column));
         format!("CREATE INDEX IF NOT EXISTS {name} ON {self} ({column});")
     }
 
-    /// As PostgreSQL would name it. One that is too long gets a hash of the whole, as another name
-    /// may begin in the same way.
+    /// The name that PostgreSQL would give it. A name that is too long gets a hash of the whole, as
+    /// another name may begin in the same way.
     fn index_name(&self, column: &str) -> String {
         const MAX_BYTES: usize = 63;
         let (table, suffix) = (&self.own, format!("_{column}_idx"));
         if table.len() + suffix.len() <= MAX_BYTES {
             return format!("{table}{suffix}");
         }
-        // FNV-1a: the same for ever, unlike the hashes of the standard library.
+        // FNV-1a: always the same, unlike the hashes of the standard library.
         let hash = table.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         let suffix = format!("_{hash:08x}{suffix}");
         let cut = table.floor_char_boundary(MAX_BYTES - suffix.len());
         format!("{}{suffix}", &table[..cut])
     }
 
-    /// Statements that give up soon rather than hold up others who wait for the same lock, sent as
+    /// Statements that give up soon rather than delay sessions that wait for the same lock, sent as
     /// one simple query.
     pub(crate) fn hurried(statement: &str) -> String {
         format!(
@@ -284,9 +287,9 @@ impl TableName {
         )
     }
 
-    /// Statements that carry out one of the former once, however many nodes run them at the same
-    /// time: alone, `IF NOT EXISTS` fails when two sessions pass it together. Sent as one simple
-    /// query they are one transaction, which the lock ends with.
+    /// Statements that create a table once, however many nodes run them at the same time: `IF NOT
+    /// EXISTS` alone fails when two sessions pass it together. Sent as one simple query they are
+    /// one transaction, and the lock ends with it.
     pub fn alone(statement: &str) -> String {
         // The same for all tables: nodes seldom start. The bytes of "socketio".
         const LOCK: i64 = i64::from_be_bytes(*b"socketio");
@@ -300,7 +303,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// A text between dollars that do not occur in it.
+/// A text in dollar quotes that do not occur in it.
 fn dollar_quoted(text: &str) -> String {
     let mut tag = "$do$".to_owned();
     while text.contains(&tag) {
@@ -337,7 +340,7 @@ fn take_quoted(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// What SQL takes for a name without quotes.
+/// Whether SQL accepts it as a name without quotes.
 fn is_plain(part: &str) -> bool {
     part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')

@@ -1,10 +1,10 @@
 //! Attachments of other nodes, fetched before they are handled, within a limit on their number and
 //! on their bytes together.
 //!
-//! Each query is given room before it starts, in the order of arrival, so what is first in line
+//! Each query reserves room before it starts, in the order of arrival, so what is first in line
 //! never waits for what is behind it. A row that does not fit into its query's room stays in the
-//! table until it is first in line, when it is fetched alone: beside the room there is at most one
-//! such row in memory. One that is larger than an attachment may be is never fetched.
+//! table until it is first in line, when it is fetched alone: apart from the room, at most one such
+//! row is in memory. A row that is larger than an attachment may be is never fetched.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -51,10 +51,10 @@ pub(crate) struct FetchJob {
     pub(crate) done: oneshot::Sender<Fetched>,
 }
 
-/// What has become of an attachment.
+/// The result of fetching an attachment.
 #[derive(Debug)]
 pub(crate) enum Fetched {
-    /// It was fetched; its room is given back when it has been handled.
+    /// It was fetched; its room is released when it has been handled.
     Message { message: Box<Message>, room: Room },
     /// It was fetched, and is large: it is read when it is first in line.
     Body { channel: String, header: Header, body: Vec<u8>, room: Room },
@@ -64,14 +64,14 @@ pub(crate) enum Fetched {
     Unusable,
 }
 
-/// A place in the number and in the bytes that are ahead.
+/// A reservation in the number and in the bytes of attachments fetched ahead.
 #[derive(Debug)]
 pub(crate) struct Room {
     _place: OwnedSemaphorePermit,
     _bytes: Option<OwnedSemaphorePermit>,
 }
 
-/// What it takes to fetch attachments. Cheap to clone.
+/// What fetching attachments needs. Cheap to clone.
 pub(crate) struct Fetcher<B> {
     backend: Arc<B>,
     table: Arc<str>,
@@ -80,7 +80,7 @@ pub(crate) struct Fetcher<B> {
     /// How many bytes of attachments may wait in all.
     max_inbox_bytes: usize,
     query_timeout: Duration,
-    /// How long the rows are there at least.
+    /// How long rows stay in the table at least.
     cleanup_interval: Duration,
 }
 
@@ -109,7 +109,7 @@ impl<B: Backend> Fetcher<B> {
         let in_all = kib(self.max_inbox_bytes).max(1);
         let bytes = Arc::new(Semaphore::new(in_all as usize));
         let room = kib(QUERY_BYTES).min(in_all);
-        // They end with this task.
+        // The queries end with this task.
         let mut queries = JoinSet::new();
         let mut start = async |batch| {
             while queries.try_join_next().is_some() {}
@@ -121,7 +121,7 @@ impl<B: Backend> Fetcher<B> {
             let mut batch = VecDeque::new();
             let mut next = Some(first);
             while let Some(want) = next {
-                // A row that is asked for twice would count once.
+                // PostgreSQL counts a row once, also when it is asked for twice.
                 if batch
                     .iter()
                     .any(|(other, _): &(FetchJob, _)| other.header.attachment_id == want.header.attachment_id)
@@ -176,7 +176,7 @@ impl<B: Backend> Fetcher<B> {
                     }
                 }
             };
-            // No task waits when the inbox has ended.
+            // The inbox may have ended, and then the result is not needed.
             let _ = done.send(fetched);
         }
     }
@@ -211,8 +211,8 @@ impl<B: Backend> Fetcher<B> {
         }
     }
 
-    /// Tries again while the database cannot be reached, for as long as no node sweeps the rows:
-    /// their notification has arrived, so no gap would tell that they are lost.
+    /// Tries again while the database cannot be reached, for as long as nodes leave the rows in the
+    /// table: their notification has arrived, so a gap would not show that they are lost.
     async fn fetch_patiently(&self, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         let started = Instant::now();
         let mut pause = MIN_FETCH_PAUSE;
@@ -239,7 +239,7 @@ impl<B: Backend> Fetcher<B> {
                 // The header named the sender, and a node does not fetch its own attachments.
                 Ok(message) => {
                     let [header, own] =
-                        [&header.uid, &message.uid].map(|uid| uid.as_ref().map_or("nobody", NodeId::as_str));
+                        [&header.uid, &message.uid].map(|uid| uid.as_ref().map_or("an unknown node", NodeId::as_str));
                     (
                         InvalidMessage::AttachmentOfAnother,
                         format!("attachment {id} is of {own:?}, and its header of {header:?}"),
@@ -264,7 +264,7 @@ impl<B: Backend> Fetcher<B> {
 
 type Batch = VecDeque<(FetchJob, OwnedSemaphorePermit)>;
 
-/// Rounded up; what is out of range is as good as endless.
+/// Rounded up; a number that is out of range counts as unlimited.
 fn kib(bytes: usize) -> u32 {
     let most = Semaphore::MAX_PERMITS.try_into().unwrap_or(u32::MAX);
     bytes.div_ceil(KIB).try_into().unwrap_or(most).min(most)

@@ -1,21 +1,20 @@
-//! Catching up: what a node missed while it was disconnected, read from a log that the senders
-//! keep.
+//! Catching up: reads what a node missed while it was disconnected from a log that senders write.
 //!
 //! The log is a table, written in the statement that notifies. A
 //! [`Position`](crate::backend::Position) in it is not a number but a snapshot of PostgreSQL: which
-//! transactions had been committed. Numbers are not commit order, a snapshot is exact, also beside
-//! transactions that were open for minutes.
+//! transactions had been committed. Numbers are not in the order of commits. A snapshot is exact,
+//! also when other transactions stay open for minutes.
 //!
 //! * A *mark* is a notification that the node sends to itself, with the snapshot of its statement.
-//!   PostgreSQL delivers in order of commit: when the mark is heard, everything that its snapshot
-//!   sees has been heard too, and it becomes the position.
-//! * What is heard after that snapshot is remembered by hash until the next mark has been heard.
-//! * After a break the node listens first, and then marks again: what the new snapshot sees and the
-//!   position did not is in the log, all else comes live. What is in both, or came before the
-//!   break, is dropped by its hash.
+//!   PostgreSQL delivers in order of commit: when the mark arrives, everything that its snapshot
+//!   sees has arrived too, and the snapshot becomes the position.
+//! * The node remembers the hash of each message that arrives after that snapshot, until the next
+//!   mark has arrived.
+//! * After a break the node listens first, and then marks again: messages that the new snapshot
+//!   sees and the position did not are in the log, all others come live. A message that is in both,
+//!   or came before the break, is recognised by its hash and dropped.
 //!
-//! So what a row says must be unlike any other: a message that is logged carries a `nonce`, a
-//! header the number of its row.
+//! So no two rows may be equal: a logged message carries a `nonce`, a header the number of its row.
 
 mod reader;
 mod tracker;
@@ -25,9 +24,9 @@ use socketio_pg_protocol::Body;
 
 pub(crate) use self::{reader::Reader, waiting::Waiting};
 
-/// Whether a message goes into the log: what changes something, and the close message, so that no
-/// node is taken for alive that has left. Heartbeats would only fill it; requests for answers and
-/// the answers are of no use once the requesting node has stopped waiting.
+/// Whether a message goes into the log: messages that change something, and the close message, so
+/// that a node that has left is not taken for alive. Heartbeats would only fill it; requests for
+/// responses, and the responses, are of no use once the requesting node has stopped waiting.
 pub(crate) fn is_logged<P>(body: &Body<P>) -> bool {
     match body {
         Body::Broadcast(_)

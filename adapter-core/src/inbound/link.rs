@@ -209,7 +209,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                         return;
                     }
                     None => {
-                        self.events.counters().deaf(&error.to_string());
+                        self.events.counters().disconnected(&error.to_string());
                         tracing::warn!(%error, ?backoff, "cannot listen, trying again");
                     }
                 },

@@ -1,4 +1,4 @@
-//! The databases of a node: which namespace is in which.
+//! The databases of a node, and the rule that maps namespaces to them.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     options::Options,
 };
 
-/// Says by its name in which database a namespace is.
+/// Maps a namespace's name to the index of its database.
 type Rule = Box<dyn Fn(&str) -> usize + Send + Sync>;
 
 /// One node for each database. There is at least one.
@@ -48,7 +48,7 @@ impl<B: Backend> Databases<B> {
         Ok(Self { nodes: try_join_all(connecting).await?, handlers, rule })
     }
 
-    /// The number of the database that has a namespace.
+    /// The index of the database that has a namespace.
     pub(crate) fn database_of(&self, namespace: &str) -> Result<usize, Error> {
         let database = (self.rule)(namespace);
         if database < self.nodes.len() {
@@ -62,12 +62,12 @@ impl<B: Backend> Databases<B> {
         self.database_of(namespace).map(|database| &self.nodes[database])
     }
 
-    /// The node of the first database, for what is the same in all.
+    /// The node of the first database, for what is the same in all of them.
     pub(crate) fn first(&self) -> &Arc<Node<B>> {
         &self.nodes[0]
     }
 
-    /// The handlers of server-side events, in whichever database their namespaces are.
+    /// The handlers of server-side events, which all databases share.
     pub(crate) fn handlers(&self) -> &Handlers {
         &self.handlers
     }
@@ -95,8 +95,8 @@ impl<B: Backend> Databases<B> {
 }
 
 impl<B: Backend> Drop for Databases<B> {
-    /// The last handle is gone. Tasks may still hold a node, as long as they wait for PostgreSQL or
-    /// for a handler.
+    /// The last handle was dropped. Tasks may still hold a node, as long as they wait for
+    /// PostgreSQL or for a handler.
     fn drop(&mut self) {
         for node in &self.nodes {
             drop(node.start_leaving());

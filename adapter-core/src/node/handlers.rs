@@ -7,12 +7,12 @@ use socketio_pg_protocol::Payload;
 
 use crate::error::Error;
 
-/// A handler's answer: nothing for a handler that does not answer.
+/// A handler's response: nothing for a handler that does not respond.
 pub(crate) type Reply = Result<Option<Option<Payload>>, Error>;
 
 pub(crate) type Handler = Arc<dyn Fn(&str, &Payload) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
 
-/// The handlers of one namespace by event; `None` is any event.
+/// The handlers of one namespace by event; the key `None` is every event.
 type ByEvent = HashMap<Option<String>, Vec<Handler>>;
 
 /// The handlers of a node, by namespace.

@@ -1,13 +1,14 @@
-//! Where something that is to be done comes from, and where its answers go.
+//! Which node asked for an action, and where the responses go.
 
 use socketio_pg_protocol::{Body, NodeId, ReplyChannel};
 
-/// Who asks, and how to answer. The default is this node itself, which is not answered by message.
+/// The node that asks, and where to respond. By default this node itself, which gets no message in
+/// response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requester {
-    /// The node whose message it is.
+    /// The node that sent the message.
     pub(crate) sender: Option<NodeId>,
-    /// Where the answers go, when not to everyone.
+    /// The channel for the responses, when they are not for all nodes.
     pub(crate) reply_to: Option<ReplyChannel>,
 }
 
@@ -16,9 +17,9 @@ impl Requester {
         self.sender.as_ref()
     }
 
-    /// The channel of an answer; `None` is the namespace's channel.
+    /// The channel for a response; `None` is the namespace's channel.
     pub(crate) fn channel_for(&self, answer: &Body) -> Option<&ReplyChannel> {
-        // Only answers: everything else that a handler makes is for everyone.
+        // Only responses: any other message that a handler publishes is for all nodes.
         self.reply_to.as_ref().filter(|_| answer.is_response())
     }
 }

@@ -1,4 +1,4 @@
-//! Requests of this node for the sockets of the others.
+//! Requests of this node for the sockets of the other nodes.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) async fn fetch_remote<B: Backend>(
     collect_sockets(request).await
 }
 
-/// Collects the answers to FETCH_SOCKETS, each with its node.
+/// Collects the responses to FETCH_SOCKETS, each with its node.
 async fn collect_sockets(mut request: Request) -> Result<Vec<(Option<NodeId>, SocketDescription)>, Error> {
     let mut sockets = Vec::new();
     while let Some(answer) = request.next().await {

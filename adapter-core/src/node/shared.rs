@@ -44,27 +44,27 @@ pub(crate) struct Node<B: Backend> {
     options: Options,
     events: Arc<Events>,
     clock: Arc<Notify>,
-    /// Those of all databases of the node.
+    /// The handlers of all databases of the node.
     handlers: Arc<Handlers>,
-    /// Where this process alone hears answers. Written into its requests.
+    /// The channel on which only this process receives responses. Written into its requests.
     reply_channel: Option<ReplyChannel>,
     namespaces: Register,
-    /// Where its tasks are, and where it leaves when it is dropped elsewhere.
+    /// The runtime of the node's tasks. The node leaves on it when it is dropped elsewhere.
     runtime: Handle,
-    /// Gone once the node has left.
+    /// `None` once the node has left.
     tasks: RwLock<Option<Tasks<B>>>,
-    /// Whether the leaving has ended, for those who wait for it.
+    /// Whether the node has finished leaving, for callers that wait for it.
     has_left: watch::Sender<bool>,
     /// While the node proves at its start that it hears.
     probe: Mutex<Option<Probe>>,
     /// Whether that is proved.
     has_heard: AtomicBool,
     attachments: Arc<AttachmentActivity>,
-    /// How many messages for the catch-up log were sent: what tells them apart.
+    /// How many messages for the catch-up log were sent: numbers them, to tell them apart.
     logged: AtomicU64,
-    /// Places for requests of this node that wait for answers.
+    /// Permits for requests of this node that wait for responses.
     requests: Arc<Semaphore>,
-    /// Places for work that other nodes ask for and that takes its time.
+    /// Permits for work that other nodes ask for and that takes its time.
     asked: Arc<Semaphore>,
 }
 
@@ -110,18 +110,18 @@ impl<B: Backend> Node<B> {
         &self.events
     }
 
-    /// Wakes the clock.
+    /// The notification that wakes the clock.
     pub(in crate::node) fn clock(&self) -> &Arc<Notify> {
         &self.clock
     }
 
-    /// When attachments were announced.
+    /// Whether attachments were announced lately.
     pub(in crate::node) fn attachments(&self) -> &Arc<AttachmentActivity> {
         &self.attachments
     }
 
-    /// Listens on the channel on which this process alone hears answers, before the first request
-    /// names it.
+    /// Listens on the channel on which only this process receives responses, before the first
+    /// request names it.
     pub(in crate::node) async fn listen_for_responses(&self) -> Result<(), Error> {
         match (&self.reply_channel, self.link()) {
             (Some(channel), Some(link)) => link.listen(channel.as_str().to_owned()).await,
@@ -141,7 +141,7 @@ impl<B: Backend> Node<B> {
         &self.handlers
     }
 
-    /// How the node is.
+    /// The state of the node.
     pub(crate) fn health(&self) -> Health {
         let counters = self.events.counters();
         let publishing = counters.publishing();
@@ -184,8 +184,8 @@ impl<B: Backend> Node<B> {
         Arc::new(Namespace::new(name, channel, self.options.cluster_config(), self.clock.clone()))
     }
 
-    /// Begins to join the cluster: from now on the namespace is known here, in place of any of that
-    /// name, and is being listened to.
+    /// Begins to join the cluster: registers the namespace, in place of a namespace of the same
+    /// name, and asks the link to listen on its channel.
     pub(crate) fn register(&self, namespace: &Arc<Namespace>) -> Result<Listening, Error> {
         Error::check_namespace(namespace.name())?;
         let listen = || Some(self.link()?.listen(namespace.channel().to_owned()));
@@ -200,7 +200,7 @@ impl<B: Backend> Node<B> {
     }
 
     /// Lets a registered namespace join the cluster, in the background: listens first, then
-    /// announces it, so that no answer is missed. It goes on when the caller stops waiting, and
+    /// announces it, so that it misses no response. It continues when the caller stops waiting, and
     /// takes until the node listens.
     pub(crate) fn join(
         self: &Arc<Self>,
@@ -212,7 +212,7 @@ impl<B: Backend> Node<B> {
             let listened = listening.await;
             let Some(node) = node.upgrade() else { return Err(Error::Closed) };
             if let Err(error) = listened {
-                // No other node has heard of it.
+                // It was not announced, so other nodes do not know it.
                 node.namespaces.forget(&namespace);
                 return Err(error);
             }
@@ -224,7 +224,7 @@ impl<B: Backend> Node<B> {
         })
     }
 
-    /// Runs in the background, where the node's tasks do.
+    /// Runs work in the background, on the runtime of the node's tasks.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         drop(self.runtime.spawn(work));
     }
@@ -241,7 +241,7 @@ impl<B: Backend> Node<B> {
         self.namespaces.has(uid)
     }
 
-    /// An attachment was announced.
+    /// Notes that an attachment was announced.
     pub(crate) fn attachment_seen(&self) {
         self.attachments.seen();
     }

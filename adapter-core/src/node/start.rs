@@ -1,5 +1,4 @@
-//! The start of a node: its tables are prepared, its tasks spawned, and what it sends is proved to
-//! come back.
+//! Starts a node: prepares its tables, spawns its tasks, and checks that what it sends comes back.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +31,7 @@ use crate::{
 #[cfg(feature = "metrics")]
 use crate::observe::metrics;
 
-/// Connects: prepares the tables, starts the tasks, and proves that what is sent comes back.
+/// Connects: prepares the tables, starts the tasks, and checks that what is sent comes back.
 pub(super) async fn connect<B: Backend>(
     backend: B,
     options: Options,
@@ -63,8 +62,8 @@ async fn open<B: Backend>(
 
 async fn prepare_tables<B: Backend>(backend: &B, options: &Options) -> Result<(), ConnectError> {
     match backend.prepare(&options.table, false).await {
-        // It was connected: what goes wrong from here on is the fault of the table, not of the
-        // connection's settings.
+        // The connection worked: errors from here on concern the table, not the connection's
+        // settings.
         Err(error) if error.kind() == ErrorKind::MissingTable && options.create_table => {
             let creating = backend.prepare(&options.table, true).await;
             creating.map_err(|error| ConnectError::creating(&options.table, error))?;
@@ -80,7 +79,7 @@ async fn prepare_tables<B: Backend>(backend: &B, options: &Options) -> Result<()
     Ok(())
 }
 
-/// Spawns the tasks of a node. What it returns resolves to the outcome of the first attempt to
+/// Spawns the tasks of a node. The returned receiver gets the result of the first attempt to
 /// listen.
 fn start<B: Backend>(node: &Arc<Node<B>>) -> oneshot::Receiver<Result<(), BackendError>> {
     let (backend, options, events) = (node.backend(), node.options(), node.shared_events());
@@ -101,8 +100,8 @@ fn start<B: Backend>(node: &Arc<Node<B>>) -> oneshot::Receiver<Result<(), Backen
         tokio::spawn(sweep(backend.clone(), options.clone(), node.attachments().clone(), events.clone())),
     ];
     if let Some(log) = &options.catch_up {
-        // A little longer than it goes back, for rows that are dated before their transaction is
-        // committed.
+        // A little longer than the log goes back, for rows that are dated before their transaction
+        // is committed.
         let age = log.retention().saturating_add(options.cleanup_interval);
         let sweeping = sweep_log(backend.clone(), log.table_name().to_owned(), age, options.clone(), events.clone());
         tasks.push(tokio::spawn(sweeping));

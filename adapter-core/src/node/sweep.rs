@@ -1,4 +1,4 @@
-//! Deleting old attachments, when there are any to expect, and old rows of the catch-up log.
+//! Deletes old attachments when there may be any, and old rows of the catch-up log.
 
 use std::{
     sync::{
@@ -16,17 +16,17 @@ use crate::{
     options::Options,
 };
 
-/// After this many intervals without a sweep, there is one in any case: others may have left
-/// something behind.
+/// After this many intervals without a sweep, there is one in any case: other nodes may have left
+/// rows behind.
 const IN_ANY_CASE: u32 = 20;
 
-/// Whether attachments were seen lately, own ones or those of others.
+/// Whether attachments of this node or of others were seen lately.
 #[derive(Debug, Default)]
 pub(crate) struct AttachmentActivity(AtomicBool);
 
 impl AttachmentActivity {
     pub(crate) fn seen(&self) {
-        // Mostly it is true already: what is only read does not move between processors.
+        // Mostly it is true already, and reading does not move the cache line between processors.
         if !self.0.load(Ordering::Relaxed) {
             self.0.store(true, Ordering::Relaxed);
         }
@@ -45,7 +45,7 @@ const MIN_BATCH: u64 = 1;
 /// After this many failures in a row they are reported.
 const FAILURES: u32 = 3;
 
-/// Deletes old attachments from time to time, all nodes' alike.
+/// Deletes old attachments of all nodes from time to time.
 pub(crate) async fn sweep<B: Backend>(
     backend: Arc<B>,
     options: Options,
@@ -57,14 +57,14 @@ pub(crate) async fn sweep<B: Backend>(
     let mut sweeper = Sweeper::new(backend, options.table.clone(), interval, false, &options, events);
     loop {
         tokio::time::sleep(interval).await;
-        // What was left over is expected, too.
+        // Also when an earlier sweep left rows behind.
         if schedule.is_due(sightings.take()) || sweeper.is_behind || sweeper.failures > 0 {
             sweeper.sweep().await;
         }
     }
 }
 
-/// Deletes old rows of the catch-up log from time to time, all nodes' alike.
+/// Deletes old rows of the catch-up log, of all nodes, from time to time.
 pub(crate) async fn sweep_log<B: Backend>(
     backend: Arc<B>,
     table: String,
@@ -79,7 +79,7 @@ pub(crate) async fn sweep_log<B: Backend>(
     }
 }
 
-/// Deletes the old rows of a table in batches, each of which PostgreSQL does in time.
+/// Deletes the old rows of a table in batches that PostgreSQL can do in time.
 struct Sweeper<B> {
     backend: Arc<B>,
     table: String,
@@ -87,9 +87,9 @@ struct Sweeper<B> {
     interval: Duration,
     query_timeout: Duration,
     events: Arc<Events>,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
-    /// It was told that rows come faster than they are deleted.
+    /// Whether it was reported that rows come faster than they are deleted.
     is_behind: bool,
 }
 
@@ -144,7 +144,7 @@ impl<B: Backend> Sweeper<B> {
                         let failures = self.failures;
                         self.fell_behind(|| format!("deleting failed {failures} times in a row: {error}"));
                     }
-                    // A smaller one may be done in time.
+                    // A smaller batch may be done in time.
                     if !has_timed_out(&error) || self.batch.limit == MIN_BATCH {
                         return;
                     }
@@ -169,11 +169,11 @@ impl<B: Backend> Sweeper<B> {
     }
 }
 
-/// Which of the intervals end with a sweep.
+/// Decides which intervals end with a sweep.
 #[derive(Debug, Default)]
 struct Schedule {
     /// Whether an attachment was seen in the interval before: it is old enough at the end of this
-    /// one, at the earliest.
+    /// interval, at the earliest.
     seen_before: bool,
     /// How many intervals ended without a sweep since the last one; `None` before the first.
     left_out: Option<u32>,
@@ -194,7 +194,7 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    /// At the ends of which intervals it sweeps, when attachments are seen in those.
+    /// At the ends of which intervals it sweeps, when attachments are seen in the intervals `seen`.
     fn sweeps(intervals: u32, seen: &[u32]) -> Vec<u32> {
         let mut schedule = Schedule::default();
         (1..=intervals).filter(|interval| schedule.is_due(seen.contains(interval))).collect()

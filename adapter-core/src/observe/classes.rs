@@ -1,9 +1,9 @@
-//! The classes of what a node could not use, or had no room for.
+//! The classes of what a node could not use, or dropped because a limit was reached.
 
 use serde::{Serialize, Serializer};
 use socketio_pg_protocol::DecodeErrorKind;
 
-/// What is dropped for lack of room, so that nothing grows without bound.
+/// What is dropped when a limit is reached, so that nothing grows without bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dropped {
@@ -11,17 +11,17 @@ pub enum Dropped {
     Messages,
     /// Responses: a request had as many as `Options::max_responses` allows.
     Responses,
-    /// What other nodes ask for: acknowledgements are waited for, and handlers of server-side
-    /// events run, as many as `Options::max_requests` allows.
+    /// What other nodes ask for: broadcasts whose acknowledgements are waited for, and running
+    /// handlers of server-side events, as many as `Options::max_requests` allows.
     Requests,
     /// Nodes: as many are known as `Options::max_nodes` allows.
     Nodes,
-    /// Events of other nodes for one client of this one: the client takes so little that
+    /// Events of other nodes for one client of this node: the client takes events so slowly that
     /// socketioxide's buffer for it (`max_buffer_size` of its builder, 128 packets by default) is
-    /// full. Its other clients get them.
+    /// full. The other clients get them.
     Clients,
-    /// Reports of invalid messages: once this many different ones were reported, later ones are
-    /// only counted.
+    /// Reports of invalid messages: once as many different ones were reported as are remembered,
+    /// later ones are only counted.
     Reports,
 }
 
@@ -44,7 +44,7 @@ impl Dropped {
     pub(super) fn why(self) -> &'static str {
         match self {
             Self::Messages => "more notifications wait than Options::max_inbox_bytes allows",
-            Self::Responses => "a request had more answers than Options::max_responses allows",
+            Self::Responses => "a request had more responses than Options::max_responses allows",
             Self::Requests => "other nodes asked for more at a time than Options::max_requests allows",
             Self::Nodes => "more nodes were heard than Options::max_nodes allows",
             Self::Clients => {
@@ -68,13 +68,13 @@ pub enum InvalidMessage {
     /// A row of the attachments table that is larger than `Options::max_attachment_bytes`, and was
     /// not fetched.
     TooLarge,
-    /// A row of the attachments table that is of another sender than its header.
+    /// A row of the attachments table whose sender is not the sender in its header.
     AttachmentOfAnother,
     /// An event that no client could read.
     InvalidEvent,
-    /// Arguments that the handler of a server-side event does not take.
+    /// Arguments that the handler of a server-side event does not accept.
     InvalidArguments,
-    /// Data that cannot be put into an answer.
+    /// Data that cannot be put into a response.
     InvalidAnswer,
 }
 

@@ -1,7 +1,6 @@
-//! What a node counts and remembers of itself: the one source of its counts, its health and its
-//! metrics.
+//! What a node counts and remembers: the one source of its counts, its health and its metrics.
 //!
-//! Always on: a hot path adds to an atomic number and nothing more.
+//! Always on: a hot path only adds to an atomic number.
 
 use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -24,7 +23,7 @@ use crate::{
 pub(crate) struct Count(AtomicU64);
 
 impl Count {
-    /// Returns what it was before.
+    /// Returns the count before.
     pub(crate) fn add(&self, count: u64) -> u64 {
         self.0.fetch_add(count, Ordering::Relaxed)
     }
@@ -34,7 +33,7 @@ impl Count {
     }
 }
 
-/// What a node counts and remembers of itself.
+/// What a node counts and remembers.
 #[derive(Debug)]
 pub(crate) struct Counters {
     clock: Clock,
@@ -56,11 +55,10 @@ pub(crate) struct Counters {
     pub(crate) sweeps_behind: AtomicUsize,
     rejected: [Count; InvalidMessage::LABELS.len()],
     dropped: [Count; Dropped::ALL.len()],
-    /// Messages that have arrived and were not handled so far, and the bytes of their
-    /// notifications.
+    /// Messages that have arrived and are not handled yet, and the bytes of their notifications.
     pub(crate) waiting: AtomicUsize,
     pub(crate) waiting_bytes: AtomicUsize,
-    /// In microseconds of the Unix epoch.
+    /// In microseconds since 1970.
     last_heard: AtomicU64,
     link: Mutex<Link>,
     publishing: Mutex<Publishing>,
@@ -75,7 +73,7 @@ struct Link {
     last_error: Option<Failure>,
 }
 
-/// How publishing goes.
+/// What is counted of publishing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Publishing {
     pub(crate) last_error: Option<Failure>,
@@ -116,12 +114,12 @@ impl Default for Counters {
 
 /// The listening connection.
 impl Counters {
-    /// What the node's wall clock says.
+    /// The time by the node's wall clock.
     pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
     }
 
-    /// The server was heard; returns when.
+    /// Notes that something came from the server; returns when.
     pub(crate) fn heard(&self) -> SystemTime {
         let now = self.now();
         self.last_heard.store(microseconds(now), Ordering::Relaxed);
@@ -135,7 +133,7 @@ impl Counters {
         link.since = since;
     }
 
-    pub(crate) fn deaf(&self, reason: &str) {
+    pub(crate) fn disconnected(&self, reason: &str) {
         let mut link = self.link.lock();
         let now = self.now();
         if std::mem::replace(&mut link.is_listening, false) {
@@ -157,7 +155,7 @@ impl Counters {
 
 /// Publishing.
 impl Counters {
-    /// A batch, or a message alone, was committed.
+    /// Counts a batch, or a message alone, that was committed.
     #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "times go nowhere else"))]
     pub(crate) fn batch_published(&self, messages: usize, bytes: usize, took: Duration) {
         #[cfg(feature = "metrics")]
@@ -168,8 +166,8 @@ impl Counters {
         self.publishing.lock().consecutive_failures = 0;
     }
 
-    /// This many messages were not taken. A message that is refused for what it contains does not
-    /// count as a failure to publish.
+    /// Counts messages that were not published. A message that is refused for what it contains does
+    /// not count as a failure to publish.
     pub(crate) fn not_published(&self, messages: usize, error: &BackendError, is_about_content: bool) {
         self.unpublished.add(messages as u64);
         let mut publishing = self.publishing.lock();
@@ -186,14 +184,14 @@ impl Counters {
 
 /// Attachments.
 impl Counters {
-    /// A query for attachments was answered.
+    /// Counts a query for attachments that PostgreSQL has answered.
     #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "times go nowhere else"))]
     pub(crate) fn fetched(&self, took: Duration) {
         #[cfg(feature = "metrics")]
         self.histograms.fetched(took);
     }
 
-    /// An attachment came.
+    /// Counts an attachment that was fetched.
     pub(crate) fn attachment(&self, bytes: usize) {
         self.attachments.add(1);
         self.attachment_bytes.add(bytes as u64);
@@ -206,12 +204,12 @@ impl Counters {
         self.rejected[kind.index()].add(1);
     }
 
-    /// How often, by [`InvalidMessage::LABELS`].
+    /// How often each kind was counted, in the order of [`InvalidMessage::LABELS`].
     pub(crate) fn rejected_by_kind(&self) -> impl Iterator<Item = (&'static str, u64)> {
         InvalidMessage::LABELS.into_iter().zip(self.rejected.iter().map(Count::get))
     }
 
-    /// Returns how often before.
+    /// Returns the count before.
     pub(crate) fn dropped(&self, what: Dropped) -> u64 {
         self.dropped[what as usize].add(1)
     }

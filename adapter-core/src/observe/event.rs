@@ -1,4 +1,4 @@
-//! What happens to a node, for the application's logs and dashboards.
+//! Events of a node, for the application's logs and dashboards.
 
 use std::{
     collections::HashSet,
@@ -17,7 +17,7 @@ use crate::observe::{
     health::rfc3339,
 };
 
-/// An event in the life of a node. New kinds may come.
+/// An event in the life of a node. New kinds may be added.
 ///
 /// It serializes as an object with the kind as `event`, and times in RFC 3339, for a log or a
 /// dashboard: `{"event":"node-left","namespace":"/","node":"1b6e…","closed":true}`.
@@ -34,14 +34,14 @@ pub enum Event {
     },
     /// The node listens again, and may have missed what was published in between.
     Gap {
-        /// Since when messages may be missing: a second before the server was last heard, as what
-        /// was sent then may have been on its way.
+        /// Since when messages may be missing: a second before something last came from the server,
+        /// as what was sent then may have been on its way.
         #[serde(serialize_with = "rfc3339")]
         since: SystemTime,
         /// Until when.
         #[serde(serialize_with = "rfc3339")]
         until: SystemTime,
-        /// How much of it was caught up with.
+        /// How much of what was missed was read from the log.
         recovery: Recovery,
     },
     /// Another node was heard for the first time.
@@ -57,11 +57,11 @@ pub enum Event {
         namespace: String,
         /// The node's uid there.
         node: NodeId,
-        /// True when it said so itself, false when it fell silent.
+        /// True when the node sent a close message, false when it fell silent.
         closed: bool,
     },
-    /// Something arrived that is not a message. Reported once for each kind and sender; counted
-    /// always.
+    /// Something arrived that is not a message. Reported once for each kind and sender, counted
+    /// each time.
     Rejected {
         /// The channel.
         channel: String,
@@ -72,18 +72,18 @@ pub enum Event {
         /// The error in words.
         reason: String,
     },
-    /// There was more of something than an option allows: it was dropped. Reported on the first of
-    /// its class and on every thousandth; counted always.
+    /// There was more of something than an option allows: the rest was dropped. Reported the first
+    /// time in each class and then every thousandth time; counted each time.
     Overloaded {
         /// What was dropped.
         class: Dropped,
-        /// The same in words: which option bounds it, and how many were dropped so far.
+        /// A description: which option bounds it, and how many were dropped so far.
         what: String,
     },
-    /// A client of this node takes less than is sent to it: its buffer in socketioxide was full, so
-    /// it lost an event. Reported at most once a second for each client. Where only one event of a
-    /// broadcast was lost within a second, its client is not known: then it is only counted, as
-    /// [`Dropped::Clients`].
+    /// A client of this node takes events more slowly than they come: its buffer in socketioxide
+    /// was full, so it lost an event. Reported at most once a second for each client. Where only
+    /// one event of a broadcast was lost within a second, it is not known which client lost it:
+    /// then the loss is only counted, as [`Dropped::Clients`].
     SlowClient {
         /// The namespace.
         namespace: String,
@@ -92,26 +92,26 @@ pub enum Event {
         socket: Sid,
     },
     /// Old rows of a table are not deleted as fast as they come, or not at all: the table grows.
-    /// Told once, until all old rows are deleted again. The node tries on.
+    /// Reported once, until all old rows have been deleted. The node keeps trying.
     CleanupBehind {
         /// The table, as the options name it.
         table: String,
-        /// Why.
+        /// Why they are not deleted.
         reason: String,
     },
-    /// This reader of the [`EventStream`] was slow: the oldest events it had not read were dropped.
-    /// Other readers got them.
+    /// This reader of the [`EventStream`] was slow: the oldest events that it had not read were
+    /// dropped. Other readers got them.
     Missed {
         /// How many.
         events: u64,
     },
 }
 
-/// How much a node has caught up with of what was published while it was disconnected: see
+/// How much of what was published while a node was disconnected it has read from the log: see
 /// [`Options::catch_up`](crate::Options::catch_up).
 ///
-/// It is about what the servers and emitters of this project sent, with the same log. What Node.js
-/// servers and others without a log sent inline is lost in any case.
+/// This concerns what the servers and emitters of this project sent, with the same log. Node.js
+/// servers, and others without a log, do not write what they send inline: that is lost in any case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -120,12 +120,12 @@ pub enum Recovery {
     Off,
     /// Nothing that is in the log was missed.
     Complete {
-        /// How many messages were handed on late.
+        /// How many messages were delivered late.
         messages: u64,
     },
     /// Something may be missing.
     Incomplete {
-        /// How many messages were handed on late.
+        /// How many messages were delivered late.
         messages: u64,
         /// What may be missing, and why.
         reason: String,
@@ -135,18 +135,18 @@ pub enum Recovery {
 /// How long a reader may lag behind before it misses events.
 const BUFFERED: usize = 1024;
 
-/// Where events come together.
+/// Collects the events of a node.
 #[derive(Debug)]
 pub(crate) struct Events {
     sender: broadcast::Sender<(usize, Event)>,
-    /// Which database of the node it is.
+    /// The index of the node's database.
     database: usize,
     counters: Counters,
     reported: Mutex<HashSet<(InvalidMessage, Option<NodeId>)>>,
 }
 
-/// How many kinds of invalid messages by sender are remembered as reported: forged senders must not
-/// grow it.
+/// How many kinds of invalid messages by sender are remembered as reported, so that forged senders
+/// cannot fill the memory.
 const MAX_REPORTED: usize = 1000;
 
 impl Default for Events {
@@ -161,7 +161,7 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Those of several databases, which come together in one stream.
+    /// The events of several databases, which go into one stream.
     pub(crate) fn of_databases(count: usize) -> Vec<Self> {
         let sender = broadcast::Sender::new(BUFFERED);
         (0..count).map(|database| Self { sender: sender.clone(), database, ..Self::default() }).collect()
@@ -182,20 +182,22 @@ impl Events {
                 tracing::info!("listening to PostgreSQL");
             }
             Event::Disconnected { reason } => {
-                self.counters.deaf(reason);
+                self.counters.disconnected(reason);
                 tracing::warn!(reason, "the listening connection broke, reconnecting");
             }
             Event::Gap { since, until, recovery } => {
                 self.counters.gaps.add(1);
-                let deaf = until.duration_since(*since).unwrap_or(Duration::ZERO);
+                let disconnected = until.duration_since(*since).unwrap_or(Duration::ZERO);
                 match recovery {
-                    Recovery::Off => tracing::warn!(?deaf, "listening again; messages published in between are lost"),
+                    Recovery::Off => {
+                        tracing::warn!(?disconnected, "listening again; messages published in between are lost");
+                    }
                     Recovery::Complete { messages } => {
-                        tracing::info!(?deaf, messages, "listening again, and caught up with the log");
+                        tracing::info!(?disconnected, messages, "listening again, and caught up with the log");
                     }
                     Recovery::Incomplete { messages, reason } => {
                         tracing::warn!(
-                            ?deaf,
+                            ?disconnected,
                             messages,
                             reason,
                             "listening again; messages published in between may be lost"
@@ -220,14 +222,15 @@ impl Events {
                 tracing::warn!(namespace, %socket, "a client takes less than is sent to it and loses events");
             }
             Event::Overloaded { class, what } => tracing::warn!(class = class.as_str(), what, "overloaded"),
-            // Made where the reader is.
+            // Created for each reader, not here.
             Event::Missed { .. } => {}
         }
-        // Events need no listener.
+        // An event needs no reader.
         let _ = self.sender.send((self.database, event));
     }
 
-    /// Counts something unusable, and reports it when it is the first of its kind from this sender.
+    /// Counts something that could not be used, and reports it when it is the first of its kind
+    /// from this sender.
     pub(crate) fn rejected(&self, channel: &str, sender: Option<&NodeId>, kind: InvalidMessage, reason: impl ToString) {
         self.counters.rejected(kind);
         let (is_new, has_room) = {
@@ -248,8 +251,8 @@ impl Events {
         }
     }
 
-    /// Counts something dropped, and reports it on the first of its class and then on every
-    /// thousandth; of reports only on the first.
+    /// Counts something that was dropped, and reports it the first time in its class and then every
+    /// thousandth time; reports only the first time.
     pub(crate) fn dropped(&self, class: Dropped) {
         let before = self.counters.dropped(class);
         let is_told = if class == Dropped::Reports { before == 0 } else { before.is_multiple_of(1000) };
@@ -271,8 +274,8 @@ fn shortened(mut reason: String) -> String {
     reason
 }
 
-/// Events as they happen. A reader that lags 1024 events behind misses the oldest, and is told so:
-/// [`Event::Missed`].
+/// A stream of events as they happen. A reader that lags 1024 events behind misses the oldest, and
+/// gets an [`Event::Missed`].
 #[derive(Debug)]
 pub struct EventStream {
     receiver: broadcast::Receiver<(usize, Event)>,
@@ -284,9 +287,9 @@ impl EventStream {
         self.next_with_database().await.map(|(_, event)| event)
     }
 
-    /// The next event, and in which database it happened: its number in the list that was given to
-    /// [`Cluster::connect_split`](crate::Cluster::connect_split), 0 for a node with one database,
-    /// and for [`Event::Missed`], which happens to the reader.
+    /// The next event, and the index of the database in which it happened: its place in the list
+    /// that was given to [`Cluster::connect_split`](crate::Cluster::connect_split), 0 for a node
+    /// with one database, and for [`Event::Missed`], which happens to the reader.
     pub async fn next_with_database(&mut self) -> Option<(usize, Event)> {
         match self.receiver.recv().await {
             Ok(event) => Some(event),
@@ -303,7 +306,7 @@ impl EventStream {
 mod tests {
     use super::*;
 
-    /// What was told so far; the events end with it.
+    /// All events so far; the stream ends with `events`.
     async fn told(events: Events, mut stream: EventStream) -> Vec<Event> {
         drop(events);
         let mut told = Vec::new();
@@ -339,7 +342,7 @@ mod tests {
         assert_eq!(events.reported.lock().len(), MAX_REPORTED);
         assert_eq!(events.counters().counts().rejected, 2 * MAX_REPORTED as u64);
         let told = told(events, stream).await;
-        // As many as a slow reader keeps: none was missed.
+        // As many as a slow reader keeps: it missed none.
         assert_eq!(told.len(), MAX_REPORTED + 1);
         assert!(matches!(told[MAX_REPORTED], Event::Overloaded { class: Dropped::Reports, .. }), "{told:?}");
     }

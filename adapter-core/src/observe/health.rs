@@ -1,13 +1,13 @@
-//! How a node is, for readiness probes and dashboards.
+//! The health of a node, for readiness probes and dashboards.
 
 use std::{cmp::Reverse, time::SystemTime};
 
 use serde::{Serialize, Serializer};
 use socketio_pg_protocol::NodeId;
 
-/// How a node is at this moment: made by [`Cluster::health`](crate::Cluster::health).
+/// The state of a node at one moment: made by [`Cluster::health`](crate::Cluster::health).
 ///
-/// It serializes, with times in RFC 3339, as the body of an answer to a probe:
+/// It serializes, with times in RFC 3339, as the body of the response to a probe:
 ///
 /// ```
 /// # use socketio_pg_core::{Cluster, backend::Backend};
@@ -16,7 +16,11 @@ use socketio_pg_protocol::NodeId;
 /// fn routes<B: Backend>(cluster: Cluster<B>) -> Router {
 ///     Router::new().route("/healthz", get(async move || {
 ///         let health = cluster.health();
-///         let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+///         let status = if health.is_ready() {
+///             StatusCode::OK
+///         } else {
+///             StatusCode::SERVICE_UNAVAILABLE
+///         };
 ///         (status, Json(health)).into_response()
 ///     }))
 /// }
@@ -24,7 +28,7 @@ use socketio_pg_protocol::NodeId;
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Health {
-    /// What the node is called: [`Options::node_name`](crate::Options::node_name).
+    /// The node's name: [`Options::node_name`](crate::Options::node_name).
     pub node_name: String,
     /// [`Self::is_ready`], for readers of the JSON form.
     pub ready: bool,
@@ -32,9 +36,9 @@ pub struct Health {
     pub closed: bool,
     /// The listening connection.
     pub link: LinkHealth,
-    /// The way out.
+    /// The queue of messages to publish.
     pub publisher: PublisherHealth,
-    /// The way in.
+    /// The queue of messages that have arrived.
     pub inbox: InboxHealth,
     /// The namespaces of this node, by name.
     pub namespaces: Vec<NamespaceHealth>,
@@ -46,20 +50,20 @@ impl Health {
     /// Whether clients should be sent here: the node is in the cluster, it listens, its latest
     /// batch did not fail for want of a connection, and its queue has room.
     ///
-    /// Fit for a readiness probe. Not for a liveness probe: a restart mends nothing here, the node
-    /// reconnects by itself.
+    /// Fit for a readiness probe. Not for a liveness probe: a restart does not help, because the
+    /// node reconnects by itself.
     pub fn is_ready(&self) -> bool {
         self.ready
     }
 
-    /// Several as one: ready when all are, and otherwise as the worst of them where there is
-    /// nothing to add up.
+    /// Merges the states of several databases: ready when all are ready, sums of the numbers, and
+    /// the worst state where there is nothing to add up.
     pub(crate) fn merge(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
         parts.into_iter().reduce(|one, other| {
             let mut namespaces = [one.namespaces, other.namespaces].concat();
             namespaces.sort_by(|one, other| one.name.cmp(&other.name));
-            // A disconnected link before one that listens, and of two alike the one that was silent
-            // for longer.
+            // A disconnected link is worse than one that listens; of two in the same state, the one
+            // that has been silent for longer is worse.
             let links = [one.link, other.link];
             let link = links.into_iter().min_by_key(|link| (link.is_listening, link.last_heard));
             Self {
@@ -93,31 +97,31 @@ impl Health {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct LinkHealth {
-    /// Whether it listens. If not, other nodes' messages are being missed.
+    /// Whether the connection listens. If not, the node misses messages of other nodes.
     pub is_listening: bool,
     /// Since when it listens, or is disconnected.
     #[serde(serialize_with = "rfc3339")]
     pub since: SystemTime,
-    /// When the server was last heard: a notification, or the answer to a check, which is made
-    /// every [`Options::check_interval`](crate::Options::check_interval).
+    /// When something last came from the server: a notification, or the reply to a keep-alive
+    /// query, which is sent every [`Options::check_interval`](crate::Options::check_interval).
     #[serde(serialize_with = "rfc3339")]
     pub last_heard: SystemTime,
-    /// Why it broke, or could not be opened, the last time.
+    /// Why the connection last broke, or could not be opened.
     pub last_error: Option<Failure>,
 }
 
-/// The way out.
+/// The queue of messages to publish.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct PublisherHealth {
     /// Messages that wait to be published.
     pub waiting: usize,
-    /// How many may: [`Options::publish_queue`](crate::Options::publish_queue).
+    /// How many may wait: [`Options::publish_queue`](crate::Options::publish_queue).
     pub capacity: usize,
-    /// The last time messages were not published.
+    /// The last time that messages could not be published.
     pub last_error: Option<Failure>,
-    /// How many attempts since the last that succeeded have failed, those aside that failed for
-    /// what the message was.
+    /// How many attempts have failed since the last that succeeded. A message that failed for what
+    /// it contains is not counted.
     pub consecutive_failures: u64,
 }
 
@@ -133,15 +137,15 @@ impl PublisherHealth {
     }
 }
 
-/// The way in.
+/// The queue of messages that have arrived.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct InboxHealth {
-    /// Messages that have arrived and were not handled so far.
+    /// Messages that have arrived and are not handled yet.
     pub waiting: usize,
     /// The bytes of their notifications.
     pub bytes: usize,
-    /// How many there may be: [`Options::max_inbox_bytes`](crate::Options::max_inbox_bytes).
+    /// How many bytes there may be: [`Options::max_inbox_bytes`](crate::Options::max_inbox_bytes).
     pub max_bytes: usize,
 }
 
@@ -151,11 +155,12 @@ pub struct InboxHealth {
 pub struct NamespaceHealth {
     /// Its name.
     pub name: String,
-    /// What this node is called in it by the others: the uid in their errors, events and logs.
+    /// The uid of this node in the namespace, which other nodes see in their errors, events and
+    /// logs.
     pub uid: NodeId,
-    /// The nodes that have it, this one included.
+    /// How many nodes have it, this one included.
     pub nodes: usize,
-    /// Requests of this node that wait for others' answers.
+    /// Requests of this node that wait for responses of other nodes.
     pub requests: usize,
 }
 
@@ -166,18 +171,18 @@ pub struct Failure {
     /// When.
     #[serde(serialize_with = "rfc3339")]
     pub at: SystemTime,
-    /// What the driver said.
+    /// What the driver reported.
     pub error: String,
 }
 
 impl Counts {
-    /// What several counted together.
+    /// The sum of several counts.
     pub(crate) fn sum(parts: impl IntoIterator<Item = Self>) -> Self {
         parts.into_iter().reduce(Self::plus).unwrap_or_default()
     }
 
     fn plus(mut self, other: Self) -> Self {
-        // By name, so that none that is added is forgotten here.
+        // By name, so that a new field cannot be forgotten here.
         let Self {
             rejected,
             dropped,
@@ -224,15 +229,16 @@ pub(super) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Arrivals that were not usable: see [`Event::Rejected`](crate::Event::Rejected).
+    /// What arrived and could not be used: see [`Event::Rejected`](crate::Event::Rejected).
     pub rejected: u64,
-    /// What was dropped for lack of room: see [`Event::Overloaded`](crate::Event::Overloaded).
+    /// What was dropped because a limit was reached: see
+    /// [`Event::Overloaded`](crate::Event::Overloaded).
     pub dropped: u64,
     /// Messages of this node that were committed.
     pub published: u64,
     /// Messages of this node that PostgreSQL did not take.
     pub unpublished: u64,
-    /// Notifications that were heard, the node's own among them.
+    /// Notifications that arrived, the node's own among them.
     pub received: u64,
     /// How often the listening connection was opened again.
     pub reconnects: u64,
@@ -242,8 +248,9 @@ pub struct Counts {
     pub swept: u64,
     /// How often deleting them failed: see [`Event::CleanupBehind`](crate::Event::CleanupBehind).
     pub sweep_failures: u64,
-    /// [`Self::rejected`] by [`InvalidMessage::as_str`](crate::InvalidMessage::as_str), all kinds.
+    /// [`Self::rejected`] by [`InvalidMessage::as_str`](crate::InvalidMessage::as_str), with all
+    /// kinds.
     pub rejected_by_kind: std::collections::BTreeMap<&'static str, u64>,
-    /// [`Self::dropped`] by [`Dropped::as_str`](crate::Dropped::as_str), all classes.
+    /// [`Self::dropped`] by [`Dropped::as_str`](crate::Dropped::as_str), with all classes.
     pub dropped_by_class: std::collections::BTreeMap<&'static str, u64>,
 }

@@ -1,4 +1,4 @@
-//! What goes into histograms of the `metrics` facade as it happens (feature `metrics`).
+//! Histograms of the `metrics` facade, recorded when a batch or a fetch ends (feature `metrics`).
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ pub(super) const BATCH_MESSAGES: &str = "socketio_pg_batch_messages";
 pub(super) const PUBLISH_SECONDS: &str = "socketio_pg_publish_seconds";
 pub(super) const FETCH_SECONDS: &str = "socketio_pg_fetch_seconds";
 
-/// What is recorded as it happens.
+/// The histograms of a node.
 pub(crate) struct Histograms {
     batch_messages: Histogram,
     publish_seconds: Histogram,

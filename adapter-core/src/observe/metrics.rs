@@ -1,9 +1,9 @@
-//! What a node counts, handed to the `metrics` facade (feature `metrics`).
+//! Exports what a node counts to the `metrics` facade (feature `metrics`).
 //!
-//! Counters and gauges are taken over from the node's own numbers once a second, so messages cost
-//! nothing for them; batches and fetches go into histograms as they happen, through handles that
-//! were registered before. Several nodes of one process add up. The application installs its
-//! recorder before it connects.
+//! Counters and gauges are copied from the node's own numbers once a second, so they add no cost to
+//! a message; batches and fetches are recorded in histograms as they happen, through handles that
+//! were registered before. The numbers of several nodes of one process add up. The application must
+//! install its recorder before it connects.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use crate::observe::{
     histograms::{BATCH_MESSAGES, FETCH_SECONDS, PUBLISH_SECONDS},
 };
 
-/// How often counters and gauges are taken over.
+/// How often counters and gauges are copied.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 enum Kind {
@@ -54,7 +54,7 @@ const INBOX_BYTES: &str = "socketio_pg_inbox_bytes";
 const NODES: &str = "socketio_pg_nodes";
 const REQUESTS: &str = "socketio_pg_requests";
 
-/// All of them. `docs/operations.md` lists the same, which a test checks.
+/// All metrics. `docs/operations.md` lists the same, which a test checks.
 const ALL: [Metric; 24] = [
     Metric(PUBLISHED, Kind::Counter, Unit::Count, "Messages that were committed"),
     Metric(PUBLISHED_BYTES, Kind::Counter, Unit::Bytes, "Their bytes, as notifications or attachments"),
@@ -67,22 +67,22 @@ const ALL: [Metric; 24] = [
     Metric(ATTACHMENTS, Kind::Counter, Unit::Count, "Attachments that were fetched"),
     Metric(ATTACHMENT_BYTES, Kind::Counter, Unit::Bytes, "Their bytes"),
     Metric(FETCH_SECONDS, Kind::Histogram, Unit::Seconds, "How long a query for attachments took"),
-    Metric(RECONNECTS, Kind::Counter, Unit::Count, "Listening connections that were opened anew"),
+    Metric(RECONNECTS, Kind::Counter, Unit::Count, "Listening connections that were opened again"),
     Metric(GAPS, Kind::Counter, Unit::Count, "Times in which messages may have been missed"),
     Metric(SWEPT, Kind::Counter, Unit::Count, "Old rows of attachments and of the log that this node deleted"),
     Metric(SWEEP_FAILURES, Kind::Counter, Unit::Count, "Times that deleting old rows failed"),
     Metric(REJECTED, Kind::Counter, Unit::Count, "Arrivals that were not usable, by kind"),
     Metric(DROPPED, Kind::Counter, Unit::Count, "What was dropped for lack of room, by class"),
-    Metric(LISTENING, Kind::Gauge, Unit::Count, "Nodes of this process that listen: 1, or 0 when deaf"),
+    Metric(LISTENING, Kind::Gauge, Unit::Count, "Nodes of this process that listen: 1, or 0 when disconnected"),
     Metric(SWEEPS_BEHIND, Kind::Gauge, Unit::Count, "Tables whose old rows are not deleted as fast as they come"),
     Metric(PUBLISH_QUEUE, Kind::Gauge, Unit::Count, "Messages that wait to be published"),
     Metric(INBOX_MESSAGES, Kind::Gauge, Unit::Count, "Messages that arrived and wait to be handled"),
     Metric(INBOX_BYTES, Kind::Gauge, Unit::Bytes, "Their bytes"),
     Metric(NODES, Kind::Gauge, Unit::Count, "Nodes known, this one included, by namespace"),
-    Metric(REQUESTS, Kind::Gauge, Unit::Count, "Requests that wait for answers, by namespace"),
+    Metric(REQUESTS, Kind::Gauge, Unit::Count, "Requests that wait for responses, by namespace"),
 ];
 
-/// Hands over the numbers of a node, as `observe` tells them, until it tells nothing more.
+/// Copies the numbers of a node, as `observe` returns them, until it returns `None`.
 pub(crate) async fn export(observe: impl Fn() -> Option<(Arc<Events>, Health)>) {
     let mut exporter = Exporter::new();
     while let Some((events, health)) = observe() {
@@ -92,7 +92,7 @@ pub(crate) async fn export(observe: impl Fn() -> Option<(Arc<Events>, Health)>) 
     }
 }
 
-/// What was handed on so far.
+/// What was exported so far.
 #[derive(Default)]
 pub(crate) struct Exporter {
     counters: HashMap<(&'static str, &'static str), (Counter, u64)>,
@@ -125,7 +125,7 @@ impl Exporter {
             levels.push((NODES, namespace.name.clone(), namespace.nodes));
             levels.push((REQUESTS, namespace.name, namespace.requests));
         }
-        // A namespace that is gone takes its numbers with it.
+        // Drop the gauges of a namespace that is gone.
         self.gauges.retain(|key, _| levels.iter().any(|(name, namespace, _)| (*name, namespace) == (key.0, &key.1)));
         for (name, namespace, level) in levels {
             let gauge = self
@@ -169,7 +169,7 @@ impl Exporter {
     }
 }
 
-/// This node's part of a gauge, which goes with it.
+/// This node's part of a gauge: dropping it takes the part back.
 struct Level {
     gauge: Gauge,
     level: f64,

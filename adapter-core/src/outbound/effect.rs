@@ -1,4 +1,4 @@
-//! What a message does on its own node, once it is known what became of it.
+//! The effect of a message on its own node, once the message is committed or has failed.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,15 +9,17 @@ use crate::{error::Error, sync::Mutex};
 
 type Work = Box<dyn FnOnce(&Result<(), Error>) + Send>;
 
-/// Work that belongs to a message: it runs exactly once, in the order of the messages, whoever still waits for them.
+/// Work that belongs to a message: it runs exactly once, in the order of the messages, also when
+/// the sender no longer waits.
 ///
-/// Dropped before its message is through, it runs with [`Error::Closed`].
+/// When it is dropped before its message is committed or has failed, it runs with
+/// [`Error::Closed`].
 #[derive(Default)]
 #[must_use]
 pub(crate) struct Effect(Option<Work>);
 
 impl Effect {
-    /// Nothing follows.
+    /// An effect that does nothing.
     pub(crate) fn none() -> Self {
         Self::default()
     }
@@ -26,7 +28,7 @@ impl Effect {
         Self(Some(Box::new(work)))
     }
 
-    /// One whose work returns something, and where that is once it has run.
+    /// An effect whose work returns something, and where to find that once it has run.
     pub(crate) fn returning<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> (Self, Returned<T>) {
         let returned = Returned(Arc::default());
         let place = returned.0.clone();
@@ -37,27 +39,27 @@ impl Effect {
         self.run_once(result);
     }
 
-    /// Its message has failed.
+    /// Runs the effect of a message that has failed.
     pub(crate) fn fail<T>(self, error: Error) -> Result<T, Error> {
         self.run(&Err(error.clone()));
         Err(error)
     }
 
-    /// Nothing follows after all.
+    /// Drops the work without running it.
     pub(crate) fn forget(mut self) {
         self.0 = None;
     }
 
     fn run_once(&mut self, result: &Result<(), Error>) {
         let Some(work) = self.0.take() else { return };
-        // Code of the application may be called in it, and the publisher has others to serve.
+        // It may call code of the application, and a panic there must not end the publisher.
         if catch_unwind(AssertUnwindSafe(|| work(result))).is_err() {
             tracing::error!("a handler of the application panicked while a message took effect on its own node");
         }
     }
 }
 
-/// What an effect has returned.
+/// What an effect returned.
 pub(crate) struct Returned<T>(Arc<Mutex<Option<T>>>);
 
 impl<T> Returned<T> {

@@ -1,9 +1,11 @@
-//! The fast path: while nothing else is on its way, a message is published by its sender's own task.
+//! The fast path: while nothing else is being published, a message is published by its sender's own
+//! task.
 //!
-//! That spares a lone message two changes of task. Order is kept, since it is the fast path that is claimed: whoever comes meanwhile
-//! is queued, and the publisher's task then sees the message through before it takes up the queue. It does the same when the
-//! sender stops waiting: a message that was begun is never abandoned, nor the connection that it is on. And a sender
-//! that is not polled for a while, being one arm of a `select!`, holds up nobody.
+//! That saves a lone message two switches between tasks. Order is kept, because a sender claims the
+//! fast path: messages that come meanwhile are queued, and the publisher's task finishes the
+//! claimed publication before it takes the queue. It does the same when the sender stops waiting: a
+//! message that was begun is never abandoned, nor its connection. So a sender that is not polled
+//! for a while, as one arm of a `select!`, does not hold up others.
 
 use std::{
     future::{Future, poll_fn},
@@ -18,9 +20,9 @@ use crate::{error::Error, outbound::effect::Effect, sync::Mutex};
 
 pub(crate) type Publishing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-/// A publication that was begun, and what follows from it.
+/// A publication that was begun, and its effect.
 ///
-/// Dropped halfway, it is not known what became of it.
+/// If it is dropped halfway, it is not known whether the message was published.
 struct Publication {
     publishing: Publishing,
     effect: Effect,
@@ -42,9 +44,10 @@ impl Drop for Publication {
     }
 }
 
-/// Who publishes.
+/// Which task may publish.
 pub(crate) struct FastPath {
-    /// Connections live where they were made: only tasks of this runtime publish by themselves.
+    /// Connections belong to the runtime where they were opened: only tasks of this runtime may
+    /// publish themselves.
     runtime: Option<Id>,
     current: Mutex<State>,
 }
@@ -55,7 +58,7 @@ enum State {
     None,
     /// A sender publishes its own message.
     InFlight(Arc<InFlight>),
-    /// The publisher's task does, and first sees through what a sender began.
+    /// The publisher's task publishes, and first finishes what a sender began.
     Task(Option<Arc<InFlight>>),
 }
 
@@ -65,7 +68,7 @@ pub(crate) struct InFlight {
 }
 
 struct Progress {
-    /// Gone when it is over, or when the publisher's task sees it through.
+    /// `None` when it is over, or when the publisher's task finishes it.
     publication: Option<Publication>,
     /// Where the task leaves the outcome for the sender.
     outcome: Option<Result<(), Error>>,
@@ -77,7 +80,8 @@ impl FastPath {
         Self { runtime: Handle::try_current().ok().map(|runtime| runtime.id()), current: Mutex::default() }
     }
 
-    /// Begins a publication of the calling task's own, if the fast path is free; else gives the message back.
+    /// Begins a publication in the calling task, if the fast path is free; else returns the
+    /// message.
     pub(crate) fn begin<T>(
         &self,
         message: (T, Effect),
@@ -96,7 +100,7 @@ impl FastPath {
     }
 
     /// Waits for what was begun. `take_over` wakes the publisher's task when the future is dropped
-    /// before, polled or not; false when that has ended.
+    /// earlier, polled or not; it returns false when that task has ended.
     pub(crate) fn drive<F: Fn() -> bool>(
         self: &Arc<Self>,
         direct: Arc<InFlight>,
@@ -105,7 +109,8 @@ impl FastPath {
         let fast_path = self.clone();
         let hand_over = HandOver { direct, take_over, is_over: false };
         async move {
-            // All of it, not the fields that are used below: it is to be dropped with the future.
+            // Moves the whole value, not only the fields that are used below, so that it is dropped
+            // with the future.
             let mut hand_over = hand_over;
             let outcome = poll_fn(|context| fast_path.poll(&hand_over.direct, context)).await;
             hand_over.is_over = true;
@@ -133,7 +138,8 @@ impl FastPath {
         Poll::Pending
     }
 
-    /// Gives the fast path to the publisher's task, which `queue` gives something to do.
+    /// Gives the fast path to the publisher's task, for which `queue` puts something into the
+    /// queue.
     pub(crate) fn occupy<T>(&self, queue: impl FnOnce() -> T) -> T {
         let mut current = self.current.lock();
         *current = match std::mem::take(&mut *current) {
@@ -141,11 +147,12 @@ impl FastPath {
             State::InFlight(direct) => State::Task(Some(direct)),
             task @ State::Task(_) => task,
         };
-        // Still under the lock: else the task could find its queue empty, and leave the fast path, before this is in it.
+        // Still under the lock: otherwise the task could find its queue empty, and leave the fast
+        // path, before the message is in it.
         queue()
     }
 
-    /// Sees through what a sender began. For the publisher's task, before each batch.
+    /// Finishes what a sender began. For the publisher's task, before each batch.
     pub(crate) async fn take_over(&self) {
         let Some(direct) = (match &mut *self.current.lock() {
             State::Task(direct) => direct.take(),
@@ -173,7 +180,7 @@ impl FastPath {
     }
 }
 
-/// A publication that the publisher's task sees through. However that ends, its sender is told.
+/// A publication that the publisher's task finishes. However that ends, its sender gets the result.
 struct TakenOver {
     direct: Arc<InFlight>,
     outcome: Option<Result<(), Error>>,
@@ -192,7 +199,7 @@ impl Drop for TakenOver {
     }
 }
 
-/// Hands a publication over when its sender stops waiting.
+/// Hands a publication over to the publisher's task when its sender stops waiting.
 struct HandOver<F: Fn() -> bool> {
     direct: Arc<InFlight>,
     take_over: F,
@@ -202,7 +209,8 @@ struct HandOver<F: Fn() -> bool> {
 impl<F: Fn() -> bool> Drop for HandOver<F> {
     fn drop(&mut self) {
         if !self.is_over && !(self.take_over)() {
-            // Nobody is left to see it through. Not dropped under the lock, as it runs code of others.
+            // No task is left that could finish it. Dropped outside of the lock, as it runs code of
+            // others.
             let abandoned = self.direct.state.lock().publication.take();
             drop(abandoned);
         }

@@ -1,9 +1,10 @@
-//! The one fast path out: an ordered queue, drained into batches.
+//! The queue of messages to publish, drained into batches.
 //!
-//! Whatever was queued while the previous batch was in flight goes out as the next one. So a lone message waits for nobody,
-//! a storm costs one commit for each batch, and the order of a sender's messages is the order in which they were queued. That
-//! is when they come, even while the queue is full: senders wait behind their message, not before it.
-//! While the fast_path is empty, a message goes straight from its sender's task: see [`direct`](crate::outbound::fast_path).
+//! Messages that are queued while a batch is in flight become the next batch. So a lone message
+//! does not wait, a storm costs one commit for each batch, and the order of a sender's messages is
+//! the order in which it queued them. A message is queued at once, even while the queue is full:
+//! senders wait behind their message, not before it. While the queue is empty, a message is
+//! published by its sender's own task: see [`fast_path`](crate::outbound::fast_path).
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -36,7 +37,7 @@ use crate::{
 #[cfg(all(test, feature = "model"))]
 mod model;
 
-/// The most notifications in a batch: beyond some hundreds a batch only gets slower, not cheaper.
+/// The most notifications in a batch: beyond some hundreds a batch gets slower, but not cheaper.
 const MAX_BATCH: usize = 512;
 
 /// The most bytes in a batch, so that attachments do not pile up into one huge statement.
@@ -50,27 +51,28 @@ pub(crate) struct Publisher<B> {
     writer: Arc<BatchWriter<B>>,
 }
 
-/// How many messages are in the queue, and who waits because they are too many.
+/// How many messages are in the queue, and which tasks wait because there are too many.
 struct Backlog {
-    /// All of them. It is only shown.
+    /// All messages. Only shown, not limited.
     waiting: atomic::AtomicUsize,
-    /// The answers to other nodes among them. Nothing else is waited for: who emits waits for the commit.
+    /// How many of them are responses to other nodes. Only these are limited: a task that emits
+    /// waits for the commit.
     answers: AtomicUsize,
     capacity: usize,
     shrank: Notify,
     has_ended: AtomicBool,
 }
 
-/// How a batch gets to PostgreSQL.
+/// What publishes batches.
 struct BatchWriter<B> {
     backend: Arc<B>,
     tables: Tables,
-    /// How long it may take.
+    /// How long a batch may take.
     limit: Duration,
     events: Arc<Events>,
 }
 
-/// Where to what is published is written.
+/// The tables that publishing writes to.
 #[derive(Debug)]
 pub(crate) struct Tables {
     pub(crate) attachments: String,
@@ -96,7 +98,7 @@ struct Job {
     done: Done,
 }
 
-/// Who is told what became of a message, and what follows from it on this node.
+/// The sender that gets the result of a message, and the effect on this node.
 #[derive(Debug)]
 struct Done {
     effect: Effect,
@@ -111,7 +113,7 @@ impl Done {
     }
 }
 
-/// A batch that is on its way. Dropped there, it is not known what became of it.
+/// A batch in flight. If it is dropped, it is not known whether its messages were published.
 struct BatchInFlight(Vec<Done>);
 
 impl BatchInFlight {
@@ -140,7 +142,7 @@ impl Published {
         self.0.await.unwrap_or(Err(Error::Closed))
     }
 
-    /// Lets the message go without waiting; a failure is only logged.
+    /// Stops waiting; a failure is only logged.
     pub(crate) fn detach(self) {
         // The publisher logs each failed batch itself.
         drop(self);
@@ -181,11 +183,11 @@ impl<B: Backend> Publisher<B> {
         (Self { queue, backlog, fast_path, writer }, publishing)
     }
 
-    /// Begins to publish a message: whatever is queued afterwards comes behind it.
+    /// Begins to publish a message: messages that are queued afterwards come behind it.
     ///
-    /// The future ends once it is committed; dropping it takes nothing back. `effect` runs in the
-    /// order of the queue, when the message is committed or has failed, whoever is still waiting. It
-    /// comes back when nobody publishes any more.
+    /// The future ends once it is committed; dropping it does not take the message back. `effect`
+    /// runs in the order of the queue, when the message is committed or has failed, also when the
+    /// sender no longer waits. It is returned when the publisher has ended.
     pub(crate) fn begin(
         self: &Arc<Self>,
         outgoing: Outgoing,
@@ -199,7 +201,8 @@ impl<B: Backend> Publisher<B> {
             let writer = self.writer.clone();
             Box::pin(async move { writer.publish(&[outgoing]).await.pop().unwrap_or(Err(Error::Closed)) })
         };
-        // An attachment may take its time, in which others gather: they are better off with the task.
+        // An attachment may take long, and messages gather meanwhile: the publisher's task handles
+        // those better.
         let begun = if is_attachment(&outgoing) {
             Err((outgoing, effect))
         } else {
@@ -235,7 +238,8 @@ impl<B: Backend> Publisher<B> {
         Ok(())
     }
 
-    /// Waits while there are too many responses in the queue, whatever else the application sends.
+    /// Waits while there are too many responses in the queue, however much else the application
+    /// sends.
     pub(crate) async fn wait_for_capacity(&self) -> Result<(), Error> {
         if self.backlog.wait_for_capacity().await { Ok(()) } else { Err(Error::Closed) }
     }
@@ -246,19 +250,19 @@ impl<B: Backend> Publisher<B> {
         let count = jobs.len();
         self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
         let sent = self.fast_path.occupy(|| self.queue.send_all(jobs));
-        // Those that come back take effect here. They are of the node's own accord, so no code of
-        // the application runs.
+        // The effects that are returned run here. They belong to messages of the node itself, so
+        // they do not run code of the application.
         sent.map_err(|_| self.not_sent(count))
     }
 
-    /// Queues a message without waiting. The effect comes back when nobody publishes any more.
+    /// Queues a message without waiting. The effect is returned when the publisher has ended.
     pub(crate) fn queue(&self, outgoing: Outgoing, effect: Effect) -> Result<Published, Effect> {
         let (job, published) = Job::new(outgoing, effect);
         self.send(job)?;
         Ok(published)
     }
 
-    /// False when the task has ended, and nobody publishes any more.
+    /// False when the publisher's task has ended.
     fn take_over(&self) -> bool {
         self.fast_path.occupy(|| self.queue.nudge())
     }
@@ -270,7 +274,7 @@ impl<B: Backend> Publisher<B> {
             return Ok(());
         }
         self.not_sent(1);
-        // The caller may hold locks, under which nothing takes effect.
+        // The caller may hold locks, under which no effect may run.
         Err(job.map(|job| job.done.effect).unwrap_or_default())
     }
 
@@ -281,11 +285,11 @@ impl<B: Backend> Publisher<B> {
 }
 
 impl Backlog {
-    /// Waits while there are more answers than there may be. False when nobody publishes any more.
+    /// Waits while there are more responses than there may be. False when the publisher has ended.
     async fn wait_for_capacity(&self) -> bool {
         loop {
             let mut shrank = pin!(self.shrank.notified());
-            // What is taken off from here on is noticed.
+            // Registered before the check, so that no removal from the queue is missed.
             shrank.as_mut().enable();
             if self.has_ended.load(Ordering::Acquire) {
                 return false;
@@ -339,7 +343,7 @@ impl Job {
     }
 }
 
-/// The end is told even of a task that was aborted before it began.
+/// The end is noted even for a task that was aborted before it began.
 async fn run<B: Backend>(
     writer: Arc<BatchWriter<B>>,
     mut jobs: queue::Receiver<Job>,
@@ -348,7 +352,8 @@ async fn run<B: Backend>(
 ) {
     let backlog = &end.0;
     let mut queued = VecDeque::new();
-    // Set while the table hangs, as when it is locked: then small messages do not share the fate of attachments.
+    // Set while the table hangs, as when it is locked: then small messages do not wait with
+    // attachments.
     let mut apart = false;
     while !queued.is_empty() || jobs.take(&mut queued).await {
         fast_path.take_over().await;
@@ -371,7 +376,7 @@ async fn run<B: Backend>(
             _ => {}
         }
         in_flight.finish(results);
-        // The next batch is as large as it can be.
+        // Taken last, so that the next batch is as large as it can be.
         jobs.take_now(&mut queued);
         if let Some(error) = trouble {
             backlog.took(give_up_waiting(&mut queued, writer.limit, apart && has_attachments, &error));
@@ -382,7 +387,7 @@ async fn run<B: Backend>(
     }
 }
 
-/// However the publisher's task ends, nobody waits for it any more.
+/// Marks the publisher as ended, however its task ends: nothing will be published any more.
 struct CloseOnDrop(Arc<Backlog>);
 
 impl Drop for CloseOnDrop {
@@ -391,9 +396,10 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// After a failure, nothing waits in the queue for longer than a batch may take: else a queue in front of a dead link would be
-/// worked off one time-out after the other. With `attachments`, all of those give up: they would hang where the last ones did.
-/// Returns how many did.
+/// After a failure, gives up messages that have waited in the queue for longer than a batch may
+/// take. Otherwise the queue in front of a dead link would be drained one time-out after the other.
+/// With `attachments`, gives up all attachments too: they would hang where the last ones did.
+/// Returns how many.
 fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) -> Taken {
     let now = Instant::now();
     let kind = error.kind();
@@ -413,8 +419,8 @@ fn is_attachment(outgoing: &Outgoing) -> bool {
     matches!(outgoing.content, Content::Attachment { .. })
 }
 
-/// Takes the next batch off the front, within the byte limit but never empty. With `apart`, attachments and other messages do not
-/// share a batch.
+/// Takes the next batch from the front, within the byte limit but never empty. With `apart`,
+/// attachments and other messages do not share a batch.
 fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, BatchInFlight, Taken) {
     let mut bytes = 0;
     let mut count = 0;
@@ -427,7 +433,8 @@ fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, BatchI
         if apart && is_attachment(&job.outgoing) != is_attachment(&queued[0].outgoing) {
             break;
         }
-        // A payload that has no room left cannot be told from its twin: the twin goes into the next batch.
+        // A payload without room for a space cannot be made different from an equal one, which goes
+        // into the next batch.
         if let Content::Inline(payload) = &job.outgoing.content
             && payload.len() + MAX_PADDING > MAX_PAYLOAD
             && !full_size_payloads.insert((job.outgoing.channel.as_str(), payload.as_str()))
@@ -451,10 +458,11 @@ fn size(outgoing: &Outgoing) -> usize {
 /// The most spaces that [`make_distinct`] can need: one for each equal payload before.
 const MAX_PADDING: usize = MAX_BATCH;
 
-/// PostgreSQL folds equal notifications of one transaction into one. White space after a JSON value means nothing, so
-/// equal payloads are given different lengths by trailing spaces.
+/// PostgreSQL folds equal notifications of one transaction into one. White space after a JSON value
+/// means nothing, so equal payloads get different lengths by trailing spaces.
 fn make_distinct(batch: &mut [Outgoing]) {
-    // Next free length by a hash of channel and payload: a collision costs a superfluous space and nothing else.
+    // Next free length by a hash of channel and payload: a collision only costs a superfluous
+    // space.
     let mut free_length: HashMap<u64, usize> = HashMap::new();
     let hasher = RandomState::default();
     for outgoing in batch {
@@ -469,8 +477,8 @@ fn make_distinct(batch: &mut [Outgoing]) {
 }
 
 impl<B: Backend> BatchWriter<B> {
-    /// Publishes a batch. When PostgreSQL refuses it for what is in it, each message is tried alone, so that one that cannot
-    /// be sent takes no other down.
+    /// Publishes a batch. When PostgreSQL refuses it for its content, each message is tried alone,
+    /// so that only messages that cannot be sent fail.
     async fn publish(&self, batch: &[Outgoing]) -> Vec<Result<(), Error>> {
         match self.publish_together(batch).await {
             Ok(()) => vec![Ok(()); batch.len()],

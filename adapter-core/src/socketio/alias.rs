@@ -1,8 +1,8 @@
-//! Sockets of other nodes under ids that socketioxide can hold.
+//! Aliases for sockets of other nodes, in the form of socketioxide's ids.
 //!
 //! A socketioxide id has 16 characters; Node.js's have 20. Each foreign socket gets an alias,
-//! derived from its id so that it is the same every time, and the alias is remembered so that
-//! operations on it reach the socket.
+//! derived from its id so that it is always the same. The alias is remembered so that operations on
+//! it reach the socket.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use socketio_pg_protocol::{NodeId, SocketId};
 use socketioxide_core::{Sid, Uid};
 
-/// Remembers which foreign sockets the aliases stand for.
+/// Remembers the foreign socket of each alias.
 #[derive(Debug)]
 pub(crate) struct Aliases {
-    /// Keys are drawn once, so that no client or node can make two ids collide.
+    /// The hash keys are random, so that no client or node can make two ids collide.
     hashers: [RandomState; 2],
     known: Mutex<Known>,
     max: usize,
@@ -34,7 +34,7 @@ impl Aliases {
         Self { hashers: [RandomState::new(), RandomState::new()], known: Mutex::default(), max: max.max(1) }
     }
 
-    /// The alias of a socket of another node: its own id where socketioxide can hold that.
+    /// The alias of a socket of another node: its own id where socketioxide can hold it.
     pub(crate) fn alias(&self, id: &SocketId) -> Sid {
         if let Ok(sid) = id.as_str().parse() {
             return sid;
@@ -52,7 +52,7 @@ impl Aliases {
         alias
     }
 
-    /// The socket that an id stands for: itself, unless it is an alias.
+    /// The id of the socket that an alias stands for; any other id stands for itself.
     pub(crate) fn resolve(&self, sid: Sid) -> SocketId {
         match self.known.lock().by_alias.get(&sid) {
             Some(id) => id.clone(),
@@ -60,7 +60,7 @@ impl Aliases {
         }
     }
 
-    /// An id of socketioxide's form for another node.
+    /// An id in socketioxide's form for another node.
     pub(crate) fn server(&self, node: Option<&NodeId>) -> Uid {
         let text = node.map(NodeId::as_str).unwrap_or_default();
         let sid = self.derive(text);

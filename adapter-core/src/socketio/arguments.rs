@@ -1,4 +1,4 @@
-//! An event's name and arguments, typed: written and read as socketioxide does for its clients.
+//! Writes and reads an event's name and typed arguments, as socketioxide does for its clients.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -11,11 +11,11 @@ use socketioxide_parser_common::CommonParser;
 
 use crate::{error::Error, socketio::packet};
 
-/// Names that Node.js's servers keep to themselves: as an event from server to server, one of them
-/// would run what an application does with its new clients and namespaces.
+/// Names that Node.js's servers reserve: sent from server to server, one of them would run the
+/// application's handlers for new clients and namespaces.
 const RESERVED_BY_SERVERS: [&str; 3] = ["connect", "connection", "new_namespace"];
 
-/// `[event, ...arguments]` for clients. A tuple becomes several arguments, anything else one.
+/// `[event, ...arguments]` for clients. A tuple becomes several arguments, any other type one.
 pub(crate) fn encode<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Payload, Error> {
     encode_unless(packet::is_reserved(event), event, data)
 }
@@ -33,7 +33,7 @@ fn encode_unless<T: Serialize + ?Sized>(is_reserved: bool, event: &str, data: &T
     Ok(packet::unchecked_payload(&Packet::event("/", value))?)
 }
 
-/// The arguments of `[event, ...arguments]`: all of them for a tuple, the first for anything else.
+/// The arguments of `[event, ...arguments]`: all of them for a tuple, the first for any other type.
 pub(crate) fn decode<D: DeserializeOwned>(packet: &Payload) -> Result<D, Error> {
     match packet {
         Payload::Json(text) => {

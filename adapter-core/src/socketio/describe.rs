@@ -1,4 +1,4 @@
-//! Local sockets, as the other nodes see them.
+//! Describes local sockets to other nodes.
 
 use std::{
     net::IpAddr,
@@ -18,9 +18,9 @@ use crate::socketio::handshake;
 
 /// What the application stores on a socket for other nodes to see: Node.js's `socket.data`.
 ///
-/// Put it into the socket's extensions, again whenever it changes. Applications on every node,
-/// Node.js's included, find it in the answer to `fetchSockets`; bytes (`serialize_bytes`) arrive as
-/// a `Buffer`.
+/// Insert it into the socket's extensions, and again whenever it changes. Applications on every
+/// node, Node.js's included, find it in the result of `fetchSockets`; bytes (`serialize_bytes`)
+/// arrive as a `Buffer`.
 ///
 /// ```
 /// use serde_json::json;
@@ -46,20 +46,20 @@ impl SocketData {
     }
 }
 
-/// The server whose sockets are described, without its type.
+/// The server whose sockets are described, with its type erased.
 pub(crate) trait Server: Send + Sync {
-    /// Handshake and data of a socket that is connected.
+    /// Handshake and data of a connected socket.
     fn describe(&self, namespace: &str, sid: Sid) -> Option<(Payload, Option<Payload>)>;
 
-    /// Disconnects a client from all its namespaces, upon which it closes its connection.
+    /// Disconnects a client from all its namespaces; it then closes its connection.
     fn disconnect_everywhere(&self, sid: Sid);
 }
 
-/// A server, and where the addresses of its clients are found.
+/// A server, and the function that finds the addresses of its clients.
 pub(crate) struct Attached<A: Adapter, F> {
     server: SocketIo<A>,
     address: F,
-    /// Whether the log has been told that handshakes are not recorded.
+    /// Whether it was logged that handshakes are not recorded.
     told: AtomicBool,
 }
 
@@ -99,7 +99,7 @@ where
     }
 }
 
-/// A socket in the words of FETCH_SOCKETS_RESPONSE.
+/// A socket in the form of FETCH_SOCKETS_RESPONSE.
 pub(crate) fn description(id: Sid, rooms: Vec<Room>, details: Option<(Payload, Option<Payload>)>) -> SocketDescription {
     let (handshake, data) = match details {
         Some((handshake, data)) => (Some(handshake), data),
@@ -109,7 +109,7 @@ pub(crate) fn description(id: Sid, rooms: Vec<Room>, details: Option<(Payload, O
         id: SocketId::from(id.as_str()),
         handshake,
         rooms: Some(rooms),
-        // Node.js's sockets always have an object there.
+        // Node.js's sockets always have an object here.
         data: data.or_else(|| Payload::from_json("{}").ok()),
     }
 }

@@ -1,4 +1,4 @@
-//! How a client connected, as Node.js tells it of its own sockets.
+//! The handshake of a client, in the form in which Node.js describes its own sockets.
 
 use std::{
     convert::Infallible,
@@ -14,25 +14,24 @@ use socketioxide::{adapter::Adapter, extract::SocketRef, handler::FromConnectPar
 
 use crate::socketio::packet;
 
-/// What the application knows of a connection and socketioxide does not: put it into the socket's
-/// extensions for other nodes to see in the socket's handshake. [`record_handshake`] does so for
-/// `auth`.
+/// What the application knows of a connection but socketioxide does not: insert it into the
+/// socket's extensions for other nodes to see in the socket's handshake. [`record_handshake`] does
+/// so for `auth`.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectInfo {
-    /// What the client gave as `auth`. What is not an object is told as `{}`: Node.js's
+    /// What the client gave as `auth`. A value that is not an object is sent as `{}`: Node.js's
     /// applications rely on an object.
     pub auth: Option<Value>,
-    /// The client's address. Without it,
-    /// [`Cluster::attach_with_address`](crate::Cluster::attach_with_address) says where it is
-    /// found.
+    /// The client's address. Without it, the function given to
+    /// [`Cluster::attach_with_address`](crate::Cluster::attach_with_address) finds it.
     pub address: Option<IpAddr>,
     /// Whether the transport is encrypted at this server.
     pub secure: bool,
 }
 
 /// Records how a client connected, for other nodes to see in the handshake of its socket: `auth`,
-/// `time` and `issued`, which socketioxide does not keep. A connect middleware; without it `auth`
-/// is empty and `issued` the time of the first question.
+/// `time` and `issued`, which socketioxide does not keep. It is a connect middleware. Without it
+/// `auth` is empty and `issued` is the time of the first request for the socket.
 ///
 /// Like Node.js, it refuses a client whose `auth` is not an object. Node.js closes the connection,
 /// here the client gets a `connect_error`.
@@ -48,7 +47,7 @@ pub struct ConnectInfo {
 /// ```
 ///
 /// # Errors
-/// [`InvalidAuth`], of which socketioxide tells the client.
+/// [`InvalidAuth`], which socketioxide reports to the client.
 pub async fn record_handshake<A: Adapter>(socket: SocketRef<A>, auth: Auth) -> Result<(), InvalidAuth> {
     let info = socket.extensions.get::<ConnectInfo>().unwrap_or_default();
     socket.extensions.insert(ConnectInfo { auth: auth.0?, ..info });
@@ -74,14 +73,14 @@ impl<A: Adapter> FromConnectParts<A> for Auth {
         let Some(auth) = auth else { return Ok(Self(Ok(None))) };
         Ok(Self(match packet::value(auth) {
             Ok(object @ Value::Map(_)) => Ok(Some(object)),
-            // The msgpack parser of socketioxide gives `undefined` as `null`.
+            // The msgpack parser of socketioxide returns `undefined` as `null`.
             Ok(Value::Nil) if matches!(auth, socketioxide_core::Value::Bytes(_)) => Ok(None),
             _ => Err(InvalidAuth),
         }))
     }
 }
 
-/// When a socket connected, or else was first asked about.
+/// When a socket connected, or, if that is not known, when it was first described.
 #[derive(Clone, Copy)]
 struct Issued(SystemTime);
 
@@ -90,7 +89,7 @@ pub(crate) fn is_recorded<A: Adapter>(socket: &SocketRef<A>) -> bool {
     socket.extensions.get::<Issued>().is_some()
 }
 
-/// The address that a server gives to its service without more ado.
+/// The address that a server gives to its service by default.
 pub(crate) fn plain_address(request: &Parts) -> Option<IpAddr> {
     let with_port = request.extensions.get::<SocketAddr>().map(SocketAddr::ip);
     with_port.or_else(|| request.extensions.get::<IpAddr>().copied())
@@ -118,11 +117,12 @@ pub(crate) fn write<A: Adapter>(socket: &SocketRef<A>, address: impl Fn(&Parts) 
         ("auth", info.auth.filter(|auth| matches!(auth, Value::Map(_))).unwrap_or_else(|| Value::Map(Vec::new()))),
     ];
     let entries = entries.into_iter().map(|(key, value)| (key.into(), value)).collect();
-    // As text, in which JavaScript's lone surrogates have a place.
+    // As text, because JSON text can contain JavaScript's lone surrogates.
     Payload::from_json(Value::Map(entries).to_json()).ok()
 }
 
-/// Reads what a node tells, by way of JSON, as Node.js's applications see it: a date is text then.
+/// Reads the handshake that a node sent, through JSON, as Node.js's applications see it: a date is
+/// text then.
 pub(crate) fn read(handshake: Payload) -> Option<Handshake> {
     let value = handshake.into_value().ok()?;
     let exact = serde_json::from_str(&value.to_json());
@@ -134,7 +134,7 @@ fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Of these, Node.js takes the first where a request has several.
+/// Of these headers, Node.js takes only the first where a request has several.
 const SINGLE: [&str; 18] = [
     "age",
     "authorization",

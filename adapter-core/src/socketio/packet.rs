@@ -1,11 +1,11 @@
-//! Between socketioxide's packets and the protocol's payloads, for both of socketioxide's parsers.
+//! Converts socketioxide's packets to the protocol's payloads and back, for both of its parsers.
 //!
 //! | | socketioxide, common parser | socketioxide, msgpack parser | protocol |
 //! |---|---|---|---|
 //! | without binary | JSON text | MessagePack | [`Payload::Json`] |
 //! | with binary | JSON text and attachments | MessagePack | [`Payload::Value`] |
 //!
-//! Between the common parser and the protocol, data without binary stays the text it is.
+//! Between the common parser and the protocol, data without binary stays the same text.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -22,9 +22,8 @@ use socketioxide_core::{
 
 use crate::error::Error;
 
-/// The extension type of everything that notepack.io, the MessagePack of Socket.IO's msgpack
-/// parser, has extensions for: dates (8 bytes), `undefined` (one byte, 0) and `ArrayBuffer`s (any
-/// length).
+/// The extension type that notepack.io, the MessagePack of Socket.IO's msgpack parser, uses for all
+/// its extensions: dates (8 bytes), `undefined` (one byte, 0) and `ArrayBuffer`s (any length).
 const NOTEPACK: i8 = 0;
 
 /// Why data cannot be passed between the cluster and this server.
@@ -34,20 +33,20 @@ pub(crate) enum PacketError {
     /// A packet of another type than EVENT.
     #[error("only events can be broadcast")]
     NotAnEvent,
-    /// An event that is no array, or an array that begins with something else than a name.
+    /// An event that is not an array, or an array that does not begin with a name.
     #[error("an event is an array that begins with its name, a string or a number")]
     NoEventName,
-    /// An event by a reserved name.
-    #[error("`{0}` is an event of Socket.IO's own: clients disconnect when they are sent it")]
+    /// An event with a reserved name.
+    #[error("`{0}` is an event of Socket.IO's own: clients that get it disconnect")]
     ReservedEvent(String),
-    /// An object that a client would take for the place of binary that is not there.
-    #[error("an object looks like the placeholder of binary that is not there: clients disconnect on it")]
+    /// An object that a client would take for a placeholder of binary that does not exist.
+    #[error("an object looks like a placeholder of binary that does not exist: clients disconnect on it")]
     StrayPlaceholder,
-    /// An acknowledgement that is no array.
+    /// An acknowledgement that is not an array.
     #[error("an acknowledgement is an array of its arguments")]
     NotAnAcknowledgement,
-    /// Text that is no JSON.
-    #[error("the data is no JSON: {0}")]
+    /// Text that is not JSON.
+    #[error("the data is not JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// Data that cannot be read.
     #[error(transparent)]
@@ -82,7 +81,7 @@ pub(crate) enum Parser {
 }
 
 impl Parser {
-    /// Finds out which parser it is, by what it writes.
+    /// Finds out which parser it is, from what it writes.
     pub(crate) fn detect(parser: impl Parse) -> Self {
         match parser.encode(Packet::disconnect("/")) {
             ServerValue::Str(..) => Self::Common,
@@ -103,7 +102,7 @@ pub(crate) fn check_packet(packet: &Packet) -> Result<(), PacketError> {
     payload_from_packet(packet).map(drop)
 }
 
-/// The event of a packet, whatever its name.
+/// The event of a packet, without a check of its name.
 pub(crate) fn unchecked_payload(packet: &Packet) -> Result<Payload, PacketError> {
     match &packet.inner {
         PacketData::Event(data, _) | PacketData::BinaryEvent(data, _) => match read(data)? {
@@ -114,9 +113,10 @@ pub(crate) fn unchecked_payload(packet: &Packet) -> Result<Payload, PacketError>
     }
 }
 
-/// An event of another node, `[event, ...args]`, as a packet for the sockets of the namespace `ns`.
+/// Converts an event of another node, `[event, ...args]`, to a packet for the sockets of the
+/// namespace `ns`.
 ///
-/// It is checked to be one that clients take. Node.js passes on whatever comes, and its clients
+/// It is checked to be one that clients accept. Node.js passes on every event, and its clients
 /// disconnect, or crash.
 pub(crate) fn packet_from_payload(
     payload: &Payload,
@@ -136,7 +136,7 @@ pub(crate) fn packet_from_payload(
     Ok(Packet::event(ns, data))
 }
 
-/// The first argument of a client's acknowledgement, the only one that the protocol has room for.
+/// The first argument of a client's acknowledgement, since the protocol has room for only one.
 pub(crate) fn payload_from_ack(value: &ServerValue) -> Result<Option<Payload>, PacketError> {
     match read(value)? {
         Data::Text(text) => {
@@ -148,7 +148,7 @@ pub(crate) fn payload_from_ack(value: &ServerValue) -> Result<Option<Payload>, P
     }
 }
 
-/// The acknowledgement of a client of another node, as one of a client of this server.
+/// Converts the acknowledgement of a client of another node to one of a client of this server.
 ///
 /// It is for the application, not for clients: inline or in an attachment, a date is an ISO string
 /// here.
@@ -166,7 +166,7 @@ pub(crate) fn ack_from_payload(payload: Option<&Payload>, parser: Parser) -> Res
     })
 }
 
-/// What a parser gives for data, as a tree.
+/// Data of a parser, as a tree.
 pub(crate) fn value(data: &ServerValue) -> Result<Value, PacketError> {
     Ok(match read(data)? {
         Data::Text(text) => Value::from_json(text)?,
@@ -174,7 +174,7 @@ pub(crate) fn value(data: &ServerValue) -> Result<Value, PacketError> {
     })
 }
 
-/// What a parser gives for data.
+/// Data of a parser.
 enum Data<'a> {
     Text(&'a str),
     Value(Value),
@@ -191,12 +191,12 @@ fn read(data: &ServerValue) -> Result<Data<'_>, PacketError> {
     })
 }
 
-/// Without binary, data is JSON on its way, whatever the parser of its server.
+/// Data without binary travels as JSON, whichever parser its server uses.
 fn into_payload(value: Value) -> Result<Payload, PacketError> {
     if value.has_binary() {
         return Ok(Payload::Value(value));
     }
-    // not `Value::to_json`: with the common parser, integers beyond 2^53 keep all their digits too
+    // Not `Value::to_json`: with the common parser, integers beyond 2^53 keep all their digits too.
     Ok(Payload::Json(serde_json::value::to_raw_value(&value)?))
 }
 
@@ -228,8 +228,8 @@ fn check_name(name: Cow<'_, str>) -> Result<(), PacketError> {
     if is_reserved(&name) { Err(PacketError::ReservedEvent(name.into())) } else { Ok(()) }
 }
 
-/// Whether Socket.IO keeps the name to itself: a client that is sent it takes it for a broken
-/// packet and disconnects.
+/// Whether Socket.IO reserves the name: a client that gets it takes the packet for a broken one and
+/// disconnects.
 pub(crate) fn is_reserved(event: &str) -> bool {
     matches!(event, "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener")
 }
@@ -241,8 +241,8 @@ fn name_of(payload: &Payload) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Checks what socket.io-parser checks when it puts binary in its place. Without binary it looks
-/// for no place.
+/// Checks what socket.io-parser checks when it replaces placeholders. Without binary it looks for
+/// none.
 fn check_placeholders(payload: &Payload, data: &ServerValue) -> Result<(), PacketError> {
     match (payload, data) {
         (Payload::Value(value), ServerValue::Str(_, Some(attachments)))
@@ -267,7 +267,7 @@ fn has_stray_placeholder(value: &Value, attachments: usize) -> bool {
     }
 }
 
-/// The name of an event, which may be a number. The text is known to be JSON: its beginning is
+/// The name of an event, which may be a number. The text is known to be JSON, so its beginning is
 /// enough.
 fn name_in_text(text: &RawValue) -> Option<Cow<'_, str>> {
     let arguments = text.get().strip_prefix('[')?.trim_start();
@@ -279,7 +279,7 @@ fn name_in_text(text: &RawValue) -> Option<Cow<'_, str>> {
                 return Some(name.into());
             }
             let mut values = serde_json::Deserializer::from_str(arguments).into_iter::<String>();
-            // a name that is no string for Rust is not reserved either
+            // A name that is not a string for Rust is not reserved either.
             Some(values.next().and_then(Result::ok).unwrap_or_default().into())
         }
         b'-' | b'0'..=b'9' => Some("".into()),
@@ -309,8 +309,8 @@ impl Serialize for ForClient<'_> {
                 Some(millis) => Value::Ext(NOTEPACK, millis.to_be_bytes().into()).serialize(serializer),
                 None => serializer.serialize_unit(),
             },
-            // what @msgpack/msgpack makes of an extension that it does not know is an object to
-            // notepack.io
+            // notepack.io gets an unknown extension as the object that @msgpack/msgpack makes of
+            // it.
             Value::Ext(kind, bytes) => {
                 let mut extension = serializer.serialize_struct("ExtData", 2)?;
                 extension.serialize_field("type", kind)?;
@@ -318,8 +318,8 @@ impl Serialize for ForClient<'_> {
                 extension.end()
             }
             broken @ Value::BrokenStr(_) => serializer.serialize_str(&lossy(broken)),
-            // notepack.io knows no integral floats, so that clients which tell them apart expect
-            // integers
+            // notepack.io never writes integral floats, so clients that distinguish them from
+            // integers expect integers.
             float @ Value::Float(_) => match (i64::deserialize(float.clone()), u64::deserialize(float.clone())) {
                 (Ok(integer), _) => serializer.serialize_i64(integer),
                 (_, Ok(integer)) => serializer.serialize_u64(integer),
@@ -349,9 +349,10 @@ fn lossy(broken: &Value) -> String {
     String::deserialize(broken.clone()).unwrap_or_default()
 }
 
-/// What a client wrote with Socket.IO's msgpack parser, with extensions as the protocol has them.
+/// Reads what a client wrote with Socket.IO's msgpack parser, and converts extensions to the
+/// protocol's.
 ///
-/// An `ArrayBuffer` of 8 bytes cannot be told from a date, nor one with the byte 0 from
+/// An `ArrayBuffer` of 8 bytes cannot be distinguished from a date, nor one with the byte 0 from
 /// `undefined`.
 fn from_notepack(value: Value) -> Value {
     match value {

@@ -1,9 +1,9 @@
-//! Rooms that are not named by strings.
+//! Names for rooms whose names are not strings.
 //!
-//! In Node.js a room may be named by any value, and `42` and `"42"` are two rooms. socketioxide's
-//! rooms are named by strings: a room of another name has one here that begins with a mark, which
-//! is drawn at random. So a client that chooses the name of a room never chooses one of these.
-//! Names with the mark do not leave the process.
+//! In Node.js any value may name a room, and `42` and `"42"` are two rooms. In socketioxide strings
+//! name rooms, so a room with another name gets a string that begins with a random mark. A client
+//! that chooses the name of a room therefore cannot choose one of these. Names with the mark do not
+//! leave the process.
 
 use std::{
     borrow::Cow,
@@ -17,15 +17,15 @@ use socketio_pg_protocol::{
 };
 use socketioxide_core::adapter::Room as ServerRoom;
 
-/// How those names begin. Other names seldom begin with its first character.
+/// The mark. Other names seldom begin with its first character.
 static MARK: LazyLock<String> = LazyLock::new(|| format!("\0{:016x}:", RandomState::new().hash_one(())));
 
 /// The room that Node.js's applications name by a number, such as a user's id: `io.to(42)` of
-/// Node.js is `io.to(number_room(42))` here. It is another room than that of the string `"42"`.
+/// Node.js is `io.to(number_room(42))` here. It is another room than `"42"`.
 ///
-/// What it returns is fit for all of socketioxide's operations, is what they and
-/// [`ClusterSocket::rooms`](crate::ClusterSocket::rooms) call that room, and holds in this process
-/// only: do not store it, nor show it to clients. [`room_number`] is the way back.
+/// The name works with all of socketioxide's operations, which return it for that room, as
+/// [`ClusterSocket::rooms`](crate::ClusterSocket::rooms) does. It is valid in this process only: do
+/// not store it, nor show it to clients. [`room_number`] converts it back.
 ///
 /// ```
 /// use socketio_pg_core::{number_room, room_number};
@@ -42,7 +42,7 @@ pub fn number_room(number: i64) -> String {
     marked(&Value::Int(number))
 }
 
-/// The number by which a room is named, if it is.
+/// The number that names a room; `None` when the room has another kind of name.
 pub fn room_number(name: &str) -> Option<i64> {
     match to_wire(name) {
         Room::Other(value) => value.as_i64(),
@@ -50,8 +50,8 @@ pub fn room_number(name: &str) -> Option<i64> {
     }
 }
 
-/// The name that a room of the wire has here. `None` for what equals nothing in JavaScript, once it
-/// has been sent: objects.
+/// The name in this process of a room on the wire. `None` for objects: sent over the wire, an
+/// object equals no other value in JavaScript.
 pub(crate) fn name(room: &Room) -> Option<Cow<'_, str>> {
     match room {
         Room::Name(name) => Some(name.into()),
@@ -60,7 +60,7 @@ pub(crate) fn name(room: &Room) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A room of this process, as it is named on the wire.
+/// The name on the wire of a room in this process.
 pub(crate) fn to_wire(name: &str) -> Room {
     // Nearly all names end the search here.
     let value = name.starts_with('\0').then(|| name.strip_prefix(&**MARK)).flatten().map(Value::from_json);
@@ -70,18 +70,18 @@ pub(crate) fn to_wire(name: &str) -> Room {
     }
 }
 
-/// Rooms of this process, as they are named on the wire.
+/// The names on the wire of rooms in this process.
 pub(crate) fn all_to_wire(names: &[ServerRoom]) -> Vec<Room> {
     names.iter().map(|name| to_wire(name)).collect()
 }
 
-/// The names that rooms of the wire have here.
+/// The names in this process of rooms on the wire.
 pub(crate) fn names(rooms: &[Room]) -> Vec<ServerRoom> {
     rooms.iter().filter_map(name).map(|name| ServerRoom::from(name.into_owned())).collect()
 }
 
-/// The rooms that a socket of another node has joined. That of its own id it is in anyway; it is
-/// told twice of a socket that has joined it as well.
+/// The rooms that a socket of another node has joined. It is in the room of its own id anyway; when
+/// it has joined that room as well, the room is in the list twice.
 pub(crate) fn joined(socket: &SocketDescription) -> Vec<ServerRoom> {
     let mut rooms = socket.rooms.clone().unwrap_or_default();
     if let Some(own) = rooms.iter().position(|room| room.as_str() == Some(socket.id.as_str())) {
@@ -90,7 +90,7 @@ pub(crate) fn joined(socket: &SocketDescription) -> Vec<ServerRoom> {
     names(&rooms)
 }
 
-/// A room that an application named, as it is named on the wire.
+/// The name on the wire of a room that an application named.
 pub(crate) fn named_to_wire(room: impl Into<Room>) -> Room {
     match room.into() {
         Room::Name(name) if name.starts_with('\0') => to_wire(&name),
@@ -98,8 +98,8 @@ pub(crate) fn named_to_wire(room: impl Into<Room>) -> Room {
     }
 }
 
-/// JavaScript's own text of a value is the same for all that it takes for equal: 42 and 42.0, 0 and
-/// -0.
+/// JavaScript's text of a value is the same for all values that it treats as equal: 42 and 42.0, 0
+/// and -0.
 fn marked(value: &Value) -> String {
     format!("{}{}", *MARK, value.to_json())
 }

@@ -1,7 +1,7 @@
-//! Which local sockets a message is for.
+//! Selects the local sockets that a message is for.
 //!
-//! In Node.js every socket is in a room named by its own id, and nodes rely on it: `io.to(<id>)` is
-//! how one socket is addressed, `except: [<id>]` how a sender is left out. socketioxide has no such
+//! In Node.js every socket is in a room named by its own id, and nodes rely on it: `io.to(<id>)`
+//! addresses one socket, `except: [<id>]` leaves out a sender. socketioxide does not have such
 //! rooms, so names that are ids of local sockets are resolved here.
 
 use std::borrow::Cow;
@@ -18,14 +18,14 @@ use crate::socketio::room;
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 pub(crate) enum Selection {
-    /// Those that match, by socketioxide's own rules.
+    /// The sockets that match, by socketioxide's own rules.
     Matching(BroadcastOptions),
-    /// These.
+    /// The sockets with these ids.
     Listed { sids: Vec<Sid>, volatile: bool },
 }
 
 impl Selection {
-    /// The local sockets that another node means.
+    /// The local sockets that a message of another node selects.
     pub(crate) fn of_message<E: SocketEmitter>(local: &CoreLocalAdapter<E>, options: &Selector) -> Self {
         let volatile = options.flags.as_ref().is_some_and(|flags| flags.volatile());
         let all = options.rooms.is_empty();
@@ -44,13 +44,13 @@ impl Selection {
         })
     }
 
-    /// The local sockets that the application means.
+    /// The local sockets that the application selects.
     pub(crate) fn of_application<E: SocketEmitter>(local: &CoreLocalAdapter<E>, options: BroadcastOptions) -> Self {
         let rooms: Vec<&str> = options.rooms.iter().map(AsRef::as_ref).collect();
         let mut except: Vec<&str> = options.except.iter().map(AsRef::as_ref).collect();
         if rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast) {
-            // One socket, or none. A socket of another node is not ours: what keeps ids of sockets
-            // would keep it for ever.
+            // One socket, or none. The id may belong to another node: socketioxide would keep it
+            // for ever.
             return match options.sid.filter(|sid| is_local(local, *sid)) {
                 Some(_) => Self::Matching(options),
                 None => Self::Listed { sids: Vec::new(), volatile: false },
@@ -89,14 +89,15 @@ impl Selection {
             let banned = if except.is_empty() { Vec::new() } else { local.sockets(banned) };
             sids.extend(selected.into_iter().filter(|sid| !banned.contains(sid)));
         }
-        // In the same order every time, and each once.
+        // Always in the same order, and each once.
         sids.sort_unstable();
         sids.dedup();
         sids.retain(|sid| !excluded.contains(sid));
         Some(Self::Listed { sids, volatile })
     }
 
-    /// The selection as options for the operations of [`CoreLocalAdapter`], each for other sockets.
+    /// The selection as options for the operations of [`CoreLocalAdapter`]: each item selects other
+    /// sockets.
     pub(crate) fn into_options(self) -> impl Iterator<Item = BroadcastOptions> {
         let (matching, sids, volatile) = match self {
             Self::Matching(options) => (Some(options), Vec::new(), false),

@@ -1,5 +1,5 @@
-//! The same on top of `loom`, which decides at each of their operations who goes on. What tokio's
-//! do is done here as its documentation says.
+//! The same types on top of `loom`, which decides at each of their operations which task continues.
+//! They behave as tokio's documentation says.
 
 use std::{
     future::Future,
@@ -11,10 +11,10 @@ use std::{
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use loom::sync::{Condvar, MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
-/// Runs a case in every interleaving in which a task is interrupted at most so often; `None`: in
-/// every one.
+/// Runs a case in every interleaving in which a task is interrupted at most this many times;
+/// `None`: in every interleaving.
 pub(crate) fn explore(preemptions: Option<usize>, case: impl Fn() + Send + Sync + 'static) {
-    // Time-outs need one. They are never due, and all that loom runs is on this thread.
+    // Time-outs need a runtime. They never expire, and all that loom runs is on this thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _entered = runtime.enter();
     let mut model = loom::model::Builder::new();
@@ -51,7 +51,7 @@ impl<T> RwLock<T> {
     }
 }
 
-/// Drives a future. Where nothing wakes it any more, the checker reports a deadlock.
+/// Drives a future. When it can never be woken, the checker reports a deadlock.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let (mut future, parker) = (pin!(future), Arc::new(Parker::default()));
     let waker = Waker::from(parker.clone());
@@ -63,8 +63,8 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Polls a future so often, each time once it is woken, then drops it: at whichever moment comes
-/// after the last.
+/// Polls a future this many times, each time once it is woken, then drops it at any moment after
+/// the last poll.
 pub(crate) fn poll_times<F: Future>(times: usize, future: F) -> Option<F::Output> {
     let (mut future, parker) = (Box::pin(future), Arc::new(Parker::default()));
     let waker = Waker::from(parker.clone());
@@ -109,11 +109,11 @@ pub(crate) struct Notify(Mutex<Waiters>);
 #[derive(Default)]
 struct Waiters {
     has_permit: bool,
-    /// How often all were notified.
+    /// How often all waiters were notified.
     rounds: usize,
     next: usize,
     waiting: Vec<(usize, Option<Waker>)>,
-    /// Those that were notified one by one, and do not know it yet.
+    /// The waiters that were notified one by one, and have not noticed yet.
     notified: Vec<usize>,
 }
 
@@ -234,7 +234,7 @@ pub(crate) mod oneshot {
     }
 
     impl<T> Sender<T> {
-        /// Unlike tokio's never gives the value back: nobody here asks whether it was wanted.
+        /// Unlike tokio's, it never returns the value: no caller here needs it.
         pub(crate) fn send(self, value: T) -> Result<(), T> {
             self.0.lock().value = Some(value);
             Ok(())

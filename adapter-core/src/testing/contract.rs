@@ -26,7 +26,7 @@ pub mod publishing;
 pub mod schema;
 pub mod search_path;
 
-/// A database to test on. Every test has one of its own.
+/// A database to test on. Every test has its own.
 pub trait Fixture: Send + Sync {
     /// The backend under test.
     type Backend: Backend;
@@ -35,13 +35,13 @@ pub trait Fixture: Send + Sync {
     /// superuser; other roles need a password to connect.
     fn url(&self) -> String;
 
-    /// The backend under test, to connect with `url`. Nothing need be connected yet.
+    /// The backend under test, to connect with `url`. It need not connect yet.
     ///
     /// # Errors
-    /// A backend that connects at once may return what [`Backend::publish`] would have.
+    /// A backend that connects at once may return what [`Backend::publish`] would have returned.
     fn backend(&self, url: &str) -> impl Future<Output = Result<Self::Backend, BackendError>> + Send;
 
-    /// Runs SQL statements in the database, on a connection of their own that has ended when this
+    /// Runs SQL statements in the database, on a separate connection that has ended when this
     /// returns. Returns the first value of the last row, as text. Panics when the server refuses.
     fn sql(&self, statements: &str) -> Option<String>;
 }
@@ -76,7 +76,7 @@ macro_rules! backend_tests {
             a_channel_may_have_any_name
             an_abandoned_channel_is_silent
             nothing_is_lost_when_waiting_is_given_up
-            a_session_is_drained_while_nobody_waits
+            a_session_is_drained_while_no_task_waits
             a_killed_session_fails_and_another_hears_again
             a_dropped_session_is_gone_from_the_server
         );
@@ -137,18 +137,18 @@ macro_rules! backend_tests {
     };
 }
 
-/// The table of the tests that need one.
+/// The table that tests use.
 const TABLE: &str = "socket_io_attachments";
 
-/// Far more than anything here takes, on any machine.
+/// Far longer than anything here takes, on any machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Awaits what must happen.
+/// Awaits something that must happen.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, what).await.expect("it happens within a minute")
 }
 
-/// Asks the server again and again, as it cannot be made to tell by itself.
+/// Asks the server repeatedly, as it cannot be made to report by itself.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !holds() {
@@ -157,7 +157,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A backend on the fixture's database, with a table there.
+/// A backend on the fixture's database, with the table created.
 async fn prepared<F: Fixture>(fixture: &F) -> F::Backend {
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     backend.prepare(TABLE, true).await.unwrap();
@@ -192,7 +192,7 @@ fn attachment(channel: &str, label: &str, body: impl Into<Vec<u8>>) -> Outgoing 
     Outgoing { channel: channel.to_owned(), content, is_logged: false }
 }
 
-/// The bodies of rows, `None` for those that are gone, however large.
+/// The bodies of rows, `None` for rows that are gone, without a limit on their size.
 async fn fetch(backend: &impl Backend, ids: &[i64]) -> Result<Vec<Option<Vec<u8>>>, BackendError> {
     let body = |row| match row {
         Row::Body(body) => Some(body),
@@ -208,7 +208,7 @@ fn announced(payload: &str) -> Option<(&str, i64)> {
     Some((label, id.parse().unwrap()))
 }
 
-/// Fails unless the result is an error of this kind, and one that says something.
+/// Fails unless the result is an error of this kind, with a text.
 #[track_caller]
 fn assert_kind<T: Debug>(result: Result<T, BackendError>, kind: ErrorKind) {
     let error = result.expect_err("it must fail");
@@ -228,14 +228,14 @@ fn url_with(url: &str, role: Option<&str>, database: Option<&str>) -> String {
     format!("{scheme}://{}@{address}/{}{parameters}", role.unwrap_or(own_role), database.unwrap_or(own_database))
 }
 
-/// A role that no other test has, and can be dropped with it.
+/// A role for one test, dropped at its end.
 struct Role<'a, F: Fixture> {
     fixture: &'a F,
     name: String,
 }
 
 impl<'a, F: Fixture> Role<'a, F> {
-    /// It may connect, and use what it is given rights to.
+    /// A role that may connect, and use what it is granted.
     fn create(fixture: &'a F) -> Self {
         let name = format!("{}_guest", fixture.sql("SELECT current_database()").unwrap());
         fixture.sql(&format!("CREATE ROLE {name} LOGIN PASSWORD 'right'; REVOKE CREATE ON SCHEMA public FROM PUBLIC"));
@@ -255,14 +255,14 @@ impl<F: Fixture> Drop for Role<'_, F> {
     }
 }
 
-/// All sessions of the database but the one that asks.
+/// All sessions of the database except the one that asks.
 const OTHER_SESSIONS: &str = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-/// Those of them that listen, by the last thing they were asked.
+/// Those of them that listen, by their latest statement.
 const LISTENING_SESSIONS: &str =
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN%'";
 
-/// What [`Incoming`] says, for comparing.
+/// The fields of [`Incoming`], for comparing.
 fn pair(incoming: Incoming) -> (String, String) {
     (incoming.channel, incoming.payload)
 }

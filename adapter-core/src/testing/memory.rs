@@ -1,8 +1,8 @@
 //! A backend without a database: nodes of one process, for tests and simulations.
 //!
-//! It keeps what PostgreSQL promises (a batch is one transaction, in order; equal notifications of
-//! one batch on one channel are folded into one; a session hears what is committed while it
-//! listens) and can be made to fail.
+//! It keeps PostgreSQL's promises (a batch is one transaction, in order; equal notifications of one
+//! batch on one channel are folded into one; a session gets what is committed while it listens) and
+//! can be made to fail.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -34,7 +34,7 @@ pub struct MemoryDatabase {
     held: Arc<watch::Sender<Held>>,
 }
 
-/// What waits until the test releases it.
+/// Work that waits until the test releases it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     fetches: bool,
@@ -45,10 +45,10 @@ struct Held {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By number, and when they were written by the clock of the database.
+    /// By id, with the time of writing by the clock of the database.
     attachments: BTreeMap<i64, (Duration, Vec<u8>)>,
     last_id: i64,
-    /// When, and what; the number is one more than the index. Rows are committed in their order.
+    /// Time and message; the id is one more than the index. Rows are committed in their order.
     log: Vec<Option<(Duration, Incoming)>>,
     /// How often the log was emptied.
     history: u64,
@@ -62,7 +62,7 @@ struct State {
     refuses_sessions: bool,
     refuses_attachments: bool,
     sweeps_take: Duration,
-    /// What no name of a channel may contain.
+    /// A text that a channel's name must not contain.
     refused_text: Option<String>,
     published: u64,
     batches: u64,
@@ -72,7 +72,7 @@ struct State {
 #[derive(Debug, Default)]
 struct DatabaseClock {
     start: Option<Instant>,
-    /// By how many milliseconds it was set ahead, or behind.
+    /// How many milliseconds it was set ahead, or behind.
     offset: i64,
 }
 
@@ -112,8 +112,8 @@ impl MemoryDatabase {
         }
     }
 
-    /// Breaks every listening session and lets no other begin, while all else works; or lets them
-    /// begin again.
+    /// Breaks every listening session and refuses new ones, while everything else works; or accepts
+    /// sessions again.
     pub fn refuse_sessions(&self, refuses: bool) {
         let mut state = self.state.lock();
         state.refuses_sessions = refuses;
@@ -122,19 +122,19 @@ impl MemoryDatabase {
         }
     }
 
-    /// Refuses every channel with this text in its name, as a database refuses what its encoding
-    /// does not have.
+    /// Refuses every channel with this text in its name, as a database refuses a character that its
+    /// encoding does not have.
     pub fn refuse_channels_with(&self, text: impl Into<String>) {
         self.state.lock().refused_text = Some(text.into());
     }
 
-    /// Sets the clock of the database this many milliseconds ahead of where it began, or behind.
+    /// Sets the clock of the database this many milliseconds ahead of its beginning, or behind.
     pub fn set_clock(&self, milliseconds: i64) {
         self.state.lock().clock.offset = milliseconds;
     }
 
-    /// Ends and restarts the database at once, as a crash does: every session breaks, the last rows
-    /// of the log are lost, and the attachments' table, which is unlogged, is empty.
+    /// Restarts the database at once, as after a crash: every session breaks, the last rows of the
+    /// log are lost, and the attachments table, which is unlogged, is empty.
     pub fn crash(&self, lost_rows: usize) {
         let mut state = self.state.lock();
         state.sessions.clear();
@@ -167,12 +167,12 @@ impl MemoryDatabase {
         self.state.lock().log.iter().flatten().filter(|(_, row)| row.payload.starts_with('{')).count()
     }
 
-    /// Lets attachments wait to be fetched, or lets them be fetched again.
+    /// Makes fetches of attachments wait, or continues them.
     pub fn hold_fetches(&self, are_held: bool) {
         self.held.send_modify(|held| held.fetches = are_held);
     }
 
-    /// Lets each part of the log wait to be read, or lets them be read again.
+    /// Makes reading the log wait, or continues it.
     pub fn hold_log(&self, is_held: bool) {
         self.held.send_modify(|held| held.log = is_held);
     }
@@ -182,12 +182,12 @@ impl MemoryDatabase {
         self.state.lock().sessions.values().map(|session| session.unread.load(Ordering::Relaxed)).sum()
     }
 
-    /// Lets publications wait, or lets them be committed again.
+    /// Makes publications wait, or continues them.
     pub fn hold_publications(&self, are_held: bool) {
         self.held.send_modify(|held| held.publications = are_held);
     }
 
-    /// Lets each LISTEN wait, or lets them be carried out again.
+    /// Makes each LISTEN wait, or continues them.
     pub fn hold_listens(&self, are_held: bool) {
         self.held.send_modify(|held| held.listens = are_held);
     }
@@ -201,7 +201,7 @@ impl MemoryDatabase {
         self.held.subscribe().wait_for(|held| !is_held(held)).await.map(drop).map_err(|_| unreachable())
     }
 
-    /// Writes this many rows into the catch-up log, which no node hears.
+    /// Writes this many rows into the catch-up log, without notifying nodes.
     pub fn fill_log(&self, rows: u64) {
         let mut state = self.state.lock();
         let now = state.clock.now();
@@ -211,7 +211,7 @@ impl MemoryDatabase {
         }
     }
 
-    /// Lets each batch of a sweep take so long.
+    /// Makes each batch of a sweep take this long.
     pub fn slow_sweeps(&self, each: Duration) {
         self.state.lock().sweeps_take = each;
     }
@@ -221,12 +221,12 @@ impl MemoryDatabase {
         self.state.lock().published
     }
 
-    /// How many batches they came in.
+    /// How many batches were committed.
     pub fn batches(&self) -> u64 {
         self.state.lock().batches
     }
 
-    /// Publishes a payload as a stranger would.
+    /// Publishes a payload as an unknown sender would.
     pub fn notify(&self, channel: &str, payload: &str) {
         self.state.lock().deliver(channel, payload);
     }
@@ -244,13 +244,13 @@ impl State {
         for session in self.sessions.values().filter(|session| session.channels.contains(channel)) {
             let incoming = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
             session.unread.fetch_add(1, Ordering::Relaxed);
-            // A session that is just being dropped hears nothing.
+            // A session that is just being dropped gets nothing.
             let _ = session.incoming.send(incoming);
         }
     }
 }
 
-/// One node's way to a [`MemoryDatabase`].
+/// The backend of one node on a [`MemoryDatabase`].
 #[derive(Clone, Debug)]
 pub struct MemoryBackend {
     database: MemoryDatabase,
@@ -267,7 +267,7 @@ impl Backend for MemoryBackend {
     type Listener = MemoryListener;
 
     async fn inspect_table(&self, table: &TableName) -> Result<TableReport, BackendError> {
-        // By its default name, as the memory has but one of each.
+        // By its default name, as there is only one table of each kind in memory.
         let is_log = TableName::parse(DEFAULT_LOG).is_ok_and(|log| log == *table);
         let spec = if is_log { TableSpec::LOG } else { TableSpec::ATTACHMENTS };
         self.reach().map(|_| TableReport::usable(&spec))
@@ -349,7 +349,7 @@ impl Backend for MemoryBackend {
             left -= u64::from(is_swept);
             is_swept
         };
-        // By its default name, as the memory has but one of each.
+        // By its default name, as there is only one table of each kind in memory.
         if table == DEFAULT_LOG {
             for row in &mut state.log {
                 row.take_if(|(created, _)| is_swept(*created));
@@ -384,7 +384,7 @@ impl MemoryBackend {
         log: Option<&CatchUp>,
         batch: &[Outgoing],
     ) -> Result<(), BackendError> {
-        // A commit takes a moment, in which more is queued.
+        // A commit takes a moment, in which more messages are queued.
         tokio::task::yield_now().await;
         self.database.released(|held| held.publications).await?;
         let mut state = self.reach()?;

@@ -19,7 +19,7 @@ use tokio::{
 
 pub type Adapter<B = MemoryBackend> = PostgresAdapter<Emitter, B>;
 
-/// How long something that must come is waited for.
+/// How long to wait for something that must come.
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// A server that clients can connect to.
@@ -40,7 +40,7 @@ impl Server {
 }
 
 impl<B: Backend> Server<B> {
-    /// One of any cluster.
+    /// A server of a given cluster.
     pub async fn of(cluster: Cluster<B>) -> Self {
         let builder = SocketIo::builder().max_buffer_size(10_000).with_adapter::<Adapter<B>>(cluster.clone());
         let (layer, io) = builder.build_layer();
@@ -52,7 +52,7 @@ impl<B: Backend> Server<B> {
     }
 }
 
-/// A client of one connection; what comes is polled for in the background.
+/// A client of one connection, which polls in the background.
 pub struct Client {
     address: SocketAddr,
     session: String,
@@ -65,7 +65,7 @@ impl Client {
         Self::open_with(address, false).await
     }
 
-    /// As [`Self::connect`]; it acknowledges every event of `/` that wants it.
+    /// As [`Self::connect`]; it acknowledges every event of `/` that asks for it.
     pub async fn acknowledging(address: SocketAddr) -> Self {
         let mut client = Self::open_with(address, true).await;
         client.enter("/").await;
@@ -84,7 +84,7 @@ impl Client {
             while let Some(answer) = http(address, &line, "").await {
                 let (_, body) = answer.split_once("\r\n\r\n").unwrap();
                 for packet in body.split('\x1e') {
-                    // A ping
+                    // A ping.
                     if packet == "2" {
                         let line = format!("POST /socket.io/?EIO=4&transport=polling&sid={session_of_pings}");
                         http(address, &line, "3").await;
@@ -106,7 +106,7 @@ impl Client {
         Self { address, session: session.to_owned(), packets }
     }
 
-    /// Opens a connection and enters a namespace, which has answered when this returns.
+    /// Opens a connection and enters a namespace. The server has confirmed when this returns.
     pub async fn connect(address: SocketAddr, namespace: &str) -> Self {
         let mut client = Self::open(address).await;
         client.enter(namespace).await;
@@ -129,7 +129,7 @@ impl Client {
         http(self.address, &line, packet).await.is_some()
     }
 
-    /// The next packet that is wanted, `None` when the session ends before; those before it are
+    /// The next packet that is wanted, `None` when the session ends before that; earlier ones are
     /// dropped.
     pub async fn next(&mut self, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let waiting = async {
@@ -143,12 +143,12 @@ impl Client {
         tokio::time::timeout(LONG, waiting).await.expect("a packet, or the end of the session")
     }
 
-    /// The next packet that is wanted; those before it are dropped.
+    /// The next packet that is wanted; earlier ones are dropped.
     pub async fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         self.wait_with_others(wanted).await.1
     }
 
-    /// The next packet that is wanted, behind those before it.
+    /// The next packet that is wanted, after the earlier ones.
     pub async fn wait_with_others(&mut self, wanted: impl Fn(&str) -> bool) -> (Vec<String>, String) {
         let mut others = Vec::new();
         let waiting = async {
@@ -165,8 +165,7 @@ impl Client {
         (others, packet)
     }
 
-    /// This many events of the namespace, in the order in which they come: each is what stands
-    /// behind `42`.
+    /// This many events of the namespace, in the order in which they come: the text after `42`.
     pub async fn events(&mut self, namespace: &str, count: usize) -> Vec<String> {
         let start = format!("42{}", prefix(namespace));
         let mut events = Vec::new();
@@ -182,8 +181,8 @@ fn prefix(namespace: &str) -> String {
     if namespace == "/" { String::new() } else { format!("{namespace},") }
 }
 
-/// One request on a connection of its own; the answer with its head. `None` when the session is
-/// gone.
+/// One request on its own connection; returns the response with its head. `None` when the session
+/// is gone.
 async fn http(address: SocketAddr, line: &str, body: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let length = body.len();

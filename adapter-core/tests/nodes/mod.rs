@@ -1,4 +1,4 @@
-//! Nodes on a database in memory, for the tests beside.
+//! Nodes on a database in memory, for the other tests in this folder.
 
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "each test file uses what it needs")]
 
@@ -33,7 +33,7 @@ impl Node {
         Self { cluster, io, events }
     }
 
-    /// Waits for an event; those before it are dropped.
+    /// Waits for an event; earlier ones are dropped.
     pub async fn wait_for(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
         let waiting = async {
             loop {
@@ -55,7 +55,7 @@ impl Node {
     }
 }
 
-/// Two that know each other.
+/// Two nodes that know each other.
 pub async fn pair(database: &MemoryDatabase) -> [Node; 2] {
     let mut nodes = [Node::start(database).await, Node::start(database).await];
     for node in &mut nodes {

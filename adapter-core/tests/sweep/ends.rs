@@ -1,4 +1,4 @@
-//! Beginnings and ends of nodes and namespaces that are given up.
+//! Cancels the start and the end of nodes and namespaces.
 
 use std::{future::Future, sync::Arc};
 
@@ -22,7 +22,7 @@ async fn nothing_left(what: &str, before: usize, sessions: impl Fn() -> usize) {
     .await;
 }
 
-/// A node that is given up while it connects leaves nothing.
+/// A node that is cancelled while it connects leaves nothing behind.
 pub async fn connect<B, F>(name: &str, connect: impl Fn() -> F, sessions: impl Fn() -> usize)
 where
     B: Backend,
@@ -49,20 +49,20 @@ where
 pub enum End {
     /// The handle closes.
     Cluster,
-    /// The server does.
+    /// The server closes.
     Server,
 }
 
-/// What is done after it was given up.
+/// What is done after cancelling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Then {
-    /// It is closed again: that waits until it has left.
+    /// It is closed again: that call waits until the node has left.
     Again,
     /// Every handle is dropped.
     Dropped,
 }
 
-/// A node whose end is given up leaves all the same, and lets its server go.
+/// A node whose close is cancelled still leaves, and releases its server.
 pub async fn close<B, F>(end: End, then: Then, connect: impl Fn() -> F, sessions: impl Fn() -> usize)
 where
     B: Backend,
@@ -92,8 +92,8 @@ where
         };
         let is_over = timeout(LONG, poll_times(closing.as_mut(), polls)).await.expect("it is woken").is_some();
         drop(closing);
-        // A server that is attached holds the node until one of them closes; and one whose close is
-        // given up looks to its adapters like one whose namespace is deleted.
+        // A server that is attached holds the node until one of them closes. A server whose close
+        // is cancelled looks to its adapters like one whose namespace is deleted.
         let is_held = polls == 0 || end == End::Server && !is_over;
         if then == Then::Again || is_held {
             timeout(LONG, cluster.close()).await.expect("close ends");
@@ -111,8 +111,7 @@ where
     println!("{end:?}, {then:?}: {} polls", polls.await);
 }
 
-/// A namespace whose beginning is given up is there all the same; it can be deleted, and made
-/// again.
+/// A namespace whose start is cancelled still exists; it can be deleted, and created again.
 pub async fn namespace<B: Backend>(scene: &mut Scene<B>) {
     let polls = sweep(async |polls| {
         let what = format!("io.ns after {polls} polls");
@@ -136,7 +135,7 @@ pub async fn namespace<B: Backend>(scene: &mut Scene<B>) {
         assert_eq!(client.events("/swept", 1).await, [format!(r#"["e",{polls}]"#)], "{what}");
         server.io.delete_ns("/swept");
         is_there(false).await;
-        // Deleted while it begins.
+        // Deleted while it starts.
         let mut beginning = Box::pin(server.io.ns("/swept", async || {}));
         let ended = timeout(LONG, poll_times(beginning.as_mut(), polls)).await.expect("it is woken");
         server.io.delete_ns("/swept");
@@ -149,14 +148,14 @@ pub async fn namespace<B: Backend>(scene: &mut Scene<B>) {
     println!("io.ns: {} polls", polls.await);
 }
 
-/// A reader of events that stops waiting misses none.
+/// A reader of events that stops waiting does not miss one.
 pub async fn events<B: Backend>(scene: &Scene<B>) {
     let mut events = scene.one.cluster.events();
     let before = scene.one.cluster.of("/").server_count();
     assert_eq!(before, 2);
     for polls in 0..3 {
         let mut next = Box::pin(events.next());
-        // Nothing happens meanwhile: it cannot be woken for a second time.
+        // Without an event, it is not woken for a second poll.
         assert!(poll_times(next.as_mut(), polls.min(1)).await.is_none());
         drop(next);
         let name = format!("/events{polls}");

@@ -1,5 +1,5 @@
-//! The cancellation sweep: every operation is given up before each of its polls, and what must hold
-//! afterwards is looked at.
+//! The cancellation sweep: every operation is cancelled before each of its polls, and the
+//! invariants are checked afterwards.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::clients::LONG;
 
-/// Waits for a condition that nothing tells of.
+/// Waits for a condition by checking it repeatedly.
 pub async fn until(what: &str, is_so: impl AsyncFn() -> Result<(), String>) {
     let started = tokio::time::Instant::now();
     while let Err(not_so) = is_so().await {
@@ -32,7 +32,7 @@ pub fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
-/// The same when nothing comes and goes: clients that poll have a task each, but for moments.
+/// The same once the number is stable: clients that poll have a task each, for moments only.
 pub async fn tasks_at_rest() -> usize {
     let (mut last, mut since) = (tasks(), 0);
     while since < 20 {

@@ -1,11 +1,11 @@
-//! The operations that are swept, and what each does to clients.
+//! The operations that are swept, and the effect of each on clients.
 
 use futures_util::{StreamExt, future::BoxFuture};
 use socketio_pg_core::backend::Backend;
 
 use crate::clients::Server;
 
-/// What an operation does, once it was polled.
+/// The effect of an operation, once it was polled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Does {
     /// Every client gets the event `swept` with the number of the round.
@@ -21,7 +21,7 @@ pub enum Does {
     Nothing,
 }
 
-/// An operation of a server; the number tells its rounds apart.
+/// An operation of a server; the number identifies the round.
 pub struct Operation<B: Backend> {
     pub name: &'static str,
     pub does: Does,
@@ -33,7 +33,7 @@ pub fn large() -> String {
     "x".repeat(9_000)
 }
 
-/// All of a server's and of a handle's, on both servers' clients: one at each.
+/// All operations of a server and of a handle, on one client at each of two servers.
 pub fn all<B: Backend>() -> Vec<Operation<B>> {
     let mut all = of_servers();
     all.extend(of_handles());

@@ -1,4 +1,4 @@
-//! Two servers with a client each, and what must hold for them whatever was given up.
+//! Two servers with a client each, and the invariants after a cancelled operation.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -16,11 +16,11 @@ use super::{
 };
 use crate::clients::{Client, LONG, Server};
 
-/// What else is on its way while an operation is polled and given up.
+/// Other messages while an operation is polled and cancelled.
 #[derive(Clone, Copy, Debug)]
 pub enum Traffic {
     None,
-    /// Events that were begun before, and are not awaited until it was given up.
+    /// Events that were begun before, and are awaited only after cancelling.
     Before,
     /// Events that are begun after its last poll, and before it is dropped.
     Behind,
@@ -28,7 +28,7 @@ pub enum Traffic {
 
 pub const TRAFFIC: [Traffic; 3] = [Traffic::None, Traffic::Before, Traffic::Behind];
 
-/// How many requests a node may have: few, so that one that is not given back is soon missed.
+/// How many requests a node may have: few, so that a permit that is not released is soon missed.
 pub fn options() -> Options {
     Options::default().max_requests(3)
 }
@@ -48,8 +48,8 @@ pub struct Scene<B: Backend> {
 }
 
 impl<B: Backend> Scene<B> {
-    /// `sessions` counts those of the database, of which a node may have `most` when its pools are
-    /// full.
+    /// `sessions` counts the sessions of the database, of which a node may have `most` when its
+    /// pools are full.
     pub async fn new(
         clusters: [Cluster<B>; 2],
         sessions: impl Fn() -> usize + Send + Sync + 'static,
@@ -85,7 +85,7 @@ impl<B: Backend> Scene<B> {
             sessions_before: 0,
             most_sessions: 2 * most,
         };
-        // Every connection that is made when it is first needed.
+        // Opens every connection that is opened on first use.
         scene.one.cluster.of("/").emit("first", &large()).await.unwrap();
         scene.other.cluster.of("/").emit("first", &large()).await.unwrap();
         scene.everything_works("at first").await;
@@ -93,7 +93,7 @@ impl<B: Backend> Scene<B> {
         scene
     }
 
-    /// Gives an operation up before each of its polls.
+    /// Cancels an operation before each of its polls.
     pub async fn sweep(&mut self, operation: &Operation<B>, traffic: Traffic) {
         let polls = sweep(async |polls| self.round(operation, traffic, polls).await).await;
         println!("{}, {traffic:?}: {polls} polls", operation.name);
@@ -126,7 +126,7 @@ impl<B: Backend> Scene<B> {
         is_over
     }
 
-    /// What remote clients got, local ones got, in the same order: all of what an operation does,
+    /// Local clients got what remote ones got, in the same order: the whole effect of an operation,
     /// once it was polled.
     async fn clients_agree(&mut self, what: &str, does: Does, number: usize, was_polled: bool) {
         if does == Does::Disconnect && was_polled {
@@ -150,7 +150,7 @@ impl<B: Backend> Scene<B> {
         let count = local.iter().filter(|event| is_of(event, number)).count();
         let is_expected = is_in_room || does == Does::Event && was_polled;
         assert_eq!(count, usize::from(is_expected), "{what}: {local:?}");
-        // It was handled before the event behind it.
+        // It was handled before the event that follows it.
         let arrived = std::mem::take(&mut *self.arrived.lock());
         let expected = if does == Does::ServerSide && was_polled { vec![number] } else { Vec::new() };
         assert_eq!(arrived, expected, "{what}");
@@ -175,7 +175,7 @@ impl<B: Backend> Scene<B> {
         events
     }
 
-    /// Events arrive from both servers, requests are answered, nothing waits.
+    /// Events arrive from both servers, requests get responses, no request is left waiting.
     async fn everything_works(&mut self, what: &str) {
         let number = self.rounds;
         self.events_until("one", number).await;
@@ -201,7 +201,7 @@ impl<B: Backend> Scene<B> {
             Ok(())
         })
         .await;
-        // Behind every answer: the queue is empty when the clients have this, and the next
+        // After all responses: the queue is empty when the clients have this event, and the next
         // operation takes the fast path.
         self.events_until("settled", number).await;
     }
@@ -219,8 +219,8 @@ impl<B: Backend> Scene<B> {
         .await;
     }
 
-    /// Whether the event of a round, which no server sent, arrived before `agree`, which neither
-    /// did: the same everywhere.
+    /// Whether the event of a round, which no server sent, arrived before `agree`: the same
+    /// everywhere.
     pub async fn has_arrived(&mut self, what: &str) -> bool {
         let number = self.rounds;
         let [local, remote] = self.events_before("agree", number).await;
@@ -235,7 +235,7 @@ impl<B: Backend> Scene<B> {
         self.rounds
     }
 
-    /// Both servers leave in time, and nothing of them is left in the database.
+    /// Both servers leave in time, and leave nothing in the database.
     pub async fn end(self) {
         for server in [&self.one, &self.other] {
             timeout(LONG, server.cluster.close()).await.expect("close ends");
@@ -255,7 +255,7 @@ fn is_of(event: &str, number: usize) -> bool {
 
 type Emit = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Events that were polled once each: the first one may be on its way, the others wait behind it.
+/// Events that were polled once each: the first one may be in flight, the others wait behind it.
 async fn begin_emits<B: Backend>(server: &Arc<Server<B>>) -> Vec<Emit> {
     let mut emits = Vec::new();
     for text in ["a".to_owned(), large(), "b".to_owned()] {

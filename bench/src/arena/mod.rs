@@ -1,4 +1,4 @@
-//! Where contenders meet: the servers, and clusters of node processes on them.
+//! The servers of a run, and clusters of node processes on them.
 
 mod postgres;
 mod process;
@@ -26,7 +26,7 @@ pub(crate) struct Arena {
 /// What a cluster consists of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    /// Node.js processes: the first sends, the others receive.
+    /// Node processes: the first sends, the others receive.
     pub(crate) nodes: usize,
     /// Namespaces of each.
     pub(crate) namespaces: usize,
@@ -37,18 +37,19 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// One that sends and one that receives, with one socket.
+    /// A node that sends and a node that receives, with one socket.
     pub(crate) const PAIR: Self = Self { nodes: 2, namespaces: 1, sockets: 1, sender_sockets: 0 };
 }
 
-/// Node.js processes that know each other. They end when this is dropped.
+/// Node processes that know each other. They end when this is dropped.
 pub(crate) struct Cluster {
     pub(crate) sender: NodeProcess,
     pub(crate) receivers: Vec<NodeProcess>,
 }
 
 impl Arena {
-    /// Starts the servers that the contenders need. What is missing is said, and left out.
+    /// Starts the servers that the contenders need. A server that is missing is reported, and left
+    /// out.
     pub(crate) fn open(contenders: &[Contender]) -> Result<Self, String> {
         let postgres = Postgres::start().map_err(|error| error.to_string())?;
         let wants = |ground| contenders.iter().any(|contender| contender.ground() == ground);
@@ -78,7 +79,7 @@ impl Arena {
         }
     }
 
-    /// What the figures depend on.
+    /// The versions on which the figures depend.
     pub(crate) fn versions(&self) -> Result<Vec<(&'static str, String)>, String> {
         let mut versions = vec![("PostgreSQL", self.postgres.version()?)];
         versions.extend(self.redis.as_ref().map(|redis| ("Redis", redis.version())));
@@ -88,8 +89,8 @@ impl Arena {
         Ok(versions)
     }
 
-    /// Starts a cluster of a contender, in a database of its own, and returns once its nodes know
-    /// each other.
+    /// Starts a cluster of a contender, in its own database, and returns once its nodes know each
+    /// other.
     pub(crate) fn cluster(&self, contender: Contender, shape: Shape) -> Result<Cluster, String> {
         let url = match (contender.ground(), &self.redis) {
             (Ground::Redis, Some(redis)) => redis.url(),
@@ -112,7 +113,7 @@ impl Arena {
         Ok(Cluster { sender, receivers: nodes })
     }
 
-    /// Processor time that a contender's server has used so far, in seconds, all its processes
+    /// Processor time that a contender's server has used so far, in seconds, of all its processes
     /// together.
     pub(crate) fn server_cpu(&self, contender: Contender) -> f64 {
         match (contender.ground(), &self.redis) {

@@ -1,4 +1,4 @@
-//! A private PostgreSQL that writes as a real one does.
+//! A private PostgreSQL that writes to disk as a real one does.
 
 use super::usage::family_cpu_seconds;
 use crate::contender::Contender;
@@ -11,7 +11,7 @@ use std::{
 
 /// A PostgreSQL server, the same for all contenders.
 ///
-/// Its settings are PostgreSQL's defaults, `fsync = on` included, but for `max_connections`, for
+/// Its settings are PostgreSQL's defaults, `fsync = on` included, except for `max_connections`:
 /// Node.js takes ten connections a node.
 pub(crate) struct Postgres {
     server: Server,
@@ -23,7 +23,7 @@ impl Postgres {
         Self::start_with(&[])
     }
 
-    /// A server with settings of its own besides.
+    /// Starts a server with additional settings.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> Result<Self, StartError> {
         let connections = [("max_connections", "600")];
         let builder = connections
@@ -33,8 +33,7 @@ impl Postgres {
         Ok(Self { server: builder.start()?, databases: Mutex::default() })
     }
 
-    /// The database of a contender, without what it left there, on a server that has nothing to
-    /// catch up with.
+    /// A fresh database for a contender, on a server that has finished earlier work.
     pub(crate) fn fresh_database(&self, contender: Contender) -> Result<String, String> {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Vacant(entry) = databases.entry(contender) {
@@ -51,8 +50,8 @@ impl Postgres {
         Ok(database.url())
     }
 
-    /// A database for a contender. All but Node.js's create their table themselves; for that one it
-    /// is the table of its documentation.
+    /// A database for a contender. All but Node.js's create their table themselves; Node.js's gets
+    /// the table of its documentation.
     pub(crate) fn create_database_for(&self, contender: Contender) -> Result<Database, String> {
         let database = self.create_database()?;
         if contender == Contender::Node {
@@ -63,7 +62,7 @@ impl Postgres {
         Ok(database)
     }
 
-    /// A database beside those of the contenders.
+    /// A database apart from those of the contenders.
     pub(crate) fn create_database(&self) -> Result<Database, String> {
         self.server.create_database().map_err(|error| error.to_string())
     }

@@ -1,4 +1,4 @@
-//! A node as a process of its own.
+//! A node as a separate process.
 
 use super::usage::Usage;
 use crate::{
@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-/// How long an answer may take beyond the time that a command asks for.
+/// How long a reply may take beyond the time that a command asks for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running node. It ends when this is dropped.
@@ -48,7 +48,7 @@ impl NodeProcess {
             }
         };
         command.args(["--url", url, "--namespaces", &namespaces.to_string(), "--sockets", &sockets.to_string()]);
-        // As servers run.
+        // As servers run in production.
         command.env("NODE_ENV", "production").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let commands = child.stdin.take();
@@ -69,20 +69,20 @@ impl NodeProcess {
         self.answer(Duration::ZERO)
     }
 
-    /// Sends a command and waits for its answer.
+    /// Sends a command and waits for its reply.
     pub(crate) fn ask<T: DeserializeOwned>(&mut self, command: &Command) -> Result<T, String> {
         self.send(command)?;
         self.answer(duration(command))
     }
 
-    /// Sends a command, whose [`answer`](Self::answer) is waited for later.
+    /// Sends a command; [`answer`](Self::answer) waits for its reply later.
     pub(crate) fn send(&mut self, command: &Command) -> Result<(), String> {
         let line = serde_json::to_string(command).map_err(|error| error.to_string())?;
         let commands = self.commands.as_mut().expect("the input of a node is open as long as it lives");
         writeln!(commands, "{line}").map_err(|error| format!("{} is gone: {error}", self.who))
     }
 
-    /// The answer to the oldest command that has none. A command that works for a time answers no
+    /// The reply to the oldest command that has none. A command that works for a time replies no
     /// sooner.
     pub(crate) fn answer<T: DeserializeOwned>(&mut self, works_for: Duration) -> Result<T, String> {
         let line = self.answers.recv_timeout(PATIENCE + works_for);
@@ -94,7 +94,7 @@ impl NodeProcess {
         }
     }
 
-    /// Sends a command to all, then waits for all.
+    /// Sends a command to all nodes, then waits for all replies.
     pub(crate) fn ask_all<T: DeserializeOwned>(nodes: &mut [Self], command: &Command) -> Result<Vec<T>, String> {
         nodes.iter_mut().try_for_each(|node| node.send(command))?;
         nodes.iter_mut().map(|node| node.answer(duration(command))).collect()
@@ -122,7 +122,7 @@ fn duration(command: &Command) -> Duration {
 impl Drop for NodeProcess {
     fn drop(&mut self) {
         self.commands.take();
-        // Some adapters keep their process alive for a while; nobody needs them any more.
+        // Some adapters keep their process running for a while, but it is not needed any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -15,15 +15,15 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Starts a server that stores nothing: what is published is never stored anyway.
+    /// Starts a server that stores nothing: published messages are not stored anyway.
     pub(crate) fn start() -> io::Result<Self> {
         let version = Command::new("redis-server").arg("--version").output()?;
         if !version.status.success() {
             return Err(io::Error::other("it does not tell its version"));
         }
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        // The shell ends, and takes the server along, when its stdin is closed: also when this
-        // process is killed.
+        // The shell ends, and the server with it, when its stdin is closed: also when this process
+        // is killed.
         let script = "redis-server --port \"$1\" --bind 127.0.0.1 --save '' --appendonly no >/dev/null &
             pid=$!; echo $pid; read -r _; kill $pid; wait $pid";
         let mut shell = Command::new("/bin/sh")

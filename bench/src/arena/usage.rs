@@ -1,8 +1,8 @@
-//! What processes use, from /proc.
+//! Processor time and memory of processes, from /proc.
 
 use std::fs;
 
-/// Linux counts processor time in hundredths of a second for everybody who reads it.
+/// Linux reports processor time in hundredths of a second.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What a process has used so far.
@@ -32,7 +32,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     stat(pid).map_or(0.0, |fields| ticks(&fields, 13..15))
 }
 
-/// Processor time of a process, of its children, and of those it has had, in seconds.
+/// Processor time of a process, of its running children, and of its ended ones, in seconds.
 pub(crate) fn family_cpu_seconds(pid: u32) -> f64 {
     let own = stat(pid).map_or(0.0, |fields| ticks(&fields, 13..17));
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Every contender that is an adapter for socketioxide, driven the way socketioxide drives it.
+//! All contenders that are adapters for socketioxide, driven as socketioxide drives them.
 //!
 //! `SocketIo::emit` encodes the data, makes a packet of it and calls `CoreAdapter::broadcast`: so
 //! does [`Adapter::emit`]. On the receiving side the adapter hands the encoded packet to the
@@ -50,7 +50,7 @@ pub(crate) async fn diesel(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl
     Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
 }
 
-/// socketioxide-postgres on tokio-postgres: one connection for everything.
+/// socketioxide-postgres on tokio-postgres: one connection for all it does.
 pub(crate) async fn peer_tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
     use socketioxide_postgres::{PostgresAdapterCtr, TokioPostgresAdapter};
     let config = setup.url.parse().map_err(text::<tokio_postgres::Error>)?;
@@ -58,8 +58,8 @@ pub(crate) async fn peer_tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -
     Adapter::<TokioPostgresAdapter<Sockets>>::start(&state, setup, tallies).await
 }
 
-/// socketioxide-postgres on sqlx, with sqlx' default pool of 10; as each namespace keeps one of its
-/// connections for good, with one more for each further namespace.
+/// socketioxide-postgres on sqlx, with sqlx' default pool of 10. Each namespace keeps one of its
+/// connections, so it gets one more for each further namespace.
 pub(crate) async fn peer_sqlx(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
     use socketioxide_postgres::{PostgresAdapterCtr, SqlxAdapter, drivers::sqlx::sqlx_client::postgres::PgPoolOptions};
     const DEFAULT: u32 = 10;
@@ -121,7 +121,7 @@ impl<A: CoreAdapter<Sockets>> Node for Adapter<A> {
     }
 }
 
-/// What `SocketIo::emit` asks for.
+/// The options that `SocketIo::emit` uses.
 fn everyone() -> BroadcastOptions {
     let mut options = BroadcastOptions::default();
     options.add_flag(BroadcastFlags::Broadcast);

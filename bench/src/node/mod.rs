@@ -24,16 +24,16 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 /// How long a node may take to know the others.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often it is looked whether something has come true. The time of an arrival is noted when it arrives.
+/// How often a condition is checked. The time of an arrival is noted when it arrives.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// How a node is started.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Setup {
-    /// Who it is.
+    /// The contender that it runs.
     #[arg(long)]
     pub(crate) contender: Contender,
-    /// Where the nodes meet.
+    /// The URL of the server where the nodes meet.
     #[arg(long)]
     pub(crate) url: String,
     /// How many namespaces it has.
@@ -44,9 +44,9 @@ pub(crate) struct Setup {
     pub(crate) sockets: usize,
 }
 
-/// What a contender can do.
+/// What a contender must be able to do.
 pub(crate) trait Node: Send + Sync + 'static {
-    /// Gives an event to all sockets of the cluster; done when it is published.
+    /// Sends an event to all sockets of the cluster; done when it is published.
     fn emit(
         &self,
         namespace: usize,
@@ -55,19 +55,20 @@ pub(crate) trait Node: Send + Sync + 'static {
         load: Load,
     ) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// How many nodes it knows of in a namespace, itself included.
+    /// How many nodes it knows in a namespace, itself included.
     fn nodes(&self, namespace: usize) -> impl Future<Output = Result<usize, String>> + Send;
 
-    /// Asks for all sockets; how many there are.
+    /// Asks for all sockets; returns how many there are.
     fn fetch_sockets(&self) -> impl Future<Output = Result<usize, String>> + Send;
 
-    /// Sends an event that is acknowledged; how many sockets did.
+    /// Sends an event that is acknowledged; returns how many sockets acknowledged.
     fn broadcast_with_ack(&self) -> impl Future<Output = Result<usize, String>> + Send;
 
-    /// The events to publish with one statement, for who does that by hand.
+    /// The events to publish with one statement, for a contender that does not batch by itself.
     const BATCH: Option<usize> = None;
 
-    /// Gives events, each a namespace and a number, to all sockets at once; done when they are published.
+    /// Sends events, each a namespace and a number, to all sockets at once; done when they are
+    /// published.
     fn emit_batch(
         &self,
         run: u64,
@@ -90,7 +91,7 @@ pub(crate) fn run(setup: &Setup) -> Result<(), String> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string())?;
     let setup = setup.clone();
     // In a task of the runtime, as socketioxide's handlers are: the thread that blocks on the
-    // runtime is none of its own, and every step from one to the other wakes a thread.
+    // runtime is not one of its threads, and each switch between them wakes a thread.
     let node = runtime.spawn(async move {
         let setup = &setup;
         let tallies: Vec<_> = (0..setup.namespaces).map(|_| Arc::new(Tally::default())).collect();
@@ -130,7 +131,7 @@ async fn serve(node: impl Node, tallies: Vec<Arc<Tally>>) -> Result<(), String> 
             Command::FetchSockets { millis, expected } => {
                 answer(&Answer::Ok(ask(millis, expected, || node.fetch_sockets()).await))?;
             }
-            // Theirs is out of reach.
+            // The peers' sessions are not accessible.
             Command::Tell => answer(&Answer::Ok(()))?,
             Command::BroadcastWithAck { millis, expected } => {
                 answer(&Answer::Ok(ask(millis, expected, || node.broadcast_with_ack()).await))?;
@@ -185,7 +186,7 @@ async fn settle(tallies: &[Arc<Tally>], expected: &[u64], quiet: Duration) -> Re
     tallies.iter().map(|tally| tally.received()).fold(Received::default(), Received::and)
 }
 
-/// Asks one question after the other, and notes how long each took whose answer was complete.
+/// Makes one request after the other, and notes how long each complete one took.
 async fn ask<F: Future<Output = Result<usize, String>>>(
     millis: u64,
     expected: usize,

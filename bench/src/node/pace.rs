@@ -1,4 +1,4 @@
-//! Sending events: as fast as they go, one by one, or at a rate.
+//! Sends events: as fast as possible, one by one, or at a rate.
 
 use super::Node;
 use crate::{
@@ -13,7 +13,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-/// Sends for `duration`, to all namespaces in turn, and waits for what is under way then.
+/// Sends for `duration`, to each namespace in rotation, and waits for the events in flight at its
+/// end.
 pub(super) async fn emit<N: Node>(
     node: &N,
     namespaces: usize,
@@ -50,9 +51,9 @@ impl Numbers {
     }
 }
 
-/// One task polls all, each for the first time in the order of their numbers: that is the order
-/// which the application asks for. tokio's budget would interrupt the poll in the middle and so
-/// change it, hence `unconstrained`.
+/// One task polls all, each for the first time in the order of their numbers: that is the order in
+/// which the application emits. tokio's budget would interrupt the poll in the middle and so change
+/// it, hence `unconstrained`.
 async fn in_flight(node: &impl Node, run: u64, load: Load, limit: usize, end: Instant, numbers: &mut Numbers) -> u64 {
     let mut failed = 0;
     let mut under_way = FuturesUnordered::new();

@@ -1,7 +1,7 @@
-//! PostgreSQL alone: what any adapter that uses NOTIFY can at most do.
+//! PostgreSQL alone: the most that any adapter which uses NOTIFY can do.
 //!
-//! A storm goes out in statements of 64 notifications, each awaited before the next; else one
-//! statement is one notification. The payload is the event's JSON text with nothing round it.
+//! A storm goes out in statements of 64 notifications, each awaited before the next; otherwise one
+//! statement is one notification. The payload is the event's JSON text alone.
 
 use super::{Node, Setup, tally::Tally};
 use crate::{
@@ -12,7 +12,7 @@ use socketioxide_core::Value;
 use std::{collections::HashMap, future::poll_fn, sync::Arc};
 use tokio_postgres::{AsyncMessage, Client, NoTls, Statement};
 
-/// A sender's and a listener's connection.
+/// The connections of a sender and a listener.
 pub(crate) struct Raw {
     client: Client,
     notify: Statement,
@@ -25,7 +25,7 @@ pub(crate) struct Raw {
 impl Raw {
     pub(crate) async fn connect(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<Self, String> {
         let channels: Vec<_> = (0..tallies.len()).map(|namespace| format!("bench#{namespace}")).collect();
-        // Without sockets there is nobody to listen for.
+        // Without sockets it need not listen.
         let listener = if setup.sockets > 0 {
             Some(listen(&setup.url, channels.iter().cloned().zip(tallies.iter().cloned()).collect()).await?)
         } else {
@@ -58,7 +58,7 @@ impl Node for Raw {
         Ok(())
     }
 
-    /// There is no cluster to know of.
+    /// Raw connections do not form a cluster.
     async fn nodes(&self, _namespace: usize) -> Result<usize, String> {
         Ok(usize::MAX)
     }

@@ -1,4 +1,4 @@
-//! Connected sockets without clients: what an adapter hands to them is counted instead of written
+//! Connected sockets without clients: what an adapter sends to them is counted instead of written
 //! to a transport.
 
 use super::tally::Tally;
@@ -16,7 +16,7 @@ use socketioxide_core::{
 use socketioxide_parser_common::CommonParser;
 use std::{fmt, sync::Arc, time::Duration};
 
-/// The sockets of one namespace, in the place where socketioxide puts its own.
+/// The sockets of one namespace, in place of socketioxide's own.
 pub(crate) struct Sockets {
     path: Str,
     server: Uid,

@@ -1,4 +1,4 @@
-//! What arrives at a socket, counted.
+//! Counts what arrives at a socket.
 
 use crate::{clock, event::Load, wire::Received};
 use socketioxide_core::Value;
@@ -39,7 +39,7 @@ impl Tally {
         self.lock().received.last
     }
 
-    /// Takes what a socket is sent.
+    /// Takes a packet for a socket.
     pub(crate) fn take(&self, packet: &Value) {
         match packet {
             Value::Str(text, attachments) => {
@@ -93,7 +93,7 @@ impl Tally {
 }
 
 impl Received {
-    /// Both together.
+    /// Both tallies together.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.delivered += other.delivered;
         self.duplicated += other.duplicated;

@@ -1,4 +1,5 @@
-//! `docs/performance.md`: tables between markers, so that the prose round them stays; and plots.
+//! Writes `docs/performance.md`: tables between markers, so that the prose around them stays; and
+//! plots.
 
 use super::{Figures, goals, plot, workload_table};
 use crate::workload::{self, Workload};
@@ -7,7 +8,7 @@ use std::{fmt::Write, fs, io, path::Path};
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
 
-/// What the page says where there is none yet.
+/// The page to start from when there is none yet.
 const PAGE: &str = include_str!("performance.md");
 
 /// Writes the page and its plots into a directory.

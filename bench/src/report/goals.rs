@@ -11,7 +11,7 @@ struct Goal {
     text: &'static str,
     workload: &'static str,
     metric: Metric,
-    /// Ours is compared with the best of them.
+    /// The contenders, of which the best is compared with ours.
     against: &'static [Contender],
     bound: Bound,
 }
@@ -70,7 +70,7 @@ const GOALS: &[Goal] = &[
     ),
 ];
 
-/// The goals as a table. What was not measured is left out.
+/// The goals as a table. Goals that were not measured are left out.
 pub(crate) fn goals(figures: &Figures) -> String {
     let mut table = String::from(
         "| ratio | goal | ours, tokio-postgres: min, median, max | | ours, diesel: min, median, max | | raw NOTIFY: median |\n\
@@ -85,7 +85,7 @@ pub(crate) fn goals(figures: &Figures) -> String {
                 AtMost(bound) => format!("≤ {bound}"),
             };
             let [tokio_postgres, diesel] = [tokio_postgres, diesel].map(|cells| cells.unwrap_or(" | ".to_owned()));
-            // What PostgreSQL leaves to win.
+            // Compared with PostgreSQL alone, what could still be gained.
             let raw =
                 (!goal.against.contains(&Raw)).then(|| figures.ratio(goal.workload, Raw, goal.against, goal.metric));
             let raw = raw.flatten().map_or(String::new(), |Spread { median, .. }| digits(median));
@@ -113,7 +113,7 @@ fn cells(ratio: Option<Spread>, bound: &Bound) -> Option<String> {
     Some(format!("{min}, **{median}**, {max} | {}", mark(is_reached)))
 }
 
-/// Three digits that count.
+/// Rounds to three significant digits.
 fn digits(value: f64) -> String {
     let decimals = match value {
         100.0.. => 0,

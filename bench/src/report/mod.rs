@@ -1,4 +1,4 @@
-//! Figures, and what is made of them.
+//! Figures, and the reports made from them.
 
 mod docs;
 mod goals;
@@ -26,7 +26,7 @@ pub(crate) struct Record {
 /// All figures of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Figures {
-    /// What they depend on: names and values.
+    /// The circumstances on which they depend: names and values.
     circumstances: Vec<(String, String)>,
     records: Vec<Record>,
 }
@@ -71,7 +71,7 @@ impl Figures {
         Spread::of(self.values(workload, contender, metric).map(|(_, value)| value))
     }
 
-    /// A metric of one over the best of others, in each round that has both.
+    /// A metric of one contender over the best of others, in each round that has both.
     fn ratio(&self, workload: &str, one: Contender, others: &[Contender], metric: Metric) -> Option<Spread> {
         let best = |round| {
             let of_round = |other: &Contender| {

@@ -1,4 +1,4 @@
-//! Bar charts as SVG. They bring their own ground, and turn dark where the reader's page is.
+//! Bar charts as SVG. They draw their own background, and turn dark where the reader's page is.
 
 use super::{Figures, Spread, table::number};
 use crate::{contender::Contender, workload::Workload};

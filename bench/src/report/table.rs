@@ -1,4 +1,4 @@
-//! Figures as Markdown tables, which read as text too.
+//! Figures as Markdown tables, which are readable as text too.
 
 use super::{Figures, Spread};
 use crate::{contender::Contender, workload::Workload};
@@ -39,7 +39,7 @@ pub(crate) fn workload(figures: &Figures, workload: &Workload) -> String {
     table
 }
 
-/// Three digits that count, and thousands apart.
+/// Three significant digits, with thousands separated.
 pub(super) fn number(value: f64) -> String {
     let digits = match value.abs() {
         0.0 | 100.0.. => 0,

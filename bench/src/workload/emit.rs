@@ -1,4 +1,4 @@
-//! Events from one node to the sockets of others.
+//! Workloads with events from one node to the sockets of others.
 
 use super::{Measure, Metric, Timing, percentiles};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     wire::{Command, Emitted, Pace, Received},
 };
 
-/// After that long without an arrival, what has not arrived is lost.
+/// After this long without an arrival, the missing events count as lost.
 const QUIET_MILLIS: u64 = 700;
 
 pub(super) struct Plan {

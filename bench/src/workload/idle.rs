@@ -1,13 +1,13 @@
-//! What nodes cost that have nothing to do.
+//! Workloads with idle nodes, and their cost.
 //!
-//! Every contender and every shape gets a PostgreSQL server of its own, for the log is the whole
-//! server's. All idle at the same time: it is transactions and bytes that count here, not seconds.
-//! Autovacuum is off, as its transactions would be counted too.
+//! Every contender and every shape gets its own PostgreSQL server, since the log is the whole
+//! server's. All idle at the same time: transactions and bytes count here, not seconds. Autovacuum
+//! is off, as its transactions would be counted too.
 //!
-//! A session that listens has a transaction for each notification that wakes it, and tells of it
-//! when it runs its next statement. Ours do that every 5 s, the peer's tokio-postgres driver has
-//! but one session for everything, and Node.js's are asked to. The listeners of the peer's sqlx
-//! driver never do, and cannot be asked: its transactions are not known.
+//! A session that listens has a transaction for each notification that wakes it, and reports it
+//! when it runs its next statement. Our sessions do that every 5 s, the peer's tokio-postgres
+//! driver has only one session for all it does, and Node.js's sessions are asked to. The listeners
+//! of the peer's sqlx driver never do, and cannot be asked: their transactions are not known.
 
 use super::{Measure, Metric, Timing};
 use crate::{
@@ -18,18 +18,18 @@ use crate::{
 use socketio_pg_throwaway::Database;
 use std::time::{Duration, Instant};
 
-/// Until what starting causes is over, and told: sessions take up to 10 s for that.
+/// Until the work of the start is over, and reported: sessions take up to 10 s for that.
 const CALM: Duration = Duration::from_secs(15);
 
-/// A cluster with a server of its own. The nodes end first.
+/// A cluster with its own server. The nodes end first.
 struct Idle {
     nodes: usize,
     namespaces: usize,
     contender: Contender,
     cluster: Cluster,
-    /// Where the nodes are.
+    /// The database of the nodes.
     database: Database,
-    /// Where the questions are asked, which are transactions too.
+    /// The database for our queries, which are transactions too.
     observer: Database,
     _server: Postgres,
 }
@@ -42,7 +42,7 @@ struct Count {
     wal_bytes: f64,
 }
 
-/// A figure with whose it is.
+/// A figure, and the contender that it belongs to.
 pub(super) struct Figure {
     pub(super) nodes: usize,
     pub(super) namespaces: usize,
@@ -51,8 +51,8 @@ pub(super) struct Figure {
     pub(super) measure: Measure,
 }
 
-/// Measures all contenders and all shapes (nodes and namespaces) at once, in every round. What
-/// failed is said.
+/// Measures all contenders and all shapes (nodes and namespaces) at once, in every round. Failures
+/// are reported.
 pub(super) fn measure(
     arena: &Arena,
     contenders: &[Contender],

@@ -1,4 +1,4 @@
-//! What is measured: a table of workloads.
+//! The workloads: a table of what is measured.
 
 mod emit;
 mod idle;
@@ -20,7 +20,7 @@ pub(crate) struct Workload {
     pub(crate) id: &'static str,
     /// Its name in tables.
     pub(crate) title: &'static str,
-    /// The figure that it is about.
+    /// The most important figure.
     pub(crate) headline: Metric,
     kind: Kind,
     /// Whether a quick run measures it.
@@ -39,25 +39,24 @@ enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Metric {
-    /// Events that reached a socket, each counted at each receiving node, over the time from the
-    /// first call of the sender to the last arrival.
+    /// Events that reached a socket, counted at each receiving node, over the time from the first
+    /// call of the sender to the last arrival.
     DeliveredPerSecond,
     /// Microseconds from the sender's stamp, set when it encodes the event, to the receiver's
-    /// socket, or from a request to its last answer: half of them took no longer.
+    /// socket, or from a request to its last response: half of them took no longer.
     P50,
     /// The same: 99 of 100 took no longer.
     P99,
-    /// Events that were sent and did not arrive at a receiver, those included of which the sender
-    /// was told.
+    /// Events that were sent and did not arrive at a receiver, including those whose sender got an
+    /// error.
     Lost,
-    /// Events that arrived again.
+    /// Events that arrived more than once.
     Duplicated,
     /// Events that arrived after one that was sent later.
     OutOfOrder,
     /// Events whose content was not what was sent.
     Corrupt,
-    /// Events whose sender was told of a failure; requests that failed or were answered
-    /// incompletely.
+    /// Events whose sender got an error; requests that failed or got incomplete responses.
     Failed,
     /// Events that were sent.
     Sent,
@@ -75,7 +74,8 @@ pub(crate) enum Metric {
     SenderPeakMemory,
     /// Transactions of idle nodes, committed or rolled back.
     TransactionsPerMinute,
-    /// Those of them that wrote something, as a notification: none of a session that takes one.
+    /// Those of them that wrote something, such as a notification. A session that only receives one
+    /// does not write.
     WritesPerMinute,
     /// KiB of PostgreSQL's log that idle nodes write.
     WalPerMinute,
@@ -106,7 +106,7 @@ impl Metric {
         }
     }
 
-    /// Whether rounds are added up, as one event lost is one too many.
+    /// Whether the rounds are added up, as one lost event is too many.
     pub(crate) fn is_count(self) -> bool {
         matches!(self, Self::Lost | Self::Duplicated | Self::OutOfOrder | Self::Corrupt | Self::Failed | Self::Sent)
     }
@@ -116,7 +116,7 @@ impl Metric {
     }
 }
 
-/// How long it is measured.
+/// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
     pub(crate) rounds: usize,
@@ -155,7 +155,7 @@ const fn idle(id: &'static str, title: &'static str, nodes: usize, namespaces: u
     Workload { id, title, headline: Metric::TransactionsPerMinute, kind, is_in_quick: true }
 }
 
-/// How many events are under way at once in a storm.
+/// How many events are in flight at once in a storm.
 const STORM: Pace = Pace::InFlight(256);
 
 /// All workloads, in the order in which they run.
@@ -191,26 +191,26 @@ pub(crate) const ALL: &[Workload] = &[
 ];
 
 impl Workload {
-    /// Whether the contender can do it at all.
+    /// Whether the contender can do it.
     pub(crate) fn suits(&self, contender: Contender) -> bool {
         match (self.kind, contender) {
-            // It has no emit that can be awaited.
+            // Node.js's emit cannot be awaited.
             (Kind::Emit { pace: Pace::OneByOne, .. }, Contender::Node) => false,
-            // Notifications are text, and short.
+            // Raw notifications are text, and short.
             (Kind::Emit { load, .. }, Contender::Raw) => load == Load::Small,
             (Kind::FetchSockets { .. } | Kind::BroadcastWithAck { .. }, Contender::Raw) => false,
-            // What it costs shows where it is the most and the least.
+            // The cost of the log shows best where it is the highest and the lowest.
             (_, Contender::Logged) => {
                 ["storm-small", "one-by-one", "latency-200", "storm-64k", "idle-4x20"].contains(&self.id)
             }
-            // It has no heartbeats.
+            // Raw connections have no heartbeats.
             (Kind::Idle { .. }, Contender::Raw) => false,
             (Kind::Idle { .. }, _) => contender.ground() == Ground::Postgres,
             _ => true,
         }
     }
 
-    /// What the printed tables say of it.
+    /// The columns of the printed tables.
     pub(crate) fn columns(&self) -> &'static [Metric] {
         match self.kind {
             Kind::Emit { pace: Pace::PerSecond(_), .. } => {
@@ -234,11 +234,11 @@ impl Workload {
     }
 }
 
-/// Measures workloads with those of the contenders that suit, round by round, and gives each figure
-/// to `record`.
+/// Measures each workload with the contenders that can do it, round by round, and passes each
+/// figure to `record`.
 ///
-/// Within a round all contenders take their turn, so that what changes on the machine meanwhile
-/// concerns all of them.
+/// Each round measures every contender, so that changes on the machine meanwhile concern all of
+/// them.
 pub(crate) fn measure(
     workloads: &[&'static Workload],
     arena: &Arena,

@@ -1,4 +1,4 @@
-//! Questions that every node answers: all sockets, and acknowledgements.
+//! Workloads with requests to every node: all sockets, and acknowledgements.
 
 use super::{Measure, Metric, Timing, percentiles};
 use crate::{

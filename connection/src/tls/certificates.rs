@@ -1,4 +1,4 @@
-//! A connector of rustls that checks of the server's certificate what a URL asks for.
+//! A connector of rustls that checks the server's certificate as a URL asks.
 
 use std::{path::Path, sync::Arc};
 
@@ -20,7 +20,7 @@ use super::{Roots, Tls, TlsSettings, Verification};
 const PROTOCOL: &[u8] = b"postgresql";
 
 impl TlsSettings {
-    /// Makes the connector; says what is wrong with the root certificates.
+    /// Makes the connector; the error says what is wrong with the root certificates.
     pub(crate) fn connector(&self) -> Result<Tls, String> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -79,7 +79,7 @@ fn roots_of(file: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// `sslmode=require`: the connection is encrypted, and any server that answers is believed.
+/// `sslmode=require`: the connection is encrypted, and every server is trusted.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
@@ -95,8 +95,8 @@ impl ServerCertVerifier for AnyCertificate {
         Ok(ServerCertVerified::assertion())
     }
 
-    // A certificate that is not checked proves nothing by its signature. And it may be one that is
-    // not read here, such as of version 1, which PostgreSQL's own documentation makes.
+    // The signature of an unchecked certificate proves nothing. And rustls may not be able to read
+    // it, such as version 1, which PostgreSQL's own documentation creates.
     fn verify_tls12_signature(
         &self,
         _: &[u8],
@@ -120,7 +120,7 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// `sslmode=verify-ca`: all is checked but the name.
+/// `sslmode=verify-ca`: everything is checked but the name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -134,7 +134,7 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match self.0.verify_server_cert(certificate, others, name, ocsp, now) {
-            // The name is what is looked at last.
+            // The name is checked last.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -165,7 +165,7 @@ impl ServerCertVerifier for AnyName {
     }
 }
 
-/// What to do when rustls does not like a certificate.
+/// What to do when rustls rejects a certificate.
 pub(crate) fn remedy(error: &Error) -> Option<&'static str> {
     let Error::InvalidCertificate(problem) = error else { return None };
     Some(match problem {

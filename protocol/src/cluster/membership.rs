@@ -1,4 +1,4 @@
-//! Who else is there.
+//! The other nodes of the cluster: which ones there are, and which have left.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -12,16 +12,17 @@ use crate::NodeId;
 #[derive(Debug, Default)]
 pub(super) struct Membership {
     heard: BTreeMap<NodeId, Heard>,
-    /// By the time at which each was heard, so that the silent ones are found without looking at
-    /// all. It may be a little behind: to put it in order for each message of a storm would be most
-    /// of the work.
+    /// By the time at which each was heard, so that silent nodes are found without looking at all
+    /// of them. It may be a little behind: keeping it exact for each message of a storm would be
+    /// most of the work.
     by_time: BTreeSet<(Instant, NodeId)>,
     departed: Departed,
 }
 
 /// Nodes whose close message came a short while ago. Other messages of theirs may still come:
-/// Node.js publishes over several connections, and now and then answers a newcomer after its own
-/// close message. The sender would be taken for a node, and waited for.
+/// Node.js publishes over several connections, and sometimes sends a new node a heartbeat after its
+/// own close message. Without this list, the sender would count as a node, and requests would wait
+/// for it.
 #[derive(Debug, Default)]
 struct Departed {
     since: BTreeMap<NodeId, Instant>,
@@ -30,8 +31,8 @@ struct Departed {
 }
 
 impl Departed {
-    /// Remembers a node for as long as others wait for a silent node. Its own stragglers do not
-    /// make that longer, so a forged close message does harm for no longer either.
+    /// Remembers a node for as long as a silent node is waited for. Its own stragglers do not make
+    /// that longer, so a forged close message does harm for no longer either.
     fn note(&mut self, now: Instant, node: &NodeId, config: &Config) {
         while let Some(oldest) = self.order.front() {
             let is_over = self.since.get(oldest).is_none_or(|since| after(*since, config.heartbeat_timeout) <= now);
@@ -56,8 +57,8 @@ impl Departed {
 #[derive(Debug)]
 struct Heard {
     last: Instant,
-    /// Its place in `by_time`, not after `last`. A node that is leaving has none: it does not fall
-    /// silent any more.
+    /// The node's entry in `by_time`, not later than `last`. A node that is leaving has none: it
+    /// does not become silent any more.
     place: Option<Instant>,
 }
 
@@ -74,7 +75,7 @@ impl Membership {
         self.heard.contains_key(node)
     }
 
-    /// A message of this node has come.
+    /// Notes that a message of this node has come.
     pub(super) fn heard(&mut self, now: Instant, node: &NodeId, config: &Config, actions: &mut VecDeque<Action>) {
         if let Some(heard) = self.heard.get_mut(node) {
             heard.last = now;
@@ -96,14 +97,14 @@ impl Membership {
         }
     }
 
-    /// The close message of a node has come: messages that it sent before may come after.
+    /// Notes the close message of a node: messages that it sent earlier may still come.
     pub(super) fn departs(&mut self, now: Instant, node: &NodeId, config: &Config) {
         self.departed.note(now, node, config);
     }
 
-    /// The close message of a node has come, and is in line: until it is handled the node has not
-    /// left, and is not silent either. Tells whether it is the first close message of a node that
-    /// is there.
+    /// Notes that the close message of a node has come and is queued. Until it is handled the node
+    /// has not left, and is not silent either. Returns whether it is the first close message of a
+    /// known node.
     pub(super) fn leaves(&mut self, node: &NodeId) -> bool {
         match self.heard.get_mut(node).and_then(|heard| heard.place.take()) {
             Some(place) => self.by_time.remove(&(place, node.clone())),
@@ -111,7 +112,7 @@ impl Membership {
         }
     }
 
-    /// Forgets a node; tells whether it was there.
+    /// Forgets a node; returns whether it was known.
     pub(super) fn remove(&mut self, node: &NodeId) -> bool {
         let Some(heard) = self.heard.remove(node) else { return false };
         if let Some(place) = heard.place {
@@ -120,7 +121,7 @@ impl Membership {
         true
     }
 
-    /// No node was heard last before this, nor long after it the one that is silent for longest.
+    /// The time at which the node that has been silent longest was heard, or a little earlier.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.by_time.first().map(|(place, _)| *place)
     }

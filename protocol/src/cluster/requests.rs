@@ -1,7 +1,7 @@
-//! Requests of this node, and whom they wait for.
+//! Requests of this node, and the nodes that each of them waits for.
 //!
-//! A request waits for the nodes that were known when it was sent. A node that leaves or dies is no
-//! longer waited for.
+//! A request waits for the nodes that were known when it was sent. It stops waiting for a node that
+//! leaves or dies.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -11,12 +11,12 @@ use std::{
 use super::Action;
 use crate::{Body, NodeId, Payload, RequestId, message::SocketDescription};
 
-/// An answer to a request.
+/// A response to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
     /// The sockets of one node.
     Sockets(Vec<SocketDescription>),
-    /// The answer of one server, `None` when it was empty.
+    /// The response of one server, `None` when it was empty.
     Response(Option<Payload>),
     /// This many clients of one node may acknowledge.
     ClientCount(u64),
@@ -27,22 +27,22 @@ pub enum Progress {
 /// How a request ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The nodes that did not answer in time. Empty when the request was fully answered; nodes that
+    /// The nodes that did not respond in time. Empty when all nodes responded in full; nodes that
     /// left meanwhile are not missing.
     pub missing_nodes: Vec<NodeId>,
-    /// The clients whose acknowledgements did not come in time, as far as their nodes told their
-    /// number.
+    /// The clients whose acknowledgements did not come in time, as far as their nodes have said how
+    /// many there are.
     pub missing_acks: u64,
 }
 
 impl Outcome {
-    /// Whether every node that is still there answered in full.
+    /// Whether every node that has not left responded in full.
     pub fn is_complete(&self) -> bool {
         self.missing_nodes.is_empty() && self.missing_acks == 0
     }
 }
 
-/// Requests that wait.
+/// The requests that wait.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     waiting: BTreeMap<RequestId, Request>,
@@ -57,17 +57,17 @@ struct Request {
 
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// The sockets of each of these nodes.
+    /// Waits for the sockets of each of these nodes.
     Sockets(BTreeSet<NodeId>),
-    /// One answer from each of these nodes.
+    /// Waits for one response from each of these nodes.
     Answers(BTreeSet<NodeId>),
-    /// A count from each node, then as many acks.
+    /// Waits for a count from each node, then for as many acknowledgements.
     Acknowledgements(BTreeMap<NodeId, Acknowledgements>),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Acknowledgements {
-    /// How many clients may acknowledge, once the node has told.
+    /// How many clients may acknowledge, once the node has sent the number.
     expected: Option<u64>,
     received: u64,
 }
@@ -146,8 +146,8 @@ impl Requests {
         self.waiting.insert(id, Request { deadline, pending });
     }
 
-    /// Takes a response. A response that no request waits for is dropped. Requests wait only for
-    /// members: no node would learn that another sender has left.
+    /// Handles a response. It is dropped when no request waits for it. Requests wait only for
+    /// members: nothing would tell this node that another sender has left.
     pub(super) fn answer(
         &mut self,
         from: Option<NodeId>,
@@ -171,7 +171,7 @@ impl Requests {
                 let Some(from) = from.filter(|_| is_member) else { return };
                 let acks = nodes.entry(from).or_default();
                 if acks.expected.is_some() {
-                    return; // a node tells its count once: what comes again is an echo
+                    return; // a node sends its count once: a second one is an echo
                 }
                 acks.expected = Some(data.client_count);
                 Progress::ClientCount(data.client_count)
@@ -182,7 +182,7 @@ impl Requests {
                 }
                 Progress::Ack(data.packet)
             }
-            _ => return, // an answer to another kind of question
+            _ => return, // a response to another kind of request
         };
         actions.push_back(Action::Progress { request: id.clone(), node, progress });
         self.complete_if_done(&id, actions);
@@ -194,7 +194,7 @@ impl Requests {
         }
     }
 
-    /// No longer waits for a node.
+    /// Stops waiting for a node.
     pub(super) fn node_left(&mut self, node: &NodeId, actions: &mut VecDeque<Action>) {
         for request in self.waiting.values_mut() {
             match &mut request.pending {
@@ -226,7 +226,7 @@ impl Requests {
         }
     }
 
-    /// Ends all requests as they are.
+    /// Ends all requests, with what has come for them.
     pub(super) fn end_all(&mut self, actions: &mut VecDeque<Action>) {
         while let Some(id) = self.waiting.keys().next().cloned() {
             self.complete(&id, actions);

@@ -3,7 +3,7 @@
 //! A node that broadcasts publishes [`Broadcast`]; every other node delivers it to its own sockets
 //! that the options select. With a `requestId` it asks for acknowledgements: every node that gets
 //! it answers with one [`BroadcastClientCount`], also when it is 0, and with one [`BroadcastAck`]
-//! for each client that acknowledges in time. An ack may overtake its node's count.
+//! for each client that acknowledges in time. An acknowledgement may overtake its node's count.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,8 @@ use crate::{RequestId, payload::Payload};
 /// Answered by 11 and 12 when `requestId` is there, else by nothing.
 ///
 /// ```json
-/// {"type":3,"data":{"packet":{"type":2,"data":["hello","world"]},"opts":{"rooms":[],"except":[],"flags":{}}},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// {"type":3,"data":{"packet":{"type":2,"data":["hello","world"]},
+/// "opts":{"rooms":[],"except":[],"flags":{}}},"uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "BroadcastData"))]
@@ -24,7 +25,7 @@ pub struct Broadcast<P = Payload> {
     #[serde(deserialize_with = "super::object::deserialize", bound(deserialize = "P: Deserialize<'de>"))]
     pub packet: Packet<P>,
     /// There when acknowledgements are wanted.
-    // Null is read as missing. Node.js takes it for a request, though none that could be answered.
+    // Null is read as missing. Node.js takes null for a request, but no response could name it.
     #[serde(rename = "requestId", default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "RequestId"))]
     pub request_id: Option<RequestId>,
@@ -43,7 +44,7 @@ pub struct Packet<P = Payload> {
     /// The event's name and its arguments, an array.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<P>", length(min = 1)))]
     pub data: P,
-    /// Written by the emitter, read by nobody: the message's own `nsp` counts.
+    /// Written by the emitter, but no reader uses it: the message's own `nsp` counts.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::envelope::text")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub nsp: Option<String>,
@@ -59,12 +60,14 @@ impl<P> Packet<P> {
     }
 }
 
-/// Type 11, BROADCAST_CLIENT_COUNT: how many clients of this node got the broadcast and may acknowledge it.
+/// Type 11, BROADCAST_CLIENT_COUNT: how many clients of this node got the broadcast and may
+/// acknowledge it.
 ///
 /// Sent exactly once by every node that got a [`Broadcast`] with a `requestId`.
 ///
 /// ```json
-/// {"type":11,"data":{"requestId":"0f1e2d3c4b5a6978","clientCount":2},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// {"type":11,"data":{"requestId":"0f1e2d3c4b5a6978","clientCount":2},
+/// "uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,7 +84,8 @@ pub struct BroadcastClientCount {
 /// Type 12, BROADCAST_ACK: one client's acknowledgement.
 ///
 /// ```json
-/// {"type":12,"data":{"requestId":"0f1e2d3c4b5a6978","packet":"the answer"},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// {"type":12,"data":{"requestId":"0f1e2d3c4b5a6978","packet":"the answer"},
+/// "uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]

@@ -1,4 +1,4 @@
-//! Reading the outermost object, of a message or of a header.
+//! Reads the outermost object of a message or a header.
 
 use std::{borrow::Cow, convert::Infallible, fmt, marker::PhantomData};
 
@@ -69,7 +69,7 @@ impl<P> Envelope<P> {
         Envelope { kind, body, uid, nsp, relay, nonce, reply_to, attachment_id }
     }
 
-    /// Refuses identifiers that are too long to be kept.
+    /// Rejects identifiers that are too long to be kept.
     pub(crate) fn check_ids(&self) -> Result<(), DecodeError> {
         let is_long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.len() > MAX_ID_BYTES);
         let long = if self.uid.as_ref().is_some_and(NodeId::is_too_long) {
@@ -189,7 +189,7 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                 if let (None, Some(kind), Some(late)) = (&envelope.body, envelope.kind, late) {
                     envelope.body = Some(P::read_late(kind, late)?);
                 }
-                // The data was read as the data of the type before it.
+                // The data was read as the data of an earlier `type` in the same object.
                 if let (Some(body), Some(kind)) = (&envelope.body, envelope.kind)
                     && body.kind() != kind
                 {
@@ -203,13 +203,13 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
     }
 }
 
-/// Reads a key that is of no use where it is no string.
+/// Reads a key that is ignored when its value is not a string.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Text::deserialize(deserializer).map(|text| text.0)
 }
 
-/// A string; anything else is as if it were not there. For keys that not everybody knows, and may
-/// use otherwise.
+/// A string; any other value counts as missing. For keys that not every node knows, and that some
+/// may use for something else.
 struct Text(Option<String>);
 
 impl<'de> Deserialize<'de> for Text {
@@ -221,7 +221,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// A `source`: nearly always the one that adapters write, for which nothing need be allocated.
+/// A `source`: nearly always the one that adapters write, which needs no allocation.
 struct Source;
 
 impl<'de> de::DeserializeSeed<'de> for Source {
@@ -232,7 +232,7 @@ impl<'de> de::DeserializeSeed<'de> for Source {
     }
 }
 
-/// As [`Text`]: anything but a string is as if it were not there.
+/// As [`Text`]: any value but a string counts as missing.
 impl<'de> de::Visitor<'de> for Source {
     type Value = Option<Cow<'static, str>>;
 

@@ -1,9 +1,9 @@
-//! Changing the form of the application data in a message.
+//! Converts the application data in a message to another form.
 
 use super::*;
 
 impl<P> Message<P> {
-    /// Changes the form of all application data in the message.
+    /// Converts all application data in the message.
     pub fn try_map<Q, E>(self, mut convert: impl FnMut(P) -> Result<Q, E>) -> Result<Message<Q>, E> {
         let Self { body, uid, nsp, relay, nonce, reply_to } = self;
         Ok(Message { body: body.try_map(&mut convert)?, uid, nsp, relay, nonce, reply_to })

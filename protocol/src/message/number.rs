@@ -1,4 +1,4 @@
-//! Whole numbers as JavaScript writes them: `3` and `3.0` are the same.
+//! Reads whole numbers as JavaScript writes them: `3` and `3.0` are the same.
 
 use std::fmt;
 

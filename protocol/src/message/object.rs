@@ -1,5 +1,5 @@
-//! Objects that are objects: serde's structs may be written as arrays of their fields, which no
-//! other node understands.
+//! Reads structs from JSON objects only: serde also accepts an array of the fields, which no other
+//! node understands.
 
 use std::{fmt, marker::PhantomData};
 
@@ -8,7 +8,7 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-/// Reads a struct from an object, and from nothing else.
+/// Reads a struct from an object, and rejects every other form.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     struct Object<T>(PhantomData<T>);
 

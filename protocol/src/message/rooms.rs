@@ -1,4 +1,4 @@
-//! Changing the sockets of other nodes: messages 4, 5 and 6. Nothing answers them.
+//! Messages that change the sockets of other nodes: 4, 5 and 6. Nothing answers them.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,8 @@ use super::{Room, Selector};
 /// Type 4, SOCKETS_JOIN: the selected sockets join rooms.
 ///
 /// ```json
-/// {"type":4,"data":{"opts":{"rooms":[],"except":[],"flags":{}},"rooms":["news"]},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// {"type":4,"data":{"opts":{"rooms":[],"except":[],"flags":{}},"rooms":["news"]},
+/// "uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SocketsJoinData"))]
@@ -18,7 +19,8 @@ pub struct SocketsJoin {
     pub rooms: Vec<Room>,
 }
 
-/// Type 5, SOCKETS_LEAVE: the selected sockets leave rooms. The form is that of [`SocketsJoin`].
+/// Type 5, SOCKETS_LEAVE: the selected sockets leave rooms. The form is the same as for
+/// [`SocketsJoin`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SocketsLeaveData"))]
 pub struct SocketsLeave {
@@ -31,7 +33,8 @@ pub struct SocketsLeave {
 /// Type 6, DISCONNECT_SOCKETS: the selected sockets are disconnected.
 ///
 /// ```json
-/// {"type":6,"data":{"opts":{"rooms":["idle"],"except":[],"flags":{}},"close":true},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// {"type":6,"data":{"opts":{"rooms":["idle"],"except":[],"flags":{}},"close":true},
+/// "uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DisconnectSocketsData"))]

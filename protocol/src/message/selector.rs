@@ -11,10 +11,12 @@ use crate::{
 
 /// The `opts` of a message: the sockets it selects, and flags.
 ///
-/// Empty `rooms` selects every socket of the namespace; otherwise a socket is selected when it is in any of `rooms`.
-/// A socket in any of `except` is not selected. Every socket counts as being in a room named by its own id.
+/// Empty `rooms` selects every socket of the namespace; otherwise a socket is selected when it is
+/// in any of `rooms`. A socket in any of `except` is not selected. Every socket counts as being in
+/// a room named by its own id.
 ///
-/// Wire form: `{"rooms":["a"],"except":[],"flags":{"volatile":true}}`. Missing or null lists are read as empty.
+/// Wire form: `{"rooms":["a"],"except":[],"flags":{"volatile":true}}`. Missing or null lists are
+/// read as empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Selector {
@@ -22,7 +24,7 @@ pub struct Selector {
     pub rooms: Vec<Room>,
     /// Rooms whose sockets are left out.
     pub except: Vec<Room>,
-    /// Flags. Node's emitter leaves the key out of messages 4, 5 and 6.
+    /// Flags. Node.js's emitter leaves the key out of messages 4, 5 and 6.
     #[cfg_attr(feature = "schema", schemars(with = "Flags", default, skip_serializing_if = "Option::is_none"))]
     pub flags: Option<Flags>,
     /// The order in which the keys are written.
@@ -130,13 +132,13 @@ impl<'de> Deserialize<'de> for Selector {
 
 /// The name of a room.
 ///
-/// Names are not always strings: a Node application that says `io.to(7)` sends the number. A number never equals a
-/// string: `7` and `"7"` are two rooms.
+/// Names are not always strings: a Node.js application that says `io.to(7)` sends the number. A
+/// number never equals a string: `7` and `"7"` are two rooms.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Room {
-    /// A room as everybody uses them.
+    /// A room whose name is a string.
     Name(String),
-    /// A number, null, or whatever else an application used.
+    /// A number, null, or another value that an application used.
     Other(Value),
 }
 
@@ -198,15 +200,15 @@ impl<'de> Deserialize<'de> for Room {
     }
 }
 
-/// Flags of a message, in the order in which the sender set them. Flags that are not known are kept.
+/// Flags of a message, in the order in which the sender set them. Unknown flags are kept.
 ///
 /// | flag | type | meaning |
 /// |---|---|---|
 /// | `volatile` | boolean | may be dropped for a client that is not ready to receive |
 /// | `compress` | boolean | whether the transport may compress it |
-/// | `timeout` | number, milliseconds | how long acknowledgements or answers are waited for |
+/// | `timeout` | number, milliseconds | how long acknowledgements or responses may take |
 /// | `expectSingleResponse` | boolean | the message is for one socket, through a remote handle |
-/// | `local` | boolean | never on the wire: what is local is not published |
+/// | `local` | boolean | never on the wire: what is for local sockets only is not published |
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Flags(Vec<(String, Value)>);
 
@@ -234,7 +236,7 @@ impl Flags {
         matches!(self.get("volatile"), Some(Value::Bool(true)))
     }
 
-    /// How long acknowledgements or answers are waited for.
+    /// How long the sender waits for acknowledgements or responses.
     pub fn timeout(&self) -> Option<Duration> {
         match self.get("timeout")? {
             Value::Int(ms) => u64::try_from(*ms).ok().map(Duration::from_millis),
@@ -257,9 +259,9 @@ impl Serialize for Flags {
 
 impl<'de> Deserialize<'de> for Flags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Node.js takes anything for flags; what is not an object sets none.
+        // Node.js takes any value for flags; a value that is not an object sets no flag.
         let Value::Map(entries) = Value::deserialize(deserializer)? else { return Ok(Self::default()) };
-        // MessagePack has keys that are numbers, or no UTF-8.
+        // MessagePack has keys that are numbers, or are not UTF-8.
         let named = entries.into_iter().map(|(key, value)| match key {
             Value::Str(_) => (key, value),
             key => (Value::Str(property_name(&key)), value),

@@ -1,7 +1,7 @@
-//! Asking for the sockets of other nodes: messages 7 and 8.
+//! Requests for the sockets of other nodes: messages 7 and 8.
 //!
 //! Every node that gets [`FetchSockets`] answers with one [`FetchSocketsResponse`], also when it
-//! has no such socket. The asking node waits for the nodes that it knew when it asked, 5 s by
+//! has no such socket. The requester waits for the nodes that it knew when it asked, 5 s by
 //! default.
 
 use serde::{Deserialize, Serialize};
@@ -9,25 +9,28 @@ use serde::{Deserialize, Serialize};
 use super::{Room, Selector};
 use crate::{RequestId, SocketId, payload::Payload};
 
-/// Type 7, FETCH_SOCKETS: which of your sockets match?
+/// Type 7, FETCH_SOCKETS: asks for the sockets that match.
 ///
 /// ```json
-/// {"type":7,"data":{"opts":{"rooms":[],"except":[],"flags":{}},"requestId":"0f1e2d3c4b5a6978"},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// {"type":7,"data":{"opts":{"rooms":[],"except":[],"flags":{}},"requestId":"0f1e2d3c4b5a6978"},
+/// "uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "FetchSocketsData"))]
 pub struct FetchSockets {
-    /// Which sockets. The `timeout` flag tells how long the asking node waits.
+    /// Which sockets. The `timeout` flag tells how long the requester waits.
     pub opts: Selector,
-    /// To be repeated in the answer.
+    /// To be repeated in the response.
     pub request_id: RequestId,
 }
 
 /// Type 8, FETCH_SOCKETS_RESPONSE: the sockets of one node.
 ///
 /// ```json
-/// {"type":8,"data":{"requestId":"0f1e2d3c4b5a6978","sockets":[{"id":"kZKYGMOmZqTEZGEfAAAq","handshake":{"headers":{},"query":{},"auth":{}},"rooms":["kZKYGMOmZqTEZGEfAAAq"],"data":{}}]},"uid":"8f42b1c09d5e7a36","nsp":"/"}
+/// {"type":8,"data":{"requestId":"0f1e2d3c4b5a6978","sockets":[{"id":"kZKYGMOmZqTEZGEfAAAq",
+/// "handshake":{"headers":{},"query":{},"auth":{}},"rooms":["kZKYGMOmZqTEZGEfAAAq"],"data":{}}]},
+/// "uid":"8f42b1c09d5e7a36","nsp":"/"}
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]
@@ -43,7 +46,8 @@ pub struct FetchSocketsResponse<P = Payload> {
 
 /// A socket, as its node describes it to the others.
 ///
-/// A key `server` must never be sent: Node then hands the application a plain object instead of a socket.
+/// A key `server` must never be sent: Node.js then hands the application a plain object instead of
+/// a socket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]
 #[cfg_attr(
@@ -54,7 +58,8 @@ pub struct FetchSocketsResponse<P = Payload> {
 pub struct SocketDescription<P = Payload> {
     /// The socket's id.
     pub id: SocketId,
-    /// How the client connected, see [`Handshake`]. Node always sends it and its applications rely on it.
+    /// How the client connected, see [`Handshake`]. Node.js always sends it and its applications
+    /// rely on it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
     #[cfg_attr(feature = "schema", schemars(with = "Handshake"))]
     pub handshake: Option<P>,
@@ -68,15 +73,17 @@ pub struct SocketDescription<P = Payload> {
     pub data: Option<P>,
 }
 
-/// The keys of a handshake that Node sends. Readers find any of them missing, and more.
+/// The keys of a handshake that Node.js sends. In what readers get, any of them may be missing, and
+/// there may be more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Handshake {
-    /// The headers of the first request, names in lower case; several values of one name joined by `, `.
+    /// The headers of the first request, names in lower case; several values of one name joined by
+    /// `, `.
     #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<String, crate::schema::Texts>"))]
     pub headers: std::collections::BTreeMap<String, serde_json::Value>,
-    /// When the client connected, in the words of JavaScript's `Date.prototype.toString`.
+    /// When the client connected, as JavaScript's `Date.prototype.toString` writes it.
     pub time: String,
     /// The client's address.
     pub address: String,
@@ -91,7 +98,7 @@ pub struct Handshake {
     /// The query of the first request; a key that came several times has a list.
     #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<String, crate::schema::Texts>"))]
     pub query: serde_json::Map<String, serde_json::Value>,
-    /// What the client gave as `auth`, `{}` when nothing.
+    /// What the client gave as `auth`, `{}` when it gave nothing.
     #[cfg_attr(feature = "schema", schemars(with = "serde_json::Map<String, serde_json::Value>"))]
     pub auth: serde_json::Value,
 }

@@ -13,14 +13,14 @@ use crate::{
     notification::{CLEANUP_INTERVAL, DEFAULT_TABLE, Header},
 };
 
-/// The version of the description. The wire has none: see the specification.
+/// The version of the description. Messages carry no version: see the specification.
 const VERSION: &str = "1.1.0";
 
-/// Something that a node does, and that it sees others do.
+/// An operation of a node, which other nodes see too.
 struct Exchange {
-    /// The operation of the one who begins.
+    /// The operation of the node that begins.
     id: &'static str,
-    /// What it is for.
+    /// What the operation is for.
     summary: &'static str,
     /// The message, as a name of [`Form`].
     message: &'static str,
@@ -29,21 +29,21 @@ struct Exchange {
     limit: Limit,
 }
 
-/// How long something takes.
+/// The time limit of an operation.
 enum Limit {
     None,
-    /// How often it is to be done, in silence.
+    /// How often to send it, while the node publishes nothing else.
     Every(u128),
-    /// How long answers are waited for, by default.
-    Answers(u128),
-    /// How long answers are waited for: the message says it.
+    /// How long responses are waited for, by default.
+    Responses(u128),
+    /// How long responses are waited for: a flag of the message says it.
     Flag,
 }
 
 const EXCHANGES: &[Exchange] = &[
     Exchange {
         id: "join",
-        summary: "Joins the cluster, once the node listens, and again whenever it listens anew.",
+        summary: "Joins the cluster, once the node listens, and again after each time that it was disconnected.",
         message: "INITIAL_HEARTBEAT",
         replies: &["HEARTBEAT"],
         limit: Limit::None,
@@ -57,7 +57,7 @@ const EXCHANGES: &[Exchange] = &[
     },
     Exchange {
         id: "leave",
-        summary: "Leaves the cluster. Nobody waits for the node any longer.",
+        summary: "Leaves the cluster. The other nodes no longer wait for it.",
         message: "ADAPTER_CLOSE",
         replies: &[],
         limit: Limit::None,
@@ -103,7 +103,7 @@ const EXCHANGES: &[Exchange] = &[
         summary: "Asks all nodes for their sockets that match. Each replies once, also when none does.",
         message: "FETCH_SOCKETS",
         replies: &["FETCH_SOCKETS_RESPONSE"],
-        limit: Limit::Answers(REQUEST_TIMEOUT.as_millis()),
+        limit: Limit::Responses(REQUEST_TIMEOUT.as_millis()),
     },
     Exchange {
         id: "serverSideEmit",
@@ -114,11 +114,11 @@ const EXCHANGES: &[Exchange] = &[
     },
     Exchange {
         id: "serverSideEmitWithAck",
-        summary: "Sends an event to the other servers and asks for answers: the message has a `requestId`. Each replies \
+        summary: "Sends an event to the other servers and asks for responses: the message has a `requestId`. Each replies \
                   once, when its application acknowledges.",
         message: "SERVER_SIDE_EMIT",
         replies: &["SERVER_SIDE_EMIT_RESPONSE"],
-        limit: Limit::Answers(REQUEST_TIMEOUT.as_millis()),
+        limit: Limit::Responses(REQUEST_TIMEOUT.as_millis()),
     },
 ];
 
@@ -190,8 +190,8 @@ fn reply_channel() -> Value {
         "address": "{prefix}?{number}",
         "title": "The reply channel of a process",
         "description": "An extension, optional for both sides: a requester that names such a channel as `replyTo` hears \
-                        answers there as well as on the channel of the namespace, and a node that knows the extension \
-                        sends its answers to that request there, and only there. Node's adapters do not know it.",
+                        responses there as well as on the channel of the namespace, and a node that knows the extension \
+                        sends its responses to that request there, and only there. Node.js's adapters do not know it.",
         "parameters": {
             "prefix": { "description": "The same for all nodes of a cluster.", "default": channel::DEFAULT_PREFIX },
             "number": { "description": "16 hexadecimal digits in lower case, drawn at random by the process that listens." },
@@ -228,7 +228,7 @@ fn operations() -> Map<String, Value> {
         let received = format!("Another node does `{}`: {summary}", exchange.id);
         operations.insert(on(exchange.id), operation("receive", exchange, received));
     }
-    let roads = [
+    let attachment_operations = [
         (
             "storeAttachment",
             "send",
@@ -253,7 +253,7 @@ fn operations() -> Map<String, Value> {
              at the place of the header.",
         ),
     ];
-    for (id, action, channel, message, summary) in roads {
+    for (id, action, channel, message, summary) in attachment_operations {
         let operation = json!({
             "action": action,
             "channel": reference("channels", channel),
@@ -279,9 +279,9 @@ fn operation(action: &str, exchange: &Exchange, summary: String) -> Value {
     match exchange.limit {
         Limit::None => {}
         Limit::Every(time) => operation["x-interval-ms"] = milliseconds(time),
-        Limit::Answers(time) => {
+        Limit::Responses(time) => {
             operation["description"] = format!(
-                "The answers of the nodes that were known at first are waited for, {time} ms by default. A node that \
+                "The responses of the nodes that were known at first are waited for, {time} ms by default. A node that \
                  leaves or dies meanwhile is no longer waited for."
             )
             .into();
@@ -296,7 +296,7 @@ fn operation(action: &str, exchange: &Exchange, summary: String) -> Value {
     operation
 }
 
-/// The operation of one who sees another do this.
+/// The operation of a node that sees another node do this.
 fn on(id: &str) -> String {
     let (first, rest) = id.split_at(1);
     format!("on{}{rest}", first.to_uppercase())

@@ -1,4 +1,4 @@
-//! The row of an attachment, and how MessagePack holds a message.
+//! The schema of an attachment's row, and of a message in MessagePack.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "description": "A row of the attachments table: a message that does not fit into a notification, or that holds \
                         binary. A notification header points to it. Every node deletes rows that are older than its \
-                        cleanup interval (30 s by default), whoever wrote them.",
+                        cleanup interval (30 s by default), also those of other nodes.",
         "type": "object",
         "properties": {
             "id": {
@@ -36,7 +36,7 @@ pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
                 "description": "The message, of the same shape as in JSON, in MessagePack; a `bytea`, here in hex. \
                                 Objects are maps with string keys, in the same order; integers up to 2^53 take their \
                                 shortest form, all other numbers are float 64. Readers take any valid form, and refuse \
-                                bytes after the value. Node writes no value that is nested deeper than 100 levels.",
+                                bytes after the value. Node.js writes values up to 100 levels deep.",
                 "type": "string",
                 "contentMediaType": MESSAGEPACK,
                 "contentEncoding": "base16",
@@ -56,7 +56,7 @@ fn row(header: &Value, payload: &str) -> Value {
 fn binary() -> Value {
     json!({
         "description": "Binary in application data, of an attachment: MessagePack `bin 8`, `bin 16` or `bin 32`, from \
-                        a Buffer or a typed array. JSON has no binary: in a FETCH_SOCKETS_RESPONSE, and only there, Node \
+                        a Buffer or a typed array. JSON has no binary: in a FETCH_SOCKETS_RESPONSE, and only there, Node.js \
                         writes `{\"type\":\"Buffer\",\"data\":[1,2,3]}` instead. Here the bytes of the value in hex.",
         "type": "string",
         "contentEncoding": "base16",

@@ -1,4 +1,4 @@
-//! Doc comments as descriptions, and what else is put right in schemas that are derived.
+//! Turns doc comments into descriptions, and tidies derived schemas.
 
 use schemars::{
     Schema,
@@ -6,7 +6,7 @@ use schemars::{
 };
 use serde_json::{Map, Value, json};
 
-/// Makes derived schemas fit for readers who know nothing of Rust.
+/// Makes derived schemas fit for readers who do not know Rust.
 #[derive(Clone)]
 pub(super) struct Tidy;
 
@@ -16,22 +16,21 @@ impl Transform for Tidy {
         let Some(object) = schema.as_object_mut() else { return };
         let is_constant = object.contains_key("const");
         object.retain(|key, value| match key.as_str() {
-            // Rust's own: numbers have a range, and no width
+            // Rust's own: numbers have a range, but no width.
             "format" => value == "date-time",
             "minimum" => !is_constant,
-            // what serde assumes, which is not what others may leave out
+            // Defaults that serde assumes do not mean that writers may leave the key out.
             "default" => false,
             _ => true,
         });
-        // Beside a `$ref` generators of code take a description for a type of its own, and number
-        // it.
+        // Beside a `$ref`, code generators take a description for a separate type, and number it.
         if object.len() > 1
             && let Some(reference) = object.shift_remove("$ref")
         {
             object.insert("allOf".to_owned(), json!([{ "$ref": reference }]));
         }
         let Some(text) = object.get("description").and_then(Value::as_str).map(plain) else { return };
-        // what it is for comes first
+        // The description comes first.
         let front =
             ["$schema", "title"].into_iter().filter_map(|key| Some((key.to_owned(), object.shift_remove(key)?)));
         let mut ordered: Map<String, Value> = front.collect();
@@ -59,7 +58,7 @@ fn plain(documentation: &str) -> String {
         }
     }
     paragraphs.retain(|paragraph| !paragraph.is_empty());
-    // [`Name`] is a link of rustdoc
+    // [`Name`] is a link of rustdoc.
     paragraphs.join("\n\n").replace("[`", "`").replace("`]", "`")
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One notification in each line, as it was recorded. A test holds them against the recordings.
+/// One recorded notification in each line. A test compares them with the recordings.
 const CAPTURES: &str = include_str!("examples.jsonl");
 
 #[derive(Deserialize)]

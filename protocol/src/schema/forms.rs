@@ -1,4 +1,4 @@
-//! What no type of this crate says of the wire by itself: common keys, flags, application data.
+//! Schemas of what no type of this crate describes alone: common keys, flags, application data.
 
 #![expect(dead_code, reason = "of these types only the schema is used")]
 
@@ -11,35 +11,40 @@ use crate::{
     message::{Flags, Room},
 };
 
-/// The keys that a message of any type may have, besides `type` and `data`, in their order.
+/// The keys that a message of any type may have, apart from `type` and `data`, in their order.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]
 pub(super) struct Common {
     /// The sender.
     uid: NodeId,
-    /// The namespace, such as `/` or `/admin`. Every writer must write it: Node's adapters drop a message without.
-    /// Node's emitter does not write it, so readers take it from the channel where it is missing.
+    /// The namespace, such as `/` or `/admin`. Every writer must write it: Node.js's adapters drop
+    /// a message without it. Node.js's emitter does not write it, so readers take it from the
+    /// channel where it is missing.
     #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
     nsp: Option<String>,
-    /// Marks the message for the workers of a Node cluster (`setupPrimary`), which hear no message without it. Plain Node
-    /// adapters do not write it; everybody else ignores it. Write it to be heard by all.
+    /// Marks the message for the workers of a Node.js cluster (`setupPrimary`), which ignore
+    /// messages without it. Adapters of Node.js outside such a cluster do not write it; other
+    /// readers ignore it. Write it, so that every node reads the message.
     #[schemars(with = "String", skip_serializing_if = "Option::is_none", extend("const" = Relay::SOURCE))]
     source: Option<String>,
-    /// Who asked. Only the workers of a Node cluster write it; everybody else ignores it.
+    /// The node that sent the request. Only the workers of a Node.js cluster write it; other
+    /// readers ignore it.
     #[schemars(with = "NodeId", skip_serializing_if = "Option::is_none")]
     requester_uid: Option<NodeId>,
-    /// The primary process that passed the message on. Only the primary of a Node cluster writes it, and ignores messages
-    /// that have its own id; everybody else ignores it.
+    /// The primary process that passed the message on. Only the primary of a Node.js cluster writes
+    /// it, and ignores messages that have its own id; other readers ignore it.
     #[schemars(with = "String", skip_serializing_if = "Option::is_none", length(max = 256))]
     node_id: Option<String>,
-    /// Any text that tells apart messages which are equal otherwise: PostgreSQL folds equal notifications of one
-    /// transaction into one. Only needed for messages that are published in a transaction of the application, and for those
-    /// that are also kept in a log; everybody else ignores it.
+    /// Any text that tells apart messages which are equal otherwise: PostgreSQL folds equal
+    /// notifications of one transaction into one. Only needed for messages that are published in a
+    /// transaction of the application, and for those that are also kept in a log; other readers
+    /// ignore it.
     #[schemars(with = "String", skip_serializing_if = "Option::is_none", length(max = 256))]
     nonce: Option<String>,
-    /// Where the requester wants the answers, so that they do not go to everyone: `<prefix>?` and 16 digits, a channel on
-    /// which only its process listens. It is optional to write and to read: who does not know it answers on the channel of
-    /// the namespace, and the requester hears both.
+    /// Where the requester wants the responses, so that they do not go to all nodes: `<prefix>?`
+    /// and 16 digits, a channel on which only its process listens. It is optional to write and to
+    /// read: a node that does not know it responds on the channel of the namespace, and the
+    /// requester listens on both.
     #[schemars(with = "ReplyChannel", skip_serializing_if = "Option::is_none")]
     reply_to: Option<ReplyChannel>,
 }
@@ -63,7 +68,8 @@ impl JsonSchema for ReplyChannel {
     }
 }
 
-/// Flags of a message, in the order in which the sender set them. All are optional, and others may occur.
+/// Flags of a message, in the order in which the sender set them. All are optional, and others may
+/// occur.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]
 struct KnownFlags {
@@ -73,13 +79,14 @@ struct KnownFlags {
     /// Whether the transport may compress the message.
     #[schemars(with = "bool", skip_serializing_if = "Option::is_none")]
     compress: Option<bool>,
-    /// How long acknowledgements or answers are waited for, in milliseconds.
+    /// How long the sender waits for acknowledgements or responses, in milliseconds.
     #[schemars(with = "f64", skip_serializing_if = "Option::is_none", range(min = 0), extend("examples" = [1000]))]
     timeout: Option<f64>,
-    /// Whether the message is for one socket, through a remote handle of it: there is one acknowledgement at most.
+    /// Whether the message is for one socket, through a remote handle of it: there is one
+    /// acknowledgement at most.
     #[schemars(with = "bool", skip_serializing_if = "Option::is_none")]
     expect_single_response: Option<bool>,
-    /// Never on the wire: what is local is not published.
+    /// Never on the wire: what is for local sockets only is not published.
     #[schemars(with = "bool", skip_serializing_if = "Option::is_none")]
     local: Option<bool>,
 }
@@ -102,7 +109,7 @@ impl JsonSchema for Room {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "The name of a room: a string or a number. The number 7 and the string \"7\" name two rooms. A \
-                            Node application that says `io.to(undefined)` sends null, which readers must survive.",
+                            Node.js application that says `io.to(undefined)` sends null, which readers must survive.",
             "type": ["string", "number", "null"],
             "examples": ["news", "kZKYGMOmZqTEZGEfAAAq"],
         })

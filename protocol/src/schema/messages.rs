@@ -1,4 +1,4 @@
-//! Messages: what each type has, and the choice of all.
+//! Schemas of messages: one for each type, and one for any of them.
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use crate::{Message, Payload, message::Body};
 /// All types of messages.
 pub(super) const FORMS: &[Form] = Body::<Payload>::FORMS;
 
-/// What the schemas say of a type of message.
+/// What the schemas need to know about a type of message.
 pub(crate) struct Form {
     /// Its number.
     pub(crate) kind: u64,
     /// Its name, such as `ADAPTER_CLOSE`.
     pub(crate) name: &'static str,
-    /// The same, as `AdapterClose`.
+    /// The same name, as `AdapterClose`.
     pub(crate) identifier: &'static str,
     /// The doc comment of its variant.
     pub(crate) documentation: &'static str,
@@ -80,11 +80,11 @@ impl Form {
         })
     }
 
-    /// Adds the schema to the definitions, and refers to it.
+    /// Adds the schema to the definitions, and returns a reference to it.
     pub(super) fn reference(&self, generator: &mut SchemaGenerator) -> Schema {
         let title = self.title();
         if !generator.definitions().contains_key(&title) {
-            // what it needs comes after it
+            // Reserves its place first, so that the definitions that it needs come after it.
             generator.definitions_mut().insert(title.clone(), Value::Null);
             let schema = self.schema(generator);
             generator.definitions_mut().insert(title.clone(), schema.to_value());
@@ -102,7 +102,7 @@ impl JsonSchema for Message {
         let messages: Vec<Schema> = FORMS.iter().map(|form| form.reference(generator)).collect();
         json_schema!({
             "description": "A message from one node to all others that listen on the channel of its namespace. `type` \
-                            tells what it is. Writers keep to the order of keys that is given here, as Node does; \
+                            tells what it is. Writers keep to the order of keys that is given here, as Node.js does; \
                             readers take any order, and ignore keys and types that they do not know.",
             "oneOf": messages,
         })

@@ -1,4 +1,4 @@
-//! The life of a cluster, operation by operation.
+//! Strategies for the life of a cluster, operation by operation.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Something that happens to a node.
+/// An operation on a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     /// It joins.
@@ -29,19 +29,19 @@ pub enum Operation {
     Publish,
     /// It sends heartbeats of other namespaces.
     HeartbeatAlong,
-    /// It asks for sockets, for so long.
+    /// It asks for sockets, and waits this long.
     FetchSockets(Duration),
-    /// It emits to the other servers, and waits so long for answers.
+    /// It emits to the other servers, and waits this long for responses.
     ServerSideEmit(Duration),
-    /// It broadcasts, and waits so long for acknowledgements.
+    /// It broadcasts, and waits this long for acknowledgements.
     Broadcast(Duration),
-    /// It gives up one of its requests, counted from the first.
+    /// It cancels one of its requests, counted from the first.
     Cancel(usize),
     /// It hears a message, and handles it at once.
     Hear(Box<Message>),
-    /// It hears a message, which gets in line.
+    /// It hears a message, which is queued.
     Arrive(Box<Message>),
-    /// It handles the first message in line.
+    /// It handles the first message of the queue.
     HandleNext,
 }
 
@@ -62,7 +62,7 @@ impl Player {
         Self { cluster: NodeRules::new(NodeId::from("me"), "/", config), now, asked: 0, line: VecDeque::new() }
     }
 
-    /// Lets an operation happen; what the node then has to do.
+    /// Performs an operation; returns what the node then has to do.
     pub fn play(&mut self, operation: Operation) -> Vec<Action> {
         let now = self.now;
         match operation {
@@ -105,7 +105,7 @@ impl Player {
         std::iter::from_fn(|| self.cluster.poll_action()).collect()
     }
 
-    /// How many messages are in line.
+    /// How many messages are queued.
     pub fn waiting(&self) -> usize {
         self.line.len()
     }
@@ -121,8 +121,8 @@ impl Player {
     }
 }
 
-/// An operation. Messages come from a few nodes and answer the first few requests, so that in a
-/// list of operations much of it belongs together.
+/// An operation. Messages come from a few nodes and answer the first few requests, so that the
+/// operations of a list often concern the same nodes and requests.
 pub fn operation() -> BoxedStrategy<Operation> {
     let timeout = || (0..20_000_u64).prop_map(Duration::from_millis);
     prop_oneof![

@@ -1,4 +1,4 @@
-//! Messages of all types.
+//! Strategies for messages of all types.
 
 use proptest::{collection, option, prelude::*};
 
@@ -37,7 +37,7 @@ pub fn message(data: BoxedStrategy<Value>) -> BoxedStrategy<Message> {
         .boxed()
 }
 
-/// Who sends: in Node.js's form, the emitter, or any other text.
+/// A sender: in Node.js's form, the emitter, or any other text.
 pub fn node_id() -> BoxedStrategy<NodeId> {
     prop_oneof![8 => "[0-9a-f]{16}".prop_map(NodeId::from), 1 => Just(NodeId::emitter()), 1 => id().prop_map(NodeId::from)].boxed()
 }
@@ -52,7 +52,7 @@ fn id() -> impl Strategy<Value = String> {
     text().prop_map(|text| text[..text.floor_char_boundary(MAX_ID_BYTES)].to_owned())
 }
 
-/// Where a requester wants its answers.
+/// Where a requester wants its responses.
 fn reply_channel() -> BoxedStrategy<ReplyChannel> {
     ("[a-z.?#]{0,46}", any::<u64>())
         .prop_filter_map("the prefix is fit for it", |(prefix, number)| ReplyChannel::new(&prefix, number))
@@ -71,7 +71,7 @@ pub fn namespace() -> BoxedStrategy<String> {
     prop_oneof![4 => short, 1 => long].prop_map(|name| format!("/{}", name.replace('\0', ""))).boxed()
 }
 
-/// A room: a name, or now and then what a Node.js application took for one.
+/// A room: a name, or now and then another value that a Node.js application used as one.
 pub fn room() -> BoxedStrategy<Room> {
     let other = prop_oneof![
         Just(Value::Nil),
@@ -82,7 +82,7 @@ pub fn room() -> BoxedStrategy<Room> {
     prop_oneof![9 => text().prop_map(Room::Name), 1 => other.prop_map(Room::Other)].boxed()
 }
 
-/// Flags that Node.js knows, in any order, and one that nobody knows.
+/// Flags that Node.js knows, in any order, and one that is unknown.
 pub fn flags() -> BoxedStrategy<Flags> {
     let unknown = prop_oneof![
         Just(Value::Nil),
@@ -122,7 +122,7 @@ pub fn flags() -> BoxedStrategy<Flags> {
 pub fn options() -> BoxedStrategy<Selector> {
     (rooms(), rooms(), option::weighted(0.9, flags()), any::<bool>())
         .prop_map(|(rooms, except, flags, is_emitter)| {
-            // without flags the orders are one
+            // Without flags the two orders are the same.
             let order = if is_emitter && flags.is_some() { KeyOrder::Emitter } else { KeyOrder::Adapter };
             Selector { rooms, except, flags, order }
         })

@@ -1,4 +1,4 @@
-//! Application data.
+//! Strategies for application data.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 /// How deep values are nested.
 const DEPTH: u32 = 4;
 
-/// How many values one consists of, about.
+/// How many values the whole tree has, about.
 const SIZE: u32 = 24;
 
 /// Data that means the same inline and in an attachment, in the form that [`Value::from_json`]
-/// gives it: integers are safe ones, floats are no integers, and the keys of an object are unique
+/// gives it: integers are safe ones, floats are not integers, and the keys of an object are unique
 /// and in JavaScript's order.
 pub fn json() -> BoxedStrategy<Value> {
     let float = any::<f64>().prop_filter("only what is no integer is a float", |number| {
@@ -41,7 +41,7 @@ pub fn json() -> BoxedStrategy<Value> {
 }
 
 /// Any data that MessagePack can hold: binary, dates and other extensions, numbers of all widths,
-/// keys that are numbers or occur twice. All that is left out is what never comes out of a decoder.
+/// keys that are numbers or occur twice. Only what a decoder never returns is left out.
 pub fn data() -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         3 => json(),
@@ -87,15 +87,15 @@ pub(super) fn text() -> impl Strategy<Value = String> {
 
 /// Text with a lone surrogate, in the bytes that stand for it.
 pub(super) fn broken_text() -> impl Strategy<Value = Value> {
-    // only short ones: a longer one is decoded in another way by Node.js, which knows nothing of
-    // surrogates
+    // Only short ones: Node.js decodes a longer one with `TextDecoder`, which does not keep
+    // surrogates.
     ("[a-zé😀]{0,10}", 0xd800..0xe000_u32, "[a-zé😀]{1,10}").prop_map(|(before, surrogate, after)| {
         let encoded = [0xed, 0x80 | (surrogate >> 6 & 0x3f) as u8, 0x80 | (surrogate & 0x3f) as u8];
         Value::BrokenStr([before.as_bytes(), &encoded, after.as_bytes()].concat())
     })
 }
 
-/// The name of a property that is no index.
+/// The name of a property that is not an index.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z_]{0,6}",

@@ -1,4 +1,4 @@
-//! Values in serde's deserializers, and as one.
+//! Values and serde's deserializers: reads values from any format, and types from values.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use serde_bytes::ByteBuf;
 
 use super::{Value, javascript};
 
-/// How much is made room for at once on the word of a format.
+/// The most items that memory is reserved for at once because a format claims so many.
 const MAX_RESERVED: usize = 256;
 
 /// Why a [`Value`] is not what a type expects.
@@ -28,9 +28,9 @@ impl de::Error for ValueError {
     }
 }
 
-/// Takes whatever value the format has: numbers as it gives them, where [`Value::from_json`] has
-/// JavaScript's. Of MessagePack formats an extension is understood; only [`Value::from_msgpack`]
-/// tells a broken string from binary.
+/// Takes every value that the format has: numbers as the format gives them, where
+/// [`Value::from_json`] has JavaScript's. Of MessagePack formats an extension is understood; only
+/// [`Value::from_msgpack`] distinguishes a broken string from binary.
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)

@@ -1,4 +1,4 @@
-//! What JavaScript makes of numbers, dates, strings and objects.
+//! How JavaScript treats numbers, dates, strings and objects.
 
 use std::{borrow::Cow, collections::HashMap, collections::hash_map::Entry, fmt::Write};
 
@@ -155,7 +155,7 @@ fn civil_date(days_since_1970: i64) -> (i64, i64, i64) {
 pub(super) fn decode_str(bytes: &[u8]) -> Value {
     let is_large = bytes.len() > TEXT_DECODER_THRESHOLD;
     match str::from_utf8(bytes) {
-        // `TextDecoder` replaces what is no UTF-8, and drops a byte order mark
+        // `TextDecoder` replaces what is not UTF-8, and drops a byte order mark.
         Ok(text) if is_large => Value::from(text.strip_prefix('\u{feff}').unwrap_or(text)),
         Err(_) if is_large => {
             let text = String::from_utf8_lossy(bytes);
@@ -176,15 +176,15 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
     bytes[plain..].iter().position(|byte| is_special(*byte)).map_or(bytes.len(), |position| plain + position)
 }
 
-/// The bytes that @msgpack/msgpack writes for a broken string: its own, but `TextEncoder` knows no
-/// lone surrogates.
+/// The bytes that @msgpack/msgpack writes for a broken string: its own encoder keeps them, but
+/// `TextEncoder` replaces lone surrogates.
 pub(super) fn encode_broken(bytes: Vec<u8>) -> Vec<u8> {
     if bytes.len() > TEXT_DECODER_THRESHOLD { broken_lossy(&bytes).into_bytes() } else { bytes }
 }
 
 /// The UTF-16 of a broken string, as @msgpack/msgpack decodes it: a lone surrogate becomes itself,
-/// and garbage the same garbage. What is missing at the end is 0 here, and in Node.js whatever
-/// stands behind the string.
+/// and garbage the same garbage. Bytes that are missing at the end are 0 here; Node.js takes the
+/// bytes that follow the string.
 pub(super) fn broken_utf16(bytes: &[u8]) -> Vec<u16> {
     let mut units = Vec::with_capacity(bytes.len());
     let mut bytes = bytes.iter().map(|byte| u32::from(*byte));
@@ -205,7 +205,7 @@ pub(super) fn broken_utf16(bytes: &[u8]) -> Vec<u16> {
     units
 }
 
-/// A broken string with U+FFFD for what no Rust string can hold.
+/// A broken string with U+FFFD in place of what a Rust string cannot hold.
 pub(super) fn broken_lossy(bytes: &[u8]) -> String {
     String::from_utf16_lossy(&broken_utf16(bytes))
 }
@@ -241,7 +241,7 @@ impl<'a> Name<'a> {
         })
     }
 
-    /// Garbage may spell what has a plainer form, and is the same name then.
+    /// Garbage may decode to a name that can be written plainly: then it is that name.
     fn of_broken(bytes: &[u8]) -> Self {
         let units = broken_utf16(bytes);
         if let Ok(text) = String::from_utf16(&units) {
@@ -272,7 +272,8 @@ impl<'a> Name<'a> {
     }
 }
 
-/// The name of the property that a key of a map is, with U+FFFD for what no Rust string can hold.
+/// The name of the property that a key of a map is, with U+FFFD in place of what a Rust string
+/// cannot hold.
 pub(crate) fn property_name(key: &Value) -> String {
     Name::of(key).to_lossy().into_owned()
 }

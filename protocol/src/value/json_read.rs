@@ -1,4 +1,4 @@
-//! JSON to values, as `JSON.parse` and socket.io-parser read it.
+//! Reads JSON into values, as `JSON.parse` and socket.io-parser do.
 //!
 //! serde_json would refuse lone surrogates, and rounds some numbers to another double than
 //! JavaScript does.
@@ -21,7 +21,7 @@ pub(super) fn read_with_attachments<A: AsRef<[u8]>>(text: &str, attachments: &[A
 struct Reader<'a, A> {
     text: &'a str,
     position: usize,
-    /// What placeholders stand for. Without it they are objects like others.
+    /// The binary that placeholders refer to. Without it they are ordinary objects.
     attachments: Option<&'a [A]>,
 }
 
@@ -192,7 +192,7 @@ impl<A: AsRef<[u8]>> Reader<'_, A> {
         if broken {
             return Ok(Value::BrokenStr(bytes));
         }
-        // without lone surrogates all of it came from text and from characters
+        // Without lone surrogates all bytes came from valid text.
         Ok(String::from_utf8(bytes).map_or_else(|error| Value::BrokenStr(error.into_bytes()), Value::Str))
     }
 
@@ -246,7 +246,7 @@ impl<A: AsRef<[u8]>> Reader<'_, A> {
         digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)? as u16))
     }
 
-    /// The next byte that is no space.
+    /// The next byte that is not a space.
     fn peek(&mut self) -> Option<u8> {
         while self.skip_if(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {}
         self.text.as_bytes().get(self.position).copied()
@@ -278,6 +278,6 @@ fn name(entry: &(Value, Value)) -> &[u8] {
     match &entry.0 {
         Value::Str(text) => text.as_bytes(),
         Value::BrokenStr(bytes) => bytes,
-        _ => &[], // JSON has no other keys
+        _ => &[], // JSON cannot have other keys
     }
 }

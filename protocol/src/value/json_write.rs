@@ -1,4 +1,4 @@
-//! Values to JSON, as `JSON.stringify` and socket.io-parser write it.
+//! Writes values as JSON, as `JSON.stringify` and socket.io-parser do.
 
 use std::fmt::Write;
 
@@ -119,7 +119,7 @@ impl<'a> Writer<'a> {
         loop {
             let (plain, special) = rest.split_at(javascript::plain_len(rest.as_bytes()));
             self.out.push_str(plain);
-            // All that is special is one byte long.
+            // All special characters are one byte long.
             let Some(byte) = special.bytes().next() else { break };
             self.escaped(char::from(byte));
             rest = &special[1..];

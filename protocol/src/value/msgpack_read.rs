@@ -1,12 +1,12 @@
-//! MessagePack to values, byte by byte: serde could not tell a `str` that is not UTF-8 from a
-//! `bin`.
+//! Reads MessagePack into values, byte by byte: serde cannot distinguish a `str` that is not UTF-8
+//! from a `bin`.
 
 use rmp::Marker;
 
 use super::{MAX_DEPTH, Value, javascript::decode_str, malformed};
 use crate::error::{DecodeError, DecodeErrorKind};
 
-/// How many items are made room for at once on the word of a header.
+/// The most items that memory is reserved for at once because a header claims so many.
 const MAX_RESERVED: usize = 1024;
 
 pub(super) fn read(bytes: &[u8]) -> Result<Value, DecodeError> {

@@ -1,6 +1,6 @@
 //! Writes every serializable value as MessagePack, as Node.js's encoder does.
 //!
-//! This is a serializer of its own, because no other one could write a [`Value::BrokenStr`] as it
+//! This is a separate serializer, because no other one could write a [`Value::BrokenStr`] as it
 //! came, nor tell the sender that a message is nested too deep for its readers.
 
 use std::{convert::Infallible, fmt};
@@ -150,7 +150,7 @@ impl<'a> Serializer for &'a mut Encoder {
     }
 
     fn serialize_bool(self, value: bool) -> Result<(), EncodeError> {
-        // the one function of rmp with the plain error: a byte in memory
+        // The one function of rmp that returns the plain error of writing a byte to memory.
         let Ok(()) = encode::write_bool(&mut self.out, value);
         Ok(())
     }

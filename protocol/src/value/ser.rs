@@ -1,4 +1,4 @@
-//! Values in serde's serializers.
+//! Writes values with serde's serializers.
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ pub(super) const EXTENSION: &str = "_ExtStruct";
 pub(super) const BROKEN_STRING: &str = "_BrokenString";
 
 /// In MessagePack a value is written as it is, in human-readable formats as JavaScript shows it:
-/// what serde_json writes is [`Value::to_json`], but for the way numbers are spelled, and binary,
-/// which is left to the format (`serialize_bytes`).
+/// serde_json writes the same as [`Value::to_json`], except for the spelling of numbers, and for
+/// binary, which is left to the format (`serialize_bytes`).
 ///
 /// A serializer other than [`to_msgpack`](super::to_msgpack) gets a broken string with U+FFFD where
 /// it is broken.
@@ -63,9 +63,9 @@ impl Serialize for Value {
     }
 }
 
-/// A broken string on its way through `collect_str`, the one method of a serializer that gets a
-/// string without its being a `str`: shown plainly it is the text with U+FFFD, shown as `{:#}` it
-/// is its bytes, one character for each.
+/// A broken string on its way through `collect_str`, the one method of a serializer that takes a
+/// string which is not a `str`. Its `Display` is the text with U+FFFD; its `{:#}` is its bytes, one
+/// character for each.
 struct BrokenString<'a>(&'a [u8]);
 
 impl Serialize for BrokenString<'_> {

@@ -1,4 +1,4 @@
-//! What holds of every life of a node, whatever it hears and is asked to do.
+//! Properties of every life of a node, whatever it hears and is asked to do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use socketio_pg_protocol::{
     strategies::{Operation, Player, operation},
 };
 
-/// Fewer than there are nodes to hear of.
+/// Fewer than there are nodes to hear from.
 const MAX_NODES: usize = 4;
 
 fn bounded() -> Config {
@@ -31,7 +31,7 @@ proptest! {
         // every request ends, at its deadline at the latest
         witness.play(Operation::Wait(Duration::from_secs(60)));
         assert_eq!(witness.player.cluster.waiting_requests(), 0);
-        // what is in line comes to its turn
+        // Every message in line is handled.
         while witness.player.waiting() > 0 {
             witness.play(Operation::HandleNext);
         }
@@ -50,7 +50,7 @@ proptest! {
     }
 }
 
-/// Watches a node, and knows from its actions alone how things must stand.
+/// Watches a node, and derives from its actions alone how things must stand.
 struct Witness {
     player: Player,
     joined: bool,
@@ -61,9 +61,9 @@ struct Witness {
 /// A request that has not ended.
 struct Request {
     deadline: Instant,
-    /// The nodes that were known when it was made, or that spoke of it since, and have not left.
+    /// The nodes that were known when it was made, or that responded since, and have not left.
     involved: BTreeSet<NodeId>,
-    /// The clients that were told of.
+    /// The number of clients that nodes have reported.
     clients: u64,
 }
 

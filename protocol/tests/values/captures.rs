@@ -45,8 +45,8 @@ fn a_client_gets_the_frames_that_it_gets_from_node() {
             let message = Value::from_msgpack(&attachment).unwrap();
             let event = message.get("data").and_then(|data| data.get("packet")?.get("data")).unwrap();
             if line.label() == "own-__proto__" {
-                // Node.js's receiver throws at this key; ours does not
-                assert!(!expected.contains_key("own-__proto__"), "Node reads the key __proto__ by now: compare it too");
+                // Node.js's receiver throws at this key; ours does not.
+                assert!(!expected.contains_key("own-__proto__"), "Node.js reads the key __proto__ now: compare it too");
                 assert_eq!(
                     frames(event)[0],
                     Frame::text(r#"51-["v",{"__proto__":{"x":1},"y":2},{"_placeholder":true,"num":0}]"#)
@@ -66,10 +66,11 @@ fn inline_data_read_as_a_tree_is_written_as_node_wrote_it() {
         for line in lines(scenario).into_iter().filter(|line| line.attachment_hex.is_none()) {
             let message: Inline = serde_json::from_str(&line.payload).unwrap();
             let value = Value::from_json(message.data.packet.data.get()).unwrap();
-            // read without attachments a placeholder is no placeholder, and there is no binary
+            // Read without attachments, a placeholder is an ordinary object, and the value has no
+            // binary.
             assert_eq!(expected.remove(line.label()), Some(frames(&value)), "{}", line.scenario);
         }
-        // those that are left came by an attachment
+        // The remaining ones came as an attachment.
         expected.retain(|label, _| lines(scenario).iter().all(|line| line.label() != label));
         assert!(expected.is_empty(), "frames of {scenario} that no message led to: {expected:?}");
     }

@@ -1,4 +1,4 @@
-//! Bytes that nobody meant well: no panic, no growth, no overflow of the stack.
+//! Hostile bytes: reading them causes no panic, no growth of memory, no overflow of the stack.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::fixtures::{Random, attachments, unhex};
 #[test]
 fn an_attachment_cut_short_or_continued_is_an_error() {
     for (scenario, attachment) in attachments() {
-        // of the large ones, the ends: the middle of a 10 kB string is all alike
+        // Of the large ones only the ends: the middle of a 10 kB string is uniform.
         let cuts = (0..attachment.len()).filter(|cut| *cut < 300 || attachment.len() - *cut < 300);
         for cut in cuts {
             let error = Value::from_msgpack(&attachment[..cut]).unwrap_err();
@@ -45,12 +45,12 @@ fn garbage_is_read_without_a_panic() {
         }
         let Ok(value) = Value::from_msgpack(&bytes) else { continue };
         decoded += 1;
-        // whatever was read can be written, in a form that is read as the same
+        // What could be read can be written, and is read as the same value again.
         let written = to_msgpack(&value).unwrap();
         assert_eq!(to_msgpack(&Value::from_msgpack(&written).unwrap()).unwrap(), written);
         let (text, attachments) = value.to_json_with_attachments();
         assert!(serde_json::from_str::<&RawValue>(&text).is_ok(), "{text}");
-        // unless it has placeholders of its own
+        // Unless the value itself looks like a placeholder.
         if !text.contains("_placeholder") || value.has_binary() {
             let _ = Value::from_json_with_attachments(&text, &attachments);
         }
@@ -69,7 +69,7 @@ fn lengths_that_are_only_claimed_take_no_memory() {
         let error = Value::from_msgpack(&bytes).unwrap_err();
         assert_eq!(error.kind(), DecodeErrorKind::MessagePack, "{header}: {error}");
     }
-    // arrays within arrays and maps within maps, each claiming all the bytes that follow
+    // Arrays within arrays and maps within maps, each claiming all the bytes that follow.
     for unit in ["dd000f0000", "df000f000001"] {
         let mut bytes = unhex(&unit.repeat(120));
         bytes.resize(1 << 20, 0);
@@ -81,8 +81,8 @@ fn lengths_that_are_only_claimed_take_no_memory() {
     assert!(taken < 1 << 20, "{taken} kB");
 }
 
-/// In kB, where the system tells. Address space counts, so that memory that is asked for and never
-/// touched does, too.
+/// In kB, where the system tells. Address space counts, so memory that is reserved and never
+/// touched is included.
 fn peak_virtual_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));
@@ -103,7 +103,7 @@ fn deep_nesting_is_refused_on_a_small_stack() {
         for _ in 0..100_000 {
             endless = Chain(Some(Box::new(endless)));
         }
-        // even dropping it would overflow the stack
+        // Even dropping it would overflow the stack.
         let endless = std::mem::ManuallyDrop::new(endless);
         assert!(matches!(to_msgpack(&*endless), Err(EncodeError::TooDeep(_))));
     });

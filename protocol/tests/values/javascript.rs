@@ -1,4 +1,4 @@
-//! Tables that JavaScript itself made: see `fixtures/javascript.mjs`.
+//! Tables that were written by JavaScript itself: see `fixtures/javascript.mjs`.
 
 use serde::Deserialize;
 use socketio_pg_protocol::{Value, value::to_msgpack};
@@ -44,7 +44,7 @@ fn json_of_messagepack_is_what_node_stringifies() {
 fn serde_json_writes_what_node_stringifies() {
     for (hex, json) in javascript().msgpack {
         let value = Value::from_msgpack(&unhex(&hex)).unwrap();
-        // a broken string has no equal in serde_json; binary is left to the format
+        // serde_json has no equal for a broken string; binary is left to the format.
         if json.contains("\\ud") || value.has_binary() || json.len() > 250 {
             continue;
         }

@@ -98,12 +98,12 @@ fn an_application_type_becomes_what_serde_json_makes_of_it() {
     check(BTreeMap::from([(1, "one"), (2, "two")]));
     check((i8::MIN, i16::MIN, i32::MIN, u8::MAX, u16::MAX, u32::MAX, 1_u128, -1_i128));
     check(std::net::Ipv4Addr::LOCALHOST);
-    // many beside each other are not deep
+    // Many values beside each other are not deep.
     check(vec![Vec::<i32>::new(); 300]);
     check(vec![Some(Team::Solo("s".into())); 300]);
     check(vec![Some(Team::Pair("p".into(), "q".into())); 300]);
     check(vec![Some(Team::Club { name: "c".into(), rest: BTreeMap::new() }); 300]);
-    // sequences and maps whose length is not known beforehand
+    // Sequences and maps whose length is not known beforehand.
     check(Unsized(0));
     check(Unsized(40));
 }
@@ -165,7 +165,7 @@ fn dates_extensions_and_broken_strings_pass_through_a_type_intact() {
     assert_eq!(Value::deserialize(odd.clone()).unwrap(), odd);
     assert_eq!(Untagged::deserialize(odd.clone()).unwrap(), Untagged::Other(odd.clone()));
 
-    // rmp-serde knows extensions; a broken string is binary to it
+    // rmp-serde knows extensions; it reads a broken string as binary.
     let Value::Array(mut read) = rmp_serde::from_slice(&to_msgpack(&odd).unwrap()).unwrap() else { panic!() };
     read.pop();
     assert_eq!(read[..2], odd.as_array().unwrap()[..2]);

@@ -1,5 +1,5 @@
-//! Strings that are no UTF-8. What is expected is what Node.js answered, as the fuzz target
-//! `node_msgpack` asks it.
+//! Strings that are not UTF-8. The expected values are what Node.js returned when the fuzz target
+//! `node_msgpack` asked it.
 
 use socketio_pg_protocol::{Value, value::to_msgpack};
 

@@ -224,9 +224,9 @@ impl<B: Backend> Reader<B> {
         let own_channel = [self.channel.clone()];
         let place = LogQuery { channels: &own_channel, after: since.id - 1, limit: 1, ..query };
         let is_whole = in_time(self.backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
-        let deaf = until.taken.saturating_sub(since.taken);
-        Ok(if deaf > self.log.retention() {
-            Some(format!("the node was deaf for {deaf:.1?}, and the log goes back for {:?}", self.log.retention()))
+        let disconnected = until.taken.saturating_sub(since.taken);
+        Ok(if disconnected > self.log.retention() {
+            Some(format!("the node was disconnected for {disconnected:.1?}, and the log goes back for {:?}", self.log.retention()))
         } else if !is_whole {
             Some(
                 "rows of the log that the node had not read were deleted: give all nodes of the cluster the same \

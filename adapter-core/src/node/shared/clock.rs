@@ -1,4 +1,4 @@
-//! The time of a node's namespaces: heartbeats, and nodes and requests that are waited for.
+//! The clock of a node's namespaces: heartbeats, and time-outs of nodes and requests.
 
 use std::sync::{Arc, Weak};
 
@@ -9,7 +9,8 @@ use super::Node;
 use crate::backend::Backend;
 
 impl<B: Backend> Node<B> {
-    /// Tells all namespaces the time. When one of them has a heartbeat to send, those that will soon have one send theirs too.
+    /// Tells all namespaces the time. When one of them has a heartbeat to send, others whose
+    /// heartbeat is due soon send theirs too.
     fn tell_time(self: &Arc<Self>) {
         let is_heartbeat = |action: &Action| matches!(action, Action::Publish(Body::Heartbeat));
         let told = self.namespaces.speak_all(|all| {
@@ -33,7 +34,8 @@ impl<B: Backend> Node<B> {
     }
 }
 
-/// Wakes the namespaces when their time-outs are due. Heartbeats that are due at about the same time go out together.
+/// Wakes the namespaces when their time-outs are due. Heartbeats that are due at about the same
+/// time go out together.
 pub(in crate::node) async fn keep_time<B: Backend>(node: Weak<Node<B>>, clock: Arc<Notify>) {
     loop {
         let next = {

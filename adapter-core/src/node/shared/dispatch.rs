@@ -33,7 +33,8 @@ enum Rest {
 }
 
 impl<B: Backend> Node<B> {
-    /// A place for work that another node asks for, to be kept while it lasts. `None`, and counted, when there is too much of it.
+    /// A place for work that another node asks for, to be kept while it lasts. `None`, and counted,
+    /// when there is too much of it.
     pub(crate) fn place_for_work(&self) -> Option<OwnedSemaphorePermit> {
         let place = self.asked.clone().try_acquire_owned().ok();
         if place.is_none() {
@@ -42,7 +43,8 @@ impl<B: Backend> Node<B> {
         place
     }
 
-    /// Notes who sent a message that has just arrived. Tells whether it need be handled, in its turn.
+    /// Notes who sent a message that has just arrived. Tells whether it need be handled, in its
+    /// turn.
     pub(crate) fn hear<P>(&self, namespace: &Namespace, uid: Option<&NodeId>, body: &Body<P>) -> bool {
         let mut is_kept = false;
         let actions = namespace.with_cluster(|cluster, now| is_kept = cluster.hear(now, uid, body));
@@ -69,8 +71,8 @@ impl<B: Backend> Node<B> {
         }
     }
 
-    /// Handles a message, in its turn. What it asks of local sockets is done when this returns; what then is to be done may have
-    /// to wait, and is for [`Self::finish`].
+    /// Handles a message, in its turn. What it asks of local sockets is done when this returns;
+    /// what then is to be done may have to wait, and is for [`Self::finish`].
     pub(crate) fn handle(self: &Arc<Self>, namespace: &Arc<Namespace>, mut message: Message) -> Option<Unfinished> {
         if namespace.has_left() || message.uid.as_ref() == Some(namespace.uid()) {
             return None;
@@ -103,11 +105,11 @@ impl<B: Backend> Node<B> {
             Rest::Actions(actions) => self.perform(namespace, actions, &requester),
         };
         if let Err(error) = finished {
-            tracing::debug!(%error, "an answer was not published");
+            tracing::debug!(%error, "a response was not published");
         }
     }
 
-    /// Announces all namespaces again, after the node was deaf.
+    /// Announces all namespaces again, after the node was disconnected.
     pub(crate) fn announce_all(self: &Arc<Self>) {
         let announced = self.namespaces.speak_all(|all| {
             let actions = all.iter().map(|namespace| (namespace.clone(), namespace.with_cluster(NodeRules::join)));
@@ -118,8 +120,8 @@ impl<B: Backend> Node<B> {
         }
     }
 
-    /// Performs actions of many namespaces; what is to be published goes out together. Never waits: time goes on whatever the
-    /// application sends.
+    /// Performs actions of many namespaces; what is to be published goes out together. Never waits:
+    /// time goes on whatever the application sends.
     pub(super) fn perform_together(self: &Arc<Self>, all: Vec<(Arc<Namespace>, Vec<Action>)>) -> Result<(), Error> {
         let mut together = Vec::new();
         for (namespace, actions) in all {

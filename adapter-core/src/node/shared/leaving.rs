@@ -1,4 +1,5 @@
-//! The end: namespaces say farewell, what was accepted is published, then every task and connection ends.
+//! Leaving the cluster: close messages are sent, the queue is published, then every task and
+//! connection ends.
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use crate::{
 };
 
 impl<B: Backend> Node<B> {
-    /// Lets a namespace leave. Works without waiting, so that it may be called from anywhere; the result tells when the
-    /// farewell is committed.
+    /// Lets a namespace leave. Works without waiting, so that it may be called from anywhere; the
+    /// result resolves when the close message is committed.
     pub(crate) fn leave(&self, namespace: &Arc<Namespace>) -> Option<Published> {
         self.leave_through(namespace, self.publisher().ok().as_deref())
     }
@@ -29,7 +30,7 @@ impl<B: Backend> Node<B> {
         if !self.namespaces.leave(namespace, unlisten) {
             return None; // it has left already, or never joined
         }
-        let mut farewell = None;
+        let mut close_message = None;
         for action in namespace.with_cluster(|cluster, _| cluster.leave()) {
             match action {
                 Action::Publish(body) => {
@@ -39,29 +40,32 @@ impl<B: Backend> Node<B> {
                             let queued = publisher.map(|publisher| publisher.queue(outgoing, Effect::none()));
                             queued.and_then(Result::ok).ok_or(Error::Closed)
                         })
-                        .inspect_err(|error| tracing::debug!(%error, "could not say farewell"));
-                    farewell = published.ok();
+                        .inspect_err(|error| tracing::debug!(%error, "could not publish a close message"));
+                    close_message = published.ok();
                 }
                 Action::Completed { request, outcome } => namespace.completed(&request, outcome),
                 _ => {}
             }
         }
-        farewell
+        close_message
     }
 
-    /// Leaves the cluster: every namespace says farewell, what was accepted is published, every task and connection ends.
+    /// Leaves the cluster: every namespace sends its close message, what was accepted is published,
+    /// every task and connection ends.
     ///
-    /// Whoever stops waiting for it stops nothing, and whoever comes later waits for the same end.
+    /// A caller that stops waiting does not stop it, and a later caller waits for the same end.
     pub(crate) async fn close(&self) {
         let mut has_left = self.has_left.subscribe();
         drop(self.start_leaving());
-        // The sender is the node's own.
+        // The node itself holds the sender.
         let _ = has_left.wait_for(|has_left| *has_left).await;
     }
 
-    /// The same in the background, on the node's own runtime; may be called from anywhere. `None` when the node has left already.
+    /// The same in the background, on the node's own runtime; may be called from anywhere. `None`
+    /// when the node has left already.
     pub(crate) fn start_leaving(&self) -> Option<JoinHandle<()>> {
-        // Taken first: a namespace that joins meanwhile finds the node closed, and has nothing to say farewell to.
+        // Taken first: a namespace that joins meanwhile finds the node closed, and needs no close
+        // message.
         let tasks = self.tasks.write().take()?;
         for namespace in &self.namespaces.all() {
             self.leave_through(namespace, Some(&tasks.publisher));
@@ -69,7 +73,7 @@ impl<B: Backend> Node<B> {
         let has_left = HasLeft(self.has_left.clone());
         let ending = tasks.end(self.backend.clone());
         let leaving = async move {
-            // It is told also when the runtime ends, and everything with it.
+            // Dropped, and so told, also when the runtime ends with all its tasks.
             let _has_left = has_left;
             ending.await;
         };
@@ -77,7 +81,7 @@ impl<B: Backend> Node<B> {
     }
 }
 
-/// Tells those who wait for it that the node has left.
+/// Tells callers that wait for it that the node has left.
 struct HasLeft(watch::Sender<bool>);
 
 impl Drop for HasLeft {
@@ -88,7 +92,7 @@ impl Drop for HasLeft {
 
 impl<B: Backend> Drop for Node<B> {
     fn drop(&mut self) {
-        // For one that never got as far as to have a handle: see `Databases`.
+        // For a node that was dropped before it had a handle: see `Databases`.
         drop(self.start_leaving());
     }
 }

@@ -1,7 +1,9 @@
-//! The register of a node's namespaces: whom it knows, and with that what it listens to and when it may speak.
+//! The register of a node's namespaces: which namespaces the node has, which channels it listens
+//! on, and which namespaces may send.
 //!
-//! What depends on who is in it happens under its lock: a LISTEN when one comes, an UNLISTEN when the last of a channel goes, and
-//! whatever is said of a node's own accord, which never comes behind its farewell.
+//! What depends on the register's content happens under its lock: LISTEN when a namespace enters,
+//! UNLISTEN when the last namespace of a channel leaves, and messages that a namespace sends by
+//! itself. So none of them comes behind its namespace's close message.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -16,13 +18,13 @@ use crate::{node::namespace::Namespace, sync::RwLock};
 #[cfg(all(test, feature = "model"))]
 mod model;
 
-/// What the register needs to know of a namespace.
+/// What the register needs of a namespace.
 pub(crate) trait Member {
     fn name(&self) -> &str;
     fn channel(&self) -> &str;
     fn uid(&self) -> &NodeId;
 
-    /// It is in the register no more.
+    /// Called when it is not in the register any more.
     fn left(&self);
 }
 
@@ -47,7 +49,7 @@ impl Member for Namespace {
 pub(crate) struct Register<N = Namespace>(RwLock<Members<N>>);
 
 struct Members<N> {
-    /// In order, so that what is done for all of them is done in the same order every time.
+    /// Sorted, so that what is done for all of them is always done in the same order.
     by_name: BTreeMap<String, Arc<N>>,
     uids: HashSet<NodeId, RandomState>,
 }
@@ -59,32 +61,33 @@ impl<N> Default for Register<N> {
 }
 
 impl<N: Member> Register<N> {
-    /// Takes in a namespace, in place of any of that name, which comes back and is to leave. `listen` tells the link to listen;
-    /// without a link nobody comes in.
+    /// Adds a namespace, in place of a namespace of the same name, which is returned and must
+    /// leave. `listen` tells the link to listen; without a link the namespace is not added.
     pub(crate) fn enter<L>(&self, new: &Arc<N>, listen: impl FnOnce() -> Option<L>) -> Option<(L, Option<Arc<N>>)> {
         let mut members = self.0.write();
-        // Under the lock: an UNLISTEN for a namespace that left would come behind it.
+        // Under the lock: otherwise an UNLISTEN for a namespace that left could come behind it.
         let listening = listen()?;
         members.uids.insert(new.uid().clone());
         Some((listening, members.by_name.insert(new.name().to_owned(), new.clone())))
     }
 
-    /// Lets a namespace go, which from now on says nothing but farewell. `unlisten` tells the link that nobody needs the channel any
-    /// more. False when it has left already, or never came in.
+    /// Removes a namespace, which from now on sends only its close message. `unlisten` tells the
+    /// link that no namespace needs the channel any more. False when it has left already, or was
+    /// never added.
     pub(crate) fn leave(&self, member: &Arc<N>, unlisten: impl FnOnce()) -> bool {
         let mut members = self.0.write();
         if !members.uids.remove(member.uid()) {
             return false;
         }
         member.left();
-        // Under the lock: else it could overtake the LISTEN of a successor.
+        // Under the lock: otherwise it could overtake the LISTEN of a successor.
         if members.remove(member) && !members.by_name.values().any(|other| other.channel() == member.channel()) {
             unlisten();
         }
         true
     }
 
-    /// Forgets a namespace that is not being listened to.
+    /// Forgets a namespace whose channel the node could not listen on.
     pub(crate) fn forget(&self, member: &Arc<N>) {
         let mut members = self.0.write();
         members.uids.remove(member.uid());
@@ -92,13 +95,14 @@ impl<N: Member> Register<N> {
         members.remove(member);
     }
 
-    /// Lets a namespace speak. `None` when it has left: it leaves behind what it says, and says nothing afterwards.
+    /// Calls `say`, which sends a message of the namespace's own. `None` when the namespace has
+    /// left: its close message must stay its last message.
     pub(crate) fn speak<T>(&self, member: &N, say: impl FnOnce() -> T) -> Option<T> {
         let members = self.0.read();
         members.uids.contains(member.uid()).then(say)
     }
 
-    /// The same for all of them together. `say` must not ask the register.
+    /// The same for all namespaces together. `say` must not use the register.
     pub(crate) fn speak_all<T>(&self, say: impl FnOnce(&[Arc<N>]) -> T) -> T {
         let members = self.0.read();
         let all: Vec<_> = members.by_name.values().cloned().collect();
@@ -123,7 +127,7 @@ impl<N: Member> Register<N> {
 }
 
 impl<N: Member> Members<N> {
-    /// False when it was not there under its name, being replaced by a namespace of the same name.
+    /// False when another namespace of the same name has replaced it.
     fn remove(&mut self, member: &Arc<N>) -> bool {
         let is_there = self.by_name.get(member.name()).is_some_and(|other| Arc::ptr_eq(other, member));
         if is_there {

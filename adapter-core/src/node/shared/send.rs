@@ -25,7 +25,7 @@ use crate::{
 };
 
 impl<B: Backend> Node<B> {
-    /// `reply_to` is the channel of an answer that is not for everyone.
+    /// `reply_to` is the channel of a response that is not for all nodes.
     pub(super) fn outgoing(
         &self,
         namespace: &Namespace,
@@ -42,7 +42,7 @@ impl<B: Backend> Node<B> {
         let is_logged = self.options.catch_up.is_some() && catch_up::is_logged(&message.body);
         if is_logged {
             let is_own = message.uid.as_ref() == Some(namespace.uid());
-            // All emitters have one uid: theirs must differ from those of every node.
+            // All emitters have one uid: their nonces must differ from the nonces of every node.
             message.nonce = Some(if is_own {
                 format!("{:x}", self.logged.fetch_add(1, Ordering::Relaxed))
             } else {
@@ -60,13 +60,13 @@ impl<B: Backend> Node<B> {
         Ok(Outgoing { channel, content, is_logged })
     }
 
-    /// Queues a message of a namespace with `queue`, which gives the effect back when nobody
-    /// publishes any more. `effect` runs in any case, here when the message is not queued.
+    /// Queues a message of a namespace with `queue`, which returns the effect when the publisher
+    /// has ended. `effect` runs in any case, here when the message is not queued.
     ///
-    /// Nothing that a namespace says as a member of the cluster comes behind its close message:
-    /// Node.js would take it for a member again, and its requests would wait for one that has gone.
-    /// What needs no member is sent afterwards as an emitter sends it, such as the last words of a
-    /// handler that outlives its namespace; the rest fails with [`Error::Closed`].
+    /// Nothing that a namespace sends as a member of the cluster comes behind its close message:
+    /// Node.js would take it for a member again, and its requests would wait for a node that has
+    /// gone. What a non-member may send is sent afterwards as an emitter sends it, such as the
+    /// events of a handler that outlives its namespace; the rest fails with [`Error::Closed`].
     fn queue_with<T>(
         &self,
         namespace: &Namespace,
@@ -84,7 +84,7 @@ impl<B: Backend> Node<B> {
         let mut effect = Some(effect);
         let queue = || queue(&publisher, outgoing, effect.take().unwrap_or_default());
         let queued = if as_emitter { Some(queue()) } else { self.namespaces.speak(namespace, queue) };
-        // Here the register's lock is not held any more: an effect may run code of the application.
+        // The register's lock is released here: an effect may run code of the application.
         match queued {
             Some(Ok(queued)) => Ok(queued),
             Some(Err(effect)) => effect.fail(Error::Closed),
@@ -92,9 +92,9 @@ impl<B: Backend> Node<B> {
         }
     }
 
-    /// Queues an answer: where the requester wants it, else for everyone.
+    /// Queues a response: on the channel that the requester named, else for all nodes.
     ///
-    /// It puts off no heartbeat, because the other nodes may not hear it.
+    /// It does not postpone a heartbeat, because the other nodes may not receive it.
     pub(crate) async fn answer(&self, namespace: &Namespace, body: Body, requester: &Requester) -> Result<(), Error> {
         let reply_to = requester.channel_for(&body);
         self.queue_with(namespace, (body, reply_to), Effect::none(), |publisher, outgoing, effect| {
@@ -109,7 +109,7 @@ impl<B: Backend> Node<B> {
         let effect = {
             let namespace = namespace.clone();
             Effect::new(move |result| {
-                // What others did not hear puts off no heartbeat.
+                // A message that the others did not receive does not postpone a heartbeat.
                 if result.is_ok() {
                     namespace.lock().published(tokio::time::Instant::now().into_std());
                 }
@@ -124,7 +124,7 @@ impl<B: Backend> Node<B> {
     /// published.
     ///
     /// Where the publication takes longer than until `deadline`, it returns then: the request has
-    /// ended without answers.
+    /// ended without responses.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         namespace: &Arc<Namespace>,
@@ -133,7 +133,8 @@ impl<B: Backend> Node<B> {
         effect: Effect,
     ) -> Result<Request, Error> {
         if namespace.has_left() {
-            // The rules know no other node any more, and would answer for this one alone.
+            // The rules do not know the other nodes any more, and would complete the request with
+            // this node alone.
             return effect.fail(Error::Closed);
         }
         let limit = self.options.max_requests;
@@ -147,8 +148,8 @@ impl<B: Backend> Node<B> {
         let mut effect = Some(effect);
         for action in actions {
             match action {
-                // As an event without acknowledgements: a sender's local sockets get them in the
-                // order of the queue.
+                // Local sockets get it in the order of the queue, as they get an event without
+                // acknowledgements.
                 Action::Publish(body) => {
                     let committed = self.queue_own(namespace, body, effect.take().unwrap_or_default())?.committed();
                     match deadline {
@@ -165,7 +166,7 @@ impl<B: Backend> Node<B> {
         Ok(request)
     }
 
-    /// Queues what the rules say is to be published. They take it for published, and are told when
+    /// Queues what the rules want to publish. They assume that it is published, and are told when
     /// it was not.
     pub(super) fn queue_own(&self, namespace: &Arc<Namespace>, body: Body, effect: Effect) -> Result<Published, Error> {
         self.queue_with(namespace, (body, None), tells_rules(namespace, effect), |publisher, outgoing, effect| {
@@ -174,7 +175,8 @@ impl<B: Backend> Node<B> {
     }
 }
 
-/// Whether an emitter may send it, which is no member of the cluster and hears no answer.
+/// Whether an emitter may send it. An emitter is not a member of the cluster and receives no
+/// response.
 fn can_emitter_send(body: &Body) -> bool {
     match body {
         Body::Broadcast(_) | Body::ServerSideEmit(_) => !body.is_request(),
@@ -183,7 +185,7 @@ fn can_emitter_send(body: &Body) -> bool {
     }
 }
 
-/// Lets the rules of a namespace know when something of their own was not published.
+/// Tells the rules of a namespace when a message of their own was not published.
 pub(super) fn tells_rules(namespace: &Arc<Namespace>, effect: Effect) -> Effect {
     let namespace = namespace.clone();
     Effect::new(move |result| {

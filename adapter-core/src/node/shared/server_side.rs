@@ -19,7 +19,7 @@ use crate::{
     observe::classes::InvalidMessage,
 };
 
-/// Calls the handlers of an event; the first answer is published when one is wanted.
+/// Calls the handlers of an event; publishes the first response when the sender wants one.
 pub(super) fn dispatch<B: Backend>(
     node: &Arc<Node<B>>,
     namespace: &Arc<Namespace>,
@@ -46,7 +46,7 @@ pub(super) fn dispatch<B: Backend>(
     let Some(place) = node.place_for_work() else { return };
     let sender = requester.sender().map(tracing::field::display);
     let span = tracing::debug_span!("server_side_event", namespace = namespace.name(), event, sender);
-    // Called here, so that the beginnings of all handlers run in the order of the events.
+    // Called here, so that all handlers begin in the order of the events.
     let mut answers: futures_util::stream::FuturesUnordered<_> =
         span.in_scope(|| handlers.iter().map(|handler| handler(&event, &packet)).collect());
     let (node, namespace, requester) = (node.clone(), namespace.clone(), requester.clone());
@@ -70,14 +70,14 @@ pub(super) fn dispatch<B: Backend>(
             let Some(request_id) = wanted.take() else { continue };
             let body = Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id, packet: answer });
             if let Err(error) = node.answer(&namespace, body, &requester).await {
-                tracing::debug!(%error, "an answer to another server was not published");
+                tracing::debug!(%error, "a response to another server was not published");
             }
         }
     };
     tokio::spawn(answering.instrument(span));
 }
 
-/// The name of `[event, ...arguments]`. Numbers are names too, in Node.
+/// The name of `[event, ...arguments]`. Numbers are names too, in Node.js.
 fn event_name(packet: &Payload) -> Result<String, Error> {
     let first = match packet {
         Payload::Json(text) => {

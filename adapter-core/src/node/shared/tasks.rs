@@ -1,4 +1,4 @@
-//! The tasks of a node, and the ends of its queues that keep them going.
+//! The tasks of a node, and the senders of its queues, which keep the tasks running.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{backend::Backend, inbound::link::Link, outbound::publisher::Publishe
 /// How long leaving waits for what was accepted to be published.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The tasks of a node, and the tasks that keep them.
+/// The tasks of a node, and what keeps them running.
 pub(in crate::node) struct Tasks<B> {
     pub(in crate::node) publisher: Arc<Publisher<B>>,
     pub(in crate::node) publishing: JoinHandle<()>,
@@ -36,7 +36,7 @@ impl<B: Backend> Tasks<B> {
             task.abort();
         }
         backend.close();
-        // With them go their connections. One that does not yield is not waited for.
+        // Their connections end with them. A task that does not yield is not waited for.
         let _ = timeout_at(deadline, join_all(tasks)).await;
     }
 }

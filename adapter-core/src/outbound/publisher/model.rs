@@ -1,4 +1,5 @@
-//! Every interleaving of senders, the publisher's task, giving up and closing, in small cases.
+//! Checks every interleaving of senders, the publisher's task, cancelling and closing, in small
+//! cases.
 
 use std::{
     future::poll_fn,
@@ -20,7 +21,7 @@ use crate::{
     sync::{Mutex, block_on, explore, poll_times},
 };
 
-/// What was seen, in the order of time.
+/// What was observed, in the order of time.
 #[derive(Clone, Debug, PartialEq)]
 enum Seen {
     Begun,
@@ -31,7 +32,7 @@ enum Seen {
 
 type Trace = Arc<Mutex<Vec<Seen>>>;
 
-/// Takes a moment for each batch, in which everything else may happen.
+/// Takes a moment for each batch, in which other tasks may run.
 struct Database(Trace);
 
 struct Busy<'a>(&'a Trace);
@@ -105,7 +106,7 @@ impl Listener for NotListening {
         unimplemented!()
     }
     async fn check(&mut self) -> Result<(), BackendError> {
-        Err(BackendError::new(ErrorKind::Connection, "deaf"))
+        Err(BackendError::new(ErrorKind::Connection, "cannot listen"))
     }
 }
 
@@ -118,11 +119,11 @@ fn outgoing(payload: &str) -> Outgoing {
 enum Sender {
     /// Waits for one message.
     Waits(&'static str),
-    /// Gives up the first after so many polls, and then waits for the second.
+    /// Stops waiting for the first message after this many polls, and then waits for the second.
     GivesUp(usize, &'static str, Option<&'static str>),
     /// Does not wait for the first, but for the second.
     Queues(&'static str, &'static str),
-    /// Responses another node.
+    /// Responds to another node.
     Responses(&'static str),
 }
 
@@ -168,7 +169,7 @@ impl Sender {
     }
 }
 
-/// Lets the senders send while the task runs to its end, or is aborted when it was polled so often.
+/// Lets the senders send while the task runs to its end, or is aborted after this many polls.
 fn check(preemptions: Option<usize>, senders: &'static [Sender], aborted_after: Option<usize>) {
     explore(preemptions, move || {
         let trace = Trace::default();
@@ -198,7 +199,7 @@ fn check(preemptions: Option<usize>, senders: &'static [Sender], aborted_after: 
             sender.join().expect("a sender that ends");
         }
         if aborted_after.is_none() {
-            assert!(fast_path.is_free(), "nobody is left on the fast_path");
+            assert!(fast_path.is_free(), "the fast path is free");
         }
         drop(fast_path);
         judge(&trace.lock(), senders, aborted_after.is_none());

@@ -1,4 +1,4 @@
-//! The captures' events through both parsers, and whatever else a client or a node may send.
+//! The recorded events through both parsers, and other data that a client or a node may send.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -39,11 +39,11 @@ fn clients_of_the_common_parser_get_the_frames_that_they_get_from_node() {
             got.entry(line.label().to_owned()).or_default().extend(frames(CommonParser.encode(packet)));
         }
         if scenario == "71-values-msgpack" {
-            // Node.js's receiver throws at this key, ours does not
+            // Node.js's receiver throws at this key; ours does not.
             assert!(got.remove("own-__proto__").is_some() && !expected.contains_key("own-__proto__"));
         }
         if scenario == "65-parse-options" {
-            // sent to rooms that this client is not in
+            // They were sent to rooms that this client is not in.
             for label in ["string-7-room", "weird-room", "undefined-room", "null-room"] {
                 assert!(got.remove(label).is_some(), "{label}");
             }
@@ -80,8 +80,8 @@ fn clients_of_the_msgpack_parser_get_the_bytes_that_they_get_from_node() {
 }
 
 /// Where notepack.io garbles what it writes: a lone surrogate swallows the character after it, and
-/// an integral number from 2^64 on loses its upper bits. Ours are U+FFFD, and the number as a
-/// float.
+/// an integral number from 2^64 on loses its upper bits. Our results are U+FFFD, and the number as
+/// a float.
 const KNOWN_DIFFERENCES: &[&str] = &[
     "70-values-json/lone-high-surrogate",
     "70-values-json/lone-low-surrogate",
@@ -111,7 +111,7 @@ fn text_is_passed_through_as_it_stands() {
 
 #[test]
 fn an_event_that_lost_its_binary_on_the_way_has_no_attachments() {
-    // as the ArrayBuffer of capture 17
+    // The ArrayBuffer of capture 17.
     let payload = Payload::Value(Value::Array(vec!["bin".into(), Value::Map(vec![])]));
     let packet = packet_from_payload(&payload, "/", Parser::Common).unwrap();
     assert_eq!(packet.inner, PacketData::Event(ServerValue::Str(r#"["bin",{}]"#.into(), None), None));

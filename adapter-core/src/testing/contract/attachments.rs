@@ -1,4 +1,4 @@
-//! Attachments: rows that are inserted with their announcement, fetched, and swept.
+//! Tests of attachments: rows are inserted with their announcement, fetched, and swept.
 
 use super::*;
 use crate::backend::{Backend, SweepBatch};
@@ -19,7 +19,7 @@ pub async fn attachments_of_all_sizes_come_back_as_they_were<F: Fixture>(fixture
 pub async fn a_mixed_batch_keeps_its_order_and_its_ids<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     let mut listener = listening(&backend, &["c"]).await;
-    // Often enough for a prepared statement to get its generic plan, and in ever other mixtures.
+    // Often enough for a prepared statement to get its generic plan, in always different mixtures.
     for round in 0..8 {
         let is_inline = |index: usize| (index * index + index / 7 + round).is_multiple_of(2 + round);
         let batch: Vec<Outgoing> = (0..2000)
@@ -75,8 +75,8 @@ pub async fn a_fetch_tells_which_rows_are_gone<F: Fixture>(fixture: &F) {
     fixture.sql(&format!("INSERT INTO {TABLE} (id, payload) VALUES (1, 'one'), (2, 'two'), (3, NULL), (4, 'four')"));
     fixture.sql(&format!("DELETE FROM {TABLE} WHERE id = 2"));
     let body = |text: &str| Some(text.as_bytes().to_vec());
-    // In the order asked for; a row that was asked for twice is there twice; one without a payload
-    // is as good as gone.
+    // In the order asked for; a row that was asked for twice is returned twice; a row without a
+    // payload counts as gone.
     let fetched = fetch(&backend, &[4, 2, 1, 3, 99, 4, i64::MAX, -1]).await.unwrap();
     assert_eq!(fetched, [body("four"), None, body("one"), None, None, body("four"), None, None]);
     assert_eq!(fetch(&backend, &[]).await.unwrap(), Vec::<Option<Vec<u8>>>::new());
@@ -84,7 +84,7 @@ pub async fn a_fetch_tells_which_rows_are_gone<F: Fixture>(fixture: &F) {
 
 pub async fn a_fetch_brings_no_more_than_fits<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
-    // A body that PostgreSQL compresses and stores aside: its size is the uncompressed size.
+    // A body that PostgreSQL compresses and stores separately: its size is the uncompressed size.
     fixture.sql(&format!(
         "INSERT INTO {TABLE} (id, payload)
          SELECT id, convert_to(repeat('x', size), 'UTF8')
@@ -94,9 +94,9 @@ pub async fn a_fetch_brings_no_more_than_fits<F: Fixture>(fixture: &F) {
     let too_large = |bytes| Row::TooLarge { bytes };
     let fetch =
         async |ids: &[i64], each, together| backend.fetch(TABLE, ids, FetchLimits { each, together }).await.unwrap();
-    // What alone is too large does not count against the others.
+    // A row that alone is too large does not count against the others.
     assert_eq!(fetch(&[1, 2, 3], 200, 300).await, [body(100), too_large(1_000_000), body(200)]);
-    // In the order of the ids: what comes after one that does not fit any more does not fit either.
+    // In the order of the ids: after a row that does not fit, the next ones do not fit either.
     assert_eq!(fetch(&[3, 1, 5, 6], 200, 350).await, [body(200), body(100), too_large(100), too_large(1)]);
     assert_eq!(fetch(&[4, 1, 4, 9], 0, 0).await, [body(0), too_large(100), body(0), Row::Gone]);
     assert_eq!(fetch(&[1, 2], 999_999, usize::MAX).await, [body(100), too_large(1_000_000)]);
@@ -130,7 +130,7 @@ pub async fn a_batch_of_a_sweep_deletes_no_more_than_it_may<F: Fixture>(fixture:
     assert_eq!(backend.sweep_batch(TABLE, batch).await.unwrap(), 2);
     assert_eq!(backend.sweep_batch(TABLE, batch).await.unwrap(), 1);
     assert_eq!(ages().as_deref(), Some(r"\x00"));
-    // More than fit into one.
+    // More rows than fit into one batch.
     fixture.sql(&format!(
         "INSERT INTO {TABLE} (created_at, payload) SELECT now() - '1 hour'::interval, '' FROM generate_series(1, 25000)"
     ));

@@ -1,4 +1,4 @@
-//! Futures that are given up: polled a number of times, and dropped.
+//! Futures that are cancelled: polled a number of times, and dropped.
 
 use std::{
     future::{Future, poll_fn},
@@ -10,8 +10,7 @@ use std::{
 const MAX_POLLS: usize = 2_000;
 
 /// Polls a future up to this many times, each time when it was woken. Returns its output; `None`
-/// when it has not ended by then. To drop it is for the caller, who may want to do something before
-/// that.
+/// when it has not ended by then. The caller drops the future, and may do something before that.
 pub async fn poll_times<F: Future + ?Sized>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
     let mut left = times;
     poll_fn(move |context| {
@@ -21,7 +20,7 @@ pub async fn poll_times<F: Future + ?Sized>(mut future: Pin<&mut F>, times: usiz
         left -= 1;
         match future.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            // Not to be woken again: this was the last time.
+            // Not woken again, because this was the last time.
             Poll::Pending if left == 0 => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
@@ -29,8 +28,8 @@ pub async fn poll_times<F: Future + ?Sized>(mut future: Pin<&mut F>, times: usiz
     .await
 }
 
-/// Plays rounds with 0, 1, 2, … polls, until one tells that its future completed. Returns how many
-/// polls that took.
+/// Runs rounds with 0, 1, 2, … polls, until a round reports that its future completed. Returns how
+/// many polls that took.
 pub async fn sweep(mut round: impl AsyncFnMut(usize) -> bool) -> usize {
     for polls in 0..MAX_POLLS {
         if round(polls).await {

@@ -1,4 +1,4 @@
-//! The catch-up log: what is written there, and that a position in it is exact.
+//! Tests of the catch-up log: what is written there, and that a position in it is exact.
 
 use super::*;
 use crate::backend::{Backend, CatchUp, LogQuery, Position};
@@ -17,7 +17,7 @@ fn logged(outgoing: Outgoing) -> Outgoing {
     Outgoing { is_logged: true, ..outgoing }
 }
 
-/// A backend on the fixture's database, with both tables there.
+/// A backend on the fixture's database, with both tables created.
 async fn prepared_to_log<F: Fixture>(fixture: &F) -> F::Backend {
     let backend = prepared(fixture).await;
     backend.prepare_log(LOG, true).await.unwrap();
@@ -110,7 +110,7 @@ pub async fn a_position_is_exact_beside_many_writers_and_long_transactions<F: Fi
             let batch: Vec<Outgoing> = payloads.iter().map(|payload| logged(inline("c", payload))).collect();
             writer.publish_logged(TABLE, &log(), &batch).await.unwrap();
             sent.extend(payloads);
-            // Or the reader never gets to the end.
+            // Otherwise the reader never gets to the end.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         sent
@@ -132,7 +132,7 @@ pub async fn a_position_is_exact_beside_many_writers_and_long_transactions<F: Fi
         sent
     };
     let listen = async || {
-        // Also when it fails, or the threads would go on for ever.
+        // Also when the test fails, as the threads would otherwise run for ever.
         let _end = End(&is_over);
         let mut heard: Vec<String> = Vec::new();
         let mut position: Option<Position> = None;
@@ -158,7 +158,7 @@ pub async fn a_position_is_exact_beside_many_writers_and_long_transactions<F: Fi
                 break;
             }
             heard.extend(hear(&mut listener, round % 20).await);
-            // NotListening until the next round.
+            // Stop listening until the next round.
             drop(listener);
             tokio::time::sleep(Duration::from_millis(20)).await;
             if round + 1 == ROUNDS {
@@ -199,7 +199,7 @@ pub async fn a_read_begins_at_the_position_and_finds_what_was_open_across_it<F: 
     ));
     let (since, until) = tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
-            // Each row is in a transaction of its own, and its number is lower than the mark's.
+            // Each row is in its own transaction, and its number is lower than the mark's.
             let open = scope.spawn(|| {
                 fixture.sql(&format!(
                     "DO $$ BEGIN
@@ -224,8 +224,8 @@ pub async fn a_read_begins_at_the_position_and_finds_what_was_open_across_it<F: 
     });
     let pairs =
         |payloads: &[&str]| -> Vec<_> { payloads.iter().map(|it| ("c".to_owned(), (*it).to_owned())).collect() };
-    // The server counts what a session reads when it has ended. Those of a borrowed pool end by
-    // force.
+    // The server counts what a session reads when it has ended. Sessions of a borrowed pool are
+    // ended by force.
     let end = format!("SELECT count(pg_terminate_backend(pid)) {OTHER_SESSIONS}");
     eventually("the sessions have ended", || fixture.sql(&end).as_deref() == Some("0")).await;
     let count = format!("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = '{LOG}'");
@@ -251,7 +251,7 @@ impl Drop for End<'_> {
     }
 }
 
-/// Whether it may have been committed before anybody listened.
+/// Whether it may have been committed before the reader first listened.
 fn is_from_the_start(payload: &str) -> bool {
     let limit = if payload.starts_with("slow") { 3 } else { 500 };
     payload.rsplit_once('-').is_some_and(|(_, number)| number.parse::<usize>().unwrap() < limit)
@@ -274,7 +274,7 @@ pub async fn attachments_outlive_their_row_of_the_log<F: Fixture>(fixture: &F) {
     assert_eq!(backend.sweep(TABLE, Duration::ZERO).await.unwrap(), 0);
     assert_eq!(backend.sweep(LOG, Duration::from_secs(60)).await.unwrap(), 0);
     assert_eq!(backend.sweep(LOG, Duration::ZERO).await.unwrap(), 1);
-    // For as long as can be.
+    // The longest retention possible.
     let forever = CatchUp::last(Duration::MAX);
     backend.publish_logged(TABLE, &forever, &[logged(attachment("c", "x", "body"))]).await.unwrap();
 }

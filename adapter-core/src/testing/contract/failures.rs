@@ -1,9 +1,9 @@
-//! What a server, a network or a setting that fails is reported as.
+//! Tests of the error kinds of failing servers, networks and settings.
 
 use super::*;
 
 pub async fn an_unreachable_server_is_a_matter_of_connection<F: Fixture>(fixture: &F) {
-    // No process listens on port 1.
+    // Nothing listens on port 1.
     assert_all_fail(fixture, "postgres://postgres@127.0.0.1:1/postgres", ErrorKind::Connection).await;
 }
 
@@ -68,7 +68,7 @@ pub async fn a_server_that_takes_no_writes_is_left<F: Fixture>(fixture: &F) {
     eventually("they are gone", || fixture.sql(&gone).as_deref() == Some("0")).await;
     assert_kind(soon(backend.publish(TABLE, &[attachment("c", "a", "x")])).await, ErrorKind::ReadOnly);
     fixture.sql(&format!("BEGIN READ WRITE; ALTER DATABASE {database} RESET ALL; COMMIT"));
-    // On a session of before it would fail again.
+    // A session from before would fail again.
     soon(backend.publish(TABLE, &[attachment("c", "a", "x")])).await.unwrap();
 }
 
@@ -86,7 +86,7 @@ pub async fn a_statement_that_the_server_gives_up_is_a_matter_of_time<F: Fixture
 }
 
 pub async fn a_silent_host_is_passed_over<F: Fixture>(fixture: &F) {
-    // Connections are accepted by the operating system, and then no process answers.
+    // The operating system accepts connections, but no server replies.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = fixture.url();
     let (role, address) = url.split_once('@').unwrap();

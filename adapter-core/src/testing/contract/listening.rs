@@ -1,4 +1,4 @@
-//! Listening sessions: names, loss, death.
+//! Tests of listening sessions: names of channels, lost connections, ended sessions.
 
 use super::*;
 use std::{
@@ -49,7 +49,7 @@ pub async fn an_abandoned_channel_is_silent<F: Fixture>(fixture: &F) {
     backend.publish(TABLE, &all).await.unwrap();
     assert_eq!(hear(&mut listener, 1).await, ["heard"]);
 
-    // It can be taken up again, and again without harm.
+    // Listening can be started again, and starting it twice does no harm.
     listener.listen(&["a".to_owned(), "b".to_owned()]).await.unwrap();
     backend.publish(TABLE, &all).await.unwrap();
     assert_eq!(hear(&mut listener, 2).await, ["not heard", "heard"]);
@@ -75,7 +75,7 @@ pub async fn nothing_is_lost_when_waiting_is_given_up<F: Fixture>(fixture: &F) {
             };
             heard.push(incoming.unwrap().payload);
             if heard.len() % 50 == 0 {
-                // Other commands of the session come between.
+                // Other commands of the session come in between.
                 listener.listen(&[heard.len().to_string()]).await.unwrap();
                 listener.check().await.unwrap();
             }
@@ -86,11 +86,11 @@ pub async fn nothing_is_lost_when_waiting_is_given_up<F: Fixture>(fixture: &F) {
     assert_eq!(heard, (0..COUNT).map(|index| index.to_string()).collect::<Vec<_>>());
 }
 
-pub async fn a_session_is_drained_while_nobody_waits<F: Fixture>(fixture: &F) {
+pub async fn a_session_is_drained_while_no_task_waits<F: Fixture>(fixture: &F) {
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let mut listener = listening(&backend, &["c"]).await;
-    // Much more than the buffers of the sockets hold: a session that is not read is stuck in
-    // writing after the first few.
+    // Much more than the buffers of the sockets hold: the server blocks after the first few when it
+    // writes to a session that does not read.
     let payload = "x".repeat(7900);
     for round in 0..40 {
         let batch: Vec<Outgoing> = (0..100).map(|index| inline("c", format!("{round} {index} {payload}"))).collect();

@@ -1,4 +1,4 @@
-//! What is said of a publication that failed: whether it may have arrived all the same.
+//! Tests of what a failed publication reports: whether it may still have arrived.
 
 use super::*;
 use crate::backend::Backend;
@@ -14,7 +14,7 @@ use std::{
 pub async fn without_a_connection_nothing_was_sent<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     let mut listener = listening(&backend, &["c"]).await;
-    // No process listens on port 1. A pool may also fail when it is made.
+    // Nothing listens on port 1. A pool may also fail when it is created.
     if let Ok(unreachable) = fixture.backend("postgres://postgres@127.0.0.1:1/postgres").await {
         for outgoing in kinds("lost") {
             let error = soon(unreachable.publish(TABLE, &[outgoing])).await.unwrap_err();
@@ -33,7 +33,7 @@ pub async fn a_publication_that_is_cut_off_before_the_server_gets_it_may_have_ar
     for outgoing in kinds("lost") {
         let backend = fixture.backend(proxy.url()).await.unwrap();
         backend.publish("socket_io_attachments", &[with_channel(&outgoing, "other")]).await.unwrap();
-        // A pool may ask on the connection before it lends it.
+        // A pool may check the connection before it lends it.
         proxy.hold_from("lost", Direction::ToServer);
         let batch = [outgoing];
         let publishing = backend.publish(TABLE, &batch);
@@ -98,13 +98,13 @@ pub async fn a_publication_that_the_server_gives_up_has_not_arrived<F: Fixture>(
     assert_next_is_heard(&direct, &mut listener).await;
 }
 
-/// What is published in different ways.
+/// Messages that are published in different ways.
 fn kinds(label: &str) -> [Outgoing; 2] {
     [inline("c", label), attachment("c", label, "x")]
 }
 
-/// The same for another channel, and as another statement would not be: the session is open and
-/// knows it.
+/// The same message for another channel. The statement stays the same, so an open session has it
+/// prepared.
 fn with_channel(outgoing: &Outgoing, channel: &str) -> Outgoing {
     Outgoing { channel: channel.to_owned(), content: outgoing.content.clone(), is_logged: false }
 }
@@ -117,13 +117,13 @@ async fn assert_next_is_heard<B: Backend>(backend: &B, listener: &mut B::Listene
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug)]
 pub enum Direction {
-    /// Statements.
+    /// Statements, to the server.
     ToServer,
-    /// Answers.
+    /// Results, from the server.
     FromServer,
 }
 
-/// Stands before a server on loopback, holds back what goes one way, and cuts connections.
+/// Stands before a server on loopback, delays what goes one way, and cuts connections.
 #[derive(Debug)]
 pub struct Proxy {
     url: String,
@@ -134,13 +134,13 @@ pub struct Proxy {
 struct State {
     holds: [AtomicBool; 2],
     has_held: AtomicBool,
-    /// With this text on its way to the server, what goes that way is held back.
+    /// When this text goes to the server, what goes in the direction is held back.
     awaited: Mutex<Option<(String, Direction)>>,
     streams: Mutex<Vec<TcpStream>>,
 }
 
 impl Proxy {
-    /// Leads to the server of a URL.
+    /// A proxy for the server of a URL.
     pub fn before(url: &str) -> Self {
         let (role, rest) = url.split_once('@').unwrap();
         let (server, path) = rest.split_once('/').unwrap();
@@ -165,18 +165,18 @@ impl Proxy {
         Self { url, state }
     }
 
-    /// The URL of the server behind it.
+    /// The URL of the server through the proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Lets nothing pass in one direction any more.
+    /// Holds back everything in one direction from now on.
     pub fn hold(&self, direction: Direction) {
         self.state.has_held.store(false, Ordering::SeqCst);
         self.state.holds[direction as usize].store(true, Ordering::SeqCst);
     }
 
-    /// The same from the moment at which this text goes to the server.
+    /// The same, from the moment at which this text goes to the server.
     pub fn hold_from(&self, text: &str, direction: Direction) {
         self.state.has_held.store(false, Ordering::SeqCst);
         *self.state.awaited.lock().unwrap() = Some((text.to_owned(), direction));
@@ -187,10 +187,10 @@ impl Proxy {
         self.state.has_held.load(Ordering::SeqCst)
     }
 
-    /// Ends all connections. What was held back is lost; what comes on new ones passes.
+    /// Ends all connections. What was held back is lost; new connections work.
     pub fn cut(&self) {
         for stream in self.state.streams.lock().unwrap().drain(..) {
-            // It may have ended by itself.
+            // The connection may have ended by itself.
             let _ = stream.shutdown(Shutdown::Both);
         }
         for holds in &self.state.holds {
@@ -220,7 +220,7 @@ impl State {
                 break;
             }
         }
-        // The other one may have ended before.
+        // The other direction may have ended before.
         let _ = to.shutdown(Shutdown::Both);
     }
 }

@@ -1,4 +1,4 @@
-//! Batches: in order, all or nothing.
+//! Tests of publishing batches: in order, all or nothing.
 
 use super::*;
 use futures_util::future::{Either, select};
@@ -80,14 +80,14 @@ pub async fn a_batch_that_is_given_up_arrives_whole_or_not_at_all<F: Fixture>(fi
     for round in 0..ROUNDS {
         let batch: Vec<Outgoing> = (0..SIZE)
             .map(|index| match index % 2 {
-                // Unlike any row's id, as PostgreSQL sends equal payloads once.
+                // Different from the id of any row, as PostgreSQL sends equal payloads once.
                 0 => inline("c", format!("{round}:-{index}!")),
                 _ => attachment("c", &round.to_string(), vec![index as u8; 50_000]),
             })
             .collect();
         let publish = backend.publish(TABLE, &batch);
-        // Dropped wherever it happens to wait: while connecting, before anything is sent, halfway,
-        // when nearly done.
+        // Dropped wherever it waits: while connecting, before anything is sent, halfway, or nearly
+        // done.
         let finished = match round % 3 {
             0 => poll_at_most(1 + round / 20, publish).await.is_some(),
             step => tokio::time::timeout(Duration::from_millis((step * round / 10) as u64), publish).await.is_ok(),
@@ -97,7 +97,7 @@ pub async fn a_batch_that_is_given_up_arrives_whole_or_not_at_all<F: Fixture>(fi
     }
     assert!(given_up >= 5, "only {given_up} were given up: the test tests nothing");
 
-    // What was given up may still be at work in its session.
+    // A cancelled statement may still run in its session.
     eventually("all sessions have finished", || {
         fixture.sql(&format!("SELECT count(*) {OTHER_SESSIONS} AND state = 'active'")).as_deref() == Some("0")
     })
@@ -120,7 +120,7 @@ pub async fn a_batch_that_is_given_up_arrives_whole_or_not_at_all<F: Fixture>(fi
     assert_eq!(rows, (arrived * SIZE / 2).to_string(), "rows and notifications must go together");
 }
 
-/// The future's output, or `None` when it was still not ready after being polled so often.
+/// The future's output, or `None` when it was not ready after this many polls.
 async fn poll_at_most<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = times;
@@ -157,7 +157,7 @@ pub async fn a_batch_that_is_stuck_and_given_up_does_not_hold_up_the_next<F: Fix
 pub async fn fetches_that_are_stuck_do_not_hold_up_a_batch<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     let mut listener = listening(&backend, &["c"]).await;
-    // A view in the table's place can take its time.
+    // A view in place of the table can take a long time.
     fixture.sql("CREATE VIEW slow AS SELECT 1::bigint AS id, pg_sleep(3600)::text::bytea AS payload");
     let fetches = pin!(futures_util::future::join_all((0..10).map(|_| backend.fetch("slow", &[1], FetchLimits::NONE))));
     let publish = pin!(async {

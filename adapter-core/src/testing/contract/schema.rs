@@ -1,4 +1,4 @@
-//! The attachments table: its shape, its name, and the rights it takes.
+//! Tests of the attachments table: its columns, its name, and the rights that it needs.
 
 use super::*;
 use crate::{backend::Backend, backend::prepare::improve, backend::table::TableSpec};
@@ -35,7 +35,7 @@ pub async fn many_nodes_prepare_at_once<F: Fixture>(fixture: &F) {
     let mut nodes = Vec::new();
     for _ in 0..10 {
         let node = fixture.backend(&fixture.url()).await.unwrap();
-        // Connected beforehand, so that they really meet.
+        // Connected beforehand, so that they really run at the same time.
         assert_kind(node.prepare(TABLE, false).await, ErrorKind::MissingTable);
         nodes.push(node);
     }
@@ -74,7 +74,7 @@ pub async fn a_missing_table_without_the_right_to_create_it_is_told<F: Fixture>(
     let grant = format!("GRANT CREATE ON SCHEMA public TO \"{}\"", guest.name);
     assert!(error.to_string().contains(&grant), "it must say what to do: {error}");
 
-    // Nor are rights on the table taken for granted.
+    // Rights on the table are checked, too.
     prepared(fixture).await;
     assert_kind(backend.prepare(TABLE, true).await, ErrorKind::Permission);
     assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::Permission);
@@ -90,7 +90,7 @@ pub async fn a_missing_table_is_told<F: Fixture>(fixture: &F) {
     assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::MissingTable);
     assert_kind(fetch(&backend, &[1]).await, ErrorKind::MissingTable);
     assert_kind(backend.sweep(TABLE, Duration::ZERO).await, ErrorKind::MissingTable);
-    // Without attachments no table is needed.
+    // Without attachments the table is not needed.
     backend.publish(TABLE, &[inline("c", "x")]).await.unwrap();
 
     backend.prepare(TABLE, true).await.unwrap();
@@ -127,11 +127,11 @@ pub async fn what_is_no_name_of_a_table_is_refused<F: Fixture>(fixture: &F) {
         assert_kind(backend.prepare(name, true).await, ErrorKind::Configuration);
         assert_kind(backend.fetch(name, &[1], FetchLimits::NONE).await, ErrorKind::Configuration);
     }
-    // The schema is not ours to create.
+    // The backend does not create the schema.
     assert_kind(backend.prepare("no_such_schema.attachments", true).await, ErrorKind::Configuration);
 }
 
-/// What a remedy says, taken from the error.
+/// The remedy in the error's text.
 fn remedy(error: &BackendError) -> String {
     let text = error.to_string();
     let (_, remedy) = text.rsplit_once(": ").unwrap_or_else(|| panic!("no remedy: {text}"));
@@ -160,7 +160,7 @@ pub async fn each_right_that_is_missing_is_told_with_the_statement_that_gives_it
              GRANT SELECT, INSERT, DELETE ON {in_sql} TO {role}; GRANT USAGE ON SEQUENCE {sequence} TO {role}"
         ));
         let backend = fixture.backend(&guest.url("right")).await.unwrap();
-        // With exactly these it can do everything.
+        // With exactly these rights it can do everything.
         let all_works = async || {
             backend.prepare(name, true).await.unwrap();
             let mut listener = listening(&backend, &["c"]).await;
@@ -220,14 +220,14 @@ pub async fn each_column_that_is_wrong_is_told_with_the_statement_that_mends_it<
         assert_eq!(backend.sweep(TABLE, Duration::ZERO).await.unwrap(), 1, "{columns}");
         fixture.sql(&format!("DROP TABLE {TABLE}"));
     }
-    // What does as well.
+    // Other columns that work.
     for columns in [
         "id bigint GENERATED ALWAYS AS IDENTITY, created_at timestamptz DEFAULT now(), payload bytea",
         "id bigserial, created_at timestamp DEFAULT now(), payload bytea, tenant int",
     ] {
         fixture.sql(&format!("CREATE TABLE {TABLE} ({columns})"));
         let guest = Role::create(fixture);
-        // The sequence of an identity column takes no right.
+        // The sequence of an identity column needs no right.
         let on_sequence = if columns.contains("bigserial") {
             format!("; GRANT USAGE ON {TABLE}_id_seq TO {}", guest.name)
         } else {
@@ -253,7 +253,7 @@ fn is_sequence_logged<F: Fixture>(fixture: &F) -> bool {
 pub async fn the_sequence_of_attachments_is_logged<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     assert!(is_sequence_logged(fixture));
-    // Also of a table that is there, whichever program made it.
+    // Also of a table that exists already, whichever program created it.
     for id in ["bigserial", "bigint GENERATED ALWAYS AS IDENTITY"] {
         fixture.sql(&format!(
             "DROP TABLE {TABLE};
@@ -263,7 +263,7 @@ pub async fn the_sequence_of_attachments_is_logged<F: Fixture>(fixture: &F) {
         let is_newer =
             fixture.sql("SELECT current_setting('server_version_num')::int >= 150000").as_deref() == Some("t");
         assert_eq!(is_sequence_logged(fixture), !is_newer, "{id}");
-        // Not by a role that may not, and not when it is not asked for.
+        // Not by a role that may not create it, and not when creating is off.
         let guest = Role::create(fixture);
         let stranger = fixture.backend(&guest.url("right")).await.unwrap();
         improve(&stranger, TABLE, &TableSpec::ATTACHMENTS, true).await;
@@ -271,7 +271,7 @@ pub async fn the_sequence_of_attachments_is_logged<F: Fixture>(fixture: &F) {
         assert_eq!(is_sequence_logged(fixture), !is_newer, "{id}");
         improve(&backend, TABLE, &TableSpec::ATTACHMENTS, true).await;
         assert!(is_sequence_logged(fixture), "{id}");
-        // As a migration of a table that is there.
+        // As a migration of an existing table.
         fixture.sql(&crate::backend::table::schema_sql(TABLE).unwrap());
         assert!(is_sequence_logged(fixture), "{id}");
     }
@@ -293,7 +293,7 @@ pub async fn a_log_that_is_there_gets_the_indexes_that_it_lacks<F: Fixture>(fixt
     assert_eq!(indexed(), "id");
     improve(&backend, LOG, &TableSpec::LOG, true).await;
     assert_eq!(indexed(), "created_at id xid");
-    // An index of another name does as well.
+    // An index with another name counts as well.
     fixture.sql(r#"ALTER INDEX chat."Odd ""Log_xid_idx" RENAME TO mine"#);
     improve(&backend, LOG, &TableSpec::LOG, true).await;
     assert_eq!(indexed(), "created_at id xid");

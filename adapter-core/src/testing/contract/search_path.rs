@@ -1,4 +1,4 @@
-//! A role that may create objects in a schema of the search path does not get a node to run them.
+//! A role that may create objects in a schema of the search path cannot get a node to run them.
 
 use super::*;
 use crate::{
@@ -7,10 +7,10 @@ use crate::{
     backend::{Backend, CatchUp, LogQuery, SweepBatch},
 };
 
-/// Statements that plant, in the schema `public`, a function and an operator for each that
-/// PostgreSQL has, and a type for each that statements name. All fail with `hijacked` when they are
-/// used. The statements after it find them first, as a role's search path may have it, or only
-/// where they fit better: that is the argument.
+/// Statements that create hostile twins in the schema `public`: of each function and operator that
+/// PostgreSQL has, and of each type that statements name. All fail with `hijacked` when they are
+/// used. With the search path in the argument, later statements find them first, or only where they
+/// fit better.
 pub fn plant(search_path: &str) -> String {
     format!(
         r#"
@@ -93,8 +93,8 @@ $plant$;
     )
 }
 
-/// Before `pg_catalog`, where everything without a schema is theirs; and behind it, where only what
-/// fits better is.
+/// Before `pg_catalog`, every unqualified name finds the twin; behind it, only where the twin fits
+/// better.
 pub const SEARCH_PATHS: [&str; 2] = ["public, pg_catalog", "public"];
 
 pub async fn what_is_planted_first_in_the_search_path_is_not_run<F: Fixture>(fixture: &F) {
@@ -109,7 +109,7 @@ async fn all_statements_beside<F: Fixture>(fixture: &F, search_path: &str) {
     fixture.sql(&plant(search_path));
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let log = CatchUp::last(Duration::from_secs(120));
-    // A table that is missing, with the questions that are asked because it is.
+    // A table that is missing, with the queries that are made because it is missing.
     assert_kind(backend.prepare(TABLE, false).await, ErrorKind::MissingTable);
     assert_kind(fetch(&backend, &[1]).await, ErrorKind::MissingTable);
     assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::MissingTable);

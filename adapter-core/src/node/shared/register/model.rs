@@ -1,4 +1,4 @@
-//! Every interleaving of namespaces that come, speak and go, and of the end of the node.
+//! Checks every interleaving of namespaces that enter, send and leave, and of the node's end.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -38,14 +38,14 @@ fn namespace(name: &'static str, channel: &'static str, uid: &str) -> Arc<Namesp
 enum Said {
     Announcement(NodeId),
     Heartbeat(NodeId),
-    Farewell(NodeId),
+    CloseMessage(NodeId),
 }
 
-/// A node without what does not matter here: the node calls the register in the same way.
+/// A reduced node, which calls the register in the same way as the real one.
 #[derive(Default)]
 struct Node {
     register: Register<Namespace>,
-    /// What the link was told to listen to, and not to; in order.
+    /// The channels that the link was told to listen on, or not to, in order.
     told: Mutex<Vec<(bool, &'static str)>>,
     queue: Mutex<Vec<Said>>,
     is_closed: Mutex<bool>,
@@ -87,7 +87,7 @@ impl Node {
 
     fn leave(&self, namespace: &Arc<Namespace>) {
         if self.register.leave(namespace, || self.told.lock().push((false, namespace.channel))) {
-            self.queue.lock().push(Said::Farewell(namespace.uid.clone()));
+            self.queue.lock().push(Said::CloseMessage(namespace.uid.clone()));
         }
     }
 
@@ -109,27 +109,27 @@ impl Node {
         assert_eq!(listened_to, needed, "what is needed is listened to, and nothing else");
         let queue = self.queue.lock();
         for (at, said) in queue.iter().enumerate() {
-            let Said::Farewell(uid) = said else { continue };
+            let Said::CloseMessage(uid) = said else { continue };
             let (announcement, heartbeat) = (Said::Announcement(uid.clone()), Said::Heartbeat(uid.clone()));
             let later = &queue[at + 1..];
-            assert!(!later.contains(&announcement), "announced after its farewell: {queue:?}");
-            assert!(!later.contains(&heartbeat), "a heartbeat after its farewell: {queue:?}");
-            assert!(!later.contains(said), "it says farewell once: {queue:?}");
+            assert!(!later.contains(&announcement), "announced after its close message: {queue:?}");
+            assert!(!later.contains(&heartbeat), "a heartbeat after its close message: {queue:?}");
+            assert!(!later.contains(said), "it sends one close message: {queue:?}");
             assert!(!self.register.has(uid.as_str()), "it has left");
         }
         if is_closed {
-            assert!(self.register.is_empty(), "nobody is left in a closed node");
+            assert!(self.register.is_empty(), "a closed node has no namespace left");
         }
     }
 }
 
 type Work = fn(&Node, &[Arc<Namespace>; 3]);
 
-/// Does all of this at once.
+/// Runs all of this work at the same time.
 fn check(preemptions: Option<usize>, is_closed: bool, work: &'static [Work]) {
     explore(preemptions, move || {
         let node = Arc::new(Node::default());
-        // Two of one name, and one of another whose channel is cut to the same.
+        // Two of one name, and one of another name whose channel is cut to the same.
         let namespaces = [namespace("/a", "c", "1"), namespace("/a", "c", "2"), namespace("/b", "c", "3")];
         let working: Vec<_> = work
             .iter()
@@ -196,7 +196,7 @@ fn three_come_and_two_go() {
 }
 
 #[test]
-fn a_namespace_that_leaves_while_it_joins_says_nothing_after_its_farewell() {
+fn a_namespace_that_leaves_while_it_joins_sends_nothing_after_its_close_message() {
     check(
         None,
         false,
