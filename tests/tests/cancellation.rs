@@ -20,9 +20,9 @@ use socketio_pg_throwaway::Database;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio::time::timeout;
 
-#[path = "../../adapter-core/tests/clients/mod.rs"]
+#[path = "../../adapter-core/tests/suite/clients/mod.rs"]
 mod clients;
-#[path = "../../adapter-core/tests/sweep/mod.rs"]
+#[path = "../../adapter-core/tests/suite/sweep/mod.rs"]
 mod sweep;
 
 use clients::LONG;

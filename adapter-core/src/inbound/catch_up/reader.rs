@@ -226,7 +226,10 @@ impl<B: Backend> Reader<B> {
         let is_whole = in_time(self.backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
         let disconnected = until.taken.saturating_sub(since.taken);
         Ok(if disconnected > self.log.retention() {
-            Some(format!("the node was disconnected for {disconnected:.1?}, and the log goes back for {:?}", self.log.retention()))
+            Some(format!(
+                "the node was disconnected for {disconnected:.1?}, and the log goes back for {:?}",
+                self.log.retention()
+            ))
         } else if !is_whole {
             Some(
                 "rows of the log that the node had not read were deleted: give all nodes of the cluster the same \

@@ -1,7 +1,5 @@
 //! Namespaces that are created, deleted and replaced, with real clients.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use socketio_pg_core::{Error, testing::memory::MemoryDatabase};
@@ -12,9 +10,7 @@ use socketioxide::{
 };
 use tokio::time::timeout;
 
-mod clients;
-
-use clients::{Adapter, Client, LONG, Server};
+use crate::clients::{Adapter, Client, LONG, Server};
 
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let waiting = async {

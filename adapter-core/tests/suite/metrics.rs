@@ -1,15 +1,11 @@
 //! The metrics that a node exports to the `metrics` facade.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::{collections::HashMap, time::Duration};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use socketio_pg_core::{Event, testing::memory::MemoryDatabase};
 
-mod nodes;
-
-use nodes::{collect, pair};
+use crate::nodes::{collect, pair};
 
 /// All values by name and labels, since they were last read: reading starts this recorder again.
 fn values(snapshotter: &Snapshotter) -> HashMap<String, DebugValue> {

@@ -1,7 +1,5 @@
 //! Event names that Socket.IO reserves: an event with such a name is refused, and is not sent.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::{future::Future, sync::Arc};
 
 use parking_lot::Mutex;
@@ -11,9 +9,7 @@ use socketio_pg_core::{
     testing::memory::MemoryDatabase,
 };
 
-mod nodes;
-
-use nodes::{collect, pair};
+use crate::nodes::{collect, pair};
 
 const OF_CLIENTS: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];

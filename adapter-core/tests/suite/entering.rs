@@ -1,8 +1,6 @@
 //! Two namespaces of one name that enter at the same moment: the node and socketioxide must keep
 //! the same one.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::{
     sync::{Arc, mpsc},
     thread,

@@ -1,7 +1,5 @@
 //! The spans of `tracing` on a message's way.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::{
     collections::BTreeMap,
     fmt::{Debug, Write},
@@ -20,9 +18,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-mod nodes;
-
-use nodes::{Node, pair};
+use crate::nodes::{Node, pair};
 
 /// Spans by name: the level, and the fields of each.
 type Spans = BTreeMap<&'static str, Vec<String>>;

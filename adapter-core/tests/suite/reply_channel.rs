@@ -1,7 +1,5 @@
 //! Responses among nodes that know the reply channel and nodes that do not.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use serde_json::{Value, json};

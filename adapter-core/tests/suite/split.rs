@@ -1,7 +1,5 @@
 //! Nodes whose namespaces are spread over several databases.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use socketio_pg_core::{

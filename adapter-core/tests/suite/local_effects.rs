@@ -1,18 +1,13 @@
 //! The effect of a message on the sender's own clients belongs to the message, not to the task that
 //! sent it.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use socketio_pg_core::{Error, Options, testing::memory::MemoryDatabase};
 use tokio::time::timeout;
 
-mod clients;
-mod nodes;
-
-use clients::{Client, LONG, Server};
-use nodes::Node;
+use crate::clients::{Client, LONG, Server};
+use crate::nodes::Node;
 
 /// Two servers that know each other, and a client of each.
 async fn servers(database: &MemoryDatabase) -> [(Server, Client); 2] {

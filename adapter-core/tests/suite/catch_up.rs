@@ -1,7 +1,5 @@
 //! Nodes with a catch-up log, on a database in memory, with paused time.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};

@@ -1,7 +1,5 @@
 //! Whole nodes on a database in memory, with paused time.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use socketio_pg_core::{
@@ -11,9 +9,7 @@ use socketio_pg_core::{
 };
 use tokio::sync::mpsc;
 
-mod nodes;
-
-use nodes::{Node, collect, pair};
+use crate::nodes::{Node, collect, pair};
 
 #[tokio::test(start_paused = true)]
 async fn nodes_find_each_other_and_notice_who_leaves() {

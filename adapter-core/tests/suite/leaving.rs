@@ -1,8 +1,6 @@
 //! Nodes that leave because their last handle was dropped, on a database in memory, with paused
 //! time.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::{sync::Arc, time::Duration};
 
 use socketio_pg_core::{
@@ -16,9 +14,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-mod nodes;
-
-use nodes::{Node, collect, pair};
+use crate::nodes::{Node, collect, pair};
 
 /// Waits until no task of the dropped nodes is left, and returns how long that took.
 async fn wait_for_tasks(count: usize) -> Duration {

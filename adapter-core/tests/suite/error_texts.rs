@@ -3,8 +3,6 @@
 //!
 //! `cargo insta review` or `INSTA_UPDATE=always` accepts an intended change.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::{fmt::Write, io, sync::Arc, time::Duration};
 
 use socketio_pg_core::{

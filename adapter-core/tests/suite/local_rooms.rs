@@ -1,7 +1,5 @@
 //! The rooms of a server: only those of its own sockets.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::net::SocketAddr;
 
 use axum::Router;

@@ -1,7 +1,5 @@
 //! Strings that JavaScript allows and Unicode does not: no message is lost because of them.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -12,9 +10,7 @@ use socketio_pg_core::{
 };
 use tokio::sync::mpsc;
 
-mod nodes;
-
-use nodes::Node;
+use crate::nodes::Node;
 
 const CHANNEL: &str = "socket.io#/";
 

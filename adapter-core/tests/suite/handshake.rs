@@ -1,7 +1,5 @@
 //! The handshakes that other nodes see, with a server under axum and clients that send raw HTTP.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::{
     net::SocketAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -18,9 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-mod nodes;
-
-use nodes::Node;
+use crate::nodes::Node;
 
 type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
 

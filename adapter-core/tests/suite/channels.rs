@@ -1,14 +1,10 @@
 //! Namespaces whose channels a database cannot have: they fail, but others do not.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use socketio_pg_core::{Error, Event, testing::memory::MemoryDatabase};
 
-mod nodes;
-
-use nodes::{Node, collect, pair};
+use crate::nodes::{Node, collect, pair};
 
 /// Whether events of one node still reach the other.
 async fn still_hears(one: &Node, received: &mut tokio::sync::mpsc::UnboundedReceiver<u64>, number: u64) {

@@ -1,16 +1,11 @@
 //! Every operation, cancelled before each of its polls, on a database in memory.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use socketio_pg_core::{
     Cluster, ConnectError,
     testing::memory::{MemoryBackend, MemoryDatabase},
 };
 
-mod clients;
-mod sweep;
-
-use sweep::{
+use crate::sweep::{
     ends::{self, End, Then},
     operations,
     scene::{Scene, TRAFFIC, options},

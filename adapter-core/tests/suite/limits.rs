@@ -1,7 +1,5 @@
 //! Limits on what other nodes send: a flood of one node does not harm the others.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use socketio_pg_core::{
@@ -11,9 +9,7 @@ use socketio_pg_core::{
 };
 use tokio::sync::mpsc;
 
-mod nodes;
-
-use nodes::{Node, collect};
+use crate::nodes::{Node, collect};
 
 /// Waits until nothing waits to be handled.
 async fn all_handled(node: &Node) {

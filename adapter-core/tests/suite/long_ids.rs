@@ -1,7 +1,5 @@
 //! Ids of other nodes: long ones are not kept, and an attachment must have its header's sender.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use socketio_pg_core::{
     Event, InvalidMessage,
     backend::{Backend as _, Content, Outgoing},
@@ -12,9 +10,7 @@ use socketio_pg_core::{
     testing::memory::MemoryDatabase,
 };
 
-mod nodes;
-
-use nodes::{Node, collect};
+use crate::nodes::{Node, collect};
 
 /// Publishes a message as an attachment, under a header with this uid.
 async fn attach(database: &MemoryDatabase, header: &str, message: Message) {

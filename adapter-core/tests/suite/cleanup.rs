@@ -1,7 +1,5 @@
 //! Cleaning up that falls behind, on a database in memory, with paused time.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use socketio_pg_core::{

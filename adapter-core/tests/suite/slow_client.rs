@@ -1,7 +1,5 @@
 //! A client that does not read while other nodes send: what it misses is counted and reported.
 
-#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
-
 use std::time::Duration;
 
 use axum::Router;
@@ -15,9 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-mod nodes;
-
-use nodes::Node;
+use crate::nodes::Node;
 
 /// How many events are sent, and how many of them the client's buffer of 4 and the code that
 /// empties it may keep.

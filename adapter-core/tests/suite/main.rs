@@ -1,0 +1,30 @@
+//! The adapter on a database in memory, mostly under paused time.
+//!
+//! One program, as linking each file by itself takes longer than all tests.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+mod cancellation;
+mod catch_up;
+mod channels;
+mod cleanup;
+mod clients;
+mod entering;
+mod error_texts;
+mod handshake;
+mod leaving;
+mod limits;
+mod local_effects;
+mod local_rooms;
+mod long_ids;
+mod metrics;
+mod namespaces;
+mod node;
+mod nodes;
+mod reply_channel;
+mod reserved_events;
+mod slow_client;
+mod spans;
+mod split;
+mod surrogates;
+mod sweep;
