@@ -22,6 +22,7 @@ pub(crate) mod error;
 pub mod inspect;
 pub mod log_sql;
 pub mod prepare;
+pub mod sql;
 pub mod table;
 
 use std::{future::Future, time::Duration};
@@ -87,7 +88,7 @@ pub trait Backend: Send + Sync + 'static {
     fn read_log(&self, query: &LogQuery<'_>) -> impl Future<Output = Result<Vec<LogRow>, BackendError>> + Send;
 
     /// Deletes rows of attachments, or of the log, by the clock of the database, in one statement:
-    /// see [`TableName::sweep_statement`]. Returns how many.
+    /// see [`sql::sweep`]. Returns how many.
     fn sweep_batch(&self, table: &str, batch: SweepBatch) -> impl Future<Output = Result<u64, BackendError>> + Send;
 
     /// Deletes all rows that are older than `age`, in as many batches as it takes. Returns how

@@ -6,14 +6,14 @@ use crate::{
     listener::DieselListener,
     log::{self, NotifyLogged},
     pool::Connections,
-    statements::{self, Batch, Fetch, Notify, NotifyOnOneChannel, NotifyOne, NotifyWithAttachments, Sweep},
+    statements::{self, Fetch, Notify, NotifyOnOneChannel, NotifyOne, NotifyWithAttachments, Sweep},
 };
 use diesel::ConnectionResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
 use futures_util::future::BoxFuture;
 use socketio_pg_core::backend::{
     Backend, BackendError, CatchUp, Content, FetchLimits, LogQuery, LogRow, Outgoing, Position, Row, SweepBatch,
-    TableReport, table::TableName,
+    TableReport, sql::Columns, table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -182,23 +182,22 @@ impl Backend for DieselBackend {
             }
             _ => {}
         }
-        let batch = Batch::new(batch);
-        if batch.has_attachments() {
+        let columns = Columns::new(batch);
+        if !columns.bodies.is_empty() {
             let table = TableName::parse(table)?;
+            let notify = NotifyWithAttachments::new(&table, &columns);
             let mut connection = self.publishing.acquire().await?;
-            let published = NotifyWithAttachments { table: &table, batch: &batch }.execute(&mut *connection).await;
-            connection.finish(published, Concern::Table(&table, diagnosis::TO_INSERT)).await?;
-        } else {
-            let mut connection = self.publishing.acquire().await?;
-            let published = match batch.one_channel() {
-                Some(channel) => {
-                    NotifyOnOneChannel { channel, payloads: &batch.payloads }.execute(&mut *connection).await
-                }
-                None => Notify(&batch).execute(&mut *connection).await,
-            };
-            connection.finish(published, Concern::Session).await?;
+            let published = notify.execute(&mut *connection).await;
+            return connection.finish(published, Concern::Table(&table, diagnosis::TO_INSERT)).await.map(drop);
         }
-        Ok(())
+        let mut connection = self.publishing.acquire().await?;
+        let published = match columns.one_channel() {
+            Some(channel) => {
+                NotifyOnOneChannel { channel, payloads: &columns.payloads }.execute(&mut *connection).await
+            }
+            None => Notify(&columns).execute(&mut *connection).await,
+        };
+        connection.finish(published, Concern::Session).await.map(drop)
     }
 
     async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
@@ -227,7 +226,7 @@ impl Backend for DieselBackend {
     async fn fetch(&self, table: &str, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
         let table = TableName::parse(table)?;
         let mut connection = self.tending.acquire().await?;
-        let rows = Fetch { table: &table, ids, limits: limits.to_int8() }.load(&mut *connection).await;
+        let rows = Fetch::new(&table, ids, limits.to_int8()).load(&mut *connection).await;
         let rows = connection.finish(rows, Concern::Table(&table, diagnosis::TO_FETCH)).await?;
         let found: HashMap<i64, (Option<i64>, Option<Vec<u8>>)> =
             rows.into_iter().map(|(id, bytes, body)| (id, (bytes, body))).collect();

@@ -1,11 +1,8 @@
 //! Emits events on the application's own connections.
 
 use diesel::{
-    QueryResult,
     pg::Pg,
-    query_builder::{AstPass, QueryFragment, QueryId},
     result::{DatabaseErrorKind, Error},
-    sql_types::{Binary, Text},
 };
 use diesel_async::{AsyncConnectionCore, RunQueryDsl};
 use socketio_pg_core::{
@@ -13,7 +10,11 @@ use socketio_pg_core::{
     backend::{BackendError, CatchUp, Content, ErrorKind, Outgoing, table::TableName},
 };
 
-use crate::{DieselBackend, error, log::notify_one, statements::NotifyOne};
+use crate::{
+    DieselBackend, error,
+    log::notify_one,
+    statements::{NotifyOne, NotifyOneWithAttachment},
+};
 
 /// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request
 /// handlers.
@@ -66,7 +67,7 @@ where
             }
             Content::Attachment { body, before_id, after_id } => {
                 let table = TableName::parse(table)?;
-                NotifyOneWithAttachment { table, channel, before_id, after_id, body }.execute(&mut *connection).await
+                NotifyOneWithAttachment::new(&table, channel, before_id, after_id, body).execute(&mut *connection).await
             }
         };
         match published {
@@ -102,37 +103,4 @@ where
 {
     let asked = diesel::sql_query("SELECT 1").execute(connection).await;
     asked.is_err_and(|error| error::is_of_connection(&error))
-}
-
-/// Publishes one attachment as part of the application's own transaction, whose settings are left
-/// alone.
-struct NotifyOneWithAttachment {
-    table: TableName,
-    channel: String,
-    before_id: String,
-    after_id: String,
-    body: Vec<u8>,
-}
-
-impl QueryFragment<Pg> for NotifyOneWithAttachment {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("WITH inserted AS (INSERT INTO ");
-        out.push_sql(&self.table.to_string());
-        out.push_sql(" (payload) VALUES (");
-        out.push_bind_param::<Binary, _>(&self.body)?;
-        out.push_sql("::pg_catalog.bytea) RETURNING id) SELECT pg_catalog.pg_notify(");
-        out.push_bind_param::<Text, _>(&self.channel)?;
-        out.push_sql("::pg_catalog.text, ");
-        out.push_bind_param::<Text, _>(&self.before_id)?;
-        out.push_sql("::pg_catalog.text OPERATOR(pg_catalog.||) id::pg_catalog.text OPERATOR(pg_catalog.||) ");
-        out.push_bind_param::<Text, _>(&self.after_id)?;
-        out.push_sql("::pg_catalog.text) FROM inserted");
-        Ok(())
-    }
-}
-
-/// Identified by its text, which contains the table's name.
-impl QueryId for NotifyOneWithAttachment {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
 }

@@ -4,28 +4,19 @@
 use diesel::{
     QueryResult, QueryableByName,
     pg::Pg,
-    query_builder::{AstPass, QueryFragment, QueryId},
+    query_builder::{AstPass, QueryFragment},
     result::Error,
     sql_types::{Array, BigInt, Binary, Bool, Double, Nullable, Text},
 };
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::backend::{
     CatchUp, Content, Incoming, LogQuery, LogRow, Outgoing, Position, log_sql,
+    sql::Columns,
     table::{InvalidTableName, TableName},
 };
 use std::time::Duration;
 
-use crate::{shared_sql::Statement, statements::Batch};
-
-/// A statement that is identified by its text, which contains the names of the tables.
-macro_rules! identified_by_text {
-    ($($statement:ty),*) => { $(
-        impl QueryId for $statement {
-            type QueryId = ();
-            const HAS_STATIC_QUERY_ID: bool = false;
-        }
-    )* };
-}
+use crate::shared_sql::{Statement, identified_by_text};
 
 identified_by_text!(NotifyLogged<'_>, NotifyOneLogged, NotifyOneLoggedWithAttachment);
 
@@ -33,7 +24,7 @@ identified_by_text!(NotifyLogged<'_>, NotifyOneLogged, NotifyOneLoggedWithAttach
 pub(crate) struct NotifyLogged<'a> {
     statement: String,
     seconds: f64,
-    batch: Batch<'a>,
+    columns: Columns<'a>,
     are_logged: Vec<bool>,
 }
 
@@ -43,7 +34,7 @@ impl<'a> NotifyLogged<'a> {
             statement: log_sql::publish(attachments, log),
             seconds,
             are_logged: batch.iter().map(|outgoing| outgoing.is_logged).collect(),
-            batch: Batch::new(batch),
+            columns: Columns::new(batch),
         }
     }
 }
@@ -52,10 +43,10 @@ impl QueryFragment<Pg> for NotifyLogged<'_> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let mut statement = Statement::new(out, &self.statement);
         statement.bind::<Double, _>(&self.seconds)?;
-        statement.bind::<Array<Binary>, _>(&self.batch.bodies)?;
-        statement.bind::<Array<Text>, _>(&self.batch.channels)?;
-        statement.bind::<Array<Text>, _>(&self.batch.payloads)?;
-        statement.bind::<Array<Nullable<Text>>, _>(&self.batch.after_ids)?;
+        statement.bind::<Array<Binary>, _>(&self.columns.bodies)?;
+        statement.bind::<Array<Text>, _>(&self.columns.channels)?;
+        statement.bind::<Array<Text>, _>(&self.columns.payloads)?;
+        statement.bind::<Array<Nullable<Text>>, _>(&self.columns.after_ids)?;
         statement.bind::<Array<Bool>, _>(&self.are_logged)?;
         statement.finish();
         Ok(())

@@ -47,3 +47,15 @@ fn next_parameter(text: &str) -> Option<(&str, &str)> {
     }
     None
 }
+
+/// Statements that are identified by their text, which contains the names of tables.
+macro_rules! identified_by_text {
+    ($($statement:ty),*) => { $(
+        impl diesel::query_builder::QueryId for $statement {
+            type QueryId = ();
+            const HAS_STATIC_QUERY_ID: bool = false;
+        }
+    )* };
+}
+
+pub(crate) use identified_by_text;

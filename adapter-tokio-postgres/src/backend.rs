@@ -5,14 +5,17 @@ use crate::{
     error,
     listener::TokioPostgresListener,
     pool::{Connections, Parameter, StatementKind},
-    statements,
 };
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{SlowHosts, time_for_other_hosts, total_connect_timeout, with_defaults};
 use socketio_pg_core::backend::{
     Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, Outgoing, Position,
-    Row, SweepBatch, TableReport, inspect::INSPECT_TABLE_SQL, log_sql, table::TableName,
+    Row, SweepBatch, TableReport,
+    inspect::INSPECT_TABLE_SQL,
+    log_sql,
+    sql::{self, Columns},
+    table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
@@ -156,28 +159,25 @@ impl Backend for TokioPostgresBackend {
             [] => return Ok(()),
             [Outgoing { channel, content: Content::Inline(payload), .. }] => {
                 let parameters: [Parameter<'_>; 2] = [(channel, Type::TEXT), (payload, Type::TEXT)];
-                return self.publishing.query(statements::NOTIFY_ONE, &parameters).await.map(drop);
+                return self.publishing.query(sql::NOTIFY_ONE, &parameters).await.map(drop);
             }
             _ => {}
         }
-        let Columns { channels, payloads, after_ids, bodies } = Columns::new(batch);
-        let mut parameters: Vec<Parameter<'_>> = vec![(&channels, Type::TEXT_ARRAY), (&payloads, Type::TEXT_ARRAY)];
-        if bodies.is_empty() {
-            if let [channel, others @ ..] = channels.as_slice()
-                && others.iter().all(|other| other == channel)
-            {
-                parameters[0] = (channel, Type::TEXT);
-                self.publishing.query(statements::NOTIFY_ON_ONE_CHANNEL, &parameters).await?;
-            } else {
-                self.publishing.query(statements::NOTIFY, &parameters).await?;
-            }
+        let columns = Columns::new(batch);
+        let channels: Parameter<'_> = (&columns.channels, Type::TEXT_ARRAY);
+        let payloads: Parameter<'_> = (&columns.payloads, Type::TEXT_ARRAY);
+        if !columns.bodies.is_empty() {
+            let statement = sql::notify_with_attachments(&TableName::parse(table)?);
+            let parameters: [Parameter<'_>; 4] =
+                [(&columns.bodies, Type::BYTEA_ARRAY), channels, payloads, (&columns.after_ids, Type::TEXT_ARRAY)];
+            self.publishing.query(&statement, &parameters).await.map(drop)
+        } else if let Some(channel) = columns.one_channel() {
+            let parameters: [Parameter<'_>; 2] = [(&channel, Type::TEXT), payloads];
+            self.publishing.query(sql::NOTIFY_ON_ONE_CHANNEL, &parameters).await.map(drop)
         } else {
-            let statement = statements::notify_with_attachments(&TableName::parse(table)?);
-            parameters.push((&after_ids, Type::TEXT_ARRAY));
-            parameters.push((&bodies, Type::BYTEA_ARRAY));
-            self.publishing.query(&statement, &parameters).await?;
+            let parameters: [Parameter<'_>; 2] = [channels, payloads];
+            self.publishing.query(sql::NOTIFY, &parameters).await.map(drop)
         }
-        Ok(())
     }
 
     async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
@@ -230,7 +230,7 @@ impl Backend for TokioPostgresBackend {
     }
 
     async fn fetch(&self, table: &str, ids: &[i64], limits: FetchLimits) -> Result<Vec<Row>, BackendError> {
-        let statement = statements::fetch(&TableName::parse(table)?);
+        let statement = sql::fetch(&TableName::parse(table)?);
         let (one, together) = limits.to_int8();
         let parameters: [Parameter<'_>; 3] = [(&ids, Type::INT8_ARRAY), (&one, Type::INT8), (&together, Type::INT8)];
         let rows = self.tending.query(&statement, &parameters).await?;
@@ -248,7 +248,7 @@ impl Backend for TokioPostgresBackend {
     }
 
     async fn sweep_batch(&self, table: &str, batch: SweepBatch) -> Result<u64, BackendError> {
-        let statement = TableName::parse(table)?.sweep_statement(batch.oldest_first);
+        let statement = sql::sweep(&TableName::parse(table)?, batch.oldest_first);
         let parameters: [Parameter<'_>; 2] = [(&batch.seconds(), Type::FLOAT8), (&batch.limit_as_int8(), Type::INT8)];
         self.tending.execute(&statement, &parameters).await
     }
@@ -270,42 +270,6 @@ impl Backend for TokioPostgresBackend {
 impl fmt::Debug for TokioPostgresBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokioPostgresBackend").field("publishing", &self.publishing).finish_non_exhaustive()
-    }
-}
-
-/// A batch in columns.
-struct Columns<'a> {
-    channels: Vec<&'a str>,
-    /// For an attachment, what comes before its id.
-    payloads: Vec<&'a str>,
-    /// What comes after the id, `None` for a payload.
-    after_ids: Vec<Option<&'a str>>,
-    /// The bodies of the attachments alone, in their order.
-    bodies: Vec<&'a [u8]>,
-}
-
-impl<'a> Columns<'a> {
-    fn new(batch: &'a [Outgoing]) -> Self {
-        let mut columns = Self {
-            channels: batch.iter().map(|outgoing| outgoing.channel.as_str()).collect(),
-            payloads: Vec::with_capacity(batch.len()),
-            after_ids: Vec::with_capacity(batch.len()),
-            bodies: Vec::new(),
-        };
-        for outgoing in batch {
-            match &outgoing.content {
-                Content::Inline(payload) => {
-                    columns.payloads.push(payload);
-                    columns.after_ids.push(None);
-                }
-                Content::Attachment { body, before_id, after_id } => {
-                    columns.payloads.push(before_id);
-                    columns.after_ids.push(Some(after_id));
-                    columns.bodies.push(body);
-                }
-            }
-        }
-        columns
     }
 }
 

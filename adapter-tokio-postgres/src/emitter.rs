@@ -3,11 +3,11 @@
 use deadpool_postgres::Pool;
 use socketio_pg_core::{
     PublishOn,
-    backend::{BackendError, CatchUp, Content, Outgoing, log_sql, table::TableName},
+    backend::{BackendError, CatchUp, Content, Outgoing, log_sql, sql, table::TableName},
 };
 use tokio_postgres::{GenericClient, types::Type};
 
-use crate::{TokioPostgresBackend, error, pool::Parameter, statements};
+use crate::{TokioPostgresBackend, error, pool::Parameter};
 
 /// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request
 /// handlers.
@@ -43,7 +43,7 @@ async fn publish<C: GenericClient + Sync>(
     let log = log.filter(|_| is_logged);
     let result = match (&content, log) {
         (Content::Inline(payload), None) => {
-            client.query_typed(statements::NOTIFY_ONE, &[(&channel, Type::TEXT), (payload, Type::TEXT)]).await
+            client.query_typed(sql::NOTIFY_ONE, &[(&channel, Type::TEXT), (payload, Type::TEXT)]).await
         }
         (Content::Inline(payload), Some(log)) => {
             let statement = log_sql::publish_one(&TableName::parse(log.table_name())?);
@@ -62,9 +62,9 @@ async fn publish<C: GenericClient + Sync>(
             client.query_typed(&statement, &parameters).await
         }
         (Content::Attachment { body, before_id, after_id }, None) => {
-            let statement = statements::notify_one_with_attachment(&TableName::parse(table)?);
+            let statement = sql::notify_one_with_attachment(&TableName::parse(table)?);
             let parameters: [Parameter<'_>; 4] =
-                [(&channel, Type::TEXT), (before_id, Type::TEXT), (after_id, Type::TEXT), (body, Type::BYTEA)];
+                [(body, Type::BYTEA), (&channel, Type::TEXT), (before_id, Type::TEXT), (after_id, Type::TEXT)];
             client.query_typed(&statement, &parameters).await
         }
     };

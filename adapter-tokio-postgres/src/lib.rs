@@ -56,7 +56,6 @@ mod emitter;
 mod error;
 mod listener;
 mod pool;
-mod statements;
 
 pub use backend::TokioPostgresBackend;
 pub use emitter::Emitter;

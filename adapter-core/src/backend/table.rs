@@ -239,24 +239,6 @@ impl TableName {
         )
     }
 
-    /// The statement that deletes a batch of old rows: see
-    /// [`SweepBatch`](crate::backend::SweepBatch). `$1`: how old they are at least, in seconds;
-    /// `$2`: how many at most.
-    ///
-    /// It deletes in the order of their numbers, so that rows are locked in the order in which
-    /// other servers lock them.
-    pub fn sweep_statement(&self, oldest_first: bool) -> String {
-        let order = if oldest_first { "ORDER BY created_at " } else { "" };
-        format!(
-            "DELETE FROM {self} WHERE id OPERATOR(pg_catalog.=) ANY (ARRAY(
-                 SELECT id FROM {self} AS old
-                 WHERE created_at OPERATOR(pg_catalog.<)
-                     (pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => $1::pg_catalog.float8))
-                 {order}LIMIT $2::pg_catalog.int8
-             ))"
-        )
-    }
-
     /// The statement that creates an index on a column, unless an index of this name exists.
     pub(crate) fn create_index_statement(&self, column: &str) -> String {
         let name = quote_identifier(&self.index_name(column));
