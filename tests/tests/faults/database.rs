@@ -13,7 +13,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::new("attachments table locked for 3 s", "ACCESS EXCLUSIVE; `LONG=1`: 30 s", locked)
             .with(|options| options.query_timeout(std::time::Duration::from_secs(1))),
-        Fault::new("attachments table dropped", "and made anew after a second", dropped),
+        Fault::new("attachments table dropped", "and created again after a second", dropped),
         Fault::new("database read-only", "`default_transaction_read_only`, for new sessions", read_only),
         Fault::new("rights taken away", "REVOKE ALL on the table and its sequence", no_rights),
         Fault::new(
