@@ -110,7 +110,7 @@ async fn fetch() -> Result<(), Failure> {
             delivered.settled().await;
             let after = delivered.so_far();
             let each = |index: usize| (after[index] - before[index]) / TIMES as u64;
-            let to = if has_reply_channel { "the asker" } else { "everyone" };
+            let to = if has_reply_channel { "the requester" } else { "all" };
             let [p50, p95] = [0.50, 0.95].map(|part| percentile(&mut times, part));
             println!("| {count} | {to} | {} | {} | {} | {} |", shown(p50), shown(p95), each(0), each(1));
             close(nodes).await;
