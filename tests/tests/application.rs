@@ -1,9 +1,9 @@
-//! What an application expects of any adapter of socketioxide, said in socketioxide's own words:
-//! three servers, real clients, both backends, both parsers. What its adapters for other brokers
-//! do, those of this project do.
+//! What an application expects of any adapter of socketioxide, with socketioxide's own operators:
+//! three servers, real clients, both backends, both parsers. This project's adapters must do what
+//! socketioxide's adapters for other brokers do.
 //!
-//! Every socket is in `red` and `green`, and in a room that is named like itself, as applications
-//! do that come from Node.js.
+//! Every socket is in `red` and `green`, and in a room with the name of its id, as in applications
+//! that come from Node.js.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -52,7 +52,7 @@ impl<B: Backend> Server<B> {
         let on_connect = async |socket: SocketRef<Adapter<B>>| {
             socket.join(["red", "green"]);
             socket.join(socket.id);
-            // Tells that it is in its rooms.
+            // Reports that it is in its rooms.
             let _ = socket.emit("ready", &());
         };
         io.ns("/", on_connect).await?;
@@ -67,7 +67,7 @@ impl<B: Backend> Server<B> {
         Ok(sorted(self.io.rooms().await?))
     }
 
-    /// One socket, wherever it is.
+    /// One socket, on any server.
     async fn remote(&self, client: &Client) -> Result<RemoteSocket<Adapter<B>>> {
         let sid: Sid = client.id().parse()?;
         let mut found = self.io.to(sid).fetch_sockets().await?;
@@ -84,7 +84,7 @@ struct Scene<B: Backend> {
 }
 
 impl<B: Backend> Scene<B> {
-    /// `None` where the machine lacks what it takes, which is then said loudly.
+    /// `None` when a tool is missing on the machine, which is then reported.
     async fn start(parser: Parser) -> Result<Option<Self>>
     where
         String: TryInto<B>,
@@ -237,7 +237,7 @@ impl<B: Backend> Scene<B> {
     }
 
     async fn one_socket_is_disconnected_wherever_it_is(&self) -> Result {
-        // The last of each server, by another one.
+        // The last client of each server, by another server.
         for (number, server) in self.servers.iter().enumerate() {
             let client = &self.clients[(number * CLIENTS + 2 * CLIENTS - 1) % self.clients.len()];
             server.remote(client).await?.disconnect().await?;

@@ -1,5 +1,5 @@
-//! Answers on a channel of the requester's own: between Rust servers, beside Node.js servers and
-//! workers of a Node.js cluster.
+//! Responses on the requester's own channel: between Rust servers, with Node.js servers and workers
+//! of a Node.js cluster in the same cluster.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -25,7 +25,7 @@ fn rust_server(backend: &str) -> Kind {
     Kind::RustServer { program: PathBuf::from(env!("CARGO_BIN_EXE_test-node")), backend: backend.to_owned() }
 }
 
-/// Hears what is said on a channel.
+/// Records what is sent on a channel.
 struct Spy {
     backend: TokioPostgresBackend,
     listener: TokioPostgresListener,
@@ -40,7 +40,7 @@ impl Spy {
         Self { backend, listener, channel: channel.to_owned() }
     }
 
-    /// What was said so far, without what only shows that nodes live.
+    /// The messages so far, except heartbeats.
     async fn heard(&mut self) -> Vec<Value> {
         let last = r#"{"type":0}"#;
         let end =
@@ -59,7 +59,7 @@ impl Spy {
         }
     }
 
-    /// The types of the answers among it, in ascending order.
+    /// The types of the responses among them, in ascending order.
     async fn answers(&mut self) -> Vec<u64> {
         let types = self.heard().await.into_iter().filter_map(|message| message["type"].as_u64());
         let mut answers: Vec<_> = types.filter(|kind| matches!(kind, 8 | 10 | 11 | 12)).collect();
@@ -68,8 +68,8 @@ impl Spy {
     }
 }
 
-/// Two Rust servers, a Node.js server and two workers of a Node.js cluster, with a client each that
-/// answers `q`.
+/// Two Rust servers, a Node.js server and two workers of a Node.js cluster, each with a client that
+/// acknowledges `q`.
 struct World {
     asker: Node,
     other: Node,
@@ -133,7 +133,7 @@ async fn only_nodes_answers_go_to_everyone(backends: [&str; 2]) -> Result {
     let reply_to = request["replyTo"].as_str().unwrap();
     assert_eq!(heard.iter().filter(|message| message["type"] == 8).count(), 3, "{heard:?}");
 
-    // Each request again, now with an ear on the other channel too.
+    // Each request again, now with a listener on the other channel too.
     let mut replies = Spy::on(url, reply_to).await;
     let sockets = world.asker.call("fetchSockets", json!({})).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 5, "{sockets}");
@@ -144,7 +144,7 @@ async fn only_nodes_answers_go_to_everyone(backends: [&str; 2]) -> Result {
     assert_eq!(shared.answers().await, [8, 8, 8, 10, 10, 10, 11, 11, 11, 12, 12, 12]);
     assert_eq!(replies.answers().await, [8, 10, 11, 12]);
 
-    // Whom Node.js asks answers where Node.js hears.
+    // Responses to Node.js go to the channel of the namespace.
     world.workers.wait_for_worker_server_count(0, "/", 4).await?;
     let sockets = world.workers.call("fetchSockets", json!({ "worker": 0 })).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 4, "all but the Node server's, which workers do not hear: {sockets}");
@@ -167,7 +167,7 @@ async fn only_nodes_answers_go_to_everyone_when_diesel_asks() -> Result {
     only_nodes_answers_go_to_everyone(["diesel", "tokio-postgres"]).await
 }
 
-/// An answer goes another way than what was said before it, and yet does not overtake it, on a real
+/// A response takes another channel than earlier messages, but does not overtake them, on a real
 /// server.
 async fn an_answer_stays_behind_what_was_said_before_it<B>()
 where
@@ -198,7 +198,7 @@ where
     other.of("/").on_server_side_with_ack("work", move |number: u64| {
         let namespace = namespace.clone();
         async move {
-            // Now and then it is an attachment, which has to be fetched; the answer as well.
+            // Some of them are attachments, which have to be fetched; some responses too.
             let text = |every: u64| if number.is_multiple_of(every) { "x".repeat(9000) } else { String::new() };
             namespace.server_side_emit("progress", &(number, text(3))).await.unwrap();
             (number, text(4))

@@ -1,4 +1,4 @@
-//! What comes in answer to a server's own requests, from a node that answers oddly.
+//! Invalid responses to a server's own requests.
 
 use serde_json::{Value, json};
 use socketio_pg_tests::{ClientHost, Kind};
@@ -11,7 +11,7 @@ use crate::{
 
 const PUPPET: &str = "puppet";
 
-/// A Rust server with a client, and a node that is only a hand on the database.
+/// A Rust server with a client, and a node that is only a connection to the database.
 async fn with_puppet() -> Result<Option<World>> {
     let Some(world) = World::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(None) };
     world.wire.listen().await;
@@ -47,11 +47,12 @@ async fn sockets_that_cannot_be_read_are_reported_and_those_that_can_are_fetched
             data["requestId"] = id.clone();
             say(&world.wire, PUPPET, 8, &data).await;
         }
-        // Answers to other questions.
+        // Responses to other requests.
         say(&world.wire, PUPPET, 10, &json!({ "requestId": id, "packet": 1 })).await;
         say(&world.wire, PUPPET, 11, &json!({ "requestId": id, "clientCount": 1 })).await;
         say(&world.wire, PUPPET, 12, &json!({ "requestId": id, "packet": 1 })).await;
-        // Whom nobody waits for is listened to, but it ends nothing.
+        // A response of a node that the request does not wait for is accepted, but does not end the
+        // request.
         let stranger = json!({ "requestId": id, "sockets": [{ "id": "a stranger's", "handshake": 7, "data": [] }] });
         say(&world.wire, "stranger", 8, &stranger).await;
         let sockets = json!([{ "id": "the puppet's", "rooms": [null, 7, "r"], "handshake": null, "x": {} }]);
@@ -115,12 +116,12 @@ async fn client_counts_that_cannot_be_read_are_reported_and_a_second_one_is_igno
     world.end().await
 }
 
-/// Node.js counts its clients, which take what is no event for broken and break off: their
+/// Node.js counts its clients. These take the packet for invalid and disconnect, so their
 /// acknowledgements never come.
 #[tokio::test]
 async fn a_question_that_is_no_event_is_counted_by_node_with_its_clients_and_by_rust_with_none() -> Result {
     for (kind, count) in [(Kind::NodeServer, 1), (rust_server(), 0)] {
-        // Of its own, since it ends with the client.
+        // A host of its own, because its process ends with the client.
         let Some(mut world) = World::start(&kind, &ClientHost::start().await?).await? else { return Ok(()) };
         world.wire.listen().await;
         let packet = json!({ "type": 4, "data": ["question"] });

@@ -1,4 +1,4 @@
-//! What bad input does to more than one client: reports, members, namespaces, the other nodes.
+//! Bad input and more than one client: reports, members, namespaces, the other nodes.
 
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ async fn a_table_that_cannot_be_read_costs_its_attachments_and_nothing_else() ->
     world.end().await
 }
 
-/// Node.js has no client here that it could lose.
+/// Node.js has no client here, because bad input could crash it.
 #[tokio::test]
 async fn rust_and_node_still_hear_each_other_after_all_of_it() -> Result {
     let Some(mut world) = World::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
@@ -102,9 +102,9 @@ async fn rust_and_node_still_hear_each_other_after_all_of_it() -> Result {
         world.send(&case).await;
     }
     world.until_good().await?;
-    // Node.js has heard of all when it hears of this one. It need not be the last that it fetches:
-    // a fetch that fails ends its connection, and one that begins just then opens another at once,
-    // ahead of those that wait.
+    // Node.js has heard all messages when it has heard this one. It need not be the last that it
+    // fetches: a failed fetch ends its connection, and a fetch that begins just then opens another
+    // one at once, before those that wait.
     let last = json!({ "event": "last", "args": [binary([0])] });
     world.server.call("serverSideEmit", last).await?;
     node.wait_for_server_side("/", "last").await?;
@@ -142,7 +142,7 @@ async fn members_are_bounded_and_forgotten_when_they_fall_silent() -> Result {
            FROM generate_series(1, {FORGED}) AS i"#
     ))
     .await;
-    // Who is not remembered is heard all the same.
+    // Messages of a sender that is not remembered are handled too.
     wire.notify(r#"{"type":9,"data":{"packet":["last"]},"uid":"not remembered","nsp":"/"}"#).await;
     node.heard().await;
     assert_eq!(node.cluster.of("/").server_count() as u64, 1 + MAX);
@@ -158,7 +158,7 @@ async fn members_are_bounded_and_forgotten_when_they_fall_silent() -> Result {
         }
     }
     assert_eq!(joined, MAX);
-    // The first, and then every thousandth.
+    // Reported for the first, and then for every thousandth.
     assert_eq!(overloaded.len(), 3, "{overloaded:?}");
     assert!(overloaded.iter().all(|what| what.contains("Options::max_nodes")), "{overloaded:?}");
 

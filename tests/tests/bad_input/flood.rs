@@ -1,4 +1,4 @@
-//! Very much of it.
+//! A flood of bad input.
 
 use socketio_pg_tests::ClientHost;
 
@@ -8,11 +8,11 @@ use crate::{
     world::{World, rust_server},
 };
 
-/// How many at once: 12 kinds, of 20 MB together.
+/// How many messages at once: 12 kinds, 20 MB together.
 const NOTIFICATIONS: u64 = 20_000;
 const FLOODS: u64 = 5;
 
-/// How much memory the server may take for them, in kB: what is on its way takes some, and the
+/// How much memory the server may take for them, in kB: messages on their way take some, and the
 /// allocator keeps it.
 const ALLOWED: u64 = 64 * 1024;
 
@@ -25,7 +25,7 @@ async fn a_flood_takes_no_memory() -> Result {
     }
     let after = resident(&world);
     assert!(after < before + ALLOWED, "{before} kB, then {after} kB");
-    // Each came from a sender of its own: this many senders are told apart.
+    // Each came from a sender of its own: this many senders are reported separately.
     let missed = world.missed().await?;
     let told = world.reports(1000_usize.saturating_sub(missed)).await?.len();
     assert!(told <= 1001 && told + missed >= 1000, "{told} told, {missed} missed");
@@ -57,7 +57,7 @@ async fn flood(world: &mut World, number: u64) -> Result {
     Ok(())
 }
 
-/// The memory that the server has now, in kB.
+/// The server's memory in kB.
 fn resident(world: &World) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", world.server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

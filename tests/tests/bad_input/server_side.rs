@@ -1,4 +1,4 @@
-//! Events from server to server that nobody could handle.
+//! Events from server to server that cannot be handled.
 
 use serde_json::json;
 use socketio_pg_core::InvalidMessage;

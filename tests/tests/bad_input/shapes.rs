@@ -1,4 +1,4 @@
-//! `data` and `opts` of another shape than their type asks for.
+//! `data` and `opts` of another shape than their type requires.
 
 use crate::case::{
     Case, DATA, LONG_ID, NOT_JSON, OnNode,
@@ -6,7 +6,7 @@ use crate::case::{
     case, message, nested, opts,
 };
 
-/// A broadcast to the members of a room that cases try to bring the client into.
+/// A broadcast to the room that cases try to make the client join.
 fn to_joined() -> String {
     opts(r#"{"rooms":["joined"]}"#)
 }
@@ -141,7 +141,7 @@ fn requests() -> Vec<Case> {
     ]
 }
 
-/// Joining, leaving and disconnecting. Whether the client has joined shows in what it gets.
+/// Joining, leaving and disconnecting. The events that the client gets show whether it has joined.
 fn rooms() -> Vec<Case> {
     let join = |rooms: &str| message(4, &format!(r#"{{"opts":{{}},"rooms":{rooms}}}"#));
     let leave = |rooms: &str| message(5, &format!(r#"{{"opts":{{}},"rooms":{rooms}}}"#));

@@ -80,7 +80,8 @@ async fn holds_on_rust(cases: Vec<Case>) -> Result {
     world.end().await
 }
 
-/// So that what the tables say of Node.js is true, and what is said nowhere is the same there.
+/// Checks what the tables say about Node.js, and that the outcome is the same where they say
+/// nothing.
 #[tokio::test]
 async fn node_delivers_and_loses_clients_where_the_tables_say_so() -> Result {
     let mut clients = ClientHost::start().await?;

@@ -1,8 +1,8 @@
-//! What was said, who had to hear it, and what became of it.
+//! The expected receivers of each message, and a check of what they got.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// A time of the test's own clock, which only tells before from after.
+/// A time of the test's own clock, which only orders events.
 pub(crate) type Tick = u64;
 
 /// One message.
@@ -12,10 +12,10 @@ pub(crate) struct Message {
     pub(crate) station: usize,
     pub(crate) is_from_rust: bool,
     pub(crate) nsp: String,
-    /// To all of the namespace when there are none.
+    /// Empty: to the whole namespace.
     pub(crate) rooms: Vec<String>,
     pub(crate) event: String,
-    /// By way of the attachments table.
+    /// Sent through the attachments table.
     pub(crate) is_large: bool,
     /// With acknowledgement.
     pub(crate) is_asked: bool,
@@ -25,15 +25,15 @@ pub(crate) struct Message {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Everybody must hear it.
+    /// Every client of the namespace must get it.
     Sent,
-    /// Given up, or its sender was lost: everybody may hear it, or nobody.
+    /// Dropped, or its sender was lost: either all clients get it, or none.
     Open,
-    /// Nobody may hear it.
+    /// No client may get it.
     Refused,
 }
 
-/// A time in a room.
+/// The time that a client is in a room.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stay {
     pub(crate) room: String,
@@ -42,16 +42,16 @@ pub(crate) struct Stay {
     pub(crate) left: Option<Tick>,
 }
 
-/// A client, and all that it heard.
+/// A client, and all that it got.
 #[derive(Clone, Debug)]
 pub(crate) struct Listener {
     pub(crate) who: String,
     pub(crate) station: usize,
     pub(crate) is_at_rust: bool,
     pub(crate) nsp: String,
-    /// Since when it must hear everything.
+    /// From when on it must get every message.
     pub(crate) established: Option<Tick>,
-    /// Whether it was still there at the end.
+    /// Whether it was still connected at the end.
     pub(crate) stayed: bool,
     pub(crate) stays: Vec<Stay>,
     pub(crate) heard: Vec<Heard>,
@@ -85,8 +85,8 @@ impl Listener {
     }
 }
 
-/// What is wrong. `has_told` says which servers have reported a loss themselves: what is missing
-/// there is no secret.
+/// Returns what is wrong. `has_told` are the servers that have reported a loss themselves: their
+/// clients may miss messages.
 pub(crate) fn judge(
     listeners: &[Listener],
     messages: &[Message],
@@ -132,7 +132,7 @@ fn missing(
     has_told: &BTreeSet<usize>,
     heard_by: &HashMap<usize, BTreeSet<usize>>,
 ) -> Vec<String> {
-    // The numbers that one did not hear, in one line.
+    // All numbers that a client missed, in one line.
     let mut unheard: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
     let nobody = BTreeSet::new();
     for (number, message) in messages.iter().enumerate() {
@@ -158,14 +158,14 @@ fn missing(
     unheard.into_iter().map(line).collect()
 }
 
-/// Whether their order means something: Node.js keeps none between large and small, and its own
-/// clients hear what wants an acknowledgement before it is published.
+/// Whether the order counts: Node.js keeps no order between large and small messages, and its own
+/// clients get a message with acknowledgement before it is published.
 fn is_ordered(message: &Message, listener: &Listener) -> bool {
     let is_kept_by_node = !message.is_large && (message.is_from_rust || !message.is_asked);
     is_kept_by_node || (message.is_from_rust && listener.is_at_rust)
 }
 
-/// What one sender said must be heard in its order.
+/// Messages of one sender must arrive in their order.
 fn out_of_turn(listener: &Listener, messages: &[Message]) -> Vec<String> {
     let mut last: HashMap<usize, usize> = HashMap::new();
     let mut wrong = Vec::new();
@@ -181,7 +181,7 @@ fn out_of_turn(listener: &Listener, messages: &[Message]) -> Vec<String> {
     wrong
 }
 
-/// What one server said must be heard in one order by all, its own clients and others.
+/// All clients, of its own server or others, must get the messages of one server in the same order.
 fn other_orders(listeners: &[Listener], messages: &[Message]) -> Vec<String> {
     let orders = listeners.iter().map(|listener| {
         let mut by_station: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -267,7 +267,7 @@ mod tests {
         let messages = [message(0), message(0)];
         assert_eq!(count(&[listener(&[]), listener(&[0])], &messages), 1);
         assert_eq!(count(&[listener(&[]), listener(&[0, 1, 1])], &messages), 1);
-        // Out of turn; and another order than somebody else's.
+        // Out of order; and another order than another client's.
         assert_eq!(count(&[listener(&[]), listener(&[1, 0])], &messages), 1);
         assert_eq!(count(&[listener(&[]), listener(&[1, 0]), listener(&[0, 1])], &messages), 2);
         assert_eq!(count(&[listener(&[1]), listener(&[0, 1])], &messages), 1);

@@ -1,4 +1,4 @@
-//! What makes a churn hostile, each of which can be left out.
+//! Hazards of the churn, each of which can be left out.
 
 use crate::Result;
 
@@ -6,24 +6,24 @@ use crate::Result;
 pub(crate) enum Ingredient {
     /// NUL in the name of a dynamic namespace.
     Nul,
-    /// Clients enter a fresh dynamic namespace of one server at the same moment.
+    /// Several clients enter a new dynamic namespace of one server at the same moment.
     Crush,
-    /// The server stops to wait for an emit.
+    /// The server drops the future of an emit.
     GivenUp,
-    /// A client's event name that Socket.IO reserves is passed on.
+    /// A server passes on an event name of a client that Socket.IO reserves.
     Reserved,
-    /// Sockets of other servers are joined to rooms as an application does it that has fetched
-    /// them.
+    /// A server makes sockets of other servers join rooms, as an application does it that has
+    /// fetched them.
     RemoteJoin,
-    /// Clients of one server speak at the same time: everybody must hear them in one order.
+    /// Clients of one server emit at the same time: all clients must get the events in one order.
     OneOrder,
     /// A namespace is deleted, and entered again at once.
     ComeBack,
-    /// Quotes, backslashes and what else means something to somebody, in the names of namespaces.
+    /// Quotes, backslashes and other special characters in the names of namespaces.
     Quotes,
-    /// Names of 200 bytes, and such that differ only behind the 63rd.
+    /// Names of 200 bytes, and names that differ only after the 63rd byte.
     Long,
-    /// Every plane of Unicode, in the names of namespaces.
+    /// Characters of every plane of Unicode in the names of namespaces.
     Planes,
     /// Servers end with SIGTERM.
     Terminate,
@@ -38,7 +38,7 @@ use Ingredient::*;
 const ALL: [Ingredient; 13] =
     [Nul, Crush, GivenUp, Reserved, RemoteJoin, OneOrder, ComeBack, Quotes, Long, Planes, Terminate, Kill, Polling];
 
-/// All but those that `CHURN_WITHOUT=Nul,Crush` names.
+/// All hazards but those that `CHURN_WITHOUT=Nul,Crush` names.
 pub(crate) fn chosen() -> Result<Vec<Ingredient>> {
     let without = named("CHURN_WITHOUT")?;
     Ok(ALL.into_iter().filter(|it| !without.contains(it)).collect())

@@ -1,14 +1,14 @@
-//! Churn: real clients by the dozen that come at the same moment, choose hostile names, talk and
-//! go, while servers end and start.
+//! Churn: dozens of real clients connect at the same moment, choose hostile names, emit and leave,
+//! while servers stop and start.
 //!
-//! Servers of both backends and Node.js, each at its own distance to the database. What is planned
-//! is repeated by `CHURN_SEED`; what the threads and the network make of it is theirs.
-//! `CHURN_ROUNDS=10` or `CHURN_MINUTES=60` is the long form, with three times as many clients.
-//! `CHURN_WITHOUT=Nul,Crush` leaves ingredients out.
+//! Servers on both backends and on Node.js, each at a different distance to the database.
+//! `CHURN_SEED` repeats a plan, but not the timing of threads and network. `CHURN_ROUNDS=10` or
+//! `CHURN_MINUTES=60` runs longer, with three times as many clients. `CHURN_WITHOUT=Nul,Crush`
+//! leaves hazards out.
 //!
-//! Each client must hear every event that is meant for it, once and in the order of its sender, or
-//! the loss is reported; all servers agree on who is there once it is quiet; nothing is left of who
-//! has gone.
+//! Each client must get every event that is meant for it, once and in the order of its sender, or
+//! the loss is reported. All servers agree on the clients once all is quiet. Nothing is left of
+//! clients that have left.
 
 mod account;
 mod cluster;
@@ -30,7 +30,7 @@ use std::{
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
-/// Of the short form.
+/// The number of rounds of a short run.
 const ROUNDS: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

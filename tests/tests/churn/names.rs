@@ -3,20 +3,20 @@
 use crate::ingredients::Ingredient;
 use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
 
-/// What all servers have dynamic namespaces for: the pattern for Node.js, and the pattern for Rust.
+/// The pattern of the dynamic namespaces of all servers: for Node.js, and for Rust.
 pub(crate) const PATTERN: (&str, &str) = ("^/churn-", "/churn-{name}");
 
 /// A namespace of a round.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
     pub(crate) text: String,
-    /// Whether Node.js can listen to it: it quotes no name, and hears nothing on a channel of more
-    /// than 63 bytes.
+    /// Whether Node.js can listen to it: it does not quote names, and hears nothing on a channel of
+    /// more than 63 bytes.
     pub(crate) is_for_node: bool,
 }
 
-/// The dynamic namespaces of a round: as many plain ones, and one or two for each hostile
-/// ingredient. `mark` makes them fresh.
+/// The dynamic namespaces of a round: this many plain ones, and one or two for each hazard of
+/// names. `mark` makes them new.
 pub(crate) fn namespaces(plain: usize, mark: &str, ingredients: &[Ingredient], random: &mut StdRng) -> Vec<Name> {
     let plain = (0..plain).map(|number| name(format!("{mark}-{number}"), true));
     let mut all: Vec<Name> = plain.collect();
@@ -33,7 +33,7 @@ pub(crate) fn namespaces(plain: usize, mark: &str, ingredients: &[Ingredient], r
                 let front = format!("{mark}-{}", "x".repeat(length));
                 all.push(name(format!("{front}-a"), false));
                 all.push(name(format!("{front}-b"), false));
-                // A character lies across the place where PostgreSQL cuts.
+                // A character lies across the place where PostgreSQL cuts the name.
                 all.push(name(format!("{mark}-{}", "€".repeat(60)), false));
             }
             Ingredient::Planes => {
@@ -59,7 +59,7 @@ pub(crate) fn with_nul(mark: &str) -> String {
 
 fn any_of_plane(plane: u32, random: &mut StdRng) -> char {
     loop {
-        // Not of ASCII, whose separators end a name.
+        // Not in ASCII, because its separators end a name.
         let character = char::from_u32((plane << 16) | random.random_range(0xa1..0x1_0000));
         if let Some(character) = character {
             return character;
@@ -80,6 +80,6 @@ pub(crate) fn event(random: &mut StdRng) -> String {
     }
 }
 
-/// Event names that no client may have passed on.
+/// Event names that no server may pass on.
 pub(crate) const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];

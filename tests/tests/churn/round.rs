@@ -1,4 +1,4 @@
-//! A round: clients come at the same moment, talk, lose a server, come back, go.
+//! A round: clients connect at the same moment, emit, lose a server, connect again, leave.
 
 use crate::{
     Result,
@@ -22,12 +22,12 @@ const ROOMS: [&str; 3] = ["red", "blue", "\"'\\\0 room"];
 /// A room that clients join and leave.
 const DOOR: &str = "door";
 
-/// What is to happen, independent of what the servers do: the same seed gives the same plan.
+/// The plan of a round, independent of what the servers do: the same seed gives the same plan.
 pub(crate) struct Round {
     pub(crate) seed: u64,
     pub(crate) ingredients: Vec<Ingredient>,
-    /// Plain namespaces beside those of the hostile ingredients, and the most clients of one server
-    /// in one of them.
+    /// The number of plain namespaces besides those of the hazards, and the largest number of
+    /// clients of one server in a namespace.
     pub(crate) namespaces: usize,
     pub(crate) crush: usize,
 }
@@ -37,12 +37,12 @@ struct Part {
     station: usize,
     nsp: String,
     polls: bool,
-    /// Goes as soon as it has come.
+    /// Leaves as soon as it has connected.
     passes: bool,
     rooms: Vec<&'static str>,
     calm: Vec<Act>,
     storm: Vec<Act>,
-    /// Goes in the storm.
+    /// Leaves while a server restarts.
     goes: bool,
 }
 
@@ -55,7 +55,7 @@ enum Act {
 }
 
 impl Round {
-    /// Plays it, and returns what went wrong.
+    /// Runs the plan, and returns what went wrong.
     pub(crate) async fn play(&self, cluster: &Cluster) -> Result<Vec<String>> {
         let random = &mut StdRng::seed_from_u64(self.seed);
         let mark = if self.has(Ingredient::ComeBack) { "again".to_owned() } else { format!("{:x}", self.seed) };
@@ -72,7 +72,7 @@ impl Round {
         let mut namespaces: BTreeSet<String> = parts.iter().map(|part| part.nsp.clone()).collect();
         namespaces.insert("/".to_owned());
 
-        // One of each server is there before, and hears everything.
+        // One client of each server is there before, and must get every message.
         let first = join_all((0..cluster.stations.len()).map(|station| crowd.enter(station, "/", false))).await;
         let first: Vec<_> = first.into_iter().flatten().collect();
         truth::everybody_knows(&crowd, &BTreeSet::from(["/".to_owned()]), "before the crush").await;
@@ -80,7 +80,7 @@ impl Round {
         let others_talk = join_all(first.iter().map(|member| talk(&crowd, member)));
         let nul_comes = async {
             if let Some((station, name)) = &nul {
-                // What becomes of it is the server's to say, if anything.
+                // The outcome of these is not checked here.
                 let _ = tokio::time::timeout(Duration::from_secs(2), crowd.try_to_enter(*station, name)).await;
             }
         };
@@ -89,7 +89,7 @@ impl Round {
         crowd.settle();
         crowd.set_crush(false);
 
-        // Calm: nobody goes.
+        // First part: all clients stay.
         let acting = members.iter().filter_map(|(part, member)| Some((part, crowd.now(member.as_ref()?))));
         let acting: Vec<_> = acting.filter(|(part, _)| !part.passes).collect();
         join_all(acting.iter().map(|(part, member)| act(&crowd, member, &part.calm))).await;
@@ -98,7 +98,8 @@ impl Round {
         }
 
         crowd.set_crush(true);
-        // A storm: a server ends and comes back, its clients return all at once, others go.
+        // Second part: a server ends and starts again, its clients connect again all at once,
+        // others leave.
         let storm = join_all(acting.iter().map(|(part, member)| async {
             if stops.is_none_or(|(station, _)| station != part.station) {
                 act(&crowd, member, &part.storm).await;
@@ -130,7 +131,7 @@ impl Round {
         }
         let heard: usize = listeners.iter().map(|listener| listener.heard.len()).sum();
 
-        // Everybody goes.
+        // All clients leave.
         join_all(crowd.staying().iter().map(|member| crowd.leave(member))).await;
         truth::everybody_knows(&crowd, &namespaces, "when all have left").await;
         truth::nothing_is_left(&crowd, &namespaces).await;
@@ -205,7 +206,7 @@ impl Round {
         }
     }
 
-    /// Which server ends, and whether it says so.
+    /// Which server ends, and whether it sends a close message.
     fn stop(&self, cluster: &Cluster, random: &mut StdRng) -> Option<(usize, bool)> {
         let station = random.random_range(0..cluster.stations.len());
         let ways = [(Ingredient::Terminate, true), (Ingredient::Kill, false)];
@@ -213,7 +214,7 @@ impl Round {
         ways.choose(random).map(|with_a_word| (station, *with_a_word))
     }
 
-    /// All come, at the same moment unless they are to come one after the other.
+    /// Connects all clients, at the same moment or, without that hazard, one after the other.
     async fn crush<'p, 'c>(
         &self,
         crowd: &Crowd<'c>,
@@ -235,7 +236,7 @@ impl Round {
         if self.has(Ingredient::Crush) {
             return join_all(parts.iter().map(come)).await;
         }
-        // The first of a server alone, the others when it is in.
+        // The first client of a server alone, the others when it has connected.
         let mut of_one: BTreeMap<(usize, &str), Vec<&Part>> = BTreeMap::new();
         for part in parts {
             of_one.entry((part.station, &part.nsp)).or_default().push(part);
@@ -250,7 +251,7 @@ impl Round {
         join_all(in_turn).await.into_iter().flatten().collect()
     }
 
-    /// In each namespace a Rust server has everybody join a room, wherever they are.
+    /// In each namespace a Rust server makes all clients join a room, on any server.
     async fn join_remotely(&self, crowd: &Crowd<'_>, members: &[&Member]) -> Result {
         let places: BTreeSet<(&str, usize)> =
             members.iter().map(|member| (member.nsp.as_str(), member.station)).collect();
@@ -267,7 +268,8 @@ impl Round {
     }
 }
 
-/// Ends a server and starts another; its clients come back all at once, there and at one more.
+/// Ends a server and starts another. Its clients connect again all at once, there and at one more
+/// server.
 async fn lose(crowd: &Crowd<'_>, stops: Option<(usize, bool)>, again: usize, at_once: bool) -> Result {
     let Some((index, with_a_word)) = stops else { return Ok(()) };
     let station = &crowd.cluster.stations[index];
@@ -301,7 +303,7 @@ async fn act(crowd: &Crowd<'_>, member: &Member, acts: &[Act]) {
     }
 }
 
-/// Says something to all, twice.
+/// Emits two events to all clients.
 async fn talk(crowd: &Crowd<'_>, member: &Member) {
     for _ in 0..2 {
         crowd.say(member, Saying { event: "talk".to_owned(), ..Saying::default() }).await;

@@ -1,4 +1,4 @@
-//! What every server must agree on once it is quiet.
+//! What all servers must agree on once all is quiet.
 
 use crate::{Result, cluster::Station, crowd::Crowd};
 use futures_util::future::join_all;
@@ -11,12 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is asked for is not told: this only spares the processor between two questions.
+/// Servers do not report this by themselves. The pause between two requests only saves processor
+/// time.
 const PAUSE: Duration = Duration::from_millis(100);
 
 type Sockets = BTreeMap<String, BTreeSet<String>>;
 
-/// Waits until each server that has one of the namespaces counts and fetches those who are there.
+/// Waits until each server that has one of the namespaces counts all servers and fetches all
+/// clients.
 pub(crate) async fn everybody_knows(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>, when: &str) {
     let all = namespaces.iter().map(|nsp| async move {
         let holders: Vec<&Station> = crowd.cluster.stations.iter().filter(|station| station.holds(nsp)).collect();
@@ -75,7 +77,7 @@ async fn look(station: &Station, nsp: &str, count: usize, expected: &Sockets) ->
     Err(format!("missing {missing:?}, strange {strange:?}, rooms: {rooms:?}").into())
 }
 
-/// Waits until every client that is there has everything that was sent before.
+/// Waits until every connected client has everything that was sent before.
 pub(crate) async fn quiet(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>) {
     let all = namespaces.iter().map(|nsp| async move {
         let members = crowd.staying();
@@ -91,7 +93,7 @@ pub(crate) async fn quiet(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>) {
     join_all(all).await;
 }
 
-/// Everybody has left: nothing may be left of them.
+/// All clients have left: servers must keep nothing of them.
 pub(crate) async fn nothing_is_left(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>) {
     for station in &crowd.cluster.stations {
         for nsp in namespaces.iter().filter(|nsp| station.holds(nsp)) {
