@@ -1,4 +1,4 @@
-//! `emitWithAck`: the answers of the clients of all servers.
+//! `emitWithAck`: the acknowledgements of the clients of all servers.
 
 use crate::{
     scenario::{Outcome, Scenario, observed},
@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use socketio_pg_tests::{Error, binary};
 use std::time::Duration;
 
-/// Long enough for a busy machine, where an answer is to come.
+/// For acknowledgements that must come: long enough for a busy machine.
 const IN_TIME: u64 = 15_000;
-/// Short, where it is not.
+/// For acknowledgements that must not come.
 const TOO_SHORT: u64 = 1500;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -25,7 +25,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The answers, in any order, and why they are not all.
+/// The acknowledgements, in any order, and why some are missing.
 async fn ask(scene: &Scene, mut command: Value) -> Result<Value, Error> {
     command["event"] = "ask".into();
     if command.get("timeout").is_none() {
@@ -44,7 +44,7 @@ async fn answers(scene: &Scene, replies: &[(&str, Value)]) -> Outcome {
         for client in cast.all() {
             client.reply("ask", reply.clone()).await?;
         }
-        // The question is like the answer.
+        // The acknowledgement repeats the argument of the event.
         seen.insert((*name).to_owned(), ask(scene, json!({ "args": reply })).await?);
         let first = reply.get(0).unwrap_or(&Value::Null);
         expected.insert((*name).to_owned(), json!({ "responses": [first, first, first], "error": null }));
@@ -164,7 +164,7 @@ async fn local(scene: Scene) -> Outcome {
     observed(seen, json!({ "responses": ["a"], "error": null }))
 }
 
-/// It has told of its client, which then can never answer.
+/// The killed server has sent its count of clients, which then can never acknowledge.
 async fn a_node_dies(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;

@@ -1,4 +1,4 @@
-//! `emit`, and what selects the sockets that get the event.
+//! `emit`, and the selection of sockets that get the event.
 
 use crate::{
     scenario::{Outcome, Scenario, observed},
@@ -28,8 +28,8 @@ async fn to_all(scene: Scene) -> Outcome {
     observed(scene.received().await?, json!({ "a": both, "b": both, "c": both }))
 }
 
-/// Of `a` in red, `b` in red and blue, `c` in blue: each gets an event once, in however many of its
-/// rooms it is.
+/// `a` is in red, `b` in red and blue, `c` in blue: each gets an event once, even if it is in
+/// several of its rooms.
 async fn rooms(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
@@ -79,8 +79,8 @@ async fn flags(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
     let clients = cast.all().map(|client| &**client);
-    // A server may drop a volatile event while another is under way to the client, be it a
-    // heartbeat: it is sent again until each client got one.
+    // A server may drop a volatile event while something else is on its way to the client, even a
+    // heartbeat. So it is sent again until each client got one.
     for attempt in 0..VOLATILE_ATTEMPTS {
         scene.settle(&clients).await?;
         scene.act("emit", json!({ "event": "volatile", "args": [attempt], "volatile": true })).await?;
@@ -113,7 +113,7 @@ async fn flags(scene: Scene) -> Outcome {
 /// How often a volatile event is sent at most.
 const VOLATILE_ATTEMPTS: u32 = 100;
 
-/// The attempts that came as the one event that they are; one that came twice stays.
+/// Attempts count as one event; an attempt that came twice stays.
 fn volatile_as_one(events: &mut Value) {
     let mut attempts = Vec::new();
     events.as_array_mut().into_iter().for_each(|events| {
@@ -141,7 +141,7 @@ async fn private(scene: Scene) -> Outcome {
     observed(scene.received().await?, json!({ "a": from_each("a"), "b": from_each("b"), "c": from_each("c") }))
 }
 
-/// No client is sent an event whose name Socket.IO reserves: the caller gets an error.
+/// A client never gets an event whose name Socket.IO reserves: the caller gets an error.
 async fn reserved(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
@@ -159,7 +159,7 @@ async fn reserved(scene: Scene) -> Outcome {
     for (op, fields) in commands.clone() {
         refused.push(match scene.act(op, fields).await {
             Ok(_) => json!("sent"),
-            // socketioxide shows some errors of adapters as `Debug` does.
+            // socketioxide prints some errors of adapters with `Debug`.
             Err(Error::Refused { text }) if WORDS.iter().any(|words| text.contains(words)) => json!("refused"),
             Err(error) => return Err(error),
         });

@@ -56,7 +56,7 @@ async fn every_operation(scene: &Scene, emitter: &Node) -> Outcome {
         }
     }
 
-    // One that stays connected to each server tells when all of them have heard.
+    // A client that stays connected to each server shows when all of them have heard.
     let [_, _, third] = scene.servers();
     let d = scene.connect("d", third, Connect::to(&scene.nsp)).await?;
     say(scene, emitter, "disconnectSockets", json!({ "rooms": [c.id()], "close": true })).await?;
@@ -86,7 +86,7 @@ async fn every_operation(scene: &Scene, emitter: &Node) -> Outcome {
     )
 }
 
-/// Events go out when, and only if, the transaction commits; equal ones are two.
+/// Events are sent if, and only if, the transaction commits; equal events are two.
 async fn transactions(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     scene.cast().await?;

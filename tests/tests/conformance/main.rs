@@ -1,12 +1,12 @@
-//! The conformance suite: every scenario on every composition of servers, with Node.js as the
-//! judge.
+//! The conformance suite: every scenario on every composition of servers. Node.js shows the right
+//! outcome.
 //!
-//! A scenario is written once. What it expects is what three Node.js servers show, which is checked
-//! in the first column; every cluster with Rust in it must show the same. Where Node.js itself is
-//! wrong, [`defects`] says what is seen instead.
+//! A scenario is written once. Its expectation is what three Node.js servers show, which is checked
+//! in the first column. Every cluster with Rust servers must show the same. For Node.js's own
+//! defects, [`defects`] says what is seen instead.
 //!
-//! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs what has one of the words in
-//! its scenario's name, or whose composition's name is one of them without spaces, e.g. `RNN`.
+//! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs the scenarios with one of the
+//! words in their names, and the compositions whose name without spaces is one of them, e.g. `RNN`.
 
 mod capability;
 mod composition;
@@ -48,7 +48,7 @@ use std::{
 /// is waiting.
 const COMPOSITIONS_AT_ONCE: usize = 2;
 const SCENARIOS_AT_ONCE: usize = 6;
-/// How long a scenario may take in all.
+/// The time limit of a scenario.
 const SCENARIO_DEADLINE: Duration = Duration::from_secs(90);
 
 #[tokio::main]
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !require(&NODE) || database().is_none() {
-        return ExitCode::SUCCESS; // as every other test that skips itself, having said so
+        return ExitCode::SUCCESS; // skipped, as `require` has reported
     }
 
     if compositions.iter().any(Composition::has_python) && composition::python().is_none() {
@@ -127,7 +127,7 @@ async fn column(composition: Composition, scenarios: &[Scenario]) -> Column {
 async fn cells(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> {
     let Some(database) = database().map(Arc::new) else { return vec![failed("there is no database"); scenarios.len()] };
     let mut cells = vec![failed("it was not played"); scenarios.len()];
-    // One for each composition, since it keeps all that its clients ever got.
+    // One host for each composition, because a host keeps all that its clients ever got.
     let host = match ClientHost::start().await {
         Ok(host) => Arc::new(host),
         Err(error) => return vec![failed(&format!("the clients did not start: {error}")); scenarios.len()],
@@ -139,7 +139,7 @@ async fn cells(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> {
     cells
 }
 
-/// The scenarios of one stage, each with its index.
+/// The scenarios with the same server settings, each with its index.
 async fn on_stage(
     stage: Stage,
     composition: &Composition,
@@ -171,7 +171,7 @@ fn failed(reason: &str) -> Cell {
     Cell::Failed(format!("    {}", reason.replace('\n', "\n    ")))
 }
 
-/// One scenario on one composition, which it must fail on where that lacks what it needs.
+/// Runs one scenario on one composition. It must fail if the composition lacks what it needs.
 async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     let lacking = scenario.needs.filter(|&capability| cluster.composition.lacks(capability));
     match (lacking, played(scenario, cluster).await) {
@@ -186,7 +186,7 @@ async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
 async fn played(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     let composition = cluster.composition.clone();
     let played = cluster.play(scenario.clone());
-    // In a task: one that panics fails alone.
+    // In a task, so that a panic fails only this scenario.
     let observation = match tokio::spawn(tokio::time::timeout(SCENARIO_DEADLINE, played)).await {
         Ok(Ok(Ok(observation))) => observation,
         Ok(Ok(Err(error))) => return failed(&error.to_string()),

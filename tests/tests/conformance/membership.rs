@@ -1,4 +1,4 @@
-//! `serverCount`: who is in the cluster.
+//! `serverCount`: the members of the cluster.
 
 use crate::{
     scenario::{Outcome, Scenario, observed},
@@ -47,7 +47,7 @@ async fn die(scene: Scene) -> Outcome {
     scene.wait_for_servers(5).await?;
     tokio::try_join!(one.node.kill(), other.node.kill())?;
     scene.wait_for_servers(3).await?;
-    // One that comes back is a new one.
+    // A server that starts again is a new node.
     let again = scene.start_another().await?;
     scene.wait_for_servers(4).await?;
     again.node.close().await?;
@@ -55,7 +55,7 @@ async fn die(scene: Scene) -> Outcome {
     observed(counts(&scene).await?, json!([3, 3, 3]))
 }
 
-/// No server has a namespace that it was not told of, and its clients do not get in.
+/// A server has only the namespaces that it was given, and clients cannot enter others.
 async fn per_namespace(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let unknown = scene.in_namespace("/unknown");

@@ -26,7 +26,7 @@ const DYNAMIC: &str = "a dynamic namespace";
 const LONG: &str = "a namespace of over 63 bytes";
 const QUOTE: &str = "a namespace with a quote";
 
-/// The namespace of a scenario that is about its name.
+/// The namespace of a scenario about its name.
 pub(crate) fn special(scenario: &str) -> Option<String> {
     Some(match scenario {
         UNICODE => "/räume/雪😀".to_owned(),
@@ -38,7 +38,7 @@ pub(crate) fn special(scenario: &str) -> Option<String> {
     })
 }
 
-/// An event of one namespace, or a room of one, is nothing to another.
+/// Events and rooms of one namespace do not affect another.
 async fn apart(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
@@ -54,7 +54,7 @@ async fn apart(scene: Scene) -> Outcome {
     }
     scene.act("emit", json!({ "event": "to c", "rooms": [cast.c.id()] })).await?;
     main.act("emit", json!({ "event": "to nobody", "rooms": [cast.c.id()] })).await?;
-    // Other scenarios play in the main namespace, too.
+    // Other scenarios use the main namespace, too.
     let mut in_main = main.received().await?;
     for (_, events) in in_main.as_object_mut().into_iter().flatten() {
         if let Some(events) = events.as_array_mut() {
@@ -74,12 +74,12 @@ async fn apart(scene: Scene) -> Outcome {
     )
 }
 
-/// Some of every operation.
+/// One of each kind of operation.
 async fn everything(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
     scene.act("socketsJoin", json!({ "rooms": [cast.c.id()], "join": ["zimmer ü"] })).await?;
-    // A Node.js server's later message may overtake the one that joins.
+    // A later message of a Node.js server may overtake the one that makes sockets join.
     while scene.act("fetchSockets", json!({ "rooms": ["zimmer ü"] })).await?.as_array().is_none_or(Vec::is_empty) {}
     for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
         scene.call(server, "emit", json!({ "event": "grüße", "args": [from] })).await?;
@@ -106,7 +106,7 @@ async fn everything(scene: Scene) -> Outcome {
     observed(seen, expected)
 }
 
-/// It comes into being with its first client on a server.
+/// The namespace is created with its first client on a server.
 async fn dynamic(scene: Scene) -> Outcome {
     let scene = scene.in_namespace("/dynamic-7");
     scene.cast().await?;
@@ -133,27 +133,26 @@ async fn dynamic(scene: Scene) -> Outcome {
     )
 }
 
-/// PostgreSQL cuts the name of its channel off where Node.js listens, and refuses it where Node.js
-/// publishes.
+/// PostgreSQL cuts the channel's name when Node.js listens, and refuses it when Node.js publishes.
 async fn long(scene: Scene) -> Outcome {
     each_to_each(scene, |sender, receiver| !sender.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
         .await
 }
 
-/// Node.js pastes the name of its channel into a statement, which is then none.
+/// Node.js inserts the channel's name into a statement without quoting it, which breaks the
+/// statement.
 async fn quote(scene: Scene) -> Outcome {
     each_to_each(scene, |sender, receiver| !receiver.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
         .await
 }
 
-/// Which servers each client hears. Of servers that hear each other, as `hears` says, it is made
-/// sure that nothing more comes; what comes from others has come by then, too, since they refuse to
-/// publish it, or nobody listens.
+/// Which servers each client hears. For servers that hear each other, as `hears` says, this makes
+/// sure that nothing more arrives. Events of other servers cannot arrive later: these refuse to
+/// publish them, or no server listens.
 async fn each_to_each(scene: Scene, hears: fn(Seat, Seat) -> bool) -> Outcome {
     let cast = scene.cast().await?;
     for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
-        // Nothing larger: an attachment that cannot be announced ends the primary of a Node.js
-        // cluster.
+        // Not larger: an attachment that cannot be announced ends the primary of a Node.js cluster.
         scene.call(server, "emit", json!({ "event": "from", "args": [from] })).await?;
     }
     settle(&scene, &cast, hears).await?;

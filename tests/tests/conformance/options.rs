@@ -1,4 +1,4 @@
-//! A prefix, a table and a threshold of one's own.
+//! Another prefix, another table and another threshold.
 
 use crate::{
     scenario::{Outcome, Scenario, observed},

@@ -13,7 +13,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 
 const EVENTS: u64 = 100;
 
-/// Emitted without waiting for one before the next, over all the connections that a server has.
+/// Emitted without waiting for the event before, over all connections that a server has.
 async fn alternating(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;

@@ -1,4 +1,4 @@
-//! Clients that speak raw HTTP, and so say what Socket.IO's own client never does.
+//! Clients that speak raw HTTP, and so can send what Socket.IO's own client never sends.
 
 use crate::{
     capability::Capability,
@@ -21,7 +21,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// A client that polls, and takes no step by itself.
+/// A client that polls, and does nothing by itself.
 struct RawClient {
     port: u16,
     path: String,
@@ -94,7 +94,7 @@ fn refused(text: &str) -> Error {
     Error::Refused { text: text.to_owned() }
 }
 
-/// The servers that these clients can speak to, by name: they know no MessagePack.
+/// The servers that these clients can use, by name: they do not know MessagePack.
 fn servers(scene: &Scene) -> impl Iterator<Item = (usize, &'static str, &Server)> {
     let named = ["one", "two", "three"].into_iter().zip(scene.servers()).enumerate();
     named
@@ -102,7 +102,7 @@ fn servers(scene: &Scene) -> impl Iterator<Item = (usize, &'static str, &Server)
         .filter(|(_, _, server)| server.seat.parser() == Parser::Common)
 }
 
-/// What each server tells of the handshake of the only socket there is.
+/// How each server describes the handshake of the only socket.
 async fn handshakes(scene: &Scene, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
     let mut told = Vec::new();
     for server in scene.servers() {
@@ -112,7 +112,7 @@ async fn handshakes(scene: &Scene, tell: impl Fn(&Value) -> Value) -> Result<Val
     Ok(told.into())
 }
 
-/// Connects a client, has it looked at, and waits until it is gone again.
+/// Connects a client, has it described, and waits until it has left.
 async fn looked_at(
     scene: &Scene,
     (index, server): (usize, &Server),
@@ -129,7 +129,7 @@ async fn looked_at(
     Ok(told)
 }
 
-/// Node.js refuses everything that is not an object, so `auth` is one wherever it is read.
+/// Node.js refuses everything that is not an object, so `auth` is an object wherever it is read.
 async fn auth(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let by_all = |auth: Value| json!([[auth], [auth], [auth]]);
@@ -137,7 +137,7 @@ async fn auth(scene: Scene) -> Outcome {
         ("", by_all(json!({}))),
         ("{}", by_all(json!({}))),
         (r#"{"token":"t","list":[1,null]}"#, by_all(json!({ "token": "t", "list": [1, null] }))),
-        // A lone surrogate, which the harness does not show.
+        // A lone surrogate, which the test library cannot represent.
         (r#"{"token":"t","odd":"\ud800"}"#, by_all(json!({ "token": "t", "odd": true }))),
         ("null", json!([[], [], []])),
         ("true", json!([[], [], []])),
@@ -205,13 +205,13 @@ async fn burst(scene: Scene) -> Outcome {
     for number in 0..EVENTS {
         scene.act("emit", json!({ "event": "burst", "args": [number] })).await?;
     }
-    // Small events do not overtake each other, so it comes last. A buffer that is full has no room
-    // for it either.
+    // Small events do not overtake each other, so it comes last. A full buffer has no room for it
+    // either.
     scene.act("emit", json!({ "event": "last", "args": [] })).await?;
     let (mut seen, mut expected) = (Map::new(), Map::new());
     for (index, name, client, socket) in clients {
         let [mut events, mut last, mut pings] = [0, 0, 0];
-        // One ping may come at once; the second comes after 25 s without anything else.
+        // One ping may come at once; the second comes after 25 s without other traffic.
         while last == 0 && pings < 2 {
             let packets = client.poll().await?;
             if packets.is_empty() {

@@ -35,7 +35,7 @@ fn selectors(cast: &Cast) -> [(&'static str, Value); 9] {
     ]
 }
 
-/// Whom each selects.
+/// The sockets that each selects.
 const SELECTED: [&[&str]; 9] =
     [&["a", "b", "c"], &["a", "b"], &["a", "b", "c"], &["c"], &["c"], &["c"], &["a", "c"], &["a"], &["b", "c"]];
 
@@ -47,7 +47,7 @@ async fn in_red_and_blue(scene: &Scene) -> Result<Cast, Error> {
     Ok(cast)
 }
 
-/// The rooms of each client, its own left out, as the server that acts is told.
+/// The rooms of each client, without its own, as the acting server fetches them.
 async fn rooms_of_each(scene: &Scene) -> Result<Value, Error> {
     let found = scene.named(scene.act("fetchSockets", json!({})).await?);
     let rooms = |socket: &Value| {
@@ -95,12 +95,11 @@ async fn leave(scene: Scene) -> Outcome {
     observed(rooms_of_each(&scene).await?, expected)
 }
 
-/// A room that is named like a socket's id has that socket in it, and the sockets that joined it
-/// besides.
+/// A room that is named like a socket's id contains that socket, and the sockets that joined it.
 async fn named_like_sockets(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
-    // c follows a
+    // c joins the room of a
     scene.act("socketsJoin", json!({ "rooms": [cast.c.id()], "join": [cast.a.id()] })).await?;
     scene.act("emit", json!({ "event": "to a", "rooms": [cast.a.id()] })).await?;
     scene.act("emit", json!({ "event": "not to a", "except": [cast.a.id()] })).await?;
@@ -114,14 +113,14 @@ async fn named_like_sockets(scene: Scene) -> Outcome {
     observed(json!({ "rooms": rooms, "received": scene.received().await? }), expected)
 }
 
-/// A number names another room than its digits: `a` is in 42 and 7, `b` in 42, `c` in "42".
+/// A number and its digits name two rooms: `a` is in 42 and 7, `b` in 42, `c` in "42".
 async fn named_by_numbers(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
     for (client, rooms) in cast.all().into_iter().zip([json!([42, 7]), json!([42]), json!(["42"])]) {
         scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
     }
-    // When it is answered, all servers have them in their rooms.
+    // When all have responded, all servers have them in their rooms.
     rooms_of_each(&scene).await?;
     for (event, rooms, except) in [
         ("42", json!([42]), json!([])),
@@ -163,7 +162,7 @@ async fn named_by_numbers(scene: Scene) -> Outcome {
     observed(json!({ "rooms": rooms, "left": left, "received": scene.received().await? }), expected)
 }
 
-/// For each selector, who is disconnected of three new clients.
+/// For each selector, which of three new clients are disconnected.
 async fn disconnect(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let (mut seen, mut expected) = (Map::new(), Map::new());
@@ -195,7 +194,7 @@ async fn disconnect(scene: Scene) -> Outcome {
     observed(seen.into(), expected.into())
 }
 
-/// The connection stays: the client's other namespace does not notice.
+/// The connection stays open: the client's other namespace is not affected.
 async fn from_a_namespace(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
@@ -218,7 +217,7 @@ async fn from_a_namespace(scene: Scene) -> Outcome {
     )
 }
 
-/// The whole connection ends, that to other namespaces included.
+/// The whole connection ends, and so do the client's other namespaces.
 async fn closes(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let main = scene.in_namespace("/");

@@ -12,7 +12,7 @@ use serde_json::Value;
 use socketio_pg_tests::Error;
 use std::sync::Arc;
 
-/// What was seen, and what should have been.
+/// What was observed, and the right outcome.
 pub(crate) struct Observation {
     pub(crate) seen: Value,
     pub(crate) expected: Value,
@@ -21,7 +21,7 @@ pub(crate) struct Observation {
 pub(crate) type Outcome = Result<Observation, Error>;
 type Play = Arc<dyn Fn(Scene) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
-/// Something that happens the same way on every composition.
+/// A behaviour that is the same on every composition.
 #[derive(Clone)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
@@ -31,7 +31,7 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// Plays on servers that are connected for good.
+    /// Runs on servers that stay the same for all scenarios.
     pub(crate) fn new<P, F>(name: &'static str, play: P) -> Self
     where
         P: Fn(Scene) -> F + Send + Sync + 'static,
@@ -40,19 +40,19 @@ impl Scenario {
         Self { name, stage: Stage::Main, needs: None, play: Arc::new(move |scene| Box::pin(play(scene))) }
     }
 
-    /// Plays on other servers.
+    /// Runs on other servers.
     pub(crate) fn on(mut self, stage: Stage) -> Self {
         self.stage = stage;
         self
     }
 
-    /// Needs something that not every server has.
+    /// Needs a capability that some servers lack.
     pub(crate) fn needs(mut self, capability: Capability) -> Self {
         self.needs = Some(capability);
         self
     }
 
-    /// The namespace that it is about; any other will do when it is about none.
+    /// The namespace that it is about; a scenario that is not about a namespace gets any.
     pub(crate) fn namespace(&self) -> Option<String> {
         namespaces::special(self.name)
     }

@@ -1,4 +1,4 @@
-//! `serverSideEmit`, with and without an answer.
+//! `serverSideEmit`, with and without acknowledgement.
 
 use crate::{
     scenario::{Outcome, Scenario, observed},
@@ -25,7 +25,7 @@ async fn heard(scene: &Scene, events: &[(&str, Value)]) -> Result<Value, Error> 
     for (event, args) in events {
         scene.act("serverSideEmit", json!({ "event": event, "args": args })).await?;
     }
-    // Each tells the others that it has nothing more to say: two times two more.
+    // Each server tells the others that it has nothing more to send: two events more for each.
     for server in scene.servers() {
         scene.call(server, "serverSideEmit", json!({ "event": "over", "args": [binary([0])] })).await?;
     }
@@ -115,7 +115,7 @@ async fn large_and_binary_answers(scene: Scene) -> Outcome {
     answers(&scene, &replies).await
 }
 
-/// After 5 s there are the answers that came.
+/// After 5 s the sender gets the acknowledgements that came.
 async fn never(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     let [_, second, third] = scene.servers();
@@ -142,12 +142,12 @@ async fn alone(scene: Scene) -> Outcome {
     observed(json!([answer, count]), json!([{ "responses": [], "error": null }, 1]))
 }
 
-/// It was asked and never answers; when its close message comes, no request waits for it any more.
+/// It gets the event and never acknowledges; after its close message, requests do not wait for it.
 async fn leaves(scene: Scene) -> Outcome {
     with_another(scene, false).await
 }
 
-/// It was asked and never answers; when it is known to be dead, nobody waits for it any more.
+/// It gets the event and never acknowledges; once it counts as dead, requests do not wait for it.
 async fn dies(scene: Scene) -> Outcome {
     with_another(scene, true).await
 }

@@ -1,4 +1,4 @@
-//! Events of all sizes, text and binary: inline, or by way of the attachments table.
+//! Events of all sizes, text and binary: inline, or as attachments.
 
 use crate::{
     scenario::{Outcome, Scenario, observed},
@@ -16,11 +16,11 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// As many bytes a message of Node.js's has in all. One of Rust's has some more, so their sizes
-/// around 8000 are among these for both.
+/// Sizes of whole messages of Node.js. Messages of Rust have some bytes more, so these sizes cover
+/// the limit of 8000 for both.
 const TOTALS: std::ops::RangeInclusive<usize> = 7940..=8002;
 
-/// Tells which did not arrive exactly once.
+/// Returns the events that did not arrive exactly once.
 async fn around_the_limit(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     scene.cast().await?;
@@ -64,7 +64,7 @@ async fn large_and_binary(scene: Scene) -> Outcome {
         ("64 KB of binary", json!([binary(vec![7; 64 * 1024])])),
         ("1 MB of binary", json!([binary(vec![7; 1024 * 1024])])),
         ("nested binary", json!([{ "a": [binary([1]), { "b": binary([2, 3]) }], "c": null }, [[binary([4])]], "text"])),
-        // More than ten the client refuses.
+        // The client refuses more than ten.
         ("ten binaries", json!((0..10).map(|byte| binary([byte])).collect::<Vec<_>>())),
         ("binary to a room", json!([binary([1])])),
     ];
@@ -77,7 +77,7 @@ async fn large_and_binary(scene: Scene) -> Outcome {
     observed(intact(scene.received().await?, &sent), expected)
 }
 
-/// The names of the events that arrived as they were sent; of others all that arrived.
+/// The names of the events that arrived as they were sent; of changed events the whole event.
 fn intact(received: Value, sent: &BTreeMap<&str, &Value>) -> Value {
     let event = |event: &Value| {
         let (name, args) = event.as_array().and_then(|event| event.split_first()).unwrap_or((event, &[]));

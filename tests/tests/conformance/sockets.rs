@@ -1,4 +1,4 @@
-//! `fetchSockets`: what servers tell of their sockets.
+//! `fetchSockets`: how servers describe their sockets.
 
 use crate::{
     capability::Capability,
@@ -23,14 +23,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The names of the sockets that a server finds.
+/// The names of the sockets that a server fetches.
 async fn found(scene: &Scene, server: &Server, command: Value) -> Result<Value, Error> {
     let sockets = scene.named(scene.call(server, "fetchSockets", command).await?);
     Ok(sorted(sockets.as_array().into_iter().flatten().map(|socket| socket["id"].clone())))
 }
 
-/// A field of each socket that each server finds, by the socket's name. Clients are in place of
-/// servers' names.
+/// A field of each socket that each server fetches, by the socket's name. Clients stand for their
+/// servers.
 async fn told(scene: &Scene, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
     let mut by_server = Map::new();
     for (name, server) in ["one", "two", "three"].into_iter().zip(scene.servers()) {
@@ -146,7 +146,7 @@ async fn handshake(scene: Scene) -> Outcome {
     observed(seen.await?, by_every_server(json!({ "a": handshake, "b": handshake, "c": handshake })))
 }
 
-/// Sets the same data on a socket of each server and tells what every server is told.
+/// Sets the same data on a socket of each server, and returns what each server fetches.
 async fn with_data(scene: &Scene, data: Value) -> Result<Value, Error> {
     scene.wait_for_servers(3).await?;
     let cast = scene.cast().await?;
@@ -204,7 +204,7 @@ async fn come_and_go(scene: Scene) -> Outcome {
     observed(json!([nobody, all, rest]), json!([[], ["a", "b", "b2", "c", "c2"], ["b", "b2", "c2"]]))
 }
 
-/// It is waited for in vain until it is known to be dead.
+/// The request waits for the killed server until it counts as dead.
 async fn dead_node(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     scene.cast().await?;

@@ -58,7 +58,7 @@ async fn emitted(scene: Scene, in_attachments: bool) -> Outcome {
     let received = scene.received().await?;
     let mut seen = Map::new();
     for (name, events) in received.as_object().into_iter().flatten() {
-        // Each by its number; one that comes twice is a list of two.
+        // Each by its number; an event that comes twice is a list of two.
         let mut by_number: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
         for event in events.as_array().into_iter().flatten() {
             by_number.entry(event[1].as_u64().unwrap_or(u64::MAX)).or_default().push(event[2].clone());
@@ -82,7 +82,7 @@ async fn proto(scene: Scene, in_attachments: bool) -> Outcome {
     observed(scene.received().await?, json!({ "a": event, "b": event, "c": event }))
 }
 
-/// Deeper than most parsers of JSON go by default.
+/// Deeper than most JSON parsers allow by default.
 async fn deep(scene: Scene) -> Outcome {
     scene.wait_for_servers(3).await?;
     scene.cast().await?;
@@ -120,13 +120,13 @@ struct Notification {
     attachment_hex: Option<String>,
 }
 
-/// What a recorded Node.js server notified others of, in the same bytes, and what a client of
-/// another Node.js server then got.
+/// What a recorded Node.js server published, byte for byte, and what a client of another Node.js
+/// server got from it.
 async fn replayed(scene: Scene, capture: &str) -> Outcome {
     let scene = scene.in_namespace("/");
     let cast = scene.cast().await?;
     let capture = Capture::read(capture);
-    // Each in a transaction of its own: some are equal.
+    // Each in a transaction of its own, because some are equal.
     let statements = capture.notifications.iter().map(|it| format!("BEGIN; {}; COMMIT;", it.statement()));
     let statements: String = statements.collect();
     scene.database().execute(&statements).unwrap_or_else(|error| panic!("{error}"));
@@ -135,7 +135,7 @@ async fn replayed(scene: Scene, capture: &str) -> Outcome {
 
     let mut seen = Map::new();
     for (name, events) in scene.received_so_far().await?.as_object().into_iter().flatten() {
-        // Both recordings play in the main namespace. In an attachment there is a buffer besides.
+        // Both recordings use the main namespace. The one with attachments also has a buffer.
         let is_of_this = |event: &&Value| event[0] == "v" && event.get(2).is_some() == capture.has_attachments();
         let events = events.as_array().into_iter().flatten().filter(is_of_this);
         seen.insert(name.clone(), counted(events));
@@ -144,7 +144,7 @@ async fn replayed(scene: Scene, capture: &str) -> Outcome {
     observed(seen.into(), json!({ "a": events, "b": events, "c": events }))
 }
 
-/// How often each is there.
+/// How often each occurs.
 fn counted<'a>(events: impl IntoIterator<Item = &'a Value>) -> Value {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for event in events {
@@ -154,7 +154,7 @@ fn counted<'a>(events: impl IntoIterator<Item = &'a Value>) -> Value {
 }
 
 impl Notification {
-    /// Does what the recorded server did: a row for the attachment, and a notification with the
+    /// Does what the recorded server did: inserts a row for the attachment, and notifies with the
     /// row's id.
     fn statement(&self) -> String {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
@@ -177,8 +177,8 @@ struct Capture {
     observed: Frames,
 }
 
-/// What the clients got. The rest of the observation is not read: there are strings in it that are
-/// none in Rust.
+/// What the clients got. The rest of the observation is not read, because it has strings that Rust
+/// cannot hold.
 #[derive(Deserialize)]
 struct Frames {
     client_frames: Vec<Value>,
@@ -200,8 +200,8 @@ impl Capture {
         self.notifications.iter().any(|notification| notification.attachment_hex.is_some())
     }
 
-    /// The events that the client of the other Node.js server got, as this suite's clients tell
-    /// them.
+    /// The events that the client of the other Node.js server got, in the form of this suite's
+    /// clients.
     fn events(&self) -> Vec<Value> {
         let frames = self.observed.client_frames.iter();
         let frames: Vec<&Value> = frames.filter(|frame| frame["client"] == "b1").map(|frame| &frame["data"]).collect();
@@ -214,7 +214,7 @@ impl Capture {
     }
 }
 
-/// What one of the recorded attachments says, which Node.js refuses to read.
+/// The content of one recorded attachment, which Node.js refuses to read.
 pub(crate) fn refused_by_node() -> Value {
     json!(["v", { "__proto__": { "x": 1 }, "y": 2 }, binary([0xab])])
 }
@@ -223,7 +223,7 @@ pub(crate) fn refused_by_node() -> Value {
 /// bytes are the frames after it.
 fn event(text: &str, after: &[&Value]) -> Value {
     let (_, list) = text.split_at(text.find('[').expect("an event is a list"));
-    // Half of a character is no text here.
+    // A lone surrogate cannot be represented here.
     let list =
         list.replace(r#""x\ud800y""#, r#"{"$utf16":"eAAA2HkA"}"#).replace(r#""x\udc00y""#, r#"{"$utf16":"eAAA3HkA"}"#);
     with_bytes(serde_json::from_str(&list).expect("an event is JSON"), after)

@@ -1,5 +1,5 @@
-//! Clocks that jump. Nodes measure time with the system's monotonic clock, which does not; what is
-//! old in the attachments table is the database's to say.
+//! Clocks that jump. Nodes measure time with the system's monotonic clock, which does not jump; the
+//! database's clock decides which attachments are old.
 
 use crate::{
     fault::{Fault, Result, Struck, last_for},

@@ -1,4 +1,5 @@
-//! The database refuses: the attachments table, the role's rights, the notification queue.
+//! The database refuses statements: the attachments table, the role's rights, the notification
+//! queue.
 
 use crate::{
     fault::{Failure, Fault, Result, Seen, Struck, last_for},
@@ -103,8 +104,8 @@ async fn queue_full(world: Arc<World>) -> Result<Struck> {
     let new_sessions = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {sessions}");
     world
         .sql(
-            // Renamed: a built-in function is called by its number, so a changed definition has no
-            // effect.
+            // Renamed, because a built-in function is called by its number: a changed definition
+            // would have no effect.
             "ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO pg_notify_with_room;
              CREATE FUNCTION pg_catalog.pg_notify(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
                  RAISE EXCEPTION USING ERRCODE = '54000', MESSAGE = 'too many notifications in the NOTIFY queue';
@@ -123,8 +124,8 @@ async fn queue_full(world: Arc<World>) -> Result<Struck> {
     Ok(Struck { healed: Instant::now(), deaf: [true, true] })
 }
 
-/// A database in another encoding than UTF8 cannot hold all that clients send: a node does not find
-/// that out one name after the other.
+/// A database with another encoding than UTF8 cannot hold all that clients send. The node must
+/// report that at its start, not when the first such name comes.
 async fn other_encodings(world: Arc<World>) -> Result<Seen> {
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let (database, server) = (format!("{}_{encoding}", world.database.name()).to_lowercase(), world.server.clone());

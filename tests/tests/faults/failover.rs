@@ -1,4 +1,4 @@
-//! The database is another server than it was, or one that cannot be written to.
+//! The database is on another server than before, or accepts no writes.
 
 use crate::{
     fault::{Failure, Fault, Result, Struck, Way, last_for},
@@ -98,7 +98,7 @@ async fn behind_a_silent_host(world: Arc<World>) -> Result<Struck> {
     Ok(Struck { healed, deaf: [true, true] })
 }
 
-/// Waits until the node behind the proxy says of itself that it is ready, or that it is not.
+/// Waits until the node behind the proxy reports that it is ready, or that it is not.
 async fn is_ready(world: &World, expected: bool) -> Result {
     let started = Instant::now();
     while world.nodes[FAR].call("isReady", Value::Null).await? != expected {

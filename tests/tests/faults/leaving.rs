@@ -1,4 +1,4 @@
-//! A node leaves: by `close`, or because nobody holds it any more, with PostgreSQL there or away.
+//! A node leaves: by `close`, or because its last handle is dropped, with PostgreSQL there or away.
 
 use crate::{
     fault::{Fault, Result, Seen},
@@ -12,14 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Closing waits 5 s for what was accepted; the rest is what a busy machine may add.
+/// Closing waits 5 s for accepted messages; the rest is an allowance for a busy machine.
 const BOUND: Duration = Duration::from_secs(8);
 
 pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::special("close", "with 200 messages on their way, one in four an attachment", closes)
-            // No link fails here, so none is to seem so: what is lost in a gap would be nobody's
-            // fault.
+            // The link is not broken in this fault, so nodes must not take it for broken: a loss in
+            // a gap could not be attributed.
             .with(|options| {
                 let long = Duration::from_secs(10);
                 options.query_timeout(long).check_interval(long).heartbeat_timeout(long)
@@ -28,7 +28,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-/// Sessions of Rust nodes, those of the world's own included.
+/// Sessions of Rust nodes, including those of the cluster's own nodes.
 const SESSIONS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'socketio-pg'";
 
@@ -37,7 +37,7 @@ async fn closes(world: Arc<World>) -> Result<Seen> {
     for node in &world.nodes {
         node.wait_for_server_count("/", 4).await?;
     }
-    // Their answers come before the answer of `close`, or there would be none.
+    // Their results come before the result of `close`, or not at all.
     let sending = (0..200u64).map(|number| {
         let filler = "x".repeat(if number % 4 == 3 { 9000 } else { 0 });
         leaver.call("emit", json!({ "event": "last words", "args": [number, filler] }))
@@ -55,7 +55,7 @@ async fn closes(world: Arc<World>) -> Result<Seen> {
             world.clients[client].wait_for_packet_with("last words", |args| args[0] == number).await?;
         }
     }
-    // The close message says so: else it would take the time-out of heartbeats.
+    // The close message makes the others notice: otherwise it would take the heartbeat time-out.
     for index in [FAR, NEAR] {
         world.nodes[index].wait_for_server_count("/", 3).await?;
         let events = world.nodes[index].call("events", Value::Null).await?.to_string();

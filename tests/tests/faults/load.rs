@@ -1,4 +1,4 @@
-//! More than a node can take.
+//! More load than a node can handle.
 
 use crate::{
     fault::{Fault, Result, Seen, is_long},
@@ -84,8 +84,8 @@ async fn namespaces(world: Arc<World>) -> Result<Seen> {
 async fn many_namespaces(world: Arc<World>) -> Result<Seen> {
     let count = if is_long() { 40_000 } else { 8000 };
     let started = Instant::now();
-    // A connection enters one namespace after the other, and a client looks at each packet for all
-    // of its own.
+    // A connection enters one namespace after the other, and a client reads each packet once for
+    // each of its namespaces.
     const CONNECTIONS: usize = 200;
     let name = |number: usize| format!("/room-{number}");
     let connect = |number: usize| {
@@ -105,7 +105,7 @@ async fn many_namespaces(world: Arc<World>) -> Result<Seen> {
     world.proxy.reset();
     world.wait_for_gap(FAR, 0).await?;
     let heard_again = healed.elapsed();
-    // Of another node, that has the same namespace.
+    // An event of another node with the same namespace.
     let sample = [0, count / 2, count - 1];
     for number in sample {
         let nsp = name(number);
@@ -124,13 +124,14 @@ async fn many_namespaces(world: Arc<World>) -> Result<Seen> {
     })
 }
 
-/// The channels that are listened to for namespaces of the test, by the server's log.
+/// The channels of the test's namespaces that sessions listen to, by the server's log.
 async fn listened_to(world: &Arc<World>) -> Result<BTreeSet<String>> {
     let directory = world.server.directory().ok_or("the server is not ours")?.join("log");
     tokio::task::spawn_blocking(move || listened_to_by(&std::fs::read(directory)?)).await?
 }
 
-/// What the sessions that have not ended listen to: one that ends gives up all its channels without a statement.
+/// The channels of sessions that have not ended: a session that ends gives up all its channels
+/// without a statement.
 fn listened_to_by(log: &[u8]) -> Result<BTreeSet<String>> {
     let mut sessions: HashMap<&str, BTreeSet<String>> = HashMap::new();
     let log = String::from_utf8_lossy(log);
@@ -159,15 +160,14 @@ async fn storm(world: Arc<World>) -> Result<Seen> {
     let calls = (0..MESSAGES).map(|number| world.emit(NEAR, "storm", json!([number, "x".repeat(30_000)])));
     stream::iter(calls).buffer_unordered(20).try_collect::<Vec<_>>().await?;
     let sending = started.elapsed();
-    // A slow node is not taken for dead, nor takes the others for dead.
+    // A slow node must not count as dead, and must not count the others as dead.
     for (index, node) in world.nodes.iter().enumerate() {
         if node.call("serverCount", json!({})).await? != 3 {
             return Err(format!("{} does not count three servers in the storm", NAMES[index]).into());
         }
     }
     world.proxy.pass();
-    // As long as the line is full, answers are dropped as well: nobody can expect more than to be
-    // told.
+    // While the link is full, responses are dropped too: nodes can only report it.
     let mut sent = MESSAGES;
     loop {
         world.emit(NEAR, "after the storm", json!([sent])).await?;

@@ -1,4 +1,4 @@
-//! The tables are slow: the log is locked, or there is much in it and in the attachments.
+//! The tables are slow: the log is locked, or has many rows, and so has the attachments table.
 
 use crate::{
     fault::{Fault, Result, Struck, is_long},
@@ -28,8 +28,8 @@ pub(crate) fn faults() -> Vec<Fault> {
         .on_its_own_server()
         .with_log()
         .with_setup(insert_old_rows)
-        // Less than deleting all of them takes; and Node.js, which knows no limit, leaves that to
-        // others.
+        // Shorter than deleting all of them takes. Node.js has no such limit, and must leave them
+        // to the Rust nodes.
         .with(|options| options.cleanup_interval(Duration::from_secs(1)).query_timeout(Duration::from_secs(1)))
         .with_for_node(|options| options.cleanup_interval(Duration::from_secs(3600)))
         .within(Duration::from_secs(if is_long() { 900 } else { 240 })),
@@ -58,8 +58,8 @@ async fn locked(world: Arc<World>) -> Result<Struck> {
     Ok(Struck { healed, deaf: [true, false] })
 }
 
-/// Of before the first node: a disconnected node misses what comes later, even if its date is
-/// older.
+/// Inserted before the first node starts: a disconnected node misses only later rows, even if their
+/// date is older.
 fn insert_old_rows() -> String {
     let count = if is_long() { 10_000_000 } else { 1_000_000 };
     format!(

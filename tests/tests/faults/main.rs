@@ -1,9 +1,9 @@
-//! Faults, on both backends: what breaks while nodes talk, how soon they hear again, and what
-//! became of every message.
+//! Faults, on both backends: what breaks while nodes send, how soon they hear each other again, and
+//! what became of every message.
 //!
-//! `cargo test -p socketio-pg-tests --test faults -- WORD…` runs the faults that have one of the
-//! words in their name; a word that is a backend's name runs that backend alone. With `LONG=1`
-//! faults last as long as in the field.
+//! `cargo test -p socketio-pg-tests --test faults -- WORD…` runs the faults with one of the words
+//! in their names; a word that is a backend's name selects that backend. With `LONG=1` faults last
+//! as long as in production.
 
 mod clocks;
 mod database;
@@ -31,7 +31,7 @@ use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
 use world::World;
 
 const BACKENDS: [&str; 2] = ["tokio-postgres", "diesel"];
-/// Most of their time is waiting.
+/// How many run at the same time: most of their time is waiting.
 const AT_ONCE: usize = 4;
 
 #[tokio::main]
@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !require(&NODE) || any_database().is_none() {
-        return ExitCode::SUCCESS; // as every other test that skips itself, having said so
+        return ExitCode::SUCCESS; // skipped, as `require` has reported
     }
     let server = match tokio::task::spawn_blocking(|| Server::builder().start()).await {
         Ok(Ok(server)) => Arc::new(server),
@@ -99,7 +99,7 @@ async fn main() -> ExitCode {
 async fn cell(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
     let started = Instant::now();
     let (owned, name, limit) = (fault.clone(), backend.to_owned(), fault.limit);
-    // In a task: one that panics fails alone.
+    // In a task, so that a panic fails only this fault.
     let running = tokio::spawn(async move { tokio::time::timeout(limit, run(&owned, &name, host, server)).await });
     let result = match running.await {
         Ok(Ok(result)) => result,

@@ -38,7 +38,7 @@ async fn stalled(world: Arc<World>) -> Result<Struck> {
 
 async fn half_open(world: Arc<World>) -> Result<Struck> {
     world.proxy.go_silent();
-    // From here on a node that tries would succeed: the time counts in which it notices.
+    // From here on a new connection would succeed, so the time until the node notices counts.
     Ok(Struck { healed: Instant::now(), deaf: DEAF })
 }
 

@@ -17,8 +17,8 @@ pub(crate) fn faults() -> Vec<Fault> {
 }
 
 async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
-    // It has a client that never acknowledges and a handler that never answers, so the requests are
-    // under way when it dies.
+    // It has a client that never acknowledges and a handler that never responds, so the requests
+    // wait for it when it dies.
     let doomed = Node::start(&world.rust, &world.options).await?;
     let client = world.host.connect(doomed.port(), &Connect::default()).await?;
     client.never_reply("question").await?;

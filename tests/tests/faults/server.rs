@@ -1,4 +1,4 @@
-//! PostgreSQL itself ends, and comes back.
+//! PostgreSQL itself ends, and starts again.
 
 use crate::{
     fault::{Fault, Result, Seen, Struck, last_for},

@@ -1,4 +1,4 @@
-//! Single sessions in the server end, hang, or are not to be had.
+//! Single sessions in the server end or hang, or the server has no more of them.
 
 use crate::{
     fault::{Fault, Result, Struck, last_for},
@@ -14,7 +14,7 @@ pub(crate) fn faults() -> Vec<Fault> {
         Fault::new("publishing sessions terminated", "`pg_terminate_backend`, five times", publishers_terminated),
         Fault::new("all sessions terminated", "`pg_terminate_backend` of whatever is connected", all_terminated),
         Fault::new("server processes hang for 2 s", "SIGSTOP to all sessions of the Rust nodes; `LONG=1`: 10 s", hung)
-            // One that stops while it holds a lock holds up the whole server.
+            // A session that stops while it holds a lock blocks the whole server.
             .on_its_own_server(),
         Fault::new(
             "max_connections reached",
@@ -42,7 +42,7 @@ async fn listeners_terminated(world: Arc<World>) -> Result<Struck> {
 
 async fn publishers_terminated(world: Arc<World>) -> Result<Struck> {
     let mut healed = Instant::now();
-    // A session that is to end is still shown for a while: it counts once.
+    // A session that is ending is still listed for a while: it counts once.
     let mut ended = "0".to_owned();
     for _ in 0..5 {
         loop {
@@ -54,7 +54,7 @@ async fn publishers_terminated(world: Arc<World>) -> Result<Struck> {
                 "WITH them AS MATERIALIZED (SELECT pid FROM pg_stat_activity WHERE {others})
                  SELECT string_agg(pid::text, ',') FROM them WHERE pg_terminate_backend(pid)"
             );
-            // Meanwhile they may have been asked something else.
+            // Meanwhile their last statement may be another one.
             if let Some(pids) = world.sql(&terminated).await? {
                 ended = format!("{ended},{pids}");
                 break;
@@ -77,7 +77,7 @@ async fn hung(world: Arc<World>) -> Result<Struck> {
     let pids = pids.ok_or("no session was found")?;
     signal("-STOP", &pids)?;
     last_for(10, 2).await;
-    // Those that the nodes have given up end now.
+    // Sessions that the nodes have given up end now.
     signal("-CONT", &pids)?;
     Ok(Struck { healed: Instant::now(), deaf: [true, true] })
 }
@@ -85,7 +85,7 @@ async fn hung(world: Arc<World>) -> Result<Struck> {
 async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
     let url = world.options.database_url().to_owned();
     let mut strangers = Vec::new();
-    // Nobody is let in any more when this ends, and the nodes' own connections then go.
+    // After this the server accepts no more sessions, and then the nodes lose their connections.
     loop {
         match tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
             Ok((client, connection)) => {
@@ -97,8 +97,8 @@ async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
         }
     }
     terminate(&world, &format!("{ALL_OTHERS} AND application_name = 'socketio-pg'")).await?;
-    // Every connection that becomes free is taken, before a node gets it or after: it then takes
-    // one of theirs.
+    // These sessions take every free connection, before or after a node gets it; then the node
+    // loses one.
     let fill = (0..40).map(|_| async {
         if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
             tokio::spawn(connection);

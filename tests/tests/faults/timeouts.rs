@@ -1,4 +1,4 @@
-//! Limits that somebody has set for the role of the nodes.
+//! Time limits that an administrator has set for the role of the nodes.
 
 use crate::{
     fault::{Fault, Result, Seen, Struck, is_long, last_for},
@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a message may wait behind a table that is locked, when the role's limit is a second: for
-/// what is on its way, and for its own batch, on a busy machine. One wait for each of the
+/// How long a message may wait behind a locked table when the role's limit is a second: for the
+/// batch in flight, and for its own batch, on a busy machine. One wait for each of the
 /// [`ATTACHMENTS`] would be far longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(6);
 const ATTACHMENTS: u64 = 16;
@@ -21,7 +21,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     let locked = |name, setting| {
         Fault::new(name, "of a second, and the attachments table is locked for 8 s; `LONG=1`: 30 s", locked)
             .with_role_setting(setting)
-            // A session that waits for a lock is not gone.
+            // A node whose session waits for a lock must not count as dead.
             .with(|options| options.heartbeat_timeout(Duration::from_secs(6)).query_timeout(Duration::from_secs(10)))
     };
     vec![
@@ -46,7 +46,7 @@ async fn locked(world: Arc<World>) -> Result<Struck> {
     let began = Instant::now();
     let large = (0..ATTACHMENTS).map(|_| world.emit(FAR, "large", json!(["x".repeat(9000)])));
     let small = async {
-        // Behind them.
+        // Messages after them.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let asked = Instant::now();
         let sent = world.emit(FAR, "small", json!([])).await;
@@ -57,7 +57,7 @@ async fn locked(world: Arc<World>) -> Result<Struck> {
     tokio::time::sleep(lasts.saturating_sub(began.elapsed())).await;
     client.batch_execute("COMMIT").await?;
     let healed = Instant::now();
-    // Taken or refused: it may have been in one batch with attachments.
+    // Published or refused: it may have been in one batch with attachments.
     if waited > LONGEST_WAIT {
         return Err(format!("a small message waited {waited:?} behind a limit of a second, and then: {sent:?}").into());
     }

@@ -1,4 +1,4 @@
-//! The account of what every node sends while a fault strikes.
+//! Checks the messages that every node sends during a fault.
 
 use crate::{
     fault::{Result, Seen, Struck},
@@ -7,8 +7,8 @@ use crate::{
 use socketio_pg_tests::{Error, Told, Traffic, judge};
 use std::{collections::HashSet, time::Duration};
 
-/// Ends the traffic, and says what became of it. Fails when a message of a Rust node, or to one,
-/// has got lost in silence.
+/// Ends the traffic, and returns what became of it. Fails when a message from or to a Rust node was
+/// lost without a report.
 pub(crate) async fn account(world: &World, traffic: Traffic, struck: &Struck, heard: [Duration; 2]) -> Result<Seen> {
     let members = world.members();
     let sent = traffic.end().await?;

@@ -1,10 +1,10 @@
-//! What came of simulated clusters.
+//! The results of simulated clusters.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::climate::{Climate, Weather};
 
-/// What came of a cluster, or of many.
+/// The results of one cluster, or of many.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// The promises that were broken.
@@ -20,15 +20,15 @@ pub(crate) struct Report {
 pub(crate) struct Shares {
     pub(crate) clusters: u64,
     pub(crate) requests: u64,
-    /// They came.
+    /// Messages that arrived.
     pub(crate) came: u64,
-    /// Of these, while their receiver was disconnected: from the log.
+    /// Those of them that came from the log, while their receiver was disconnected.
     pub(crate) caught_up: u64,
-    /// They did not come, and their sender was told that they were not published.
+    /// Missing, and their sender was told that they were not published.
     pub(crate) refused: u64,
-    /// They did not come, and the receiver told of a gap.
+    /// Missing, and the receiver reported a gap.
     pub(crate) in_gap: u64,
-    /// They did not come, and the receiver told that their attachment was gone.
+    /// Missing, and the receiver reported that their attachment was gone.
     pub(crate) rejected: u64,
 }
 
@@ -58,7 +58,7 @@ impl Report {
         }
     }
 
-    /// Files it under its climate.
+    /// Counts the report for its conditions.
     pub(crate) fn of(mut self, climate: &Climate) -> Self {
         self.shares.clusters = 1;
         self.by_climate.insert((climate.weather, climate.has_log), self.shares);

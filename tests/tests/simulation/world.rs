@@ -1,4 +1,4 @@
-//! One simulated cluster: its nodes, what they do, what goes wrong, and how it ends.
+//! One simulated cluster: its nodes, their operations, the faults, and the end.
 
 use std::{
     sync::{Arc, Weak},
@@ -22,11 +22,11 @@ use crate::{
     report::Report,
 };
 
-/// After how much quiet all nodes know each other again: the heartbeat time-out, and the longest
-/// pause before a connection is tried again, twice.
+/// How long it must be quiet until all nodes know each other again: the heartbeat time-out, and
+/// twice the longest pause before a reconnection.
 const QUIET: Duration = Duration::from_secs(25);
 
-/// The number of the first sender that is no node.
+/// The number of the first sender that is not a node.
 const FIRST_EMITTER: usize = 1_000;
 
 /// How large a cluster is.
@@ -66,7 +66,7 @@ struct World {
     requests: u64,
 }
 
-/// What an emitter is to send: the place in the log, the number, what and how large.
+/// An order to an emitter: the place in the log, the number, what to send and how large.
 type Order = (usize, u64, What, Weight);
 
 impl World {
@@ -217,7 +217,7 @@ impl World {
         self.determined.next_clock(&wall);
         let options = self.climate.options.clone();
         let starting = Node::start(index, self.epoch, &self.database, faults, options, clients, wall);
-        // A database that is away is a reason not to start.
+        // A node may fail to start while the database is away.
         if let Ok(node) = starting.await {
             self.nodes.push(node);
         }
@@ -332,7 +332,7 @@ impl World {
 
     // ---- the end ----
 
-    /// Faults stop: the cluster finds together, and everything works.
+    /// Ends all faults: then the nodes must find each other, and everything must work.
     async fn calm_down(&mut self) {
         self.database.set_down(false);
         let faults = self.nodes.iter().filter(|node| node.running.is_some()).map(|node| &node.faults);
@@ -369,7 +369,7 @@ impl World {
         tokio::time::sleep(QUIET).await;
     }
 
-    /// In a cluster at peace, every server answers and every socket is found.
+    /// Without faults, every server responds and every socket is found.
     async fn check_requests(&self, node: usize, running: &Running, alive: usize) {
         let main = running.cluster.of("/");
         let mut there: Vec<String> = Vec::new();
@@ -453,8 +453,8 @@ impl World {
         }
     }
 
-    /// What was written for nobody is deleted, when two intervals have passed in which it could
-    /// still be wanted.
+    /// Attachments are deleted when two intervals have passed in which a node could still fetch
+    /// them.
     async fn wait_for_sweeps(&mut self) {
         self.database.set_clock(200_000);
         tokio::time::sleep(Duration::from_secs(3 * 90)).await;
@@ -464,7 +464,7 @@ impl World {
         }
     }
 
-    /// Every second node closes, the others are only dropped: nothing of them remains.
+    /// Every second node closes, the others are only dropped: nothing of them may remain.
     async fn leave(&mut self) {
         let mut remains: Vec<(usize, Weak<_>)> = Vec::new();
         for node in &mut self.nodes {
