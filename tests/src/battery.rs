@@ -1,6 +1,6 @@
 //! What must work in a healthy cluster: each operation, from each node to each other node.
 
-use crate::{Error, Member, binary, wait_for_everybody};
+use crate::{Error, Member, binary, wait_for_all_members};
 use serde_json::{Value, json};
 
 /// Carries out every operation from every member. Each member has one client. The names of rooms
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// # Errors
 /// Text that says whose operation failed, and how.
 pub async fn everything_works(members: &[Member]) -> Result<(), String> {
-    wait_for_everybody(members).await.map_err(|error| error.to_string())?;
+    wait_for_all_members(members).await.map_err(|error| error.to_string())?;
     for (actor, member) in members.iter().enumerate() {
         operations(members, actor).await.map_err(|error| format!("after the fault, {}: {error}", member.name))?;
     }

@@ -54,7 +54,7 @@ pub use options::{NodeOptions, Parser};
 pub use proxy::Proxy;
 pub use python::{PYTHON, python_environment, python_node};
 pub use tool::{NODE, Tool, database, require};
-pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_everybody};
+pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_all_members};
 pub use watch::Gap;
 
 /// The time limit of each wait: long enough for a busy machine, so that only what never comes

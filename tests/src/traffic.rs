@@ -147,7 +147,7 @@ impl Traffic {
             // The task ends by itself. If it panicked, the panic was printed.
             let _ = sender.await;
         }
-        wait_for_everybody(&self.members).await?;
+        wait_for_all_members(&self.members).await?;
         let nodes: Vec<&Node> = self.members.iter().map(|member| &*member.node).collect();
         let rust = self.members.iter().filter(|member| member.speaks != Speaks::Node);
         let clients: Vec<&Client> = rust.map(|member| &*member.client).collect();
@@ -168,7 +168,7 @@ impl Traffic {
 ///
 /// # Errors
 /// When one does not in time.
-pub async fn wait_for_everybody(members: &[Member]) -> Result<(), Error> {
+pub async fn wait_for_all_members(members: &[Member]) -> Result<(), Error> {
     for member in members {
         member.node.wait_for_server_count("/", members.len()).await?;
     }

@@ -119,7 +119,7 @@ impl<B: Backend> Scene<B> {
     }
 
     /// Every client gets the event, and gets it once.
-    async fn everybody_gets(&self, event: &str, text: &str) -> Result {
+    async fn every_client_gets(&self, event: &str, text: &str) -> Result {
         for client in &self.clients {
             assert_eq!(client.wait_for_packet(event).await?, [json!(text)], "{event}");
         }
@@ -142,9 +142,9 @@ impl<B: Backend> Scene<B> {
         for (number, server) in self.servers.iter().enumerate() {
             let text = format!("from {number}");
             server.io.emit("news", &text).await?;
-            self.everybody_gets("news", &text).await?;
+            self.every_client_gets("news", &text).await?;
             server.io.volatile().emit("fleeting news", &text).await?;
-            self.everybody_gets("fleeting news", &text).await?;
+            self.every_client_gets("fleeting news", &text).await?;
         }
         for client in &self.clients {
             let packets = client.received().await?;
@@ -190,7 +190,7 @@ impl<B: Backend> Scene<B> {
             server.io.to("red").join("blue").await?;
             assert_eq!(server.rooms().await?, sorted(before.iter().map(String::as_str).chain(["blue"])));
             server.io.to("blue").emit("to blue", "text").await?;
-            self.everybody_gets("to blue", "text").await?;
+            self.every_client_gets("to blue", "text").await?;
             server.io.clone().leave("blue").await?;
             assert_eq!(server.rooms().await?, before);
         }

@@ -38,7 +38,7 @@ async fn wait_for_no_session(database: &Database) {
     timeout(DEADLINE, waiting).await.expect("every session of the node ends");
 }
 
-async fn a_dropped_node_says_farewell_and_leaves_no_session<B>()
+async fn a_dropped_node_sends_its_close_message_and_leaves_no_session<B>()
 where
     B: Backend + TryFrom<String, Error = BackendError>,
 {
@@ -74,11 +74,11 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_node_says_farewell_and_leaves_no_session_on_tokio_postgres() {
-    a_dropped_node_says_farewell_and_leaves_no_session::<TokioPostgresBackend>().await;
+async fn a_dropped_node_sends_its_close_message_and_leaves_no_session_on_tokio_postgres() {
+    a_dropped_node_sends_its_close_message_and_leaves_no_session::<TokioPostgresBackend>().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_node_says_farewell_and_leaves_no_session_on_diesel() {
-    a_dropped_node_says_farewell_and_leaves_no_session::<DieselBackend>().await;
+async fn a_dropped_node_sends_its_close_message_and_leaves_no_session_on_diesel() {
+    a_dropped_node_sends_its_close_message_and_leaves_no_session::<DieselBackend>().await;
 }

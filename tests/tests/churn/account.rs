@@ -257,13 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn what_everybody_heard_once_and_in_order_is_right() {
+    fn a_message_that_every_client_got_once_and_in_order_is_right() {
         let listeners = [listener(&[2]), listener(&[0, 1, 2]), listener(&[0, 1])];
         assert_eq!(count(&listeners, &[message(0), message(0), message(2)]), 0);
     }
 
     #[test]
-    fn what_is_missing_or_doubled_or_out_of_turn_or_strange_is_wrong() {
+    fn a_message_that_is_missing_doubled_out_of_order_or_not_meant_for_its_receiver_is_wrong() {
         let messages = [message(0), message(0)];
         assert_eq!(count(&[listener(&[]), listener(&[0])], &messages), 1);
         assert_eq!(count(&[listener(&[]), listener(&[0, 1, 1])], &messages), 1);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_miss_something_is_not_wrong() {
+    fn a_client_that_may_miss_a_message_is_not_wrong() {
         let messages = [message(0)];
         for change in [
             |it: &mut Listener| it.stayed = false,
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_is_heard_by_all_or_by_nobody() {
+    fn a_message_that_was_dropped_is_got_by_all_clients_or_by_none() {
         let messages = [Message { outcome: Outcome::Open, ..message(0) }];
         assert_eq!(count(&[listener(&[]), listener(&[]), listener(&[])], &messages), 0);
         assert_eq!(count(&[listener(&[]), listener(&[0]), listener(&[0])], &messages), 0);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_is_heard_by_who_is_in_it_all_the_time() {
+    fn a_client_that_is_in_a_room_all_the_time_gets_its_messages() {
         let messages = [Message { rooms: vec!["red".to_owned()], ..message(0) }];
         let stay = |joined, leaving, left| Stay { room: "red".to_owned(), joined, leaving, left };
         for (stay, unheard, heard) in [

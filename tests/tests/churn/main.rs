@@ -34,7 +34,7 @@ type Result<T = (), E = Failure> = std::result::Result<T, E>;
 const ROUNDS: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_hears_everything_whoever_comes_and_goes() {
+async fn every_client_gets_every_event_while_clients_and_servers_come_and_go() {
     if !require(&NODE) || database().is_none() {
         return;
     }

@@ -75,7 +75,7 @@ impl Round {
         // One client of each server is there before, and must get every message.
         let first = join_all((0..cluster.stations.len()).map(|station| crowd.enter(station, "/", false))).await;
         let first: Vec<_> = first.into_iter().flatten().collect();
-        truth::everybody_knows(&crowd, &BTreeSet::from(["/".to_owned()]), "before the crush").await;
+        truth::all_servers_know(&crowd, &BTreeSet::from(["/".to_owned()]), "before the crush").await;
         crowd.settle();
         let others_talk = join_all(first.iter().map(|member| talk(&crowd, member)));
         let nul_comes = async {
@@ -85,7 +85,7 @@ impl Round {
             }
         };
         let (members, (), _) = tokio::join!(self.crush(&crowd, &parts), nul_comes, others_talk);
-        truth::everybody_knows(&crowd, &namespaces, "after the crush").await;
+        truth::all_servers_know(&crowd, &namespaces, "after the crush").await;
         crowd.settle();
         crowd.set_crush(false);
 
@@ -111,7 +111,7 @@ impl Round {
         let (_, lost) = tokio::join!(storm, lose(&crowd, stops, again, self.has(Ingredient::Crush)));
         lost?;
         cluster.wait_for_all().await?;
-        truth::everybody_knows(&crowd, &namespaces, "after the storm").await;
+        truth::all_servers_know(&crowd, &namespaces, "after the storm").await;
         crowd.settle();
         crowd.set_crush(false);
         join_all(crowd.staying().iter().map(|member| talk(&crowd, member))).await;
@@ -133,7 +133,7 @@ impl Round {
 
         // All clients leave.
         join_all(crowd.staying().iter().map(|member| crowd.leave(member))).await;
-        truth::everybody_knows(&crowd, &namespaces, "when all have left").await;
+        truth::all_servers_know(&crowd, &namespaces, "when all have left").await;
         truth::nothing_is_left(&crowd, &namespaces).await;
         try_join_all(cluster.stations.iter().map(|station| station.forget())).await?;
         crate::say(&format!(

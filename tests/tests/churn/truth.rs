@@ -19,7 +19,7 @@ type Sockets = BTreeMap<String, BTreeSet<String>>;
 
 /// Waits until each server that has one of the namespaces counts all servers and fetches all
 /// clients.
-pub(crate) async fn everybody_knows(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>, when: &str) {
+pub(crate) async fn all_servers_know(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>, when: &str) {
     let all = namespaces.iter().map(|nsp| async move {
         let holders: Vec<&Station> = crowd.cluster.stations.iter().filter(|station| station.holds(nsp)).collect();
         let count = holders.len();
