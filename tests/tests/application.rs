@@ -76,14 +76,14 @@ impl<B: Backend> Server<B> {
     }
 }
 
-struct Scene<B: Backend> {
+struct ThreeServers<B: Backend> {
     servers: Vec<Server<B>>,
     clients: Vec<Client>,
     // Dropped last: the servers are connected to it.
     _database: Database,
 }
 
-impl<B: Backend> Scene<B> {
+impl<B: Backend> ThreeServers<B> {
     /// `None` when a tool is missing on the machine, which is then reported.
     async fn start(parser: Parser) -> Result<Option<Self>>
     where
@@ -276,8 +276,8 @@ where
     String: TryInto<B>,
     <String as TryInto<B>>::Error: Into<ConnectError>,
 {
-    match Scene::<B>::start(parser).await? {
-        Some(scene) => scene.all().await,
+    match ThreeServers::<B>::start(parser).await? {
+        Some(servers) => servers.all().await,
         None => Ok(()),
     }
 }

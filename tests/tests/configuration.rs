@@ -87,15 +87,15 @@ async fn an_invalid_url_says_what_is_wrong_with_it() {
 async fn a_wrong_password_user_or_database_says_to_check_them() {
     let Some(database) = database() else { return };
     let role = Role::create(&database, "login");
-    let spoilt = |spoil: fn(&mut Config) -> &mut Config| {
+    let changed = |spoil: fn(&mut Config) -> &mut Config| {
         let mut config = role.config();
         spoil(&mut config);
         config
     };
     for (config, reason) in [
-        (spoilt(|config| config.password("wrong")), "password authentication failed"),
-        (spoilt(|config| config.user("nobody_of_this_name")), "nobody_of_this_name"),
-        (spoilt(|config| config.dbname("no_such_database")), r#"database "no_such_database" does not exist"#),
+        (changed(|config| config.password("wrong")), "password authentication failed"),
+        (changed(|config| config.user("nobody_of_this_name")), "nobody_of_this_name"),
+        (changed(|config| config.dbname("no_such_database")), r#"database "no_such_database" does not exist"#),
     ] {
         let error = refusal(config, Options::default()).await;
         assert!(matches!(error, ConnectError::Login(_)), "{error:?}");

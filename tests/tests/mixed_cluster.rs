@@ -170,12 +170,12 @@ async fn clients_are_disconnected_across() -> Result {
 #[tokio::test]
 async fn servers_emit_to_each_other() -> Result {
     let Some(cluster) = Cluster::start().await? else { return Ok(()) };
-    for (asker, other) in [(&cluster.rust, &cluster.node), (&cluster.node, &cluster.rust)] {
+    for (requester, other) in [(&cluster.rust, &cluster.node), (&cluster.node, &cluster.rust)] {
         let args = json!(["a", 1, binary([9])]);
-        asker.call("serverSideEmit", json!({ "event": "news", "args": args })).await?;
+        requester.call("serverSideEmit", json!({ "event": "news", "args": args })).await?;
         assert_eq!(other.wait_for_server_side("/", "news").await?, args);
         other.call("replyServerSide", json!({ "event": "count", "with": [42] })).await?;
-        let answer = asker.call("serverSideEmitWithAck", json!({ "event": "count", "args": [] })).await?;
+        let answer = requester.call("serverSideEmitWithAck", json!({ "event": "count", "args": [] })).await?;
         assert_eq!(answer, json!({ "responses": [42], "error": null }));
     }
     Ok(())

@@ -342,7 +342,7 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
     let node = Node::start(&python, &NodeOptions::new(database.url())).await?;
     let socket = node.add_socket(json!({})).await?;
 
-    let from_nobody = |kind: &str, data: &str| format!(r#"{{"type":{kind},"data":{data},"uid":"emitter","nsp":"/"}}"#);
+    let from_emitter = |kind: &str, data: &str| format!(r#"{{"type":{kind},"data":{data},"uid":"emitter","nsp":"/"}}"#);
     let opts = r#""opts":{"rooms":[],"except":[],"flags":{}}"#;
     for (payload, problem) in [
         ("no JSON".to_owned(), "unreadable"),
@@ -350,14 +350,14 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
         ("[1]".to_owned(), "malformed"),
         (r#"{"type":3}"#.to_owned(), "malformed"),
         (r#"{"type":true,"uid":"emitter","nsp":"/"}"#.to_owned(), "malformed"),
-        (from_nobody("3", "{}"), "malformed"),
-        (from_nobody("3", r#"{"packet":{"type":2,"data":["e"]},"opts":{"rooms":"abc"}}"#), "malformed"),
-        (from_nobody("3", &format!(r#"{{"packet":{{"type":1}},{opts}}}"#)), "malformed"),
-        (from_nobody("3", &format!(r#"{{"packet":{{"type":2,"data":[]}},{opts}}}"#)), "malformed"),
-        (from_nobody("4", &format!(r#"{{"rooms":"abc",{opts}}}"#)), "malformed"),
-        (from_nobody("7", &format!("{{{opts}}}")), "malformed"),
-        (from_nobody("9", r#"{"packet":{}}"#), "malformed"),
-        (from_nobody("14", "{}"), "unknown type"),
+        (from_emitter("3", "{}"), "malformed"),
+        (from_emitter("3", r#"{"packet":{"type":2,"data":["e"]},"opts":{"rooms":"abc"}}"#), "malformed"),
+        (from_emitter("3", &format!(r#"{{"packet":{{"type":1}},{opts}}}"#)), "malformed"),
+        (from_emitter("3", &format!(r#"{{"packet":{{"type":2,"data":[]}},{opts}}}"#)), "malformed"),
+        (from_emitter("4", &format!(r#"{{"rooms":"abc",{opts}}}"#)), "malformed"),
+        (from_emitter("7", &format!("{{{opts}}}")), "malformed"),
+        (from_emitter("9", r#"{"packet":{}}"#), "malformed"),
+        (from_emitter("14", "{}"), "unknown type"),
         (r#"{"uid":"x","type":3,"attachmentId":"99999"}"#.to_owned(), "unreadable"),
         (r#"{"uid":"x","type":3,"attachmentId":"many"}"#.to_owned(), "malformed"),
     ] {
@@ -365,7 +365,7 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
         let before: Result<u64> = count().await;
         notify(&database, &payload);
         // After it in the same queue.
-        notify(&database, &from_nobody("9", r#"{"packet":["over"]}"#));
+        notify(&database, &from_emitter("9", r#"{"packet":["over"]}"#));
         node.wait_for_server_side("/", "over").await?;
         let after: Result<u64> = count().await;
         assert_eq!(after?, before? + 1, "{payload}");
@@ -381,7 +381,7 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
         r#"{"type":3,"data":{},"uid":"emitter","nsp":"/other"}"#,
         r#"{"type":3,"uid":"emitter","nsp":"/other","attachmentId":"99999"}"#,
         &format!(r#"{{"type":3,"uid":"{}","attachmentId":"99999"}}"#, node.uid()),
-        &from_nobody("9", r#"{"packet":["over"]}"#),
+        &from_emitter("9", r#"{"packet":["over"]}"#),
     ] {
         notify(&database, payload);
     }

@@ -70,8 +70,8 @@ impl Spy {
 
 /// Two Rust servers, a Node.js server and two workers of a Node.js cluster, each with a client that
 /// acknowledges `q`.
-struct World {
-    asker: Node,
+struct Servers {
+    requester: Node,
     other: Node,
     node: Node,
     workers: Node,
@@ -79,26 +79,26 @@ struct World {
     _database: socketio_pg_throwaway::Database,
 }
 
-impl World {
+impl Servers {
     async fn start(backends: [&str; 2]) -> Result<Option<Self>> {
         if !require(&NODE) {
             return Ok(None);
         }
         let Some(database) = database() else { return Ok(None) };
         let options = NodeOptions::new(database.url());
-        let [asker, other] = backends.map(rust_server);
+        let [requester, other] = backends.map(rust_server);
         let (node, workers) = (Kind::NodeServer, Kind::NodeCluster { workers: 2 });
-        let (asker, other, node, workers) = tokio::try_join!(
-            Node::start(&asker, &options),
+        let (requester, other, node, workers) = tokio::try_join!(
+            Node::start(&requester, &options),
             Node::start(&other, &options),
             Node::start(&node, &options),
             Node::start(&workers, &options)
         )?;
-        for server in [&asker, &other, &node] {
+        for server in [&requester, &other, &node] {
             server.wait_for_server_count("/", 5).await?;
         }
         let clients = ClientHost::shared().await?;
-        let ports = [asker.port(), other.port(), node.port()].into_iter().chain(workers.worker_ports());
+        let ports = [requester.port(), other.port(), node.port()].into_iter().chain(workers.worker_ports());
         for (index, port) in ports.enumerate() {
             clients.connect(port, &Connect::default()).await?.reply("q", json!([index])).await?;
         }
@@ -110,7 +110,7 @@ impl World {
             reply["worker"] = json!(worker);
             workers.call("replyServerSide", reply).await?;
         }
-        Ok(Some(Self { asker, other, node, workers, options, _database: database }))
+        Ok(Some(Self { requester, other, node, workers, options, _database: database }))
     }
 }
 
@@ -123,10 +123,10 @@ fn sorted(answer: &Value) -> Vec<u64> {
 }
 
 async fn only_nodes_answers_go_to_everyone(backends: [&str; 2]) -> Result {
-    let Some(world) = World::start(backends).await? else { return Ok(()) };
-    let url = world.options.database_url();
+    let Some(servers) = Servers::start(backends).await? else { return Ok(()) };
+    let url = servers.options.database_url();
     let mut shared = Spy::on(url, CHANNEL).await;
-    let sockets = world.asker.call("fetchSockets", json!({})).await?;
+    let sockets = servers.requester.call("fetchSockets", json!({})).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 5, "{sockets}");
     let heard = shared.heard().await;
     let request = heard.iter().find(|message| message["type"] == 7).unwrap();
@@ -135,25 +135,25 @@ async fn only_nodes_answers_go_to_everyone(backends: [&str; 2]) -> Result {
 
     // Each request again, now with a listener on the other channel too.
     let mut replies = Spy::on(url, reply_to).await;
-    let sockets = world.asker.call("fetchSockets", json!({})).await?;
+    let sockets = servers.requester.call("fetchSockets", json!({})).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 5, "{sockets}");
-    let acks = world.asker.call("emitWithAck", json!({ "event": "q", "timeout": 10_000 })).await?;
+    let acks = servers.requester.call("emitWithAck", json!({ "event": "q", "timeout": 10_000 })).await?;
     assert_eq!(sorted(&acks), [0, 1, 2, 3, 4]);
-    let answers = world.asker.call("serverSideEmitWithAck", json!({ "event": "s" })).await?;
+    let answers = servers.requester.call("serverSideEmitWithAck", json!({ "event": "s" })).await?;
     assert_eq!(sorted(&answers), [1, 2, 3, 4]);
     assert_eq!(shared.answers().await, [8, 8, 8, 10, 10, 10, 11, 11, 11, 12, 12, 12]);
     assert_eq!(replies.answers().await, [8, 10, 11, 12]);
 
     // Responses to Node.js go to the channel of the namespace.
-    world.workers.wait_for_worker_server_count(0, "/", 4).await?;
-    let sockets = world.workers.call("fetchSockets", json!({ "worker": 0 })).await?;
+    servers.workers.wait_for_worker_server_count(0, "/", 4).await?;
+    let sockets = servers.workers.call("fetchSockets", json!({ "worker": 0 })).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 4, "all but the Node server's, which workers do not hear: {sockets}");
-    world.workers.close().await?;
-    world.node.wait_for_server_count("/", 3).await?;
-    let sockets = world.node.call("fetchSockets", json!({})).await?;
+    servers.workers.close().await?;
+    servers.node.wait_for_server_count("/", 3).await?;
+    let sockets = servers.node.call("fetchSockets", json!({})).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 3, "{sockets}");
     assert_eq!(replies.answers().await, [0_u64; 0]);
-    drop(world.other);
+    drop(servers.other);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod answers;
 mod attachments;
 mod case;
 mod cluster;
+mod fixture;
 #[cfg(target_os = "linux")]
 mod flood;
 mod packets;
@@ -18,6 +19,5 @@ mod shapes;
 mod tables;
 mod text;
 mod wire;
-mod world;
 
 type Result<T = ()> = std::result::Result<T, socketio_pg_tests::Error>;

@@ -9,21 +9,21 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 /// The backend of each server, none for Node.js, and the time of a round trip to the database in
 /// ms.
-const STATIONS: [(Option<&str>, u64); 5] =
+const SLOTS: [(Option<&str>, u64); 5] =
     [(Some("tokio-postgres"), 2), (Some("diesel"), 0), (None, 2), (Some("tokio-postgres"), 10), (Some("diesel"), 10)];
 /// By how many MiB a server's memory may have grown since its first round, when all clients have
 /// left.
 const GROWTH: u64 = 48;
 
 pub(crate) struct Cluster {
-    pub(crate) stations: Vec<Station>,
+    pub(crate) slots: Vec<Slot>,
     _proxies: Vec<Proxy>,
     // Dropped last: the servers are connected to it.
     _database: Arc<Database>,
 }
 
 /// A place for a server: when the server ends, another one takes the place.
-pub(crate) struct Station {
+pub(crate) struct Slot {
     pub(crate) name: String,
     kind: Kind,
     options: NodeOptions,
@@ -47,8 +47,8 @@ impl Cluster {
             Ok::<_, crate::Failure>((Arc::new(server.create_database()?), port))
         })
         .await??;
-        let (mut stations, mut proxies) = (Vec::new(), Vec::new());
-        for (backend, milliseconds) in STATIONS {
+        let (mut slots, mut proxies) = (Vec::new(), Vec::new());
+        for (backend, milliseconds) in SLOTS {
             let proxy = Proxy::far(port, Duration::from_micros(milliseconds * 500))?;
             let options = NodeOptions::new(proxy.before(&database.url()))
                 .heartbeat_interval(Duration::from_secs(1))
@@ -64,27 +64,27 @@ impl Cluster {
                 None => Kind::NodeServer,
             };
             let name = format!("{} at {milliseconds} ms", backend.unwrap_or("Node"));
-            stations.push(Station { name, kind, options, now: Mutex::new(Running::none()) });
+            slots.push(Slot { name, kind, options, now: Mutex::new(Running::none()) });
             proxies.push(proxy);
         }
-        futures_util::future::try_join_all(stations.iter().map(Station::start)).await?;
-        let cluster = Self { stations, _proxies: proxies, _database: database };
+        futures_util::future::try_join_all(slots.iter().map(Slot::start)).await?;
+        let cluster = Self { slots, _proxies: proxies, _database: database };
         cluster.wait_for_all().await?;
         Ok(cluster)
     }
 
     /// Waits until all servers know each other.
     pub(crate) async fn wait_for_all(&self) -> Result {
-        for station in &self.stations {
-            let node = station.node().ok_or("all are running")?;
-            node.wait_for_server_count("/", self.stations.len()).await?;
+        for slot in &self.slots {
+            let node = slot.node().ok_or("all are running")?;
+            node.wait_for_server_count("/", self.slots.len()).await?;
         }
         Ok(())
     }
 
     pub(crate) async fn close(&self) -> Result {
-        for station in &self.stations {
-            station.node().ok_or("all are running")?.close().await?;
+        for slot in &self.slots {
+            slot.node().ok_or("all are running")?.close().await?;
         }
         Ok(())
     }
@@ -96,7 +96,7 @@ impl Running {
     }
 }
 
-impl Station {
+impl Slot {
     pub(crate) async fn start(&self) -> Result {
         let node = Node::start(&self.kind, &self.options).await?;
         self.now.lock().node = Some(Arc::new(node));

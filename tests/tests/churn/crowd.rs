@@ -1,8 +1,8 @@
 //! The clients of a round, and what they do.
 
 use crate::{
-    account::{Heard, Listener, Message, Outcome, Stay, Tick},
     cluster::Cluster,
+    delivery::{Heard, Listener, Message, Outcome, Stay, Tick},
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -40,7 +40,7 @@ pub(crate) struct Crowd<'a> {
 /// One connection of a client.
 pub(crate) struct Member {
     index: usize,
-    pub(crate) station: usize,
+    pub(crate) slot: usize,
     pub(crate) nsp: String,
     pub(crate) client: Client,
     state: Mutex<State>,
@@ -98,8 +98,8 @@ impl<'a> Crowd<'a> {
     }
 
     /// Connects a client. `None` when it could not connect, which is noted.
-    pub(crate) async fn enter(&self, station: usize, nsp: &str, polls: bool) -> Option<Arc<Member>> {
-        let server = &self.cluster.stations[station];
+    pub(crate) async fn enter(&self, slot: usize, nsp: &str, polls: bool) -> Option<Arc<Member>> {
+        let server = &self.cluster.slots[slot];
         server.enters(nsp);
         let port = server.node()?.port();
         let mut how = Connect::to(nsp);
@@ -112,12 +112,12 @@ impl<'a> Crowd<'a> {
         }
         match connected {
             Ok(client) => {
-                let is_settled = self.settled.lock().contains(&(station, nsp.to_owned()));
+                let is_settled = self.settled.lock().contains(&(slot, nsp.to_owned()));
                 let established = is_settled.then(|| self.tick());
                 let mut members = self.members.lock();
                 let member = Arc::new(Member {
                     index: members.len(),
-                    station,
+                    slot,
                     nsp: nsp.to_owned(),
                     client,
                     state: Mutex::new(State { established, ..State::default() }),
@@ -133,8 +133,8 @@ impl<'a> Crowd<'a> {
     }
 
     /// Tries to connect a client; every outcome is correct.
-    pub(crate) async fn try_to_enter(&self, station: usize, nsp: &str) {
-        if let Some(node) = self.cluster.stations[station].node()
+    pub(crate) async fn try_to_enter(&self, slot: usize, nsp: &str) {
+        if let Some(node) = self.cluster.slots[slot].node()
             && let Ok(client) = self.host.connect(node.port(), &Connect::to(nsp)).await
         {
             // It may have been disconnected.
@@ -148,7 +148,7 @@ impl<'a> Crowd<'a> {
         let now = self.tick();
         for member in self.staying() {
             member.state.lock().established.get_or_insert(now);
-            self.settled.lock().insert((member.station, member.nsp.clone()));
+            self.settled.lock().insert((member.slot, member.nsp.clone()));
         }
     }
 
@@ -178,7 +178,7 @@ impl<'a> Crowd<'a> {
                 return;
             }
             member.goes_now();
-            let Some(again) = self.enter(member.station, &member.nsp, false).await else { return };
+            let Some(again) = self.enter(member.slot, &member.nsp, false).await else { return };
             for room in self.rooms(member) {
                 self.join(&again, &room).await;
             }
@@ -211,10 +211,10 @@ impl<'a> Crowd<'a> {
     }
 
     /// Notes that all clients of a server are about to leave with it.
-    pub(crate) fn goes_with(&self, station: usize) -> Vec<Arc<Member>> {
-        self.settled.lock().retain(|(other, _)| *other != station);
+    pub(crate) fn goes_with(&self, slot: usize) -> Vec<Arc<Member>> {
+        self.settled.lock().retain(|(other, _)| *other != slot);
         let members = self.staying();
-        let members = members.into_iter().filter(|member| member.station == station);
+        let members = members.into_iter().filter(|member| member.slot == slot);
         members.inspect(|member| member.goes_now()).collect()
     }
 
@@ -265,8 +265,8 @@ impl<'a> Crowd<'a> {
         let mut messages = self.messages.lock();
         messages.push(Message {
             from: member.index,
-            station: member.station,
-            is_from_rust: self.cluster.stations[member.station].is_rust(),
+            slot: member.slot,
+            is_from_rust: self.cluster.slots[member.slot].is_rust(),
             nsp: member.nsp.clone(),
             rooms: saying.rooms.clone(),
             event: saying.event.clone(),
@@ -322,7 +322,7 @@ impl<'a> Crowd<'a> {
     }
 
     pub(crate) fn who(&self, member: &Member) -> String {
-        let server = &self.cluster.stations[member.station].name;
+        let server = &self.cluster.slots[member.slot].name;
         format!("client {} ({}) of {server} in {:?}", member.index, member.client.id(), member.nsp)
     }
 
@@ -333,7 +333,7 @@ impl<'a> Crowd<'a> {
     }
 
     /// All messages, and what each client got.
-    pub(crate) async fn account(&self) -> crate::Result<(Vec<Listener>, Vec<Message>)> {
+    pub(crate) async fn results(&self) -> crate::Result<(Vec<Listener>, Vec<Message>)> {
         let members = self.members.lock().clone();
         let mut listeners = Vec::new();
         for member in &members {
@@ -352,8 +352,8 @@ impl<'a> Crowd<'a> {
         let state = member.state.lock();
         Listener {
             who: self.who(member),
-            station: member.station,
-            is_at_rust: self.cluster.stations[member.station].is_rust(),
+            slot: member.slot,
+            is_at_rust: self.cluster.slots[member.slot].is_rust(),
             nsp: member.nsp.clone(),
             established: state.established,
             stayed: !state.goes,

@@ -10,13 +10,13 @@
 //! the loss is reported. All servers agree on the clients once all is quiet. Nothing is left of
 //! clients that have left.
 
-mod account;
+mod agreement;
 mod cluster;
 mod crowd;
-mod ingredients;
+mod delivery;
+mod hazards;
 mod names;
 mod round;
-mod truth;
 
 use cluster::Cluster;
 use round::Round;
@@ -46,7 +46,7 @@ async fn every_client_gets_every_event_while_clients_and_servers_come_and_go() {
 
 async fn churn(seed: u64) -> Result {
     let (rounds, minutes) = (set::<u64>("CHURN_ROUNDS"), set::<f64>("CHURN_MINUTES"));
-    let ingredients = ingredients::chosen()?;
+    let hazards = hazards::chosen()?;
     let is_long = rounds.is_some() || minutes.is_some();
     let ends = Instant::now() + Duration::from_secs_f64(minutes.unwrap_or_default() * 60.0);
     let rounds = if minutes.is_some() { u64::MAX } else { rounds.unwrap_or(ROUNDS) };
@@ -60,8 +60,8 @@ async fn churn(seed: u64) -> Result {
         let seed = seed + number;
         let started = Instant::now();
         let (namespaces, crush) = if is_long { (8, 8) } else { (3, 5) };
-        let round = Round { seed, ingredients: ingredients.clone(), namespaces, crush };
-        let wrong = round.play(&cluster).await.map_err(|error| format!("{}: {error}", repeat(seed)))?;
+        let round = Round { seed, hazards: hazards.clone(), namespaces, crush };
+        let wrong = round.run(&cluster).await.map_err(|error| format!("{}: {error}", repeat(seed)))?;
         say(&format!("round {number} ({}): {:.1} s", repeat(seed), started.elapsed().as_secs_f64()));
         if !wrong.is_empty() {
             let shown = wrong.iter().take(40).map(String::as_str).collect::<Vec<_>>().join("\n");

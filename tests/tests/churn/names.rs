@@ -1,6 +1,6 @@
 //! Names that clients choose.
 
-use crate::ingredients::Ingredient;
+use crate::hazards::Hazard;
 use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
 
 /// The pattern of the dynamic namespaces of all servers: for Node.js, and for Rust.
@@ -17,18 +17,18 @@ pub(crate) struct Name {
 
 /// The dynamic namespaces of a round: this many plain ones, and one or two for each hazard of
 /// names. `mark` makes them new.
-pub(crate) fn namespaces(plain: usize, mark: &str, ingredients: &[Ingredient], random: &mut StdRng) -> Vec<Name> {
+pub(crate) fn namespaces(plain: usize, mark: &str, hazards: &[Hazard], random: &mut StdRng) -> Vec<Name> {
     let plain = (0..plain).map(|number| name(format!("{mark}-{number}"), true));
     let mut all: Vec<Name> = plain.collect();
-    for ingredient in ingredients {
-        match ingredient {
-            Ingredient::Quotes => {
+    for hazard in hazards {
+        match hazard {
+            Hazard::Quotes => {
                 let parts =
                     ["\"", "'", "\\", ";--", "$1", "\"\"", "`", "{}", "%s", "[0]", " ", "\t", "#", "&&", "\u{7f}"];
                 let text: String = (0..6).filter_map(|_| parts.choose(random)).copied().collect();
                 all.push(name(format!("{mark}-{text}"), false));
             }
-            Ingredient::Long => {
+            Hazard::Long => {
                 let length = random.random_range(63..180);
                 let front = format!("{mark}-{}", "x".repeat(length));
                 all.push(name(format!("{front}-a"), false));
@@ -36,7 +36,7 @@ pub(crate) fn namespaces(plain: usize, mark: &str, ingredients: &[Ingredient], r
                 // A character lies across the place where PostgreSQL cuts the name.
                 all.push(name(format!("{mark}-{}", "€".repeat(60)), false));
             }
-            Ingredient::Planes => {
+            Hazard::Planes => {
                 let text: String = (0..=16).step_by(3).map(|plane| any_of_plane(plane, random)).collect();
                 all.push(name(format!("{mark}-{text}"), true));
                 let text: String = (0..=16).map(|plane| any_of_plane(plane, random)).collect();

@@ -2,8 +2,8 @@
 //! database's clock decides which attachments are old.
 
 use crate::{
-    fault::{Fault, Result, Struck, last_for},
-    world::World,
+    cluster::Cluster,
+    fault::{AfterFault, Fault, Result, last_for},
 };
 use std::{
     sync::Arc,
@@ -21,8 +21,8 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn database_ahead(world: Arc<World>) -> Result<Struck> {
-    world
+async fn database_ahead(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    cluster
         .sql(
             "CREATE FUNCTION date_back() RETURNS trigger LANGUAGE plpgsql AS
                  $$ BEGIN NEW.created_at := now() - interval '1 hour'; RETURN NEW; END $$;
@@ -30,6 +30,6 @@ async fn database_ahead(world: Arc<World>) -> Result<Struck> {
         )
         .await?;
     last_for(10, 2).await;
-    world.sql("DROP TRIGGER date_back ON socket_io_attachments").await?;
-    Ok(Struck { healed: Instant::now(), deaf: [false, false] })
+    cluster.sql("DROP TRIGGER date_back ON socket_io_attachments").await?;
+    Ok(AfterFault { healed: Instant::now(), disconnected: [false, false] })
 }

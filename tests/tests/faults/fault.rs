@@ -1,8 +1,8 @@
 //! The description of a fault.
 
 use crate::{
-    clocks, database, failover, leaving, load, log, network, nodes, pool, pooler, server, sessions, timeouts,
-    world::World,
+    clocks, cluster::Cluster, database, failover, leaving, load, log, network, nodes, pool, pooler, server, sessions,
+    timeouts,
 };
 use futures_util::future::BoxFuture;
 use socketio_pg_tests::NodeOptions;
@@ -64,18 +64,18 @@ pub(crate) enum Way {
 #[derive(Clone)]
 pub(crate) enum Kind {
     /// Occurs while all nodes send, and is over when the function returns.
-    UnderTraffic(Arc<dyn Fn(Arc<World>) -> BoxFuture<'static, Result<Struck>> + Send + Sync>),
+    UnderTraffic(Arc<dyn Fn(Arc<Cluster>) -> BoxFuture<'static, Result<AfterFault>> + Send + Sync>),
     /// Checks the outcome by itself.
-    Special(Arc<dyn Fn(Arc<World>) -> BoxFuture<'static, Result<Seen>> + Send + Sync>),
+    Special(Arc<dyn Fn(Arc<Cluster>) -> BoxFuture<'static, Result<Seen>> + Send + Sync>),
 }
 
 /// The end of a fault.
-pub(crate) struct Struck {
+pub(crate) struct AfterFault {
     /// From when on nodes could hear each other again.
     pub(crate) healed: Instant,
     /// Whether the Rust nodes must have noticed that they were disconnected, the one behind the
     /// proxy first.
-    pub(crate) deaf: [bool; 2],
+    pub(crate) disconnected: [bool; 2],
 }
 
 /// The cells of the table.
@@ -88,12 +88,12 @@ pub(crate) struct Seen {
 }
 
 impl Fault {
-    pub(crate) fn new<F, R>(name: &'static str, about: &'static str, strike: F) -> Self
+    pub(crate) fn new<F, R>(name: &'static str, about: &'static str, cause: F) -> Self
     where
-        F: Fn(Arc<World>) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Struck>> + Send + 'static,
+        F: Fn(Arc<Cluster>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<AfterFault>> + Send + 'static,
     {
-        let kind = Kind::UnderTraffic(Arc::new(move |world| Box::pin(strike(world))));
+        let kind = Kind::UnderTraffic(Arc::new(move |cluster| Box::pin(cause(cluster))));
         Self::of(name, about, kind)
     }
 
@@ -119,10 +119,10 @@ impl Fault {
 
     pub(crate) fn special<F, R>(name: &'static str, about: &'static str, look: F) -> Self
     where
-        F: Fn(Arc<World>) -> R + Send + Sync + 'static,
+        F: Fn(Arc<Cluster>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Seen>> + Send + 'static,
     {
-        let kind = Kind::Special(Arc::new(move |world| Box::pin(look(world))));
+        let kind = Kind::Special(Arc::new(move |cluster| Box::pin(look(cluster))));
         Self::of(name, about, kind)
     }
 

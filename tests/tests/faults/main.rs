@@ -6,6 +6,7 @@
 //! as long as in production.
 
 mod clocks;
+mod cluster;
 mod database;
 mod failover;
 mod fault;
@@ -21,14 +22,13 @@ mod server;
 mod sessions;
 mod timeouts;
 mod traffic;
-mod world;
 
+use cluster::Cluster;
 use fault::{Fault, Kind, Result, Seen};
 use futures_util::{StreamExt, stream};
 use socketio_pg_tests::{ClientHost, NODE, Traffic, database as any_database, everything_works, require};
 use socketio_pg_throwaway::Server;
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
-use world::World;
 
 const BACKENDS: [&str; 2] = ["tokio-postgres", "diesel"];
 /// How many run at the same time: most of their time is waiting.
@@ -115,16 +115,16 @@ async fn cell(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<S
 }
 
 async fn run(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
-    let world = Arc::new(World::start(fault, backend, host, server).await?);
+    let cluster = Arc::new(Cluster::start(fault, backend, host, server).await?);
     match &fault.kind {
-        Kind::Special(look) => look(world).await,
-        Kind::UnderTraffic(strike) => {
-            let traffic = Traffic::start(world.members(), 0);
+        Kind::Special(look) => look(cluster).await,
+        Kind::UnderTraffic(cause) => {
+            let traffic = Traffic::start(cluster.members(), 0);
             traffic.wait_until_heard(Instant::now()).await?;
-            let struck = strike(world.clone()).await?;
-            let heard = traffic.wait_until_heard(struck.healed).await?;
-            let seen = traffic::account(&world, traffic, &struck, heard).await?;
-            everything_works(&world.members()).await?;
+            let after_fault = cause(cluster.clone()).await?;
+            let heard = traffic.wait_until_heard(after_fault.healed).await?;
+            let seen = traffic::account(&cluster, traffic, &after_fault, heard).await?;
+            everything_works(&cluster.members()).await?;
             Ok(seen)
         }
     }

@@ -1,12 +1,12 @@
 //! The network between one node and its database fails.
 
 use crate::{
-    fault::{Fault, Result, Struck, last_for},
-    world::{FAR, World},
+    cluster::{Cluster, FAR},
+    fault::{AfterFault, Fault, Result, last_for},
 };
 use std::{sync::Arc, time::Instant};
 
-const DEAF: [bool; 2] = [true, false];
+const FAR_DISCONNECTED: [bool; 2] = [true, false];
 
 pub(crate) fn faults() -> Vec<Fault> {
     vec![
@@ -22,40 +22,40 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn refused(world: Arc<World>) -> Result<Struck> {
-    world.proxy.refuse();
+async fn refused(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    cluster.proxy.refuse();
     last_for(60, 3).await;
-    world.proxy.pass();
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+    cluster.proxy.pass();
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }
 
-async fn stalled(world: Arc<World>) -> Result<Struck> {
-    world.proxy.stall();
+async fn stalled(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    cluster.proxy.stall();
     last_for(10, 3).await;
-    world.proxy.pass();
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+    cluster.proxy.pass();
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }
 
-async fn half_open(world: Arc<World>) -> Result<Struck> {
-    world.proxy.go_silent();
+async fn half_open(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    cluster.proxy.go_silent();
     // From here on a new connection would succeed, so the time until the node notices counts.
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }
 
-async fn cut(world: Arc<World>) -> Result<Struck> {
+async fn cut(cluster: Arc<Cluster>) -> Result<AfterFault> {
     for bytes in [1, 3, 7, 20, 100] {
-        let gaps = world.nodes[FAR].gaps().await?.len();
-        world.proxy.cut_after(bytes);
-        world.wait_for_gap(FAR, gaps).await?;
+        let gaps = cluster.nodes[FAR].gaps().await?.len();
+        cluster.proxy.cut_after(bytes);
+        cluster.wait_for_gap(FAR, gaps).await?;
     }
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }
 
-async fn reset(world: Arc<World>) -> Result<Struck> {
+async fn reset(cluster: Arc<Cluster>) -> Result<AfterFault> {
     for _ in 0..5 {
-        let gaps = world.nodes[FAR].gaps().await?.len();
-        world.proxy.reset();
-        world.wait_for_gap(FAR, gaps).await?;
+        let gaps = cluster.nodes[FAR].gaps().await?.len();
+        cluster.proxy.reset();
+        cluster.wait_for_gap(FAR, gaps).await?;
     }
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }

@@ -2,8 +2,8 @@
 //! of its connections.
 
 use crate::{
-    fault::{Fault, Result, Struck, last_for},
-    world::{FAR, NAMES, World},
+    cluster::{Cluster, FAR, NAMES},
+    fault::{AfterFault, Fault, Result, last_for},
 };
 use serde_json::{Value, json};
 use socketio_pg_tests::DEADLINE;
@@ -25,14 +25,14 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn exhausted(world: Arc<World>) -> Result<Struck> {
-    let node = &world.nodes[FAR];
+async fn exhausted(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let node = &cluster.nodes[FAR];
     node.call("exhaustPool", Value::Null).await?;
     let gaps = node.gaps().await?.len();
     let healed = Instant::now();
     // Those of the pool as well: a connection that the application has taken stays broken.
-    world.proxy.reset();
-    world.wait_for_gap(FAR, gaps).await?;
+    cluster.proxy.reset();
+    cluster.wait_for_gap(FAR, gaps).await?;
     // It listens on a connection of its own. It cannot fetch attachments meanwhile, and so reports
     // them.
     if healed.elapsed() > DEADLINE / 2 {
@@ -41,7 +41,7 @@ async fn exhausted(world: Arc<World>) -> Result<Struck> {
     last_for(60, 3).await;
     // What it sends while the pool has no free connection gets an error in time.
     let asked = Instant::now();
-    match world.emit(FAR, "without a connection", json!([])).await {
+    match cluster.emit(FAR, "without a connection", json!([])).await {
         Ok(_) => return Err("a message was taken, though there is no connection for it".into()),
         // It may be sent again: the other nodes cannot have got it.
         Err(error) if error.to_string().contains("the message was not published") => {}
@@ -51,5 +51,5 @@ async fn exhausted(world: Arc<World>) -> Result<Struck> {
         return Err(format!("the sender was told after {:?}", asked.elapsed()).into());
     }
     node.call("releasePool", Value::Null).await?;
-    Ok(Struck { healed, deaf: [true, false] })
+    Ok(AfterFault { healed, disconnected: [true, false] })
 }

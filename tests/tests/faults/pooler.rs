@@ -1,8 +1,8 @@
 //! PgBouncer between a node and its database.
 
 use crate::{
-    fault::{Failure, Fault, Result, Struck, Way, last_for},
-    world::World,
+    cluster::Cluster,
+    fault::{AfterFault, Failure, Fault, Result, Way, last_for},
 };
 use parking_lot::Mutex;
 use socketio_pg_tests::{
@@ -49,24 +49,24 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn transaction_mode(world: Arc<World>) -> Result<Struck> {
+async fn transaction_mode(cluster: Arc<Cluster>) -> Result<AfterFault> {
     for _ in 0..3 {
-        world
+        cluster
             .until("it publishes", &format!("SELECT count(*) >= 2 FROM pg_stat_activity WHERE {PUBLISHERS}"), "t")
             .await?;
-        world.sql(&sessions::terminate(PUBLISHERS)).await?;
+        cluster.sql(&sessions::terminate(PUBLISHERS)).await?;
     }
-    restarted(&world).await?;
-    Ok(Struck { healed: Instant::now(), deaf: [false, false] })
+    restarted(&cluster).await?;
+    Ok(AfterFault { healed: Instant::now(), disconnected: [false, false] })
 }
 
-async fn session_mode(world: Arc<World>) -> Result<Struck> {
-    restarted(&world).await?;
-    Ok(Struck { healed: Instant::now(), deaf: [true, false] })
+async fn session_mode(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    restarted(&cluster).await?;
+    Ok(AfterFault { healed: Instant::now(), disconnected: [true, false] })
 }
 
-async fn restarted(world: &World) -> Result {
-    let pooler = world.pooler.as_ref().ok_or("there is no pooler")?;
+async fn restarted(cluster: &Cluster) -> Result {
+    let pooler = cluster.pooler.as_ref().ok_or("there is no pooler")?;
     pooler.kill()?;
     last_for(10, 1).await;
     pooler.run().await

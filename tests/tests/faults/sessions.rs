@@ -1,8 +1,8 @@
 //! Single sessions in the server end or hang, or the server has no more of them.
 
 use crate::{
-    fault::{Fault, Result, Struck, last_for},
-    world::{FAR, NEAR, World},
+    cluster::{Cluster, FAR, NEAR},
+    fault::{AfterFault, Fault, Result, last_for},
 };
 use futures_util::future::try_join_all;
 use socketio_pg_tests::sessions::{self, ALL_OTHERS, LISTENERS, NODES_LISTENERS, OF_RUST, PUBLISHERS, signal};
@@ -25,22 +25,22 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn terminate(world: &World, which: &str) -> Result<u64> {
-    Ok(world.sql(&sessions::terminate(which)).await?.ok_or("no count")?.parse()?)
+async fn terminate(cluster: &Cluster, which: &str) -> Result<u64> {
+    Ok(cluster.sql(&sessions::terminate(which)).await?.ok_or("no count")?.parse()?)
 }
 
-async fn listeners_terminated(world: Arc<World>) -> Result<Struck> {
+async fn listeners_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
     let healed = Instant::now();
     let which = format!("(({LISTENERS}) OR ({NODES_LISTENERS}))");
-    if terminate(&world, &which).await? < 3 {
+    if terminate(&cluster, &which).await? < 3 {
         return Err("the listening sessions were not found".into());
     }
-    world.wait_for_gap(FAR, 0).await?;
-    world.wait_for_gap(NEAR, 0).await?;
-    Ok(Struck { healed, deaf: [true, true] })
+    cluster.wait_for_gap(FAR, 0).await?;
+    cluster.wait_for_gap(NEAR, 0).await?;
+    Ok(AfterFault { healed, disconnected: [true, true] })
 }
 
-async fn publishers_terminated(world: Arc<World>) -> Result<Struck> {
+async fn publishers_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
     let mut healed = Instant::now();
     // A session that is ending is still listed for a while: it counts once.
     let mut ended = "0".to_owned();
@@ -48,42 +48,42 @@ async fn publishers_terminated(world: Arc<World>) -> Result<Struck> {
         loop {
             let others = format!("({PUBLISHERS}) AND pid NOT IN ({ended})");
             let both = format!("SELECT count(*) >= 2 FROM pg_stat_activity WHERE {others}");
-            world.until("both Rust nodes publish", &both, "t").await?;
+            cluster.until("both Rust nodes publish", &both, "t").await?;
             healed = Instant::now();
             let terminated = format!(
                 "WITH them AS MATERIALIZED (SELECT pid FROM pg_stat_activity WHERE {others})
                  SELECT string_agg(pid::text, ',') FROM them WHERE pg_terminate_backend(pid)"
             );
             // Meanwhile their last statement may be another one.
-            if let Some(pids) = world.sql(&terminated).await? {
+            if let Some(pids) = cluster.sql(&terminated).await? {
                 ended = format!("{ended},{pids}");
                 break;
             }
         }
     }
-    Ok(Struck { healed, deaf: [false, false] })
+    Ok(AfterFault { healed, disconnected: [false, false] })
 }
 
-async fn all_terminated(world: Arc<World>) -> Result<Struck> {
+async fn all_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
     let healed = Instant::now();
-    terminate(&world, ALL_OTHERS).await?;
-    world.wait_for_gap(FAR, 0).await?;
-    world.wait_for_gap(NEAR, 0).await?;
-    Ok(Struck { healed, deaf: [true, true] })
+    terminate(&cluster, ALL_OTHERS).await?;
+    cluster.wait_for_gap(FAR, 0).await?;
+    cluster.wait_for_gap(NEAR, 0).await?;
+    Ok(AfterFault { healed, disconnected: [true, true] })
 }
 
-async fn hung(world: Arc<World>) -> Result<Struck> {
-    let pids = world.sql(&sessions::processes(OF_RUST)).await?;
+async fn hung(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let pids = cluster.sql(&sessions::processes(OF_RUST)).await?;
     let pids = pids.ok_or("no session was found")?;
     signal("-STOP", &pids)?;
     last_for(10, 2).await;
     // Sessions that the nodes have given up end now.
     signal("-CONT", &pids)?;
-    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
 }
 
-async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
-    let url = world.options.database_url().to_owned();
+async fn no_connection_left(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let url = cluster.options.database_url().to_owned();
     let mut strangers = Vec::new();
     // After this the server accepts no more sessions, and then the nodes lose their connections.
     loop {
@@ -96,7 +96,7 @@ async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
             Err(error) => return Err(error.into()),
         }
     }
-    terminate(&world, &format!("{ALL_OTHERS} AND application_name = 'socketio-pg'")).await?;
+    terminate(&cluster, &format!("{ALL_OTHERS} AND application_name = 'socketio-pg'")).await?;
     // These sessions take every free connection, before or after a node gets it; then the node
     // loses one.
     let fill = (0..40).map(|_| async {
@@ -109,5 +109,5 @@ async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
     strangers.extend(try_join_all(fill).await?.into_iter().flatten());
     last_for(30, 2).await;
     drop(strangers);
-    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
 }

@@ -16,22 +16,22 @@ use tokio::time::Instant;
 use crate::{
     backend::MAX_DELAY,
     clients::Received,
-    climate::{Climate, Weather},
+    conditions::{Conditions, FaultLevel},
     node::{Client, Gap, Node},
     operations::{Sent, Way, What},
     report::Report,
 };
 
 /// Checks everything that was received.
-pub(crate) fn check(nodes: &[Node], log: &[Sent], climate: &Climate, report: &mut Report) {
+pub(crate) fn check(nodes: &[Node], log: &[Sent], conditions: &Conditions, report: &mut Report) {
     let mut by_sender: BTreeMap<usize, Vec<&Sent>> = BTreeMap::new();
     for sent in log {
         by_sender.entry(sent.sender).or_default().push(sent);
     }
-    let handling = climate.handling();
+    let handling = conditions.handling();
     for node in nodes {
         let gaps = node.told.lock().gaps.clone();
-        if climate.weather == Weather::Calm && !gaps.is_empty() {
+        if conditions.fault_level == FaultLevel::None && !gaps.is_empty() {
             report.broken.push(format!("node {}: nothing goes wrong, and it tells of {gaps:?}", node.index));
         }
         let (gaps, rejected) = (gaps.as_slice(), node.rejected());

@@ -8,12 +8,12 @@
 
 mod backend;
 mod clients;
-mod climate;
+mod cluster;
+mod conditions;
 mod invariants;
 mod node;
 mod operations;
 mod report;
-mod world;
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -23,8 +23,8 @@ use std::{
 use parking_lot::Mutex;
 
 use self::{
+    cluster::{Size, simulate},
     report::Report,
-    world::{Size, simulate},
 };
 
 /// The number of small clusters, unless `SIM_SEEDS` sets another or `SIM_SEED` asks for one. There

@@ -41,7 +41,7 @@ pub(crate) struct Gap {
 pub(crate) struct Told {
     pub(crate) gaps: Vec<Gap>,
     /// Set while the connection is lost.
-    pub(crate) deaf: Option<Instant>,
+    pub(crate) disconnected: Option<Instant>,
     /// Every event, for the trace.
     pub(crate) events: Vec<String>,
     /// How many messages it could not use, counted when it ends.
@@ -121,7 +121,7 @@ impl Node {
         let rejected = self.rejected();
         let mut told = self.told.lock();
         told.rejected = rejected;
-        self.ended = Some(told.deaf.unwrap_or(now));
+        self.ended = Some(told.disconnected.unwrap_or(now));
         self.running.take()
     }
 
@@ -138,9 +138,9 @@ async fn write_down(mut events: socketio_pg_core::EventStream, told: Arc<Mutex<T
     while let Some(event) = events.next().await {
         let mut told = told.lock();
         match &event {
-            Event::Disconnected { .. } => told.deaf = Some(Instant::now()),
+            Event::Disconnected { .. } => told.disconnected = Some(Instant::now()),
             Event::Gap { since, until, recovery } => {
-                told.deaf = None;
+                told.disconnected = None;
                 // The wall clock may be set to anything, but the length of the gap must be right.
                 let Ok(long) = until.duration_since(*since) else {
                     told.wrong.push(format!("it ends before it begins: {event:?}"));

@@ -9,12 +9,12 @@
 //! watched. In each round all nodes send, and send each other requests. A fault occurs and ends.
 //! Then every message is checked, and every operation must work.
 
-mod breaking;
 mod cluster;
+mod faults;
 mod tally;
 
-use breaking::Fault;
 use cluster::Cluster;
+use faults::Fault;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng, seq::IndexedRandom as _};
 use socketio_pg_tests::{NODE, Traffic, database, everything_works, require};
 use std::{
@@ -109,7 +109,7 @@ impl Round {
         let asking = members.iter().map(|member| tokio::spawn(cluster::ask(member.clone(), ends.clone())));
         let asking: Vec<_> = asking.collect();
         traffic.wait_until_heard(Instant::now()).await?;
-        self.fault.strike(cluster, Duration::from_secs(self.seconds), random).await?;
+        self.fault.cause(cluster, Duration::from_secs(self.seconds), random).await?;
         traffic.wait_until_heard(Instant::now()).await?;
         // The length of a round without a fault.
         tokio::time::sleep(Duration::from_secs(4)).await;

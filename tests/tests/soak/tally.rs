@@ -1,8 +1,8 @@
 //! The results of a soak so far.
 
 use crate::{
-    breaking::Fault,
     cluster::{Asked, Cluster},
+    faults::Fault,
 };
 use socketio_pg_tests::{Member, Sent, Speaks, Told, judge};
 use std::{

@@ -27,7 +27,7 @@ pub(crate) const NODE: usize = 2;
 pub(crate) const NAMES: [&str; 3] = ["the Rust node behind the proxy", "the other Rust node", "the Node node"];
 
 /// A PostgreSQL server, a database, and the nodes on it.
-pub(crate) struct World {
+pub(crate) struct Cluster {
     /// The Rust nodes are [`FAR`], behind the proxy, and [`NEAR`].
     pub(crate) nodes: [Arc<Node>; 3],
     /// One of each node.
@@ -47,7 +47,7 @@ pub(crate) struct World {
     memory_before: [u64; 2],
 }
 
-impl World {
+impl Cluster {
     pub(crate) async fn start(
         fault: &Fault,
         backend: &str,
@@ -244,7 +244,7 @@ impl SilentHost {
         let started = Instant::now();
         while tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await.is_ok() {
             if started.elapsed() > DEADLINE {
-                return Err("the system goes on taking connections that nobody accepts".into());
+                return Err("the system goes on taking connections though the listener accepts none".into());
             }
         }
         Ok(Self { port: address.port(), _listener: listener, queued })

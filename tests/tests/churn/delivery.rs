@@ -9,7 +9,7 @@ pub(crate) type Tick = u64;
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) from: usize,
-    pub(crate) station: usize,
+    pub(crate) slot: usize,
     pub(crate) is_from_rust: bool,
     pub(crate) nsp: String,
     /// Empty: to the whole namespace.
@@ -46,7 +46,7 @@ pub(crate) struct Stay {
 #[derive(Clone, Debug)]
 pub(crate) struct Listener {
     pub(crate) who: String,
-    pub(crate) station: usize,
+    pub(crate) slot: usize,
     pub(crate) is_at_rust: bool,
     pub(crate) nsp: String,
     /// From when on it must get every message.
@@ -98,7 +98,7 @@ pub(crate) fn judge(
     for (index, listener) in listeners.iter().enumerate() {
         for heard in &listener.heard {
             let Some(message) = messages.get(heard.number) else {
-                wrong.push(format!("{} heard number {}, which nobody said", listener.who, heard.number));
+                wrong.push(format!("{} heard number {}, which no client sent", listener.who, heard.number));
                 continue;
             };
             let about = format!("{} heard number {}", listener.who, heard.number);
@@ -134,16 +134,16 @@ fn missing(
 ) -> Vec<String> {
     // All numbers that a client missed, in one line.
     let mut unheard: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
-    let nobody = BTreeSet::new();
+    let none = BTreeSet::new();
     for (number, message) in messages.iter().enumerate() {
-        let heard = heard_by.get(&number).unwrap_or(&nobody);
+        let heard = heard_by.get(&number).unwrap_or(&none);
         let why = match message.outcome {
             Outcome::Sent => "",
             Outcome::Open if !heard.is_empty() => ", given up, which others heard",
             Outcome::Open | Outcome::Refused => continue,
         };
         for (index, listener) in listeners.iter().enumerate() {
-            let must = index != message.from && listener.must_hear(message) && !has_told.contains(&listener.station);
+            let must = index != message.from && listener.must_hear(message) && !has_told.contains(&listener.slot);
             if must && !heard.contains(&index) {
                 unheard.entry((index, why)).or_default().push(number);
             }
@@ -151,9 +151,9 @@ fn missing(
     }
     let line = |((index, why), numbers): ((usize, &str), Vec<usize>)| {
         let first = numbers.first().and_then(|number| messages.get(*number));
-        let stations: BTreeSet<usize> = numbers.iter().map(|number| messages[*number].station).collect();
+        let slots: BTreeSet<usize> = numbers.iter().map(|number| messages[*number].slot).collect();
         let count = numbers.len();
-        format!("{} missed {count} messages{why}, of the servers {stations:?}; first {first:?}", listeners[index].who)
+        format!("{} missed {count} messages{why}, of the servers {slots:?}; first {first:?}", listeners[index].who)
     };
     unheard.into_iter().map(line).collect()
 }
@@ -190,7 +190,7 @@ fn other_orders(listeners: &[Listener], messages: &[Message]) -> Vec<String> {
                 && message.is_from_rust
                 && is_ordered(message, listener)
             {
-                by_station.entry(message.station).or_default().push(heard.number);
+                by_station.entry(message.slot).or_default().push(heard.number);
             }
         }
         by_station
@@ -202,14 +202,14 @@ fn other_orders(listeners: &[Listener], messages: &[Message]) -> Vec<String> {
             if listeners[index].nsp != listeners[other_index].nsp {
                 continue;
             }
-            for (station, order) in one {
+            for (slot, order) in one {
                 let places: HashMap<usize, usize> =
                     order.iter().enumerate().map(|(place, number)| (*number, place)).collect();
-                let there: Vec<_> = other.get(station).into_iter().flatten().filter_map(|it| places.get(it)).collect();
+                let there: Vec<_> = other.get(slot).into_iter().flatten().filter_map(|it| places.get(it)).collect();
                 if let Some(pair) = there.windows(2).find(|pair| pair[0] > pair[1]) {
                     let [late, early] = [order[*pair[0]], order[*pair[1]]];
                     let (who, others) = (&listeners[index].who, &listeners[other_index].who);
-                    wrong.push(format!("{who} heard {early} before {late} of server {station}, {others} after it"));
+                    wrong.push(format!("{who} heard {early} before {late} of server {slot}, {others} after it"));
                 }
             }
         }
@@ -224,7 +224,7 @@ mod tests {
     fn listener(heard: &[usize]) -> Listener {
         Listener {
             who: "c".to_owned(),
-            station: 0,
+            slot: 0,
             is_at_rust: true,
             nsp: "/".to_owned(),
             established: Some(1),
@@ -240,7 +240,7 @@ mod tests {
     fn message(from: usize) -> Message {
         Message {
             from,
-            station: 0,
+            slot: 0,
             is_from_rust: true,
             nsp: "/".to_owned(),
             rooms: Vec::new(),

@@ -11,18 +11,18 @@ const SMALL_QUEUES: bool = true;
 
 /// Which faults occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weather {
+pub(crate) enum FaultLevel {
     /// None: servers only start and stop.
-    Calm,
+    None,
     /// Listening sessions break, servers are killed.
-    Windy,
+    Connections,
     /// The database goes away and crashes, and every call to it may fail.
-    Stormy,
+    Database,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Climate {
-    pub(crate) weather: Weather,
+pub(crate) struct Conditions {
+    pub(crate) fault_level: FaultLevel,
     /// How often a statement fails, in thousandths.
     pub(crate) per_mille: u32,
     /// Whether wall clocks differ and jump, on the nodes and in the database.
@@ -35,14 +35,14 @@ pub(crate) struct Climate {
     pub(crate) has_log: bool,
 }
 
-impl Climate {
+impl Conditions {
     pub(crate) fn draw(random: &mut StdRng) -> Self {
-        let weather = match random.random_range(0..100) {
-            0..35 => Weather::Calm,
-            35..70 => Weather::Windy,
-            _ => Weather::Stormy,
+        let fault_level = match random.random_range(0..100) {
+            0..35 => FaultLevel::None,
+            35..70 => FaultLevel::Connections,
+            _ => FaultLevel::Database,
         };
-        let per_mille = if weather == Weather::Stormy { [0, 5, 30][random.random_range(0..3)] } else { 0 };
+        let per_mille = if fault_level == FaultLevel::Database { [0, 5, 30][random.random_range(0..3)] } else { 0 };
         let mut options = Options::default()
             // Mostly small, because large messages make the simulation slow.
             .payload_threshold(if random.random_range(0..10) == 0 { 8_000 } else { 300 })
@@ -57,7 +57,7 @@ impl Climate {
             options = options.catch_up(CatchUp::last(Duration::from_secs(last)));
         }
         Self {
-            weather,
+            fault_level,
             per_mille,
             clocks_jump: random.random_range(0..3) == 0,
             has_stranger: random.random_range(0..4) == 0,
@@ -70,7 +70,7 @@ impl Climate {
     /// How long a message may wait in a node that hears it until it is handled: earlier attachments
     /// are fetched first, which takes as long as the database is away.
     pub(crate) fn handling(&self) -> Duration {
-        Duration::from_secs(if self.weather == Weather::Stormy { 25 } else { 2 })
+        Duration::from_secs(if self.fault_level == FaultLevel::Database { 25 } else { 2 })
     }
 
     /// How far the wall clock of a node is ahead, in milliseconds.

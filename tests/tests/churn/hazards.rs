@@ -3,7 +3,7 @@
 use crate::Result;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ingredient {
+pub(crate) enum Hazard {
     /// NUL in the name of a dynamic namespace.
     Nul,
     /// Several clients enter a new dynamic namespace of one server at the same moment.
@@ -33,23 +33,23 @@ pub(crate) enum Ingredient {
     Polling,
 }
 
-use Ingredient::*;
+use Hazard::*;
 
-const ALL: [Ingredient; 13] =
+const ALL: [Hazard; 13] =
     [Nul, Crush, GivenUp, Reserved, RemoteJoin, OneOrder, ComeBack, Quotes, Long, Planes, Terminate, Kill, Polling];
 
 /// All hazards but those that `CHURN_WITHOUT=Nul,Crush` names.
-pub(crate) fn chosen() -> Result<Vec<Ingredient>> {
+pub(crate) fn chosen() -> Result<Vec<Hazard>> {
     let without = named("CHURN_WITHOUT")?;
     Ok(ALL.into_iter().filter(|it| !without.contains(it)).collect())
 }
 
-fn named(variable: &str) -> Result<Vec<Ingredient>> {
+fn named(variable: &str) -> Result<Vec<Hazard>> {
     let names = std::env::var(variable).unwrap_or_default();
     let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let ingredient = |name: &str| {
+    let hazard = |name: &str| {
         let found = ALL.into_iter().find(|it| format!("{it:?}") == name);
         found.ok_or_else(|| format!("{variable} names {name}, which is none of {ALL:?}").into())
     };
-    names.map(ingredient).collect()
+    names.map(hazard).collect()
 }

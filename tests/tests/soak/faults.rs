@@ -64,7 +64,7 @@ impl Fault {
     }
 
     /// Causes the fault for this time, and ends it.
-    pub(crate) async fn strike(self, cluster: &Cluster, time: Duration, random: &mut StdRng) -> Result {
+    pub(crate) async fn cause(self, cluster: &Cluster, time: Duration, random: &mut StdRng) -> Result {
         let lasts = || tokio::time::sleep(time);
         match self {
             Self::Nothing => lasts().await,

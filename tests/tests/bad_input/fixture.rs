@@ -23,7 +23,7 @@ pub(crate) fn rust_server() -> Kind {
 }
 
 /// A server and a client of it, with a database of their own.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) server: Node,
     pub(crate) client: Client,
     pub(crate) wire: Wire,
@@ -33,7 +33,7 @@ pub(crate) struct World {
     pub(crate) database: Database,
 }
 
-impl World {
+impl Fixture {
     /// `None` when a tool is missing on the machine, which is then reported.
     pub(crate) async fn start(kind: &Kind, clients: &ClientHost) -> Result<Option<Self>> {
         let Some(database) = require(&NODE).then(database).flatten() else { return Ok(None) };
