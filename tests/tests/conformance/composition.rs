@@ -130,7 +130,7 @@ impl Seat {
             Self::Node { .. } => Kind::NodeServer,
             Self::Worker => Kind::NodeCluster { workers: 1 },
             Self::Rust { backend, .. } => Kind::RustServer { program: program(), backend: backend.to_owned() },
-            Self::Python => python().expect("compositions with Python are played where it is").clone(),
+            Self::Python => python().expect("compositions with Python run only where it is").clone(),
         };
         let node = Arc::new(Node::start(&kind, &options.clone().parser(self.parser())).await?);
         let worker = (self == Self::Worker).then_some(0);

@@ -366,7 +366,9 @@ impl Composition {
 /// Doubles these events, in the order of the others.
 fn twice(events: &Value, which: impl Fn(&Value) -> bool) -> Value {
     let events = events.as_array().into_iter().flatten();
-    crate::scene::sorted(events.flat_map(|event| std::iter::repeat_n(event.clone(), if which(event) { 2 } else { 1 })))
+    crate::fixture::sorted(
+        events.flat_map(|event| std::iter::repeat_n(event.clone(), if which(event) { 2 } else { 1 })),
+    )
 }
 
 /// Each server sends one large event.

@@ -11,9 +11,9 @@
 mod capability;
 mod composition;
 mod defects;
+mod fixture;
 mod report;
 mod scenario;
-mod scene;
 
 mod acknowledgements;
 mod broadcast;
@@ -31,10 +31,10 @@ mod sockets;
 mod values;
 
 use composition::Composition;
+use fixture::{Cluster, Settings};
 use futures_util::{StreamExt, stream};
 use report::{Cell, Column};
 use scenario::Scenario;
-use scene::{Cluster, Stage};
 use socketio_pg_tests::{ClientHost, NODE, database, require};
 use socketio_pg_throwaway::Database;
 use std::{
@@ -126,45 +126,46 @@ async fn column(composition: Composition, scenarios: &[Scenario]) -> Column {
 
 async fn cells(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> {
     let Some(database) = database().map(Arc::new) else { return vec![failed("there is no database"); scenarios.len()] };
-    let mut cells = vec![failed("it was not played"); scenarios.len()];
+    let mut cells = vec![failed("it was not run"); scenarios.len()];
     // One host for each composition, because a host keeps all that its clients ever got.
     let host = match ClientHost::start().await {
         Ok(host) => Arc::new(host),
         Err(error) => return vec![failed(&format!("the clients did not start: {error}")); scenarios.len()],
     };
-    let stages = Stage::ALL.map(|stage| on_stage(stage, composition, scenarios, host.clone(), database.clone()));
-    for (index, cell) in futures_util::future::join_all(stages).await.into_iter().flatten() {
+    let runs =
+        Settings::ALL.map(|settings| with_settings(settings, composition, scenarios, host.clone(), database.clone()));
+    for (index, cell) in futures_util::future::join_all(runs).await.into_iter().flatten() {
         cells[index] = cell;
     }
     cells
 }
 
 /// The scenarios with the same server settings, each with its index.
-async fn on_stage(
-    stage: Stage,
+async fn with_settings(
+    settings: Settings,
     composition: &Composition,
     scenarios: &[Scenario],
     host: Arc<ClientHost>,
     database: Arc<Database>,
 ) -> Vec<(usize, Cell)> {
-    let of_stage = scenarios.iter().enumerate().filter(|(_, scenario)| scenario.stage == stage);
-    let of_stage: Vec<(usize, &Scenario)> = of_stage.collect();
-    if of_stage.is_empty() {
+    let of_settings = scenarios.iter().enumerate().filter(|(_, scenario)| scenario.settings == settings);
+    let of_settings: Vec<(usize, &Scenario)> = of_settings.collect();
+    if of_settings.is_empty() {
         return Vec::new();
     }
-    let namespaces = of_stage.iter().filter_map(|(_, scenario)| scenario.namespace());
-    let cluster = match Cluster::start(composition, stage, SCENARIOS_AT_ONCE, namespaces, host, database).await {
+    let namespaces = of_settings.iter().filter_map(|(_, scenario)| scenario.namespace());
+    let cluster = match Cluster::start(composition, settings, SCENARIOS_AT_ONCE, namespaces, host, database).await {
         Ok(cluster) => Arc::new(cluster),
         Err(error) => {
             let cell = failed(&format!("the servers did not start: {error}"));
-            return of_stage.into_iter().map(|(index, _)| (index, cell.clone())).collect();
+            return of_settings.into_iter().map(|(index, _)| (index, cell.clone())).collect();
         }
     };
-    let played = stream::iter(of_stage).map(|(index, scenario)| {
+    let cells = stream::iter(of_settings).map(|(index, scenario)| {
         let cluster = cluster.clone();
         async move { (index, cell(scenario, cluster).await) }
     });
-    played.buffer_unordered(SCENARIOS_AT_ONCE).collect().await
+    cells.buffer_unordered(SCENARIOS_AT_ONCE).collect().await
 }
 
 fn failed(reason: &str) -> Cell {
@@ -174,7 +175,7 @@ fn failed(reason: &str) -> Cell {
 /// Runs one scenario on one composition. It must fail if the composition lacks what it needs.
 async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     let lacking = scenario.needs.filter(|&capability| cluster.composition.lacks(capability));
-    match (lacking, played(scenario, cluster).await) {
+    match (lacking, run_scenario(scenario, cluster).await) {
         (None, cell) => cell,
         (Some(capability), Cell::Failed(_)) => Cell::LeftOut(capability),
         (Some(capability), _) => {
@@ -183,11 +184,11 @@ async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     }
 }
 
-async fn played(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
+async fn run_scenario(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     let composition = cluster.composition.clone();
-    let played = cluster.play(scenario.clone());
+    let run = cluster.run(scenario.clone());
     // In a task, so that a panic fails only this scenario.
-    let observation = match tokio::spawn(tokio::time::timeout(SCENARIO_DEADLINE, played)).await {
+    let observation = match tokio::spawn(tokio::time::timeout(SCENARIO_DEADLINE, run)).await {
         Ok(Ok(Ok(observation))) => observation,
         Ok(Ok(Err(error))) => return failed(&error.to_string()),
         Err(panic) => return failed(&panic.to_string()),

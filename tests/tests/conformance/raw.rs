@@ -3,8 +3,8 @@
 use crate::{
     capability::Capability,
     composition::Server,
+    fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
-    scene::Scene,
 };
 use serde_json::{Map, Value, json};
 use socketio_pg_tests::{Error, Parser};
@@ -95,18 +95,18 @@ fn refused(text: &str) -> Error {
 }
 
 /// The servers that these clients can use, by name: they do not know MessagePack.
-fn servers(scene: &Scene) -> impl Iterator<Item = (usize, &'static str, &Server)> {
-    let named = ["one", "two", "three"].into_iter().zip(scene.servers()).enumerate();
+fn servers(fixture: &Fixture) -> impl Iterator<Item = (usize, &'static str, &Server)> {
+    let named = ["one", "two", "three"].into_iter().zip(fixture.servers()).enumerate();
     named
         .map(|(index, (name, server))| (index, name, server))
         .filter(|(_, _, server)| server.seat.parser() == Parser::Common)
 }
 
 /// How each server describes the handshake of the only socket.
-async fn handshakes(scene: &Scene, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
+async fn handshakes(fixture: &Fixture, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
     let mut told = Vec::new();
-    for server in scene.servers() {
-        let sockets = scene.call(server, "fetchSockets", json!({})).await?;
+    for server in fixture.servers() {
+        let sockets = fixture.call(server, "fetchSockets", json!({})).await?;
         told.push(sockets.as_array().into_iter().flatten().map(|socket| tell(&socket["handshake"])).collect::<Value>());
     }
     Ok(told.into())
@@ -114,24 +114,24 @@ async fn handshakes(scene: &Scene, tell: impl Fn(&Value) -> Value) -> Result<Val
 
 /// Connects a client, has it described, and waits until it has left.
 async fn looked_at(
-    scene: &Scene,
+    fixture: &Fixture,
     (index, server): (usize, &Server),
     (query, headers, auth): (&str, &[u8], &str),
     tell: impl Fn(&Value) -> Value,
 ) -> Result<Value, Error> {
-    let client = RawClient::open(server, &scene.nsp, query, headers).await?;
+    let client = RawClient::open(server, &fixture.nsp, query, headers).await?;
     let Some(socket) = client.connect(auth).await? else {
-        return handshakes(scene, tell).await;
+        return handshakes(fixture, tell).await;
     };
-    let told = handshakes(scene, tell).await?;
+    let told = handshakes(fixture, tell).await?;
     client.disconnect().await?;
-    scene.wait_for_disconnected_socket(index, &socket).await?;
+    fixture.wait_for_disconnected_socket(index, &socket).await?;
     Ok(told)
 }
 
 /// Node.js refuses everything that is not an object, so `auth` is an object wherever it is read.
-async fn auth(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
+async fn auth(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
     let by_all = |auth: Value| json!([[auth], [auth], [auth]]);
     let cases = [
         ("", by_all(json!({}))),
@@ -146,9 +146,9 @@ async fn auth(scene: Scene) -> Outcome {
         ("{", json!([[], [], []])),
     ];
     let (mut seen, mut expected) = (Map::new(), Map::new());
-    for (index, name, server) in servers(&scene) {
+    for (index, name, server) in servers(&fixture) {
         for (auth, shown) in &cases {
-            let told = looked_at(&scene, (index, server), ("", b"", auth), |handshake| {
+            let told = looked_at(&fixture, (index, server), ("", b"", auth), |handshake| {
                 let mut auth = handshake["auth"].clone();
                 if auth.get("odd").is_some_and(|odd| *odd != "") {
                     auth["odd"] = json!(true);
@@ -162,8 +162,8 @@ async fn auth(scene: Scene) -> Outcome {
     observed(seen.into(), expected.into())
 }
 
-async fn query_and_headers(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
+async fn query_and_headers(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
     let headers = b"X-Latin: caf\xe9\r\nX-Many: 1\r\nX-Many: 2\r\nCookie: a=1\r\nCookie: b=2\r\n\
         Authorization: first\r\nAuthorization: second\r\n";
     let shown = json!({
@@ -175,8 +175,8 @@ async fn query_and_headers(scene: Scene) -> Outcome {
         "authorization": "first",
     });
     let (mut seen, mut expected) = (Map::new(), Map::new());
-    for (index, name, server) in servers(&scene) {
-        let told = looked_at(&scene, (index, server), ("&e=1&e=2&q=a+b", headers, ""), |handshake| {
+    for (index, name, server) in servers(&fixture) {
+        let told = looked_at(&fixture, (index, server), ("&e=1&e=2&q=a+b", headers, ""), |handshake| {
             let mut told = Map::new();
             for key in ["address", "query"] {
                 told.insert(key.to_owned(), handshake[key].clone());
@@ -193,21 +193,21 @@ async fn query_and_headers(scene: Scene) -> Outcome {
 }
 
 /// Packets that come between two polls wait for the client.
-async fn burst(scene: Scene) -> Outcome {
+async fn burst(fixture: Fixture) -> Outcome {
     const EVENTS: usize = 500;
-    scene.wait_for_servers(3).await?;
+    fixture.wait_for_servers(3).await?;
     let mut clients = Vec::new();
-    for (index, name, server) in servers(&scene) {
-        let client = RawClient::open(server, &scene.nsp, "", b"").await?;
+    for (index, name, server) in servers(&fixture) {
+        let client = RawClient::open(server, &fixture.nsp, "", b"").await?;
         let socket = client.connect("").await?.ok_or_else(|| refused("a client without auth"))?;
         clients.push((index, name, client, socket));
     }
     for number in 0..EVENTS {
-        scene.act("emit", json!({ "event": "burst", "args": [number] })).await?;
+        fixture.act("emit", json!({ "event": "burst", "args": [number] })).await?;
     }
     // Small events do not overtake each other, so it comes last. A full buffer has no room for it
     // either.
-    scene.act("emit", json!({ "event": "last", "args": [] })).await?;
+    fixture.act("emit", json!({ "event": "last", "args": [] })).await?;
     let (mut seen, mut expected) = (Map::new(), Map::new());
     for (index, name, client, socket) in clients {
         let [mut events, mut last, mut pings] = [0, 0, 0];
@@ -225,7 +225,7 @@ async fn burst(scene: Scene) -> Outcome {
             last += packets.iter().filter(|packet| packet.contains(r#"["last"]"#)).count();
         }
         client.disconnect().await?;
-        scene.wait_for_disconnected_socket(index, &socket).await?;
+        fixture.wait_for_disconnected_socket(index, &socket).await?;
         seen.insert(name.to_owned(), json!(events));
         expected.insert(name.to_owned(), json!(EVENTS));
     }

@@ -3,9 +3,9 @@
 use crate::{
     acknowledgements, broadcast,
     capability::Capability,
-    emitters, membership, namespaces, options, order, raw, remote_sockets, rooms,
-    scene::{Scene, Stage},
-    server_side, sizes, sockets, values,
+    emitters,
+    fixture::{Fixture, Settings},
+    membership, namespaces, options, order, raw, remote_sockets, rooms, server_side, sizes, sockets, values,
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -19,30 +19,30 @@ pub(crate) struct Observation {
 }
 
 pub(crate) type Outcome = Result<Observation, Error>;
-type Play = Arc<dyn Fn(Scene) -> BoxFuture<'static, Outcome> + Send + Sync>;
+type Run = Arc<dyn Fn(Fixture) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
 /// A behaviour that is the same on every composition.
 #[derive(Clone)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    pub(crate) stage: Stage,
+    pub(crate) settings: Settings,
     pub(crate) needs: Option<Capability>,
-    pub(crate) play: Play,
+    pub(crate) run: Run,
 }
 
 impl Scenario {
     /// Runs on servers that stay the same for all scenarios.
-    pub(crate) fn new<P, F>(name: &'static str, play: P) -> Self
+    pub(crate) fn new<P, F>(name: &'static str, run: P) -> Self
     where
-        P: Fn(Scene) -> F + Send + Sync + 'static,
+        P: Fn(Fixture) -> F + Send + Sync + 'static,
         F: Future<Output = Outcome> + Send + 'static,
     {
-        Self { name, stage: Stage::Main, needs: None, play: Arc::new(move |scene| Box::pin(play(scene))) }
+        Self { name, settings: Settings::Main, needs: None, run: Arc::new(move |fixture| Box::pin(run(fixture))) }
     }
 
     /// Runs on other servers.
-    pub(crate) fn on(mut self, stage: Stage) -> Self {
-        self.stage = stage;
+    pub(crate) fn on(mut self, settings: Settings) -> Self {
+        self.settings = settings;
         self
     }
 

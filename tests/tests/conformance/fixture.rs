@@ -14,25 +14,25 @@ use tokio::sync::OnceCell;
 
 /// The server settings of a scenario. All scenarios with the same settings share the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Stage {
+pub(crate) enum Settings {
     /// With Node.js's defaults.
     Main,
     /// With another prefix, another table and another threshold, and ten connections for each
     /// Node.js server.
     Custom,
     /// With short heartbeats, so that servers soon notice a dead node.
-    Mortal,
+    ShortHeartbeats,
 }
 
-impl Stage {
-    pub(crate) const ALL: [Self; 3] = [Self::Main, Self::Custom, Self::Mortal];
+impl Settings {
+    pub(crate) const ALL: [Self; 3] = [Self::Main, Self::Custom, Self::ShortHeartbeats];
 
     fn options(self, database_url: String) -> NodeOptions {
         let options = NodeOptions::new(database_url);
         match self {
             Self::Main => options,
             Self::Custom => options.channel_prefix("app").table("app_attachments").payload_threshold(400).pool_size(10),
-            Self::Mortal => options
+            Self::ShortHeartbeats => options
                 .channel_prefix("mortal")
                 .heartbeat_interval(Duration::from_millis(500))
                 .heartbeat_timeout(Duration::from_millis(3000)),
@@ -61,15 +61,15 @@ impl Cluster {
     /// namespace of their own.
     pub(crate) async fn start(
         composition: &Composition,
-        stage: Stage,
+        settings: Settings,
         scenarios_at_once: usize,
         own_namespaces: impl IntoIterator<Item = String>,
         host: Arc<ClientHost>,
         database: Arc<Database>,
     ) -> Result<Self, Error> {
         let way = composition.is_far.then(|| way_to(&database)).flatten();
-        let options = stage.options(way.as_ref().map_or_else(|| database.url(), |way| way.before(&database.url())));
-        let free_namespaces: Vec<String> = (0..scenarios_at_once).map(|number| format!("/scene-{number}")).collect();
+        let options = settings.options(way.as_ref().map_or_else(|| database.url(), |way| way.before(&database.url())));
+        let free_namespaces: Vec<String> = (0..scenarios_at_once).map(|number| format!("/space-{number}")).collect();
         let all = free_namespaces.iter().cloned().chain(own_namespaces);
         let with_all = all.fold(options.clone().namespace("/"), NodeOptions::namespace);
         let servers = composition.start(&with_all.dynamic_namespace("^/dynamic-[0-9]+$", "/dynamic-{number}")).await?;
@@ -87,12 +87,12 @@ impl Cluster {
     }
 
     /// Runs a scenario in a namespace of its own, and leaves the servers as they were.
-    pub(crate) async fn play(self: Arc<Self>, scenario: Scenario) -> Outcome {
+    pub(crate) async fn run(self: Arc<Self>, scenario: Scenario) -> Outcome {
         let nsp = scenario.namespace().or_else(|| self.free_namespaces.lock().pop()).unwrap_or_default();
-        let scene = Scene::new(self.clone(), nsp.clone()).await?;
-        let (view, everybody) = (scene.in_namespace(&nsp), scene.everybody.clone());
-        let outcome = (scenario.play)(scene).await;
-        let clients = std::mem::take(&mut *everybody.lock());
+        let fixture = Fixture::new(self.clone(), nsp.clone()).await?;
+        let (view, all_clients) = (fixture.in_namespace(&nsp), fixture.all_clients.clone());
+        let outcome = (scenario.run)(fixture).await;
+        let clients = std::mem::take(&mut *all_clients.lock());
         for client in clients {
             // Many of them have left already.
             let _ = client.disconnect().await;
@@ -115,18 +115,18 @@ fn way_to(database: &Database) -> Option<Proxy> {
 }
 
 /// The servers, as a scenario sees them.
-pub(crate) struct Scene {
+pub(crate) struct Fixture {
     cluster: Arc<Cluster>,
     pub(crate) nsp: String,
     clients: Mutex<Vec<(String, Arc<Client>)>>,
     /// All clients that ever connected, in any namespace.
-    everybody: Arc<Mutex<Vec<Arc<Client>>>>,
+    all_clients: Arc<Mutex<Vec<Arc<Client>>>>,
     /// How many events each server had reported before.
     events_before: [usize; 3],
 }
 
 /// A client on each server.
-pub(crate) struct Cast {
+pub(crate) struct Clients {
     /// At the server that acts.
     pub(crate) a: Arc<Client>,
     /// At the second server.
@@ -135,16 +135,16 @@ pub(crate) struct Cast {
     pub(crate) c: Arc<Client>,
 }
 
-impl Cast {
+impl Clients {
     pub(crate) fn all(&self) -> [&Arc<Client>; 3] {
         [&self.a, &self.b, &self.c]
     }
 }
 
-impl Scene {
+impl Fixture {
     pub(crate) async fn new(cluster: Arc<Cluster>, nsp: String) -> Result<Self, Error> {
         let events_before = [0, 1, 2].map(|index| cluster.servers[index].node.events().len());
-        Ok(Self { cluster, nsp, clients: Mutex::default(), everybody: Arc::default(), events_before })
+        Ok(Self { cluster, nsp, clients: Mutex::default(), all_clients: Arc::default(), events_before })
     }
 
     /// The same servers, in another namespace.
@@ -153,7 +153,7 @@ impl Scene {
             cluster: self.cluster.clone(),
             nsp: nsp.to_owned(),
             clients: Mutex::default(),
-            everybody: self.everybody.clone(),
+            all_clients: self.all_clients.clone(),
             events_before: self.events_before,
         }
     }
@@ -235,7 +235,7 @@ impl Scene {
     }
 
     /// A client on each server, `a`, `b` and `c`.
-    pub(crate) async fn cast(&self) -> Result<Cast, Error> {
+    pub(crate) async fn clients(&self) -> Result<Clients, Error> {
         let how = || Connect::to(&self.nsp);
         let [one, two, three] = self.servers();
         let (a, b, c) = tokio::try_join!(
@@ -243,7 +243,7 @@ impl Scene {
             self.connect("b", two, how()),
             self.connect("c", three, how())
         )?;
-        Ok(Cast { a, b, c })
+        Ok(Clients { a, b, c })
     }
 
     /// One more client, to the namespace that `how` says.
@@ -254,7 +254,7 @@ impl Scene {
         let connected = |event: &Value| event["event"] == "connected" && event["socket"] == client.id();
         server.node.wait_for_event("connected event", connected).await?;
         self.clients.lock().push((name.to_owned(), client.clone()));
-        self.everybody.lock().push(client.clone());
+        self.all_clients.lock().push(client.clone());
         Ok(client)
     }
 
@@ -266,7 +266,7 @@ impl Scene {
             return Err(Error::Refused { text });
         }
         let client = Arc::new(self.cluster.host.connect_over(other, &Connect::to(nsp)).await?);
-        self.everybody.lock().push(client.clone());
+        self.all_clients.lock().push(client.clone());
         Ok(client)
     }
 
