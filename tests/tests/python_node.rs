@@ -174,9 +174,9 @@ async fn acknowledgements_come_back(cluster: &Cluster) -> Result {
         let answer = server.call("emitWithAck", json!({ "event": "ask", "args": [1], "timeout": 15_000 })).await?;
         assert_eq!(answer["error"], Value::Null);
         assert_eq!(sorted(&answer["responses"]), all);
-        let nobody =
+        let no_client =
             server.call("emitWithAck", json!({ "event": "ask", "rooms": ["empty"], "timeout": 15_000 })).await?;
-        assert_eq!(nobody, json!({ "responses": [], "error": null }));
+        assert_eq!(no_client, json!({ "responses": [], "error": null }));
         for (client, answer) in cluster.clients.iter().zip(answers) {
             let ask = json!({ "target": client.id(), "do": "emitWithAck", "event": "ask", "timeout": 15_000 });
             assert_eq!(server.call("remote", ask).await?, json!({ "responses": [answer], "error": null }));

@@ -144,7 +144,7 @@ fn messages() -> Vec<Case> {
             NOT_A_MESSAGE,
         ),
         json_row("a row without uid", good.replace(r#","uid":$uid"#, ""), Delivered),
-        json_row("a row of another sender", good.replace("$uid", r#""somebody else""#), OF_ANOTHER)
+        json_row("a row of another sender", good.replace("$uid", r#""another node""#), OF_ANOTHER)
             .on_node(OnNode::Delivers),
         json_row("a row without nsp", good.replace(r#","nsp":"/""#, ""), Delivered).on_node(OnNode::DoesNotDeliver),
         json_row("a row of another nsp", good.replace(r#""/""#, r#""/nobody's""#), Ignored),

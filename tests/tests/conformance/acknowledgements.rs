@@ -19,7 +19,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("acknowledgements: large and binary", large_and_binary),
         Scenario::new("acknowledgements: who is asked", selectors),
         Scenario::new("acknowledgements: some come too late", too_late),
-        Scenario::new("acknowledgements: no client", nobody),
+        Scenario::new("acknowledgements: no client", no_client),
         Scenario::new("acknowledgements: local", local),
         Scenario::new("acknowledgements: a node dies meanwhile", a_node_dies).on(Settings::ShortHeartbeats),
     ]
@@ -141,16 +141,16 @@ async fn too_late(fixture: Fixture) -> Outcome {
     )
 }
 
-async fn nobody(fixture: Fixture) -> Outcome {
+async fn no_client(fixture: Fixture) -> Outcome {
     fixture.wait_for_servers(3).await?;
     let before = ask(&fixture, json!({})).await?;
     let clients = fixture.clients().await?;
     let room = ask(&fixture, json!({ "rooms": ["empty"] })).await?;
     let except = ask(&fixture, json!({ "except": clients.all().map(|client| client.id()) })).await?;
-    let nobody = json!({ "responses": [], "error": null });
+    let no_client = json!({ "responses": [], "error": null });
     observed(
         json!({ "no client": before, "an empty room": room, "all left out": except }),
-        json!({ "no client": nobody, "an empty room": nobody, "all left out": nobody }),
+        json!({ "no client": no_client, "an empty room": no_client, "all left out": no_client }),
     )
 }
 

@@ -94,7 +94,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "proto",
         about: "",
-        scenario: "what Node sent in attachments",
+        scenario: "what Node.js sent in attachments",
         show: Show::As(|composition, seen| {
             for (client, seat) in composition.clients() {
                 if seat.is_node()
@@ -106,15 +106,20 @@ pub(crate) const DEFECTS: &[Defect] = &[
         }),
     },
     Defect {
-        name: "deaf",
-        about: "workers of a Node cluster do not hear what a server outside of it sends",
-        scenario: "what Node sent inline",
-        show: Show::As(deaf_workers),
+        name: "unheard",
+        about: "workers of a Node.js cluster do not hear what a server outside of it sends",
+        scenario: "what Node.js sent inline",
+        show: Show::As(unheard_by_workers),
     },
-    Defect { name: "deaf", about: "", scenario: "what Node sent in attachments", show: Show::As(deaf_workers) },
+    Defect {
+        name: "unheard",
+        about: "",
+        scenario: "what Node.js sent in attachments",
+        show: Show::As(unheard_by_workers),
+    },
     Defect {
         name: "order",
-        about: "events overtake each other, where Node sends and where it receives",
+        about: "events overtake each other, where Node.js sends and where it receives",
         scenario: "order of small and large events",
         show: Show::As(|composition, seen| {
             for (client, seat) in composition.others() {
@@ -167,13 +172,13 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "long",
-        about: "PostgreSQL refuses what is sent to a channel of over 63 bytes, and nobody is told",
+        about: "PostgreSQL refuses what is sent to a channel of over 63 bytes, and the sender gets no error",
         scenario: "a namespace of over 63 bytes",
         show: Show::As(|composition, seen| unheard(composition, seen, |sender, _| sender.is_node())),
     },
     Defect {
         name: "quote",
-        about: "the name of the namespace is pasted into LISTEN, which then fails, and nobody is told",
+        about: "the name of the namespace is pasted into LISTEN, which then fails, and the sender gets no error",
         scenario: "a namespace with a quote",
         show: Show::As(|composition, seen| unheard(composition, seen, |_, receiver| receiver.is_node())),
     },
@@ -287,7 +292,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "msgpack",
-        about: "Socket.IO's MessagePack parser knows no key __proto__, and Node's side of it no number from 2^64 on and no half of a character",
+        about: "Socket.IO's MessagePack parser knows no key __proto__, and Node.js's side of it no number from 2^64 on and no half of a character",
         scenario: "values inline",
         show: Show::As(wide_numbers),
     },
@@ -297,13 +302,13 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "msgpack",
         about: "",
-        scenario: "what Node sent inline",
+        scenario: "what Node.js sent inline",
         show: Show::As(|composition, seen| by_message_pack(composition, seen, |value| json!(["v", value]))),
     },
     Defect {
         name: "msgpack",
         about: "",
-        scenario: "what Node sent in attachments",
+        scenario: "what Node.js sent in attachments",
         show: Show::As(|composition, seen| {
             by_message_pack(composition, seen, |value| json!(["v", value, binary([0xab])]));
             // The other parser takes it for a buffer.
@@ -312,13 +317,13 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "no parser",
-        about: "not Node but the node in Python: its sockets have no parser that takes a placeholder in what was sent for the bytes beside it",
-        scenario: "what Node sent in attachments",
+        about: "not Node.js but the node in Python: its sockets have no parser that takes a placeholder in what was sent for the bytes beside it",
+        scenario: "what Node.js sent in attachments",
         show: Show::As(|composition, seen| placeholder(composition, seen, |seat| seat == Seat::Python)),
     },
     Defect {
         name: "128 levels",
-        about: "not Node but a Rust server with the MessagePack parser: it takes no value of more than 128 levels",
+        about: "not Node.js but a Rust server with the MessagePack parser: it takes no value of more than 128 levels",
         scenario: "deep nesting",
         show: Show::As(|composition, seen| {
             let is_limited = |seat: Seat| seat.is_rust() && seat.parser() == Parser::MsgPack;
@@ -447,7 +452,7 @@ fn becomes(counts: &mut Value, event: &Value, shown: &Value) {
     }
 }
 
-fn deaf_workers(composition: &Composition, seen: &mut Value) {
+fn unheard_by_workers(composition: &Composition, seen: &mut Value) {
     for (client, seat) in composition.clients() {
         if seat == Seat::Worker {
             seen[client] = json!({});

@@ -190,7 +190,7 @@ async fn large_data(fixture: Fixture) -> Outcome {
 
 async fn come_and_go(fixture: Fixture) -> Outcome {
     fixture.wait_for_servers(3).await?;
-    let nobody = found(&fixture, fixture.actor(), json!({})).await?;
+    let none = found(&fixture, fixture.actor(), json!({})).await?;
     let clients = fixture.clients().await?;
     let [_, second, third] = fixture.servers();
     fixture.connect("b2", second, Connect::to(&fixture.nsp)).await?;
@@ -201,7 +201,7 @@ async fn come_and_go(fixture: Fixture) -> Outcome {
         fixture.wait_for_disconnected(server, client).await?;
     }
     let rest = found(&fixture, fixture.actor(), json!({})).await?;
-    observed(json!([nobody, all, rest]), json!([[], ["a", "b", "b2", "c", "c2"], ["b", "b2", "c2"]]))
+    observed(json!([none, all, rest]), json!([[], ["a", "b", "b2", "c", "c2"], ["b", "b2", "c2"]]))
 }
 
 /// The request waits for the killed server until it counts as dead.

@@ -16,8 +16,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("the key __proto__ inline", |fixture| proto(fixture, false)),
         Scenario::new("the key __proto__ in attachments", |fixture| proto(fixture, true)),
         Scenario::new("deep nesting", deep),
-        Scenario::new("what Node sent inline", |fixture| replayed(fixture, "70-values-json")),
-        Scenario::new("what Node sent in attachments", |fixture| replayed(fixture, "71-values-msgpack")),
+        Scenario::new("what Node.js sent inline", |fixture| replayed(fixture, "70-values-json")),
+        Scenario::new("what Node.js sent in attachments", |fixture| replayed(fixture, "71-values-msgpack")),
     ]
 }
 

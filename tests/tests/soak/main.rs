@@ -37,7 +37,7 @@ const NODE_LIVES_FOR: usize = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a soak of SOAK_MINUTES (10 by default): name it with --ignored --nocapture"]
-async fn nothing_is_lost_in_silence_for_long() {
+async fn no_message_is_lost_without_a_report_for_long() {
     if !require(&NODE) || database().is_none() {
         return;
     }

@@ -186,7 +186,7 @@ impl Tally {
         let violations = self.violations();
         if violations.is_empty() {
             text.push_str(
-                "\nnothing was lost in silence, nothing came twice or out of order, nothing hung, memory is flat",
+                "\nnothing was lost without a report, nothing came twice or out of order, nothing hung, memory is flat",
             );
         } else {
             let _ = write!(text, "\nVIOLATIONS:\n{}", violations.join("\n"));
