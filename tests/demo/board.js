@@ -20,7 +20,10 @@ export class Board {
   color = "ink";
   width = 9;
 
-  /** @param {(segment: Segment) => void} onDraw called while the user draws, with the points since the last call */
+  /**
+   * @param {(segment: Segment) => void} onDraw called while the user draws, with the points since
+   *   the last call
+   */
   constructor(canvas, onDraw) {
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d");

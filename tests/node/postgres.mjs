@@ -22,8 +22,8 @@ export function channelOf({ channelPrefix }, nsp) {
 /**
  * The two methods of `pg.Pool` that the adapter calls.
  *
- * Events: `notification` (channel, payload text) for whatever the adapter's listening connection hears, `listening`
- * (channel) once the first LISTEN on that channel has succeeded.
+ * Events: `notification` (channel, payload text) for what arrives on the adapter's listening
+ * connection, `listening` (channel) once the first LISTEN on that channel has succeeded.
  */
 export class AdapterPool extends EventEmitter {
   #queries;

@@ -42,9 +42,9 @@ export function log(...parts) {
 }
 
 /**
- * Serves commands until stdin ends. `operations` maps an op to a function of its command; what that returns (or
- * resolves to) is the answer. `leave` ends the node's part in the cluster; it is called once, for the op `close` or
- * when stdin ends, and then the process exits.
+ * Serves commands until stdin ends. `operations` maps an op to a function of its command, whose
+ * result is the answer. `leave` makes the node leave the cluster; it is called once, for the op
+ * `close` or when stdin ends, and then the process exits.
  */
 export function serve(operations, leave) {
   const carryOut = async (command) => {
@@ -112,8 +112,8 @@ export function toWire(value) {
 }
 
 /**
- * The inverse of `toWire`. Of Node nodes alone: `{"$js": "new Date(0)"}` is the value of that expression, for what JSON
- * cannot say.
+ * The inverse of `toWire`. On Node.js only: `{"$js": "new Date(0)"}` is the value of that
+ * expression, for values that JSON cannot express.
  */
 export function fromWire(value) {
   const keys = value !== null && typeof value === "object" ? Object.keys(value) : [];
@@ -150,7 +150,8 @@ function mapChildren(value, map) {
   return value;
 }
 
-// Calls `take` with each line of a stream. Only "\n" ends a line: readline would also split at U+2028.
+// Calls `take` with each line of a stream. Only "\n" ends a line: readline would also split at
+// U+2028.
 function onLine(stream, take) {
   let rest = "";
   stream.setEncoding("utf8");

@@ -33,7 +33,7 @@ class Postgres:
         self._outgoing: asyncio.Queue = asyncio.Queue()
 
     async def prepare(self):
-        """Creates the table, unless it is there. Two nodes that do so at the same time may collide."""
+        """Creates the table, unless it is there. Two nodes at the same time may collide."""
         query = """CREATE TABLE IF NOT EXISTS {}
             (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea)"""
         try:

@@ -111,7 +111,7 @@ def _plain(value):
 
 
 def _iso(timestamp: msgpack.Timestamp):
-    """As JavaScript's `toISOString` puts it, which knows years that Python does not: `+275760-09-13T00:00:00.000Z`."""
+    """Like JavaScript's `toISOString`, also for years that Python does not have: `+275760-…`."""
     milliseconds = int(timestamp.seconds * 1000 + timestamp.nanoseconds / 10**6)
     if abs(milliseconds) > 8.64e15:
         return None  # not a date in JavaScript

@@ -41,7 +41,7 @@ class Request:
 
 
 class Acknowledgements(Request):
-    """Waits for the count of each node, and for the number of acknowledgements that they add up to."""
+    """Waits for the count of each node, and for as many acknowledgements as they add up to."""
 
     def __init__(self, nodes: Iterable[str]):
         super().__init__(nodes)

@@ -54,7 +54,7 @@ const SERVERS: [&str; 3] = ["one", "two", "three"];
 pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "8000",
-        about: "a message of exactly 8000 bytes is published to nobody",
+        about: "a message of exactly 8000 bytes does not arrive",
         scenario: "sizes around the limit",
         show: Show::As(|composition, seen| {
             if matches!(composition.actor(), Seat::Node { .. }) {
@@ -292,7 +292,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "msgpack",
-        about: "Socket.IO's MessagePack parser knows no key __proto__, and Node.js's side of it no number from 2^64 on and no half of a character",
+        about: "Socket.IO's MessagePack parser drops the key __proto__, and on Node.js also numbers from 2^64 on and lone surrogates",
         scenario: "values inline",
         show: Show::As(wide_numbers),
     },
@@ -317,13 +317,13 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "no parser",
-        about: "not Node.js but the node in Python: its sockets have no parser that takes a placeholder in what was sent for the bytes beside it",
+        about: "not Node.js but the node in Python: its sockets have no parser, which would take an object that looks like a placeholder for binary",
         scenario: "what Node.js sent in attachments",
         show: Show::As(|composition, seen| placeholder(composition, seen, |seat| seat == Seat::Python)),
     },
     Defect {
         name: "128 levels",
-        about: "not Node.js but a Rust server with the MessagePack parser: it takes no value of more than 128 levels",
+        about: "not Node.js but a Rust server with the MessagePack parser: it refuses values of more than 128 levels",
         scenario: "deep nesting",
         show: Show::As(|composition, seen| {
             let is_limited = |seat: Seat| seat.is_rust() && seat.parser() == Parser::MsgPack;

@@ -1,10 +1,10 @@
 //! The promises that every run must keep.
 //!
-//! | promise | how it is looked at |
+//! | promise | how it is checked |
 //! |---|---|
-//! | order | the numbers of one sender only grow, at every receiver; so nothing comes twice either |
-//! | no loss | what a sender was told to be published is at every receiver that listened, by what its gaps say |
-//! | nothing strange | no receiver has what was not meant for it |
+//! | order | at every receiver the numbers of one sender only grow, so nothing comes twice |
+//! | no loss | every receiver that listened, by its gaps, has all published messages |
+//! | right receivers | a receiver has only messages that are meant for it |
 //!
 //! [`Receiver::excuse`] has the reasons for which a message may be missing: the receiver was not
 //! there, the sender got an error, or the receiver reported a gap.

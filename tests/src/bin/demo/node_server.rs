@@ -34,7 +34,7 @@ pub(crate) enum StartError {
     )]
     Packages(#[source] io::Error),
     /// The process ended, or did not become ready in time.
-    #[error("the Node node did not start ({0}): what it said is above. `--no-node` starts the demo without it")]
+    #[error("the Node.js node did not start ({0}): what it said is above. `--no-node` starts the demo without it")]
     NotReady(String),
 }
 

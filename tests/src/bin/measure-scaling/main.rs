@@ -2,7 +2,8 @@
 //! their own transactions. Prints tables for `docs/scaling.md`.
 //!
 //! ```text
-//! cargo run --release -p socketio-pg-tests --bin measure-scaling -- [fetch] [listeners] [heartbeats] [commits]
+//! cargo run --release -p socketio-pg-tests --bin measure-scaling -- \
+//!     [fetch] [listeners] [heartbeats] [commits]
 //! ```
 
 #![allow(clippy::print_stdout, reason = "it prints its result")]
