@@ -14,7 +14,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::new(
             "the database's clock jumps ahead",
-            "a trigger dates attachments back by an hour, so that they are swept while they are still wanted",
+            "a trigger dates attachments back by an hour, so that they are deleted while nodes still need them",
             database_ahead,
         )
         .with(|options| options.cleanup_interval(Duration::from_millis(500))),

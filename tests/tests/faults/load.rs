@@ -18,7 +18,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::special(
             "1000 namespaces come and go",
-            "twice; the server's log shows what is listened to, and the memory of the second round that nothing is kept",
+            "twice; the server's log shows the channels, and the memory after the second round shows that nothing is kept",
             namespaces,
         )
         .on_a_server_with(logging),

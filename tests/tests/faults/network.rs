@@ -10,8 +10,8 @@ const FAR_DISCONNECTED: [bool; 2] = [true, false];
 
 pub(crate) fn faults() -> Vec<Fault> {
     vec![
-        Fault::new("connections refused for 3 s", "and those that were open are reset; `LONG=1`: a minute", refused),
-        Fault::new("connections stall for 3 s", "no byte passes, on new connections neither; `LONG=1`: 10 s", stalled),
+        Fault::new("connections refused for 3 s", "and open ones are reset; `LONG=1`: a minute", refused),
+        Fault::new("connections stall for 3 s", "no byte passes, also on new connections; `LONG=1`: 10 s", stalled),
         Fault::new(
             "half-open connections",
             "those that are open pass nothing any more and do not end, as behind a firewall that forgot them",

@@ -15,11 +15,11 @@ pub(crate) fn faults() -> Vec<Fault> {
     vec![
         stopped("stopped (fast) for 5 s", "`LONG=1`: 30 s", StopMode::Fast, 30, 5),
         stopped("stopped (fast) for 1 s", "as with `pg_ctl restart -m fast`", StopMode::Fast, 1, 1),
-        stopped("stopped (immediate) for 1 s", "sessions end without a word", StopMode::Immediate, 1, 1),
+        stopped("stopped (immediate) for 1 s", "sessions end without an error message", StopMode::Immediate, 1, 1),
         stopped("killed (-9) for 1 s", "the server recovers from its log when it starts again", StopMode::Kill, 1, 1),
         Fault::special(
             "not there when a node starts",
-            "connecting fails at once, with an error that says so; whether to try again is the application's to say",
+            "connecting fails at once, with an error that says so; the application decides whether to try again",
             not_there_at_the_start,
         )
         .on_its_own_server(),

@@ -12,13 +12,13 @@ pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::new("listening sessions terminated", "`pg_terminate_backend`, of all nodes", listeners_terminated),
         Fault::new("publishing sessions terminated", "`pg_terminate_backend`, five times", publishers_terminated),
-        Fault::new("all sessions terminated", "`pg_terminate_backend` of whatever is connected", all_terminated),
+        Fault::new("all sessions terminated", "`pg_terminate_backend` of every session", all_terminated),
         Fault::new("server processes hang for 2 s", "SIGSTOP to all sessions of the Rust nodes; `LONG=1`: 10 s", hung)
             // A session that stops while it holds a lock blocks the whole server.
             .on_its_own_server(),
         Fault::new(
             "max_connections reached",
-            "strangers take every connection that is free; then the nodes lose theirs for 2 s (`LONG=1`: 30 s)",
+            "other sessions take every free connection; then the nodes lose theirs for 2 s (`LONG=1`: 30 s)",
             no_connection_left,
         )
         .on_a_server_with(|builder| builder.setting("max_connections", "40")),
