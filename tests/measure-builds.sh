@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What each backend costs to build: the `server` example as an application of its own, built from nothing in release mode.
-# Prints a table. One after the other, with all cores; downloads are not counted. The processors' time is the better measure
-# on a machine that does other things too.
+# What each backend costs to build: the `server` example as an application of its own, built from
+# scratch in release mode. Prints a table. Builds run one after the other, with all cores; downloads
+# are not counted. On a machine with other load, the processor time is the better measure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD

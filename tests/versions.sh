@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# The suites that depend on PostgreSQL, on every version of it that people run.
+# The suites that depend on PostgreSQL, on every supported version.
 #
-#   tests/versions.sh                 14 to 18, and that in PG_BIN if it is another
-#   tests/versions.sh 14 17           these only; a directory that holds initdb and postgres is one, too
-#   tests/versions.sh --short 14      the contract of both backends, the catch-up log and one mixed cluster only
-#   tests/versions.sh --short turn    of 14 to 18 one that is not installed, another one with each commit
+#   tests/versions.sh                 14 to 18, and the one in PG_BIN if it is another
+#   tests/versions.sh 14 17           only these; a directory with initdb and postgres also counts
+#   tests/versions.sh --short 14      only the contract of both backends, the catch-up log
+#                                     and one mixed cluster
+#   tests/versions.sh --short turn    one of 14 to 18 that is not installed, by the commit
 #
-# Versions 14 to 18 are npm's prebuilt binaries, fetched once into target/. 19, which npm does not have:
+# Versions 14 to 18 are npm's prebuilt binaries, fetched once into target/. npm does not have 19:
 # PG_BIN=/path/to/19/bin tests/versions.sh 14 15 16 17 18 "$PG_BIN"
 #
-# What each suite says goes to target/versions/; the summary comes last.
+# The output of each suite goes to target/versions/; the summary comes last.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,7 +26,8 @@ installed() {
   done
 }
 
-# The same for the same commit: what failed fails again. A clone without history goes by the day.
+# The same version for the same commit, so that a failure repeats. A clone without history uses the
+# day.
 turn() {
   local others=() version here
   here=" $(installed | tr '\n' ' ') "
@@ -64,9 +66,9 @@ else
 fi
 
 mkdir -p target/versions
-# A running server would be asked instead of each of these.
+# With DATABASE_URL, the suites would use that server instead of these versions.
 unset DATABASE_URL
-# What is missing fails: a suite that skips itself has shown nothing.
+# With CI set, a missing tool fails: a suite that skips itself has tested nothing.
 export CI=true
 failures=0
 summary=

@@ -1,11 +1,11 @@
-// A real browser on the demo's page, and its panes as the tests speak of them.
+// A real browser with the demo's page, and the panes of that page for tests.
 
 import { chromium } from "playwright-core";
 import { REMEDY, findBrowser } from "./find.mjs";
 
 const DEADLINE_MS = 20_000;
 
-/** Starts the browser, with a profile of its own that is thrown away. */
+/** Starts the browser with a new profile, which is deleted afterwards. */
 export async function launch() {
   const executablePath = findBrowser();
   if (!executablePath) throw new Error(REMEDY);
@@ -22,7 +22,7 @@ export async function launch() {
   });
 }
 
-/** Opens the demo's page and waits until each pane is greeted by its server. */
+/** Opens the demo's page and waits until each pane's server has greeted it. */
 export async function open(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   context.setDefaultTimeout(DEADLINE_MS);
@@ -58,7 +58,7 @@ export class PaneUnderTest {
     await this.element.locator("[name=text]").press("Enter");
   }
 
-  /** Chooses whom the next messages go to: "everyone", "room:<name>" or "socket:<id>". */
+  /** Chooses the receivers of the next messages: "everyone", "room:<name>" or "socket:<id>". */
   async address(target) {
     const select = this.element.locator(".target select");
     await select.locator(`option[value="${target}"]`).waitFor({ state: "attached" });
@@ -135,7 +135,7 @@ export class PaneUnderTest {
     return this.log.locator(".message").filter({ has: this.page.getByText(text, { exact: true }) });
   }
 
-  /** Waits for the notice that this happened to a socket. */
+  /** Waits for a notice about a socket. */
   async notices(socket, text) {
     await this.log.locator(`.notice[data-socket="${socket}"]`).and(this.page.getByText(text, { exact: true })).waitFor();
   }
@@ -161,7 +161,7 @@ export class PaneUnderTest {
     });
   }
 
-  /** Waits for the footer to say so many servers and sockets. */
+  /** Waits until the footer shows these numbers of servers and sockets. */
   async counts(servers, sockets) {
     await this.#says(".servers", servers);
     await this.#says(".sockets", sockets);
@@ -171,7 +171,10 @@ export class PaneUnderTest {
     await this.element.locator(place).and(this.page.getByText(String(number), { exact: true })).waitFor();
   }
 
-  /** Waits until the board has, around this point, the colour of an ink, or nothing when `ink` is null. */
+  /**
+   * Waits until the board has, around this point, the colour of an ink, or nothing when `ink` is
+   * null.
+   */
   async shows([right, down], ink) {
     const canvas = await this.element.locator("canvas").elementHandle();
     await this.page.waitForFunction(

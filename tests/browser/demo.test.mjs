@@ -1,6 +1,6 @@
-// The demo, as a user meets it: what is done in one pane is seen in those of the other servers.
+// The demo, as users see it: what is done in one pane is visible in the panes of the other servers.
 //
-//   node demo.test.mjs URL        of a running demo, with its Node node
+//   node demo.test.mjs URL        of a running demo, with its Node.js node
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -19,14 +19,14 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** Runs a check once for each pane as the sender, with the panes that are not. */
+/** Runs a check once for each pane as the sender, with the other panes. */
 async function fromEach(check) {
   for (const [index, sender] of panes.entries()) {
     await check({ sender, index, others: panes.filter((pane) => pane !== sender) });
   }
 }
 
-test("there are two Rust nodes and a Node node, a pane for each", async () => {
+test("there are two Rust nodes and a Node.js node, a pane for each", async () => {
   assert.deepEqual(panes.map(({ kind }) => kind), ["rust", "rust", "node"]);
   for (const pane of panes) {
     const heading = await pane.element.locator("h2").textContent();

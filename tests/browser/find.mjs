@@ -1,4 +1,4 @@
-// Finds a Chromium. Run by itself it prints where, or says what to do.
+// Finds a Chromium. As a program it prints its path, or what to do.
 
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";

@@ -1,4 +1,4 @@
-// Makes the picture of the README: three panes in which a crab, an elephant and a hexagon meet.
+// Makes the picture of the README: three panes with a crab, an elephant and a hexagon.
 //
 //   node picture.mjs URL FILE.png [dark]
 
@@ -33,7 +33,9 @@ function curve(points, steps = 8) {
   return [...result, points.at(-1)];
 }
 
-/** A polygon that stands on a corner, its sides made of short steps so that its corners stay corners. */
+/**
+ * A polygon that stands on a corner. Its sides have short steps, so that its corners stay sharp.
+ */
 function polygon(center, size, corners) {
   const corner = (i) => around(center, size, 0.25 + i / corners);
   return Array.from({ length: corners }, (_, i) => {
@@ -150,7 +152,7 @@ await node.reads("Just between you and me: nice hexagon.");
 await rust.address("everyone");
 await secondRust.join("elephants");
 
-// last, so that the picture shows something on its way
+// last, so that the picture shows a message on its way
 await sketch(secondRust, { plum: [heart(0.5, 0.2, 0.034)] });
 await page.evaluate(() => document.activeElement.blur());
 await page.screenshot({ path: file, animations: "allow" });

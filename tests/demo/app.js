@@ -1,4 +1,4 @@
-// The page: reads which servers there are and makes a pane for each.
+// The page: reads the list of servers and makes a pane for each.
 
 import { Pane } from "./pane.js";
 import { Wires } from "./wires.js";
@@ -6,7 +6,7 @@ import { Wires } from "./wires.js";
 const TONES = ["ember", "plum", "leaf", "sky", "sun"];
 const NAMES = ["Otter", "Heron", "Lynx", "Marten", "Wren", "Badger", "Osprey", "Hare", "Ibex", "Newt", "Stoat", "Curlew"];
 
-/** "one", "two", … as one would write it. */
+/** "one", "two", …: small numbers as words. */
 const spelled = (n) => ["no", "one", "two", "three", "four", "five"][n] ?? String(n);
 
 const { servers } = await (await fetch("servers.json")).json();
@@ -34,7 +34,7 @@ function kinds() {
     .map(([count, language]) => `${spelled(count)} in ${language}`);
 }
 
-/** What the reader is looking at, in two sentences. */
+/** What the page shows, in two sentences. */
 function lead() {
   const all = spelled(servers.length);
   const count = `${all[0].toUpperCase()}${all.slice(1)} Socket.IO servers`;

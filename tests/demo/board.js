@@ -1,4 +1,5 @@
-// The whiteboard of a pane. It keeps its strokes, in board units, so that it can be drawn again at any size and in both themes.
+// The whiteboard of a pane. It keeps its strokes in board units, so that it can draw them again at
+// any size and in both themes.
 
 const WIDTH = 1600;
 const HEIGHT = 1000;
@@ -19,7 +20,10 @@ export class Board {
   color = "ink";
   width = 9;
 
-  /** @param {(segment: Segment) => void} onDraw called while the user draws, with the points since the last call */
+  /**
+   * @param {(segment: Segment) => void} onDraw called while the user draws, with the points since
+   *   the last call
+   */
   constructor(canvas, onDraw) {
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d");
@@ -33,7 +37,7 @@ export class Board {
     }
   }
 
-  /** Adds a segment that somebody else drew. */
+  /** Adds a segment that another user drew. */
   draw(segment) {
     if (!INKS.includes(segment.color) || !Array.isArray(segment.points)) return;
     this.#add(segment.stroke, segment.color, segment.width, segment.points);
@@ -63,7 +67,8 @@ export class Board {
 
   #end() {
     if (!this.#own) return;
-    // curves end in the middle between two points: the last one twice takes the stroke to its end
+    // curves end in the middle between two points: repeating the last point extends the stroke to
+    // its end
     const { points } = this.#strokes.get(this.#own.stroke);
     this.#extend([points.at(-1)]);
     clearTimeout(this.#own.timer);

@@ -1,8 +1,8 @@
-// The messages of a pane: speech, images, files, and notices of who came and went.
+// The messages of a pane: texts, images, files, and notices of users who came and left.
 
 const MAX_ENTRIES = 300;
 const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/svg+xml"];
-// messages that one person sends in a row stand together
+// consecutive messages of one person are grouped
 const TOGETHER_MS = 60_000;
 
 export class Log {
@@ -18,7 +18,7 @@ export class Log {
     this.#own = own;
   }
 
-  /** Something that happened; `id` is the socket that it happened to, if to one. */
+  /** Shows an event; `id` is the socket that it is about, if it is about one. */
   notice(text, id = "") {
     const entry = element("li", "notice", text);
     entry.dataset.socket = id;
@@ -27,7 +27,8 @@ export class Log {
   }
 
   /**
-   * What somebody said or sent. `label` tells to whom, when not to everybody; `took` is how long it travelled, in milliseconds.
+   * A text or file that a user sent. `label` names the receivers, unless it is for all; `took` is
+   * how long it travelled, in milliseconds.
    * @param {{ from: {id: string, node: string, name: string}, body: Node, kind: string, label?: string, took?: number }} message
    */
   message({ from, body, kind, label, took }) {

@@ -1,14 +1,16 @@
-// The Node node of the demo: socket.io with @socket.io/postgres-adapter. Its events are described in README.md.
+// The Node.js node of the demo: socket.io with @socket.io/postgres-adapter. README.md describes its
+// events.
 //
 //   node node-server.mjs --database-url URL --name NAME [--port PORT]
 //
-// Prints {"ready":true,"port":…,"software":…} and serves until stdin ends: whoever started it need not kill it.
+// Prints {"ready":true,"port":…,"software":…} and serves until stdin ends, so the process that
+// started it need not kill it.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
 
-// the packages live beside the test nodes
+// the packages are those of the test nodes
 const require = createRequire(new URL("../node/package.json", import.meta.url));
 const { Server } = require("socket.io");
 const { createAdapter } = require("@socket.io/postgres-adapter");
@@ -23,8 +25,8 @@ const { values: options } = parseArgs({
 });
 const node = options.name;
 
-// One connection listens, the other publishes. With more of them the adapter sends on whichever is free,
-// and the points of a stroke overtake each other.
+// One connection listens, the other publishes. With more of them the adapter publishes on several
+// connections, and the points of a stroke overtake each other.
 const pool = new Pool({ connectionString: options["database-url"], max: 2 });
 pool.on("error", (error) => console.error(`${node}: ${error.message}`));
 await pool.query(`
@@ -71,7 +73,7 @@ io.on("connection", (socket) => {
   socket.on("stats", async (answer) => answer(await stats()));
 });
 
-/** The cluster as this node knows it: Rust nodes and their sockets included. */
+/** The cluster as this node knows it, with Rust nodes and their sockets. */
 async function stats() {
   const servers = await io.of("/").adapter.serverCount();
   try {

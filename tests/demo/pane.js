@@ -1,4 +1,4 @@
-// One pane: a client of one server. The events it speaks are described in README.md.
+// One pane: a client of one server. README.md describes its events.
 
 import { Board, INKS } from "./board.js";
 import { Log, attachment, element, speech } from "./log.js";
@@ -8,7 +8,7 @@ const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const EVERYONE = "everyone";
 
 export class Pane {
-  /** The pane itself, to be put into the page. */
+  /** The element to put into the page. */
   element;
 
   #server;
@@ -102,7 +102,10 @@ export class Pane {
     this.#socket.emit(event, { ...data, at: clock() });
   }
 
-  /** Shows that something arrived, and says how long it travelled: nothing when it did not come from elsewhere. */
+  /**
+   * Shows that a message arrived, and how long it travelled: nothing if it came from the same
+   * server.
+   */
   #arrived(from, at) {
     if (from.node === this.#server.name) return undefined;
     this.#wires.pulse(from.node, this.#server.name);
@@ -126,10 +129,11 @@ export class Pane {
     try {
       const { servers, sockets } = await this.#socket.timeout(8000).emitWithAck("stats");
       this.#count("servers", servers);
-      // a server that has just died is waited for: the last list stands until it is forgotten
+      // a server that has just died does not answer at first: keep the last list until it is
+      // forgotten
       if (sockets) this.#showPeople(sockets);
     } catch {
-      // disconnected meanwhile: the state says so
+      // disconnected meanwhile, which the state shows
     }
   }
 
@@ -157,7 +161,7 @@ export class Pane {
     this.#showTargets();
   }
 
-  // ---- whom to write to
+  // ---- the receivers
 
   #showTargets() {
     const select = this.#find(".target select");
@@ -166,7 +170,7 @@ export class Pane {
     const people = this.#people
       .filter(({ id }) => id !== this.#socket.id)
       .map(({ id, name, node }) => new Option(`${name} · ${node}`, `socket:${id}`));
-    // an open list must not change under the pointer
+    // an open list must not change while the user chooses
     const wanted = [EVERYONE, ...rooms, ...people].map((option) => option.value ?? option).join("\n");
     if (select.dataset.options === wanted) return;
     select.dataset.options = wanted;

@@ -1,5 +1,5 @@
-// The line above the panes: from each pane up to PostgreSQL and down to the others. A message that crossed from one
-// server to another is shown travelling along it.
+// The line above the panes: from each pane up to PostgreSQL and down to the others. It shows
+// messages that travel from one server to another.
 
 const SVG = "http://www.w3.org/2000/svg";
 const STEM_RADIUS = 10;

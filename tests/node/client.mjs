@@ -1,11 +1,13 @@
-// A test node that is no node: a process with any number of Socket.IO clients, driven by JSON lines.
+// A test node without a server: a process with any number of Socket.IO clients, driven by JSON
+// lines.
 //
 //   node client.mjs
 //
-// Beyond the common interface, `connect` takes `over`: the number of a client whose connection is shared, as a browser
-// does for several namespaces of one server.
+// In addition to the common interface, `connect` takes `over`: the number of a client whose
+// connection it shares, as a browser does for several namespaces of one server.
 //
-// An event that wants an acknowledgement gets one at once and without arguments, unless the op `reply` said otherwise.
+// An event that wants an acknowledgement gets one at once and without arguments, unless the op
+// `reply` sets another.
 
 import msgpackParser from "socket.io-msgpack-parser";
 import { Manager } from "socket.io-client";
@@ -23,7 +25,7 @@ serve(
               extraHeaders: headers,
               transports,
               parser: parser === "msgpack" ? msgpackParser : undefined,
-              // A lost connection stays lost: a test wants to see it.
+              // A lost connection stays lost, so that tests can see it.
               reconnection: false,
             })
           : client(over).socket.io;
@@ -32,14 +34,14 @@ serve(
     emit({ client: index, event, args = [] }) {
       client(index).connectedSocket().emit(event, ...args);
     },
-      // What the server acknowledges the event with, `{"$lost": reason}` when it never will.
+      // The arguments of the server's acknowledgement, `{"$lost": reason}` when it will never come.
     ask({ client: index, event, args = [], timeout = 20_000 }) {
       return client(index).ask(event, args, timeout);
     },
     reply({ client: index, event, with: values = [], never = false, afterMs }) {
       client(index).replies.set(event, { values, never, afterMs });
     },
-    // Why it is disconnected, null while it is not.
+    // Why it is disconnected, null while it is connected.
     ended: ({ client: index }) => client(index).ended,
     received: ({ client: index }) => client(index).received,
     disconnect({ client: index }) {
@@ -59,7 +61,7 @@ class Client {
     this.index = index;
     this.socket = socket;
     clients.push(this);
-    // Before it is connected: the server may emit at once.
+    // Set before it is connected, because the server may emit at once.
     socket.onAny((name, ...args) => this.#onPacket(name, args));
     socket.on("disconnect", (reason) => {
       this.ended = reason;
@@ -77,7 +79,7 @@ class Client {
 
   ask(event, args, timeout) {
     return new Promise((resolve) => {
-      // A connection that ends takes the acknowledgement with it.
+      // When the connection ends, the acknowledgement cannot come any more.
       const lost = (reason) => resolve([{ $lost: reason }]);
       this.connectedSocket().once("disconnect", lost);
       this.socket.timeout(timeout).emit(event, ...args, (error, ...answer) => {

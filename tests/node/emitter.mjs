@@ -14,8 +14,8 @@ const pool = await AdapterPool.open(options);
 
 let failure;
 const queries = {
-  // On a failed query the emitter broadcasts an event named "error", by another query, and so on for ever. So it never
-  // learns of a failure; the sender of the command does.
+  // When a query fails, the emitter broadcasts an event named "error" with another query, and so on
+  // for ever. So it never reports a failure; this test node does.
   query: (...args) =>
     pool.query(...args).catch((error) => {
       failure = error;
@@ -48,7 +48,7 @@ serve(
 );
 print({ ready: true, uid: "emitter" });
 
-// One emitter a namespace: `of` would forget the options.
+// One emitter for each namespace: `of` would forget the options.
 function select({ nsp = "/", rooms = [], except = [], volatile, compress }) {
   let operator = new Emitter(queries, nsp, options.adapter).to(rooms).except(except);
   if (volatile) {

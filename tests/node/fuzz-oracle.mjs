@@ -1,7 +1,9 @@
-// What Node's own JSON and @msgpack/msgpack make of bytes, for the differential fuzz targets (fuzz/src/node.rs).
+// How Node.js's own JSON and @msgpack/msgpack read bytes, for the differential fuzz targets
+// (fuzz/src/node.rs).
 //
 // A question on stdin: its length (4 bytes, big-endian), one letter, the bytes.
-// An answer on stdout, in the order of the questions: its length, `+` and JSON text, or `-` and why there is none.
+// An answer on stdout, in the order of the questions: its length, then `+` and JSON text, or `-`
+// and the reason.
 //
 //   j  JSON text          what JSON.stringify gives for it
 //   m  MessagePack        what JSON.stringify gives for it
@@ -16,7 +18,10 @@ const questions = {
   M: (bytes) => message(decode(bytes)),
 };
 
-/** What a reader takes from a message: keys in one order, what is not known left out, and what may be missing read as it must be. */
+/**
+ * The parts of a message that a reader uses: keys in one order, unknown keys left out, missing keys
+ * with their defaults.
+ */
 function message({ type, data, uid, nsp, source, requesterUid, nodeId, nonce, replyTo }) {
   return {
     type,
@@ -64,10 +69,10 @@ function options({ rooms, except, flags }) {
   return { rooms: rooms ?? [], except: except ?? [], flags: flags == null ? undefined : isObject ? flags : {} };
 }
 
-/** Keys that not everybody knows may be used otherwise. */
+/** Keys that some readers do not know may be used otherwise. */
 const text = (value) => (typeof value === "string" ? value : undefined);
 
-/** The name of a reply channel, or nothing when it is none. */
+/** The name of a reply channel, or undefined when it is not one. */
 function replyChannel(value) {
   const fits = (name) => Buffer.byteLength(name) <= 63 && /\?[0-9a-f]{16}$/.test(name) && !/#\/|\0/.test(name);
   return typeof value === "string" && fits(value) ? value : undefined;

@@ -1,11 +1,11 @@
-// One Socket.IO server and the ops on it, whatever its adapter is.
+// One Socket.IO server and its ops, with any adapter.
 
 import { createServer } from "node:http";
 import msgpackParser from "socket.io-msgpack-parser";
 import { Server } from "socket.io";
 import { event, log } from "./wire.mjs";
 
-// Node has no default for acknowledgements, a Rust server has this one.
+// Node.js has no default time-out for acknowledgements; this is the one of a Rust server.
 const ACK_TIMEOUT_MS = 5_000;
 
 export class Host {
@@ -14,9 +14,9 @@ export class Host {
   #dynamic;
   #statics;
   #join;
-  // name of a namespace -> resolves to it once it takes part in the cluster
+  // name of a namespace -> resolves once it takes part in the cluster
   #joined = new Map();
-  // name of a namespace -> event -> how it is answered
+  // name of a namespace -> event -> its acknowledgement
   #replies = new Map();
 
   /** `join(nsp)` resolves once the namespace's adapter takes part in the cluster. */
@@ -32,12 +32,12 @@ export class Host {
     });
   }
 
-  /** Starts serving, resolves to the port once all static namespaces take part in the cluster. */
+  /** Starts serving; resolves to the port once all static namespaces take part in the cluster. */
   async start() {
     this.#io.on("new_namespace", (nsp) => this.#watch(nsp));
     await this.#watch(this.#io.of("/"));
-    // After "/" listens: the adapter issues its first LISTENs one after the other, and a name that breaks one of them
-    // would cost all the namespaces after it theirs.
+    // After "/" listens: the adapter issues its first LISTENs one after the other, and a name that
+    // breaks one of them would prevent all later ones.
     await Promise.all(this.#statics.map((name) => this.#joined.get(this.#io.of(name).name)));
     for (const pattern of this.#dynamic) {
       this.#io.of(pattern).on("connection", (socket) => this.#onConnection(socket));
@@ -57,7 +57,10 @@ export class Host {
     this.#io._nsps.get(name)?.adapter.init();
   }
 
-  /** Disconnects everybody and announces the departure in every namespace; the latter may still be on its way. */
+  /**
+   * Disconnects all clients and sends the close message of every namespace, without waiting for
+   * these to arrive.
+   */
   close() {
     this.#io.close().catch((error) => log("close:", error));
   }
@@ -82,7 +85,7 @@ export class Host {
         this.#replies.get(nsp.name).set(event, never ? undefined : (values ?? []));
       }),
       serverCount: on((nsp) => nsp.adapter.serverCount()),
-      // All rooms that this server has, but those of its own sockets.
+      // All rooms that this server has, without the rooms of its own sockets' ids.
       localRooms: on((nsp) => [...nsp.adapter.rooms.keys()].filter((room) => !nsp.sockets.has(room))),
       localSockets: on((nsp) => [...nsp.sockets.values()].map(({ id, rooms }) => ({ id, rooms: [...rooms] }))),
       setData: on((nsp, { socket, data }) => {
@@ -91,8 +94,8 @@ export class Host {
     };
   }
 
-  // A namespace once it takes part in the cluster. A dynamic one comes into being when first named, as in an
-  // application.
+  // A namespace, once it takes part in the cluster. A dynamic one is created when it is first
+  // named, as in an application.
   #namespace(name = "/") {
     if (!this.#joined.has(name) && this.#dynamic.some((pattern) => pattern.test(name))) {
       this.#io.of(name);
@@ -104,18 +107,18 @@ export class Host {
     return joined;
   }
 
-  // Follows a namespace from its creation, resolves when `#namespace` does.
+  // Watches a namespace from its creation; resolves when `#namespace` does.
   #watch(nsp) {
     const replies = new Map();
     this.#replies.set(nsp.name, replies);
 
-    // There is no onAny for what other servers emit.
+    // Socket.IO has no onAny for events of other servers.
     const emitLocally = nsp._onServerSideEmit.bind(nsp);
     nsp._onServerSideEmit = (packet) => {
       const [name, ...args] = packet;
       const answer = typeof args.at(-1) === "function" ? args.pop() : undefined;
       event("serverSide", { nsp: nsp.name, name, args });
-      // Nobody answers an event that nobody handles.
+      // An event without a handler is never acknowledged.
       const values = replies.get(name);
       if (values !== undefined) {
         answer?.(...values);
@@ -123,7 +126,7 @@ export class Host {
       emitLocally(packet);
     };
 
-    // Nor does `emit` say when the message is out.
+    // `emit` does not report when the message is published.
     const publish = nsp.adapter.doPublish.bind(nsp.adapter);
     nsp.adapter.doPublish = (message) => {
       const publication = publish(message);
@@ -148,7 +151,7 @@ export class Host {
   }
 }
 
-// What the clients of a churn ask of their server; the Rust node's `crowd.rs` does the same.
+// The requests of the churn suite's clients; the Rust node's `crowd.rs` does the same.
 function serveCrowd(socket) {
   socket.on("test:join", (rooms, done) => {
     socket.join(rooms);
@@ -175,7 +178,7 @@ function serveCrowd(socket) {
   });
 }
 
-// The sockets that a command is about.
+// The sockets that a command selects.
 function select(nsp, { from, rooms = [], except = [], local, volatile, compress, timeout }) {
   let operator = (from === undefined ? nsp : localSocket(nsp, from).broadcast).to(rooms).except(except);
   if (local) {
@@ -193,31 +196,33 @@ function select(nsp, { from, rooms = [], except = [], local, volatile, compress,
   return operator;
 }
 
-// Runs an operation, and resolves once what it publishes is out and has had its effect on this node.
+// Runs an operation; resolves once its messages are published and have had their effect on this
+// node.
 async function published(nsp, operation) {
   const publications = [];
   nsp.adapter.publications = publications;
   try {
-    // The adapter publishes before it waits for anything, so what is collected is this operation's.
+    // The adapter publishes before it waits, so the queries that are collected here belong to this
+    // operation.
     operation();
   } finally {
     nsp.adapter.publications = undefined;
   }
   for (const { status, reason } of await Promise.allSettled(publications)) {
     if (status === "rejected") {
-      // Node tells the sender nothing, so neither is it told here.
+      // Node.js does not report a failed publication to the sender, so this node does not either.
       log("not published:", reason);
     }
   }
   await new Promise(setImmediate);
 }
 
-// The outcome of a request to many: what was answered in time, and why that is not everything.
+// The result of a request to several nodes: the responses in time, and why some are missing.
 async function responses(request) {
   try {
     return { responses: await request, error: null };
   } catch (error) {
-    // A socket of this node times out without a list of responses, a cluster's with one.
+    // A socket of this node times out without a list of responses; a cluster's times out with one.
     if (!("responses" in error) && error.message !== "operation has timed out") {
       throw error;
     }
@@ -225,7 +230,7 @@ async function responses(request) {
   }
 }
 
-// An operation on one socket, wherever it is connected.
+// An operation on one socket, at any server.
 async function remote(nsp, command) {
   const found = await nsp.in(command.target).fetchSockets();
   const socket = found.find(({ id }) => id === command.target);

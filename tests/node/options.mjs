@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 const ONE = { type: "string" };
 const MANY = { type: "string", multiple: true };
 
-/** The options, as numbers where they are numbers, with Node's own defaults where nothing is said. */
+/** The options, with numbers as numbers, and with Node.js's own defaults. */
 export function readOptions() {
   const { values } = parseArgs({
     options: {
@@ -21,9 +21,10 @@ export function readOptions() {
       "dynamic-namespace": MANY,
       parser: { ...ONE, default: "common" },
       "pool-size": { ...ONE, default: "10" },
-      // Node only: a primary with that many workers in place of a plain server.
+      // Node.js only: a primary with this many workers instead of a plain server.
       "cluster-workers": { ...ONE, default: "0" },
-      // Node only: set up as the adapter's README does it. Such a server crashes when its listening connection is lost.
+      // Node.js only: set up as the adapter's README shows it. Such a server crashes when its
+      // listening connection is lost.
       unprotected: { type: "boolean", default: false },
     },
   });
@@ -53,7 +54,8 @@ export function readOptions() {
     protected: !values.unprotected,
     channelPrefix: values["channel-prefix"] ?? "socket.io",
     tableName: values.table ?? "socket_io_attachments",
-    // What the packages are given: only what was asked for, since an explicit undefined would replace their default.
+    // What the packages are given: only options that were set, because undefined would replace a
+    // default.
     adapter: withoutUndefined({
       channelPrefix: values["channel-prefix"],
       tableName: values.table,

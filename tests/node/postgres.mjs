@@ -1,11 +1,11 @@
-// What the adapter takes for its pool: real pools, and a view on what the adapter does with them. The adapter itself
-// says neither when it listens nor when a message is out.
+// What the adapter uses as its pool: real pools, and events about what the adapter does with them.
+// The adapter itself reports neither when it listens nor when a message is published.
 
 import { EventEmitter } from "node:events";
 import pg from "pg";
 import { event, log } from "./wire.mjs";
 
-/** What the adapter is given besides a pool. It has nobody to tell its errors to: they become events. */
+/** What the adapter is given besides a pool. Its errors become events. */
 export function adapterOptions({ adapter }) {
   const errorHandler = (error) => {
     log("adapter error:", error);
@@ -22,8 +22,8 @@ export function channelOf({ channelPrefix }, nsp) {
 /**
  * The two methods of `pg.Pool` that the adapter calls.
  *
- * Events: `notification` (channel, payload text) for whatever the adapter's listening connection hears, `listening`
- * (channel) once the first LISTEN on that channel has succeeded.
+ * Events: `notification` (channel, payload text) for what arrives on the adapter's listening
+ * connection, `listening` (channel) once the first LISTEN on that channel has succeeded.
  */
 export class AdapterPool extends EventEmitter {
   #queries;
@@ -31,7 +31,9 @@ export class AdapterPool extends EventEmitter {
   #running = new Set();
   #channels = new Map();
 
-  /** Opens the pool, and creates the attachments table if it is missing and that is allowed. */
+  /**
+   * Opens the pool, and creates the attachments table if it is missing and creating it is allowed.
+   */
   static async open(options) {
     const pool = new AdapterPool(options);
     await pool.#createTable(options.tableName).catch((error) => log("the table is not created:", error.message));
@@ -44,13 +46,13 @@ export class AdapterPool extends EventEmitter {
       const pool = new pg.Pool({ connectionString, max });
       pool.on("error", (error) => log("idle connection lost:", error.message));
       if (isProtected) {
-        // A connection in use has no error handler of the pool's. Without this one, losing the LISTEN connection ends
-        // the process.
+        // The pool has no error handler for a connection in use. Without this one, losing the
+        // LISTEN connection ends the process.
         pool.on("connect", (client) => client.on("error", (error) => log("connection lost:", error.message)));
       }
       return pool;
     };
-    // With one pool the listening connection is one of its `poolSize`; with two, it still counts.
+    // With one pool the listening connection is one of its `poolSize`; with two, it counts as well.
     this.#queries = open(databaseUrl, listenUrl ? Math.max(1, poolSize - 1) : poolSize);
     this.#listener = listenUrl ? open(listenUrl, 1) : this.#queries;
   }
@@ -84,7 +86,7 @@ export class AdapterPool extends EventEmitter {
     return this.#channel(channel).listens;
   }
 
-  /** Resolves once a message of type `type` from the node `uid` was heard on the channel. */
+  /** Resolves once a message of type `type` from the node `uid` arrived on the channel. */
   hears(channel, uid, type) {
     return new Promise((resolve) => {
       const look = (heardOn, payload) => {
@@ -98,7 +100,7 @@ export class AdapterPool extends EventEmitter {
     });
   }
 
-  /** Resolves once no query is under way, nor one that follows from it. */
+  /** Resolves once no query is running, and no query that follows from one. */
   async idle() {
     while (this.#running.size > 0) {
       await Promise.allSettled([...this.#running]);
@@ -106,13 +108,13 @@ export class AdapterPool extends EventEmitter {
     }
   }
 
-  // As the adapter's README shows it. Several nodes start at once, hence the lock.
+  // As the adapter's README shows it. The lock is there because several nodes start at once.
   async #createTable(name) {
     const client = await this.#queries.connect();
     try {
       await client.query("BEGIN");
       await client.query("SELECT pg_advisory_xact_lock(hashtext('socket_io_attachments'))");
-      // Not IF NOT EXISTS alone: that asks for the right to create even when the table is there.
+      // Not IF NOT EXISTS alone: it needs the right to create even when the table is there.
       const { rows } = await client.query("SELECT to_regclass($1) AS found", [name]);
       if (rows[0].found === null) {
         await client.query(
@@ -131,7 +133,7 @@ export class AdapterPool extends EventEmitter {
     }
   }
 
-  // The fate of the first LISTEN on a channel.
+  // Whether the first LISTEN on a channel succeeded.
   #channel(name) {
     if (!this.#channels.has(name)) {
       let settle;

@@ -1,8 +1,9 @@
-// The primary of a Node cluster: it alone talks to PostgreSQL, its workers serve the sockets.
+// The primary of a Node.js cluster: it alone uses PostgreSQL, its workers serve the sockets.
 //
-// The primary hands each command to the worker that its `worker` names (the first is 0, the default), and passes on
-// what the workers print, with `worker` added to events. Its first line has the `ports` and `uids` of all workers.
-// `close` without a `worker` closes them all, and the primary with them.
+// The primary passes each command to the worker that its `worker` names (the first is 0, the
+// default), and prints what the workers print, with `worker` added to events. Its first line has
+// the `ports` and `uids` of all workers. `close` without a `worker` closes all workers and the
+// primary.
 
 import cluster from "node:cluster";
 import { setupPrimary } from "@socket.io/postgres-adapter";
@@ -12,8 +13,9 @@ import { inConversation, log, ofConversation, print, serveRaw } from "./wire.mjs
 
 export async function runPrimary(options) {
   const pool = await AdapterPool.open(options);
-  // What the adapter sees of node:cluster. The published package looks for its import's `default`, which is not there;
-  // and it publishes whatever workers send, which shall not be their answers to us.
+  // What the adapter sees of node:cluster. The published package looks for its import's `default`,
+  // which does not exist. It also publishes whatever workers send, which must not include their
+  // answers to this process.
   cluster.default = {
     isPrimary: true,
     get workers() {
@@ -21,7 +23,7 @@ export async function runPrimary(options) {
     },
     on: (name, take) => cluster.on(name, (worker, message) => ofConversation(message) ?? take(worker, message)),
   };
-  // Keeps binary binary.
+  // Keeps binary as binary.
   cluster.setupPrimary({ serialization: "advanced" });
   setupPrimary(pool, adapterOptions(options));
 
@@ -31,7 +33,7 @@ export async function runPrimary(options) {
 
   const ready = await Promise.all(workers.map((worker) => worker.ready));
   const heard = ready.map(({ uid }) => pool.hears(channelOf(options, "/"), uid, MessageType.INITIAL_HEARTBEAT));
-  // As in a plain server: the first announcement went out before anything listened.
+  // As in a plain server: the first announcement was sent before anything listened.
   pool.on("listening", (channel) => {
     announce(channel.slice(prefix.length)).catch((error) => log("not announced:", error.message));
   });
@@ -55,7 +57,7 @@ function serveWorkers(workers, pool) {
       throw new Error(`no such worker: ${index}`);
     }
     const ok = await (command.op === "close" ? worker.close() : worker.call(command));
-    // What it published has come here before its answer.
+    // What it published has arrived here before its answer.
     await pool.idle();
     return ok;
   };
@@ -91,7 +93,7 @@ class Worker {
     });
   }
 
-  /** Has the worker carry out a command, resolves to its answer. */
+  /** Makes the worker carry out a command; resolves to its answer. */
   call(command) {
     if (!this.#worker.isConnected()) {
       return Promise.reject(this.#ended);

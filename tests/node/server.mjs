@@ -1,9 +1,11 @@
 // A test node: one Socket.IO server on the official Postgres adapter, driven by JSON lines.
 //
-//   node server.mjs --database-url URL [options]                       one server
-//   node server.mjs --database-url URL --cluster-workers N [options]   a primary and N workers; commands take `worker`
+//   node server.mjs --database-url URL [options]
+//       one server
+//   node server.mjs --database-url URL --cluster-workers N [options]
+//       a primary and N workers; commands take `worker`
 //
-// The options are those of options.mjs, the conversation that of wire.mjs, the ops those of host.mjs.
+// options.mjs has the options, wire.mjs the commands and answers, host.mjs the ops.
 
 import cluster from "node:cluster";
 import { MessageType } from "socket.io-adapter";
@@ -31,11 +33,12 @@ async function runServer() {
     if (!(await pool.listens(channel))) {
       return;
     }
-    // The adapter announced itself before it listened and may have missed the answers: the other nodes would stay
-    // unknown until their next heartbeat, 5 s later.
+    // The adapter announced itself before it listened and may have missed the responses. Without
+    // this, other nodes would stay unknown until their next heartbeat, 5 s later.
     const heard = pool.hears(channel, nsp.adapter.uid, MessageType.INITIAL_HEARTBEAT);
     nsp.adapter.init();
-    // PostgreSQL notifies on no channel longer than that, so the node is deaf there: a known defect.
+    // PostgreSQL does not notify on longer channels, so the node hears nothing there: a known
+    // defect.
     if (Buffer.byteLength(channel) <= 63) {
       await heard;
     }
@@ -51,7 +54,7 @@ async function runServer() {
 }
 
 async function runWorker() {
-  // The primary listens for the workers, and tells them to announce themselves again when it does.
+  // The primary listens for the workers, and tells them to announce themselves again once it does.
   const host = new Host(options, createWorkerAdapter(options.adapter), async () => {});
   const port = await host.start();
   const operations = { ...host.operations, announce: ({ nsp }) => host.announce(nsp) };

@@ -1,18 +1,18 @@
-// How a test node talks to whoever started it: one JSON object a line, commands in on stdin, answers and events out on
-// stdout. Nothing else may write to stdout.
+// How a test node talks to the process that started it: JSON lines, with commands on stdin, and
+// answers and events on stdout. Nothing else may write to stdout.
 //
-// A worker of a Node cluster has the same conversation with its primary, over the channel by which it publishes, too:
-// so its answer to a command comes after what the command published.
+// A worker of a Node.js cluster does the same with its primary, over the channel by which it
+// publishes. So its answer to a command comes after what the command published.
 
 import cluster from "node:cluster";
 
 const BINARY = "$bin";
 const CODE = "$js";
 const UTF16 = "$utf16";
-// The key that tells the conversation from what a worker publishes.
+// The key that distinguishes these lines from what a worker publishes.
 const TEST = "testNode";
 
-/** Prints one line, and calls `done` once it is out. */
+/** Prints one line, and calls `done` once it is written. */
 export function print(message, done = () => {}) {
   if (cluster.isWorker) {
     process.send(inConversation(message), done);
@@ -21,30 +21,30 @@ export function print(message, done = () => {}) {
   }
 }
 
-/** A message as a primary and its workers send it to each other. */
+/** The message that a primary and its workers send each other for a line. */
 export function inConversation(message) {
   return { [TEST]: message };
 }
 
-/** The inverse: undefined for what is none. */
+/** The inverse: undefined for other messages. */
 export function ofConversation(message) {
   return message?.[TEST];
 }
 
-/** Prints an unasked-for line. */
+/** Prints an event. */
 export function event(name, fields) {
   print({ event: name, ...toWire(fields) });
 }
 
-/** Prints to stderr, which is for people. */
+/** Prints to stderr, for people. */
 export function log(...parts) {
   console.error(...parts);
 }
 
 /**
- * Serves commands until stdin ends. `operations` maps an op to a function of its command; what that returns (or
- * resolves to) is the answer. `leave` ends the node's part in the cluster; it is called once, for the op `close` or
- * when stdin ends, and then the process exits.
+ * Serves commands until stdin ends. `operations` maps an op to a function of its command, whose
+ * result is the answer. `leave` makes the node leave the cluster; it is called once, for the op
+ * `close` or when stdin ends, and then the process exits.
  */
 export function serve(operations, leave) {
   const carryOut = async (command) => {
@@ -56,7 +56,10 @@ export function serve(operations, leave) {
   serveRaw(carryOut, leave);
 }
 
-/** As `serve`, for one function that takes all commands as they were sent and returns answers as they are printed. */
+/**
+ * As `serve`, for one function that takes all commands as they were sent and returns answers as
+ * they are printed.
+ */
 export function serveRaw(carryOut, leave) {
   let left;
   const leaveOnce = () => (left ??= leave());
@@ -65,7 +68,7 @@ export function serveRaw(carryOut, leave) {
     let command = {};
     try {
       command = JSON.parse(text);
-      // The primary of a cluster also closes one worker, and stays.
+      // The primary of a cluster can also close one worker, and goes on.
       const isLast = command.op === "close" && command.worker === undefined;
       const ok = await (isLast ? leaveOnce() : carryOut(command));
       print({ id: command.id, ok: ok ?? null }, isLast ? () => process.exit(0) : undefined);
@@ -81,18 +84,18 @@ export function serveRaw(carryOut, leave) {
   }
   onLine(process.stdin, answer);
   const end = async () => {
-    // A database that is gone must not keep an orphan alive.
+    // When the database is gone, the process must end all the same.
     setTimeout(() => process.exit(1), 5_000).unref();
     await leaveOnce();
     process.exit(0);
   };
   process.stdin.on("end", end);
   process.on("SIGTERM", end);
-  // Nobody reads any more.
+  // The reader has closed its end.
   process.stdout.on("error", () => process.exit(1));
 }
 
-/** A value as the other side can read it: binary as `{"$bin": base64}`, at any depth. */
+/** A value in a form that the other side can read: binary as `{"$bin": base64}`, at any depth. */
 export function toWire(value) {
   if (typeof value === "string") {
     // A lone surrogate has no UTF-8: such a string would make the whole line unreadable.
@@ -104,13 +107,13 @@ export function toWire(value) {
   if (value instanceof ArrayBuffer) {
     return { [BINARY]: Buffer.from(value).toString("base64") };
   }
-  // What has a toJSON (a Date) is left to JSON.stringify.
+  // JSON.stringify handles values with a toJSON, such as a Date.
   return typeof value?.toJSON === "function" ? value : mapChildren(value, toWire);
 }
 
 /**
- * The inverse of `toWire`. Of Node nodes alone: `{"$js": "new Date(0)"}` is the value of that expression, for what JSON
- * cannot say.
+ * The inverse of `toWire`. On Node.js only: `{"$js": "new Date(0)"}` is the value of that
+ * expression, for values that JSON cannot express.
  */
 export function fromWire(value) {
   const keys = value !== null && typeof value === "object" ? Object.keys(value) : [];
@@ -127,7 +130,7 @@ export function fromWire(value) {
   return mapChildren(value, fromWire);
 }
 
-// Loops, not callbacks: one stack frame a level lets nesting of some thousands through.
+// Loops, not callbacks: with one stack frame for each level, thousands of levels are possible.
 function mapChildren(value, map) {
   if (Array.isArray(value)) {
     const mapped = [];
@@ -141,13 +144,14 @@ function mapChildren(value, map) {
     for (const key of Object.keys(value)) {
       entries.push([key, map(value[key])]);
     }
-    // fromEntries defines keys, so "__proto__" stays a key like any other.
+    // fromEntries defines keys, so "__proto__" is a key like any other.
     return Object.fromEntries(entries);
   }
   return value;
 }
 
-// Calls `take` with each line of a stream. Only "\n" ends a line: readline would also split at U+2028.
+// Calls `take` with each line of a stream. Only "\n" ends a line: readline would also split at
+// U+2028.
 function onLine(stream, take) {
   let rest = "";
   stream.setEncoding("utf8");

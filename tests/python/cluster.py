@@ -38,7 +38,7 @@ class Type(IntEnum):
 
 
 class TimedOut(Exception):
-    """Not all answers came. `responses` has those that did."""
+    """Some responses are missing. `responses` has those that came."""
 
     def __init__(self, text: str, responses: list):
         super().__init__(text)
@@ -47,7 +47,7 @@ class TimedOut(Exception):
 
 @dataclass
 class Selection:
-    """Which sockets, and how: the `opts` of a message."""
+    """The selected sockets, and how to send: the `opts` of a message."""
 
     rooms: list = field(default_factory=list)
     left_out: list = field(default_factory=list)
@@ -63,7 +63,7 @@ class Selection:
 
 
 class Process:
-    """All nodes of this process, which hear by one connection."""
+    """All nodes of this process, which share one listening connection."""
 
     def __init__(self, postgres: Postgres, prefix: str):
         self.nodes: "list[Node]" = []
@@ -93,7 +93,7 @@ class Process:
         log(f"{kind}: {text}")
 
     def _receivers(self, channel: str, message: dict) -> "list[Node]":
-        """Whom a message, or a header, is for. Two long namespaces may share a channel."""
+        """The node that a message or a header is for. Two long namespaces may share a channel."""
         nsp = message.get("nsp")
         if nsp is None:
             nsp = channel[len(self._prefix) + 1 :]
@@ -112,7 +112,7 @@ class Process:
 
 
 class Node:
-    """A node: who else is there, its sockets, and the requests that wait."""
+    """A node: the other nodes that it knows, its sockets, and the requests that wait."""
 
     def __init__(self, process: Process, postgres: Postgres, prefix: str, nsp: str):
         self.nsp = nsp
@@ -122,11 +122,11 @@ class Node:
         self.replies: "dict[str, Reply]" = {}
         self._process = process
         self._postgres = postgres
-        self._others: "dict[str, float]" = {}  # when each was heard last
+        self._others: "dict[str, float]" = {}  # when each was last heard
         self._published = 0.0
         self._requests: "dict[str, Request]" = {}
 
-    # Being there
+    # Membership
 
     def server_count(self) -> int:
         return 1 + len(self._others)
@@ -138,7 +138,7 @@ class Node:
         return self._send(Type.ADAPTER_CLOSE)
 
     async def beat(self, interval: float):
-        """Sends a heartbeat whenever nothing was published for so many seconds, for ever."""
+        """Sends a heartbeat whenever nothing was published for this many seconds, for ever."""
         while True:
             rest = self._published + interval - time.monotonic()
             if rest <= 0:
@@ -146,8 +146,8 @@ class Node:
             else:
                 await asyncio.sleep(rest)
 
-    async def bury_the_dead(self, timeout: float):
-        """Forgets the nodes that were not heard for so many seconds, for ever."""
+    async def forget_silent_nodes(self, timeout: float):
+        """Forgets the nodes that were not heard for this many seconds, for ever."""
         while True:
             await asyncio.sleep(min(1, timeout / 2))
             dead = [uid for uid, heard in self._others.items() if time.monotonic() - heard > timeout]
@@ -165,7 +165,7 @@ class Node:
         for request in self._requests.values():
             request.gone(uid)
 
-    # What the application does
+    # Operations of the application
 
     async def emit(self, packet: list, to: Selection):
         for socket in self._selected(to.opts()):
@@ -226,7 +226,7 @@ class Node:
         tell("disconnected", nsp=self.nsp, socket=socket.id)
         tell("disconnect", client=socket.client, reason=reason)
 
-    # What other nodes say
+    # Messages of other nodes
 
     def receive(self, message: dict):
         uid, kind, data = message.get("uid"), message.get("type"), message.get("data", {})
@@ -299,7 +299,7 @@ class Node:
         else:
             request.counted(uid, int(_need(data, "clientCount", (int, float))))
 
-    # How
+    # How to respond
 
     def _selected(self, opts: dict) -> "list[Socket]":
         return [socket for socket in self.sockets.values() if socket.matches(opts)]
@@ -318,7 +318,7 @@ class Node:
             self.disconnected(socket, "io server disconnect")
 
     def _answer(self, kind: Type, request: str):
-        """The first argument is the answer; without any, it has none."""
+        """The first argument is the acknowledgement; without arguments it is empty."""
         return lambda args: self._send(kind, requestId=request, **({"packet": args[0]} if args else {}))
 
     def _wait_for(self, request: Request) -> Request:
@@ -344,7 +344,7 @@ class Node:
 
 
 class Malformed(Exception):
-    """A message without something that its type needs."""
+    """A message without a key that its type needs."""
 
 
 def _object(value) -> dict:

@@ -1,6 +1,6 @@
-"""The conversation with whoever started this process: one JSON object a line, commands in, answers and events out.
+"""JSON lines to and from the process that started this one: commands in, answers and events out.
 
-Binary is `{"$bin": "<base64>"}`, a string with half of a surrogate pair in it is `{"$utf16": "<base64>"}`.
+Binary is `{"$bin": "<base64>"}`, a string with a lone surrogate is `{"$utf16": "<base64>"}`.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from values import SURROGATES, as_javascript_writes, read_json, write_json
 
 
 async def commands() -> AsyncIterator[dict]:
-    """Until stdin ends."""
+    """Reads commands until stdin ends."""
     reader = asyncio.StreamReader(limit=2**30)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async for line in reader:
@@ -20,7 +20,7 @@ async def commands() -> AsyncIterator[dict]:
 
 
 def tell(event: str, **fields):
-    """Says something unasked-for."""
+    """Prints an event."""
     say({"event": event, **fields})
 
 
@@ -30,7 +30,7 @@ def say(line: dict):
 
 
 def log(*parts):
-    """For people."""
+    """Prints to stderr, for people."""
     print(*parts, file=sys.stderr, flush=True)
 
 

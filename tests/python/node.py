@@ -1,6 +1,7 @@
-"""A node of a Socket.IO cluster on PostgreSQL, written from docs/protocol.md alone, and driven by JSON lines.
+"""A node of a Socket.IO cluster on PostgreSQL, written from docs/protocol.md alone.
 
-It has no clients: virtual sockets stand in for them. README.md tells how to run it.
+JSON lines drive it. It has no clients: virtual sockets take their place. README.md says how to
+run it.
 """
 
 import argparse
@@ -14,12 +15,12 @@ from lines import commands, log, say, tell
 from postgres import Postgres
 from sockets import Reply, Socket, handshake
 
-# Some thousand levels of lists are no reason to fail.
+# Values may have some thousand levels of lists.
 sys.setrecursionlimit(20_000)
 
 
 class Refused(Exception):
-    """What a command asks for cannot be done."""
+    """The node cannot do what a command asks for."""
 
 
 class Server:
@@ -40,7 +41,7 @@ class Server:
         self.living: "list[asyncio.Task]" = []
 
     async def start(self):
-        """Returns once it listens, and has said so to the cluster."""
+        """Returns once the node listens and has announced itself to the cluster."""
         await self.postgres.prepare()
         nodes, options = self.process.nodes, self.options
         listens = asyncio.Event()
@@ -55,13 +56,13 @@ class Server:
         self.living = _forever(
             self.postgres.listen(channels, listening, self.process.heard),
             self.postgres.clean_up(options.cleanup_interval_ms / 1000),
-            *(node.bury_the_dead(options.heartbeat_timeout_ms / 1000) for node in nodes),
+            *(node.forget_silent_nodes(options.heartbeat_timeout_ms / 1000) for node in nodes),
         )
         await listens.wait()
         self.living += _forever(*(node.beat(options.heartbeat_interval_ms / 1000) for node in nodes))
 
     async def leave(self):
-        # First, or else a late answer would bring it back to life.
+        # First, or a late response would make the node count as alive again.
         for task in self.living:
             task.cancel()
         await asyncio.gather(*(node.leave() for node in self.process.nodes))
@@ -85,7 +86,7 @@ class Server:
     def op_replyServerSide(self, command: dict):
         self._node(command).replies[command["event"]] = Reply.of(command)
 
-    # Sockets, wherever they are
+    # Sockets of any node
 
     async def op_socketsJoin(self, command: dict):
         await self._node(command).join_rooms(command["join"], _selection(command))
@@ -100,7 +101,7 @@ class Server:
         return await self._node(command).fetch_sockets(_selection(command))
 
     async def op_remote(self, command: dict):
-        """As an operation on all sockets, for the one that is addressed by its id."""
+        """An operation on all sockets, for the one socket with this id."""
         operations = {
             "emit": self.op_emit,
             "emitWithAck": self.op_emitWithAck,
@@ -226,7 +227,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--heartbeat-timeout-ms", type=int, default=10_000)
     parser.add_argument("--cleanup-interval-ms", type=int, default=30_000)
     parser.add_argument("--namespace", action="append")
-    # What is for servers that have clients, or a pool, says nothing to this one.
+    # Ops that need clients or a pool do nothing on this node.
     for ignored in ("--dynamic-namespace", "--parser", "--pool-size"):
         parser.add_argument(ignored, action="append", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -1,6 +1,6 @@
-"""The road to the other nodes: notifications in order, both ways, and the table for what does not fit into one.
+"""The connections to PostgreSQL: notifications in order, sent and received, and attachments.
 
-Three connections: one listens, one publishes, one reads and deletes attachments.
+There are three: one listens, one publishes, one reads and deletes attachments.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from values import write_json, write_messagepack
 
 CHANNEL_BYTES = 63
 PAYLOAD_BYTES = 7999
-# How often the listening connection is asked for a sign of life, and how long it may take to give one; in seconds.
+# How often the listening connection is checked with a query, and the time limit of it, in seconds.
 SIGN_OF_LIFE = 5
 
 
 def channel_name(prefix: str, nsp: str) -> str:
-    """As PostgreSQL cuts a name that is too long: at the last character that ends within the limit."""
+    """The name as PostgreSQL cuts it: at the last character that ends within the limit."""
     return f"{prefix}#{nsp}".encode()[:CHANNEL_BYTES].decode(errors="ignore")
 
 
@@ -33,7 +33,7 @@ class Postgres:
         self._outgoing: asyncio.Queue = asyncio.Queue()
 
     async def prepare(self):
-        """Creates the table, unless it is there. Two nodes that do so at the same time may collide."""
+        """Creates the table, unless it is there. Two nodes at the same time may collide."""
         query = """CREATE TABLE IF NOT EXISTS {}
             (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea)"""
         try:
@@ -41,10 +41,10 @@ class Postgres:
         except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
             pass
 
-    # Out
+    # Sending
 
     def publish(self, channel: str, message: dict) -> asyncio.Future:
-        """Queues a message. They go out one after the other; the future is done when this one has."""
+        """Queues a message. Messages are sent in order; the future is done when this one is."""
         done = asyncio.get_running_loop().create_future()
         self._outgoing.put_nowait((channel, message, done))
         return done
@@ -59,7 +59,7 @@ class Postgres:
             except Exception as error:  # whatever is wrong with this message, the next may be well
                 log(f"message of type {message['type']} not published: {error}")
                 done.set_exception(error)
-                done.exception()  # marks it as seen: heartbeats and answers have nobody who waits for them
+                done.exception()  # marks it as seen: the result of heartbeats and responses is not awaited
 
     async def _publish(self, channel: str, message: dict):
         inline = write_json(message)
@@ -75,7 +75,7 @@ class Postgres:
             header = {key: message[key] for key in ("uid", "type", "nsp")}
             await connection.execute(notify, [channel, write_json({**header, "attachmentId": str(row)}).decode()])
 
-    # In
+    # Receiving
 
     async def listen(
         self,
@@ -83,9 +83,9 @@ class Postgres:
         listening: Callable[[], None],
         heard: Callable[[str, str], Awaitable[None]],
     ):
-        """Hands each notification's channel and payload to `heard`, for ever, one after the other.
+        """Passes each notification's channel and payload to `heard`, for ever, one after the other.
 
-        Calls `listening` when it hears, and again when it hears anew after the connection was lost.
+        Calls `listening` once it listens, and whenever it listens again after a lost connection.
         """
         delay = 0.1
         while True:
@@ -111,7 +111,7 @@ class Postgres:
         return found and found[0]
 
     async def clean_up(self, interval: float):
-        """Deletes the attachments, of all nodes, that are older than that, for ever."""
+        """Deletes the attachments of all nodes that are older than this, for ever."""
         while True:
             await asyncio.sleep(interval)
             try:
@@ -125,7 +125,7 @@ class Postgres:
 
 
 class Connection:
-    """One that is made when it is needed, and made again when it was lost."""
+    """A connection that is opened when it is needed, and again after it was lost."""
 
     def __init__(self, url: str):
         self._url = url

@@ -1,6 +1,6 @@
-"""Virtual sockets: they stand in for the clients that a server of Socket.IO has.
+"""Virtual sockets, in place of the clients of a Socket.IO server.
 
-A virtual socket records the events that its client would get, and acknowledges them as it is told.
+A virtual socket records the events that its client would get, and acknowledges as commands say.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from lines import tell
 
 @dataclass
 class Reply:
-    """How a client acknowledges an event, or a server answers one."""
+    """How a client or a server acknowledges an event."""
 
     args: list = field(default_factory=list)
     never: bool = False
@@ -30,7 +30,7 @@ class Reply:
 
 
 def is_room(name: Any) -> bool:
-    """Whether a value names a room: a string, or a number, which is another room than its digits. To Python True is 1."""
+    """Whether a value names a room: a string or a number. In Python, True would equal 1."""
     return isinstance(name, (str, int, float)) and not isinstance(name, bool)
 
 
@@ -54,22 +54,22 @@ class Socket:
 
     def matches(self, opts: dict) -> bool:
         """Whether the `opts` of a message select it."""
-        # A list may be missing, which is an empty one.
+        # A missing list is empty.
         rooms, left_out = opts.get("rooms") or [], opts.get("except") or []
         return (not rooms or self._is_in(rooms)) and not self._is_in(left_out)
 
     def described(self) -> dict:
-        """As others are told of it."""
+        """The socket as other nodes see it."""
         rooms = [self.id, *sorted(self.rooms - {self.id}, key=str)]
         return {"id": self.id, "handshake": self.handshake, "rooms": rooms, "data": self.data}
 
     def _is_in(self, rooms: list) -> bool:
-        # A room may also be null, which is nobody's.
+        # A room may also be null, which no socket is in.
         return any(room == self.id or room in self.rooms for room in rooms if is_room(room))
 
 
 def handshake(command: dict) -> dict:
-    """That of a client which does not exist: what is known of it, and the rest as if it were here."""
+    """The handshake of a client that does not exist: known fields, and defaults for others."""
     now = time.time()
     return {
         "headers": command.get("headers", {}),

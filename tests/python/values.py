@@ -1,7 +1,7 @@
-"""What application data looks like in Python, and on both roads: JSON, and MessagePack in attachments.
+"""Application data in Python, in JSON, and in MessagePack for attachments.
 
-Numbers of JavaScript are doubles. Here they are `int` up to 2^53 and `float` beyond, so nothing is more exact than it
-is for everybody else. A date is its ISO string, which is what clients get of one.
+Numbers of JavaScript are doubles. Here they are `int` up to 2^53 and `float` beyond, so that they
+have the same precision as on other nodes. A date is its ISO string, as clients get it.
 """
 
 import json
@@ -12,14 +12,14 @@ from decimal import Decimal
 import msgpack
 
 LARGEST_INTEGER = 2**53 - 1
-# Half of a surrogate pair is no Unicode, but may be in a string of JavaScript.
+# A lone surrogate is not valid Unicode, but JavaScript allows it in a string.
 SURROGATES = "surrogatepass"
-# Of 400 years.
+# In 400 years.
 CALENDAR_DAYS = 146_097
 
 
 class Unreadable(Exception):
-    """Bytes or text that are no message."""
+    """Bytes or text that are not a message."""
 
 
 def read_json(text: str):
@@ -30,12 +30,12 @@ def read_json(text: str):
 
 
 def write_json(value) -> "bytes | None":
-    """`None` when there is binary in the value, for which JSON has no form."""
+    """`None` when there is binary in the value, which JSON cannot express."""
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_refuse_bytes)
     except _HasBinary:
         return None
-    # Half of a surrogate pair has no UTF-8, but an escape, and Python's happens to be that of JSON: \ud800
+    # A lone surrogate has no UTF-8, but an escape, and Python writes the same one as JSON: \ud800
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -51,7 +51,7 @@ def write_messagepack(value) -> bytes:
 
 
 def as_javascript_writes(number: float):
-    """An `int` where JavaScript writes nothing but digits; `None` for what it writes as null."""
+    """An `int` where JavaScript writes only digits; `None` where it writes null."""
     if not math.isfinite(number):
         return None
     if number.is_integer() and abs(number) < 1e21:
@@ -60,7 +60,7 @@ def as_javascript_writes(number: float):
 
 
 def with_bytes(value):
-    """Restores binary that Node has sent as `{"type": "Buffer", "data": [1, 2]}`."""
+    """Restores binary that Node.js has sent as `{"type": "Buffer", "data": [1, 2]}`."""
     if isinstance(value, list):
         return [with_bytes(item) for item in value]
     if isinstance(value, dict):
@@ -86,7 +86,7 @@ def _refuse(constant: str):
 
 
 def _integer(digits: str):
-    # Python does not like to read thousands of digits, and nobody needs them exactly.
+    # Python limits the number of digits that it reads, and the exact value is not needed.
     return _no_more_exact(int(digits)) if len(digits) < 20 else float(digits)
 
 
@@ -111,10 +111,10 @@ def _plain(value):
 
 
 def _iso(timestamp: msgpack.Timestamp):
-    """As JavaScript's `toISOString` puts it, which knows years that Python does not: `+275760-09-13T00:00:00.000Z`."""
+    """Like JavaScript's `toISOString`, also for years that Python does not have: `+275760-…`."""
     milliseconds = int(timestamp.seconds * 1000 + timestamp.nanoseconds / 10**6)
     if abs(milliseconds) > 8.64e15:
-        return None  # no date in JavaScript
+        return None  # not a date in JavaScript
     # The calendar repeats after 400 years.
     repetitions, rest = divmod(milliseconds, CALENDAR_DAYS * 86_400_000)
     time = datetime(1970, 1, 1) + timedelta(milliseconds=rest)

@@ -1,4 +1,4 @@
-"""Requests that wait for other nodes: for each that was known when it was sent, until it answers, leaves or dies."""
+"""Requests, which wait for each known node until it responds, leaves or dies."""
 
 import asyncio
 import secrets
@@ -7,7 +7,7 @@ from typing import Iterable, Optional
 
 
 class Request:
-    """Waits for one answer of each node."""
+    """Waits for one response of each node."""
 
     def __init__(self, nodes: Iterable[str]):
         self.id = secrets.token_hex(8)
@@ -16,7 +16,7 @@ class Request:
         self._finished = asyncio.Event()
 
     def answered(self, uid: str, response):
-        """The answer of a node that is not waited for is taken, too."""
+        """The response of a node that the request does not wait for is accepted, too."""
         self.responses.append(response)
         self.gone(uid)
 
@@ -32,7 +32,7 @@ class Request:
         return not self.missing
 
     async def finish(self, timeout: "Optional[float]") -> bool:
-        """Whether it was complete before so many seconds were over."""
+        """Whether the request was complete within this many seconds."""
         try:
             await asyncio.wait_for(self._finished.wait(), timeout)
             return True
@@ -41,11 +41,11 @@ class Request:
 
 
 class Acknowledgements(Request):
-    """Waits for the count of each node, and for as many acknowledgements as it says."""
+    """Waits for the count of each node, and for as many acknowledgements as they add up to."""
 
     def __init__(self, nodes: Iterable[str]):
         super().__init__(nodes)
-        # Of each node; below zero while acknowledgements come before the count.
+        # For each node; below zero while acknowledgements come before the count.
         self._outstanding: "dict[str, int]" = defaultdict(int)
 
     def counted(self, uid: str, clients: int):

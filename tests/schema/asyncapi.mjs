@@ -1,5 +1,6 @@
-// Reads AsyncAPI documents as their official parser does: asyncapi.mjs FILE…
-// One line of JSON for each: {"file","valid","version","messages","operations","diagnostics":[{"severity","message","path"}]}
+// Reads AsyncAPI documents with their official parser: asyncapi.mjs FILE…
+// Prints a line of JSON for each:
+// {"file","valid","version","messages","operations","diagnostics":[{"severity","message","path"}]}
 
 import { readFileSync } from "node:fs";
 import { Parser } from "@asyncapi/parser";

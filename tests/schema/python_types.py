@@ -1,4 +1,6 @@
-"""Generates Python types from a schema, and has them read messages: python_types.py SCHEMA ACCEPTED REFUSED FOLDER
+"""Generates Python types from a schema, and reads messages with them.
+
+python_types.py SCHEMA ACCEPTED REFUSED FOLDER
 
 ACCEPTED has one message in each line. REFUSED has {"because","message"} in each line.
 """

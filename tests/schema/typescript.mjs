@@ -1,8 +1,8 @@
-// Generates TypeScript types from a schema, and has the compiler check messages against them:
+// Generates TypeScript types from a schema, and makes the compiler check messages against them:
 // typescript.mjs SCHEMA ACCEPTED REFUSED FOLDER
 //
-// ACCEPTED has one message in each line. REFUSED has {"because","message"} in each line; those with "range" are right in
-// type and wrong in value, which is more than TypeScript can say.
+// ACCEPTED has one message in each line. REFUSED has {"because","message"} in each line. Messages
+// with "range" have the right types and a wrong value, which TypeScript cannot detect.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

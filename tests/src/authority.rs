@@ -17,7 +17,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// One with a name of its own.
+    /// An authority with a name of its own.
     ///
     /// # Panics
     /// When its files cannot be written.
@@ -25,7 +25,7 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("rcgen signs, and files can be written");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Two of one name would be one with a false signature.
+        // Two authorities of one name would look like one with an invalid signature.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
@@ -38,7 +38,7 @@ impl Authority {
         Self { issuer, root, _directory: directory }
     }
 
-    /// The file with its certificate, as a provider gives it.
+    /// The file with the authority's certificate, as a provider offers it.
     pub fn root(&self) -> &Path {
         &self.root
     }

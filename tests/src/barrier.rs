@@ -1,4 +1,4 @@
-//! How a test knows that nothing more is on its way, without waiting for it not to come.
+//! How a test knows that nothing more is on its way, without waiting for a time.
 
 use crate::{Client, Error, Node, binary};
 use serde_json::{Value, json};
@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) const MARKER: &str = "test:barrier";
 
 /// Returns once every client has everything that the nodes' finished ops had published for it in
-/// this namespace: then what a client has not got, it will not get.
+/// this namespace. What a client has not got by then will not come.
 ///
-/// Each node sends a marker after them. It is binary, hence an attachment, which is fetched after
-/// the attachments before it. That is an order only where a node has one connection to query with:
-/// see [`NodeOptions::pool_size`].
+/// Each node sends a marker after them. The marker is binary, so it is an attachment, and is
+/// fetched after the earlier attachments. The order holds only for a node with one connection for
+/// queries: see [`NodeOptions::pool_size`].
 ///
-/// `nodes` are all that published something, and all Node.js clusters that have clients: their
-/// workers hear each other by another way than they hear the rest. Every server that has one of the
+/// `nodes` are all nodes that published something, and all Node.js clusters that have clients,
+/// because their workers hear each other without PostgreSQL. Every server that has one of the
 /// `clients` must hear them all.
 ///
 /// [`NodeOptions::pool_size`]: crate::NodeOptions::pool_size

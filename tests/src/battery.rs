@@ -1,22 +1,22 @@
-//! What must work in a cluster that is well: each operation, from each node to each other one.
+//! What must work in a healthy cluster: each operation, from each node to each other node.
 
-use crate::{Error, Member, binary, wait_for_everybody};
+use crate::{Error, Member, binary, wait_for_all_members};
 use serde_json::{Value, json};
 
-/// Carries out every operation from every member. Each has one client; names are its own, but for
-/// one run with a client.
+/// Carries out every operation from every member. Each member has one client. The names of rooms
+/// and events are unique to a run.
 ///
 /// # Errors
-/// In words, whose operation does not do what it should.
+/// Text that says whose operation failed, and how.
 pub async fn everything_works(members: &[Member]) -> Result<(), String> {
-    wait_for_everybody(members).await.map_err(|error| error.to_string())?;
+    wait_for_all_members(members).await.map_err(|error| error.to_string())?;
     for (actor, member) in members.iter().enumerate() {
         operations(members, actor).await.map_err(|error| format!("after the fault, {}: {error}", member.name))?;
     }
     Ok(())
 }
 
-/// Why something did not work: an answer that is none, or another one than it should be.
+/// Why an operation failed: it gave an error, or another result than expected.
 struct Failure(String);
 
 impl From<Error> for Failure {

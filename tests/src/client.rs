@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
 
-/// A process that hosts any number of clients. It ends when the last of them and this are dropped.
+/// A process that hosts any number of clients. It ends when the last of them and this handle are
+/// dropped.
 pub struct ClientHost {
     process: Arc<Process>,
 }
@@ -26,14 +27,14 @@ pub struct Connect {
 /// An event that a client got, acknowledgement callbacks left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
-    /// Its name.
+    /// The event's name.
     pub event: String,
-    /// Its arguments.
+    /// The event's arguments.
     pub args: Vec<Value>,
 }
 
 impl ClientHost {
-    /// Starts the process. It needs Node.js, and installs its packages when they are not there yet.
+    /// Starts the process. It needs Node.js, and installs the npm packages when they are missing.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -42,8 +43,7 @@ impl ClientHost {
         Ok(Self { process: Arc::new(Process::start("client host", &mut command).await?) })
     }
 
-    /// A host that all tests of a process share: it takes many clients, and a process less to start
-    /// is time saved.
+    /// A host that all tests of a process share, which saves the time to start one for each test.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -78,10 +78,11 @@ impl ClientHost {
         Ok(Client::of(self.process.clone(), &answer))
     }
 
-    /// Has the process carry out an op and returns its answer: what [`Client`] offers, in the raw.
+    /// Makes the process carry out an op, and returns its answer: for ops that [`Client`] does not
+    /// offer.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the host's own text; any other when there is no answer.
+    /// [`Error::Refused`] with the host's own text; another error when there is no answer.
     pub async fn call(&self, op: &str, fields: Value) -> Result<Value, Error> {
         self.process.call(op, fields).await
     }
@@ -131,7 +132,7 @@ impl From<&Connect> for Value {
 }
 
 impl Client {
-    /// What a process has answered to `connect`, or to `addSocket`.
+    /// The answer of a process to `connect`, or to `addSocket`.
     pub(crate) fn of(process: Arc<Process>, answer: &Value) -> Self {
         Self {
             process,
@@ -153,7 +154,7 @@ impl Client {
         self.call("emit", json!({ "event": event, "args": args })).await.map(drop)
     }
 
-    /// Emits an event to the server and waits for its acknowledgement; `Err` with the reason where
+    /// Emits an event to the server and waits for its acknowledgement. `Err` has the reason when
     /// none will come, because the connection has ended or the server does not answer. `args` is an
     /// array.
     ///
@@ -168,8 +169,8 @@ impl Client {
         })
     }
 
-    /// Acknowledges that event with these arguments from now on (an array). Without this, it
-    /// acknowledges with none.
+    /// From now on, acknowledges that event with these arguments (an array). By default, a client
+    /// acknowledges without arguments.
     ///
     /// # Errors
     /// When the process has ended.
@@ -209,7 +210,7 @@ impl Client {
     }
 
     /// Waits for an event, which may have come already, and returns its arguments. Each event is
-    /// returned by one wait only, so waiting twice waits for two.
+    /// returned by one wait only, so two waits need two events.
     ///
     /// # Errors
     /// When it does not come in time; the text lists what came instead.
@@ -217,7 +218,7 @@ impl Client {
         self.wait_for_packet_with(event, |_| true).await
     }
 
-    /// As [`wait_for_packet`](Self::wait_for_packet), for the one whose arguments match.
+    /// As [`wait_for_packet`](Self::wait_for_packet), for an event whose arguments match.
     ///
     /// # Errors
     /// When it does not come in time.
@@ -238,7 +239,7 @@ impl Client {
     /// Waits until the client is disconnected and returns the client's reason, e.g.
     /// `io server disconnect`.
     ///
-    /// # Errors
+    /// When it stays connected until the deadline.
     /// When it is not in time.
     pub async fn wait_for_disconnect(&self) -> Result<String, Error> {
         let line = self.wait_for_event("disconnection", |line| line["event"] == "disconnect").await?;

@@ -2,59 +2,59 @@
 
 use std::{fmt, io, process::ExitStatus};
 
-/// Why a test node did not do what it was asked. `Debug` is the same text, so that `unwrap` prints
-/// something to read.
+/// Why a test node did not carry out a command. `Debug` is the same text, so that `unwrap` prints
+/// something readable.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The node answered with an error: its text.
+    /// The node answered with an error.
     #[error("{text}")]
     Refused {
-        /// What the node said.
+        /// The text of the node.
         text: String,
     },
 
     /// The process has ended.
     #[error("{node} has ended ({}) before {awaited}{}", ending(*status), last_words(stderr))]
     Ended {
-        /// Which process.
+        /// The name of the process.
         node: String,
-        /// What was waited for.
+        /// What the test waited for.
         awaited: String,
-        /// How it ended.
+        /// How the process ended.
         status: Option<ExitStatus>,
-        /// The last lines that it wrote to stderr.
+        /// The last lines that the process wrote to stderr.
         stderr: Vec<String>,
     },
 
-    /// What was waited for did not come in time.
+    /// What a test waited for did not come in time.
     #[error("{node}: no {awaited} within {} s; {}{}", crate::DEADLINE.as_secs(), instead(came), last_words(stderr))]
     NotSeen {
-        /// Which process.
+        /// The name of the process.
         node: String,
-        /// What was waited for.
+        /// What the test waited for.
         awaited: String,
         /// The events that came instead.
         came: Vec<String>,
-        /// The last lines that it wrote to stderr.
+        /// The last lines that the process wrote to stderr.
         stderr: Vec<String>,
     },
 
     /// The process cannot be started or written to.
     #[error("{node}: {source}")]
     Io {
-        /// Which process.
+        /// The name of the process.
         node: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 
     /// The packages of the Node.js test nodes cannot be installed.
     #[error("`npm ci` in {directory} failed: {reason}\ninstall Node.js with npm, or run it there by hand to see more")]
     Install {
-        /// Where the packages belong.
+        /// The directory of the packages.
         directory: String,
-        /// What npm said.
+        /// The output of npm.
         reason: String,
     },
 }

@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// A command that runs a script of `tests/node`, whose packages are there.
+/// A command that runs a script of `tests/node`, after its packages are installed.
 pub(crate) async fn node_command(script: &str) -> Result<Command, Error> {
     static DIRECTORY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
@@ -30,15 +30,15 @@ pub(crate) async fn node_command(script: &str) -> Result<Command, Error> {
     }
 }
 
-/// Installs the packages of a directory as its `package-lock.json` says, unless that has been done
-/// since the lock file was last written. Blocks; processes that come at the same time wait for the
-/// one that installs.
+/// Installs the packages of a directory as its `package-lock.json` says, unless that was done since
+/// the lock file was last written. Blocks. When several processes call it at the same time, one
+/// installs and the others wait.
 ///
 /// # Errors
-/// When there is no npm, or `npm ci` fails: its own text.
+/// When npm is missing, or `npm ci` fails: its own text.
 pub fn install(directory: &Path) -> std::io::Result<()> {
     let lock_file = File::open(directory.join("package-lock.json"))?;
-    // Test binaries run at the same time, and each wants this.
+    // Test binaries run at the same time, and each calls this.
     lock_file.lock()?;
     let installed = directory.join("node_modules").join(".package-lock.json");
     let is_current = || Ok::<_, std::io::Error>(installed.metadata()?.modified()? >= lock_file.metadata()?.modified()?);

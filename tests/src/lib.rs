@@ -1,8 +1,8 @@
 //! Drives *test nodes*: processes that host one Socket.IO server, a number of clients or an
 //! emitter, in any language, and take commands as JSON lines.
 //!
-//! One scenario so runs on any mixture of nodes, and Node.js with Node.js shows what the right
-//! outcome is.
+//! So one scenario runs on any mixture of nodes, and a cluster of Node.js servers shows the right
+//! outcome.
 //!
 //! ```no_run
 //! use serde_json::json;
@@ -23,9 +23,9 @@
 //! # }
 //! ```
 //!
-//! Everything that waits gives up after [`DEADLINE`], with an error that tells what came instead
+//! Everything that waits gives up after [`DEADLINE`], with an error that lists what came instead
 //! and what the process wrote to stderr. A node, a host and its clients may be used from several
-//! runtimes: no task of theirs lives in one.
+//! runtimes: they do not depend on the runtime that created them.
 
 mod authority;
 mod barrier;
@@ -54,10 +54,10 @@ pub use options::{NodeOptions, Parser};
 pub use proxy::Proxy;
 pub use python::{PYTHON, python_environment, python_node};
 pub use tool::{NODE, Tool, database, require};
-pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_everybody};
+pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_all_members};
 pub use watch::Gap;
 
-/// How long anything is waited for: long enough for a busy machine, so that only what never comes
+/// The time limit of each wait: long enough for a busy machine, so that only what never comes
 /// fails.
 pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(40);
 

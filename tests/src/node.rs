@@ -1,4 +1,4 @@
-//! One test node that is a server or an emitter.
+//! One test node: a server or an emitter.
 
 use crate::{
     Client, DEADLINE, Error, NodeOptions,
@@ -15,16 +15,16 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What a test node is.
+/// The kind of a test node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
     /// A Node.js server on the official adapter.
     NodeServer,
-    /// A Node.js primary with workers that host a server each: one process, commands take `worker`
-    /// (the first is 0).
+    /// A Node.js primary with workers that host a server each. It is one process, and commands take
+    /// `worker` (the first is 0).
     NodeCluster {
-        /// How many workers.
+        /// The number of workers.
         workers: usize,
     },
     /// The official emitter.
@@ -57,10 +57,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node and waits until it says that it is ready: that it listens, and has announced
+    /// Starts a node and waits until it says that it is ready: it listens, and has announced
     /// itself.
     ///
-    /// The packages of Node.js's nodes are installed when they are not there yet.
+    /// The npm packages of Node.js nodes are installed when they are missing.
     ///
     /// # Errors
     /// When it cannot be started, ends, or is not ready in time.
@@ -70,11 +70,11 @@ impl Node {
         Ok(Self { process: Arc::new(Process::start(kind.name(), &mut command).await?) })
     }
 
-    /// Has the node carry out an op and returns its answer. `fields` is an object, or null for
+    /// Makes the node carry out an op, and returns its answer. `fields` is an object, or null for
     /// none.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the node's own text; any other when there is no answer.
+    /// [`Error::Refused`] with the node's own text; another error when there is no answer.
     pub async fn call(&self, op: &str, fields: Value) -> Result<Value, Error> {
         self.process.call(op, fields).await
     }
@@ -94,14 +94,14 @@ impl Node {
         self.process.ready("uid").as_str().unwrap_or_default().to_owned()
     }
 
-    /// The process.
+    /// The id of the process.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Adds a virtual socket to a node that has no clients: it shows what a client would get, and
-    /// acknowledges what it is told to. `how` is a [`Connect`](crate::Connect), or an object that
-    /// may have `nsp`, `rooms`, `data`, `auth`, `query` and `headers`.
+    /// Adds a virtual socket to a node that has no clients. It records what a client would get, and
+    /// acknowledges as commands say. `how` is a [`Connect`](crate::Connect), or an object that may
+    /// have `nsp`, `rooms`, `data`, `auth`, `query` and `headers`.
     ///
     /// # Errors
     /// [`Error::Refused`] when the node does not have the namespace, or no virtual sockets.
@@ -110,14 +110,14 @@ impl Node {
         Ok(Client::of(self.process.clone(), &answer))
     }
 
-    /// Everything unasked-for that the node has said so far, e.g.
+    /// All events that the node has reported so far without being asked, e.g.
     /// `{"event": "connected", "nsp": "/", "socket": "…"}`.
     pub fn events(&self) -> Vec<Value> {
         self.process.events()
     }
 
     /// Waits for an event that `matches`, which may have come already. Each event is returned by
-    /// one wait only. `awaited` describes it, for the error.
+    /// one wait only. `awaited` describes it in the error.
     ///
     /// # Errors
     /// When it does not come in time; the text lists what came instead.
@@ -138,7 +138,7 @@ impl Node {
     /// Waits until the node counts that many servers in a namespace, itself included.
     ///
     /// # Errors
-    /// When it does not in time.
+    /// When it does not until the deadline.
     pub async fn wait_for_server_count(&self, nsp: &str, count: usize) -> Result<(), Error> {
         self.count_until(json!({ "nsp": nsp }), count).await
     }
@@ -146,7 +146,7 @@ impl Node {
     /// As [`wait_for_server_count`](Self::wait_for_server_count), for one worker of a cluster.
     ///
     /// # Errors
-    /// When it does not in time.
+    /// When it does not until the deadline.
     pub async fn wait_for_worker_server_count(&self, worker: usize, nsp: &str, count: usize) -> Result<(), Error> {
         self.count_until(json!({ "nsp": nsp, "worker": worker }), count).await
     }
@@ -162,13 +162,13 @@ impl Node {
                 let awaited = format!("server count of {count} (it counts {counted})");
                 return Err(self.process.not_seen(&awaited, all));
             }
-            // The count is asked for, not told: this only spares the processor between two
-            // questions.
+            // The node does not report its count, so it is asked again and again. The pause only
+            // saves processor time.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Has the node leave the cluster, and waits until its process has ended.
+    /// Makes the node leave the cluster, and waits until its process has ended.
     ///
     /// # Errors
     /// When it does not, or exits with a failure.
@@ -177,7 +177,7 @@ impl Node {
         self.process.wait_for_success().await
     }
 
-    /// Ends the conversation instead: a node whose stdin ends leaves the cluster, too.
+    /// Closes the node's stdin instead, which also makes it leave the cluster.
     ///
     /// # Errors
     /// When it does not, or exits with a failure.
@@ -186,8 +186,7 @@ impl Node {
         self.process.wait_for_success().await
     }
 
-    /// Waits until the process has ended of its own accord, and returns what it last wrote to
-    /// stderr.
+    /// Waits until the process has ended by itself, and returns what it last wrote to stderr.
     ///
     /// # Errors
     /// When it does not end in time.
@@ -206,7 +205,7 @@ impl Node {
         self.process.wait_for_success().await
     }
 
-    /// Kills the process, without a word to the cluster (SIGKILL), and waits until it is gone.
+    /// Kills the process without a close message (SIGKILL), and waits until it is gone.
     ///
     /// # Errors
     /// When it cannot be killed.

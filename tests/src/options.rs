@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How a server node or an emitter is set up. What is not said is the node's own default, which is
-/// the same everywhere, except for [`pool_size`](Self::pool_size).
+/// How a server node or an emitter is set up. An option that is not set has the node's own default,
+/// which is the same for all languages, except for [`pool_size`](Self::pool_size).
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
     database_url: String,
@@ -35,13 +35,13 @@ struct DynamicNamespace {
 /// The parser of a server and its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parser {
-    /// Socket.IO's own: text, with binary beside it.
+    /// Socket.IO's own parser: text, with binary beside it.
     Common,
     /// MessagePack.
     MsgPack,
 }
 
-/// Who reads the command line.
+/// The program that reads the command line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     Node,
@@ -49,7 +49,7 @@ pub(crate) enum Language {
 }
 
 impl NodeOptions {
-    /// The database, and the default for everything else.
+    /// The database, with the default for everything else.
     pub fn new(database_url: impl Into<String>) -> Self {
         Self {
             database_url: database_url.into(),
@@ -73,7 +73,7 @@ impl NodeOptions {
         }
     }
 
-    /// The same on another database, or on another way to it.
+    /// The same options with another URL, for another database or another address of it.
     pub fn at(mut self, database_url: impl Into<String>) -> Self {
         self.database_url = database_url.into();
         self
@@ -84,7 +84,7 @@ impl NodeOptions {
         &self.database_url
     }
 
-    /// Listens through another URL than it publishes through.
+    /// Listens through another URL than the one for publishing.
     pub fn listen_url(mut self, url: impl Into<String>) -> Self {
         self.listen_url = Some(url.into());
         self
@@ -108,13 +108,13 @@ impl NodeOptions {
         self
     }
 
-    /// How long a node is silent before it says that it lives; 5 s by default.
+    /// How long a node is silent before it sends a heartbeat; 5 s by default.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = Some(interval);
         self
     }
 
-    /// How long a node may be silent before it is taken for dead; 10 s by default.
+    /// How long a node may be silent before the others count it as dead; 10 s by default.
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = Some(timeout);
         self
@@ -133,19 +133,19 @@ impl NodeOptions {
         self
     }
 
-    /// How long PostgreSQL may take to do what a Rust server asks of it; 10 s by default.
+    /// How long PostgreSQL may take for a statement of a Rust server; 10 s by default.
     pub fn query_timeout(mut self, timeout: Duration) -> Self {
         self.query_timeout = Some(timeout);
         self
     }
 
-    /// How much may wait to be handled by a Rust server; 256 MiB by default.
+    /// How many bytes may wait in the inbox of a Rust server; 256 MiB by default.
     pub fn max_inbox_bytes(mut self, bytes: usize) -> Self {
         self.max_inbox_bytes = Some(bytes);
         self
     }
 
-    /// Has a Rust server keep the catch-up log, and catch up with what is no older.
+    /// Makes a Rust server keep the catch-up log, and catch up with what is not older than this.
     pub fn catch_up(mut self, retention: Duration) -> Self {
         self.catch_up = Some(retention);
         self
@@ -157,8 +157,8 @@ impl NodeOptions {
         self
     }
 
-    /// Adds a set of namespaces that come into being when a client connects to one: a regular
-    /// expression for Node.js, socketioxide's own pattern for Rust.
+    /// Adds a pattern of dynamic namespaces, each of which is created when the first client
+    /// connects to it: a regular expression for Node.js, socketioxide's own pattern for Rust.
     pub fn dynamic_namespace(mut self, node: impl Into<String>, rust: impl Into<String>) -> Self {
         self.dynamic_namespaces.push(DynamicNamespace { node: node.into(), rust: rust.into() });
         self
@@ -171,24 +171,24 @@ impl NodeOptions {
     }
 
     /// How many connections the node has, the listening one included; 2 by default, while the
-    /// adapter's own is 10: with more than one that publishes, Node.js's messages overtake each
-    /// other. A Node.js server needs one more for each time its listening connection is lost, since
-    /// it never gives that one up.
+    /// adapter's own default is 10. With more than one connection for publishing, Node.js's
+    /// messages overtake each other. A Node.js server needs one connection more for each time that
+    /// it loses its listening connection, because it never gives a lost one back to its pool.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
         self
     }
 
-    /// Has a Rust server publish through a pool of the application with this many connections. The
-    /// ops `exhaustPool` and `releasePool` are the application that takes all of them, and gives
-    /// them back.
+    /// Makes a Rust server publish through the application's own pool, with this many connections.
+    /// The ops `exhaustPool` and `releasePool` take all connections of that pool, and give them
+    /// back.
     pub fn borrowed_pool(mut self, connections: usize) -> Self {
         self.borrowed_pool = Some(connections);
         self
     }
 
-    /// Sets a Node.js server up just as its adapter's README does: it crashes when its listening
-    /// connection is lost.
+    /// Sets a Node.js server up as its adapter's README does: it crashes when it loses its
+    /// listening connection.
     pub fn unprotected(mut self) -> Self {
         self.unprotected = true;
         self
@@ -226,7 +226,7 @@ impl NodeOptions {
             Language::Rust => ("--dynamic-namespace", pattern.rust.clone()),
         });
 
-        // In one word, so that a value may begin with a dash.
+        // In one argument, so that a value may begin with a dash.
         let mut arguments: Vec<_> =
             single.chain(namespaces).chain(dynamic).map(|(name, value)| format!("{name}={value}")).collect();
         if self.unprotected && language == Language::Node {

@@ -1,7 +1,7 @@
 //! A child process that takes commands and gives answers and events as JSON lines.
 //!
-//! Its output is read by threads, not by tasks: the process outlives the runtime of the test that
-//! started it, and is never held up by a test that does not look.
+//! Threads, not tasks, read its output: the process outlives the runtime of the test that started
+//! it, and a test that does not read cannot block it.
 
 use crate::{DEADLINE, Error};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// As many lines of stderr are kept for error messages.
+/// How many lines of stderr are kept for error messages.
 const STDERR_LINES: usize = 100;
 /// How many events are shown in error messages, and after how many characters each is cut.
 const SHOWN_EVENTS: usize = 50;
@@ -39,23 +39,23 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The first line.
+    /// The first line of output.
     ready: Option<Value>,
     last_id: u64,
     waiting: HashMap<u64, oneshot::Sender<Result<Value, Error>>>,
     events: Vec<Event>,
-    /// Of each client of the process, the events that no wait has taken, by their places in
-    /// `events`: a host of many clients says much, of which a wait is about little.
+    /// For each client of the process, the places in `events` of the events that no wait has taken.
+    /// Without this, a wait for one client would search the events of all clients.
     untaken: HashMap<u64, Vec<usize>>,
     stderr: VecDeque<String>,
-    /// Set once the process is gone.
+    /// Set once the process has ended.
     ended: bool,
     status: Option<ExitStatus>,
 }
 
 struct Event {
     value: Value,
-    /// Each event is handed out to one wait only, so that waiting twice waits for two.
+    /// Each event is returned by one wait only, so two waits need two events.
     taken: bool,
 }
 
@@ -88,7 +88,8 @@ impl Process {
             let shared = shared.clone();
             move || {
                 shared.read_stdout(stdout);
-                // So that its last words are there when its end is told.
+                // Read to the end before the exit is reported, so that its last lines are in the
+                // error.
                 let _ = stderr_reader.join();
                 shared.end();
             }
@@ -138,13 +139,13 @@ impl Process {
         }
     }
 
-    /// Everything unasked-for that was said so far.
+    /// All events so far that were not answers.
     pub(crate) fn events(&self) -> Vec<Value> {
         lock(&self.shared.state).events.iter().map(|event| event.value.clone()).collect()
     }
 
-    /// Waits for an event that `matches`, of one of its clients or of all and itself, which may
-    /// have come already, and takes it.
+    /// Waits for an event that `matches`, which may have come already, and takes it. Looks at one
+    /// client's events, or at all.
     pub(crate) async fn wait_for_event(
         &self,
         awaited: &str,
@@ -183,7 +184,7 @@ impl Process {
         self.wait("end of the process", all, |state| state.ended.then_some(())).await
     }
 
-    /// Waits until the process has ended, and fails when it says that it failed.
+    /// Waits until the process has ended, and fails when its exit code is a failure.
     pub(crate) async fn wait_for_success(&self) -> Result<(), Error> {
         self.wait_for_end().await?;
         let state = lock(&self.shared.state);
@@ -198,7 +199,7 @@ impl Process {
         lock(&self.shared.state).last_stderr().join("\n")
     }
 
-    /// Ends the conversation: the process leaves by itself.
+    /// Closes stdin: the process then ends by itself.
     pub(crate) fn close_stdin(&self) {
         lock(&self.shared.stdin).take();
     }
@@ -211,7 +212,7 @@ impl Process {
     ) -> Result<T, Error> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            // Registered before looking, so that nothing slips in between.
+            // Registered before the check, so that a change in between is not missed.
             let mut changed = std::pin::pin!(self.shared.changed.notified());
             changed.as_mut().enable();
             {
@@ -252,8 +253,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may be gone already, and nobody is left to be told. The thread that reads stdout reaps
-        // it.
+        // The process may have ended already; then the signal fails, which is fine. The thread that
+        // reads stdout reaps the process.
         let _ = self.shared.kill();
     }
 }
@@ -267,8 +268,8 @@ impl Shared {
         let mut line = command.to_string();
         line.push('\n');
         if let Some(stdin) = lock(&self.stdin).as_mut() {
-            // It fails when the process has ended. The caller that waits for the answer is told
-            // that, with all that is known.
+            // Writing fails when the process has ended. The caller that waits for the answer gets
+            // that error, with all that is known.
             let _ = stdin.write_all(line.as_bytes());
         }
     }
@@ -350,7 +351,7 @@ impl State {
     }
 }
 
-/// For what is about everything that a process says.
+/// For waits on everything that a process reports.
 pub(crate) fn all(_: &Value) -> bool {
     true
 }
@@ -372,7 +373,7 @@ fn parse(line: &str) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// A thread that panicked holding a lock leaves the plain data behind it as usable as before.
+/// A panic while the lock is held leaves plain data behind, which can still be used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,19 +11,20 @@ use tokio::{
     time::Instant,
 };
 
-/// As many reads are on a long way at a time, for each connection and direction.
+/// How many reads are on their way at a time through a proxy with a delay, for each connection and
+/// direction.
 const ON_THE_WAY: usize = 1024;
 
-/// Passes bytes on, until it is told otherwise. Dropping it cuts all its connections.
+/// Passes bytes on until a fault is set. Dropping it cuts all its connections.
 ///
-/// It has a thread of its own: a test that is busy is no network that fails.
+/// It has a thread of its own, so that a busy test does not look like a slow network.
 pub struct Proxy {
     port: u16,
     state: Arc<watch::Sender<State>>,
     _running: oneshot::Sender<()>,
 }
 
-/// What the network does. Connections are numbered in the order in which they came.
+/// The faults that are set. Connections are numbered in the order in which they came.
 #[derive(Clone, Debug, Default)]
 struct State {
     next: u64,
@@ -31,30 +32,31 @@ struct State {
     database: u16,
     refuses: bool,
     stalls: bool,
-    /// Connections before this one are silent for good.
+    /// Connections with a lower number pass nothing any more.
     silent_before: u64,
-    /// Connections before this one are cut.
+    /// Connections with a lower number are cut.
     cut_before: u64,
-    /// Connections before the first one are cut once this many more bytes came from the database.
+    /// Connections with a number below the first value are cut once this many more bytes came from
+    /// the database.
     cut_after: (u64, usize),
-    /// Bytes in a second and direction of each connection.
+    /// Bytes per second, in each direction of each connection.
     rate: Option<u32>,
 }
 
 impl Proxy {
-    /// A proxy before the database at that port of this machine.
+    /// A proxy for the database at that port of this machine.
     ///
     /// # Errors
-    /// When no port is to be had.
+    /// When no port is free.
     pub fn start(database: u16) -> io::Result<Self> {
         Self::far(database, Duration::ZERO)
     }
 
-    /// A proxy by which every byte is on its way for so long, in each direction: a round trip takes
-    /// twice as long. Bytes do not wait for those before them, as on a long wire.
+    /// A proxy that delays every byte by this time in each direction, so a round trip takes twice
+    /// as long. Bytes do not wait for earlier ones, as on a long wire.
     ///
     /// # Errors
-    /// When no port is to be had.
+    /// When no port is free.
     pub fn far(database: u16, each_way: Duration) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
@@ -85,13 +87,13 @@ impl Proxy {
         format!("{front}@127.0.0.1:{}/{path}", self.port)
     }
 
-    /// Leads new connections to the database at another port of this machine, as a name does that
-    /// is given to another server. Those that there are stay where they are.
+    /// Leads new connections to the database at another port of this machine, like a host name that
+    /// is moved to another server. Existing connections stay where they are.
     pub fn lead_to(&self, database: u16) {
         self.set(|state| state.database = database);
     }
 
-    /// Heals everything but the connections that are silent for good.
+    /// Ends all faults, except for the connections that pass nothing any more.
     pub fn pass(&self) {
         self.set(|state| {
             state.refuses = false;
@@ -118,8 +120,8 @@ impl Proxy {
         self.set(|state| state.stalls = true);
     }
 
-    /// Passes no byte more on the connections that there are, and does not end them: a link that is
-    /// dead on the way. New connections are served.
+    /// Passes no more bytes on the existing connections, and does not end them: a broken link
+    /// without a reset. New connections work.
     pub fn go_silent(&self) {
         self.set(|state| state.silent_before = state.next);
     }
@@ -129,7 +131,7 @@ impl Proxy {
         self.set(|state| state.cut_after = (state.next, bytes));
     }
 
-    /// Passes at most this many bytes in a second, for each connection and direction.
+    /// Passes at most this many bytes per second, for each connection and direction.
     pub fn slow_down(&self, bytes_in_a_second: u32) {
         self.set(|state| state.rate = Some(bytes_in_a_second));
     }
@@ -145,7 +147,7 @@ async fn accept(listener: TcpListener, each_way: Duration, state: Arc<watch::Sen
     let mut changes = state.subscribe();
     loop {
         if changes.borrow_and_update().refuses {
-            // Without a listener the system refuses by itself.
+            // Without a listener the system itself refuses connections.
             listener = None;
             if changes.wait_for(|state| !state.refuses).await.is_err() {
                 return;
@@ -156,7 +158,7 @@ async fn accept(listener: TcpListener, each_way: Duration, state: Arc<watch::Sen
             continue;
         };
         tokio::select! {
-            // A connection that comes after the refusal is not let in.
+            // A connection that comes after the refusal is not accepted.
             biased;
             changed = changes.changed() => if changed.is_err() { return },
             accepted = open.accept() => if let Ok((node, _)) = accepted {
@@ -171,7 +173,7 @@ async fn accept(listener: TcpListener, each_way: Duration, state: Arc<watch::Sen
     }
 }
 
-/// The port is the proxy's own, but the system may need a moment to give it back.
+/// The port belongs to the proxy, but the system may need a moment to free it.
 async fn bind(address: SocketAddr) -> Option<TcpListener> {
     let bound = TcpListener::bind(address).await;
     if bound.is_err() {
@@ -183,7 +185,7 @@ async fn bind(address: SocketAddr) -> Option<TcpListener> {
 async fn serve(number: u64, node: TcpStream, database: u16, each_way: Duration, mut state: watch::Receiver<State>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", database)).await else { return };
     for stream in [&node, &server] {
-        // Every cause that ends the connection ends it at once.
+        // Each cause that ends the connection ends it at once.
         let _ = (stream.set_zero_linger(), stream.set_nodelay(true));
     }
     let (from_node, to_node) = node.into_split();
@@ -191,7 +193,7 @@ async fn serve(number: u64, node: TcpStream, database: u16, each_way: Duration, 
     let up = pump(number, from_node, Way::new(to_server, each_way), state.clone(), false);
     let down = pump(number, from_server, Way::new(to_node, each_way), state.clone(), true);
     tokio::select! {
-        // No byte passes any more that came after the cut.
+        // No byte that came after the cut is passed on.
         biased;
         _ = state.wait_for(|state| number < state.cut_before) => {}
         () = up => {}
@@ -199,7 +201,7 @@ async fn serve(number: u64, node: TcpStream, database: u16, each_way: Duration, 
     }
 }
 
-/// The way to one side of a connection.
+/// One direction of a connection.
 enum Way {
     Short(OwnedWriteHalf),
     Long { each_way: Duration, sender: mpsc::Sender<(Instant, Vec<u8>)> },
@@ -211,7 +213,8 @@ impl Way {
             return Self::Short(to);
         }
         let (sender, mut on_the_way) = mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_WAY);
-        // What is on its way arrives even when its sender ends meanwhile; then the connection ends.
+        // Bytes on their way arrive even when their sender ends meanwhile; then the connection
+        // ends.
         tokio::spawn(async move {
             while let Some((arrival, bytes)) = on_the_way.recv().await {
                 tokio::time::sleep_until(arrival).await;
@@ -223,7 +226,7 @@ impl Way {
         Self::Long { each_way, sender }
     }
 
-    /// Whether there is still somebody at its end.
+    /// Whether the other end is still connected.
     async fn pass(&mut self, bytes: &[u8]) -> bool {
         match self {
             Self::Short(to) => to.write_all(bytes).await.is_ok(),
@@ -232,7 +235,7 @@ impl Way {
     }
 }
 
-/// Passes bytes on until either side ends, or as many have passed as are to pass.
+/// Passes bytes on until either side ends, or the limit of bytes is reached.
 async fn pump(number: u64, mut from: OwnedReadHalf, mut to: Way, mut state: watch::Receiver<State>, may_be_cut: bool) {
     let mut buffer = vec![0; 16 * 1024];
     let mut left: Option<usize> = None;
@@ -253,8 +256,8 @@ async fn pump(number: u64, mut from: OwnedReadHalf, mut to: Way, mut state: watc
         };
         let Ok(read @ 1..) = read else { return };
         let passed = left.map_or(read, |left| left.min(read));
-        // Nothing overtakes a change: what was read before it is passed on before it, as on a real
-        // wire.
+        // A change of faults does not apply to earlier bytes: what was read before it is passed on
+        // before it, as on a real wire.
         if !to.pass(&buffer[..passed]).await {
             return;
         }

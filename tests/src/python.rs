@@ -9,7 +9,7 @@ use std::{
 
 use crate::{Kind, Tool, require, tool::missing};
 
-/// Python, for what other nodes and other languages make of the protocol.
+/// Python, for the node in Python and for the types that Python tools generate.
 pub const PYTHON: Tool = Tool {
     name: "Python 3.10 or later with venv",
     is_there: || {
@@ -20,8 +20,8 @@ pub const PYTHON: Tool = Tool {
 };
 
 /// The node in Python, with its packages in an environment below `target`:
-/// `env!("CARGO_TARGET_TMPDIR")`. `None` where there is no Python, or pip does not get them, which
-/// is then said as [`require`] says it.
+/// `env!("CARGO_TARGET_TMPDIR")`. `None` when Python is missing or pip cannot install the packages,
+/// which is reported as by [`require`].
 ///
 /// # Panics
 /// With `CI` set, instead of returning `None`.
@@ -41,14 +41,13 @@ pub fn python_node(target: &str) -> Option<Kind> {
 }
 
 /// Makes a virtual environment with the packages of a `requirements.txt`, unless there is one with
-/// just these; returns its interpreter. Blocks; processes that come at the same time wait for the
-/// one that installs.
+/// exactly these, and returns its interpreter. Blocks. When several processes call it at the same
+/// time, one installs and the others wait.
 ///
-/// `folder` is where it belongs, below the target directory: `env!("CARGO_TARGET_TMPDIR")` and a
-/// name.
+/// `folder` is its place below the target directory: `env!("CARGO_TARGET_TMPDIR")` and a name.
 ///
 /// # Errors
-/// When there is no Python with venv, or pip fails: its own text.
+/// When Python with venv is missing, or pip fails: its own text.
 pub fn python_environment(folder: &Path, requirements: &Path) -> io::Result<PathBuf> {
     let python = folder.join("bin").join("python");
     let installed = folder.join("installed.txt");

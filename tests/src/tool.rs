@@ -1,35 +1,35 @@
-//! What a test needs of the machine: found, or said loudly to be missing.
+//! The programs that a test needs: found, or reported as missing.
 
 use socketio_pg_throwaway::{Database, Server};
 use std::{io::Write, process::Command, sync::LazyLock};
 
-/// Something that must be installed.
+/// A program that must be installed.
 #[derive(Clone, Copy, Debug)]
 pub struct Tool {
     /// Its name.
     pub name: &'static str,
-    /// Whether it is there.
+    /// Whether it is installed.
     pub is_there: fn() -> bool,
-    /// What to do when it is not.
+    /// What to do when it is missing.
     pub remedy: &'static str,
 }
 
-/// Node.js, with npm: for Node.js's servers, and for all clients.
+/// Node.js with npm: for Node.js servers, and for all clients.
 pub const NODE: Tool = Tool {
     name: "Node.js 18.3 or later with npm",
     is_there: || {
-        // npm takes a quarter of a second to say its version, which is not for every test to spend.
+        // npm takes a quarter of a second to print its version, so it is asked once for all tests.
         static FOUND: LazyLock<bool> = LazyLock::new(|| node_version().is_some_and(|it| it >= (18, 3)) && runs("npm"));
         *FOUND
     },
     remedy: "install it (Debian: apt-get install nodejs npm; macOS: brew install node)",
 };
 
-/// Whether a tool is there. If not, the test skips itself: `if !require(&NODE) { return }`. That is
-/// said in one line on stderr which the test harness does not hold back.
+/// Whether a tool is there. If not, the test skips itself: `if !require(&NODE) { return }`. One
+/// line on stderr says so, which the test harness does not hide.
 ///
 /// # Panics
-/// With `CI` set, instead of returning false: what is not tested there is tested nowhere.
+/// With `CI` set, instead of returning false: CI must run all tests.
 #[must_use]
 pub fn require(tool: &Tool) -> bool {
     let is_there = (tool.is_there)();
@@ -39,8 +39,7 @@ pub fn require(tool: &Tool) -> bool {
     is_there
 }
 
-/// A database of its own for a test; `None` where there is no PostgreSQL, which is then said as
-/// [`require`] says it.
+/// A database for one test. `None` when PostgreSQL is missing, which is reported as by [`require`].
 ///
 /// # Panics
 /// With `CI` set, instead of returning `None`; and when the server refuses.
@@ -58,7 +57,7 @@ pub(crate) fn missing(name: &str, remedy: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("SKIPPED {test}: no {name}: {}", remedy.replace('\n', " "));
     assert!(std::env::var_os("CI").is_none(), "{line}");
-    // Not eprintln, which the harness shows for failed tests only.
+    // Not `eprintln`, which the harness shows for failed tests only.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

@@ -1,7 +1,7 @@
-//! Every node of a cluster sends all the time; afterwards, what became of each message.
+//! Traffic: every node of a cluster sends all the time. Afterwards each message is checked.
 //!
-//! A message arrived, or its sender got an error, or its receiver tells why it is missing: anything
-//! else is a loss in silence.
+//! A message arrived, or its sender got an error, or its receiver reported a loss. Anything else is
+//! a loss without a report.
 
 use crate::{Client, Error, Gap, Node, barrier, binary};
 use futures_util::{future::try_join_all, poll};
@@ -17,37 +17,37 @@ use std::{
 use tokio::task::{JoinHandle, JoinSet};
 
 const EVENT: &str = "traffic";
-/// The pause of a sender between two messages, of which it does not wait for the first.
+/// The pause of a sender between two messages. It does not wait for the first one.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Clocks are read on both sides of a commit, in different processes.
+/// The tolerance for times on both sides of a commit, which are read in different processes.
 const SLACK: f64 = 5.0;
 
-/// A node that sends, and a client of it that shows what arrives there.
+/// A node that sends, and a client of it that records what arrives there.
 #[derive(Clone)]
 pub struct Member {
-    /// For messages.
+    /// The name in error messages.
     pub name: String,
     /// The server.
     pub node: Arc<Node>,
-    /// A client of it.
+    /// A client of the server.
     pub client: Arc<Client>,
-    /// What its word is worth.
+    /// What the server reports.
     pub speaks: Speaks,
 }
 
-/// What a node tells of what it sends and misses.
+/// What a node reports about messages that it sends and misses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
-    /// Node.js keeps it to itself when it cannot publish or has missed something: its word does not
-    /// count.
+    /// Node.js reports neither failed publications nor missed messages, so its results are not
+    /// checked.
     Node,
-    /// It tells.
+    /// It reports both.
     Rust,
-    /// It tells, and catches up with what others with the log sent.
+    /// It reports both, and catches up with what other nodes with the log sent.
     RustWithLog,
 }
 
-/// Messages on their way.
+/// Messages that are being sent.
 pub struct Traffic {
     members: Arc<[Member]>,
     ends: Arc<AtomicBool>,
@@ -57,46 +57,46 @@ pub struct Traffic {
     senders: Vec<JoinHandle<()>>,
 }
 
-/// A message, and what its sender was told.
+/// A message, and the result that its sender got.
 pub struct Sent {
-    /// Which member sent it.
+    /// The member that sent it.
     pub from: usize,
-    /// Counted by its sender.
+    /// Its number among the messages of its sender.
     pub number: u64,
     /// Whether it is an attachment.
     pub is_large: bool,
-    /// In milliseconds of Unix time.
+    /// Start, in milliseconds of Unix time.
     pub started: f64,
-    /// In milliseconds of Unix time.
+    /// End, in milliseconds of Unix time.
     pub ended: f64,
-    /// What the sender was told.
+    /// The result that the sender got.
     pub result: Result<(), Error>,
 }
 
-/// What a Rust node tells of what it has missed.
+/// What a Rust node reports about messages that it missed.
 #[derive(Default)]
 pub struct Told {
     /// When it was disconnected.
     pub gaps: Vec<Gap>,
-    /// What it could not use.
+    /// How many messages it could not use.
     pub rejected: u64,
-    /// What it had no room for.
+    /// How many messages it dropped because of a limit.
     pub dropped: u64,
 }
 
-/// What became of the messages for one receiver.
+/// What became of the messages at one receiver.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Verdict {
-    /// What arrived.
+    /// Messages that arrived.
     pub arrived: usize,
-    /// What is missing, which the receiver has told.
+    /// Messages that are missing, which the receiver has reported.
     pub lost: usize,
-    /// What arrived though its sender was told an error, one that leaves it open.
+    /// Messages that arrived although the sender got an error that leaves this open.
     pub doubtful: usize,
 }
 
 impl Traffic {
-    /// Lets all members send. Their messages are numbered from `first`.
+    /// Starts the traffic of all members. Their messages are numbered from `first`.
     pub fn start(members: Vec<Member>, first: u64) -> Self {
         let members: Arc<[Member]> = members.into();
         let ends = Arc::new(AtomicBool::new(false));
@@ -108,11 +108,11 @@ impl Traffic {
         Self { members, ends, sent, next, senders }
     }
 
-    /// Waits until what each node sends from now on arrives at each other one. Returns how long
+    /// Waits until what each node sends from now on arrives at each other node. Returns how long
     /// that took, since `healed`: among the Rust nodes, and with Node.js.
     ///
     /// # Errors
-    /// Who does not hear whom in time.
+    /// The members that do not hear each other in time.
     pub async fn wait_until_heard(&self, healed: Instant) -> Result<[Duration; 2], String> {
         let first: Vec<u64> = self.next.iter().map(|next| next.load(Ordering::Relaxed)).collect();
         let count = self.members.len();
@@ -136,23 +136,23 @@ impl Traffic {
         Ok(longest)
     }
 
-    /// Ends the traffic. Returns what was sent, once every client of a Rust node has what it will
-    /// get of it.
+    /// Ends the traffic. Returns what was sent, once each client of a Rust node has every message
+    /// that it will get.
     ///
     /// # Errors
-    /// When the nodes do not count each other, or the last of it does not arrive.
+    /// When the nodes do not count each other, or the last messages do not arrive.
     pub async fn end(self) -> Result<Vec<Sent>, Error> {
         self.ends.store(true, Ordering::Relaxed);
         for sender in self.senders {
-            // It ends by itself; a panic in it has said so.
+            // The task ends by itself. If it panicked, the panic was printed.
             let _ = sender.await;
         }
-        wait_for_everybody(&self.members).await?;
+        wait_for_all_members(&self.members).await?;
         let nodes: Vec<&Node> = self.members.iter().map(|member| &*member.node).collect();
         let rust = self.members.iter().filter(|member| member.speaks != Speaks::Node);
         let clients: Vec<&Client> = rust.map(|member| &*member.client).collect();
-        // A machine that stands still for a second seems a broken link, on which the markers are
-        // lost: then they are sent again.
+        // When the machine pauses for a second, the link looks broken and the markers are lost.
+        // Then they are sent again.
         let mut attempts = 1;
         while let Err(error) = barrier(&nodes, "/", &clients).await {
             if attempts == 3 {
@@ -164,11 +164,11 @@ impl Traffic {
     }
 }
 
-/// Has every node count all of them.
+/// Waits until every node counts all of them.
 ///
 /// # Errors
 /// When one does not in time.
-pub async fn wait_for_everybody(members: &[Member]) -> Result<(), Error> {
+pub async fn wait_for_all_members(members: &[Member]) -> Result<(), Error> {
     for member in members {
         member.node.wait_for_server_count("/", members.len()).await?;
     }
@@ -176,7 +176,7 @@ pub async fn wait_for_everybody(members: &[Member]) -> Result<(), Error> {
 }
 
 impl Member {
-    /// What came to its client, in order: by whom and which.
+    /// What came to the member's client, in order: sender and number.
     ///
     /// # Errors
     /// When the client does not answer.
@@ -188,11 +188,11 @@ impl Member {
     }
 }
 
-/// Takes the account of one receiver, a Rust node.
+/// Checks the messages at one receiver, a Rust node.
 ///
 /// # Errors
-/// In words, what is missing and not told, what came twice, what is out of order, and what came
-/// though it was not to.
+/// Text that says which messages are missing without a report, came twice, are out of order, or
+/// came although they must not.
 pub fn judge(
     members: &[Member],
     to: usize,
@@ -252,9 +252,9 @@ pub fn judge(
     Ok(verdict)
 }
 
-/// What a sender was told to be sent comes in the order in which it was sent. Not so what it was
-/// told nothing certain of: the server may do it later. Among Node.js's own there is no order, nor
-/// among what a node tells its own clients.
+/// Messages that were published for certain arrive in the order in which they were sent. A message
+/// with an uncertain result may arrive later. Node.js nodes keep no order among each other, nor
+/// does a Node.js node for its own clients.
 fn in_order(members: &[Member], to: usize, sent: &[Sent], arrived: &[(usize, u64)]) -> Result<(), String> {
     let taken: HashSet<(usize, u64)> =
         sent.iter().filter(|message| message.result.is_ok()).map(|message| (message.from, message.number)).collect();
@@ -291,18 +291,19 @@ async fn send(
             let result = node.call("emit", command).await.map(drop);
             lock(&sent).push(Sent { from, number, is_large, started, ended: unix_time(), result });
         });
-        // Begun here, so that nothing overtakes it on its way to the node.
+        // Started here and not in the task, so that later messages cannot overtake it on the way to
+        // the node.
         if poll!(&mut sending).is_pending() {
             answers.spawn(sending);
         }
-        // Those that have ended are let go, so that a long run keeps none.
+        // Finished tasks are removed, so that a long run does not keep them all.
         while answers.try_join_next().is_some() {}
         tokio::time::sleep(PAUSE).await;
     }
     answers.join_all().await;
 }
 
-/// What makes a message small, large or binary; and whether it then is an attachment.
+/// What makes a message small, large or binary; and whether it is then an attachment.
 fn filler(number: u64) -> (Value, bool) {
     match number % 64 {
         63 => (json!("x".repeat(100_000)), true),

@@ -1,21 +1,21 @@
-//! What a Rust node tells of itself, and what the system tells of it.
+//! What a Rust node and the system report about the node.
 
 use crate::{Error, Node};
 use serde_json::Value;
 
-/// A time in which a node may have missed something, by its own account.
+/// A time in which a node may have missed messages, as it reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Gap {
-    /// In milliseconds of Unix time.
+    /// Start, in milliseconds of Unix time.
     pub since: f64,
-    /// In milliseconds of Unix time.
+    /// End, in milliseconds of Unix time.
     pub until: f64,
-    /// Whether it says that nothing of its catch-up log is missing.
+    /// Whether it reports that it read everything that the catch-up log has.
     pub is_recovered: bool,
 }
 
 impl Node {
-    /// When a Rust node may have missed something, by its own account.
+    /// When a Rust node may have missed messages, as it reports.
     ///
     /// # Errors
     /// When it does not answer.
@@ -30,8 +30,8 @@ impl Node {
         Ok(gaps.as_array().into_iter().flatten().map(gap).collect())
     }
 
-    /// How many arrivals a Rust node could not use, and for how many it had no room, by its own
-    /// account.
+    /// How many messages a Rust node could not use, and how many it dropped because of a limit, as
+    /// it reports.
     ///
     /// # Errors
     /// When it does not answer.
@@ -40,7 +40,7 @@ impl Node {
         Ok((counts["rejected"].as_u64().unwrap_or_default(), counts["dropped"].as_u64().unwrap_or_default()))
     }
 
-    /// Its resident memory in KiB; 0 where the system does not tell.
+    /// The node's resident memory in KiB; 0 if the system does not report it.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

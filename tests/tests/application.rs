@@ -1,9 +1,9 @@
-//! What an application expects of any adapter of socketioxide, said in socketioxide's own words:
-//! three servers, real clients, both backends, both parsers. What its adapters for other brokers
-//! do, those of this project do.
+//! What an application expects of any adapter of socketioxide, with socketioxide's own operators:
+//! three servers, real clients, both backends, both parsers. This project's adapters must do what
+//! socketioxide's adapters for other brokers do.
 //!
-//! Every socket is in `red` and `green`, and in a room that is named like itself, as applications
-//! do that come from Node.js.
+//! Every socket is in `red` and `green`, and in a room with the name of its id, as in applications
+//! that come from Node.js.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -52,7 +52,7 @@ impl<B: Backend> Server<B> {
         let on_connect = async |socket: SocketRef<Adapter<B>>| {
             socket.join(["red", "green"]);
             socket.join(socket.id);
-            // Tells that it is in its rooms.
+            // Reports that it is in its rooms.
             let _ = socket.emit("ready", &());
         };
         io.ns("/", on_connect).await?;
@@ -67,7 +67,7 @@ impl<B: Backend> Server<B> {
         Ok(sorted(self.io.rooms().await?))
     }
 
-    /// One socket, wherever it is.
+    /// One socket, on any server.
     async fn remote(&self, client: &Client) -> Result<RemoteSocket<Adapter<B>>> {
         let sid: Sid = client.id().parse()?;
         let mut found = self.io.to(sid).fetch_sockets().await?;
@@ -76,15 +76,15 @@ impl<B: Backend> Server<B> {
     }
 }
 
-struct Scene<B: Backend> {
+struct ThreeServers<B: Backend> {
     servers: Vec<Server<B>>,
     clients: Vec<Client>,
     // Dropped last: the servers are connected to it.
     _database: Database,
 }
 
-impl<B: Backend> Scene<B> {
-    /// `None` where the machine lacks what it takes, which is then said loudly.
+impl<B: Backend> ThreeServers<B> {
+    /// `None` when a tool is missing on the machine, which is then reported.
     async fn start(parser: Parser) -> Result<Option<Self>>
     where
         String: TryInto<B>,
@@ -119,7 +119,7 @@ impl<B: Backend> Scene<B> {
     }
 
     /// Every client gets the event, and gets it once.
-    async fn everybody_gets(&self, event: &str, text: &str) -> Result {
+    async fn every_client_gets(&self, event: &str, text: &str) -> Result {
         for client in &self.clients {
             assert_eq!(client.wait_for_packet(event).await?, [json!(text)], "{event}");
         }
@@ -142,9 +142,9 @@ impl<B: Backend> Scene<B> {
         for (number, server) in self.servers.iter().enumerate() {
             let text = format!("from {number}");
             server.io.emit("news", &text).await?;
-            self.everybody_gets("news", &text).await?;
+            self.every_client_gets("news", &text).await?;
             server.io.volatile().emit("fleeting news", &text).await?;
-            self.everybody_gets("fleeting news", &text).await?;
+            self.every_client_gets("fleeting news", &text).await?;
         }
         for client in &self.clients {
             let packets = client.received().await?;
@@ -190,7 +190,7 @@ impl<B: Backend> Scene<B> {
             server.io.to("red").join("blue").await?;
             assert_eq!(server.rooms().await?, sorted(before.iter().map(String::as_str).chain(["blue"])));
             server.io.to("blue").emit("to blue", "text").await?;
-            self.everybody_gets("to blue", "text").await?;
+            self.every_client_gets("to blue", "text").await?;
             server.io.clone().leave("blue").await?;
             assert_eq!(server.rooms().await?, before);
         }
@@ -237,7 +237,7 @@ impl<B: Backend> Scene<B> {
     }
 
     async fn one_socket_is_disconnected_wherever_it_is(&self) -> Result {
-        // The last of each server, by another one.
+        // The last client of each server, by another server.
         for (number, server) in self.servers.iter().enumerate() {
             let client = &self.clients[(number * CLIENTS + 2 * CLIENTS - 1) % self.clients.len()];
             server.remote(client).await?.disconnect().await?;
@@ -276,8 +276,8 @@ where
     String: TryInto<B>,
     <String as TryInto<B>>::Error: Into<ConnectError>,
 {
-    match Scene::<B>::start(parser).await? {
-        Some(scene) => scene.all().await,
+    match ThreeServers::<B>::start(parser).await? {
+        Some(servers) => servers.all().await,
         None => Ok(()),
     }
 }

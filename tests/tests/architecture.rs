@@ -1,5 +1,5 @@
-//! The house is as ARCHITECTURE.md says: layers of folders, arrows one way, no circle, and a map
-//! that names every module.
+//! The code is as ARCHITECTURE.md says: folders are layers, imports go one way and not in circles,
+//! and the map names every module.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,10 +23,10 @@ const LAYERS: [&[&str]; 9] = [
     &["backend"],
 ];
 
-/// What every layer may use.
+/// Modules that every layer may use.
 const BASE: [&str; 3] = ["env", "queue", "sync"];
 
-/// What may use every layer, and what no layer uses.
+/// Modules that may use every layer, and that no layer uses.
 const OUTSIDE: [&str; 3] = ["fuzz", "lib", "testing"];
 
 fn workspace() -> PathBuf {
@@ -53,8 +53,8 @@ fn modules(source: &Path) -> BTreeMap<String, String> {
     modules
 }
 
-/// What a module says of itself: its imports by `crate::`, the names it defines, and those that it
-/// hands on from its children.
+/// What a module declares: its imports by `crate::`, and the names that it re-exports from its
+/// children.
 #[derive(Default)]
 struct Module {
     imports: Vec<Vec<String>>,
@@ -76,7 +76,7 @@ fn paths(tree: &UseTree, before: &[String], found: &mut Vec<Vec<String>>) {
 
 impl Visit<'_> for Module {
     fn visit_item(&mut self, item: &Item) {
-        // Tests of a module may use what they like.
+        // Tests of a module may import anything.
         let attributes = match item {
             Item::Mod(module) => &module.attrs,
             _ => &Vec::new(),
@@ -113,7 +113,7 @@ impl Visit<'_> for Module {
     }
 }
 
-/// The module that a path of names leads to, through what modules hand on.
+/// The module that a path of names leads to, through re-exports.
 fn resolve(path: &[String], modules: &BTreeMap<String, Module>) -> Option<String> {
     let mut module = path.first()?.clone();
     let mut rest = &path[1..];
@@ -132,8 +132,7 @@ fn resolve(path: &[String], modules: &BTreeMap<String, Module>) -> Option<String
     Some(module)
 }
 
-/// Which module imports which others by `crate::`. What a module takes by `super::` it takes as a
-/// part of its parent.
+/// Which module imports which others by `crate::`. An import by `super::` counts as the parent's.
 fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let read = |text: &String| {
         let mut module = Module::default();
@@ -191,7 +190,7 @@ fn no_modules_import_each_other_in_a_circle() {
     for package in ["protocol", "adapter-core", "connection", "adapter-tokio-postgres", "adapter-diesel"] {
         let mut arrows = imports(&workspace().join(package).join("src"));
         arrows.retain(|module, _| module != "lib");
-        // Whom each reaches, in any number of steps.
+        // The modules that each module reaches, in any number of steps.
         let mut reached = arrows.clone();
         loop {
             let before: usize = reached.values().map(BTreeSet::len).sum();
@@ -243,7 +242,7 @@ fn the_map_names_the_layers_and_their_modules() {
     };
     assert_eq!(listed("protocol"), there(1, &workspace().join("protocol/src")));
     let there = there(2, &core());
-    // A folder stands for itself by the modules in it.
+    // The modules in a folder stand for the folder.
     let folders: BTreeSet<_> =
         there.iter().filter_map(|module| module.split_once('/')).map(|(folder, _)| folder).collect();
     let there: BTreeSet<_> = there.iter().filter(|module| !folders.contains(module.as_str())).cloned().collect();

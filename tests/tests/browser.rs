@@ -1,6 +1,6 @@
-//! The demo as its users meet it: in a real browser, and on Ctrl-C.
+//! The demo as users see it: in a real browser, and on Ctrl-C.
 //!
-//! What is tried in the browser is in `tests/browser/demo.test.mjs`.
+//! The test that runs in the browser is `tests/browser/demo.test.mjs`.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -77,7 +77,7 @@ struct Demo {
 }
 
 impl Demo {
-    /// Starts it with a server that is there, or one of its own.
+    /// Starts it with an existing server, or with one of its own.
     async fn start(database_url: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
         command.envs(database_url.map(|url| ("DATABASE_URL", url)));
@@ -88,7 +88,7 @@ impl Demo {
         Self { process, url }
     }
 
-    /// The ports of its servers, from `/servers.json`.
+    /// The ports of the demo's servers, from `/servers.json`.
     async fn ports(&self) -> Vec<u16> {
         let host = self.url.trim_start_matches("http://").trim_end_matches('/');
         let mut connection = TcpStream::connect(host).await.unwrap();
@@ -101,7 +101,7 @@ impl Demo {
         list["servers"].as_array().unwrap().iter().map(|server| server["port"].as_u64().unwrap() as u16).collect()
     }
 
-    /// What Ctrl-C does.
+    /// Sends the signal of Ctrl-C.
     async fn interrupt(&self) {
         let pid = self.process.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());

@@ -1,4 +1,4 @@
-//! Every operation, given up before each of its polls, on PostgreSQL and both backends.
+//! Every operation, dropped before each of its polls, on PostgreSQL and both backends.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a test's report, and the polls are told")]
 
@@ -33,8 +33,8 @@ use sweep::{
     until,
 };
 
-/// What a node has at most: one that listens, one for publishing, three for attachments and the
-/// like.
+/// The most connections of a node: one listens, one publishes, three fetch attachments and delete
+/// rows.
 const SESSIONS: usize = 5;
 
 fn count(database: &Database, which: &str) -> usize {
@@ -70,7 +70,7 @@ async fn nodes_are_given_up<B: Backend + TryFrom<String, Error = BackendError>>(
     let Some(other) = database() else { return };
     let sessions = || count(&one, OF_RUST) + count(&other, OF_RUST);
     let connect = || Cluster::<B>::connect(one.url(), options());
-    // The first node makes the table, which has sessions and polls of its own.
+    // The first node creates the table, which would add sessions and polls.
     ends::connect("connect", connect, sessions).await;
     ends::connect(
         "connect_split",
@@ -85,7 +85,7 @@ async fn nodes_are_given_up<B: Backend + TryFrom<String, Error = BackendError>>(
     }
 }
 
-/// What an emitter does in the sweep.
+/// The operation of an emitter that is dropped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Emits {
     Small,
@@ -93,11 +93,11 @@ enum Emits {
     Join,
     Leave,
     ServerSide,
-    /// The event behind what was given up.
+    /// The event after the one that was dropped.
     Agree,
 }
 
-/// Emits on connection `$on`, once or given up.
+/// Emits on connection `$on`, once or dropped before each poll.
 macro_rules! emit {
     ($backend:ty, $emits:expr, $number:expr, $polls:expr, $on:expr) => {{
         let emitter = Emitter::<$backend>::new();
@@ -127,7 +127,7 @@ async fn emits_are_given_up<B: Backend + TryFrom<String, Error = BackendError>>(
             let what = format!("the emitter's {emits:?} after {polls} polls");
             let number = scene.next_round();
             let is_over = emit(emits, number, polls).await;
-            // What PostgreSQL has begun may go on.
+            // PostgreSQL may go on with a statement that it has begun.
             let busy = "datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'";
             until(&what, async || match count(&database, busy) {
                 0 => Ok(()),

@@ -1,5 +1,5 @@
-//! The catch-up log on a real PostgreSQL: connections that break and servers that restart in a
-//! storm, beside a Node.js server.
+//! The catch-up log on a real PostgreSQL: connections break and servers restart while many messages
+//! are sent, with a Node.js server in the cluster.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -26,7 +26,7 @@ fn diesel(url: &str, listen_url: &str) -> DieselBackend {
     DieselBackend::with_listen_url(url, listen_url).unwrap()
 }
 
-/// A node with the namespace `/`, and the numbers of the events `e` that others emit.
+/// A node with the namespace `/`, and the numbers of the events `e` that other nodes emit.
 struct RustNode<B: Backend> {
     cluster: Cluster<B>,
     events: EventStream,
@@ -50,7 +50,7 @@ impl<B: Backend> RustNode<B> {
     }
 
     async fn emit(&self, number: u64) -> Result<(), socketio_pg_core::Error> {
-        // An attachment now and then.
+        // Some are attachments.
         let text = if number.is_multiple_of(20) { "x".repeat(9000) } else { String::new() };
         self.cluster.of("/").server_side_emit("e", &(number, text)).await
     }
@@ -64,7 +64,7 @@ impl<B: Backend> RustNode<B> {
         }
     }
 
-    /// Breaks the connection until the node has found its place in the log.
+    /// Breaks the connection until the node knows its position in the log.
     async fn find_place(&mut self, database: &Database) {
         loop {
             break_connections(database);
@@ -79,7 +79,7 @@ impl<B: Backend> RustNode<B> {
     }
 }
 
-/// Breaks the listening connections of the nodes in Rust.
+/// Breaks the listening connections of the Rust nodes.
 fn break_connections(database: &Database) {
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'socketio-pg' AND query LIKE 'LISTEN%'";
@@ -118,10 +118,10 @@ async fn a_storm_with_broken_connections<B: Backend>(connect: Connect<B>) {
         }
     }
     assert!(gaps > 0, "no connection was broken: the test tests nothing");
-    // Node.js heard all as ever.
+    // Node.js heard all messages as usual.
     let is_last = |event: &serde_json::Value| event["name"] == "e" && event["args"][0] == SENT - 1;
     node.wait_for_event("the last number", is_last).await.unwrap();
-    // It fetches attachments while it handles what comes after them.
+    // It fetches attachments while it handles later messages.
     let heard = |event: &serde_json::Value| if event["name"] == "e" { event["args"][0].as_u64() } else { None };
     let is_large = |number: &u64| number.is_multiple_of(20);
     let mut heard: Vec<u64> = node.events().iter().filter_map(heard).collect();
@@ -139,13 +139,13 @@ async fn broken_connections_in_a_storm_lose_nothing_on_diesel() {
     a_storm_with_broken_connections(diesel).await;
 }
 
-async fn what_a_deaf_node_gets<B: Backend>(connect: Connect<B>) {
+async fn what_a_disconnected_node_gets<B: Backend>(connect: Connect<B>) {
     if !require(&NODE) {
         return;
     }
     let Some(database) = database() else { return };
     let url = database.url();
-    // A role to listen with, which can be locked out.
+    // The role of the listening session, so that its login can be refused.
     let role = format!("{}_ear", database.name());
     database.execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'ear'")).unwrap();
     let (_, address) = url.split_once('@').unwrap();
@@ -169,7 +169,7 @@ async fn what_a_deaf_node_gets<B: Backend>(connect: Connect<B>) {
     database.execute(&format!("ALTER ROLE {role} LOGIN")).unwrap();
     assert_eq!(receiver.recovery().await, Recovery::Complete { messages: 2 });
     node_emits(4).await;
-    // Inline as it was, Node.js's event is nowhere.
+    // Node.js's event was inline and is lost.
     for expected in [3, 20, 4] {
         assert_eq!(receiver.next().await, expected);
     }
@@ -177,16 +177,16 @@ async fn what_a_deaf_node_gets<B: Backend>(connect: Connect<B>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deaf_node_gets_later_what_rust_sent_and_not_what_node_sent_on_tokio_postgres() {
-    what_a_deaf_node_gets(tokio_postgres).await;
+async fn a_disconnected_node_gets_later_what_rust_sent_and_not_what_node_js_sent_on_tokio_postgres() {
+    what_a_disconnected_node_gets(tokio_postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deaf_node_gets_later_what_rust_sent_and_not_what_node_sent_on_diesel() {
-    what_a_deaf_node_gets(diesel).await;
+async fn a_disconnected_node_gets_later_what_rust_sent_and_not_what_node_js_sent_on_diesel() {
+    what_a_disconnected_node_gets(diesel).await;
 }
 
-/// Emits until the server is up again, and returns which numbers were committed.
+/// Emits until the server is up again, and returns the numbers that were committed.
 async fn storm_through_restart<B: Backend>(sender: &RustNode<B>, server: &Arc<Server>, mode: StopMode) -> Vec<u64> {
     let mut committed = Vec::new();
     let server = server.clone();
@@ -198,7 +198,8 @@ async fn storm_through_restart<B: Backend>(sender: &RustNode<B>, server: &Arc<Se
         let is_last = restart.is_finished();
         match sender.emit(number).await {
             Ok(()) => committed.push(number),
-            // Not sent, or sent and not known to be: then it may arrive. No faster than need be.
+            // Not sent, or perhaps sent: then it may arrive. The pause limits the number of
+            // attempts.
             Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
         }
         if is_last {

@@ -1,5 +1,5 @@
-//! Settings that cannot work: each is a typed error when a node connects, and its text names the
-//! remedy.
+//! Settings that cannot work: each is a typed error when a node connects, and its text says what to
+//! do.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -13,7 +13,7 @@ use socketio_pg_tokio_postgres::{
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio_postgres::{Config, NoTls, config::SslMode};
 
-/// The settings of a connection that works, to be spoilt.
+/// The settings of a working connection, for tests to change.
 fn config(database: &Database) -> Config {
     database.url().parse().unwrap()
 }
@@ -26,7 +26,7 @@ async fn refusal(config: Config, options: Options) -> ConnectError {
     }
 }
 
-/// A role with the password `right`, which goes with this.
+/// A role with the password `right`, which is dropped with this.
 struct Role<'a> {
     database: &'a Database,
     name: String,
@@ -36,7 +36,7 @@ impl<'a> Role<'a> {
     fn create(database: &'a Database, what: &str) -> Self {
         let name = format!("{}_{what}", database.name());
         database.execute(&format!("CREATE ROLE {name} LOGIN PASSWORD 'right'")).unwrap();
-        // Up to PostgreSQL 14 everybody may create tables.
+        // Up to PostgreSQL 14 every role may create tables.
         database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").unwrap();
         Self { database, name }
     }
@@ -58,7 +58,7 @@ impl Drop for Role<'_> {
     }
 }
 
-/// Checks that the text says this, each of them.
+/// Checks that the text contains each of these.
 fn says(error: &ConnectError, phrases: &[&str]) {
     let text = error.to_string();
     for phrase in phrases {
@@ -87,15 +87,15 @@ async fn an_invalid_url_says_what_is_wrong_with_it() {
 async fn a_wrong_password_user_or_database_says_to_check_them() {
     let Some(database) = database() else { return };
     let role = Role::create(&database, "login");
-    let spoilt = |spoil: fn(&mut Config) -> &mut Config| {
+    let changed = |spoil: fn(&mut Config) -> &mut Config| {
         let mut config = role.config();
         spoil(&mut config);
         config
     };
     for (config, reason) in [
-        (spoilt(|config| config.password("wrong")), "password authentication failed"),
-        (spoilt(|config| config.user("nobody_of_this_name")), "nobody_of_this_name"),
-        (spoilt(|config| config.dbname("no_such_database")), r#"database "no_such_database" does not exist"#),
+        (changed(|config| config.password("wrong")), "password authentication failed"),
+        (changed(|config| config.user("nobody_of_this_name")), "nobody_of_this_name"),
+        (changed(|config| config.dbname("no_such_database")), r#"database "no_such_database" does not exist"#),
     ] {
         let error = refusal(config, Options::default()).await;
         assert!(matches!(error, ConnectError::Login(_)), "{error:?}");
@@ -104,7 +104,7 @@ async fn a_wrong_password_user_or_database_says_to_check_them() {
 }
 
 #[tokio::test]
-async fn tls_that_is_not_to_be_had_says_how_to_get_it() {
+async fn tls_that_is_not_available_says_how_to_get_it() {
     let Some(database) = database() else { return };
     let mut config = config(&database);
     config.ssl_mode(SslMode::Require);
@@ -149,7 +149,7 @@ async fn a_role_without_a_connection_to_spare_is_unreachable() {
 /// A session in another database of the server hears nothing of this one, as behind a pooler in
 /// transaction mode.
 #[tokio::test]
-async fn a_connection_that_hears_nothing_is_deaf() {
+async fn a_connection_that_hears_nothing_is_reported_as_not_listening() {
     let (Some(publishing), Some(listening)) = (database(), database()) else { return };
     let backend = TokioPostgresBackend::with_listen_config(config(&publishing), config(&listening), NoTls);
     let options = Options::default().connect_timeout(Duration::from_secs(1));
@@ -191,7 +191,7 @@ async fn a_table_that_the_role_may_not_create_says_what_to_grant() {
     let ConnectError::MissingRights { statement, .. } = &error else { panic!("{error:?}") };
     says(&error, &["SELECT on the table", "USAGE on the sequence", statement]);
 
-    // What the error says is all that it takes.
+    // The statements in the error are sufficient.
     database.execute(statement).unwrap();
     let backend = TokioPostgresBackend::new(role.config(), NoTls);
     Cluster::connect(backend, Options::default()).await.unwrap().close().await;
@@ -216,7 +216,7 @@ async fn rights_that_are_missing_say_what_to_grant_until_all_are_there() {
 }
 
 #[tokio::test]
-async fn a_table_with_another_column_says_how_to_mend_it() {
+async fn a_table_with_another_column_says_how_to_repair_it() {
     let Some(database) = database() else { return };
     database.execute("CREATE TABLE socket_io_attachments (id bigserial, payload bytea)").unwrap();
     let error = refusal(config(&database), Options::default()).await;
@@ -250,14 +250,14 @@ async fn options_that_cannot_work_are_refused_before_anything_is_connected() {
         (valid().table("a\0b"), "table", "give `table` or `schema.table`"),
         (valid().max_nodes(0), "max_nodes", "give at least 1"),
     ] {
-        // Nobody is at this address.
+        // There is no host at this address.
         let error = Cluster::connect("postgres://127.0.0.1:1/none", options).await.unwrap_err();
         assert!(matches!(&error, ConnectError::Option { option: named, .. } if *named == option), "{error:?}");
         says(&error, &[option, remedy]);
     }
 }
 
-/// An odd name is still a name, and nothing but a name.
+/// An unusual name is quoted, and never read as SQL.
 #[tokio::test]
 async fn odd_names_of_tables_and_channels_are_names() {
     let Some(database) = database() else { return };
@@ -309,7 +309,7 @@ impl Node {
     }
 }
 
-/// Has one node ask the other, with a small question and with one that is stored in the table.
+/// Makes one node send the other a small request, and one that is stored in the table.
 async fn exchange([one, other]: &[Node; 2]) {
     let mut events = one.cluster.events();
     while one.cluster.of("/").server_count() < 2 {

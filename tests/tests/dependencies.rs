@@ -1,5 +1,5 @@
-//! What an application takes in with each crate, and what it writes to change from one backend to
-//! the other.
+//! The dependencies that each crate adds to an application, and the lines that change with the
+//! backend.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use std::{
 const SHIPPED: [&str; 4] =
     ["socketio-pg-protocol", "socketio-pg-core", "socketio-pg-tokio-postgres", "socketio-pg-diesel"];
 
-/// Crates that may be there in several versions, and why that cannot be helped.
+/// Crates that may occur in several versions, with the reason.
 const SEVERAL_VERSIONS: [(&str, &str); 1] =
     [("syn", "derive macros are on their way from 2 to 3; they are used at compile time only")];
 
@@ -20,7 +20,7 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a folder of the workspace").to_owned()
 }
 
-/// A crate in the tree of another.
+/// A crate in the dependency tree of another.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Dependency {
     name: String,
@@ -68,7 +68,7 @@ fn neither_backend_takes_in_the_others_stack() {
     assert!(leaked.is_empty(), "{leaked:?}");
     // A C library to install, which diesel can do without.
     assert!(!names(&diesel).contains("pq-sys"));
-    // diesel-async's own driver has the features that diesel-async asks for.
+    // diesel-async's own driver has the features that diesel-async enables.
     let driver = diesel.iter().find(|dependency| dependency.name == "tokio-postgres");
     assert_eq!(driver.map(|driver| driver.features.as_str()), Some("default,runtime"));
 }

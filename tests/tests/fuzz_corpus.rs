@@ -1,5 +1,5 @@
-//! What fuzzing has stored, without libFuzzer: seeds, corpus and past findings through the
-//! properties of `fuzz/`, and some thousand inputs more, made from them.
+//! Stored fuzz inputs, without libFuzzer: seeds, corpus and past findings, checked with the
+//! properties of `fuzz/`, and some thousand more inputs made from them.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a test's report, and a seed is to be seen")]
 
@@ -8,10 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use socketio_pg_fuzz::{TARGETS, mutation::Mutator, node, stored};
 use socketio_pg_tests::{NODE, install, require};
 
-/// How many inputs each target gets that are not stored.
+/// How many inputs that are not stored each target gets.
 const MADE: usize = 3_000;
 
-/// How many inputs Node.js is asked about at once.
+/// How many inputs Node.js gets at once.
 const BATCH: usize = 250;
 
 #[test]
@@ -49,8 +49,8 @@ fn messagepack_is_what_node_makes_of_it() {
     with_node("node_msgpack", "attachment", "msgpack", node::check_all_msgpack);
 }
 
-/// Compares what is stored, and what is made from it, with Node.js. The corpus belongs to another
-/// target with the same inputs.
+/// Compares stored and generated inputs with Node.js. The corpus belongs to another target with the
+/// same inputs.
 fn with_node(target: &str, corpus: &str, seeds: &str, compare: fn(&[Vec<u8>]) -> node::Compared) {
     if !require(&NODE) {
         return;
@@ -82,7 +82,7 @@ fn seed() -> u64 {
     seed
 }
 
-/// Says for what input a property does not hold.
+/// Reports the input for which a property does not hold.
 fn told<T>(input: &str, check: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
         eprintln!("for {input}");

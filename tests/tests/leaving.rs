@@ -1,4 +1,4 @@
-//! A node whose last handle is dropped leaves a real PostgreSQL as it should, on both backends.
+//! A node whose last handle is dropped leaves in order, on a real PostgreSQL and both backends.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 type Node<B> = (Cluster<B>, SocketIo<PostgresAdapter<Emitter, B>>);
 
 async fn start<B: Backend + TryFrom<String, Error = BackendError>>(database: &Database) -> Node<B> {
-    // A close message must be heard: the time-out of heartbeats must not stand in for it.
+    // The close message must be heard: the heartbeat time-out must not take its place.
     let options = Options::default().heartbeat_timeout(4 * DEADLINE);
     let cluster = Cluster::<B>::connect(database.url(), options).await.unwrap();
     let (_, io) = SocketIo::builder().with_adapter::<PostgresAdapter<Emitter, B>>(cluster.clone()).build_layer();
@@ -26,9 +26,9 @@ async fn start<B: Backend + TryFrom<String, Error = BackendError>>(database: &Da
     (cluster, io)
 }
 
-/// Waits until there is no session of a node in Rust.
+/// Waits until the database has no session of a Rust node.
 async fn wait_for_no_session(database: &Database) {
-    // Fails, and so says so, while there is one.
+    // Fails with a message while there is one.
     let none = format!("SELECT 1 / (CASE WHEN count(*) = 0 THEN 1 ELSE 0 END) FROM pg_stat_activity WHERE {OF_RUST}");
     let waiting = async {
         while database.execute(&none).is_err() {
@@ -38,7 +38,7 @@ async fn wait_for_no_session(database: &Database) {
     timeout(DEADLINE, waiting).await.expect("every session of the node ends");
 }
 
-async fn a_dropped_node_says_farewell_and_leaves_no_session<B>()
+async fn a_dropped_node_sends_its_close_message_and_leaves_no_session<B>()
 where
     B: Backend + TryFrom<String, Error = BackendError>,
 {
@@ -74,11 +74,11 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_node_says_farewell_and_leaves_no_session_on_tokio_postgres() {
-    a_dropped_node_says_farewell_and_leaves_no_session::<TokioPostgresBackend>().await;
+async fn a_dropped_node_sends_its_close_message_and_leaves_no_session_on_tokio_postgres() {
+    a_dropped_node_sends_its_close_message_and_leaves_no_session::<TokioPostgresBackend>().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_node_says_farewell_and_leaves_no_session_on_diesel() {
-    a_dropped_node_says_farewell_and_leaves_no_session::<DieselBackend>().await;
+async fn a_dropped_node_sends_its_close_message_and_leaves_no_session_on_diesel() {
+    a_dropped_node_sends_its_close_message_and_leaves_no_session::<DieselBackend>().await;
 }

@@ -1,4 +1,4 @@
-//! A Rust server and a Node.js server in one cluster, with real clients: the main job, end to end.
+//! A Rust server and a Node.js server in one cluster, with real clients, end to end.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -25,7 +25,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// `None` where the machine lacks what it takes, which is then said loudly.
+    /// `None` when a tool is missing on the machine, which is then reported.
     async fn start() -> Result<Option<Self>> {
         if !require(&NODE) {
             return Ok(None);
@@ -42,7 +42,7 @@ impl Cluster {
         Ok(Some(Self { rust, node, rust_client, node_client, options, _database: database }))
     }
 
-    /// Both directions: who acts, and the client on the other side.
+    /// Both directions: the server that acts, and the client on the other side.
     fn directions(&self) -> [(&Node, &Client, &Client); 2] {
         [(&self.rust, &self.rust_client, &self.node_client), (&self.node, &self.node_client, &self.rust_client)]
     }
@@ -170,12 +170,12 @@ async fn clients_are_disconnected_across() -> Result {
 #[tokio::test]
 async fn servers_emit_to_each_other() -> Result {
     let Some(cluster) = Cluster::start().await? else { return Ok(()) };
-    for (asker, other) in [(&cluster.rust, &cluster.node), (&cluster.node, &cluster.rust)] {
+    for (requester, other) in [(&cluster.rust, &cluster.node), (&cluster.node, &cluster.rust)] {
         let args = json!(["a", 1, binary([9])]);
-        asker.call("serverSideEmit", json!({ "event": "news", "args": args })).await?;
+        requester.call("serverSideEmit", json!({ "event": "news", "args": args })).await?;
         assert_eq!(other.wait_for_server_side("/", "news").await?, args);
         other.call("replyServerSide", json!({ "event": "count", "with": [42] })).await?;
-        let answer = asker.call("serverSideEmitWithAck", json!({ "event": "count", "args": [] })).await?;
+        let answer = requester.call("serverSideEmitWithAck", json!({ "event": "count", "args": [] })).await?;
         assert_eq!(answer, json!({ "responses": [42], "error": null }));
     }
     Ok(())
@@ -190,8 +190,8 @@ async fn a_node_that_leaves_is_forgotten_and_one_that_is_killed_is_no_longer_wai
         third.close().await?;
         tokio::try_join!(rust.wait_for_server_count("/", 2), node.wait_for_server_count("/", 2))?;
     }
-    // Killed: the node sends no close message. A request meanwhile misses it; when it is taken for
-    // dead, none does.
+    // After a kill there is no close message. A request meanwhile times out. When the node counts
+    // as dead, requests do not wait for it.
     let quick = options
         .channel_prefix("quick")
         .heartbeat_interval(Duration::from_millis(300))
@@ -224,7 +224,8 @@ async fn our_emitter_reaches_both_and_nodes_reaches_us() -> Result {
     ours.call("emit", json!({ "event": "ours", "args": args })).await?;
     both_get(&cluster, "ours", args.as_array().unwrap()).await?;
 
-    // Equal events of one transaction are two; those of one that is rolled back are none.
+    // Equal events of one transaction are two events; events of a transaction that is rolled back
+    // are not sent.
     let twice = json!({ "op": "emit", "event": "twice", "args": [1] });
     let transaction = |commit: bool| json!({ "ops": [twice, twice], "commit": commit });
     ours.call("transaction", transaction(false)).await?;
@@ -239,8 +240,8 @@ async fn our_emitter_reaches_both_and_nodes_reaches_us() -> Result {
         assert_eq!(client.received().await?.iter().filter(|packet| packet.event == "twice").count(), 2);
     }
 
-    // Node.js's own emitter names no namespace: Node.js's adapter 0.5.0 drops all it sends, Rust
-    // reads it from the channel.
+    // Node.js's own emitter names no namespace: Node.js's adapter 0.5.0 drops all its messages,
+    // Rust takes the namespace from the channel.
     let theirs = Node::start(&Kind::NodeEmitter, &cluster.options).await?;
     theirs.call("emit", json!({ "event": "theirs", "args": args })).await?;
     assert_eq!(cluster.rust_client.wait_for_packet("theirs").await?, *args.as_array().unwrap());

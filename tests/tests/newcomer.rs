@@ -1,6 +1,6 @@
-//! What README shows, as somebody meets it who has never seen the project: its lines are copied
-//! into projects of their own, outside of the workspace, which are built, started, ended and broken
-//! in every way that is usual. What they print is what is compared.
+//! What README shows, used as a new user does: its lines are copied into projects outside of the
+//! workspace. These are built, started, stopped and misconfigured in the usual ways, and their
+//! output is compared.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -51,7 +51,7 @@ fn programs() -> &'static [PathBuf; 2] {
             );
             write(&project.join("Cargo.toml"), &manifest);
             let code = of_backend(block("rust,no_run"));
-            // Only the port is another: several run at once.
+            // Only the port differs, because several run at once.
             let port = r#"std::env::var("ADDRESS")?"#;
             assert!(code.contains(r#""127.0.0.1:3000""#), "README's server has another address");
             write(&project.join("src/main.rs"), &code.replace(r#""127.0.0.1:3000""#, port));
@@ -68,7 +68,7 @@ fn programs() -> &'static [PathBuf; 2] {
             crates.concat()
         );
         write(&folder.join("Cargo.toml"), &manifest);
-        // The versions that everything else is tested with.
+        // The versions that all other tests use.
         fs::copy(workspace().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
         let target = folder.join("target");
         let built = Command::new(env!("CARGO"))
@@ -82,14 +82,14 @@ fn programs() -> &'static [PathBuf; 2] {
     })
 }
 
-/// Leaves a file alone that is the same already, so that nothing is built again.
+/// Does not write a file that is the same already, so that cargo does not build again.
 fn write(file: &Path, text: &str) {
     if fs::read_to_string(file).ok().as_deref() != Some(text) {
         fs::write(file, text).unwrap();
     }
 }
 
-/// Runs a program that is to end by itself, and returns what it printed.
+/// Runs a program that ends by itself, and returns its output.
 fn run(program: &Path, url: Option<&str>) -> Output {
     let mut command = Command::new(program);
     command.env("ADDRESS", "127.0.0.1:0").env_remove("DATABASE_URL");
@@ -108,7 +108,7 @@ fn run(program: &Path, url: Option<&str>) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What both programs print when they end with an error: the last line, which is what `main`
+/// The last line that both programs print when they end with an error: the error that `main`
 /// returned.
 fn refusals(url: Option<&str>) -> [String; 2] {
     programs().each_ref().map(|program| {
@@ -125,7 +125,7 @@ fn assert_refused(url: Option<&str>, phrases: &[&str]) {
         for phrase in phrases {
             assert!(printed.contains(phrase), "{backend} {url:?}: not {phrase:?} in: {printed}");
         }
-        // No inside of a driver, and nothing of a password.
+        // It shows neither the inside of a driver nor a password.
         for part in ["Error {", "Config(", "Kind", "NotPresent", "s3cret"] {
             assert!(!printed.contains(part), "{backend} {url:?}: {part:?} in: {printed}");
         }
@@ -161,7 +161,7 @@ fn role(database: &Database, name: &str) -> String {
 fn what_the_server_refuses_is_printed_with_the_remedy() {
     let server = Server::builder().start().unwrap();
     let database = server.create_database().unwrap();
-    // Up to PostgreSQL 14 everybody may create tables.
+    // Up to PostgreSQL 14 every role may create tables.
     database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").unwrap();
     let url = role(&database, "newcomer");
     assert_refused(
@@ -195,7 +195,7 @@ async fn certificates_are_checked_against_those_that_the_machine_trusts() {
     }
 }
 
-/// A server of README's that runs.
+/// A running server from README.
 struct Running {
     child: Child,
     port: u16,
@@ -226,7 +226,7 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// Waits until it has ended, and returns how long that took and what it logged.
+    /// Waits until it has ended, and returns how long that took and its log.
     async fn ended(&mut self) -> (Duration, String) {
         let begun = Instant::now();
         let status = loop {
@@ -267,7 +267,7 @@ async fn a_server_that_is_told_to_end_leaves_and_no_request_of_node_fails() -> R
         server.signal(signal);
         let mut fetched = Vec::new();
         let fetching = async {
-            // Fails, if Node waits for the one that leaves.
+            // Fails if Node.js waits for the server that leaves.
             for _ in 0..20 {
                 fetched.push(node.call("fetchSockets", json!({ "nsp": "/" })).await);
                 sleep(Duration::from_millis(100)).await;
@@ -276,7 +276,7 @@ async fn a_server_that_is_told_to_end_leaves_and_no_request_of_node_fails() -> R
         let ((took, logged), ()) = tokio::join!(server.ended(), fetching);
         println!("it left within {took:?}");
         assert!(logged.contains("leaving the cluster"), "{logged}");
-        // Its time did not run out.
+        // It did not use up its time limit.
         assert!(!logged.contains("still open"), "after {took:?}: {logged}");
         for sockets in fetched {
             sockets?;

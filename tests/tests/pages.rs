@@ -1,5 +1,5 @@
-//! The pages of the repository say what is true: their SQL is the SQL that we run, their links lead
-//! somewhere.
+//! The pages of the repository are correct: their SQL is the SQL that nodes run, and their links
+//! lead to existing files and headings.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -18,7 +18,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// The SQL that a page shows, block by block.
+/// The SQL blocks of a page.
 fn sql(page: &str) -> Vec<String> {
     let page = fs::read_to_string(repository().join(page)).unwrap();
     let blocks = page.split("```sql\n").skip(1);
@@ -103,7 +103,7 @@ fn each_test_that_a_defect_names_exists() {
         let Some((file, _)) = rest.split_once(')').filter(|(file, _)| file.ends_with(".rs")) else { continue };
         named += 1;
         let text = fs::read_to_string(repository().join("docs").join(file)).unwrap_or_default();
-        // A scenario of the conformance suite has a title.
+        // A scenario of the conformance suite has a title instead of a function name.
         if !text.contains(&format!("fn {name}")) && !text.contains(&format!("{name}\"")) {
             missing.push(format!("{file}: {name}"));
         }
@@ -112,8 +112,8 @@ fn each_test_that_a_defect_names_exists() {
     assert!(missing.is_empty(), "not there:\n{}", missing.join("\n"));
 }
 
-/// The Markdown files below a folder, without those that tools fetch, and those of which code makes
-/// pages.
+/// The Markdown files below a folder, except those that tools download and those that are part of
+/// the sources.
 fn pages(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

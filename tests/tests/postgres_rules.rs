@@ -1,4 +1,4 @@
-//! What the specification says of PostgreSQL, asked of a PostgreSQL.
+//! What the specification says about PostgreSQL, checked on a PostgreSQL.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -12,7 +12,7 @@ use socketio_pg_throwaway::Database;
 use tokio::runtime::Runtime;
 use tokio_postgres::{AsyncMessage, NoTls, Notification, error::SqlState};
 
-/// A connection that listens and talks.
+/// A connection that listens and notifies.
 struct Session {
     runtime: Runtime,
     client: tokio_postgres::Client,

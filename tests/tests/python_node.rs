@@ -12,7 +12,7 @@ use socketio_pg_throwaway::Database;
 
 type Result<T = ()> = std::result::Result<T, socketio_pg_tests::Error>;
 
-/// A Python, a Node.js and a Rust server that know each other, with a client each: Python's is
+/// A Python, a Node.js and a Rust server that know each other, with a client each. Python's is
 /// virtual.
 struct Cluster {
     servers: [Node; 3],
@@ -23,7 +23,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// `None` where the machine lacks what it takes, which is then said loudly.
+    /// `None` when a tool is missing on the machine, which is then reported.
     async fn start(backend: &str) -> Result<Option<Self>> {
         Self::start_with(backend, |options| options).await
     }
@@ -67,7 +67,7 @@ impl Cluster {
         barrier(&self.servers.each_ref(), "/", &self.clients.each_ref()).await
     }
 
-    /// What each client got, sorted, since Node.js keeps no order: the names of the events.
+    /// The names of the events that each client got, sorted because Node.js keeps no order.
     async fn received(&self) -> Result<[Vec<String>; 3]> {
         self.settle().await?;
         let mut received = [const { Vec::new() }; 3];
@@ -78,7 +78,7 @@ impl Cluster {
         Ok(received)
     }
 
-    /// What the Python node found wrong with what it heard.
+    /// What the Python node could not use of what it heard.
     async fn problems(&self) -> Result<Value> {
         self.servers[0].call("problems", json!({})).await
     }
@@ -174,9 +174,9 @@ async fn acknowledgements_come_back(cluster: &Cluster) -> Result {
         let answer = server.call("emitWithAck", json!({ "event": "ask", "args": [1], "timeout": 15_000 })).await?;
         assert_eq!(answer["error"], Value::Null);
         assert_eq!(sorted(&answer["responses"]), all);
-        let nobody =
+        let no_client =
             server.call("emitWithAck", json!({ "event": "ask", "rooms": ["empty"], "timeout": 15_000 })).await?;
-        assert_eq!(nobody, json!({ "responses": [], "error": null }));
+        assert_eq!(no_client, json!({ "responses": [], "error": null }));
         for (client, answer) in cluster.clients.iter().zip(answers) {
             let ask = json!({ "target": client.id(), "do": "emitWithAck", "event": "ask", "timeout": 15_000 });
             assert_eq!(server.call("remote", ask).await?, json!({ "responses": [answer], "error": null }));
@@ -218,7 +218,7 @@ async fn each_finds_all_sockets(cluster: &Cluster) -> Result {
         assert_eq!(visitors[0]["handshake"]["query"], json!({ "q": "1" }));
         assert_eq!(server.call("fetchSockets", json!({ "rooms": ["nobody's"] })).await?, json!([]));
     }
-    // Node.js sends a short buffer inline, mangled.
+    // Node.js sends a short buffer inline, as an object.
     cluster.servers[1]
         .call("setData", json!({ "socket": cluster.clients[1].id(), "data": { "bytes": bytes } }))
         .await?;
@@ -253,7 +253,7 @@ async fn servers_answer_each_other(cluster: &Cluster) -> Result {
     Ok(())
 }
 
-/// Leaves no client.
+/// Disconnects all clients.
 async fn each_disconnects_a_socket_of_another(cluster: &Cluster) -> Result {
     for (index, server) in cluster.servers.iter().enumerate() {
         let client = &cluster.clients[(index + 1) % 3];
@@ -272,7 +272,7 @@ async fn a_python_node_that_leaves_is_forgotten_and_one_that_is_killed_is_no_lon
         options.heartbeat_interval(Duration::from_millis(500)).heartbeat_timeout(Duration::from_millis(2500))
     };
     let Some(cluster) = Cluster::start_with("tokio-postgres", quick).await? else { return Ok(()) };
-    // Each in turn is the one that goes; the Python node is among those that notice.
+    // Each server leaves once; the Python node is among those that notice.
     for kind in &cluster.kinds {
         let leaving = Node::start(kind, &cluster.options).await?;
         cluster.wait_for_server_count(4).await?;
@@ -302,7 +302,8 @@ async fn a_python_node_that_leaves_is_forgotten_and_one_that_is_killed_is_no_lon
                 dying.kill().await
             },
         )?;
-        // It was asked, and waited for until it was known to be dead: before the 5 s were over.
+        // The request waits for the killed node until it counts as dead, which is before the 5 s
+        // are over.
         for answer in [of_python, of_node, of_rust] {
             assert_eq!(answer, json!({ "responses": ["here", "here"], "error": null }), "{kind:?}");
         }
@@ -321,19 +322,19 @@ async fn a_python_node_keeps_the_order_of_small_and_large_events() -> Result {
             let text = "x".repeat(if number.is_multiple_of(2) { 20_000 } else { 1 });
             sender.call("emit", json!({ "event": "numbered", "args": [number, text] }))
         };
-        // None waits for the one before.
+        // Sent without waiting for the event before.
         futures_util::future::try_join_all((0..50).map(emit)).await?;
         cluster.settle().await?;
         let packets = receiver.received().await?.into_iter().filter(|packet| packet.event == "numbered");
         let numbers: Vec<Value> = packets.map(|packet| packet.args[0].clone()).collect();
-        // What the receiver's own server had sent before is not there yet, or comes first.
+        // What the receiver's own server had sent before may come first, or is still on its way.
         let last: Vec<Value> = numbers[numbers.len() - 50..].to_vec();
         assert_eq!(last, (0..50).map(Value::from).collect::<Vec<_>>());
     }
     Ok(())
 }
 
-/// Alone: what is wrong here makes Node.js disconnect its clients, or answer nonsense.
+/// On its own: this input makes Node.js disconnect its clients, or respond wrongly.
 #[tokio::test]
 async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
     let Some(python) = python_node(env!("CARGO_TARGET_TMPDIR")) else { return Ok(()) };
@@ -341,7 +342,7 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
     let node = Node::start(&python, &NodeOptions::new(database.url())).await?;
     let socket = node.add_socket(json!({})).await?;
 
-    let from_nobody = |kind: &str, data: &str| format!(r#"{{"type":{kind},"data":{data},"uid":"emitter","nsp":"/"}}"#);
+    let from_emitter = |kind: &str, data: &str| format!(r#"{{"type":{kind},"data":{data},"uid":"emitter","nsp":"/"}}"#);
     let opts = r#""opts":{"rooms":[],"except":[],"flags":{}}"#;
     for (payload, problem) in [
         ("no JSON".to_owned(), "unreadable"),
@@ -349,38 +350,38 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
         ("[1]".to_owned(), "malformed"),
         (r#"{"type":3}"#.to_owned(), "malformed"),
         (r#"{"type":true,"uid":"emitter","nsp":"/"}"#.to_owned(), "malformed"),
-        (from_nobody("3", "{}"), "malformed"),
-        (from_nobody("3", r#"{"packet":{"type":2,"data":["e"]},"opts":{"rooms":"abc"}}"#), "malformed"),
-        (from_nobody("3", &format!(r#"{{"packet":{{"type":1}},{opts}}}"#)), "malformed"),
-        (from_nobody("3", &format!(r#"{{"packet":{{"type":2,"data":[]}},{opts}}}"#)), "malformed"),
-        (from_nobody("4", &format!(r#"{{"rooms":"abc",{opts}}}"#)), "malformed"),
-        (from_nobody("7", &format!("{{{opts}}}")), "malformed"),
-        (from_nobody("9", r#"{"packet":{}}"#), "malformed"),
-        (from_nobody("14", "{}"), "unknown type"),
+        (from_emitter("3", "{}"), "malformed"),
+        (from_emitter("3", r#"{"packet":{"type":2,"data":["e"]},"opts":{"rooms":"abc"}}"#), "malformed"),
+        (from_emitter("3", &format!(r#"{{"packet":{{"type":1}},{opts}}}"#)), "malformed"),
+        (from_emitter("3", &format!(r#"{{"packet":{{"type":2,"data":[]}},{opts}}}"#)), "malformed"),
+        (from_emitter("4", &format!(r#"{{"rooms":"abc",{opts}}}"#)), "malformed"),
+        (from_emitter("7", &format!("{{{opts}}}")), "malformed"),
+        (from_emitter("9", r#"{"packet":{}}"#), "malformed"),
+        (from_emitter("14", "{}"), "unknown type"),
         (r#"{"uid":"x","type":3,"attachmentId":"99999"}"#.to_owned(), "unreadable"),
         (r#"{"uid":"x","type":3,"attachmentId":"many"}"#.to_owned(), "malformed"),
     ] {
         let count = async || Ok(node.call("problems", json!({})).await?[problem].as_u64().unwrap_or_default());
         let before: Result<u64> = count().await;
         notify(&database, &payload);
-        // Behind it in the same queue.
-        notify(&database, &from_nobody("9", r#"{"packet":["over"]}"#));
+        // After it in the same queue.
+        notify(&database, &from_emitter("9", r#"{"packet":["over"]}"#));
         node.wait_for_server_side("/", "over").await?;
         let after: Result<u64> = count().await;
         assert_eq!(after?, before? + 1, "{payload}");
     }
     let problems = node.call("problems", json!({})).await?;
 
-    // What is merely unusual is no problem: keys in any order, unknown ones, no namespace, rooms
-    // that are no strings.
+    // Unusual input that is valid: keys in any order, unknown keys, no namespace, rooms that are
+    // not strings.
     for payload in [
         r#"{"x":1,"uid":"emitter","data":{"opts":{},"y":2,"packet":{"data":["e",1],"id":7,"type":2.0}},"type":3.0}"#,
         r#"{"type":3,"data":{"packet":{"type":2,"data":["e",2]},"opts":{"except":[7,null,"\ud800"]}},"uid":"emitter"}"#,
-        // Nor is what is not for it.
+        // Messages for other nodes are not problems either.
         r#"{"type":3,"data":{},"uid":"emitter","nsp":"/other"}"#,
         r#"{"type":3,"uid":"emitter","nsp":"/other","attachmentId":"99999"}"#,
         &format!(r#"{{"type":3,"uid":"{}","attachmentId":"99999"}}"#, node.uid()),
-        &from_nobody("9", r#"{"packet":["over"]}"#),
+        &from_emitter("9", r#"{"packet":["over"]}"#),
     ] {
         notify(&database, payload);
     }
@@ -391,7 +392,7 @@ async fn a_python_node_counts_bad_input_and_goes_on() -> Result {
     Ok(())
 }
 
-/// As anybody may who is connected to the database.
+/// Notifies as any role may that is connected to the database.
 fn notify(database: &Database, payload: &str) {
     let quoted = payload.replace('\'', "''");
     database.execute(&format!("SELECT pg_notify('socket.io#/', '{quoted}')")).unwrap();

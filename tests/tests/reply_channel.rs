@@ -1,5 +1,5 @@
-//! Answers on a channel of the requester's own: between Rust servers, beside Node.js servers and
-//! workers of a Node.js cluster.
+//! Responses on the requester's own channel: between Rust servers, with Node.js servers and workers
+//! of a Node.js cluster in the same cluster.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -25,7 +25,7 @@ fn rust_server(backend: &str) -> Kind {
     Kind::RustServer { program: PathBuf::from(env!("CARGO_BIN_EXE_test-node")), backend: backend.to_owned() }
 }
 
-/// Hears what is said on a channel.
+/// Records what is sent on a channel.
 struct Spy {
     backend: TokioPostgresBackend,
     listener: TokioPostgresListener,
@@ -40,7 +40,7 @@ impl Spy {
         Self { backend, listener, channel: channel.to_owned() }
     }
 
-    /// What was said so far, without what only shows that nodes live.
+    /// The messages so far, except heartbeats.
     async fn heard(&mut self) -> Vec<Value> {
         let last = r#"{"type":0}"#;
         let end =
@@ -59,7 +59,7 @@ impl Spy {
         }
     }
 
-    /// The types of the answers among it, in ascending order.
+    /// The types of the responses among them, in ascending order.
     async fn answers(&mut self) -> Vec<u64> {
         let types = self.heard().await.into_iter().filter_map(|message| message["type"].as_u64());
         let mut answers: Vec<_> = types.filter(|kind| matches!(kind, 8 | 10 | 11 | 12)).collect();
@@ -68,10 +68,10 @@ impl Spy {
     }
 }
 
-/// Two Rust servers, a Node.js server and two workers of a Node.js cluster, with a client each that
-/// answers `q`.
-struct World {
-    asker: Node,
+/// Two Rust servers, a Node.js server and two workers of a Node.js cluster, each with a client that
+/// acknowledges `q`.
+struct Servers {
+    requester: Node,
     other: Node,
     node: Node,
     workers: Node,
@@ -79,26 +79,26 @@ struct World {
     _database: socketio_pg_throwaway::Database,
 }
 
-impl World {
+impl Servers {
     async fn start(backends: [&str; 2]) -> Result<Option<Self>> {
         if !require(&NODE) {
             return Ok(None);
         }
         let Some(database) = database() else { return Ok(None) };
         let options = NodeOptions::new(database.url());
-        let [asker, other] = backends.map(rust_server);
+        let [requester, other] = backends.map(rust_server);
         let (node, workers) = (Kind::NodeServer, Kind::NodeCluster { workers: 2 });
-        let (asker, other, node, workers) = tokio::try_join!(
-            Node::start(&asker, &options),
+        let (requester, other, node, workers) = tokio::try_join!(
+            Node::start(&requester, &options),
             Node::start(&other, &options),
             Node::start(&node, &options),
             Node::start(&workers, &options)
         )?;
-        for server in [&asker, &other, &node] {
+        for server in [&requester, &other, &node] {
             server.wait_for_server_count("/", 5).await?;
         }
         let clients = ClientHost::shared().await?;
-        let ports = [asker.port(), other.port(), node.port()].into_iter().chain(workers.worker_ports());
+        let ports = [requester.port(), other.port(), node.port()].into_iter().chain(workers.worker_ports());
         for (index, port) in ports.enumerate() {
             clients.connect(port, &Connect::default()).await?.reply("q", json!([index])).await?;
         }
@@ -110,7 +110,7 @@ impl World {
             reply["worker"] = json!(worker);
             workers.call("replyServerSide", reply).await?;
         }
-        Ok(Some(Self { asker, other, node, workers, options, _database: database }))
+        Ok(Some(Self { requester, other, node, workers, options, _database: database }))
     }
 }
 
@@ -123,37 +123,37 @@ fn sorted(answer: &Value) -> Vec<u64> {
 }
 
 async fn only_nodes_answers_go_to_everyone(backends: [&str; 2]) -> Result {
-    let Some(world) = World::start(backends).await? else { return Ok(()) };
-    let url = world.options.database_url();
+    let Some(servers) = Servers::start(backends).await? else { return Ok(()) };
+    let url = servers.options.database_url();
     let mut shared = Spy::on(url, CHANNEL).await;
-    let sockets = world.asker.call("fetchSockets", json!({})).await?;
+    let sockets = servers.requester.call("fetchSockets", json!({})).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 5, "{sockets}");
     let heard = shared.heard().await;
     let request = heard.iter().find(|message| message["type"] == 7).unwrap();
     let reply_to = request["replyTo"].as_str().unwrap();
     assert_eq!(heard.iter().filter(|message| message["type"] == 8).count(), 3, "{heard:?}");
 
-    // Each request again, now with an ear on the other channel too.
+    // Each request again, now with a listener on the other channel too.
     let mut replies = Spy::on(url, reply_to).await;
-    let sockets = world.asker.call("fetchSockets", json!({})).await?;
+    let sockets = servers.requester.call("fetchSockets", json!({})).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 5, "{sockets}");
-    let acks = world.asker.call("emitWithAck", json!({ "event": "q", "timeout": 10_000 })).await?;
+    let acks = servers.requester.call("emitWithAck", json!({ "event": "q", "timeout": 10_000 })).await?;
     assert_eq!(sorted(&acks), [0, 1, 2, 3, 4]);
-    let answers = world.asker.call("serverSideEmitWithAck", json!({ "event": "s" })).await?;
+    let answers = servers.requester.call("serverSideEmitWithAck", json!({ "event": "s" })).await?;
     assert_eq!(sorted(&answers), [1, 2, 3, 4]);
     assert_eq!(shared.answers().await, [8, 8, 8, 10, 10, 10, 11, 11, 11, 12, 12, 12]);
     assert_eq!(replies.answers().await, [8, 10, 11, 12]);
 
-    // Whom Node.js asks answers where Node.js hears.
-    world.workers.wait_for_worker_server_count(0, "/", 4).await?;
-    let sockets = world.workers.call("fetchSockets", json!({ "worker": 0 })).await?;
+    // Responses to Node.js go to the channel of the namespace.
+    servers.workers.wait_for_worker_server_count(0, "/", 4).await?;
+    let sockets = servers.workers.call("fetchSockets", json!({ "worker": 0 })).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 4, "all but the Node server's, which workers do not hear: {sockets}");
-    world.workers.close().await?;
-    world.node.wait_for_server_count("/", 3).await?;
-    let sockets = world.node.call("fetchSockets", json!({})).await?;
+    servers.workers.close().await?;
+    servers.node.wait_for_server_count("/", 3).await?;
+    let sockets = servers.node.call("fetchSockets", json!({})).await?;
     assert_eq!(sockets.as_array().unwrap().len(), 3, "{sockets}");
     assert_eq!(replies.answers().await, [0_u64; 0]);
-    drop(world.other);
+    drop(servers.other);
     Ok(())
 }
 
@@ -167,7 +167,7 @@ async fn only_nodes_answers_go_to_everyone_when_diesel_asks() -> Result {
     only_nodes_answers_go_to_everyone(["diesel", "tokio-postgres"]).await
 }
 
-/// An answer goes another way than what was said before it, and yet does not overtake it, on a real
+/// A response takes another channel than earlier messages, but does not overtake them, on a real
 /// server.
 async fn an_answer_stays_behind_what_was_said_before_it<B>()
 where
@@ -198,7 +198,7 @@ where
     other.of("/").on_server_side_with_ack("work", move |number: u64| {
         let namespace = namespace.clone();
         async move {
-            // Now and then it is an attachment, which has to be fetched; the answer as well.
+            // Some of them are attachments, which have to be fetched; some responses too.
             let text = |every: u64| if number.is_multiple_of(every) { "x".repeat(9000) } else { String::new() };
             namespace.server_side_emit("progress", &(number, text(3))).await.unwrap();
             (number, text(4))

@@ -1,6 +1,6 @@
-//! The exported schemas in the hands of other ecosystems: AsyncAPI's parser, TypeScript, Python.
+//! The exported schemas in other ecosystems: AsyncAPI's parser, TypeScript, Python.
 //!
-//! What runs there is in `tests/schema`.
+//! The scripts are in `tests/schema`.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -29,7 +29,7 @@ fn the_asyncapi_document_passes_the_official_parser() {
     assert_eq!(report["operations"], 26);
 }
 
-/// Or else its approval would mean nothing.
+/// Without this, the parser's approval would mean nothing.
 #[test]
 fn the_official_parser_refuses_broken_asyncapi_documents() {
     if !require(&NODE) {
@@ -77,7 +77,8 @@ fn python_types_read_every_recorded_message_and_no_wrong_one() {
     assert!(report["accepted"].as_u64() > Some(400) && report["refused"].as_u64() > Some(20), "{report}");
 }
 
-/// Has a script make types of the schema of all messages and try them, in a folder of its own.
+/// Makes a script generate types from the schema of all messages and try them, in a folder of its
+/// own.
 fn check_types(script: &mut Command, name: &str) -> Value {
     let folder = folder(name);
     let accepted = folder.join("accepted.jsonl");
@@ -101,7 +102,7 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// An empty folder for what a test writes.
+/// An empty folder for the output of a test.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schema-tools").join(name);
     _ = fs::remove_dir_all(&folder);

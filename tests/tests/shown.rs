@@ -1,5 +1,5 @@
-//! What we show is what we test: the server of README, those of the examples and the test node are
-//! built in the same way.
+//! README's server, the servers of the examples and the test node are set up in the same way, so
+//! that the tests cover what users copy.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const SERVERS: [&str; 4] = [
     "tests/src/bin/test-node/server.rs",
 ];
 
-/// What they do besides, each word for word.
+/// Other lines that each must have, word for word.
 const STEPS: [&str; 4] = [
     "cluster.attach_with_address(&io, |request| Some(request.extensions.get::<ConnectInfo<SocketAddr>>()?.ip()));",
     "on_connect.with(record_handshake)",
@@ -30,8 +30,8 @@ fn code(path: &str) -> String {
     text.lines().map(|line| line.split(" // ").next().unwrap_or_default().trim()).collect::<Vec<_>>().join("\n")
 }
 
-/// What is set on the builder of a server, in order: not the adapter's type, and the parser where
-/// it is to be chosen.
+/// The settings on the builder of a server, in order: without the adapter's type, and without the
+/// parser, which a command line chooses.
 fn settings(code: &str) -> Vec<String> {
     let (_, chain) = code.split_once("SocketIo::builder()").expect("a server is built");
     let chain: String = chain.chars().take_while(|char| *char != ';').filter(|char| !char.is_whitespace()).collect();

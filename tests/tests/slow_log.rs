@@ -17,7 +17,7 @@ use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_postgres::{Client, NoTls};
 
-/// A node that keeps a log, and one that does not, so that it publishes even when the log fails.
+/// A node with a catch-up log, and one without, which publishes even when the log fails.
 struct Nodes<B: Backend> {
     receiver: Cluster<B>,
     events: EventStream,
@@ -66,7 +66,7 @@ impl<B: Backend> Nodes<B> {
         while !matches!(self.recovery_after_break(database).await, Recovery::Complete { .. }) {}
     }
 
-    /// Breaks the connection while the log is out of reach.
+    /// Breaks the connection while the log cannot be read.
     async fn break_without_log(&mut self, database: &Database) {
         let recovery = self.recovery_after_break(database).await;
         assert!(matches!(&recovery, Recovery::Incomplete { messages: 0, .. }), "{recovery:?}");
@@ -77,7 +77,7 @@ impl<B: Backend> Nodes<B> {
     }
 }
 
-/// The URL of the receiver's listening connection, which can be told from all others.
+/// The URL of the receiver's listening connection, by which it can be found among the others.
 fn listen_url(database: &Database) -> String {
     let url = database.url();
     let separator = if url.contains('?') { '&' } else { '?' };

@@ -1,4 +1,4 @@
-//! Namespaces spread over two real databases, on both backends.
+//! Namespaces in two real databases, on both backends.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -32,7 +32,7 @@ struct Node<B: Backend> {
 
 impl<B: Backend + TryFrom<String, Error = BackendError>> Node<B> {
     async fn start(databases: &[Database; 2]) -> Self {
-        // Soon noticed, so that the test need not wait long.
+        // Short, so that the test need not wait long.
         let options = Options::default()
             .heartbeat_interval(Duration::from_millis(200))
             .heartbeat_timeout(Duration::from_secs(2))
@@ -69,7 +69,7 @@ impl<B: Backend + TryFrom<String, Error = BackendError>> Node<B> {
     }
 }
 
-/// Closes a database to new sessions and ends those that it has; or opens it again.
+/// Closes a database to new sessions and ends its sessions, or opens it again.
 fn set_open(database: &Database, other: &Database, is_open: bool) {
     let name = database.name();
     other.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {is_open}")).unwrap();
@@ -93,7 +93,7 @@ where
     let mut events = other.cluster.events();
     let (mut a, mut b) = (other.collect("/a"), other.collect("/b"));
 
-    // Each is where the rule says.
+    // Each namespace is in the database that the rule names.
     for (index, namespace) in NAMESPACES.into_iter().enumerate() {
         let channel = format!("socket.io#{namespace}");
         let backend = B::try_from(databases[index].url()).unwrap();

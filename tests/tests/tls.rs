@@ -1,5 +1,5 @@
-//! TLS as the database URL asks for it, on both backends, against servers with certificates of
-//! every kind.
+//! TLS as the database URL asks for it, on both backends, against servers with all kinds of
+//! certificates.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -48,7 +48,7 @@ where
     Cluster::connect(url.to_owned(), Options::default()).await
 }
 
-/// Both backends, which must agree: whether they connect, or what they say.
+/// Both backends, which must agree: whether they connect, or their error.
 async fn on_both(url: &str) -> Result<(), String> {
     let text = |error: ConnectError| {
         assert!(matches!(error, ConnectError::Tls(_)), "{url}: {error:?}");

@@ -1,4 +1,4 @@
-//! Finding `initdb` and `postgres`, and the account they may run as.
+//! Finds `initdb` and `postgres`, and the account that may run them.
 
 use crate::{
     error::{NotFound, StartError},
@@ -17,7 +17,7 @@ use std::{
 pub(crate) struct Binaries {
     /// The directory that holds `initdb` and `postgres`.
     pub(crate) directory: PathBuf,
-    /// A tree that may be copied to wherever the account can read it, when it cannot read
+    /// A tree that may be copied to a place where the account can read it, if it cannot read
     /// `directory`: the programs are in its `bin`.
     pub(crate) relocatable: Option<PathBuf>,
 }
@@ -84,7 +84,7 @@ fn holds_postgres(directory: &Path) -> bool {
     directory.join("initdb").is_file() && directory.join("postgres").is_file()
 }
 
-/// `PATH` may hold symbolic links only: the server looks for its files beside the real program.
+/// `PATH` may hold symbolic links: the server looks for its files beside the real program.
 fn real_directory(directory: &Path) -> PathBuf {
     let real = directory.join("postgres").canonicalize().ok().and_then(|program| Some(program.parent()?.to_owned()));
     real.filter(|directory| holds_postgres(directory)).unwrap_or_else(|| directory.to_owned())
@@ -94,12 +94,12 @@ fn real_directory(directory: &Path) -> PathBuf {
 pub(crate) enum Account {
     /// The account of this process.
     Own,
-    /// Another one, because this process is root, whom PostgreSQL refuses.
+    /// Another account, because this process is root, which PostgreSQL refuses.
     Other { name: String, uid: u32, gid: u32 },
 }
 
 impl Account {
-    /// Asks `id`: without it one would need unsafe code to learn who one is.
+    /// Asks the program `id`: reading the own account would need unsafe code.
     pub(crate) fn find() -> Result<Self, StartError> {
         if id("-u", None)? != Some(0) {
             return Ok(Self::Own);
@@ -115,7 +115,7 @@ impl Account {
     /// A command that runs as this account.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        // The working directory of this process may be closed to the account, and its PATH may be
+        // The account may lack access to the working directory of this process, and PATH may be
         // anything.
         command.current_dir("/").env("LC_ALL", "C").env("PATH", path_with_system_tools());
         if let Self::Other { uid, gid, .. } = self {
@@ -124,7 +124,7 @@ impl Account {
         command
     }
 
-    /// Proves that the account can run the program.
+    /// Checks that the account can run the program.
     pub(crate) fn check(&self, program: &Path) -> Result<(), StartError> {
         let result = self.command(program).arg("--version").stdin(Stdio::null()).output();
         match (result, self) {
@@ -160,7 +160,7 @@ fn path_with_system_tools() -> OsString {
 mod tests {
     use super::*;
 
-    /// Directories below one that is deleted at the end, each with empty files in the place of the
+    /// Directories below one that is deleted at the end, each with empty files in place of the
     /// programs.
     struct Installed(PathBuf);
 

@@ -36,16 +36,16 @@ pub enum StartError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The server's files could not be made, or the server ended at once.
+    /// The server's files could not be created, or the server ended at once.
     #[error("the private PostgreSQL server did not start:\n{log}")]
     Server {
-        /// What it wrote before it ended.
+        /// What the server wrote before it ended.
         log: String,
     },
     /// A program or a file of the private server could not be used.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// What failed.
         what: String,
         /// The system's reason.
         source: io::Error,
@@ -75,7 +75,7 @@ pub enum StopError {
 pub struct NotFound {
     /// The directories, in order.
     pub(crate) searched: Vec<PathBuf>,
-    /// Why npm's binaries could not be had either.
+    /// Why npm's binaries are not available either.
     pub(crate) npm: String,
 }
 

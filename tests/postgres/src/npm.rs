@@ -6,8 +6,8 @@ use std::{
     process::Command,
 };
 
-/// One of each major version, the default first. Pinned: what tests run on does not change by
-/// itself.
+/// One version for each major version, the default first. Pinned, so that what tests run on changes
+/// only by a commit.
 const VERSIONS: [&str; 5] =
     ["18.4.0-beta.17", "17.10.0-beta.17", "16.14.0-beta.17", "15.18.0-beta.17", "14.23.0-beta.17"];
 
@@ -51,7 +51,7 @@ fn target_directory() -> PathBuf {
     built_into.map_or(workspace, Path::to_owned)
 }
 
-/// Processes that come at the same time wait for the one that installs.
+/// When several processes call it at the same time, one installs and the others wait.
 fn install_once(prefix: &Path, platform: &str, version: &str) -> io::Result<()> {
     let complete = prefix.join("complete");
     if complete.is_file() {
@@ -63,7 +63,7 @@ fn install_once(prefix: &Path, platform: &str, version: &str) -> io::Result<()> 
     if complete.is_file() {
         return Ok(());
     }
-    // What an interrupted installation left.
+    // Left over from an interrupted installation.
     fs::remove_dir_all(prefix)?;
     fs::create_dir_all(prefix)?;
     eprintln!("fetching npm's prebuilt PostgreSQL {version} (60 MB, once) into {}", prefix.display());

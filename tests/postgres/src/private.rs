@@ -1,4 +1,4 @@
-//! A server of our own, run by `supervisor.sh`.
+//! A private server, run by `supervisor.sh`.
 
 use crate::{
     binaries::{self, Account, Binaries},
@@ -18,10 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A loaded machine may take its time; a server that fails says so at once.
+/// A loaded machine may take this long; a server that fails says so at once.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a [`Server::builder`](crate::Server::builder) collects.
+/// The settings that a [`Server::builder`](crate::Server::builder) collects.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     settings: Vec<(String, String)>,
@@ -48,7 +48,7 @@ impl Builder {
         const DEFAULTS: [(&str, &str); 4] = [
             ("listen_addresses", "127.0.0.1"),
             ("unix_socket_directories", ""),
-            // Shared memory as a file within the data directory: a server that was killed leaves
+            // Shared memory is a file within the data directory, so that a killed server leaves
             // nothing elsewhere.
             ("dynamic_shared_memory_type", "mmap"),
             ("max_connections", "300"),
@@ -64,7 +64,7 @@ impl Builder {
 /// How to [`stop`](crate::Server::stop) a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopMode {
-    /// Sessions are told and ended, data is written: what `systemctl stop` does.
+    /// Sessions get an error and are ended, data is written: what `systemctl stop` does.
     Fast,
     /// Sessions are ended without writing data: the next start recovers from the log.
     Immediate,
@@ -88,12 +88,12 @@ impl PrivateServer {
 
     /// A primary, and a standby that follows it.
     pub(crate) fn start_pair(builder: Builder) -> Result<[Self; 2], StartError> {
-        // The standby has the log from the copy on to read.
+        // Keeps the log that the standby has to read after the copy was made.
         let builder = builder.setting("wal_keep_size", "8GB");
         let primary = Self::start(&builder)?;
         let (mut standby, binaries) = Supervisor::prepare(&builder)?;
-        // A copy of a server that does not run is a base backup. It has run, so that its settings
-        // are in its control file.
+        // A copy of a server that does not run is a base backup. It must have run once, so that its
+        // settings are in its control file.
         primary.supervisor().stop(StopMode::Fast)?;
         standby.clone_data(&binaries, &primary.directory.join("data"))?;
         standby.follow(primary.port)?;
@@ -107,7 +107,7 @@ impl PrivateServer {
             let port = free_port()?;
             match supervisor.start(port) {
                 Ok(()) => break port,
-                // Someone else was faster to take it.
+                // Another process took the port first.
                 Err(StartError::Server { log }) if log.contains("could not bind") && attempt < 10 => attempt += 1,
                 Err(error) => return Err(error),
             }
@@ -152,8 +152,8 @@ fn free_port() -> Result<u16, StartError> {
         .map_err(|source| StartError::Io { what: "no free port on 127.0.0.1".to_owned(), source })
 }
 
-/// Copies a tree to where the account can read it. The account writes the copy itself, so that it
-/// can delete it too.
+/// Copies a tree to a place where the account can read it. The account makes the copy itself, so
+/// that it can delete it too.
 fn copy_as(account: &Account, tree: &Path, directory: &Path) -> Result<Binaries, StartError> {
     let copy = || -> io::Result<bool> {
         let mut pack = std::process::Command::new("tar")
@@ -176,7 +176,7 @@ fn copy_as(account: &Account, tree: &Path, directory: &Path) -> Result<Binaries,
     }
 }
 
-/// The running `supervisor.sh`. It ends, and takes the server along, when its stdin is closed.
+/// The running `supervisor.sh`. When its stdin is closed, it ends and stops the server.
 #[derive(Debug)]
 struct Supervisor {
     directory: PathBuf,
@@ -187,7 +187,7 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    /// One that has nothing to run yet, and the directory of the programs that it can run.
+    /// A supervisor without a server yet, and the directory of the programs that it can run.
     fn prepare(builder: &Builder) -> Result<(Self, PathBuf), StartError> {
         let mut binaries = binaries::find()?;
         let account = Account::find()?;
@@ -214,7 +214,8 @@ impl Supervisor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Ctrl-C in a terminal goes to the group: the supervisor ends when we do, not before.
+            // Ctrl-C in a terminal goes to the whole group: the supervisor must end after this
+            // process, not before.
             .process_group(0)
             .spawn()
             .map_err(failed)?;
@@ -238,7 +239,7 @@ impl Supervisor {
         self.succeeded("initdb")
     }
 
-    /// In place of `initdb`: the data of a server that does not run.
+    /// Replaces `initdb`: copies the data of a server that does not run.
     fn clone_data(&mut self, bin: &Path, source: &Path) -> Result<(), StartError> {
         self.command(&format!("clone {}\n{}", bin.display(), source.display()))?;
         self.succeeded("clone")
@@ -253,8 +254,7 @@ impl Supervisor {
         if self.event(command)? == "0" { Ok(()) } else { Err(StartError::Server { log: self.log() }) }
     }
 
-    /// Returns once the server takes connections. An error carries what this start wrote to the
-    /// log.
+    /// Returns once the server accepts connections. An error has what this start wrote to the log.
     fn start(&mut self, port: u16) -> Result<(), StartError> {
         let deadline = Instant::now() + START_DEADLINE;
         let log_before = self.log().len();
@@ -280,12 +280,12 @@ impl Supervisor {
         Ok(())
     }
 
-    /// As [`start`](Self::start), on the port of one that has just ended.
+    /// As [`start`](Self::start), on the port of a server that has just ended.
     fn start_again(&mut self, port: u16) -> Result<(), StartError> {
         let deadline = Instant::now() + START_DEADLINE;
         loop {
             match self.start(port) {
-                // The sessions of a killed server outlive it by a moment, and hold its port and
+                // The sessions of a killed server live a moment longer, and hold its port and
                 // memory.
                 Err(StartError::Server { log }) if is_still_in_use(&log) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(20));
@@ -310,7 +310,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The eighth line of the lock file says how far the server of that pid is.
+    /// The eighth line of the lock file is the state of the server with that pid.
     fn is_ready(&self, pid: &str) -> bool {
         let lock_file = fs::read_to_string(self.directory.join("data/postmaster.pid")).unwrap_or_default();
         let mut lines = lock_file.lines().map(str::trim);
@@ -328,8 +328,7 @@ impl Supervisor {
             .map_err(|source| StartError::Io { what: "the supervising shell is gone".to_owned(), source })
     }
 
-    /// Waits for an event and returns what it says; others before it are of an earlier server, and
-    /// outdated.
+    /// Waits for an event and returns its text. Events before it belong to an earlier server.
     fn event(&mut self, name: &str) -> Result<String, StartError> {
         let deadline = Instant::now() + START_DEADLINE;
         loop {

@@ -1,9 +1,9 @@
-//! The little SQL that the crate itself runs.
+//! The SQL that the crate itself runs.
 
 use tokio_postgres::{Error, NoTls, SimpleQueryMessage};
 
-/// Runs statements on a connection of their own and waits for them, from any thread: a runtime that
-/// the caller may be in is not touched. Returns the first value of the last row.
+/// Runs statements on a connection of their own and waits for them, from any thread, and does not
+/// use the caller's runtime. Returns the first value of the last row.
 pub(crate) fn execute(url: &str, statements: &str) -> Result<Option<String>, Error> {
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
@@ -12,8 +12,8 @@ pub(crate) fn execute(url: &str, statements: &str) -> Result<Option<String>, Err
                 let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
                 let connection = tokio::spawn(connection);
                 let result = client.simple_query(statements).await;
-                // The session's end is waited for: a database can only be dropped or copied once
-                // nobody is in it.
+                // Waits for the end of the session: a database can only be dropped or copied when
+                // no session is connected to it.
                 drop(client);
                 let _ = connection.await;
                 let last_row = result?.into_iter().rev().find_map(|message| match message {

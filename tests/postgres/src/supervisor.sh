@@ -1,14 +1,15 @@
 # Owns one private PostgreSQL: its directory, its processes, its end.
 #
-# Commands arrive on stdin, events leave on stdout. Only the process that started this script holds the other end of
-# stdin, so end of file means that it is gone, however it went: stop the server, delete the directory, go.
+# Commands arrive on stdin, events leave on stdout. Only the process that started this script holds
+# the other end of stdin. End of file means that this process has ended, for whatever reason: then
+# stop the server, delete the directory, and end.
 #
 #   segments MB                           the size of the log's segments, instead of 1; before initdb
 #   initdb BIN     -> "initdb STATUS"     STATUS 0 when the cluster is made
-#   clone BIN      -> "clone STATUS"      in place of initdb: a copy of the data of a server that does not run, which is
-#                                         the next line
-#   follow PORT    -> "follow STATUS"     from the next start on it is a standby of the server at that port
-#   start PORT     -> "started PID", and "exited STATUS" once that server has ended for whatever reason
+#   clone BIN      -> "clone STATUS"      instead of initdb: copies the data of a server that does not
+#                                         run; its directory is the next line
+#   follow PORT    -> "follow STATUS"     from the next start on a standby of the server at that port
+#   start PORT     -> "started PID", and "exited STATUS" once that server has ended
 #   signal NAME                           sends a signal to the running server, if there is one
 #
 # The arguments of the script are passed on to every start of the server.
@@ -33,7 +34,7 @@ while read -r command argument; do
             echo "initdb $?"
             ;;
         clone)
-            # Each on a line of its own: a path may hold blanks.
+            # Each on a line of its own: a path may contain blanks.
             bin=$argument
             read -r source
             cp -Rp "$source" "$directory/data" >"$directory/log" 2>&1
@@ -55,7 +56,7 @@ while read -r command argument; do
                 mv "$directory/pid" "$directory/ended"
                 echo "exited $status"
             } &
-            # From here on a signal, or the end, knows whom to stop.
+            # From here on a signal, or the end of this script, knows which process to stop.
             until [ -s "$directory/pid" ] || [ -e "$directory/ended" ]; do sleep 0.01; done
             ;;
         signal)
@@ -67,10 +68,10 @@ done
 # SIGQUIT: an immediate shutdown, which ends even backends that hang.
 [ -s "$directory/pid" ] && kill -s QUIT "$(cat "$directory/pid")"
 wait
-# A server that was killed could not give its System V shared memory back.
+# A killed server could not give its System V shared memory back.
 segment=$(sed -n '7s/.* //p' "$directory/data/postmaster.pid" 2>/dev/null)
 [ -n "$segment" ] && ipcrm -m "$segment" 2>/dev/null
-# Orphans of a killed server may still be writing for a moment.
+# Backends of a killed server may still be writing for a moment.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     rm -rf "$directory" 2>/dev/null && break
     sleep 0.2

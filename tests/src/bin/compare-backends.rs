@@ -1,8 +1,8 @@
-//! Compares the backends: the same work through each, in short turns, on one database. Prints a
-//! table.
+//! Compares the backends: the same work through each, alternating in short rounds, on one database.
+//! Prints a table.
 //!
-//! Of all turns the lower quartile counts: what else a machine does can only add to the time that
-//! something takes.
+//! The result is the lower quartile of all rounds: other load of the machine can only add to the
+//! time.
 //!
 //! ```text
 //! cargo run --release -p socketio-pg-tests --bin compare-backends
@@ -19,16 +19,16 @@ use socketio_pg_tokio_postgres::TokioPostgresBackend;
 
 const TABLE: &str = "socket_io_attachments";
 
-/// Each round takes the backends in turns, so that other load on the machine concerns both.
+/// Each round measures all backends, so that other load of the machine affects both.
 const ROUNDS: usize = 200;
 
 #[derive(Clone, Copy)]
 enum Work {
-    /// Publishes one at a time, each awaited.
+    /// Publishes one at a time, and awaits each.
     Single,
-    /// Publishes batches of this size, each awaited.
+    /// Publishes batches of this size, and awaits each.
     Batches(usize),
-    /// Publishes one and waits until it is heard.
+    /// Publishes one and waits until it arrives.
     OneWay,
     /// Publishes an attachment of 64 KiB, and fetches it.
     Attachment,
@@ -46,7 +46,7 @@ impl Work {
         }
     }
 
-    /// How often it is done in one round.
+    /// How often an operation is repeated in one round.
     fn times(self) -> u32 {
         match self {
             Self::Single | Self::OneWay => 50,
@@ -72,7 +72,7 @@ impl<B: Backend> Contender<B> {
         Ok(Self { backend, channel, listener, sent: 0, times: Vec::new() })
     }
 
-    /// 150 bytes, unlike any other.
+    /// 150 bytes, different from all others.
     fn small(&mut self) -> Outgoing {
         self.sent += 1;
         Outgoing {
@@ -82,7 +82,7 @@ impl<B: Backend> Contender<B> {
         }
     }
 
-    /// How long it takes once, on average over a round.
+    /// The time of one operation, on average over a round.
     async fn round(&mut self, work: Work) -> Result<Duration, BackendError> {
         let mut spent = Duration::ZERO;
         for _ in 0..work.times() {
@@ -143,7 +143,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let other_took = other.round(work).await?;
                 (one.round(work).await?, other_took)
             };
-            // The first one warms up.
+            // The first round warms up.
             if round > 0 {
                 one.times.push(one_took);
                 other.times.push(other_took);

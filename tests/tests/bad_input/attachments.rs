@@ -1,4 +1,4 @@
-//! Headers that lead nowhere, and rows that are no message.
+//! Headers without a row, and rows that are not messages.
 
 use socketio_pg_core::protocol::{Value, value::to_msgpack};
 
@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
     [headers(), rows(), bytes(), messages(), binary()].into_iter().flatten().collect()
 }
 
-/// `$id` is a row with a good event, which shows that it was found.
+/// `$id` is a row with a valid event, which shows that it was found.
 fn headers() -> Vec<Case> {
     let header = |id: &str| format!(r#"{{"uid":$uid,"type":3,"attachmentId":{id}}}"#);
     vec![
@@ -92,12 +92,12 @@ fn rows() -> Vec<Case> {
     ]
 }
 
-/// Bytes that claim more than there is, or nest deeper than anybody reads.
+/// Bytes that claim more than there is, or nest deeper than any reader allows.
 fn bytes() -> Vec<Case> {
     let in_arguments = |arguments: &[u8]| {
         let mut bytes =
             to_msgpack(&Value::from_json(&message(3, DATA).replace(r#","uid":$uid"#, "")).unwrap()).unwrap();
-        // The event's name is the only element of its array: here come more.
+        // The event's name is the only element of its array; here more elements follow.
         replace(&mut bytes, b"\x91\xa4case", &[b"\x92\xa4case", arguments].concat());
         bytes
     };
@@ -128,7 +128,7 @@ fn bytes() -> Vec<Case> {
     cases
 }
 
-/// Rows that are a value, and at least nearly a message.
+/// Rows that are a value, and almost a message.
 fn messages() -> Vec<Case> {
     let good = message(3, DATA);
     let with = |more: &str| good.replacen('{', &format!("{{{more},"), 1);
@@ -144,7 +144,7 @@ fn messages() -> Vec<Case> {
             NOT_A_MESSAGE,
         ),
         json_row("a row without uid", good.replace(r#","uid":$uid"#, ""), Delivered),
-        json_row("a row of another sender", good.replace("$uid", r#""somebody else""#), OF_ANOTHER)
+        json_row("a row of another sender", good.replace("$uid", r#""another node""#), OF_ANOTHER)
             .on_node(OnNode::Delivers),
         json_row("a row without nsp", good.replace(r#","nsp":"/""#, ""), Delivered).on_node(OnNode::DoesNotDeliver),
         json_row("a row of another nsp", good.replace(r#""/""#, r#""/nobody's""#), Ignored),
@@ -160,7 +160,7 @@ fn messages() -> Vec<Case> {
     ]
 }
 
-/// Binary beside objects that look like what stands for binary in a client's text.
+/// Binary beside objects that look like placeholders for binary in a client's text.
 fn binary() -> Vec<Case> {
     let beside = |name: &'static str, placeholder: &str, outcome| {
         let mut case = json_row(name, event(&format!(r#"["case","b",{placeholder}]"#)), outcome);

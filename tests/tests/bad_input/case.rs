@@ -1,4 +1,4 @@
-//! What is sent, and what becomes of it.
+//! The input of a case, and the expected outcome.
 
 use socketio_pg_core::{
     InvalidMessage,
@@ -13,10 +13,10 @@ pub(crate) struct Case {
     pub(crate) on_node: OnNode,
 }
 
-/// Something that is sent.
+/// One input.
 ///
-/// In payloads, `$uid` is the case's own sender, `$own` the uid of the server that is tested,
-/// `$client` the id of its client's socket, and `$id` the id of an attachment with a good event.
+/// In payloads, `$uid` is the case's own sender, `$own` the uid of the server under test, `$client`
+/// the id of its client's socket, and `$id` the id of an attachment with a valid event.
 #[derive(Clone)]
 pub(crate) enum Sent {
     /// The payload of a notification.
@@ -25,30 +25,30 @@ pub(crate) enum Sent {
     Attachment(Option<Vec<u8>>),
 }
 
-/// What becomes of it on a Rust server. In every case the next message arrives, and the client
-/// stays connected.
+/// The outcome on a Rust server. In every case the next message arrives, and the client stays
+/// connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The client gets an event.
     Delivered,
-    /// Nothing happens, and nothing is wrong.
+    /// Nothing happens, and nothing is reported.
     Ignored,
-    /// The client gets nothing; it is counted, and reported with its sender.
+    /// The client gets nothing; the input is counted, and reported with its sender.
     Rejected(InvalidMessage),
 }
 
-/// What becomes of it on a Node.js server.
+/// The outcome on a Node.js server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnNode {
-    /// Its clients get an event where ours do, and none where ours get none.
+    /// Its clients get an event exactly when Rust's do.
     Agrees,
-    /// Its clients get an event, and ours do not.
+    /// Its clients get an event, and Rust's do not.
     Delivers,
-    /// Its clients get nothing, and ours do.
+    /// Its clients get nothing, and Rust's do.
     DoesNotDeliver,
-    /// Its clients take it for a broken packet and disconnect, or crash.
+    /// Its clients take it for an invalid packet and disconnect, or crash.
     LosesItsClients,
-    /// It may pass on what is too much for the client that shows it to the test.
+    /// It may pass on more than the client can show to the test.
     NotAsked,
 }
 
@@ -66,7 +66,7 @@ const fn undecodable(kind: DecodeErrorKind) -> Outcome {
     Outcome::Rejected(InvalidMessage::Undecodable(kind))
 }
 
-/// The `data` of a good broadcast.
+/// The `data` of a valid broadcast.
 pub(crate) const DATA: &str = r#"{"packet":{"type":2,"data":["case"]},"opts":{"rooms":[],"except":[],"flags":{}}}"#;
 
 /// A payload.
@@ -87,7 +87,7 @@ pub(crate) fn json_row(name: impl Into<String>, json: impl Into<String>, outcome
     row(name, bytes, outcome)
 }
 
-/// An attachment that was good before it was changed.
+/// An attachment that was valid before it was changed.
 pub(crate) fn mangled_row(name: impl Into<String>, mangle: impl FnOnce(&mut Vec<u8>), outcome: Outcome) -> Case {
     let mut case = json_row(name, message(3, DATA), outcome);
     if let Some(Sent::Attachment(Some(bytes))) = case.sent.first_mut() {
@@ -97,12 +97,12 @@ pub(crate) fn mangled_row(name: impl Into<String>, mangle: impl FnOnce(&mut Vec<
 }
 
 impl Case {
-    /// The sender of everything that the case sends.
+    /// The sender of the whole input of the case.
     pub(crate) fn uid(&self) -> String {
         uid_of(&self.name)
     }
 
-    /// Says what Node.js does otherwise.
+    /// Sets what Node.js does differently.
     pub(crate) fn on_node(mut self, on_node: OnNode) -> Self {
         self.on_node = on_node;
         self
@@ -114,7 +114,7 @@ impl Case {
         self
     }
 
-    /// The sender, as far as it can be told from what is sent.
+    /// The sender, if the input names it.
     pub(crate) fn readable_sender(&self) -> Option<String> {
         let uid = self.uid();
         let is_readable = self.sent.iter().any(|sent| match sent {
@@ -154,7 +154,7 @@ pub(crate) fn packed(json: &str) -> Vec<u8> {
     to_msgpack(&Value::from_json(json).unwrap()).unwrap()
 }
 
-/// Something, opened and closed this many times, around a 1.
+/// A value, opened and closed this many times, around a 1.
 pub(crate) fn nested(open: &str, close: &str, levels: usize) -> String {
     format!("{}1{}", open.repeat(levels), close.repeat(levels))
 }

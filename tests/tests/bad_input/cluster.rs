@@ -1,4 +1,4 @@
-//! What bad input does to more than one client: reports, members, namespaces, the other nodes.
+//! Bad input and more than one client: reports, members, namespaces, the other nodes.
 
 use std::time::Duration;
 
@@ -15,25 +15,25 @@ use tokio::sync::mpsc;
 use crate::{
     Result,
     case::{DATA, message, packed},
+    fixture::{Fixture, is_report, rust_server},
     tables::all_cases,
     wire::{CHANNEL, Wire},
-    world::{World, is_report, rust_server},
 };
 
 #[tokio::test]
 async fn each_kind_is_reported_once_for_each_sender_and_counted_every_time() -> Result {
-    let Some(mut world) = World::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
+    let Some(mut fixture) = Fixture::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
     let senders = ["one", "two", "three"];
     for round in 0..20 {
         for sender in senders {
-            world.wire.notify(&format!(r#"{{"type":3,"data":{round},"uid":"{sender}","nsp":"/"}}"#)).await;
-            world.wire.notify(&format!(r#"{{"uid":"{sender}","type":3,"attachmentId":"no{round}"}}"#)).await;
+            fixture.wire.notify(&format!(r#"{{"type":3,"data":{round},"uid":"{sender}","nsp":"/"}}"#)).await;
+            fixture.wire.notify(&format!(r#"{{"uid":"{sender}","type":3,"attachmentId":"no{round}"}}"#)).await;
         }
-        world.wire.notify(&format!("neither {round}")).await;
+        fixture.wire.notify(&format!("neither {round}")).await;
     }
-    assert!(world.until_good().await?.is_empty());
-    assert_eq!(world.counts().await?, (20 * 7, 0));
-    let reports = world.reports(7).await?;
+    assert!(fixture.until_good().await?.is_empty());
+    assert_eq!(fixture.counts().await?, (20 * 7, 0));
+    let reports = fixture.reports(7).await?;
     assert_eq!(reports.len(), 7, "{reports:#?}");
     for sender in senders {
         for kind in [Json, AttachmentId] {
@@ -41,7 +41,7 @@ async fn each_kind_is_reported_once_for_each_sender_and_counted_every_time() -> 
             assert_eq!(reports.iter().filter(is_it).count(), 1, "{kind:?} of {sender}");
         }
     }
-    world.end().await
+    fixture.end().await
 }
 
 #[tokio::test]
@@ -73,48 +73,48 @@ async fn a_message_is_for_the_namespace_that_it_names_whatever_its_channel() -> 
 
 #[tokio::test]
 async fn a_table_that_cannot_be_read_costs_its_attachments_and_nothing_else() -> Result {
-    let Some(mut world) = World::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
+    let Some(mut fixture) = Fixture::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
     let good = packed(&message(3, DATA).replace("$uid", r#""x""#));
-    let id = world.wire.insert(Some(&good)).await;
-    world.wire.execute("ALTER TABLE socket_io_attachments RENAME TO elsewhere").await;
-    world.wire.notify(&format!(r#"{{"uid":"x","type":3,"attachmentId":"{id}"}}"#)).await;
-    world.wire.notify(&message(3, &DATA.replace("case", "inline")).replace("$uid", r#""x""#)).await;
-    world.client.wait_for_packet("inline").await?;
-    let reports = world.reports(1).await?;
+    let id = fixture.wire.insert(Some(&good)).await;
+    fixture.wire.execute("ALTER TABLE socket_io_attachments RENAME TO elsewhere").await;
+    fixture.wire.notify(&format!(r#"{{"uid":"x","type":3,"attachmentId":"{id}"}}"#)).await;
+    fixture.wire.notify(&message(3, &DATA.replace("case", "inline")).replace("$uid", r#""x""#)).await;
+    fixture.client.wait_for_packet("inline").await?;
+    let reports = fixture.reports(1).await?;
     assert!(is_report(&reports[0], InvalidMessage::AttachmentUnreadable, Some("x")), "{reports:?}");
     assert!(reports[0].contains("socket_io_attachments"), "{reports:?}");
 
-    world.wire.execute("ALTER TABLE elsewhere RENAME TO socket_io_attachments").await;
-    let got = world.until_good().await?;
+    fixture.wire.execute("ALTER TABLE elsewhere RENAME TO socket_io_attachments").await;
+    let got = fixture.until_good().await?;
     assert_eq!(got.iter().map(|packet| packet.event.as_str()).collect::<Vec<_>>(), ["inline"]);
-    assert_eq!(world.counts().await?, (1, 0));
-    world.end().await
+    assert_eq!(fixture.counts().await?, (1, 0));
+    fixture.end().await
 }
 
-/// Node.js has no client here that it could lose.
+/// Node.js has no client here, because bad input could crash it.
 #[tokio::test]
 async fn rust_and_node_still_hear_each_other_after_all_of_it() -> Result {
-    let Some(mut world) = World::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
-    let options = NodeOptions::new(world.database.url());
+    let Some(mut fixture) = Fixture::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
+    let options = NodeOptions::new(fixture.database.url());
     let node = Node::start(&Kind::NodeServer, &options).await?;
-    world.server.wait_for_server_count("/", 2).await?;
+    fixture.server.wait_for_server_count("/", 2).await?;
     for case in all_cases() {
-        world.send(&case).await;
+        fixture.send(&case).await;
     }
-    world.until_good().await?;
-    // Node.js has heard of all when it hears of this one. It need not be the last that it fetches:
-    // a fetch that fails ends its connection, and one that begins just then opens another at once,
-    // ahead of those that wait.
+    fixture.until_good().await?;
+    // Node.js has heard all messages when it has heard this one. It need not be the last that it
+    // fetches: a failed fetch ends its connection, and a fetch that begins just then opens another
+    // one at once, before those that wait.
     let last = json!({ "event": "last", "args": [binary([0])] });
-    world.server.call("serverSideEmit", last).await?;
+    fixture.server.call("serverSideEmit", last).await?;
     node.wait_for_server_side("/", "last").await?;
     node.call("idle", json!({})).await?;
 
     let far = ClientHost::shared().await?.connect(node.port(), &Connect::default()).await?;
-    exchange(&world.server, &world.client, &far, "from Rust").await?;
-    exchange(&node, &world.client, &far, "from Node").await?;
+    exchange(&fixture.server, &fixture.client, &far, "from Rust").await?;
+    exchange(&node, &fixture.client, &far, "from Node").await?;
     node.close().await?;
-    world.end().await
+    fixture.end().await
 }
 
 async fn exchange(from: &Node, near: &Client, far: &Client, text: &str) -> Result {
@@ -142,7 +142,7 @@ async fn members_are_bounded_and_forgotten_when_they_fall_silent() -> Result {
            FROM generate_series(1, {FORGED}) AS i"#
     ))
     .await;
-    // Who is not remembered is heard all the same.
+    // Messages of a sender that is not remembered are handled too.
     wire.notify(r#"{"type":9,"data":{"packet":["last"]},"uid":"not remembered","nsp":"/"}"#).await;
     node.heard().await;
     assert_eq!(node.cluster.of("/").server_count() as u64, 1 + MAX);
@@ -158,7 +158,7 @@ async fn members_are_bounded_and_forgotten_when_they_fall_silent() -> Result {
         }
     }
     assert_eq!(joined, MAX);
-    // The first, and then every thousandth.
+    // Reported for the first, and then for every thousandth.
     assert_eq!(overloaded.len(), 3, "{overloaded:?}");
     assert!(overloaded.iter().all(|what| what.contains("Options::max_nodes")), "{overloaded:?}");
 

@@ -1,39 +1,39 @@
-//! Very much of it.
+//! A flood of bad input.
 
 use socketio_pg_tests::ClientHost;
 
 use crate::{
     Result,
+    fixture::{Fixture, rust_server},
     wire::CHANNEL,
-    world::{World, rust_server},
 };
 
-/// How many at once: 12 kinds, of 20 MB together.
+/// How many messages at once: 12 kinds, 20 MB together.
 const NOTIFICATIONS: u64 = 20_000;
 const FLOODS: u64 = 5;
 
-/// How much memory the server may take for them, in kB: what is on its way takes some, and the
+/// How much memory the server may take for them, in kB: messages on their way take some, and the
 /// allocator keeps it.
 const ALLOWED: u64 = 64 * 1024;
 
 #[tokio::test]
 async fn a_flood_takes_no_memory() -> Result {
-    let Some(mut world) = World::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
-    let before = resident(&world);
+    let Some(mut fixture) = Fixture::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
+    let before = resident(&fixture);
     for number in 0..FLOODS {
-        flood(&mut world, number).await?;
+        flood(&mut fixture, number).await?;
     }
-    let after = resident(&world);
+    let after = resident(&fixture);
     assert!(after < before + ALLOWED, "{before} kB, then {after} kB");
-    // Each came from a sender of its own: this many senders are told apart.
-    let missed = world.missed().await?;
-    let told = world.reports(1000_usize.saturating_sub(missed)).await?.len();
+    // Each came from a sender of its own: this many senders are reported separately.
+    let missed = fixture.missed().await?;
+    let told = fixture.reports(1000_usize.saturating_sub(missed)).await?.len();
     assert!(told <= 1001 && told + missed >= 1000, "{told} told, {missed} missed");
-    world.end().await
+    fixture.end().await
 }
 
-async fn flood(world: &mut World, number: u64) -> Result {
-    let (before, _) = world.counts().await?;
+async fn flood(fixture: &mut Fixture, number: u64) -> Result {
+    let (before, _) = fixture.counts().await?;
     let kinds = r#"CASE i % 12
         WHEN 0 THEN 'no JSON ' || i
         WHEN 1 THEN head || '"type":3,"data":"' || repeat('x', 7000) || '"}'
@@ -51,15 +51,15 @@ async fn flood(world: &mut World, number: u64) -> Result {
     let head = format!(r#"'{{"nsp":"/","uid":"flood {number} ' || i || '",'"#);
     let numbered = format!("SELECT i, {head} AS head FROM generate_series(1, {NOTIFICATIONS}) AS i");
     let flood = format!("SELECT count(pg_notify('{CHANNEL}', {kinds})) FROM ({numbered}) AS numbered");
-    world.wire.execute(&flood).await;
-    assert!(world.until_good().await?.is_empty());
-    assert_eq!(world.counts().await?.0, before + NOTIFICATIONS);
+    fixture.wire.execute(&flood).await;
+    assert!(fixture.until_good().await?.is_empty());
+    assert_eq!(fixture.counts().await?.0, before + NOTIFICATIONS);
     Ok(())
 }
 
-/// The memory that the server has now, in kB.
-fn resident(world: &World) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", world.server.pid())).unwrap();
+/// The server's memory in kB.
+fn resident(fixture: &Fixture) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", fixture.server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -1,8 +1,8 @@
 //! Bad input: what no node should send, on the channel and in the attachments table.
 //!
-//! In every case the server lives, its client stays connected, the next good message arrives, and
-//! what was unusable is counted, and reported once for each kind and sender. The tables say line by
-//! line what becomes of it on a Rust server, and where Node.js does otherwise.
+//! In every case the server goes on, its client stays connected, the next valid message arrives,
+//! and the unusable input is counted, and reported once for each kind and sender. The tables list
+//! each input with its outcome on a Rust server, and on Node.js where that differs.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -10,6 +10,7 @@ mod answers;
 mod attachments;
 mod case;
 mod cluster;
+mod fixture;
 #[cfg(target_os = "linux")]
 mod flood;
 mod packets;
@@ -18,6 +19,5 @@ mod shapes;
 mod tables;
 mod text;
 mod wire;
-mod world;
 
 type Result<T = ()> = std::result::Result<T, socketio_pg_tests::Error>;

@@ -1,4 +1,4 @@
-//! Events that no client could read: Node.js passes them on, and its clients disconnect, or crash.
+//! Events that no client can read: Node.js passes them on, and its clients disconnect, or crash.
 
 use crate::case::{
     Case, NO_EVENT, NOT_JSON,
@@ -30,7 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("no packet data", packet(r#"{"type":2}"#), NOT_JSON).on_node(LosesItsClients),
         case("packet data null", event("null"), NO_EVENT).on_node(LosesItsClients),
         case("packet data as a string", event(r#""case""#), NO_EVENT).on_node(LosesItsClients),
-        // to Node.js's clients it is the number of an acknowledgement
+        // Node.js's clients take it for the number of an acknowledgement
         case("packet data as a number", event("7"), NO_EVENT).on_node(Delivers),
         case("packet data as an object", event(r#"{"0":"case"}"#), NO_EVENT).on_node(LosesItsClients),
         case("packet data empty", event("[]"), NO_EVENT).on_node(LosesItsClients),
@@ -45,7 +45,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("an event with an empty name", event(r#"[""]"#), Delivered),
         case("an event named by a lone surrogate", event(r#"["\udfff"]"#), Delivered),
         case("white space in packet data", event(" [ \"case\" , 1 ] "), Delivered),
-        // what is ignored in a packet
+        // keys of a packet that are ignored
         case("a packet with an id", packet(r#"{"type":2,"data":["case"],"id":7}"#), Delivered),
         case("a packet of another nsp", packet(r#"{"type":2,"data":["case"],"nsp":"/nobody's"}"#), Delivered),
         case("a packet with nsp as a number", packet(r#"{"type":2,"data":["case"],"nsp":7}"#), Delivered),

@@ -1,4 +1,4 @@
-//! Events from server to server that nobody could handle.
+//! Events from server to server that cannot be handled.
 
 use serde_json::json;
 use socketio_pg_core::InvalidMessage;
@@ -7,12 +7,12 @@ use socketio_pg_tests::ClientHost;
 use crate::{
     Result,
     case::{NO_EVENT, NOT_JSON, Outcome, message, nested},
-    world::{World, is_report, rust_server},
+    fixture::{Fixture, is_report, rust_server},
 };
 
 #[tokio::test]
 async fn a_server_side_event_without_a_name_is_reported_and_the_next_one_is_handled() -> Result {
-    let Some(mut world) = World::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
+    let Some(mut fixture) = Fixture::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
     let deep = nested("[", "]", 3900);
     let with = |packet: &str| message(9, &format!(r#"{{"packet":{packet}}}"#));
     let cases = [
@@ -42,20 +42,20 @@ async fn a_server_side_event_without_a_name_is_reported_and_the_next_one_is_hand
     let mut failures = Vec::new();
     let mut reported = 0;
     for (number, (name, payload, expected)) in cases.into_iter().enumerate() {
-        let handled_before = world.server.events().len();
-        world.wire.notify(&payload.replace("$uid", &format!("{name:?}"))).await;
-        world.wire.notify(&with(&format!(r#"["next",{number}]"#)).replace("$uid", r#""good""#)).await;
+        let handled_before = fixture.server.events().len();
+        fixture.wire.notify(&payload.replace("$uid", &format!("{name:?}"))).await;
+        fixture.wire.notify(&with(&format!(r#"["next",{number}]"#)).replace("$uid", r#""good""#)).await;
         let is_next = |event: &serde_json::Value| event["name"] == "next" && event["args"] == json!([number]);
-        world.server.wait_for_event("next event", is_next).await?;
+        fixture.server.wait_for_event("next event", is_next).await?;
 
-        let events = world.server.events();
+        let events = fixture.server.events();
         let handled: Vec<_> = events[handled_before..].iter().filter_map(|event| event["name"].as_str()).collect();
         let expected_names = expected.iter().copied().chain(["next"]).collect::<Vec<_>>();
         if handled != expected_names {
             failures.push(format!("{name}: handled {handled:?} and not {expected_names:?}"));
         }
         if let Err(Outcome::Rejected(kind)) = expected {
-            let reports = world.reports(reported + 1).await?;
+            let reports = fixture.reports(reported + 1).await?;
             if !reports.last().is_some_and(|report| is_report(report, kind, Some(name))) {
                 failures.push(format!("{name}: expected {kind:?}, last reported: {:?}", reports.last()));
             }
@@ -63,7 +63,7 @@ async fn a_server_side_event_without_a_name_is_reported_and_the_next_one_is_hand
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert_eq!(world.counts().await?, (reported as u64, 0));
-    assert!(world.until_good().await?.is_empty());
-    world.end().await
+    assert_eq!(fixture.counts().await?, (reported as u64, 0));
+    assert!(fixture.until_good().await?.is_empty());
+    fixture.end().await
 }

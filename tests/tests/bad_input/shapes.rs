@@ -1,4 +1,4 @@
-//! `data` and `opts` of another shape than their type asks for.
+//! `data` and `opts` of another shape than their type requires.
 
 use crate::case::{
     Case, DATA, LONG_ID, NOT_JSON, OnNode,
@@ -6,7 +6,7 @@ use crate::case::{
     case, message, nested, opts,
 };
 
-/// A broadcast to the members of a room that cases try to bring the client into.
+/// A broadcast to the room that cases try to make the client join.
 fn to_joined() -> String {
     opts(r#"{"rooms":["joined"]}"#)
 }
@@ -121,7 +121,7 @@ fn requests() -> Vec<Case> {
             .on_node(OnNode::Delivers),
         case("fetchSockets with requestId null", message(7, r#"{"opts":{},"requestId":null}"#), NOT_JSON),
         case("fetchSockets of odd rooms", message(7, r#"{"opts":{"rooms":[null]},"requestId":"r"}"#), Ignored),
-        case("sockets that nobody asked for", message(8, r#"{"requestId":"r","sockets":[]}"#), Ignored),
+        case("sockets without a request", message(8, r#"{"requestId":"r","sockets":[]}"#), Ignored),
         case("sockets that are null", message(8, r#"{"requestId":"r","sockets":null}"#), NOT_JSON),
         case("a socket that is null", message(8, r#"{"requestId":"r","sockets":[null]}"#), NOT_JSON),
         case("a socket without id", message(8, r#"{"requestId":"r","sockets":[{}]}"#), NOT_JSON),
@@ -130,18 +130,18 @@ fn requests() -> Vec<Case> {
             message(8, r#"{"requestId":"r","sockets":[{"id":"s","rooms":{}}]}"#),
             NOT_JSON,
         ),
-        case("an answer that nobody asked for", message(10, r#"{"requestId":"r","packet":1}"#), Ignored),
-        case("a count that nobody asked for", message(11, r#"{"requestId":"r","clientCount":1}"#), Ignored),
+        case("an answer without a request", message(10, r#"{"requestId":"r","packet":1}"#), Ignored),
+        case("a count without a request", message(11, r#"{"requestId":"r","clientCount":1}"#), Ignored),
         case("a count as a string", message(11, r#"{"requestId":"r","clientCount":"1"}"#), NOT_JSON),
         case("a count below zero", message(11, r#"{"requestId":"r","clientCount":-1}"#), NOT_JSON),
         case("half a client", message(11, r#"{"requestId":"r","clientCount":0.5}"#), NOT_JSON),
         case("no count", message(11, r#"{"requestId":"r"}"#), NOT_JSON),
-        case("an ack that nobody asked for", message(12, r#"{"requestId":"r","packet":[]}"#), Ignored),
+        case("an ack without a request", message(12, r#"{"requestId":"r","packet":[]}"#), Ignored),
         case("an ack without requestId", message(12, r#"{"packet":[]}"#), NOT_JSON),
     ]
 }
 
-/// Joining, leaving and disconnecting. Whether the client has joined shows in what it gets.
+/// Joining, leaving and disconnecting. The events that the client gets show whether it has joined.
 fn rooms() -> Vec<Case> {
     let join = |rooms: &str| message(4, &format!(r#"{{"opts":{{}},"rooms":{rooms}}}"#));
     let leave = |rooms: &str| message(5, &format!(r#"{{"opts":{{}},"rooms":{rooms}}}"#));

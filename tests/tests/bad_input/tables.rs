@@ -7,8 +7,8 @@ use socketio_pg_tests::{ClientHost, Kind};
 use crate::{
     Result, attachments,
     case::{Case, OnNode, Outcome},
+    fixture::{Fixture, Loss, is_report, loss, rust_server},
     packets, shapes, text,
-    world::{Loss, World, is_report, loss, rust_server},
 };
 
 #[tokio::test]
@@ -36,29 +36,29 @@ pub(crate) fn all_cases() -> Vec<Case> {
 }
 
 async fn holds_on_rust(cases: Vec<Case>) -> Result {
-    let Some(mut world) = World::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
+    let Some(mut fixture) = Fixture::start(&rust_server(), ClientHost::shared().await?).await? else { return Ok(()) };
     let mut anonymous = HashSet::new();
     let mut reported = 0;
     let mut failures = Vec::new();
     for case in &cases {
-        let (before, _) = world.counts().await?;
-        world.send(case).await;
-        let delivered = !world.until_good().await?.is_empty();
+        let (before, _) = fixture.counts().await?;
+        fixture.send(case).await;
+        let delivered = !fixture.until_good().await?.is_empty();
         let mut fail = |what: String| failures.push(format!("{}: {what}", case.name));
 
         if delivered != (case.outcome == Outcome::Delivered) {
             fail(format!("expected {:?}, and it was delivered: {delivered}", case.outcome));
         }
         let Outcome::Rejected(kind) = case.outcome else {
-            let (after, _) = world.counts().await?;
+            let (after, _) = fixture.counts().await?;
             if after != before {
-                let reports = world.reports(reported + 1).await?;
+                let reports = fixture.reports(reported + 1).await?;
                 reported = reports.len();
                 fail(format!("expected {:?}, and {} were counted: {:?}", case.outcome, after - before, reports.last()));
             }
             continue;
         };
-        let after = world.rejected(before + 1).await?;
+        let after = fixture.rejected(before + 1).await?;
         if after != before + 1 {
             fail(format!("{} were counted", after - before));
             continue;
@@ -67,7 +67,7 @@ async fn holds_on_rust(cases: Vec<Case>) -> Result {
         if sender.is_none() && !anonymous.insert(kind) {
             continue;
         }
-        let reports = world.reports(reported + 1).await?;
+        let reports = fixture.reports(reported + 1).await?;
         let new: Vec<_> = reports[reported..].iter().collect();
         if new.len() != 1 || !is_report(new[0], kind, sender.as_deref()) {
             fail(format!("expected one report of {kind:?} from {sender:?}: {new:?}"));
@@ -75,35 +75,36 @@ async fn holds_on_rust(cases: Vec<Case>) -> Result {
         reported = reports.len();
     }
     assert!(failures.is_empty(), "{} of {} cases:\n{}", failures.len(), cases.len(), failures.join("\n"));
-    assert_eq!(world.reports(reported).await?.len(), reported);
-    assert_eq!(world.client.received().await?.iter().filter(|packet| packet.event == "next").count(), cases.len());
-    world.end().await
+    assert_eq!(fixture.reports(reported).await?.len(), reported);
+    assert_eq!(fixture.client.received().await?.iter().filter(|packet| packet.event == "next").count(), cases.len());
+    fixture.end().await
 }
 
-/// So that what the tables say of Node.js is true, and what is said nowhere is the same there.
+/// Checks what the tables say about Node.js, and that the outcome is the same where they say
+/// nothing.
 #[tokio::test]
 async fn node_delivers_and_loses_clients_where_the_tables_say_so() -> Result {
     let mut clients = ClientHost::start().await?;
-    let Some(mut world) = World::start(&Kind::NodeServer, &clients).await? else { return Ok(()) };
+    let Some(mut fixture) = Fixture::start(&Kind::NodeServer, &clients).await? else { return Ok(()) };
     let cases = all_cases();
     let mut failures = Vec::new();
     for case in cases.iter().filter(|case| case.on_node != OnNode::NotAsked) {
-        world.send(case).await;
+        fixture.send(case).await;
         if case.on_node == OnNode::LosesItsClients {
-            match loss(&world.client).await {
+            match loss(&fixture.client).await {
                 Ok(Loss::Disconnected) => {}
                 Ok(Loss::Crashed) => clients = ClientHost::start().await?,
                 Err(error) => failures.push(format!("{}: {error}", case.name)),
             }
-            world.reconnect(&clients).await?;
+            fixture.reconnect(&clients).await?;
             continue;
         }
-        let got = match world.until_good().await {
+        let got = match fixture.until_good().await {
             Ok(got) => got,
             Err(error) => {
                 failures.push(format!("{}: {error}", case.name));
                 clients = ClientHost::start().await?;
-                world.reconnect(&clients).await?;
+                fixture.reconnect(&clients).await?;
                 continue;
             }
         };

@@ -1,4 +1,4 @@
-//! Payloads that are no message, or one that nobody writes: JSON, and the outermost object.
+//! Payloads that are not messages, or that no node writes: JSON, and the outermost object.
 
 use crate::case::{
     Case, DATA, LONG_ID, NOT_JSON, OnNode,
@@ -11,7 +11,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let with = |more: &str| good.replacen('{', &format!("{{{more},"), 1);
     let top = |kind: &str, rest: &str| format!(r#"{{"type":{kind},"data":{DATA}{rest}}}"#);
     vec![
-        // no JSON
+        // not JSON
         case("a word", "hello", NOT_JSON),
         case("nothing", "", NOT_JSON),
         case("white space", " \t\n", NOT_JSON),
@@ -25,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("NaN", event(r#"["case",NaN]"#), NOT_JSON),
         case("brackets as deep as they fit", "[".repeat(7999), NOT_JSON),
         case("braces as deep as they fit", r#"{"":"#.repeat(1599), NOT_JSON),
-        // no object
+        // not an object
         case("null", "null", NOT_JSON),
         case("a number", "123", NOT_JSON),
         case("a string", r#""str""#, NOT_JSON),
@@ -33,7 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("an empty array", "[]", NOT_JSON),
         case("a message in an array", format!("[{good}]"), NOT_JSON),
         case("an array in the order of the keys", format!(r#"[3,{DATA},$uid,"/"]"#), NOT_JSON),
-        // unusual, but a message
+        // unusual, but valid
         case("white space around", format!(" \r\n\t{good}  "), Delivered),
         case("keys in another order", format!(r#"{{"nsp":"/","uid":$uid,"data":{DATA},"type":3}}"#), Delivered),
         case("escapes in keys", good.replace("type", r"\u0074ype").replace("opts", r"\u006fpts"), Delivered),
@@ -76,7 +76,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("uid as a number", top("3", r#","uid":7,"nsp":"/""#), NOT_JSON).on_node(OnNode::Delivers),
         case("uid as an object", top("3", r#","uid":{},"nsp":"/""#), NOT_JSON).on_node(OnNode::Delivers),
         case("nsp with a lone surrogate", top("3", r#","uid":$uid,"nsp":"/\ud800""#), Ignored),
-        // keys that nobody knows
+        // unknown keys
         case("an unknown key", with(r#""x":1"#), Delivered),
         case("an unknown key, nested deep", with(&format!(r#""x":{}"#, nested("[", "]", 3500))), Delivered),
         case("a key __proto__", with(r#""__proto__":{"type":1}"#), Delivered),

@@ -1,4 +1,4 @@
-//! A hand on the database: notifications and rows as nobody's adapter would write them.
+//! Direct access to the database: notifications and rows as no adapter would write them.
 
 use serde_json::Value;
 use socketio_pg_throwaway::Database;
@@ -10,7 +10,7 @@ use socketio_pg_tests::DEADLINE;
 /// The channel of the main namespace.
 pub(crate) const CHANNEL: &str = "socket.io#/";
 
-/// One connection to the database of a test. What is sent through it arrives in that order.
+/// One connection to the database of a test. Its messages arrive in the order of sending.
 pub(crate) struct Wire {
     client: Client,
     heard: mpsc::UnboundedReceiver<String>,
@@ -23,7 +23,7 @@ impl Wire {
         tokio::spawn(async move {
             while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
                 if let AsyncMessage::Notification(notification) = message {
-                    // A test that does not listen does not look.
+                    // A test that does not listen does not read notifications.
                     let _ = sender.send(notification.payload().to_owned());
                 }
             }
@@ -53,7 +53,7 @@ impl Wire {
         self.client.query_typed(statement, &[(&payload, Type::BYTEA)]).await.unwrap()[0].get(0)
     }
 
-    /// Hears what the nodes say from now on, and what this sends.
+    /// From now on records what the nodes send, and what this connection sends.
     pub(crate) async fn listen(&self) {
         self.client.batch_execute(&format!(r#"LISTEN "{CHANNEL}""#)).await.unwrap();
     }

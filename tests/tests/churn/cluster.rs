@@ -1,4 +1,4 @@
-//! The servers: of both backends and Node.js, each at its own distance to the database.
+//! The servers: on both backends and on Node.js, each at a different distance to the database.
 
 use crate::{Result, names::PATTERN};
 use parking_lot::Mutex;
@@ -7,22 +7,23 @@ use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Proxy};
 use socketio_pg_throwaway::{Database, Server};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-/// The backend of each server, none for Node.js, and how long a round trip to the database takes,
-/// in ms.
-const STATIONS: [(Option<&str>, u64); 5] =
+/// The backend of each server, none for Node.js, and the time of a round trip to the database in
+/// ms.
+const SLOTS: [(Option<&str>, u64); 5] =
     [(Some("tokio-postgres"), 2), (Some("diesel"), 0), (None, 2), (Some("tokio-postgres"), 10), (Some("diesel"), 10)];
-/// A server may have grown by this many MiB since its first round, when all have left.
+/// By how many MiB a server's memory may have grown since its first round, when all clients have
+/// left.
 const GROWTH: u64 = 48;
 
 pub(crate) struct Cluster {
-    pub(crate) stations: Vec<Station>,
+    pub(crate) slots: Vec<Slot>,
     _proxies: Vec<Proxy>,
     // Dropped last: the servers are connected to it.
     _database: Arc<Database>,
 }
 
-/// A place for a server: when it ends, another comes.
-pub(crate) struct Station {
+/// A place for a server: when the server ends, another one takes the place.
+pub(crate) struct Slot {
     pub(crate) name: String,
     kind: Kind,
     options: NodeOptions,
@@ -30,7 +31,7 @@ pub(crate) struct Station {
 }
 
 struct Running {
-    /// `None` while there is none.
+    /// `None` while no server runs.
     node: Option<Arc<Node>>,
     /// The namespaces that it may have.
     holds: BTreeSet<String>,
@@ -46,13 +47,12 @@ impl Cluster {
             Ok::<_, crate::Failure>((Arc::new(server.create_database()?), port))
         })
         .await??;
-        let (mut stations, mut proxies) = (Vec::new(), Vec::new());
-        for (backend, milliseconds) in STATIONS {
+        let (mut slots, mut proxies) = (Vec::new(), Vec::new());
+        for (backend, milliseconds) in SLOTS {
             let proxy = Proxy::far(port, Duration::from_micros(milliseconds * 500))?;
             let options = NodeOptions::new(proxy.before(&database.url()))
                 .heartbeat_interval(Duration::from_secs(1))
-                // Long enough for a busy machine to give everybody a turn: who is only slow must
-                // not seem gone.
+                // Long enough for a busy machine: a node that is only slow must not count as dead.
                 .heartbeat_timeout(Duration::from_secs(6))
                 .namespace("/")
                 .dynamic_namespace(PATTERN.0, PATTERN.1);
@@ -64,27 +64,27 @@ impl Cluster {
                 None => Kind::NodeServer,
             };
             let name = format!("{} at {milliseconds} ms", backend.unwrap_or("Node"));
-            stations.push(Station { name, kind, options, now: Mutex::new(Running::none()) });
+            slots.push(Slot { name, kind, options, now: Mutex::new(Running::none()) });
             proxies.push(proxy);
         }
-        futures_util::future::try_join_all(stations.iter().map(Station::start)).await?;
-        let cluster = Self { stations, _proxies: proxies, _database: database };
+        futures_util::future::try_join_all(slots.iter().map(Slot::start)).await?;
+        let cluster = Self { slots, _proxies: proxies, _database: database };
         cluster.wait_for_all().await?;
         Ok(cluster)
     }
 
-    /// Waits until all know each other.
+    /// Waits until all servers know each other.
     pub(crate) async fn wait_for_all(&self) -> Result {
-        for station in &self.stations {
-            let node = station.node().ok_or("all are running")?;
-            node.wait_for_server_count("/", self.stations.len()).await?;
+        for slot in &self.slots {
+            let node = slot.node().ok_or("all are running")?;
+            node.wait_for_server_count("/", self.slots.len()).await?;
         }
         Ok(())
     }
 
     pub(crate) async fn close(&self) -> Result {
-        for station in &self.stations {
-            station.node().ok_or("all are running")?.close().await?;
+        for slot in &self.slots {
+            slot.node().ok_or("all are running")?.close().await?;
         }
         Ok(())
     }
@@ -96,14 +96,14 @@ impl Running {
     }
 }
 
-impl Station {
+impl Slot {
     pub(crate) async fn start(&self) -> Result {
         let node = Node::start(&self.kind, &self.options).await?;
         self.now.lock().node = Some(Arc::new(node));
         Ok(())
     }
 
-    /// Ends the server, with a word to the others or without.
+    /// Ends the server, with or without a close message.
     pub(crate) async fn stop(&self, with_a_word: bool) -> Result {
         let node = std::mem::replace(&mut *self.now.lock(), Running::none()).node.ok_or("it is running")?;
         if with_a_word {
@@ -122,7 +122,7 @@ impl Station {
         matches!(self.kind, Kind::RustServer { .. })
     }
 
-    /// Notes that a client goes there.
+    /// Notes that a client connects there.
     pub(crate) fn enters(&self, nsp: &str) {
         self.now.lock().holds.insert(nsp.to_owned());
     }
@@ -140,7 +140,7 @@ impl Station {
         }
     }
 
-    /// Deletes the namespaces but `/`, which only Rust can.
+    /// Deletes all namespaces but `/`, which only Rust servers can do.
     pub(crate) async fn forget(&self) -> Result {
         if !self.is_rust() {
             return Ok(());
@@ -152,7 +152,7 @@ impl Station {
         Ok(())
     }
 
-    /// What is wrong with its memory, all clients having left.
+    /// Reports too much memory, when all clients have left.
     pub(crate) fn grown(&self) -> Option<String> {
         let mut now = self.now.lock();
         let memory = now.node.as_ref()?.memory();
@@ -162,7 +162,7 @@ impl Station {
             .then(|| format!("{} has grown by {growth} MiB, with no client left", self.name))
     }
 
-    /// What it has told of losses of its own.
+    /// What the server has reported about its own losses.
     pub(crate) async fn told(&self) -> Result<(usize, u64, u64)> {
         let Some(node) = self.node().filter(|_| self.is_rust()) else { return Ok((0, 0, 0)) };
         let (rejected, dropped) = node.counts().await?;

@@ -1,8 +1,8 @@
 //! The clients of a round, and what they do.
 
 use crate::{
-    account::{Heard, Listener, Message, Outcome, Stay, Tick},
     cluster::Cluster,
+    delivery::{Heard, Listener, Message, Outcome, Stay, Tick},
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use std::{
 
 /// What makes a message large.
 const LARGE: usize = 9_000;
-/// Why a client of a namespace that was replaced is disconnected: Socket.IO's own clients connect
+/// Why a client of a namespace that was replaced is disconnected. Socket.IO's own clients connect
 /// again by themselves.
 const SENT_AWAY: &str = "parse error";
 
@@ -28,19 +28,19 @@ pub(crate) struct Crowd<'a> {
     clock: AtomicU64,
     members: Mutex<Vec<Arc<Member>>>,
     messages: Mutex<Vec<Message>>,
-    /// Where a newcomer must hear everything at once, because others are there already.
+    /// Where a new client must get every message at once, because other clients are there already.
     settled: Mutex<BTreeSet<(usize, String)>>,
     wrong: Mutex<Vec<String>>,
-    /// Whether a client may be sent away: while others enter fresh namespaces.
+    /// Whether a client may be sent away: while others enter new namespaces.
     is_crush: AtomicBool,
-    /// The clients that have come in the place of those that were sent away.
+    /// The clients that replace those that were sent away.
     successors: Mutex<BTreeMap<usize, Arc<Member>>>,
 }
 
 /// One connection of a client.
 pub(crate) struct Member {
     index: usize,
-    pub(crate) station: usize,
+    pub(crate) slot: usize,
     pub(crate) nsp: String,
     pub(crate) client: Client,
     state: Mutex<State>,
@@ -49,19 +49,19 @@ pub(crate) struct Member {
 #[derive(Default)]
 struct State {
     established: Option<Tick>,
-    /// Whether it has been told to go, or its server has.
+    /// Whether the client or its server is leaving.
     goes: bool,
     stays: Vec<Stay>,
 }
 
-/// What is to be said.
+/// An event to emit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saying {
     pub(crate) rooms: Vec<String>,
     pub(crate) event: String,
     pub(crate) is_large: bool,
     pub(crate) give_up_ms: Option<u64>,
-    /// Whether the event's name is one that nobody may pass on.
+    /// Whether Socket.IO reserves the event's name.
     pub(crate) is_reserved: bool,
 }
 
@@ -97,9 +97,9 @@ impl<'a> Crowd<'a> {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// A client comes. `None` when it could not, which is noted.
-    pub(crate) async fn enter(&self, station: usize, nsp: &str, polls: bool) -> Option<Arc<Member>> {
-        let server = &self.cluster.stations[station];
+    /// Connects a client. `None` when it could not connect, which is noted.
+    pub(crate) async fn enter(&self, slot: usize, nsp: &str, polls: bool) -> Option<Arc<Member>> {
+        let server = &self.cluster.slots[slot];
         server.enters(nsp);
         let port = server.node()?.port();
         let mut how = Connect::to(nsp);
@@ -112,12 +112,12 @@ impl<'a> Crowd<'a> {
         }
         match connected {
             Ok(client) => {
-                let is_settled = self.settled.lock().contains(&(station, nsp.to_owned()));
+                let is_settled = self.settled.lock().contains(&(slot, nsp.to_owned()));
                 let established = is_settled.then(|| self.tick());
                 let mut members = self.members.lock();
                 let member = Arc::new(Member {
                     index: members.len(),
-                    station,
+                    slot,
                     nsp: nsp.to_owned(),
                     client,
                     state: Mutex::new(State { established, ..State::default() }),
@@ -132,32 +132,32 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// A client tries, and every outcome is right.
-    pub(crate) async fn try_to_enter(&self, station: usize, nsp: &str) {
-        if let Some(node) = self.cluster.stations[station].node()
+    /// Tries to connect a client; every outcome is correct.
+    pub(crate) async fn try_to_enter(&self, slot: usize, nsp: &str) {
+        if let Some(node) = self.cluster.slots[slot].node()
             && let Ok(client) = self.host.connect(node.port(), &Connect::to(nsp)).await
         {
-            // It may have been thrown out.
+            // It may have been disconnected.
             let _ = client.disconnect().await;
         }
     }
 
-    /// Every client that is there must hear everything from now on, and so must every client that
+    /// Every client that is there must get every message from now on, and so must every client that
     /// joins later.
     pub(crate) fn settle(&self) {
         let now = self.tick();
         for member in self.staying() {
             member.state.lock().established.get_or_insert(now);
-            self.settled.lock().insert((member.station, member.nsp.clone()));
+            self.settled.lock().insert((member.slot, member.nsp.clone()));
         }
     }
 
-    /// Those who are there for good.
+    /// The clients that stay.
     pub(crate) fn staying(&self) -> Vec<Arc<Member>> {
         self.members.lock().iter().filter(|member| !member.goes()).cloned().collect()
     }
 
-    /// Whether clients enter fresh namespaces now, so that some may be sent away.
+    /// Whether clients enter new namespaces now, so that some may be sent away.
     pub(crate) fn set_crush(&self, is_crush: bool) {
         self.is_crush.store(is_crush, Ordering::SeqCst);
     }
@@ -170,7 +170,7 @@ impl<'a> Crowd<'a> {
         self.is_crush() && member.client.ended().await.is_ok_and(|ended| ended.as_deref() == Some(SENT_AWAY))
     }
 
-    /// A client that was sent away comes again, to the same rooms.
+    /// A client that was sent away connects again, and joins the same rooms.
     pub(crate) async fn come_again(&self) {
         let members = self.staying();
         join_all(members.iter().map(|member| async {
@@ -178,7 +178,7 @@ impl<'a> Crowd<'a> {
                 return;
             }
             member.goes_now();
-            let Some(again) = self.enter(member.station, &member.nsp, false).await else { return };
+            let Some(again) = self.enter(member.slot, &member.nsp, false).await else { return };
             for room in self.rooms(member) {
                 self.join(&again, &room).await;
             }
@@ -187,7 +187,7 @@ impl<'a> Crowd<'a> {
         .await;
     }
 
-    /// Who stands in the place of a member.
+    /// The client that replaces a member.
     pub(crate) fn now(&self, member: &Arc<Member>) -> Arc<Member> {
         let successors = self.successors.lock();
         let mut member = member;
@@ -210,15 +210,15 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// All clients of a server are about to go with it.
-    pub(crate) fn goes_with(&self, station: usize) -> Vec<Arc<Member>> {
-        self.settled.lock().retain(|(other, _)| *other != station);
+    /// Notes that all clients of a server are about to leave with it.
+    pub(crate) fn goes_with(&self, slot: usize) -> Vec<Arc<Member>> {
+        self.settled.lock().retain(|(other, _)| *other != slot);
         let members = self.staying();
-        let members = members.into_iter().filter(|member| member.station == station);
+        let members = members.into_iter().filter(|member| member.slot == slot);
         members.inspect(|member| member.goes_now()).collect()
     }
 
-    /// Says something, and notes what became of it.
+    /// Emits an event, and notes the result.
     pub(crate) async fn say(&self, member: &Member, saying: Saying) {
         let number = self.note(member, &saying, false);
         let mut command = self.command(number, &saying);
@@ -237,12 +237,12 @@ impl<'a> Crowd<'a> {
         if !is_right {
             self.wrong(format!("{} said {saying:?} and was told {answer:?}", self.who(member)));
         }
-        // What a server that ends could not publish, its own clients hear all the same.
+        // When a server ends, its own clients get even what it could not publish.
         let is_open = outcome == Outcome::Refused && !saying.is_reserved;
         self.messages.lock()[number].outcome = if is_open { Outcome::Open } else { outcome };
     }
 
-    /// Says something that all must acknowledge.
+    /// Emits an event that all clients must acknowledge.
     pub(crate) async fn ask(&self, member: &Member, saying: Saying) {
         let number = self.note(member, &saying, true);
         let mut command = self.command(number, &saying);
@@ -265,8 +265,8 @@ impl<'a> Crowd<'a> {
         let mut messages = self.messages.lock();
         messages.push(Message {
             from: member.index,
-            station: member.station,
-            is_from_rust: self.cluster.stations[member.station].is_rust(),
+            slot: member.slot,
+            is_from_rust: self.cluster.slots[member.slot].is_rust(),
             nsp: member.nsp.clone(),
             rooms: saying.rooms.clone(),
             event: saying.event.clone(),
@@ -308,7 +308,7 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// The answer of its server, which only a client may miss that goes.
+    /// The server's answer. Only a client that leaves may miss it.
     async fn ask_server(&self, member: &Member, event: &str, argument: Value) -> Option<Value> {
         let lost = match member.client.ask(event, json!([argument])).await {
             Ok(Ok(mut answer)) => return Some(answer.first_mut().map(Value::take).unwrap_or_default()),
@@ -322,18 +322,18 @@ impl<'a> Crowd<'a> {
     }
 
     pub(crate) fn who(&self, member: &Member) -> String {
-        let server = &self.cluster.stations[member.station].name;
+        let server = &self.cluster.slots[member.slot].name;
         format!("client {} ({}) of {server} in {:?}", member.index, member.client.id(), member.nsp)
     }
 
-    /// The rooms of a member as they are once it is quiet.
+    /// The rooms of a member once all is quiet.
     pub(crate) fn rooms(&self, member: &Member) -> BTreeSet<String> {
         let state = member.state.lock();
         state.stays.iter().filter(|stay| stay.left.is_none()).map(|stay| stay.room.clone()).collect()
     }
 
-    /// All that was said, and what everybody heard of it.
-    pub(crate) async fn account(&self) -> crate::Result<(Vec<Listener>, Vec<Message>)> {
+    /// All messages, and what each client got.
+    pub(crate) async fn results(&self) -> crate::Result<(Vec<Listener>, Vec<Message>)> {
         let members = self.members.lock().clone();
         let mut listeners = Vec::new();
         for member in &members {
@@ -352,8 +352,8 @@ impl<'a> Crowd<'a> {
         let state = member.state.lock();
         Listener {
             who: self.who(member),
-            station: member.station,
-            is_at_rust: self.cluster.stations[member.station].is_rust(),
+            slot: member.slot,
+            is_at_rust: self.cluster.slots[member.slot].is_rust(),
             nsp: member.nsp.clone(),
             established: state.established,
             stayed: !state.goes,
@@ -364,7 +364,7 @@ impl<'a> Crowd<'a> {
 }
 
 impl Member {
-    /// A server has it join a room, which takes its time.
+    /// Notes that a server makes the client join a room, which takes a moment.
     pub(crate) fn was_joined(&self, room: &str) {
         self.state.lock().stays.push(Stay { room: room.to_owned(), joined: None, leaving: None, left: None });
     }

@@ -1,22 +1,22 @@
-//! Churn: real clients by the dozen that come at the same moment, choose hostile names, talk and
-//! go, while servers end and start.
+//! Churn: dozens of real clients connect at the same moment, choose hostile names, emit and leave,
+//! while servers stop and start.
 //!
-//! Servers of both backends and Node.js, each at its own distance to the database. What is planned
-//! is repeated by `CHURN_SEED`; what the threads and the network make of it is theirs.
-//! `CHURN_ROUNDS=10` or `CHURN_MINUTES=60` is the long form, with three times as many clients.
-//! `CHURN_WITHOUT=Nul,Crush` leaves ingredients out.
+//! Servers on both backends and on Node.js, each at a different distance to the database.
+//! `CHURN_SEED` repeats a plan, but not the timing of threads and network. `CHURN_ROUNDS=10` or
+//! `CHURN_MINUTES=60` runs longer, with three times as many clients. `CHURN_WITHOUT=Nul,Crush`
+//! leaves hazards out.
 //!
-//! Each client must hear every event that is meant for it, once and in the order of its sender, or
-//! the loss is reported; all servers agree on who is there once it is quiet; nothing is left of who
-//! has gone.
+//! Each client must get every event that is meant for it, once and in the order of its sender, or
+//! the loss is reported. All servers agree on the clients once all is quiet. Nothing is left of
+//! clients that have left.
 
-mod account;
+mod agreement;
 mod cluster;
 mod crowd;
-mod ingredients;
+mod delivery;
+mod hazards;
 mod names;
 mod round;
-mod truth;
 
 use cluster::Cluster;
 use round::Round;
@@ -30,11 +30,11 @@ use std::{
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
-/// Of the short form.
+/// The number of rounds of a short run.
 const ROUNDS: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_hears_everything_whoever_comes_and_goes() {
+async fn every_client_gets_every_event_while_clients_and_servers_come_and_go() {
     if !require(&NODE) || database().is_none() {
         return;
     }
@@ -46,7 +46,7 @@ async fn everybody_hears_everything_whoever_comes_and_goes() {
 
 async fn churn(seed: u64) -> Result {
     let (rounds, minutes) = (set::<u64>("CHURN_ROUNDS"), set::<f64>("CHURN_MINUTES"));
-    let ingredients = ingredients::chosen()?;
+    let hazards = hazards::chosen()?;
     let is_long = rounds.is_some() || minutes.is_some();
     let ends = Instant::now() + Duration::from_secs_f64(minutes.unwrap_or_default() * 60.0);
     let rounds = if minutes.is_some() { u64::MAX } else { rounds.unwrap_or(ROUNDS) };
@@ -60,8 +60,8 @@ async fn churn(seed: u64) -> Result {
         let seed = seed + number;
         let started = Instant::now();
         let (namespaces, crush) = if is_long { (8, 8) } else { (3, 5) };
-        let round = Round { seed, ingredients: ingredients.clone(), namespaces, crush };
-        let wrong = round.play(&cluster).await.map_err(|error| format!("{}: {error}", repeat(seed)))?;
+        let round = Round { seed, hazards: hazards.clone(), namespaces, crush };
+        let wrong = round.run(&cluster).await.map_err(|error| format!("{}: {error}", repeat(seed)))?;
         say(&format!("round {number} ({}): {:.1} s", repeat(seed), started.elapsed().as_secs_f64()));
         if !wrong.is_empty() {
             let shown = wrong.iter().take(40).map(String::as_str).collect::<Vec<_>>().join("\n");

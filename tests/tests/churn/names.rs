@@ -1,42 +1,42 @@
 //! Names that clients choose.
 
-use crate::ingredients::Ingredient;
+use crate::hazards::Hazard;
 use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
 
-/// What all servers have dynamic namespaces for: the pattern for Node.js, and the pattern for Rust.
+/// The pattern of the dynamic namespaces of all servers: for Node.js, and for Rust.
 pub(crate) const PATTERN: (&str, &str) = ("^/churn-", "/churn-{name}");
 
 /// A namespace of a round.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
     pub(crate) text: String,
-    /// Whether Node.js can listen to it: it quotes no name, and hears nothing on a channel of more
-    /// than 63 bytes.
+    /// Whether Node.js can listen to it: it does not quote names, and hears nothing on a channel of
+    /// more than 63 bytes.
     pub(crate) is_for_node: bool,
 }
 
-/// The dynamic namespaces of a round: as many plain ones, and one or two for each hostile
-/// ingredient. `mark` makes them fresh.
-pub(crate) fn namespaces(plain: usize, mark: &str, ingredients: &[Ingredient], random: &mut StdRng) -> Vec<Name> {
+/// The dynamic namespaces of a round: this many plain ones, and one or two for each hazard of
+/// names. `mark` makes them new.
+pub(crate) fn namespaces(plain: usize, mark: &str, hazards: &[Hazard], random: &mut StdRng) -> Vec<Name> {
     let plain = (0..plain).map(|number| name(format!("{mark}-{number}"), true));
     let mut all: Vec<Name> = plain.collect();
-    for ingredient in ingredients {
-        match ingredient {
-            Ingredient::Quotes => {
+    for hazard in hazards {
+        match hazard {
+            Hazard::Quotes => {
                 let parts =
                     ["\"", "'", "\\", ";--", "$1", "\"\"", "`", "{}", "%s", "[0]", " ", "\t", "#", "&&", "\u{7f}"];
                 let text: String = (0..6).filter_map(|_| parts.choose(random)).copied().collect();
                 all.push(name(format!("{mark}-{text}"), false));
             }
-            Ingredient::Long => {
+            Hazard::Long => {
                 let length = random.random_range(63..180);
                 let front = format!("{mark}-{}", "x".repeat(length));
                 all.push(name(format!("{front}-a"), false));
                 all.push(name(format!("{front}-b"), false));
-                // A character lies across the place where PostgreSQL cuts.
+                // A character lies across the place where PostgreSQL cuts the name.
                 all.push(name(format!("{mark}-{}", "€".repeat(60)), false));
             }
-            Ingredient::Planes => {
+            Hazard::Planes => {
                 let text: String = (0..=16).step_by(3).map(|plane| any_of_plane(plane, random)).collect();
                 all.push(name(format!("{mark}-{text}"), true));
                 let text: String = (0..=16).map(|plane| any_of_plane(plane, random)).collect();
@@ -59,7 +59,7 @@ pub(crate) fn with_nul(mark: &str) -> String {
 
 fn any_of_plane(plane: u32, random: &mut StdRng) -> char {
     loop {
-        // Not of ASCII, whose separators end a name.
+        // Not in ASCII, because its separators end a name.
         let character = char::from_u32((plane << 16) | random.random_range(0xa1..0x1_0000));
         if let Some(character) = character {
             return character;
@@ -80,6 +80,6 @@ pub(crate) fn event(random: &mut StdRng) -> String {
     }
 }
 
-/// Event names that no client may have passed on.
+/// Event names that no server may pass on.
 pub(crate) const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];

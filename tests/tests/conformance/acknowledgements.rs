@@ -1,16 +1,16 @@
-//! `emitWithAck`: the answers of the clients of all servers.
+//! `emitWithAck`: the acknowledgements of the clients of all servers.
 
 use crate::{
+    fixture::{Fixture, Settings, unordered},
     scenario::{Outcome, Scenario, observed},
-    scene::{Scene, Stage, unordered},
 };
 use serde_json::{Map, Value, json};
 use socketio_pg_tests::{Error, binary};
 use std::time::Duration;
 
-/// Long enough for a busy machine, where an answer is to come.
+/// For acknowledgements that must come: long enough for a busy machine.
 const IN_TIME: u64 = 15_000;
-/// Short, where it is not.
+/// For acknowledgements that must not come.
 const TOO_SHORT: u64 = 1500;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -19,40 +19,40 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("acknowledgements: large and binary", large_and_binary),
         Scenario::new("acknowledgements: who is asked", selectors),
         Scenario::new("acknowledgements: some come too late", too_late),
-        Scenario::new("acknowledgements: no client", nobody),
+        Scenario::new("acknowledgements: no client", no_client),
         Scenario::new("acknowledgements: local", local),
-        Scenario::new("acknowledgements: a node dies meanwhile", a_node_dies).on(Stage::Mortal),
+        Scenario::new("acknowledgements: a node dies meanwhile", a_node_dies).on(Settings::ShortHeartbeats),
     ]
 }
 
-/// The answers, in any order, and why they are not all.
-async fn ask(scene: &Scene, mut command: Value) -> Result<Value, Error> {
+/// The acknowledgements, in any order, and why some are missing.
+async fn ask(fixture: &Fixture, mut command: Value) -> Result<Value, Error> {
     command["event"] = "ask".into();
     if command.get("timeout").is_none() {
         command["timeout"] = IN_TIME.into();
     }
-    let mut answer = scene.act("emitWithAck", command).await?;
-    answer["responses"] = unordered(scene.named(answer["responses"].take()));
+    let mut answer = fixture.act("emitWithAck", command).await?;
+    answer["responses"] = unordered(fixture.named(answer["responses"].take()));
     Ok(answer)
 }
 
-async fn answers(scene: &Scene, replies: &[(&str, Value)]) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
+async fn answers(fixture: &Fixture, replies: &[(&str, Value)]) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
     let (mut seen, mut expected) = (Map::new(), Map::new());
     for (name, reply) in replies {
-        for client in cast.all() {
+        for client in clients.all() {
             client.reply("ask", reply.clone()).await?;
         }
-        // The question is like the answer.
-        seen.insert((*name).to_owned(), ask(scene, json!({ "args": reply })).await?);
+        // The acknowledgement repeats the argument of the event.
+        seen.insert((*name).to_owned(), ask(fixture, json!({ "args": reply })).await?);
         let first = reply.get(0).unwrap_or(&Value::Null);
         expected.insert((*name).to_owned(), json!({ "responses": [first, first, first], "error": null }));
     }
     observed(seen.into(), expected.into())
 }
 
-async fn small_values(scene: Scene) -> Outcome {
+async fn small_values(fixture: Fixture) -> Outcome {
     let replies = [
         ("none", json!([])),
         ("several", json!(["first", "second", 3])),
@@ -69,10 +69,10 @@ async fn small_values(scene: Scene) -> Outcome {
         ("an empty object", json!([{}])),
         ("an object", json!([{ "a": { "b": [true] }, "": 1 }])),
     ];
-    answers(&scene, &replies).await
+    answers(&fixture, &replies).await
 }
 
-async fn large_and_binary(scene: Scene) -> Outcome {
+async fn large_and_binary(fixture: Fixture) -> Outcome {
     let replies = [
         ("binary", json!([binary([1, 2, 3])])),
         ("empty binary", json!([binary([])])),
@@ -80,17 +80,17 @@ async fn large_and_binary(scene: Scene) -> Outcome {
         ("large text", json!(["x".repeat(20_000)])),
         ("large binary", json!([binary(vec![7; 100_000])])),
     ];
-    answers(&scene, &replies).await
+    answers(&fixture, &replies).await
 }
 
-async fn selectors(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    for client in cast.all() {
+async fn selectors(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    for client in clients.all() {
         client.reply("ask", json!([client.id()])).await?;
     }
-    for (client, rooms) in cast.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
-        scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
+    for (client, rooms) in clients.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
+        fixture.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
     }
     let mut seen = Map::new();
     for (name, command) in [
@@ -98,12 +98,12 @@ async fn selectors(scene: Scene) -> Outcome {
         ("two rooms", json!({ "rooms": ["red", "blue"] })),
         ("not a room", json!({ "except": ["red"] })),
         ("a room and not another", json!({ "rooms": ["blue"], "except": ["red"] })),
-        ("a remote socket", json!({ "rooms": [cast.c.id()] })),
-        ("a local socket", json!({ "rooms": [cast.a.id()] })),
-        ("as a socket", json!({ "from": cast.a.id() })),
+        ("a remote socket", json!({ "rooms": [clients.c.id()] })),
+        ("a local socket", json!({ "rooms": [clients.a.id()] })),
+        ("as a socket", json!({ "from": clients.a.id() })),
         ("volatile", json!({ "volatile": true, "rooms": ["blue"] })),
     ] {
-        seen.insert(name.to_owned(), ask(&scene, command).await?["responses"].take());
+        seen.insert(name.to_owned(), ask(&fixture, command).await?["responses"].take());
     }
     let expected = json!({
         "a room": ["a", "b"],
@@ -118,18 +118,18 @@ async fn selectors(scene: Scene) -> Outcome {
     observed(seen.into(), expected)
 }
 
-async fn too_late(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    cast.a.reply("ask", json!(["a"])).await?;
-    cast.b.reply("ask", json!(["b"])).await?;
-    cast.c.never_reply("ask").await?;
-    let remote = ask(&scene, json!({ "timeout": TOO_SHORT })).await?;
-    cast.a.never_reply("ask").await?;
-    cast.c.reply_after("ask", json!(["c"]), Duration::from_secs(120)).await?;
-    let both = ask(&scene, json!({ "timeout": TOO_SHORT })).await?;
-    cast.c.reply_after("ask", json!(["c"]), Duration::from_millis(20)).await?;
-    let patient = ask(&scene, json!({ "rooms": [cast.b.id(), cast.c.id()] })).await?;
+async fn too_late(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    clients.a.reply("ask", json!(["a"])).await?;
+    clients.b.reply("ask", json!(["b"])).await?;
+    clients.c.never_reply("ask").await?;
+    let remote = ask(&fixture, json!({ "timeout": TOO_SHORT })).await?;
+    clients.a.never_reply("ask").await?;
+    clients.c.reply_after("ask", json!(["c"]), Duration::from_secs(120)).await?;
+    let both = ask(&fixture, json!({ "timeout": TOO_SHORT })).await?;
+    clients.c.reply_after("ask", json!(["c"]), Duration::from_millis(20)).await?;
+    let patient = ask(&fixture, json!({ "rooms": [clients.b.id(), clients.c.id()] })).await?;
     let timed_out = "operation has timed out";
     observed(
         json!({ "a remote one": remote, "a local and a remote one": both, "none": patient }),
@@ -141,48 +141,48 @@ async fn too_late(scene: Scene) -> Outcome {
     )
 }
 
-async fn nobody(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let before = ask(&scene, json!({})).await?;
-    let cast = scene.cast().await?;
-    let room = ask(&scene, json!({ "rooms": ["empty"] })).await?;
-    let except = ask(&scene, json!({ "except": cast.all().map(|client| client.id()) })).await?;
-    let nobody = json!({ "responses": [], "error": null });
+async fn no_client(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let before = ask(&fixture, json!({})).await?;
+    let clients = fixture.clients().await?;
+    let room = ask(&fixture, json!({ "rooms": ["empty"] })).await?;
+    let except = ask(&fixture, json!({ "except": clients.all().map(|client| client.id()) })).await?;
+    let no_client = json!({ "responses": [], "error": null });
     observed(
         json!({ "no client": before, "an empty room": room, "all left out": except }),
-        json!({ "no client": nobody, "an empty room": nobody, "all left out": nobody }),
+        json!({ "no client": no_client, "an empty room": no_client, "all left out": no_client }),
     )
 }
 
-async fn local(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    for client in cast.all() {
+async fn local(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    for client in clients.all() {
         client.reply("ask", json!([client.id()])).await?;
     }
-    let seen = ask(&scene, json!({ "local": true, "timeout": TOO_SHORT })).await?;
+    let seen = ask(&fixture, json!({ "local": true, "timeout": TOO_SHORT })).await?;
     observed(seen, json!({ "responses": ["a"], "error": null }))
 }
 
-/// It has told of its client, which then can never answer.
-async fn a_node_dies(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    let dying = scene.start_another().await?;
-    scene.wait_for_servers(4).await?;
-    let lost = scene.connect("d", &dying, socketio_pg_tests::Connect::to(&scene.nsp)).await?;
-    for client in cast.all() {
+/// The killed server has sent its count of clients, which then can never acknowledge.
+async fn a_node_dies(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    let dying = fixture.start_another().await?;
+    fixture.wait_for_servers(4).await?;
+    let lost = fixture.connect("d", &dying, socketio_pg_tests::Connect::to(&fixture.nsp)).await?;
+    for client in clients.all() {
         client.reply("ask", json!([client.id()])).await?;
     }
     lost.never_reply("ask").await?;
-    let (answer, ()) = tokio::try_join!(ask(&scene, json!({ "timeout": 6000 })), async {
-        for client in cast.all().into_iter().chain([&lost]) {
+    let (answer, ()) = tokio::try_join!(ask(&fixture, json!({ "timeout": 6000 })), async {
+        for client in clients.all().into_iter().chain([&lost]) {
             client.wait_for_packet("ask").await?;
         }
         dying.node.kill().await
     })?;
-    scene.wait_for_servers(3).await?;
-    let afterwards = ask(&scene, json!({})).await?;
+    fixture.wait_for_servers(3).await?;
+    let afterwards = ask(&fixture, json!({})).await?;
     observed(
         json!({ "meanwhile": answer, "afterwards": afterwards }),
         json!({

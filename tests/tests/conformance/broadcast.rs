@@ -1,8 +1,8 @@
-//! `emit`, and what selects the sockets that get the event.
+//! `emit`, and the selection of sockets that get the event.
 
 use crate::{
+    fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
-    scene::Scene,
 };
 use serde_json::{Value, json};
 use socketio_pg_tests::Error;
@@ -18,23 +18,23 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-async fn to_all(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
+async fn to_all(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
     for (event, args) in [("world", json!(["hello", 1, true, null, { "a": [1.5] }])), ("nothing", json!([]))] {
-        scene.act("emit", json!({ "event": event, "args": args })).await?;
+        fixture.act("emit", json!({ "event": event, "args": args })).await?;
     }
     let both = json!([["nothing"], ["world", "hello", 1, true, null, { "a": [1.5] }]]);
-    observed(scene.received().await?, json!({ "a": both, "b": both, "c": both }))
+    observed(fixture.received().await?, json!({ "a": both, "b": both, "c": both }))
 }
 
-/// Of `a` in red, `b` in red and blue, `c` in blue: each gets an event once, in however many of its
-/// rooms it is.
-async fn rooms(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    for (client, rooms) in cast.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
-        scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
+/// `a` is in red, `b` in red and blue, `c` in blue: each gets an event once, even if it is in
+/// several of its rooms.
+async fn rooms(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    for (client, rooms) in clients.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
+        fixture.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
     }
     for (event, rooms, except) in [
         ("red", json!(["red"]), json!([])),
@@ -42,50 +42,50 @@ async fn rooms(scene: Scene) -> Outcome {
         ("not red", json!([]), json!(["red"])),
         ("neither", json!([]), json!(["red", "blue"])),
         ("blue and not red", json!(["blue"]), json!(["red"])),
-        ("red and not b", json!(["red"]), json!([cast.b.id()])),
+        ("red and not b", json!(["red"]), json!([clients.b.id()])),
         ("no such room", json!(["green"]), json!([])),
         ("all but no such room", json!([]), json!(["green"])),
     ] {
-        scene.act("emit", json!({ "event": event, "rooms": rooms, "except": except })).await?;
+        fixture.act("emit", json!({ "event": event, "rooms": rooms, "except": except })).await?;
     }
     let expected = json!({
         "a": [["all but no such room"], ["red and not b"], ["red or blue"], ["red"]],
         "b": [["all but no such room"], ["red or blue"], ["red"]],
         "c": [["all but no such room"], ["blue and not red"], ["not red"], ["red or blue"]],
     });
-    observed(scene.received().await?, expected)
+    observed(fixture.received().await?, expected)
 }
 
-async fn as_a_socket(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    for client in [&cast.a, &cast.b] {
-        scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": ["red"] })).await?;
+async fn as_a_socket(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    for client in [&clients.a, &clients.b] {
+        fixture.act("socketsJoin", json!({ "rooms": [client.id()], "join": ["red"] })).await?;
     }
-    let from = cast.a.id();
-    scene.act("emit", json!({ "event": "to the others", "from": from })).await?;
-    scene.act("emit", json!({ "event": "to red", "from": from, "rooms": ["red"] })).await?;
-    scene.act("emit", json!({ "event": "to nobody in red", "from": from, "except": ["red"] })).await?;
-    scene.act("emit", json!({ "event": "to c", "from": from, "rooms": [cast.c.id(), from] })).await?;
+    let from = clients.a.id();
+    fixture.act("emit", json!({ "event": "to the others", "from": from })).await?;
+    fixture.act("emit", json!({ "event": "to red", "from": from, "rooms": ["red"] })).await?;
+    fixture.act("emit", json!({ "event": "to nobody in red", "from": from, "except": ["red"] })).await?;
+    fixture.act("emit", json!({ "event": "to c", "from": from, "rooms": [clients.c.id(), from] })).await?;
     let expected = json!({
         "a": [],
         "b": [["to red"], ["to the others"]],
         "c": [["to c"], ["to nobody in red"], ["to the others"]],
     });
-    observed(scene.received().await?, expected)
+    observed(fixture.received().await?, expected)
 }
 
-async fn flags(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    let clients = cast.all().map(|client| &**client);
-    // A server may drop a volatile event while another is under way to the client, be it a
-    // heartbeat: it is sent again until each client got one.
+async fn flags(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    let all = clients.all().map(|client| &**client);
+    // A server may drop a volatile event while something else is on its way to the client, even a
+    // heartbeat. So it is sent again until each client got one.
     for attempt in 0..VOLATILE_ATTEMPTS {
-        scene.settle(&clients).await?;
-        scene.act("emit", json!({ "event": "volatile", "args": [attempt], "volatile": true })).await?;
-        scene.settle(&clients).await?;
-        let so_far = scene.received_so_far().await?;
+        fixture.settle(&all).await?;
+        fixture.act("emit", json!({ "event": "volatile", "args": [attempt], "volatile": true })).await?;
+        fixture.settle(&all).await?;
+        let so_far = fixture.received_so_far().await?;
         let mut received = so_far.as_object().into_iter().flat_map(|clients| clients.values());
         if received.all(|events| events.as_array().is_some_and(|events| !events.is_empty())) {
             break;
@@ -99,9 +99,9 @@ async fn flags(scene: Scene) -> Outcome {
     ] {
         let mut command = flag;
         command["event"] = event.into();
-        scene.act("emit", command).await?;
+        fixture.act("emit", command).await?;
     }
-    let mut seen = scene.received().await?;
+    let mut seen = fixture.received().await?;
     for events in seen.as_object_mut().into_iter().flat_map(|clients| clients.values_mut()) {
         volatile_as_one(events);
     }
@@ -113,7 +113,7 @@ async fn flags(scene: Scene) -> Outcome {
 /// How often a volatile event is sent at most.
 const VOLATILE_ATTEMPTS: u32 = 100;
 
-/// The attempts that came as the one event that they are; one that came twice stays.
+/// Attempts count as one event; an attempt that came twice stays.
 fn volatile_as_one(events: &mut Value) {
     let mut attempts = Vec::new();
     events.as_array_mut().into_iter().for_each(|events| {
@@ -129,43 +129,45 @@ fn volatile_as_one(events: &mut Value) {
 }
 
 /// Every server to every client, by the room that is named like the socket.
-async fn private(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
-        for client in cast.all() {
-            scene.call(server, "emit", json!({ "event": from, "args": [client.id()], "rooms": [client.id()] })).await?;
+async fn private(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    for (server, from) in fixture.servers().iter().zip(["one", "two", "three"]) {
+        for client in clients.all() {
+            fixture
+                .call(server, "emit", json!({ "event": from, "args": [client.id()], "rooms": [client.id()] }))
+                .await?;
         }
     }
     let from_each = |name: &str| json!([["one", name], ["three", name], ["two", name]]);
-    observed(scene.received().await?, json!({ "a": from_each("a"), "b": from_each("b"), "c": from_each("c") }))
+    observed(fixture.received().await?, json!({ "a": from_each("a"), "b": from_each("b"), "c": from_each("c") }))
 }
 
-/// No client is sent an event whose name Socket.IO reserves: the caller gets an error.
-async fn reserved(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
+/// A client never gets an event whose name Socket.IO reserves: the caller gets an error.
+async fn reserved(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
     const WORDS: [&str; 2] = ["is a reserved event name", "ReservedEvent { event: "];
     let mut refused = Vec::new();
     let commands = [
         ("emit", json!({ "event": "disconnect" })),
-        ("emit", json!({ "event": "connect_error", "args": [{ "message": "" }], "rooms": [cast.b.id()] })),
+        ("emit", json!({ "event": "connect_error", "args": [{ "message": "" }], "rooms": [clients.b.id()] })),
         ("emit", json!({ "event": "newListener", "local": true })),
         ("emitWithAck", json!({ "event": "connect" })),
-        ("remote", json!({ "target": cast.c.id(), "do": "emit", "event": "disconnecting" })),
+        ("remote", json!({ "target": clients.c.id(), "do": "emit", "event": "disconnecting" })),
         ("serverSideEmit", json!({ "event": "connection" })),
         ("serverSideEmitWithAck", json!({ "event": "new_namespace" })),
     ];
     for (op, fields) in commands.clone() {
-        refused.push(match scene.act(op, fields).await {
+        refused.push(match fixture.act(op, fields).await {
             Ok(_) => json!("sent"),
-            // socketioxide shows some errors of adapters as `Debug` does.
+            // socketioxide prints some errors of adapters with `Debug`.
             Err(Error::Refused { text }) if WORDS.iter().any(|words| text.contains(words)) => json!("refused"),
             Err(error) => return Err(error),
         });
     }
-    scene.act("emit", json!({ "event": "connection" })).await?;
+    fixture.act("emit", json!({ "event": "connection" })).await?;
     let heard = json!([["connection"]]);
     let expected = json!([vec!["refused"; commands.len()], { "a": heard, "b": heard, "c": heard }]);
-    observed(Value::Array(vec![refused.into(), scene.received().await?]), expected)
+    observed(Value::Array(vec![refused.into(), fixture.received().await?]), expected)
 }

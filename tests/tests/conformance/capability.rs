@@ -1,17 +1,17 @@
-//! What not every server can do, and a scenario may need.
+//! Capabilities that some servers lack, and a scenario may need.
 //!
 //! A scenario [says what it needs](crate::scenario::Scenario::needs), a kind of server what it
-//! lacks. Both are strict: a scenario that fails for want of something unsaid fails the suite, and
-//! so does one that goes well without what it needs.
+//! lacks. Both are checked: the suite fails when a scenario fails because of a need that it does
+//! not declare, and when a scenario succeeds without a capability that it declares.
 
-/// Something that a scenario may need of every server.
+/// A capability that a scenario may need of every server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Capability {
-    /// Clients come by HTTP, and that request is their handshake.
+    /// Clients connect by HTTP, and that request is their handshake.
     Handshakes,
     /// A client is in several namespaces over one connection, which can be closed.
     SharedConnections,
-    /// A namespace comes into being with its first client.
+    /// A namespace is created with its first client.
     DynamicNamespaces,
 }
 
@@ -20,7 +20,7 @@ pub(crate) const PYTHON_LACKS: &[Capability] =
     &[Capability::Handshakes, Capability::SharedConnections, Capability::DynamicNamespaces];
 
 impl Capability {
-    /// What is lacking, as the table says it.
+    /// The missing capability, as the table shows it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Handshakes => "handshakes by HTTP",

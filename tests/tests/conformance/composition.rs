@@ -1,4 +1,4 @@
-//! What the three servers of a cluster are, and how they are started.
+//! The three servers of a cluster, and how they are started.
 
 use crate::capability::{Capability, PYTHON_LACKS};
 use serde_json::{Value, json};
@@ -9,12 +9,11 @@ use std::{
     time::Duration,
 };
 
-/// The backends that Rust servers are tested on. Workers and parsers, of which a backend knows
-/// nothing, are tested on the first.
+/// The backends of Rust servers under test. Workers and parsers, which do not depend on the
+/// backend, are tested on the first.
 const BACKENDS: &[&str] = &["tokio-postgres", "diesel"];
 
-/// As long is a byte on its way to a database that is far, and as long on its way back: a round
-/// trip takes 5 ms.
+/// The delay of a byte to a far database, in each direction: a round trip takes 5 ms.
 pub(crate) const FAR: Duration = Duration::from_micros(2500);
 
 /// Three servers: the one that acts, and two others.
@@ -26,7 +25,7 @@ pub(crate) struct Composition {
     pub(crate) is_far: bool,
 }
 
-/// What a server is.
+/// The kind of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seat {
     /// Node.js on the official adapter.
@@ -53,7 +52,7 @@ pub(crate) struct Server {
 }
 
 impl Composition {
-    /// All of them, the oracle first: with both parsers.
+    /// All compositions, Node.js alone first, with both parsers.
     pub(crate) fn all() -> Vec<Self> {
         let node = Seat::Node { parser: Parser::Common };
         let mut all = vec![Self::of([node; 3]), Self::of([Seat::Node { parser: Parser::MsgPack }; 3])];
@@ -81,12 +80,12 @@ impl Composition {
         all
     }
 
-    /// Whether it stands in the table of the node in Python.
+    /// Whether it is in the table of the node in Python.
     pub(crate) fn has_python(&self) -> bool {
         self.seats.contains(&Seat::Python)
     }
 
-    /// Whether one of its servers cannot do something.
+    /// Whether one of its servers lacks a capability.
     pub(crate) fn lacks(&self, capability: Capability) -> bool {
         self.has_python() && PYTHON_LACKS.contains(&capability)
     }
@@ -100,7 +99,8 @@ impl Composition {
         Self { name: format!("{} far", self.name), is_far: true, ..self }
     }
 
-    /// Starts the three, with namespaces that they all have. They need not know each other yet.
+    /// Starts the three servers, with namespaces that they all have. They need not know each other
+    /// yet.
     pub(crate) async fn start(&self, options: &NodeOptions) -> Result<[Server; 3], Error> {
         let workers = self.seats.iter().filter(|&&seat| seat == Seat::Worker).count();
         let cluster = async {
@@ -130,14 +130,14 @@ impl Seat {
             Self::Node { .. } => Kind::NodeServer,
             Self::Worker => Kind::NodeCluster { workers: 1 },
             Self::Rust { backend, .. } => Kind::RustServer { program: program(), backend: backend.to_owned() },
-            Self::Python => python().expect("compositions with Python are played where it is").clone(),
+            Self::Python => python().expect("compositions with Python run only where it is").clone(),
         };
         let node = Arc::new(Node::start(&kind, &options.clone().parser(self.parser())).await?);
         let worker = (self == Self::Worker).then_some(0);
         Ok(Server { seat: self, port: node.port(), node, worker })
     }
 
-    /// Node.js, in whichever way.
+    /// Whether it runs on Node.js, as a server or as a worker.
     pub(crate) fn is_node(self) -> bool {
         matches!(self, Self::Node { .. } | Self::Worker)
     }
@@ -154,13 +154,13 @@ impl Seat {
         }
     }
 
-    /// How it stands at the head of the table.
+    /// Its name at the head of the table.
     pub(crate) fn symbol(self) -> String {
         let parser = if self.parser() == Parser::MsgPack { "ᵐ" } else { "" };
         self.letter() + parser
     }
 
-    /// Its symbol, the parser aside.
+    /// Its symbol, without the parser.
     pub(crate) fn letter(self) -> String {
         match self {
             Self::Node { .. } => "N".to_owned(),
@@ -171,7 +171,7 @@ impl Seat {
         }
     }
 
-    /// What its letter stands for.
+    /// The meaning of its letter.
     pub(crate) fn about(self) -> String {
         match self {
             Self::Node { .. } => "Node".to_owned(),
@@ -190,7 +190,7 @@ impl Server {
             .collect()
     }
 
-    /// Connects a client, or adds what stands for one.
+    /// Connects a client, or adds a virtual socket.
     pub(crate) async fn connect(&self, host: &ClientHost, how: Connect) -> Result<Client, Error> {
         match self.seat {
             Seat::Python => self.node.add_socket(&how).await,
@@ -206,7 +206,7 @@ impl Server {
         self.node.call(op, fields).await
     }
 
-    /// Waits until it counts that many servers.
+    /// Waits until it counts this many servers.
     pub(crate) async fn wait_for_server_count(&self, nsp: &str, count: usize) -> Result<(), Error> {
         match self.worker {
             Some(worker) => self.node.wait_for_worker_server_count(worker, nsp, count).await,
@@ -224,7 +224,7 @@ impl Server {
         Ok(event["args"].take())
     }
 
-    /// The events of other servers after this many of any kind, each as `[name, ...args]`.
+    /// The events of other servers after the first so many, each as `[name, ...args]`.
     pub(crate) fn server_side_events(&self, nsp: &str, after: usize) -> Vec<Value> {
         let events = self.node.events().into_iter().skip(after).filter(|event| self.is_server_side(event, nsp));
         events.map(|event| one_list(&event["name"], &event["args"])).collect()
@@ -241,7 +241,7 @@ pub(crate) fn one_list(name: &Value, args: &Value) -> Value {
     std::iter::once(name).chain(args.as_array().into_iter().flatten()).cloned().collect()
 }
 
-/// The node in Python; `None` where the machine lacks what it takes, which is then said once.
+/// The node in Python; `None` when a tool is missing on the machine, which is then reported once.
 pub(crate) fn python() -> Option<&'static Kind> {
     static PYTHON: LazyLock<Option<Kind>> = LazyLock::new(|| python_node(env!("CARGO_TARGET_TMPDIR")));
     PYTHON.as_ref()

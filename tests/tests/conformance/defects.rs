@@ -1,6 +1,6 @@
-//! Node.js's own defects: what a composition shows in place of what it should.
+//! Node.js's own defects: what a composition shows instead of the right outcome.
 //!
-//! The list is strict. A defect that disappears fails the suite until its entry is gone.
+//! The list is strict: when a defect disappears, the suite fails until its entry is removed.
 
 use crate::{
     composition::{Composition, Seat},
@@ -9,7 +9,7 @@ use crate::{
 use serde_json::{Value, json};
 use socketio_pg_tests::{Parser, binary};
 
-/// A defect of Node.js's.
+/// A defect of Node.js.
 pub(crate) struct Defect {
     /// Its name in the table.
     pub(crate) name: &'static str,
@@ -22,15 +22,14 @@ pub(crate) struct Defect {
 
 /// How a defect shows.
 enum Show {
-    /// Changes what should be seen into what the composition shows; leaves it as it is where the
-    /// defect does not show.
+    /// Changes the right outcome into what the composition shows; leaves it unchanged if the defect
+    /// does not show there.
     As(fn(&Composition, &mut Value)),
-    /// On these compositions anything may be seen: it depends on what comes first.
+    /// On these compositions the outcome varies from run to run.
     Anyhow(fn(&Composition) -> bool),
 }
 
-/// What a composition shows in a scenario, `None` for anything, and the defects because of which it
-/// does.
+/// What a composition shows in a scenario, `None` for any outcome, and the defects that cause it.
 pub(crate) fn shown(composition: &Composition, scenario: &str, expected: &Value) -> (Option<Value>, Vec<&'static str>) {
     let mut shown = Some(expected.clone());
     let mut names = Vec::new();
@@ -55,7 +54,7 @@ const SERVERS: [&str; 3] = ["one", "two", "three"];
 pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "8000",
-        about: "a message of exactly 8000 bytes is published to nobody",
+        about: "a message of exactly 8000 bytes does not arrive",
         scenario: "sizes around the limit",
         show: Show::As(|composition, seen| {
             if matches!(composition.actor(), Seat::Node { .. }) {
@@ -95,7 +94,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "proto",
         about: "",
-        scenario: "what Node sent in attachments",
+        scenario: "what Node.js sent in attachments",
         show: Show::As(|composition, seen| {
             for (client, seat) in composition.clients() {
                 if seat.is_node()
@@ -107,15 +106,20 @@ pub(crate) const DEFECTS: &[Defect] = &[
         }),
     },
     Defect {
-        name: "deaf",
-        about: "workers of a Node cluster do not hear what a server outside of it sends",
-        scenario: "what Node sent inline",
-        show: Show::As(deaf_workers),
+        name: "unheard",
+        about: "workers of a Node.js cluster do not hear what a server outside of it sends",
+        scenario: "what Node.js sent inline",
+        show: Show::As(unheard_by_workers),
     },
-    Defect { name: "deaf", about: "", scenario: "what Node sent in attachments", show: Show::As(deaf_workers) },
+    Defect {
+        name: "unheard",
+        about: "",
+        scenario: "what Node.js sent in attachments",
+        show: Show::As(unheard_by_workers),
+    },
     Defect {
         name: "order",
-        about: "events overtake each other, where Node sends and where it receives",
+        about: "events overtake each other, where Node.js sends and where it receives",
         scenario: "order of small and large events",
         show: Show::As(|composition, seen| {
             for (client, seat) in composition.others() {
@@ -168,13 +172,13 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "long",
-        about: "PostgreSQL refuses what is sent to a channel of over 63 bytes, and nobody is told",
+        about: "PostgreSQL refuses what is sent to a channel of over 63 bytes, and the sender gets no error",
         scenario: "a namespace of over 63 bytes",
         show: Show::As(|composition, seen| unheard(composition, seen, |sender, _| sender.is_node())),
     },
     Defect {
         name: "quote",
-        about: "the name of the namespace is pasted into LISTEN, which then fails, and nobody is told",
+        about: "the name of the namespace is pasted into LISTEN, which then fails, and the sender gets no error",
         scenario: "a namespace with a quote",
         show: Show::As(|composition, seen| unheard(composition, seen, |_, receiver| receiver.is_node())),
     },
@@ -288,7 +292,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "msgpack",
-        about: "Socket.IO's MessagePack parser knows no key __proto__, and Node's side of it no number from 2^64 on and no half of a character",
+        about: "Socket.IO's MessagePack parser drops the key __proto__, and on Node.js also numbers from 2^64 on and lone surrogates",
         scenario: "values inline",
         show: Show::As(wide_numbers),
     },
@@ -298,28 +302,28 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "msgpack",
         about: "",
-        scenario: "what Node sent inline",
+        scenario: "what Node.js sent inline",
         show: Show::As(|composition, seen| by_message_pack(composition, seen, |value| json!(["v", value]))),
     },
     Defect {
         name: "msgpack",
         about: "",
-        scenario: "what Node sent in attachments",
+        scenario: "what Node.js sent in attachments",
         show: Show::As(|composition, seen| {
             by_message_pack(composition, seen, |value| json!(["v", value, binary([0xab])]));
-            // It is the other parser that takes it for a buffer.
+            // The other parser takes it for a buffer.
             placeholder(composition, seen, |seat| seat.parser() == Parser::MsgPack);
         }),
     },
     Defect {
         name: "no parser",
-        about: "not Node but the node in Python: its sockets have no parser that takes a placeholder in what was sent for the bytes beside it",
-        scenario: "what Node sent in attachments",
+        about: "not Node.js but the node in Python: its sockets have no parser, which would take an object that looks like a placeholder for binary",
+        scenario: "what Node.js sent in attachments",
         show: Show::As(|composition, seen| placeholder(composition, seen, |seat| seat == Seat::Python)),
     },
     Defect {
         name: "128 levels",
-        about: "not Node but a Rust server with the MessagePack parser: it takes no value of more than 128 levels",
+        about: "not Node.js but a Rust server with the MessagePack parser: it refuses values of more than 128 levels",
         scenario: "deep nesting",
         show: Show::As(|composition, seen| {
             let is_limited = |seat: Seat| seat.is_rust() && seat.parser() == Parser::MsgPack;
@@ -344,7 +348,7 @@ impl Composition {
         CLIENTS.into_iter().zip(self.seats)
     }
 
-    /// The clients of the two others.
+    /// The clients of the two other servers.
     fn others(&self) -> impl Iterator<Item = (&'static str, Seat)> {
         self.clients().skip(1)
     }
@@ -358,16 +362,18 @@ impl Composition {
         pairs.filter(move |&(sender, receiver)| sender != receiver && is_worker[sender] && is_worker[receiver])
     }
 
-    /// The clients that get what is large or binary twice when the first server sends it.
+    /// The clients that get large and binary events twice when the first server sends them.
     fn repeated_by_the_actor(&self) -> impl Iterator<Item = &'static str> {
         self.repeated().filter(|&(sender, _)| sender == 0).map(|(_, receiver)| CLIENTS[receiver])
     }
 }
 
-/// Those of the events twice, in the order of the others.
+/// Doubles these events, in the order of the others.
 fn twice(events: &Value, which: impl Fn(&Value) -> bool) -> Value {
     let events = events.as_array().into_iter().flatten();
-    crate::scene::sorted(events.flat_map(|event| std::iter::repeat_n(event.clone(), if which(event) { 2 } else { 1 })))
+    crate::fixture::sorted(
+        events.flat_map(|event| std::iter::repeat_n(event.clone(), if which(event) { 2 } else { 1 })),
+    )
 }
 
 /// Each server sends one large event.
@@ -380,7 +386,7 @@ fn one_more_from_each(composition: &Composition, seen: &mut Value) {
 
 /// What becomes of numbers on the way from a Node.js server to its client.
 fn wide_number_pairs() -> [(Value, u64); 4] {
-    // Read as those of the clients are, so that they are rounded alike.
+    // Read like the clients' numbers, so that they are rounded alike.
     let read = |text| serde_json::from_str(text).expect("a number");
     [
         (read("1e21"), 3_875_820_019_684_212_700),
@@ -429,7 +435,7 @@ fn by_message_pack(composition: &Composition, seen: &mut Value, event: fn(Value)
     }
 }
 
-/// An object that looks like a placeholder stays one for these clients.
+/// An object that looks like a placeholder remains one for these clients.
 fn placeholder(composition: &Composition, seen: &mut Value, keeps: fn(Seat) -> bool) {
     for (client, _) in composition.clients().filter(|(_, seat)| keeps(*seat)) {
         let bytes = json!(["v", binary([0xab]), binary([0xab])]);
@@ -437,7 +443,7 @@ fn placeholder(composition: &Composition, seen: &mut Value, keeps: fn(Seat) -> b
     }
 }
 
-/// One event for another, where events are counted.
+/// Replaces one event by another where events are counted.
 fn becomes(counts: &mut Value, event: &Value, shown: &Value) {
     let Some(counts) = counts.as_object_mut() else { return };
     if let Some(count) = counts.remove(&event.to_string()).and_then(|count| count.as_u64()) {
@@ -446,7 +452,7 @@ fn becomes(counts: &mut Value, event: &Value, shown: &Value) {
     }
 }
 
-fn deaf_workers(composition: &Composition, seen: &mut Value) {
+fn unheard_by_workers(composition: &Composition, seen: &mut Value) {
     for (client, seat) in composition.clients() {
         if seat == Seat::Worker {
             seen[client] = json!({});
@@ -454,8 +460,8 @@ fn deaf_workers(composition: &Composition, seen: &mut Value) {
     }
 }
 
-/// Takes away from each client the events of those servers that its own does not hear. Workers of
-/// one cluster do.
+/// Removes from each client the events of those servers that its own server does not hear. Workers
+/// of one cluster hear each other.
 fn unheard(composition: &Composition, seen: &mut Value, is_unheard: fn(Seat, Seat) -> bool) {
     for (receiver, client) in CLIENTS.into_iter().enumerate() {
         for (sender, server) in SERVERS.into_iter().enumerate() {

@@ -1,35 +1,35 @@
 //! Processes without sockets: this project's emitter, and the official one.
 
 use crate::{
+    fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
-    scene::Scene,
 };
 use serde_json::{Map, Value, json};
 use socketio_pg_tests::{Connect, Error, Node, binary};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::new("Rust emitter", |scene: Scene| async move {
-            let emitter = scene.rust_emitter().await?;
-            every_operation(&scene, emitter).await
+        Scenario::new("Rust emitter", |fixture: Fixture| async move {
+            let emitter = fixture.rust_emitter().await?;
+            every_operation(&fixture, emitter).await
         }),
         Scenario::new("Rust emitter: transactions", transactions),
-        Scenario::new("official emitter", |scene: Scene| async move {
-            let emitter = scene.node_emitter().await?;
-            every_operation(&scene, emitter).await
+        Scenario::new("official emitter", |fixture: Fixture| async move {
+            let emitter = fixture.node_emitter().await?;
+            every_operation(&fixture, emitter).await
         }),
     ]
 }
 
-async fn say(scene: &Scene, emitter: &Node, op: &str, mut fields: Value) -> Result<(), Error> {
-    fields["nsp"] = scene.nsp.as_str().into();
+async fn say(fixture: &Fixture, emitter: &Node, op: &str, mut fields: Value) -> Result<(), Error> {
+    fields["nsp"] = fixture.nsp.as_str().into();
     emitter.call(op, fields).await.map(drop)
 }
 
-async fn every_operation(scene: &Scene, emitter: &Node) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    let [_, b, c] = cast.all();
+async fn every_operation(fixture: &Fixture, emitter: &Node) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    let [_, b, c] = clients.all();
     for (op, fields) in [
         ("socketsJoin", json!({ "join": ["red", "blue"], "rooms": [b.id(), c.id()] })),
         ("socketsLeave", json!({ "leave": ["blue"], "rooms": [c.id()] })),
@@ -45,9 +45,9 @@ async fn every_operation(scene: &Scene, emitter: &Node) -> Outcome {
         ("serverSideEmit", json!({ "event": "news", "args": ["a", binary([1])] })),
         ("serverSideEmit", json!({ "event": "over", "args": [] })),
     ] {
-        say(scene, emitter, op, fields).await?;
+        say(fixture, emitter, op, fields).await?;
     }
-    let mut received = scene.received().await?;
+    let mut received = fixture.received().await?;
     for (_, events) in received.as_object_mut().into_iter().flatten() {
         for event in events.as_array_mut().into_iter().flatten() {
             if event[0] == "large" {
@@ -56,24 +56,24 @@ async fn every_operation(scene: &Scene, emitter: &Node) -> Outcome {
         }
     }
 
-    // One that stays connected to each server tells when all of them have heard.
-    let [_, _, third] = scene.servers();
-    let d = scene.connect("d", third, Connect::to(&scene.nsp)).await?;
-    say(scene, emitter, "disconnectSockets", json!({ "rooms": [c.id()], "close": true })).await?;
-    scene.settle(&[&*cast.a, &**b, &d]).await?;
+    // A client that stays connected to each server shows when all of them have heard.
+    let [_, _, third] = fixture.servers();
+    let d = fixture.connect("d", third, Connect::to(&fixture.nsp)).await?;
+    say(fixture, emitter, "disconnectSockets", json!({ "rooms": [c.id()], "close": true })).await?;
+    fixture.settle(&[&*clients.a, &**b, &d]).await?;
     let mut still_there = Vec::new();
     let mut server_side = Map::new();
-    for (index, (name, server)) in ["one", "two", "three"].into_iter().zip(scene.servers()).enumerate() {
-        let sockets = scene.named(scene.call(server, "localSockets", json!({})).await?);
+    for (index, (name, server)) in ["one", "two", "three"].into_iter().zip(fixture.servers()).enumerate() {
+        let sockets = fixture.named(fixture.call(server, "localSockets", json!({})).await?);
         still_there.extend(sockets.as_array().into_iter().flatten().map(|socket| socket["id"].clone()));
-        server_side.insert(name.to_owned(), crate::scene::sorted(scene.server_side_events(index)));
+        server_side.insert(name.to_owned(), crate::fixture::sorted(fixture.server_side_events(index)));
     }
 
     let (all, large) = (json!(["to all", 1, { "a": null }]), json!(["large", 9000]));
     let bytes = json!(["binary", { "bytes": binary([1, 2]) }]);
     let events = json!([["news", "a", binary([1])], ["over"]]);
     observed(
-        json!({ "received": received, "still there": crate::scene::sorted(still_there), "server side": server_side }),
+        json!({ "received": received, "still there": crate::fixture::sorted(still_there), "server side": server_side }),
         json!({
             "received": {
                 "a": [bytes, large, ["not to blue"], ["nothing"], all],
@@ -86,17 +86,17 @@ async fn every_operation(scene: &Scene, emitter: &Node) -> Outcome {
     )
 }
 
-/// Events go out when, and only if, the transaction commits; equal ones are two.
-async fn transactions(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
-    let emitter = scene.rust_emitter().await?;
+/// Events are sent if, and only if, the transaction commits; equal events are two.
+async fn transactions(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
+    let emitter = fixture.rust_emitter().await?;
     for (event, commit) in [("never", false), ("committed", true)] {
-        let emit = json!({ "op": "emit", "nsp": scene.nsp, "event": event, "args": [1] });
-        let large = json!({ "op": "emit", "nsp": scene.nsp, "event": event, "args": [binary([2])] });
-        say(&scene, emitter, "transaction", json!({ "ops": [emit, emit, large, large], "commit": commit })).await?;
+        let emit = json!({ "op": "emit", "nsp": fixture.nsp, "event": event, "args": [1] });
+        let large = json!({ "op": "emit", "nsp": fixture.nsp, "event": event, "args": [binary([2])] });
+        say(&fixture, emitter, "transaction", json!({ "ops": [emit, emit, large, large], "commit": commit })).await?;
     }
     let once = |arg: Value| json!(["committed", arg]);
     let four = json!([once(json!(1)), once(json!(1)), once(binary([2])), once(binary([2]))]);
-    observed(scene.received().await?, json!({ "a": four, "b": four, "c": four }))
+    observed(fixture.received().await?, json!({ "a": four, "b": four, "c": four }))
 }

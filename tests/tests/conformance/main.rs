@@ -1,19 +1,19 @@
-//! The conformance suite: every scenario on every composition of servers, with Node.js as the
-//! judge.
+//! The conformance suite: every scenario on every composition of servers. Node.js shows the right
+//! outcome.
 //!
-//! A scenario is written once. What it expects is what three Node.js servers show, which is checked
-//! in the first column; every cluster with Rust in it must show the same. Where Node.js itself is
-//! wrong, [`defects`] says what is seen instead.
+//! A scenario is written once. Its expectation is what three Node.js servers show, which is checked
+//! in the first column. Every cluster with Rust servers must show the same. For Node.js's own
+//! defects, [`defects`] says what is seen instead.
 //!
-//! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs what has one of the words in
-//! its scenario's name, or whose composition's name is one of them without spaces, e.g. `RNN`.
+//! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs the scenarios with one of the
+//! words in their names, and the compositions whose name without spaces is one of them, e.g. `RNN`.
 
 mod capability;
 mod composition;
 mod defects;
+mod fixture;
 mod report;
 mod scenario;
-mod scene;
 
 mod acknowledgements;
 mod broadcast;
@@ -31,10 +31,10 @@ mod sockets;
 mod values;
 
 use composition::Composition;
+use fixture::{Cluster, Settings};
 use futures_util::{StreamExt, stream};
 use report::{Cell, Column};
 use scenario::Scenario;
-use scene::{Cluster, Stage};
 use socketio_pg_tests::{ClientHost, NODE, database, require};
 use socketio_pg_throwaway::Database;
 use std::{
@@ -48,7 +48,7 @@ use std::{
 /// is waiting.
 const COMPOSITIONS_AT_ONCE: usize = 2;
 const SCENARIOS_AT_ONCE: usize = 6;
-/// How long a scenario may take in all.
+/// The time limit of a scenario.
 const SCENARIO_DEADLINE: Duration = Duration::from_secs(90);
 
 #[tokio::main]
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !require(&NODE) || database().is_none() {
-        return ExitCode::SUCCESS; // as every other test that skips itself, having said so
+        return ExitCode::SUCCESS; // skipped, as `require` has reported
     }
 
     if compositions.iter().any(Composition::has_python) && composition::python().is_none() {
@@ -126,55 +126,56 @@ async fn column(composition: Composition, scenarios: &[Scenario]) -> Column {
 
 async fn cells(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> {
     let Some(database) = database().map(Arc::new) else { return vec![failed("there is no database"); scenarios.len()] };
-    let mut cells = vec![failed("it was not played"); scenarios.len()];
-    // One for each composition, since it keeps all that its clients ever got.
+    let mut cells = vec![failed("it was not run"); scenarios.len()];
+    // One host for each composition, because a host keeps all that its clients ever got.
     let host = match ClientHost::start().await {
         Ok(host) => Arc::new(host),
         Err(error) => return vec![failed(&format!("the clients did not start: {error}")); scenarios.len()],
     };
-    let stages = Stage::ALL.map(|stage| on_stage(stage, composition, scenarios, host.clone(), database.clone()));
-    for (index, cell) in futures_util::future::join_all(stages).await.into_iter().flatten() {
+    let runs =
+        Settings::ALL.map(|settings| with_settings(settings, composition, scenarios, host.clone(), database.clone()));
+    for (index, cell) in futures_util::future::join_all(runs).await.into_iter().flatten() {
         cells[index] = cell;
     }
     cells
 }
 
-/// The scenarios of one stage, each with its index.
-async fn on_stage(
-    stage: Stage,
+/// The scenarios with the same server settings, each with its index.
+async fn with_settings(
+    settings: Settings,
     composition: &Composition,
     scenarios: &[Scenario],
     host: Arc<ClientHost>,
     database: Arc<Database>,
 ) -> Vec<(usize, Cell)> {
-    let of_stage = scenarios.iter().enumerate().filter(|(_, scenario)| scenario.stage == stage);
-    let of_stage: Vec<(usize, &Scenario)> = of_stage.collect();
-    if of_stage.is_empty() {
+    let of_settings = scenarios.iter().enumerate().filter(|(_, scenario)| scenario.settings == settings);
+    let of_settings: Vec<(usize, &Scenario)> = of_settings.collect();
+    if of_settings.is_empty() {
         return Vec::new();
     }
-    let namespaces = of_stage.iter().filter_map(|(_, scenario)| scenario.namespace());
-    let cluster = match Cluster::start(composition, stage, SCENARIOS_AT_ONCE, namespaces, host, database).await {
+    let namespaces = of_settings.iter().filter_map(|(_, scenario)| scenario.namespace());
+    let cluster = match Cluster::start(composition, settings, SCENARIOS_AT_ONCE, namespaces, host, database).await {
         Ok(cluster) => Arc::new(cluster),
         Err(error) => {
             let cell = failed(&format!("the servers did not start: {error}"));
-            return of_stage.into_iter().map(|(index, _)| (index, cell.clone())).collect();
+            return of_settings.into_iter().map(|(index, _)| (index, cell.clone())).collect();
         }
     };
-    let played = stream::iter(of_stage).map(|(index, scenario)| {
+    let cells = stream::iter(of_settings).map(|(index, scenario)| {
         let cluster = cluster.clone();
         async move { (index, cell(scenario, cluster).await) }
     });
-    played.buffer_unordered(SCENARIOS_AT_ONCE).collect().await
+    cells.buffer_unordered(SCENARIOS_AT_ONCE).collect().await
 }
 
 fn failed(reason: &str) -> Cell {
     Cell::Failed(format!("    {}", reason.replace('\n', "\n    ")))
 }
 
-/// One scenario on one composition, which it must fail on where that lacks what it needs.
+/// Runs one scenario on one composition. It must fail if the composition lacks what it needs.
 async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     let lacking = scenario.needs.filter(|&capability| cluster.composition.lacks(capability));
-    match (lacking, played(scenario, cluster).await) {
+    match (lacking, run_scenario(scenario, cluster).await) {
         (None, cell) => cell,
         (Some(capability), Cell::Failed(_)) => Cell::LeftOut(capability),
         (Some(capability), _) => {
@@ -183,11 +184,11 @@ async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     }
 }
 
-async fn played(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
+async fn run_scenario(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     let composition = cluster.composition.clone();
-    let played = cluster.play(scenario.clone());
-    // In a task: one that panics fails alone.
-    let observation = match tokio::spawn(tokio::time::timeout(SCENARIO_DEADLINE, played)).await {
+    let run = cluster.run(scenario.clone());
+    // In a task, so that a panic fails only this scenario.
+    let observation = match tokio::spawn(tokio::time::timeout(SCENARIO_DEADLINE, run)).await {
         Ok(Ok(Ok(observation))) => observation,
         Ok(Ok(Err(error))) => return failed(&error.to_string()),
         Err(panic) => return failed(&panic.to_string()),

@@ -3,8 +3,8 @@
 use crate::{
     capability::Capability,
     composition::Seat,
+    fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
-    scene::Scene,
 };
 use serde_json::{Map, Value, json};
 use socketio_pg_tests::{Connect, Error, binary};
@@ -26,7 +26,7 @@ const DYNAMIC: &str = "a dynamic namespace";
 const LONG: &str = "a namespace of over 63 bytes";
 const QUOTE: &str = "a namespace with a quote";
 
-/// The namespace of a scenario that is about its name.
+/// The namespace of a scenario about its name.
 pub(crate) fn special(scenario: &str) -> Option<String> {
     Some(match scenario {
         UNICODE => "/räume/雪😀".to_owned(),
@@ -38,23 +38,23 @@ pub(crate) fn special(scenario: &str) -> Option<String> {
     })
 }
 
-/// An event of one namespace, or a room of one, is nothing to another.
-async fn apart(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    let main = scene.in_namespace("/");
+/// Events and rooms of one namespace do not affect another.
+async fn apart(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    let main = fixture.in_namespace("/");
     main.wait_for_servers(3).await?;
     for (name, server) in ["a", "b", "c"].into_iter().zip(main.servers()) {
         main.connect(name, server, Connect::to("/")).await?;
     }
-    for scene in [&scene, &main] {
-        scene.act("socketsJoin", json!({ "join": ["red"] })).await?;
-        scene.act("emit", json!({ "event": "to red", "args": [scene.nsp], "rooms": ["red"] })).await?;
-        scene.act("emit", json!({ "event": "to all", "args": [scene.nsp, binary([1])] })).await?;
+    for fixture in [&fixture, &main] {
+        fixture.act("socketsJoin", json!({ "join": ["red"] })).await?;
+        fixture.act("emit", json!({ "event": "to red", "args": [fixture.nsp], "rooms": ["red"] })).await?;
+        fixture.act("emit", json!({ "event": "to all", "args": [fixture.nsp, binary([1])] })).await?;
     }
-    scene.act("emit", json!({ "event": "to c", "rooms": [cast.c.id()] })).await?;
-    main.act("emit", json!({ "event": "to nobody", "rooms": [cast.c.id()] })).await?;
-    // Other scenarios play in the main namespace, too.
+    fixture.act("emit", json!({ "event": "to c", "rooms": [clients.c.id()] })).await?;
+    main.act("emit", json!({ "event": "to nobody", "rooms": [clients.c.id()] })).await?;
+    // Other scenarios use the main namespace, too.
     let mut in_main = main.received().await?;
     for (_, events) in in_main.as_object_mut().into_iter().flatten() {
         if let Some(events) = events.as_array_mut() {
@@ -62,11 +62,11 @@ async fn apart(scene: Scene) -> Outcome {
         }
     }
     let all = |nsp: &str| json!([["to all", nsp, binary([1])], ["to red", nsp]]);
-    let (own, main_events) = (all(&scene.nsp), all("/"));
+    let (own, main_events) = (all(&fixture.nsp), all("/"));
     let mut with_c = own.clone();
     with_c.as_array_mut().into_iter().for_each(|events| events.insert(1, json!(["to c"])));
     observed(
-        json!({ "own": scene.received().await?, "main": in_main }),
+        json!({ "own": fixture.received().await?, "main": in_main }),
         json!({
             "own": { "a": own, "b": own, "c": with_c },
             "main": { "a": main_events, "b": main_events, "c": main_events },
@@ -74,24 +74,24 @@ async fn apart(scene: Scene) -> Outcome {
     )
 }
 
-/// Some of every operation.
-async fn everything(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    scene.act("socketsJoin", json!({ "rooms": [cast.c.id()], "join": ["zimmer ü"] })).await?;
-    // A Node.js server's later message may overtake the one that joins.
-    while scene.act("fetchSockets", json!({ "rooms": ["zimmer ü"] })).await?.as_array().is_none_or(Vec::is_empty) {}
-    for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
-        scene.call(server, "emit", json!({ "event": "grüße", "args": [from] })).await?;
-        scene.call(server, "emit", json!({ "event": "large", "args": [from, "x".repeat(9000)] })).await?;
-        scene.call(server, "emit", json!({ "event": "to a room", "args": [from], "rooms": ["zimmer ü"] })).await?;
-        scene.call(server, "replyServerSide", json!({ "event": "ask", "with": [1] })).await?;
+/// One of each kind of operation.
+async fn everything(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    fixture.act("socketsJoin", json!({ "rooms": [clients.c.id()], "join": ["zimmer ü"] })).await?;
+    // A later message of a Node.js server may overtake the one that makes sockets join.
+    while fixture.act("fetchSockets", json!({ "rooms": ["zimmer ü"] })).await?.as_array().is_none_or(Vec::is_empty) {}
+    for (server, from) in fixture.servers().iter().zip(["one", "two", "three"]) {
+        fixture.call(server, "emit", json!({ "event": "grüße", "args": [from] })).await?;
+        fixture.call(server, "emit", json!({ "event": "large", "args": [from, "x".repeat(9000)] })).await?;
+        fixture.call(server, "emit", json!({ "event": "to a room", "args": [from], "rooms": ["zimmer ü"] })).await?;
+        fixture.call(server, "replyServerSide", json!({ "event": "ask", "with": [1] })).await?;
     }
-    cast.c.reply("ask", json!(["c"])).await?;
-    let acks = scene.act("emitWithAck", json!({ "event": "ask", "rooms": ["zimmer ü"] })).await?;
-    let answers = scene.act("serverSideEmitWithAck", json!({ "event": "ask" })).await?;
-    let found = scene.named(scene.act("fetchSockets", json!({ "rooms": ["zimmer ü"] })).await?);
-    let received = scene.received().await?;
+    clients.c.reply("ask", json!(["c"])).await?;
+    let acks = fixture.act("emitWithAck", json!({ "event": "ask", "rooms": ["zimmer ü"] })).await?;
+    let answers = fixture.act("serverSideEmitWithAck", json!({ "event": "ask" })).await?;
+    let found = fixture.named(fixture.act("fetchSockets", json!({ "rooms": ["zimmer ü"] })).await?);
+    let received = fixture.received().await?;
     let counts = |name: &str| received[name].as_array().map(Vec::len);
     let seen = json!({
         "acks": acks, "answers": answers, "found": found[0]["id"],
@@ -106,25 +106,25 @@ async fn everything(scene: Scene) -> Outcome {
     observed(seen, expected)
 }
 
-/// It comes into being with its first client on a server.
-async fn dynamic(scene: Scene) -> Outcome {
-    let scene = scene.in_namespace("/dynamic-7");
-    scene.cast().await?;
-    scene.wait_for_servers(3).await?;
-    for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
-        scene.call(server, "emit", json!({ "event": "from", "args": [from] })).await?;
-        scene.call(server, "replyServerSide", json!({ "event": "ask", "with": [from] })).await?;
+/// The namespace is created with its first client on a server.
+async fn dynamic(fixture: Fixture) -> Outcome {
+    let fixture = fixture.in_namespace("/dynamic-7");
+    fixture.clients().await?;
+    fixture.wait_for_servers(3).await?;
+    for (server, from) in fixture.servers().iter().zip(["one", "two", "three"]) {
+        fixture.call(server, "emit", json!({ "event": "from", "args": [from] })).await?;
+        fixture.call(server, "replyServerSide", json!({ "event": "ask", "with": [from] })).await?;
     }
-    scene.act("serverSideEmit", json!({ "event": "news", "args": [1] })).await?;
-    let mut answers = scene.act("serverSideEmitWithAck", json!({ "event": "ask" })).await?;
-    answers["responses"] = crate::scene::unordered(answers["responses"].take());
+    fixture.act("serverSideEmit", json!({ "event": "news", "args": [1] })).await?;
+    let mut answers = fixture.act("serverSideEmitWithAck", json!({ "event": "ask" })).await?;
+    answers["responses"] = crate::fixture::unordered(answers["responses"].take());
     let mut heard = Vec::new();
-    for server in &scene.servers()[1..] {
-        heard.push(server.wait_for_server_side(&scene.nsp, "news").await?);
+    for server in &fixture.servers()[1..] {
+        heard.push(server.wait_for_server_side(&fixture.nsp, "news").await?);
     }
     let events = json!([["from", "one"], ["from", "three"], ["from", "two"]]);
     observed(
-        json!({ "received": scene.received().await?, "answers": answers, "heard": heard }),
+        json!({ "received": fixture.received().await?, "answers": answers, "heard": heard }),
         json!({
             "received": { "a": events, "b": events, "c": events },
             "answers": { "responses": ["three", "two"], "error": null },
@@ -133,31 +133,30 @@ async fn dynamic(scene: Scene) -> Outcome {
     )
 }
 
-/// PostgreSQL cuts the name of its channel off where Node.js listens, and refuses it where Node.js
-/// publishes.
-async fn long(scene: Scene) -> Outcome {
-    each_to_each(scene, |sender, receiver| !sender.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
+/// PostgreSQL cuts the channel's name when Node.js listens, and refuses it when Node.js publishes.
+async fn long(fixture: Fixture) -> Outcome {
+    each_to_each(fixture, |sender, receiver| !sender.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
         .await
 }
 
-/// Node.js pastes the name of its channel into a statement, which is then none.
-async fn quote(scene: Scene) -> Outcome {
-    each_to_each(scene, |sender, receiver| !receiver.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
+/// Node.js inserts the channel's name into a statement without quoting it, which breaks the
+/// statement.
+async fn quote(fixture: Fixture) -> Outcome {
+    each_to_each(fixture, |sender, receiver| !receiver.is_node() || (sender, receiver) == (Seat::Worker, Seat::Worker))
         .await
 }
 
-/// Which servers each client hears. Of servers that hear each other, as `hears` says, it is made
-/// sure that nothing more comes; what comes from others has come by then, too, since they refuse to
-/// publish it, or nobody listens.
-async fn each_to_each(scene: Scene, hears: fn(Seat, Seat) -> bool) -> Outcome {
-    let cast = scene.cast().await?;
-    for (server, from) in scene.servers().iter().zip(["one", "two", "three"]) {
-        // Nothing larger: an attachment that cannot be announced ends the primary of a Node.js
-        // cluster.
-        scene.call(server, "emit", json!({ "event": "from", "args": [from] })).await?;
+/// Which servers each client hears. For servers that hear each other, as `hears` says, this makes
+/// sure that nothing more arrives. Events of other servers cannot arrive later: these refuse to
+/// publish them, or no server listens.
+async fn each_to_each(fixture: Fixture, hears: fn(Seat, Seat) -> bool) -> Outcome {
+    let clients = fixture.clients().await?;
+    for (server, from) in fixture.servers().iter().zip(["one", "two", "three"]) {
+        // Not larger: an attachment that cannot be announced ends the primary of a Node.js cluster.
+        fixture.call(server, "emit", json!({ "event": "from", "args": [from] })).await?;
     }
-    settle(&scene, &cast, hears).await?;
-    let received = scene.received_so_far().await?;
+    settle(&fixture, &clients, hears).await?;
+    let received = fixture.received_so_far().await?;
     let senders = |(name, events): (&String, &Value)| {
         let senders = events.as_array().into_iter().flatten().filter(|event| event[1].is_string());
         (name.clone(), senders.map(|event| json!([event[0], event[1]])).collect())
@@ -167,11 +166,15 @@ async fn each_to_each(scene: Scene, hears: fn(Seat, Seat) -> bool) -> Outcome {
     observed(seen.into(), json!({ "a": all, "b": all, "c": all }))
 }
 
-async fn settle(scene: &Scene, cast: &crate::scene::Cast, hears: fn(Seat, Seat) -> bool) -> Result<(), Error> {
-    for (index, sender) in scene.servers().iter().enumerate() {
+async fn settle(
+    fixture: &Fixture,
+    clients: &crate::fixture::Clients,
+    hears: fn(Seat, Seat) -> bool,
+) -> Result<(), Error> {
+    for (index, sender) in fixture.servers().iter().enumerate() {
         let marker = format!("marker of {index}");
-        scene.call(sender, "emit", json!({ "event": marker })).await?;
-        for (other, (receiver, client)) in scene.servers().iter().zip(cast.all()).enumerate() {
+        fixture.call(sender, "emit", json!({ "event": marker })).await?;
+        for (other, (receiver, client)) in fixture.servers().iter().zip(clients.all()).enumerate() {
             if other == index || hears(sender.seat, receiver.seat) {
                 client.wait_for_packet(&marker).await?;
             }

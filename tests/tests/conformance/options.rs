@@ -1,34 +1,34 @@
-//! A prefix, a table and a threshold of one's own.
+//! Another prefix, another table and another threshold.
 
 use crate::{
+    fixture::{Fixture, Settings},
     scenario::{Outcome, Scenario, observed},
-    scene::{Scene, Stage},
 };
 use serde_json::{Value, json};
 use socketio_pg_tests::binary;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::new("prefix, table and threshold of one's own", of_ones_own).on(Stage::Custom)]
+    vec![Scenario::new("prefix, table and threshold of one's own", of_ones_own).on(Settings::Custom)]
 }
 
-async fn of_ones_own(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
+async fn of_ones_own(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
     let events = [
         ("short", json!(["needle-short"])),
         ("long", json!([format!("needle-long {}", "x".repeat(400))])),
         ("binary", json!(["needle-binary", binary([1])])),
     ];
     for (event, args) in &events {
-        scene.act("emit", json!({ "event": event, "args": args })).await?;
-        for client in cast.all() {
+        fixture.act("emit", json!({ "event": event, "args": args })).await?;
+        for client in clients.all() {
             assert_eq!(Value::from(client.wait_for_packet(event).await?), *args, "{event}");
         }
     }
     let mut stored = Vec::new();
     for needle in ["needle-short", "needle-long", "needle-binary"] {
         let query = format!("SELECT count(*) FROM app_attachments WHERE position('{needle}'::bytea IN payload) > 0");
-        stored.push(scene.database().execute(&query).unwrap_or_else(|error| panic!("{error}")));
+        stored.push(fixture.database().execute(&query).unwrap_or_else(|error| panic!("{error}")));
     }
     observed(json!(stored), json!(["0", "1", "1"]))
 }

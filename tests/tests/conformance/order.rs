@@ -1,28 +1,28 @@
 //! The order of events from one server.
 
 use crate::{
+    fixture::{Fixture, Settings},
     scenario::{Outcome, Scenario, observed},
-    scene::{Scene, Stage},
 };
 use serde_json::{Value, json};
 use socketio_pg_tests::Client;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::new("order of small and large events", alternating).on(Stage::Custom)]
+    vec![Scenario::new("order of small and large events", alternating).on(Settings::Custom)]
 }
 
 const EVENTS: u64 = 100;
 
-/// Emitted without waiting for one before the next, over all the connections that a server has.
-async fn alternating(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
+/// Emitted without waiting for the event before, over all connections that a server has.
+async fn alternating(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
     let emits = (0..EVENTS).map(|number| {
         let size = if number % 2 == 0 { 2000 } else { 10 };
-        scene.act("emit", json!({ "event": "numbered", "args": [number, "x".repeat(size)] }))
+        fixture.act("emit", json!({ "event": "numbered", "args": [number, "x".repeat(size)] }))
     });
     futures_util::future::try_join_all(emits).await?;
-    let seen = json!({ "b": is_in_order(&cast.b).await?, "c": is_in_order(&cast.c).await? });
+    let seen = json!({ "b": is_in_order(&clients.b).await?, "c": is_in_order(&clients.c).await? });
     observed(seen, json!({ "b": true, "c": true }))
 }
 

@@ -1,10 +1,10 @@
-//! Clients that speak raw HTTP, and so say what Socket.IO's own client never does.
+//! Clients that speak raw HTTP, and so can send what Socket.IO's own client never sends.
 
 use crate::{
     capability::Capability,
     composition::Server,
+    fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
-    scene::Scene,
 };
 use serde_json::{Map, Value, json};
 use socketio_pg_tests::{Error, Parser};
@@ -17,11 +17,11 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("raw clients: auth of all kinds", auth).needs(Capability::Handshakes),
         Scenario::new("raw clients: query and headers", query_and_headers).needs(Capability::Handshakes),
-        Scenario::new("raw clients: a burst while nobody polls", burst).needs(Capability::Handshakes),
+        Scenario::new("raw clients: a burst while the client does not poll", burst).needs(Capability::Handshakes),
     ]
 }
 
-/// A client that polls, and takes no step by itself.
+/// A client that polls, and does nothing by itself.
 struct RawClient {
     port: u16,
     path: String,
@@ -94,50 +94,50 @@ fn refused(text: &str) -> Error {
     Error::Refused { text: text.to_owned() }
 }
 
-/// The servers that these clients can speak to, by name: they know no MessagePack.
-fn servers(scene: &Scene) -> impl Iterator<Item = (usize, &'static str, &Server)> {
-    let named = ["one", "two", "three"].into_iter().zip(scene.servers()).enumerate();
+/// The servers that these clients can use, by name: they do not know MessagePack.
+fn servers(fixture: &Fixture) -> impl Iterator<Item = (usize, &'static str, &Server)> {
+    let named = ["one", "two", "three"].into_iter().zip(fixture.servers()).enumerate();
     named
         .map(|(index, (name, server))| (index, name, server))
         .filter(|(_, _, server)| server.seat.parser() == Parser::Common)
 }
 
-/// What each server tells of the handshake of the only socket there is.
-async fn handshakes(scene: &Scene, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
+/// How each server describes the handshake of the only socket.
+async fn handshakes(fixture: &Fixture, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
     let mut told = Vec::new();
-    for server in scene.servers() {
-        let sockets = scene.call(server, "fetchSockets", json!({})).await?;
+    for server in fixture.servers() {
+        let sockets = fixture.call(server, "fetchSockets", json!({})).await?;
         told.push(sockets.as_array().into_iter().flatten().map(|socket| tell(&socket["handshake"])).collect::<Value>());
     }
     Ok(told.into())
 }
 
-/// Connects a client, has it looked at, and waits until it is gone again.
+/// Connects a client, has it described, and waits until it has left.
 async fn looked_at(
-    scene: &Scene,
+    fixture: &Fixture,
     (index, server): (usize, &Server),
     (query, headers, auth): (&str, &[u8], &str),
     tell: impl Fn(&Value) -> Value,
 ) -> Result<Value, Error> {
-    let client = RawClient::open(server, &scene.nsp, query, headers).await?;
+    let client = RawClient::open(server, &fixture.nsp, query, headers).await?;
     let Some(socket) = client.connect(auth).await? else {
-        return handshakes(scene, tell).await;
+        return handshakes(fixture, tell).await;
     };
-    let told = handshakes(scene, tell).await?;
+    let told = handshakes(fixture, tell).await?;
     client.disconnect().await?;
-    scene.wait_for_disconnected_socket(index, &socket).await?;
+    fixture.wait_for_disconnected_socket(index, &socket).await?;
     Ok(told)
 }
 
-/// Node.js refuses everything that is not an object, so `auth` is one wherever it is read.
-async fn auth(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
+/// Node.js refuses everything that is not an object, so `auth` is an object wherever it is read.
+async fn auth(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
     let by_all = |auth: Value| json!([[auth], [auth], [auth]]);
     let cases = [
         ("", by_all(json!({}))),
         ("{}", by_all(json!({}))),
         (r#"{"token":"t","list":[1,null]}"#, by_all(json!({ "token": "t", "list": [1, null] }))),
-        // A lone surrogate, which the harness does not show.
+        // A lone surrogate, which the test library cannot represent.
         (r#"{"token":"t","odd":"\ud800"}"#, by_all(json!({ "token": "t", "odd": true }))),
         ("null", json!([[], [], []])),
         ("true", json!([[], [], []])),
@@ -146,9 +146,9 @@ async fn auth(scene: Scene) -> Outcome {
         ("{", json!([[], [], []])),
     ];
     let (mut seen, mut expected) = (Map::new(), Map::new());
-    for (index, name, server) in servers(&scene) {
+    for (index, name, server) in servers(&fixture) {
         for (auth, shown) in &cases {
-            let told = looked_at(&scene, (index, server), ("", b"", auth), |handshake| {
+            let told = looked_at(&fixture, (index, server), ("", b"", auth), |handshake| {
                 let mut auth = handshake["auth"].clone();
                 if auth.get("odd").is_some_and(|odd| *odd != "") {
                     auth["odd"] = json!(true);
@@ -162,8 +162,8 @@ async fn auth(scene: Scene) -> Outcome {
     observed(seen.into(), expected.into())
 }
 
-async fn query_and_headers(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
+async fn query_and_headers(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
     let headers = b"X-Latin: caf\xe9\r\nX-Many: 1\r\nX-Many: 2\r\nCookie: a=1\r\nCookie: b=2\r\n\
         Authorization: first\r\nAuthorization: second\r\n";
     let shown = json!({
@@ -175,8 +175,8 @@ async fn query_and_headers(scene: Scene) -> Outcome {
         "authorization": "first",
     });
     let (mut seen, mut expected) = (Map::new(), Map::new());
-    for (index, name, server) in servers(&scene) {
-        let told = looked_at(&scene, (index, server), ("&e=1&e=2&q=a+b", headers, ""), |handshake| {
+    for (index, name, server) in servers(&fixture) {
+        let told = looked_at(&fixture, (index, server), ("&e=1&e=2&q=a+b", headers, ""), |handshake| {
             let mut told = Map::new();
             for key in ["address", "query"] {
                 told.insert(key.to_owned(), handshake[key].clone());
@@ -193,25 +193,25 @@ async fn query_and_headers(scene: Scene) -> Outcome {
 }
 
 /// Packets that come between two polls wait for the client.
-async fn burst(scene: Scene) -> Outcome {
+async fn burst(fixture: Fixture) -> Outcome {
     const EVENTS: usize = 500;
-    scene.wait_for_servers(3).await?;
+    fixture.wait_for_servers(3).await?;
     let mut clients = Vec::new();
-    for (index, name, server) in servers(&scene) {
-        let client = RawClient::open(server, &scene.nsp, "", b"").await?;
+    for (index, name, server) in servers(&fixture) {
+        let client = RawClient::open(server, &fixture.nsp, "", b"").await?;
         let socket = client.connect("").await?.ok_or_else(|| refused("a client without auth"))?;
         clients.push((index, name, client, socket));
     }
     for number in 0..EVENTS {
-        scene.act("emit", json!({ "event": "burst", "args": [number] })).await?;
+        fixture.act("emit", json!({ "event": "burst", "args": [number] })).await?;
     }
-    // Small events do not overtake each other, so it comes last. A buffer that is full has no room
-    // for it either.
-    scene.act("emit", json!({ "event": "last", "args": [] })).await?;
+    // Small events do not overtake each other, so it comes last. A full buffer has no room for it
+    // either.
+    fixture.act("emit", json!({ "event": "last", "args": [] })).await?;
     let (mut seen, mut expected) = (Map::new(), Map::new());
     for (index, name, client, socket) in clients {
         let [mut events, mut last, mut pings] = [0, 0, 0];
-        // One ping may come at once; the second comes after 25 s without anything else.
+        // One ping may come at once; the second comes after 25 s without other traffic.
         while last == 0 && pings < 2 {
             let packets = client.poll().await?;
             if packets.is_empty() {
@@ -225,7 +225,7 @@ async fn burst(scene: Scene) -> Outcome {
             last += packets.iter().filter(|packet| packet.contains(r#"["last"]"#)).count();
         }
         client.disconnect().await?;
-        scene.wait_for_disconnected_socket(index, &socket).await?;
+        fixture.wait_for_disconnected_socket(index, &socket).await?;
         seen.insert(name.to_owned(), json!(events));
         expected.insert(name.to_owned(), json!(EVENTS));
     }

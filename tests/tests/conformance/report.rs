@@ -10,17 +10,17 @@ use serde_json::Value;
 use socketio_pg_tests::Parser;
 use std::{fmt::Write as _, path::PathBuf};
 
-/// How a scenario went on a composition.
+/// The result of a scenario on a composition.
 #[derive(Clone, Debug)]
 pub(crate) enum Cell {
     AsExpected,
     Defects(Vec<&'static str>),
     Failed(String),
-    /// It failed, as it must where a server lacks what it needs.
+    /// It failed, as it must when a server lacks what it needs.
     LeftOut(Capability),
 }
 
-/// How each scenario went on a composition.
+/// The result of each scenario on a composition.
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) composition: Composition,

@@ -3,56 +3,56 @@
 use crate::{
     acknowledgements, broadcast,
     capability::Capability,
-    emitters, membership, namespaces, options, order, raw, remote_sockets, rooms,
-    scene::{Scene, Stage},
-    server_side, sizes, sockets, values,
+    emitters,
+    fixture::{Fixture, Settings},
+    membership, namespaces, options, order, raw, remote_sockets, rooms, server_side, sizes, sockets, values,
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use socketio_pg_tests::Error;
 use std::sync::Arc;
 
-/// What was seen, and what should have been.
+/// What was observed, and the right outcome.
 pub(crate) struct Observation {
     pub(crate) seen: Value,
     pub(crate) expected: Value,
 }
 
 pub(crate) type Outcome = Result<Observation, Error>;
-type Play = Arc<dyn Fn(Scene) -> BoxFuture<'static, Outcome> + Send + Sync>;
+type Run = Arc<dyn Fn(Fixture) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
-/// Something that happens the same way on every composition.
+/// A behaviour that is the same on every composition.
 #[derive(Clone)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    pub(crate) stage: Stage,
+    pub(crate) settings: Settings,
     pub(crate) needs: Option<Capability>,
-    pub(crate) play: Play,
+    pub(crate) run: Run,
 }
 
 impl Scenario {
-    /// Plays on servers that are connected for good.
-    pub(crate) fn new<P, F>(name: &'static str, play: P) -> Self
+    /// Runs on servers that stay the same for all scenarios.
+    pub(crate) fn new<P, F>(name: &'static str, run: P) -> Self
     where
-        P: Fn(Scene) -> F + Send + Sync + 'static,
+        P: Fn(Fixture) -> F + Send + Sync + 'static,
         F: Future<Output = Outcome> + Send + 'static,
     {
-        Self { name, stage: Stage::Main, needs: None, play: Arc::new(move |scene| Box::pin(play(scene))) }
+        Self { name, settings: Settings::Main, needs: None, run: Arc::new(move |fixture| Box::pin(run(fixture))) }
     }
 
-    /// Plays on other servers.
-    pub(crate) fn on(mut self, stage: Stage) -> Self {
-        self.stage = stage;
+    /// Runs on other servers.
+    pub(crate) fn on(mut self, settings: Settings) -> Self {
+        self.settings = settings;
         self
     }
 
-    /// Needs something that not every server has.
+    /// Needs a capability that some servers lack.
     pub(crate) fn needs(mut self, capability: Capability) -> Self {
         self.needs = Some(capability);
         self
     }
 
-    /// The namespace that it is about; any other will do when it is about none.
+    /// The namespace that it is about; a scenario that is not about a namespace gets any.
     pub(crate) fn namespace(&self) -> Option<String> {
         namespaces::special(self.name)
     }

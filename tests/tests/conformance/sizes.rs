@@ -1,8 +1,8 @@
-//! Events of all sizes, text and binary: inline, or by way of the attachments table.
+//! Events of all sizes, text and binary: inline, or as attachments.
 
 use crate::{
+    fixture::{Fixture, sorted},
     scenario::{Outcome, Scenario, observed},
-    scene::{Scene, sorted},
 };
 use serde_json::{Map, Value, json};
 use socketio_pg_tests::binary;
@@ -16,14 +16,14 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// As many bytes a message of Node.js's has in all. One of Rust's has some more, so their sizes
-/// around 8000 are among these for both.
+/// Sizes of whole messages of Node.js. Messages of Rust have some bytes more, so these sizes cover
+/// the limit of 8000 for both.
 const TOTALS: std::ops::RangeInclusive<usize> = 7940..=8002;
 
-/// Tells which did not arrive exactly once.
-async fn around_the_limit(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
+/// Returns the events that did not arrive exactly once.
+async fn around_the_limit(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
     let envelope = json!({
         "type": 3,
         "data": {
@@ -31,15 +31,15 @@ async fn around_the_limit(scene: Scene) -> Outcome {
             "opts": { "rooms": [], "except": [], "flags": {} },
         },
         "uid": "0123456789abcdef",
-        "nsp": scene.nsp,
+        "nsp": fixture.nsp,
     });
     // The zero becomes a number of four digits.
     let envelope = envelope.to_string().len() + 3;
     for total in TOTALS {
-        scene.act("emit", json!({ "event": "size", "args": [total, "x".repeat(total - envelope)] })).await?;
+        fixture.act("emit", json!({ "event": "size", "args": [total, "x".repeat(total - envelope)] })).await?;
     }
     let mut seen = Map::new();
-    for (client, events) in scene.received().await?.as_object().into_iter().flatten() {
+    for (client, events) in fixture.received().await?.as_object().into_iter().flatten() {
         let mut counts: BTreeMap<usize, u32> = TOTALS.map(|total| (total, 0)).collect();
         for event in events.as_array().into_iter().flatten() {
             let total = event[1].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or_default();
@@ -52,9 +52,9 @@ async fn around_the_limit(scene: Scene) -> Outcome {
     observed(seen.into(), json!({ "a": {}, "b": {}, "c": {} }))
 }
 
-async fn large_and_binary(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
+async fn large_and_binary(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
     let events = [
         ("64 KB of text", json!(["x".repeat(64 * 1024)])),
         ("1 MB of text", json!(["äöü€".repeat(100_000)])),
@@ -64,20 +64,20 @@ async fn large_and_binary(scene: Scene) -> Outcome {
         ("64 KB of binary", json!([binary(vec![7; 64 * 1024])])),
         ("1 MB of binary", json!([binary(vec![7; 1024 * 1024])])),
         ("nested binary", json!([{ "a": [binary([1]), { "b": binary([2, 3]) }], "c": null }, [[binary([4])]], "text"])),
-        // More than ten the client refuses.
+        // The client refuses more than ten.
         ("ten binaries", json!((0..10).map(|byte| binary([byte])).collect::<Vec<_>>())),
         ("binary to a room", json!([binary([1])])),
     ];
     for (event, args) in &events {
-        scene.act("emit", json!({ "event": event, "args": args })).await?;
+        fixture.act("emit", json!({ "event": event, "args": args })).await?;
     }
     let sent: BTreeMap<&str, &Value> = events.iter().map(|(event, args)| (*event, args)).collect();
     let everything = sorted(sent.keys().map(|event| json!(event)));
     let expected = json!({ "a": everything, "b": everything, "c": everything });
-    observed(intact(scene.received().await?, &sent), expected)
+    observed(intact(fixture.received().await?, &sent), expected)
 }
 
-/// The names of the events that arrived as they were sent; of others all that arrived.
+/// The names of the events that arrived as they were sent; of changed events the whole event.
 fn intact(received: Value, sent: &BTreeMap<&str, &Value>) -> Value {
     let event = |event: &Value| {
         let (name, args) = event.as_array().and_then(|event| event.split_first()).unwrap_or((event, &[]));
@@ -89,12 +89,12 @@ fn intact(received: Value, sent: &BTreeMap<&str, &Value>) -> Value {
 }
 
 /// PostgreSQL folds equal notifications of one transaction into one.
-async fn equal(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
-    let emits = (0..100).map(|_| scene.act("emit", json!({ "event": "again", "args": [1] })));
+async fn equal(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
+    let emits = (0..100).map(|_| fixture.act("emit", json!({ "event": "again", "args": [1] })));
     futures_util::future::try_join_all(emits).await?;
-    let received = scene.received().await?;
+    let received = fixture.received().await?;
     let counted =
         received.as_object().into_iter().flatten().map(|(name, events)| (name, events.as_array().map(Vec::len)));
     observed(

@@ -1,10 +1,10 @@
-//! `fetchSockets`: what servers tell of their sockets.
+//! `fetchSockets`: how servers describe their sockets.
 
 use crate::{
     capability::Capability,
     composition::Server,
+    fixture::{Fixture, Settings, sorted},
     scenario::{Outcome, Scenario, observed},
-    scene::{Scene, Stage, sorted},
 };
 use serde_json::{Map, Value, json};
 use socketio_pg_tests::{Connect, Error, binary};
@@ -19,22 +19,22 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("fetchSockets: binary data", binary_data),
         Scenario::new("fetchSockets: large data", large_data),
         Scenario::new("fetchSockets: clients come and go", come_and_go),
-        Scenario::new("fetchSockets: a node is dead", dead_node).on(Stage::Mortal),
+        Scenario::new("fetchSockets: a node is dead", dead_node).on(Settings::ShortHeartbeats),
     ]
 }
 
-/// The names of the sockets that a server finds.
-async fn found(scene: &Scene, server: &Server, command: Value) -> Result<Value, Error> {
-    let sockets = scene.named(scene.call(server, "fetchSockets", command).await?);
+/// The names of the sockets that a server fetches.
+async fn found(fixture: &Fixture, server: &Server, command: Value) -> Result<Value, Error> {
+    let sockets = fixture.named(fixture.call(server, "fetchSockets", command).await?);
     Ok(sorted(sockets.as_array().into_iter().flatten().map(|socket| socket["id"].clone())))
 }
 
-/// A field of each socket that each server finds, by the socket's name. Clients are in place of
-/// servers' names.
-async fn told(scene: &Scene, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
+/// A field of each socket that each server fetches, by the socket's name. Clients stand for their
+/// servers.
+async fn told(fixture: &Fixture, tell: impl Fn(&Value) -> Value) -> Result<Value, Error> {
     let mut by_server = Map::new();
-    for (name, server) in ["one", "two", "three"].into_iter().zip(scene.servers()) {
-        let sockets = scene.named(scene.call(server, "fetchSockets", json!({})).await?);
+    for (name, server) in ["one", "two", "three"].into_iter().zip(fixture.servers()) {
+        let sockets = fixture.named(fixture.call(server, "fetchSockets", json!({})).await?);
         let sockets = sockets.as_array().cloned().unwrap_or_default().into_iter();
         let told = sockets.map(|socket| (socket["id"].as_str().unwrap_or_default().to_owned(), tell(&socket)));
         by_server.insert(name.to_owned(), told.collect());
@@ -46,11 +46,11 @@ fn by_every_server(told: Value) -> Value {
     json!({ "one": told, "two": told, "three": told })
 }
 
-async fn selectors(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    for (client, rooms) in cast.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
-        scene.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
+async fn selectors(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    for (client, rooms) in clients.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
+        fixture.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
     }
     let mut seen = Map::new();
     for (name, command) in [
@@ -59,14 +59,14 @@ async fn selectors(scene: Scene) -> Outcome {
         ("two rooms", json!({ "rooms": ["red", "blue"] })),
         ("not a room", json!({ "except": ["red"] })),
         ("a room and not another", json!({ "rooms": ["blue"], "except": ["red"] })),
-        ("a remote socket", json!({ "rooms": [cast.c.id()] })),
-        ("not a remote socket", json!({ "except": [cast.c.id()] })),
+        ("a remote socket", json!({ "rooms": [clients.c.id()] })),
+        ("not a remote socket", json!({ "except": [clients.c.id()] })),
         ("local", json!({ "local": true })),
-        ("the others than a socket", json!({ "from": cast.a.id() })),
+        ("the others than a socket", json!({ "from": clients.a.id() })),
         ("no such room", json!({ "rooms": ["green"] })),
         ("with a timeout", json!({ "timeout": 10_000 })),
     ] {
-        seen.insert(name.to_owned(), found(&scene, scene.actor(), command).await?);
+        seen.insert(name.to_owned(), found(&fixture, fixture.actor(), command).await?);
     }
     let expected = json!({
         "all": ["a", "b", "c"],
@@ -85,11 +85,11 @@ async fn selectors(scene: Scene) -> Outcome {
 }
 
 /// The one named by its own id first.
-async fn rooms(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
-    scene.act("socketsJoin", json!({ "join": ["red", "ä b", ""] })).await?;
-    let seen = told(&scene, |socket| {
+async fn rooms(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
+    fixture.act("socketsJoin", json!({ "join": ["red", "ä b", ""] })).await?;
+    let seen = told(&fixture, |socket| {
         let rooms = socket["rooms"].as_array().cloned().unwrap_or_default();
         let (first, others) = rooms.split_first().map(|(first, others)| (first.clone(), others)).unwrap_or_default();
         json!([first, sorted(others.iter().cloned())])
@@ -98,18 +98,18 @@ async fn rooms(scene: Scene) -> Outcome {
     observed(seen.await?, by_every_server(json!({ "a": ["a", rooms], "b": ["b", rooms], "c": ["c", rooms] })))
 }
 
-async fn handshake(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
+async fn handshake(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
     let auth = json!({ "token": "t", "nested": { "list": [1, null] } });
-    for (name, server) in ["a", "b", "c"].into_iter().zip(scene.servers()) {
-        let how = Connect::to(&scene.nsp)
+    for (name, server) in ["a", "b", "c"].into_iter().zip(fixture.servers()) {
+        let how = Connect::to(&fixture.nsp)
             .auth(auth.clone())
             .query(json!({ "odd name": "ä&b", "version": "7" }))
             .headers(json!({ "x-tenant": "acme", "cookie": "one=1; two=2" }));
-        scene.connect(name, server, how).await?;
+        fixture.connect(name, server, how).await?;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let seen = told(&scene, |socket| {
+    let seen = told(&fixture, |socket| {
         let mut handshake = socket["handshake"].clone();
         let issued = handshake["issued"].as_u64().unwrap_or_default() / 1000;
         handshake["issued"] = json!(issued.abs_diff(now) < 60);
@@ -146,27 +146,27 @@ async fn handshake(scene: Scene) -> Outcome {
     observed(seen.await?, by_every_server(json!({ "a": handshake, "b": handshake, "c": handshake })))
 }
 
-/// Sets the same data on a socket of each server and tells what every server is told.
-async fn with_data(scene: &Scene, data: Value) -> Result<Value, Error> {
-    scene.wait_for_servers(3).await?;
-    let cast = scene.cast().await?;
-    for (server, client) in scene.servers().iter().zip(cast.all()) {
-        scene.call(server, "setData", json!({ "socket": client.id(), "data": data })).await?;
+/// Sets the same data on a socket of each server, and returns what each server fetches.
+async fn with_data(fixture: &Fixture, data: Value) -> Result<Value, Error> {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    for (server, client) in fixture.servers().iter().zip(clients.all()) {
+        fixture.call(server, "setData", json!({ "socket": client.id(), "data": data })).await?;
     }
-    told(scene, |socket| socket["data"].clone()).await
+    told(fixture, |socket| socket["data"].clone()).await
 }
 
-async fn data(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let before = scene.in_namespace(&scene.nsp);
-    let cast = before.cast().await?;
+async fn data(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let before = fixture.in_namespace(&fixture.nsp);
+    let clients = before.clients().await?;
     let unset = told(&before, |socket| socket["data"].clone()).await?;
-    for client in cast.all() {
+    for client in clients.all() {
         client.disconnect().await?;
     }
-    scene.wait_for_no_sockets().await?;
+    fixture.wait_for_no_sockets().await?;
     let data = json!({ "user": "ada", "list": [1, 2.5, null, true], "nested": { "ä": "\u{2028}" }, "": "" });
-    let set = with_data(&scene, data.clone()).await?;
+    let set = with_data(&fixture, data.clone()).await?;
     observed(
         json!({ "unset": unset, "set": set }),
         json!({
@@ -176,50 +176,50 @@ async fn data(scene: Scene) -> Outcome {
     )
 }
 
-async fn binary_data(scene: Scene) -> Outcome {
+async fn binary_data(fixture: Fixture) -> Outcome {
     let data = json!({ "bytes": binary([1, 2]), "deep": [{ "bytes": binary([]) }] });
-    let seen = with_data(&scene, data.clone()).await?;
+    let seen = with_data(&fixture, data.clone()).await?;
     observed(seen, by_every_server(json!({ "a": data, "b": data, "c": data })))
 }
 
-async fn large_data(scene: Scene) -> Outcome {
+async fn large_data(fixture: Fixture) -> Outcome {
     let data = json!({ "text": "x".repeat(20_000), "bytes": binary(vec![7; 10_000]) });
-    let seen = with_data(&scene, data.clone()).await?;
+    let seen = with_data(&fixture, data.clone()).await?;
     observed(seen, by_every_server(json!({ "a": data, "b": data, "c": data })))
 }
 
-async fn come_and_go(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    let nobody = found(&scene, scene.actor(), json!({})).await?;
-    let cast = scene.cast().await?;
-    let [_, second, third] = scene.servers();
-    scene.connect("b2", second, Connect::to(&scene.nsp)).await?;
-    scene.connect("c2", third, Connect::to(&scene.nsp).transports(&["polling"])).await?;
-    let all = found(&scene, scene.actor(), json!({})).await?;
-    for (client, server) in [(&cast.a, 0), (&cast.c, 2)] {
+async fn come_and_go(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let none = found(&fixture, fixture.actor(), json!({})).await?;
+    let clients = fixture.clients().await?;
+    let [_, second, third] = fixture.servers();
+    fixture.connect("b2", second, Connect::to(&fixture.nsp)).await?;
+    fixture.connect("c2", third, Connect::to(&fixture.nsp).transports(&["polling"])).await?;
+    let all = found(&fixture, fixture.actor(), json!({})).await?;
+    for (client, server) in [(&clients.a, 0), (&clients.c, 2)] {
         client.disconnect().await?;
-        scene.wait_for_disconnected(server, client).await?;
+        fixture.wait_for_disconnected(server, client).await?;
     }
-    let rest = found(&scene, scene.actor(), json!({})).await?;
-    observed(json!([nobody, all, rest]), json!([[], ["a", "b", "b2", "c", "c2"], ["b", "b2", "c2"]]))
+    let rest = found(&fixture, fixture.actor(), json!({})).await?;
+    observed(json!([none, all, rest]), json!([[], ["a", "b", "b2", "c", "c2"], ["b", "b2", "c2"]]))
 }
 
-/// It is waited for in vain until it is known to be dead.
-async fn dead_node(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
-    let dying = scene.start_another().await?;
-    scene.wait_for_servers(4).await?;
-    let how = Connect::to(&scene.nsp);
-    scene.connect("d", &dying, how).await?;
-    let alive = found(&scene, scene.actor(), json!({})).await?;
+/// The request waits for the killed server until it counts as dead.
+async fn dead_node(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
+    let dying = fixture.start_another().await?;
+    fixture.wait_for_servers(4).await?;
+    let how = Connect::to(&fixture.nsp);
+    fixture.connect("d", &dying, how).await?;
+    let alive = found(&fixture, fixture.actor(), json!({})).await?;
     dying.node.kill().await?;
-    let missed = match found(&scene, scene.actor(), json!({ "timeout": 500 })).await {
+    let missed = match found(&fixture, fixture.actor(), json!({ "timeout": 500 })).await {
         Err(Error::Refused { text }) => json!(text),
         other => other?,
     };
-    scene.wait_for_servers(3).await?;
-    let afterwards = found(&scene, scene.actor(), json!({})).await?;
+    fixture.wait_for_servers(3).await?;
+    let afterwards = found(&fixture, fixture.actor(), json!({})).await?;
     observed(
         json!([alive, missed, afterwards]),
         json!([["a", "b", "c", "d"], "timeout reached: missing 1 responses", ["a", "b", "c"]]),

@@ -1,8 +1,8 @@
 //! Values of every kind: inline as JSON, and as an attachment.
 
 use crate::{
+    fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
-    scene::Scene,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -11,13 +11,13 @@ use std::{collections::BTreeMap, path::Path};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::new("values inline", |scene| emitted(scene, false)),
-        Scenario::new("values in attachments", |scene| emitted(scene, true)),
-        Scenario::new("the key __proto__ inline", |scene| proto(scene, false)),
-        Scenario::new("the key __proto__ in attachments", |scene| proto(scene, true)),
+        Scenario::new("values inline", |fixture| emitted(fixture, false)),
+        Scenario::new("values in attachments", |fixture| emitted(fixture, true)),
+        Scenario::new("the key __proto__ inline", |fixture| proto(fixture, false)),
+        Scenario::new("the key __proto__ in attachments", |fixture| proto(fixture, true)),
         Scenario::new("deep nesting", deep),
-        Scenario::new("what Node sent inline", |scene| replayed(scene, "70-values-json")),
-        Scenario::new("what Node sent in attachments", |scene| replayed(scene, "71-values-msgpack")),
+        Scenario::new("what Node.js sent inline", |fixture| replayed(fixture, "70-values-json")),
+        Scenario::new("what Node.js sent in attachments", |fixture| replayed(fixture, "71-values-msgpack")),
     ]
 }
 
@@ -46,19 +46,19 @@ fn values() -> Vec<Value> {
 }
 
 /// Emitted by the server that acts.
-async fn emitted(scene: Scene, in_attachments: bool) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
+async fn emitted(fixture: Fixture, in_attachments: bool) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
     let values = values();
     for (number, value) in values.iter().enumerate() {
         let mut args = vec![json!(number), value.clone()];
         args.extend(in_attachments.then(|| binary([0xab])));
-        scene.act("emit", json!({ "event": "v", "args": args })).await?;
+        fixture.act("emit", json!({ "event": "v", "args": args })).await?;
     }
-    let received = scene.received().await?;
+    let received = fixture.received().await?;
     let mut seen = Map::new();
     for (name, events) in received.as_object().into_iter().flatten() {
-        // Each by its number; one that comes twice is a list of two.
+        // Each by its number; an event that comes twice is a list of two.
         let mut by_number: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
         for event in events.as_array().into_iter().flatten() {
             by_number.entry(event[1].as_u64().unwrap_or(u64::MAX)).or_default().push(event[2].clone());
@@ -72,23 +72,23 @@ async fn emitted(scene: Scene, in_attachments: bool) -> Outcome {
     observed(seen.into(), json!({ "a": each, "b": each, "c": each }))
 }
 
-async fn proto(scene: Scene, in_attachments: bool) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
+async fn proto(fixture: Fixture, in_attachments: bool) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
     let mut args = vec![json!({ "__proto__": { "x": 1 }, "y": 2 })];
     args.extend(in_attachments.then(|| binary([0xab])));
-    scene.act("emit", json!({ "event": "v", "args": args })).await?;
+    fixture.act("emit", json!({ "event": "v", "args": args })).await?;
     let event = json!([crate::composition::one_list(&json!("v"), &Value::Array(args))]);
-    observed(scene.received().await?, json!({ "a": event, "b": event, "c": event }))
+    observed(fixture.received().await?, json!({ "a": event, "b": event, "c": event }))
 }
 
-/// Deeper than most parsers of JSON go by default.
-async fn deep(scene: Scene) -> Outcome {
-    scene.wait_for_servers(3).await?;
-    scene.cast().await?;
+/// Deeper than most JSON parsers allow by default.
+async fn deep(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    fixture.clients().await?;
     let mut refused = Vec::new();
     for depth in DEPTHS {
-        match scene.act("emit", json!({ "event": "deep", "args": [depth, nested(depth)] })).await {
+        match fixture.act("emit", json!({ "event": "deep", "args": [depth, nested(depth)] })).await {
             Err(Error::Refused { .. }) => refused.push(depth),
             other => drop(other?),
         }
@@ -98,12 +98,12 @@ async fn deep(scene: Scene) -> Outcome {
         let depths = events.map(|event| {
             if event[2] == nested(event[1].as_u64().unwrap_or_default()) { event[1].clone() } else { json!("damaged") }
         });
-        (name.clone(), crate::scene::sorted(depths))
+        (name.clone(), crate::fixture::sorted(depths))
     };
-    let received = scene.received().await?;
+    let received = fixture.received().await?;
     let mut seen: Map<String, Value> = received.as_object().into_iter().flatten().map(arrived).collect();
     seen.insert("refused".to_owned(), json!(refused));
-    let all = crate::scene::sorted(DEPTHS.map(Value::from));
+    let all = crate::fixture::sorted(DEPTHS.map(Value::from));
     observed(seen.into(), json!({ "a": all, "b": all, "c": all, "refused": [] }))
 }
 
@@ -120,22 +120,22 @@ struct Notification {
     attachment_hex: Option<String>,
 }
 
-/// What a recorded Node.js server notified others of, in the same bytes, and what a client of
-/// another Node.js server then got.
-async fn replayed(scene: Scene, capture: &str) -> Outcome {
-    let scene = scene.in_namespace("/");
-    let cast = scene.cast().await?;
+/// What a recorded Node.js server published, byte for byte, and what a client of another Node.js
+/// server got from it.
+async fn replayed(fixture: Fixture, capture: &str) -> Outcome {
+    let fixture = fixture.in_namespace("/");
+    let clients = fixture.clients().await?;
     let capture = Capture::read(capture);
-    // Each in a transaction of its own: some are equal.
+    // Each in a transaction of its own, because some are equal.
     let statements = capture.notifications.iter().map(|it| format!("BEGIN; {}; COMMIT;", it.statement()));
     let statements: String = statements.collect();
-    scene.database().execute(&statements).unwrap_or_else(|error| panic!("{error}"));
-    let clients: Vec<_> = cast.all().map(|client| &**client).into();
-    scene.settle(&clients).await?;
+    fixture.database().execute(&statements).unwrap_or_else(|error| panic!("{error}"));
+    let all: Vec<_> = clients.all().map(|client| &**client).into();
+    fixture.settle(&all).await?;
 
     let mut seen = Map::new();
-    for (name, events) in scene.received_so_far().await?.as_object().into_iter().flatten() {
-        // Both recordings play in the main namespace. In an attachment there is a buffer besides.
+    for (name, events) in fixture.received_so_far().await?.as_object().into_iter().flatten() {
+        // Both recordings use the main namespace. The one with attachments also has a buffer.
         let is_of_this = |event: &&Value| event[0] == "v" && event.get(2).is_some() == capture.has_attachments();
         let events = events.as_array().into_iter().flatten().filter(is_of_this);
         seen.insert(name.clone(), counted(events));
@@ -144,7 +144,7 @@ async fn replayed(scene: Scene, capture: &str) -> Outcome {
     observed(seen.into(), json!({ "a": events, "b": events, "c": events }))
 }
 
-/// How often each is there.
+/// How often each occurs.
 fn counted<'a>(events: impl IntoIterator<Item = &'a Value>) -> Value {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for event in events {
@@ -154,7 +154,7 @@ fn counted<'a>(events: impl IntoIterator<Item = &'a Value>) -> Value {
 }
 
 impl Notification {
-    /// Does what the recorded server did: a row for the attachment, and a notification with the
+    /// Does what the recorded server did: inserts a row for the attachment, and notifies with the
     /// row's id.
     fn statement(&self) -> String {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
@@ -177,8 +177,8 @@ struct Capture {
     observed: Frames,
 }
 
-/// What the clients got. The rest of the observation is not read: there are strings in it that are
-/// none in Rust.
+/// What the clients got. The rest of the observation is not read, because it has strings that Rust
+/// cannot hold.
 #[derive(Deserialize)]
 struct Frames {
     client_frames: Vec<Value>,
@@ -200,8 +200,8 @@ impl Capture {
         self.notifications.iter().any(|notification| notification.attachment_hex.is_some())
     }
 
-    /// The events that the client of the other Node.js server got, as this suite's clients tell
-    /// them.
+    /// The events that the client of the other Node.js server got, in the form of this suite's
+    /// clients.
     fn events(&self) -> Vec<Value> {
         let frames = self.observed.client_frames.iter();
         let frames: Vec<&Value> = frames.filter(|frame| frame["client"] == "b1").map(|frame| &frame["data"]).collect();
@@ -214,7 +214,7 @@ impl Capture {
     }
 }
 
-/// What one of the recorded attachments says, which Node.js refuses to read.
+/// The content of one recorded attachment, which Node.js refuses to read.
 pub(crate) fn refused_by_node() -> Value {
     json!(["v", { "__proto__": { "x": 1 }, "y": 2 }, binary([0xab])])
 }
@@ -223,7 +223,7 @@ pub(crate) fn refused_by_node() -> Value {
 /// bytes are the frames after it.
 fn event(text: &str, after: &[&Value]) -> Value {
     let (_, list) = text.split_at(text.find('[').expect("an event is a list"));
-    // Half of a character is no text here.
+    // A lone surrogate cannot be represented here.
     let list =
         list.replace(r#""x\ud800y""#, r#"{"$utf16":"eAAA2HkA"}"#).replace(r#""x\udc00y""#, r#"{"$utf16":"eAAA3HkA"}"#);
     with_bytes(serde_json::from_str(&list).expect("an event is JSON"), after)

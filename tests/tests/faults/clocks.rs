@@ -1,9 +1,9 @@
-//! Clocks that jump. Nodes measure time with the system's monotonic clock, which does not; what is
-//! old in the attachments table is the database's to say.
+//! Clocks that jump. Nodes measure time with the system's monotonic clock, which does not jump; the
+//! database's clock decides which attachments are old.
 
 use crate::{
-    fault::{Fault, Result, Struck, last_for},
-    world::World,
+    cluster::Cluster,
+    fault::{AfterFault, Fault, Result, last_for},
 };
 use std::{
     sync::Arc,
@@ -14,15 +14,15 @@ pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::new(
             "the database's clock jumps ahead",
-            "a trigger dates attachments back by an hour, so that they are swept while they are still wanted",
+            "a trigger dates attachments back by an hour, so that they are deleted while nodes still need them",
             database_ahead,
         )
         .with(|options| options.cleanup_interval(Duration::from_millis(500))),
     ]
 }
 
-async fn database_ahead(world: Arc<World>) -> Result<Struck> {
-    world
+async fn database_ahead(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    cluster
         .sql(
             "CREATE FUNCTION date_back() RETURNS trigger LANGUAGE plpgsql AS
                  $$ BEGIN NEW.created_at := now() - interval '1 hour'; RETURN NEW; END $$;
@@ -30,6 +30,6 @@ async fn database_ahead(world: Arc<World>) -> Result<Struck> {
         )
         .await?;
     last_for(10, 2).await;
-    world.sql("DROP TRIGGER date_back ON socket_io_attachments").await?;
-    Ok(Struck { healed: Instant::now(), deaf: [false, false] })
+    cluster.sql("DROP TRIGGER date_back ON socket_io_attachments").await?;
+    Ok(AfterFault { healed: Instant::now(), disconnected: [false, false] })
 }

@@ -1,8 +1,8 @@
-//! The database is another server than it was, or one that cannot be written to.
+//! The database is on another server than before, or accepts no writes.
 
 use crate::{
-    fault::{Failure, Fault, Result, Struck, Way, last_for},
-    world::{FAR, World},
+    cluster::{Cluster, FAR},
+    fault::{AfterFault, Failure, Fault, Result, Way, last_for},
 };
 use serde_json::Value;
 use socketio_pg_tests::{
@@ -36,7 +36,7 @@ pub(crate) fn faults() -> Vec<Fault> {
         .with_standby(),
         Fault::new(
             "sessions that stay read-only",
-            "`default_transaction_read_only` for a second: whoever connects meanwhile keeps it",
+            "`default_transaction_read_only` for a second: a session that begins meanwhile keeps it",
             stay_read_only,
         ),
         Fault::new(
@@ -54,54 +54,54 @@ fn port(server: &Server) -> Result<u16> {
     server.port().ok_or_else(|| "the server is not ours".into())
 }
 
-fn standby(world: &World) -> Result<Arc<Server>> {
-    world.standby.clone().ok_or_else(|| "there is no standby".into())
+fn standby(cluster: &Cluster) -> Result<Arc<Server>> {
+    cluster.standby.clone().ok_or_else(|| "there is no standby".into())
 }
 
-async fn promoted(world: Arc<World>) -> Result<Struck> {
-    let (primary, standby) = (world.server.clone(), standby(&world)?);
+async fn promoted(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let (primary, standby) = (cluster.server.clone(), standby(&cluster)?);
     tokio::task::spawn_blocking(move || primary.stop(StopMode::Kill)).await??;
-    world.proxy.lead_to(port(&standby)?);
+    cluster.proxy.lead_to(port(&standby)?);
     last_for(30, 2).await;
     tokio::task::spawn_blocking(move || Ok::<_, Failure>(standby.promote()?)).await??;
-    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
 }
 
-async fn led_to_a_standby(world: Arc<World>) -> Result<Struck> {
-    world.proxy.lead_to(port(&*standby(&world)?)?);
-    world.proxy.reset();
-    is_ready(&world, false).await?;
+async fn led_to_a_standby(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    cluster.proxy.lead_to(port(&*standby(&cluster)?)?);
+    cluster.proxy.reset();
+    is_ready(&cluster, false).await?;
     last_for(30, 2).await;
-    world.proxy.lead_to(port(&world.server)?);
+    cluster.proxy.lead_to(port(&cluster.server)?);
     let healed = Instant::now();
-    is_ready(&world, true).await?;
-    Ok(Struck { healed, deaf: [true, false] })
+    is_ready(&cluster, true).await?;
+    Ok(AfterFault { healed, disconnected: [true, false] })
 }
 
-async fn stay_read_only(world: Arc<World>) -> Result<Struck> {
-    let database = world.database.name();
-    world.sql(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on")).await?;
+async fn stay_read_only(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let database = cluster.database.name();
+    cluster.sql(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on")).await?;
     let healed = Instant::now();
-    world.sql(&sessions::terminate(OF_RUST)).await?;
-    world.wait_for_gap(FAR, 0).await?;
+    cluster.sql(&sessions::terminate(OF_RUST)).await?;
+    cluster.wait_for_gap(FAR, 0).await?;
     last_for(1, 1).await;
-    world
+    cluster
         .sql(&format!("BEGIN READ WRITE; ALTER DATABASE {database} RESET default_transaction_read_only; COMMIT"))
         .await?;
-    Ok(Struck { healed, deaf: [true, true] })
+    Ok(AfterFault { healed, disconnected: [true, true] })
 }
 
-async fn behind_a_silent_host(world: Arc<World>) -> Result<Struck> {
+async fn behind_a_silent_host(cluster: Arc<Cluster>) -> Result<AfterFault> {
     let healed = Instant::now();
-    world.sql(&sessions::terminate(OF_RUST)).await?;
-    world.wait_for_gap(FAR, 0).await?;
-    Ok(Struck { healed, deaf: [true, true] })
+    cluster.sql(&sessions::terminate(OF_RUST)).await?;
+    cluster.wait_for_gap(FAR, 0).await?;
+    Ok(AfterFault { healed, disconnected: [true, true] })
 }
 
-/// Waits until the node behind the proxy says of itself that it is ready, or that it is not.
-async fn is_ready(world: &World, expected: bool) -> Result {
+/// Waits until the node behind the proxy reports that it is ready, or that it is not.
+async fn is_ready(cluster: &Cluster, expected: bool) -> Result {
     let started = Instant::now();
-    while world.nodes[FAR].call("isReady", Value::Null).await? != expected {
+    while cluster.nodes[FAR].call("isReady", Value::Null).await? != expected {
         if started.elapsed() > DEADLINE {
             return Err(format!("it does not come to say that ready is {expected}").into());
         }

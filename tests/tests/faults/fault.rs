@@ -1,8 +1,8 @@
-//! What a fault is.
+//! The description of a fault.
 
 use crate::{
-    clocks, database, failover, leaving, load, log, network, nodes, pool, pooler, server, sessions, timeouts,
-    world::World,
+    clocks, cluster::Cluster, database, failover, leaving, load, log, network, nodes, pool, pooler, server, sessions,
+    timeouts,
 };
 use futures_util::future::BoxFuture;
 use socketio_pg_tests::NodeOptions;
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What goes wrong in a test: an error of a test node, a rule that is broken, a tool that fails.
+/// What goes wrong in a test: an error of a test node, a broken promise, a tool that fails.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
@@ -20,14 +20,14 @@ pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 #[derive(Clone)]
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
-    /// What it stands for, and how it is made, where that is not plain.
+    /// What it stands for, and how it is caused, if its name does not say so.
     pub(crate) about: &'static str,
-    /// The settings of a server of its own, for a fault that others would feel.
+    /// Settings of a PostgreSQL server of its own, for a fault that would disturb other tests.
     pub(crate) server: Option<fn(Builder) -> Builder>,
     pub(crate) options: fn(NodeOptions) -> NodeOptions,
-    /// More of them for the Node.js node.
+    /// More options for the Node.js node.
     pub(crate) nodes_options: fn(NodeOptions) -> NodeOptions,
-    /// More of them for the Rust node that the fault is about.
+    /// More options for the Rust node that the fault is about.
     pub(crate) far_options: fn(NodeOptions) -> NodeOptions,
     pub(crate) way: Way,
     /// Whether a standby follows the server.
@@ -36,11 +36,11 @@ pub(crate) struct Fault {
     pub(crate) has_log: bool,
     /// A setting of the role of the nodes, as in `ALTER ROLE … SET`.
     pub(crate) role_setting: Option<&'static str>,
-    /// What is in the database before the first node starts: SQL.
+    /// SQL that runs in the database before the first node starts.
     pub(crate) setup: fn() -> String,
-    /// The backends that it can be told of.
+    /// The backends on which it can occur.
     pub(crate) only_on: Option<&'static str>,
-    /// How long it may take in all.
+    /// The time limit.
     pub(crate) limit: Duration,
     pub(crate) kind: Kind,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Fault {
 pub(crate) enum Way {
     /// One Rust node through the proxy.
     OneByProxy,
-    /// All of them through it: it stands for the name of the database.
+    /// All nodes through the proxy, which stands for the host name of the database.
     AllByProxy,
     /// One Rust node with two hosts in its URL, the first of which never answers.
     SilentHostFirst,
@@ -63,22 +63,22 @@ pub(crate) enum Way {
 
 #[derive(Clone)]
 pub(crate) enum Kind {
-    /// Strikes while all nodes send, and is over when this returns.
-    UnderTraffic(Arc<dyn Fn(Arc<World>) -> BoxFuture<'static, Result<Struck>> + Send + Sync>),
-    /// Has its own way of looking.
-    Special(Arc<dyn Fn(Arc<World>) -> BoxFuture<'static, Result<Seen>> + Send + Sync>),
+    /// Occurs while all nodes send, and is over when the function returns.
+    UnderTraffic(Arc<dyn Fn(Arc<Cluster>) -> BoxFuture<'static, Result<AfterFault>> + Send + Sync>),
+    /// Checks the outcome by itself.
+    Special(Arc<dyn Fn(Arc<Cluster>) -> BoxFuture<'static, Result<Seen>> + Send + Sync>),
 }
 
-/// A fault is over.
-pub(crate) struct Struck {
-    /// Since when it was possible to hear again.
+/// The end of a fault.
+pub(crate) struct AfterFault {
+    /// From when on nodes could hear each other again.
     pub(crate) healed: Instant,
     /// Whether the Rust nodes must have noticed that they were disconnected, the one behind the
     /// proxy first.
-    pub(crate) deaf: [bool; 2],
+    pub(crate) disconnected: [bool; 2],
 }
 
-/// What there is to tell in the table.
+/// The cells of the table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) heard_again: String,
@@ -88,12 +88,12 @@ pub(crate) struct Seen {
 }
 
 impl Fault {
-    pub(crate) fn new<F, R>(name: &'static str, about: &'static str, strike: F) -> Self
+    pub(crate) fn new<F, R>(name: &'static str, about: &'static str, cause: F) -> Self
     where
-        F: Fn(Arc<World>) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Struck>> + Send + 'static,
+        F: Fn(Arc<Cluster>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<AfterFault>> + Send + 'static,
     {
-        let kind = Kind::UnderTraffic(Arc::new(move |world| Box::pin(strike(world))));
+        let kind = Kind::UnderTraffic(Arc::new(move |cluster| Box::pin(cause(cluster))));
         Self::of(name, about, kind)
     }
 
@@ -119,10 +119,10 @@ impl Fault {
 
     pub(crate) fn special<F, R>(name: &'static str, about: &'static str, look: F) -> Self
     where
-        F: Fn(Arc<World>) -> R + Send + Sync + 'static,
+        F: Fn(Arc<Cluster>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Seen>> + Send + 'static,
     {
-        let kind = Kind::Special(Arc::new(move |world| Box::pin(look(world))));
+        let kind = Kind::Special(Arc::new(move |cluster| Box::pin(look(cluster))));
         Self::of(name, about, kind)
     }
 
@@ -206,12 +206,12 @@ impl Fault {
     }
 }
 
-/// Whether faults last as long as in the field, and not as long as a test may take.
+/// Whether faults last as long as in production, or only as long as a test may take.
 pub(crate) fn is_long() -> bool {
     std::env::var_os("LONG").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
-/// How long a fault lasts: in a long run, and else.
+/// The length of a fault: in a long run, and otherwise.
 pub(crate) async fn last_for(long: u64, short: u64) {
     tokio::time::sleep(std::time::Duration::from_secs(if is_long() { long } else { short })).await;
 }

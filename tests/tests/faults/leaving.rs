@@ -1,8 +1,8 @@
-//! A node leaves: by `close`, or because nobody holds it any more, with PostgreSQL there or away.
+//! A node leaves: by `close`, or because its last handle is dropped, with PostgreSQL there or away.
 
 use crate::{
+    cluster::{Cluster, FAR, NEAR, NODE},
     fault::{Fault, Result, Seen},
-    world::{FAR, NEAR, NODE, World},
 };
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -12,14 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Closing waits 5 s for what was accepted; the rest is what a busy machine may add.
+/// Closing waits 5 s for accepted messages; the rest is an allowance for a busy machine.
 const BOUND: Duration = Duration::from_secs(8);
 
 pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::special("close", "with 200 messages on their way, one in four an attachment", closes)
-            // No link fails here, so none is to seem so: what is lost in a gap would be nobody's
-            // fault.
+            // The link is not broken in this fault, so nodes must not take it for broken: a loss in
+            // a gap could not be attributed.
             .with(|options| {
                 let long = Duration::from_secs(10);
                 options.query_timeout(long).check_interval(long).heartbeat_timeout(long)
@@ -28,16 +28,16 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-/// Sessions of Rust nodes, those of the world's own included.
+/// Sessions of Rust nodes, including those of the cluster's own nodes.
 const SESSIONS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'socketio-pg'";
 
-async fn closes(world: Arc<World>) -> Result<Seen> {
-    let leaver = Node::start(&world.rust, &world.options).await?;
-    for node in &world.nodes {
+async fn closes(cluster: Arc<Cluster>) -> Result<Seen> {
+    let leaver = Node::start(&cluster.rust, &cluster.options).await?;
+    for node in &cluster.nodes {
         node.wait_for_server_count("/", 4).await?;
     }
-    // Their answers come before the answer of `close`, or there would be none.
+    // Their results come before the result of `close`, or not at all.
     let sending = (0..200u64).map(|number| {
         let filler = "x".repeat(if number % 4 == 3 { 9000 } else { 0 });
         leaver.call("emit", json!({ "event": "last words", "args": [number, filler] }))
@@ -52,18 +52,18 @@ async fn closes(world: Arc<World>) -> Result<Seen> {
     }
     for number in accepted {
         for client in [FAR, NEAR, NODE] {
-            world.clients[client].wait_for_packet_with("last words", |args| args[0] == number).await?;
+            cluster.clients[client].wait_for_packet_with("last words", |args| args[0] == number).await?;
         }
     }
-    // The close message says so: else it would take the time-out of heartbeats.
+    // The close message makes the others notice: otherwise it would take the heartbeat time-out.
     for index in [FAR, NEAR] {
-        world.nodes[index].wait_for_server_count("/", 3).await?;
-        let events = world.nodes[index].call("events", Value::Null).await?.to_string();
+        cluster.nodes[index].wait_for_server_count("/", 3).await?;
+        let events = cluster.nodes[index].call("events", Value::Null).await?.to_string();
         if !events.contains("closed: true") || events.contains("closed: false") {
-            return Err(format!("no farewell was heard: {events}").into());
+            return Err(format!("no close message was heard: {events}").into());
         }
     }
-    world.nodes[NODE].wait_for_server_count("/", 3).await?;
+    cluster.nodes[NODE].wait_for_server_count("/", 3).await?;
     Ok(Seen {
         heard_again: format!("closed after {:.1} s", took.as_secs_f64()),
         senders: "200 sent, no error".to_owned(),
@@ -72,16 +72,16 @@ async fn closes(world: Arc<World>) -> Result<Seen> {
     })
 }
 
-async fn closes_while_away(world: Arc<World>) -> Result<Seen> {
-    let far = world.options.clone().at(world.proxy.before(world.options.database_url()));
+async fn closes_while_away(cluster: Arc<Cluster>) -> Result<Seen> {
+    let far = cluster.options.clone().at(cluster.proxy.before(cluster.options.database_url()));
     let mut times = Vec::new();
-    let before = world.sql(SESSIONS).await?.ok_or("no count")?;
+    let before = cluster.sql(SESSIONS).await?.ok_or("no count")?;
     for is_silent in [false, true] {
-        let leaver = Node::start(&world.rust, &far).await?;
+        let leaver = Node::start(&cluster.rust, &far).await?;
         if is_silent {
-            world.proxy.stall()
+            cluster.proxy.stall()
         } else {
-            world.proxy.refuse()
+            cluster.proxy.refuse()
         }
         let started = Instant::now();
         let sending =
@@ -95,8 +95,8 @@ async fn closes_while_away(world: Arc<World>) -> Result<Seen> {
             return Err(format!("message {taken} was taken, though PostgreSQL was away").into());
         }
         times.push(format!("{:.1} s", started.elapsed().as_secs_f64()));
-        world.proxy.pass();
-        world.until("its sessions are gone", &format!("SELECT ({SESSIONS}) <= {before} + 2"), "t").await?;
+        cluster.proxy.pass();
+        cluster.until("its sessions are gone", &format!("SELECT ({SESSIONS}) <= {before} + 2"), "t").await?;
     }
     Ok(Seen {
         heard_again: format!("closed after {}", times.join(" (refused), ")) + " (stalled)",

@@ -1,8 +1,8 @@
-//! More than a node can take.
+//! More load than a node can handle.
 
 use crate::{
+    cluster::{Cluster, FAR, NAMES, NEAR},
     fault::{Fault, Result, Seen, is_long},
-    world::{FAR, NAMES, NEAR, World},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
@@ -18,7 +18,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::special(
             "1000 namespaces come and go",
-            "twice; the server's log shows what is listened to, and the memory of the second round that nothing is kept",
+            "twice; the server's log shows the channels, and the memory after the second round shows that nothing is kept",
             namespaces,
         )
         .on_a_server_with(logging),
@@ -46,23 +46,23 @@ fn logging(builder: Builder) -> Builder {
     builder.setting("log_statement", "all").setting("log_disconnections", "on").setting("log_line_prefix", "%c ")
 }
 
-async fn namespaces(world: Arc<World>) -> Result<Seen> {
-    let node = &world.nodes[NEAR];
-    let before = (listened_to(&world).await?, node.memory());
+async fn namespaces(cluster: Arc<Cluster>) -> Result<Seen> {
+    let node = &cluster.nodes[NEAR];
+    let before = (listened_to(&cluster).await?, node.memory());
     let started = Instant::now();
     let mut sizes = Vec::new();
     for _ in 0..2 {
         for op in ["addNamespace", "deleteNamespace"] {
             let calls = (0..1000).map(|number| node.call(op, json!({ "nsp": format!("/passing-{number}") })));
             stream::iter(calls).buffer_unordered(100).try_collect::<Vec<_>>().await?;
-            if op == "addNamespace" && listened_to(&world).await?.len() != before.0.len() + 1000 {
-                return Err(format!("it listens to {} channels", listened_to(&world).await?.len()).into());
+            if op == "addNamespace" && listened_to(&cluster).await?.len() != before.0.len() + 1000 {
+                return Err(format!("it listens to {} channels", listened_to(&cluster).await?.len()).into());
             }
         }
         let deadline = Instant::now() + DEADLINE;
-        while listened_to(&world).await? != before.0 {
+        while listened_to(&cluster).await? != before.0 {
             if Instant::now() > deadline {
-                return Err(format!("it still listens to {} channels", listened_to(&world).await?.len()).into());
+                return Err(format!("it still listens to {} channels", listened_to(&cluster).await?.len()).into());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -72,7 +72,7 @@ async fn namespaces(world: Arc<World>) -> Result<Seen> {
     if growth[1] > 8.0 {
         return Err(format!("the second round took {:.1} MiB more", growth[1]).into());
     }
-    everything_works(&world.members()).await?;
+    everything_works(&cluster.members()).await?;
     Ok(Seen {
         heard_again: format!("{:.1} s for both rounds", started.elapsed().as_secs_f64()),
         senders: "no error".to_owned(),
@@ -81,56 +81,57 @@ async fn namespaces(world: Arc<World>) -> Result<Seen> {
     })
 }
 
-async fn many_namespaces(world: Arc<World>) -> Result<Seen> {
+async fn many_namespaces(cluster: Arc<Cluster>) -> Result<Seen> {
     let count = if is_long() { 40_000 } else { 8000 };
     let started = Instant::now();
-    // A connection enters one namespace after the other, and a client looks at each packet for all
-    // of its own.
+    // A connection enters one namespace after the other, and a client reads each packet once for
+    // each of its namespaces.
     const CONNECTIONS: usize = 200;
     let name = |number: usize| format!("/room-{number}");
     let connect = |number: usize| {
-        let (world, how) = (world.clone(), Connect::to(&name(number)));
-        async move { world.host.connect(world.nodes[FAR].port(), &how).await }
+        let (cluster, how) = (cluster.clone(), Connect::to(&name(number)));
+        async move { cluster.host.connect(cluster.nodes[FAR].port(), &how).await }
     };
     let mut clients: Vec<_> = stream::iter((0..CONNECTIONS).map(connect)).buffered(20).try_collect().await?;
     let enter = |number: usize| {
-        let (world, how) = (world.clone(), Connect::to(&name(number)));
+        let (cluster, how) = (cluster.clone(), Connect::to(&name(number)));
         let over = &clients[number % CONNECTIONS];
-        async move { world.host.connect_over(over, &how).await }
+        async move { cluster.host.connect_over(over, &how).await }
     };
     let more: Vec<_> = stream::iter((CONNECTIONS..count).map(enter)).buffered(CONNECTIONS).try_collect().await?;
     clients.extend(more);
     let entered = started.elapsed();
     let healed = Instant::now();
-    world.proxy.reset();
-    world.wait_for_gap(FAR, 0).await?;
+    cluster.proxy.reset();
+    cluster.wait_for_gap(FAR, 0).await?;
     let heard_again = healed.elapsed();
-    // Of another node, that has the same namespace.
+    // An event of another node with the same namespace.
     let sample = [0, count / 2, count - 1];
     for number in sample {
         let nsp = name(number);
-        let other = world.host.connect_over(&world.clients[NEAR], &Connect::to(&nsp)).await?;
-        world.nodes[NEAR].wait_for_server_count(&nsp, 2).await?;
-        world.nodes[NEAR].call("emit", json!({ "nsp": nsp, "event": "to a room", "args": [number] })).await?;
+        let other = cluster.host.connect_over(&cluster.clients[NEAR], &Connect::to(&nsp)).await?;
+        cluster.nodes[NEAR].wait_for_server_count(&nsp, 2).await?;
+        cluster.nodes[NEAR].call("emit", json!({ "nsp": nsp, "event": "to a room", "args": [number] })).await?;
         clients[number].wait_for_packet("to a room").await?;
         other.disconnect().await?;
     }
-    everything_works(&world.members()).await?;
+    everything_works(&cluster.members()).await?;
     Ok(Seen {
         heard_again: format!("{:.1} s; entering took {:.1} s", heard_again.as_secs_f64(), entered.as_secs_f64()),
         senders: "no error".to_owned(),
         receivers: "0 lost".to_owned(),
-        reported: format!("-; +{} MiB", world.growth()),
+        reported: format!("-; +{} MiB", cluster.growth()),
     })
 }
 
-/// The channels that are listened to for namespaces of the test, by the server's log.
-async fn listened_to(world: &Arc<World>) -> Result<BTreeSet<String>> {
-    let directory = world.server.directory().ok_or("the server is not ours")?.join("log");
+/// The channels of the test's namespaces that sessions listen to, by the server's log.
+async fn listened_to(cluster: &Arc<Cluster>) -> Result<BTreeSet<String>> {
+    let directory = cluster.server.directory().ok_or("the server is not ours")?.join("log");
     tokio::task::spawn_blocking(move || listened_to_by(&std::fs::read(directory)?)).await?
 }
 
-/// What the sessions that have not ended listen to: one that ends gives up all its channels without a statement.
+/// The channels of sessions that have not ended: a session that ends gives up all its channels
+/// without a statement.
 fn listened_to_by(log: &[u8]) -> Result<BTreeSet<String>> {
     let mut sessions: HashMap<&str, BTreeSet<String>> = HashMap::new();
     let log = String::from_utf8_lossy(log);
@@ -151,28 +152,27 @@ fn listened_to_by(log: &[u8]) -> Result<BTreeSet<String>> {
     Ok(sessions.into_values().flatten().collect())
 }
 
-async fn storm(world: Arc<World>) -> Result<Seen> {
+async fn storm(cluster: Arc<Cluster>) -> Result<Seen> {
     const MESSAGES: u64 = 150;
-    let events_before = world.told(FAR).await?;
-    world.proxy.slow_down(100_000);
+    let events_before = cluster.told(FAR).await?;
+    cluster.proxy.slow_down(100_000);
     let started = Instant::now();
-    let calls = (0..MESSAGES).map(|number| world.emit(NEAR, "storm", json!([number, "x".repeat(30_000)])));
+    let calls = (0..MESSAGES).map(|number| cluster.emit(NEAR, "storm", json!([number, "x".repeat(30_000)])));
     stream::iter(calls).buffer_unordered(20).try_collect::<Vec<_>>().await?;
     let sending = started.elapsed();
-    // A slow node is not taken for dead, nor takes the others for dead.
-    for (index, node) in world.nodes.iter().enumerate() {
+    // A slow node must not count as dead, and must not count the others as dead.
+    for (index, node) in cluster.nodes.iter().enumerate() {
         if node.call("serverCount", json!({})).await? != 3 {
             return Err(format!("{} does not count three servers in the storm", NAMES[index]).into());
         }
     }
-    world.proxy.pass();
-    // As long as the line is full, answers are dropped as well: nobody can expect more than to be
-    // told.
+    cluster.proxy.pass();
+    // While the link is full, responses are dropped too: nodes can only report it.
     let mut sent = MESSAGES;
     loop {
-        world.emit(NEAR, "after the storm", json!([sent])).await?;
+        cluster.emit(NEAR, "after the storm", json!([sent])).await?;
         sent += 1;
-        let calm = world.clients[FAR].wait_for_packet("after the storm");
+        let calm = cluster.clients[FAR].wait_for_packet("after the storm");
         if tokio::time::timeout(Duration::from_secs(1), calm).await.is_ok_and(|arrived| arrived.is_ok()) {
             break;
         }
@@ -181,29 +181,29 @@ async fn storm(world: Arc<World>) -> Result<Seen> {
         }
     }
     let healed = started.elapsed() - sending;
-    everything_works(&world.members()).await?;
+    everything_works(&cluster.members()).await?;
     let of_storm = |packet: &&Packet| packet.event == "storm" || packet.event == "after the storm";
-    let arrived = world.clients[FAR].received().await?.iter().filter(of_storm).count() as u64;
-    let all = world.clients[NEAR].received().await?.iter().filter(of_storm).count() as u64;
-    let (rejected, dropped) = world.nodes[FAR].counts().await?;
-    let gaps = world.nodes[FAR].gaps().await?.len();
+    let arrived = cluster.clients[FAR].received().await?.iter().filter(of_storm).count() as u64;
+    let all = cluster.clients[NEAR].received().await?.iter().filter(of_storm).count() as u64;
+    let (rejected, dropped) = cluster.nodes[FAR].counts().await?;
+    let gaps = cluster.nodes[FAR].gaps().await?.len();
     if all != sent || (gaps == 0 && arrived + rejected + dropped != sent) {
         return Err(format!(
             "{sent} sent, {all} at the sender's own client, {arrived} here, {rejected} unreadable, {dropped} dropped, {gaps} gaps"
         )
         .into());
     }
-    let told: Vec<String> = world.told(FAR).await?.into_iter().filter(|it| !events_before.contains(it)).collect();
+    let told: Vec<String> = cluster.told(FAR).await?.into_iter().filter(|it| !events_before.contains(it)).collect();
     if !told.iter().any(|kind| kind == "Overloaded") {
         return Err(format!("it does not tell of the overload, but of {told:?}").into());
     }
-    if world.growth() > 64 {
-        return Err(format!("it has grown by {} MiB", world.growth()).into());
+    if cluster.growth() > 64 {
+        return Err(format!("it has grown by {} MiB", cluster.growth()).into());
     }
     Ok(Seen {
         heard_again: format!("{:.1} s", healed.as_secs_f64()),
         senders: format!("{sent} sent in {:.1} s, no error", sending.as_secs_f64()),
         receivers: format!("{} lost, all reported", sent - arrived),
-        reported: format!("{}; +{} MiB", told.join(", "), world.growth()),
+        reported: format!("{}; +{} MiB", told.join(", "), cluster.growth()),
     })
 }

@@ -1,8 +1,8 @@
-//! The tables are slow: the log is locked, or there is much in it and in the attachments.
+//! The tables are slow: the log is locked, or has many rows, and so has the attachments table.
 
 use crate::{
-    fault::{Fault, Result, Struck, is_long},
-    world::{FAR, NAMES, NODE, World},
+    cluster::{Cluster, FAR, NAMES, NODE},
+    fault::{AfterFault, Fault, Result, is_long},
 };
 use serde_json::json;
 use socketio_pg_core::backend::table::DEFAULT_LOG;
@@ -28,25 +28,25 @@ pub(crate) fn faults() -> Vec<Fault> {
         .on_its_own_server()
         .with_log()
         .with_setup(insert_old_rows)
-        // Less than deleting all of them takes; and Node.js, which knows no limit, leaves that to
-        // others.
+        // Shorter than deleting all of them takes. Node.js has no such limit, and must leave them
+        // to the Rust nodes.
         .with(|options| options.cleanup_interval(Duration::from_secs(1)).query_timeout(Duration::from_secs(1)))
         .with_for_node(|options| options.cleanup_interval(Duration::from_secs(3600)))
         .within(Duration::from_secs(if is_long() { 900 } else { 240 })),
     ]
 }
 
-async fn locked(world: Arc<World>) -> Result<Struck> {
-    let (client, connection) = tokio_postgres::connect(&world.database.url(), tokio_postgres::NoTls).await?;
+async fn locked(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let (client, connection) = tokio_postgres::connect(&cluster.database.url(), tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     client.batch_execute(&format!("BEGIN; LOCK TABLE {DEFAULT_LOG} IN ACCESS EXCLUSIVE MODE")).await?;
     let healed = Instant::now();
-    world.proxy.reset();
+    cluster.proxy.reset();
     let mut number = 0;
     loop {
-        world.emit(NODE, "while locked", json!([number])).await?;
+        cluster.emit(NODE, "while locked", json!([number])).await?;
         number += 1;
-        let heard = world.clients[FAR].wait_for_packet("while locked");
+        let heard = cluster.clients[FAR].wait_for_packet("while locked");
         if tokio::time::timeout(Duration::from_millis(200), heard).await.is_ok_and(|heard| heard.is_ok()) {
             break;
         }
@@ -55,11 +55,11 @@ async fn locked(world: Arc<World>) -> Result<Struck> {
         }
     }
     client.batch_execute("COMMIT").await?;
-    Ok(Struck { healed, deaf: [true, false] })
+    Ok(AfterFault { healed, disconnected: [true, false] })
 }
 
-/// Of before the first node: a disconnected node misses what comes later, even if its date is
-/// older.
+/// Inserted before the first node starts: a disconnected node misses only later rows, even if their
+/// date is older.
 fn insert_old_rows() -> String {
     let count = if is_long() { 10_000_000 } else { 1_000_000 };
     format!(
@@ -70,10 +70,10 @@ fn insert_old_rows() -> String {
     )
 }
 
-async fn old_rows(world: Arc<World>) -> Result<Struck> {
+async fn old_rows(cluster: Arc<Cluster>) -> Result<AfterFault> {
     let healed = Instant::now();
-    world.proxy.reset();
-    world.wait_for_gap(FAR, 0).await?;
+    cluster.proxy.reset();
+    cluster.wait_for_gap(FAR, 0).await?;
     let took = healed.elapsed();
     let old = |table: &str| format!("SELECT count(*) FROM {table} WHERE created_at < now() - interval '1 hour'");
     let mut left: Vec<u64> = Vec::new();
@@ -81,7 +81,7 @@ async fn old_rows(world: Arc<World>) -> Result<Struck> {
     while left.last() != Some(&0) {
         let mut now = 0;
         for table in ["socket_io_attachments", DEFAULT_LOG] {
-            now += world.sql(&old(table)).await?.ok_or("no count")?.parse::<u64>()?;
+            now += cluster.sql(&old(table)).await?.ok_or("no count")?.parse::<u64>()?;
         }
         if left.last().is_none_or(|last| now < *last) {
             progressed = Instant::now();
@@ -92,5 +92,5 @@ async fn old_rows(world: Arc<World>) -> Result<Struck> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    Ok(Struck { healed, deaf: [true, false] })
+    Ok(AfterFault { healed, disconnected: [true, false] })
 }

@@ -1,11 +1,12 @@
-//! Faults, on both backends: what breaks while nodes talk, how soon they hear again, and what
-//! became of every message.
+//! Faults, on both backends: what breaks while nodes send, how soon they hear each other again, and
+//! what became of every message.
 //!
-//! `cargo test -p socketio-pg-tests --test faults -- WORD…` runs the faults that have one of the
-//! words in their name; a word that is a backend's name runs that backend alone. With `LONG=1`
-//! faults last as long as in the field.
+//! `cargo test -p socketio-pg-tests --test faults -- WORD…` runs the faults with one of the words
+//! in their names; a word that is a backend's name selects that backend. With `LONG=1` faults last
+//! as long as in production.
 
 mod clocks;
+mod cluster;
 mod database;
 mod failover;
 mod fault;
@@ -21,17 +22,16 @@ mod server;
 mod sessions;
 mod timeouts;
 mod traffic;
-mod world;
 
+use cluster::Cluster;
 use fault::{Fault, Kind, Result, Seen};
 use futures_util::{StreamExt, stream};
 use socketio_pg_tests::{ClientHost, NODE, Traffic, database as any_database, everything_works, require};
 use socketio_pg_throwaway::Server;
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
-use world::World;
 
 const BACKENDS: [&str; 2] = ["tokio-postgres", "diesel"];
-/// Most of their time is waiting.
+/// How many run at the same time: most of their time is waiting.
 const AT_ONCE: usize = 4;
 
 #[tokio::main]
@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !require(&NODE) || any_database().is_none() {
-        return ExitCode::SUCCESS; // as every other test that skips itself, having said so
+        return ExitCode::SUCCESS; // skipped, as `require` has reported
     }
     let server = match tokio::task::spawn_blocking(|| Server::builder().start()).await {
         Ok(Ok(server)) => Arc::new(server),
@@ -99,7 +99,7 @@ async fn main() -> ExitCode {
 async fn cell(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
     let started = Instant::now();
     let (owned, name, limit) = (fault.clone(), backend.to_owned(), fault.limit);
-    // In a task: one that panics fails alone.
+    // In a task, so that a panic fails only this fault.
     let running = tokio::spawn(async move { tokio::time::timeout(limit, run(&owned, &name, host, server)).await });
     let result = match running.await {
         Ok(Ok(result)) => result,
@@ -115,16 +115,16 @@ async fn cell(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<S
 }
 
 async fn run(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
-    let world = Arc::new(World::start(fault, backend, host, server).await?);
+    let cluster = Arc::new(Cluster::start(fault, backend, host, server).await?);
     match &fault.kind {
-        Kind::Special(look) => look(world).await,
-        Kind::UnderTraffic(strike) => {
-            let traffic = Traffic::start(world.members(), 0);
+        Kind::Special(look) => look(cluster).await,
+        Kind::UnderTraffic(cause) => {
+            let traffic = Traffic::start(cluster.members(), 0);
             traffic.wait_until_heard(Instant::now()).await?;
-            let struck = strike(world.clone()).await?;
-            let heard = traffic.wait_until_heard(struck.healed).await?;
-            let seen = traffic::account(&world, traffic, &struck, heard).await?;
-            everything_works(&world.members()).await?;
+            let after_fault = cause(cluster.clone()).await?;
+            let heard = traffic.wait_until_heard(after_fault.healed).await?;
+            let seen = traffic::account(&cluster, traffic, &after_fault, heard).await?;
+            everything_works(&cluster.members()).await?;
             Ok(seen)
         }
     }

@@ -1,17 +1,17 @@
 //! The network between one node and its database fails.
 
 use crate::{
-    fault::{Fault, Result, Struck, last_for},
-    world::{FAR, World},
+    cluster::{Cluster, FAR},
+    fault::{AfterFault, Fault, Result, last_for},
 };
 use std::{sync::Arc, time::Instant};
 
-const DEAF: [bool; 2] = [true, false];
+const FAR_DISCONNECTED: [bool; 2] = [true, false];
 
 pub(crate) fn faults() -> Vec<Fault> {
     vec![
-        Fault::new("connections refused for 3 s", "and those that were open are reset; `LONG=1`: a minute", refused),
-        Fault::new("connections stall for 3 s", "no byte passes, on new connections neither; `LONG=1`: 10 s", stalled),
+        Fault::new("connections refused for 3 s", "and open ones are reset; `LONG=1`: a minute", refused),
+        Fault::new("connections stall for 3 s", "no byte passes, also on new connections; `LONG=1`: 10 s", stalled),
         Fault::new(
             "half-open connections",
             "those that are open pass nothing any more and do not end, as behind a firewall that forgot them",
@@ -22,40 +22,40 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn refused(world: Arc<World>) -> Result<Struck> {
-    world.proxy.refuse();
+async fn refused(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    cluster.proxy.refuse();
     last_for(60, 3).await;
-    world.proxy.pass();
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+    cluster.proxy.pass();
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }
 
-async fn stalled(world: Arc<World>) -> Result<Struck> {
-    world.proxy.stall();
+async fn stalled(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    cluster.proxy.stall();
     last_for(10, 3).await;
-    world.proxy.pass();
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+    cluster.proxy.pass();
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }
 
-async fn half_open(world: Arc<World>) -> Result<Struck> {
-    world.proxy.go_silent();
-    // From here on a node that tries would succeed: the time counts in which it notices.
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+async fn half_open(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    cluster.proxy.go_silent();
+    // From here on a new connection would succeed, so the time until the node notices counts.
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }
 
-async fn cut(world: Arc<World>) -> Result<Struck> {
+async fn cut(cluster: Arc<Cluster>) -> Result<AfterFault> {
     for bytes in [1, 3, 7, 20, 100] {
-        let gaps = world.nodes[FAR].gaps().await?.len();
-        world.proxy.cut_after(bytes);
-        world.wait_for_gap(FAR, gaps).await?;
+        let gaps = cluster.nodes[FAR].gaps().await?.len();
+        cluster.proxy.cut_after(bytes);
+        cluster.wait_for_gap(FAR, gaps).await?;
     }
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }
 
-async fn reset(world: Arc<World>) -> Result<Struck> {
+async fn reset(cluster: Arc<Cluster>) -> Result<AfterFault> {
     for _ in 0..5 {
-        let gaps = world.nodes[FAR].gaps().await?.len();
-        world.proxy.reset();
-        world.wait_for_gap(FAR, gaps).await?;
+        let gaps = cluster.nodes[FAR].gaps().await?.len();
+        cluster.proxy.reset();
+        cluster.wait_for_gap(FAR, gaps).await?;
     }
-    Ok(Struck { healed: Instant::now(), deaf: DEAF })
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
 }

@@ -1,8 +1,8 @@
 //! Nodes die.
 
 use crate::{
+    cluster::{Cluster, FAR, NEAR, NODE},
     fault::{Fault, Result, Seen},
-    world::{FAR, NEAR, NODE, World},
 };
 use serde_json::{Value, json};
 use socketio_pg_tests::{Connect, Error, Node, everything_works};
@@ -16,29 +16,30 @@ pub(crate) fn faults() -> Vec<Fault> {
     )]
 }
 
-async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
-    // It has a client that never acknowledges and a handler that never answers, so the requests are
-    // under way when it dies.
-    let doomed = Node::start(&world.rust, &world.options).await?;
-    let client = world.host.connect(doomed.port(), &Connect::default()).await?;
+async fn killed_within_requests(cluster: Arc<Cluster>) -> Result<Seen> {
+    // It has a client that never acknowledges and a handler that never responds, so the requests
+    // wait for it when it dies.
+    let doomed = Node::start(&cluster.rust, &cluster.options).await?;
+    let client = cluster.host.connect(doomed.port(), &Connect::default()).await?;
     client.never_reply("question").await?;
-    for node in [&world.nodes[FAR], &world.nodes[NEAR], &world.nodes[NODE], &doomed] {
+    for node in [&cluster.nodes[FAR], &cluster.nodes[NEAR], &cluster.nodes[NODE], &doomed] {
         node.wait_for_server_count("/", 4).await?;
     }
     for other in [NEAR, NODE] {
-        world.nodes[other].call("replyServerSide", json!({ "event": "question", "with": [other] })).await?;
+        cluster.nodes[other].call("replyServerSide", json!({ "event": "question", "with": [other] })).await?;
     }
     doomed.call("replyServerSide", json!({ "event": "question", "never": true })).await?;
 
-    let asker = &world.nodes[FAR];
-    let acks = asker.call("emitWithAck", json!({ "event": "question", "args": [], "timeout": 10_000 }));
-    let answers = asker.call("serverSideEmitWithAck", json!({ "event": "question", "args": [], "timeout": 10_000 }));
+    let requester = &cluster.nodes[FAR];
+    let acks = requester.call("emitWithAck", json!({ "event": "question", "args": [], "timeout": 10_000 }));
+    let answers =
+        requester.call("serverSideEmitWithAck", json!({ "event": "question", "args": [], "timeout": 10_000 }));
     let kill = async {
         client.wait_for_packet("question").await?;
         doomed.wait_for_server_side("/", "question").await?;
         doomed.kill().await?;
         let killed = Instant::now();
-        let sockets = asker.call("fetchSockets", json!({ "timeout": 10_000 })).await?;
+        let sockets = requester.call("fetchSockets", json!({ "timeout": 10_000 })).await?;
         Ok::<_, Error>((killed, sockets))
     };
     let (acks, answers, (killed, sockets)) = tokio::try_join!(acks, answers, kill)?;
@@ -52,18 +53,18 @@ async fn killed_within_requests(world: Arc<World>) -> Result<Seen> {
     if told != json!([3, 3, 2]) {
         return Err(format!("the requests end with {told}: {sockets} {acks} {answers}").into());
     }
-    for node in &world.nodes {
+    for node in &cluster.nodes {
         node.wait_for_server_count("/", 3).await?;
     }
-    let left: Value = world.nodes[FAR].call("events", Value::Null).await?;
+    let left: Value = cluster.nodes[FAR].call("events", Value::Null).await?;
     if !left.to_string().contains("NodeLeft") {
-        return Err(format!("nobody tells that it left: {left}").into());
+        return Err(format!("no node reports that it left: {left}").into());
     }
-    everything_works(&world.members()).await?;
+    everything_works(&cluster.members()).await?;
     Ok(Seen {
         heard_again: format!("requests end {:.1} s later", took.as_secs_f64()),
         senders: "what the living answered".to_owned(),
         receivers: "-".to_owned(),
-        reported: format!("NodeLeft; +{} MiB", world.growth()),
+        reported: format!("NodeLeft; +{} MiB", cluster.growth()),
     })
 }

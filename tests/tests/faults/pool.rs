@@ -1,9 +1,9 @@
-//! A pool of the application, through which a node publishes, and an application that has taken all
-//! its connections.
+//! The application's own pool, through which a node publishes, when the application has taken all
+//! of its connections.
 
 use crate::{
-    fault::{Fault, Result, Struck, last_for},
-    world::{FAR, NAMES, World},
+    cluster::{Cluster, FAR, NAMES},
+    fault::{AfterFault, Fault, Result, last_for},
 };
 use serde_json::{Value, json};
 use socketio_pg_tests::DEADLINE;
@@ -25,25 +25,25 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn exhausted(world: Arc<World>) -> Result<Struck> {
-    let node = &world.nodes[FAR];
+async fn exhausted(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let node = &cluster.nodes[FAR];
     node.call("exhaustPool", Value::Null).await?;
     let gaps = node.gaps().await?.len();
     let healed = Instant::now();
-    // Those of the pool as well: who has taken them keeps what is broken.
-    world.proxy.reset();
-    world.wait_for_gap(FAR, gaps).await?;
-    // It listens on a connection of its own. What attachments it hears of it cannot fetch, and so
-    // tells of them.
+    // Those of the pool as well: a connection that the application has taken stays broken.
+    cluster.proxy.reset();
+    cluster.wait_for_gap(FAR, gaps).await?;
+    // It listens on a connection of its own. It cannot fetch attachments meanwhile, and so reports
+    // them.
     if healed.elapsed() > DEADLINE / 2 {
         return Err(format!("{} listened again after {:?} only", NAMES[FAR], healed.elapsed()).into());
     }
     last_for(60, 3).await;
-    // What it says while there is no connection to be had is an error, in time.
+    // What it sends while the pool has no free connection gets an error in time.
     let asked = Instant::now();
-    match world.emit(FAR, "without a connection", json!([])).await {
+    match cluster.emit(FAR, "without a connection", json!([])).await {
         Ok(_) => return Err("a message was taken, though there is no connection for it".into()),
-        // It may be sent again: no other node can have got it.
+        // It may be sent again: the other nodes cannot have got it.
         Err(error) if error.to_string().contains("the message was not published") => {}
         Err(error) => return Err(format!("it is not said that nothing was sent: {error}").into()),
     }
@@ -51,5 +51,5 @@ async fn exhausted(world: Arc<World>) -> Result<Struck> {
         return Err(format!("the sender was told after {:?}", asked.elapsed()).into());
     }
     node.call("releasePool", Value::Null).await?;
-    Ok(Struck { healed, deaf: [true, false] })
+    Ok(AfterFault { healed, disconnected: [true, false] })
 }

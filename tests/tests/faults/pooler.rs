@@ -1,8 +1,8 @@
 //! PgBouncer between a node and its database.
 
 use crate::{
-    fault::{Failure, Fault, Result, Struck, Way, last_for},
-    world::World,
+    cluster::Cluster,
+    fault::{AfterFault, Failure, Fault, Result, Way, last_for},
 };
 use parking_lot::Mutex;
 use socketio_pg_tests::{
@@ -23,7 +23,7 @@ const PGBOUNCER: Tool = Tool {
     remedy: "install it (Debian: apt-get install pgbouncer; macOS: brew install pgbouncer)",
 };
 
-/// Which sessions a statement of a client may go to.
+/// Which session a statement of a client may use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mode {
     Session,
@@ -34,7 +34,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     if !require(&PGBOUNCER) {
         return Vec::new();
     }
-    // Before 1.21 it does not know prepared statements, without which diesel-async sends none.
+    // Before 1.21 it does not know prepared statements, and diesel-async uses no others.
     let knows_prepared = version().is_some_and(|version| version >= (1, 21));
     vec![
         Fault::new(
@@ -49,24 +49,24 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn transaction_mode(world: Arc<World>) -> Result<Struck> {
+async fn transaction_mode(cluster: Arc<Cluster>) -> Result<AfterFault> {
     for _ in 0..3 {
-        world
+        cluster
             .until("it publishes", &format!("SELECT count(*) >= 2 FROM pg_stat_activity WHERE {PUBLISHERS}"), "t")
             .await?;
-        world.sql(&sessions::terminate(PUBLISHERS)).await?;
+        cluster.sql(&sessions::terminate(PUBLISHERS)).await?;
     }
-    restarted(&world).await?;
-    Ok(Struck { healed: Instant::now(), deaf: [false, false] })
+    restarted(&cluster).await?;
+    Ok(AfterFault { healed: Instant::now(), disconnected: [false, false] })
 }
 
-async fn session_mode(world: Arc<World>) -> Result<Struck> {
-    restarted(&world).await?;
-    Ok(Struck { healed: Instant::now(), deaf: [true, false] })
+async fn session_mode(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    restarted(&cluster).await?;
+    Ok(AfterFault { healed: Instant::now(), disconnected: [true, false] })
 }
 
-async fn restarted(world: &World) -> Result {
-    let pooler = world.pooler.as_ref().ok_or("there is no pooler")?;
+async fn restarted(cluster: &Cluster) -> Result {
+    let pooler = cluster.pooler.as_ref().ok_or("there is no pooler")?;
     pooler.kill()?;
     last_for(10, 1).await;
     pooler.run().await
@@ -81,7 +81,7 @@ pub(crate) struct Pooler {
 }
 
 impl Pooler {
-    /// One before the server at that port, for the database and the role of the URL.
+    /// A PgBouncer before the server at that port, for the database and the role of the URL.
     pub(crate) async fn start(mode: Mode, server: u16, url: &str) -> Result<Self> {
         let config: tokio_postgres::Config = url.parse()?;
         let (Some(user), Some(password), Some(database)) =
@@ -113,18 +113,18 @@ impl Pooler {
         Ok(pooler)
     }
 
-    /// The database, through it.
+    /// The URL of the database through PgBouncer.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Returns once it takes connections.
+    /// Returns once it accepts connections.
     async fn run(&self) -> Result {
         let program = program().ok_or("PgBouncer is gone")?;
         let mut command = Command::new(program);
         command.arg("-q").arg(self.directory.join("pgbouncer.ini")).stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(std::fs::File::create(self.directory.join("log"))?);
-        // It refuses to be root.
+        // PgBouncer refuses to run as root.
         if is_root() {
             command.args(["-u", "nobody"]);
         }
@@ -159,7 +159,7 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"))
 }
 
-/// Debian puts it where only root looks.
+/// Debian installs it in a directory that is only in root's PATH.
 fn program() -> Option<&'static Path> {
     let places = ["pgbouncer", "/usr/sbin/pgbouncer"].map(Path::new);
     places.into_iter().find(|place| Command::new(place).arg("--version").output().is_ok_and(|it| it.status.success()))

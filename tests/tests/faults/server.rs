@@ -1,8 +1,8 @@
-//! PostgreSQL itself ends, and comes back.
+//! PostgreSQL itself ends, and starts again.
 
 use crate::{
-    fault::{Fault, Result, Seen, Struck, last_for},
-    world::World,
+    cluster::Cluster,
+    fault::{AfterFault, Fault, Result, Seen, last_for},
 };
 use socketio_pg_tests::{Error, Node};
 use socketio_pg_throwaway::StopMode;
@@ -10,42 +10,42 @@ use std::{sync::Arc, time::Instant};
 
 pub(crate) fn faults() -> Vec<Fault> {
     let stopped = |name, about, mode, long, short| {
-        Fault::new(name, about, move |world| stopped(world, mode, long, short)).on_its_own_server()
+        Fault::new(name, about, move |cluster| stopped(cluster, mode, long, short)).on_its_own_server()
     };
     vec![
         stopped("stopped (fast) for 5 s", "`LONG=1`: 30 s", StopMode::Fast, 30, 5),
         stopped("stopped (fast) for 1 s", "as with `pg_ctl restart -m fast`", StopMode::Fast, 1, 1),
-        stopped("stopped (immediate) for 1 s", "sessions end without a word", StopMode::Immediate, 1, 1),
+        stopped("stopped (immediate) for 1 s", "sessions end without an error message", StopMode::Immediate, 1, 1),
         stopped("killed (-9) for 1 s", "the server recovers from its log when it starts again", StopMode::Kill, 1, 1),
         Fault::special(
             "not there when a node starts",
-            "connecting fails at once, with an error that says so; whether to try again is the application's to say",
+            "connecting fails at once, with an error that says so; the application decides whether to try again",
             not_there_at_the_start,
         )
         .on_its_own_server(),
     ]
 }
 
-async fn stop(world: &Arc<World>, mode: StopMode) -> Result {
-    let server = world.server.clone();
+async fn stop(cluster: &Arc<Cluster>, mode: StopMode) -> Result {
+    let server = cluster.server.clone();
     Ok(tokio::task::spawn_blocking(move || server.stop(mode)).await??)
 }
 
-async fn restart(world: &Arc<World>) -> Result {
-    let server = world.server.clone();
+async fn restart(cluster: &Arc<Cluster>) -> Result {
+    let server = cluster.server.clone();
     Ok(tokio::task::spawn_blocking(move || server.restart()).await??)
 }
 
-async fn stopped(world: Arc<World>, mode: StopMode, long: u64, short: u64) -> Result<Struck> {
-    stop(&world, mode).await?;
+async fn stopped(cluster: Arc<Cluster>, mode: StopMode, long: u64, short: u64) -> Result<AfterFault> {
+    stop(&cluster, mode).await?;
     last_for(long, short).await;
-    restart(&world).await?;
-    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+    restart(&cluster).await?;
+    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
 }
 
-async fn not_there_at_the_start(world: Arc<World>) -> Result<Seen> {
-    stop(&world, StopMode::Fast).await?;
-    let refused = Node::start(&world.rust, &world.options).await.map(drop);
+async fn not_there_at_the_start(cluster: Arc<Cluster>) -> Result<Seen> {
+    stop(&cluster, StopMode::Fast).await?;
+    let refused = Node::start(&cluster.rust, &cluster.options).await.map(drop);
     let Err(Error::Ended { stderr, .. }) = refused else {
         return Err(format!("a node that cannot connect is to end: {refused:?}").into());
     };
@@ -53,9 +53,9 @@ async fn not_there_at_the_start(world: Arc<World>) -> Result<Seen> {
     if !told.contains("cannot be reached") {
         return Err(format!("it does not say why: {told}").into());
     }
-    restart(&world).await?;
+    restart(&cluster).await?;
     let started = Instant::now();
-    let late = Node::start(&world.rust, &world.options).await?;
+    let late = Node::start(&cluster.rust, &cluster.options).await?;
     late.wait_for_server_count("/", 4).await?;
     late.close().await?;
     Ok(Seen {

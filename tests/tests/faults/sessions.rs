@@ -1,8 +1,8 @@
-//! Single sessions in the server end, hang, or are not to be had.
+//! Single sessions in the server end or hang, or the server has no more of them.
 
 use crate::{
-    fault::{Fault, Result, Struck, last_for},
-    world::{FAR, NEAR, World},
+    cluster::{Cluster, FAR, NEAR},
+    fault::{AfterFault, Fault, Result, last_for},
 };
 use futures_util::future::try_join_all;
 use socketio_pg_tests::sessions::{self, ALL_OTHERS, LISTENERS, NODES_LISTENERS, OF_RUST, PUBLISHERS, signal};
@@ -12,80 +12,80 @@ pub(crate) fn faults() -> Vec<Fault> {
     vec![
         Fault::new("listening sessions terminated", "`pg_terminate_backend`, of all nodes", listeners_terminated),
         Fault::new("publishing sessions terminated", "`pg_terminate_backend`, five times", publishers_terminated),
-        Fault::new("all sessions terminated", "`pg_terminate_backend` of whatever is connected", all_terminated),
+        Fault::new("all sessions terminated", "`pg_terminate_backend` of every session", all_terminated),
         Fault::new("server processes hang for 2 s", "SIGSTOP to all sessions of the Rust nodes; `LONG=1`: 10 s", hung)
-            // One that stops while it holds a lock holds up the whole server.
+            // A session that stops while it holds a lock blocks the whole server.
             .on_its_own_server(),
         Fault::new(
             "max_connections reached",
-            "strangers take every connection that is free; then the nodes lose theirs for 2 s (`LONG=1`: 30 s)",
+            "other sessions take every free connection; then the nodes lose theirs for 2 s (`LONG=1`: 30 s)",
             no_connection_left,
         )
         .on_a_server_with(|builder| builder.setting("max_connections", "40")),
     ]
 }
 
-async fn terminate(world: &World, which: &str) -> Result<u64> {
-    Ok(world.sql(&sessions::terminate(which)).await?.ok_or("no count")?.parse()?)
+async fn terminate(cluster: &Cluster, which: &str) -> Result<u64> {
+    Ok(cluster.sql(&sessions::terminate(which)).await?.ok_or("no count")?.parse()?)
 }
 
-async fn listeners_terminated(world: Arc<World>) -> Result<Struck> {
+async fn listeners_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
     let healed = Instant::now();
     let which = format!("(({LISTENERS}) OR ({NODES_LISTENERS}))");
-    if terminate(&world, &which).await? < 3 {
+    if terminate(&cluster, &which).await? < 3 {
         return Err("the listening sessions were not found".into());
     }
-    world.wait_for_gap(FAR, 0).await?;
-    world.wait_for_gap(NEAR, 0).await?;
-    Ok(Struck { healed, deaf: [true, true] })
+    cluster.wait_for_gap(FAR, 0).await?;
+    cluster.wait_for_gap(NEAR, 0).await?;
+    Ok(AfterFault { healed, disconnected: [true, true] })
 }
 
-async fn publishers_terminated(world: Arc<World>) -> Result<Struck> {
+async fn publishers_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
     let mut healed = Instant::now();
-    // A session that is to end is still shown for a while: it counts once.
+    // A session that is ending is still listed for a while: it counts once.
     let mut ended = "0".to_owned();
     for _ in 0..5 {
         loop {
             let others = format!("({PUBLISHERS}) AND pid NOT IN ({ended})");
             let both = format!("SELECT count(*) >= 2 FROM pg_stat_activity WHERE {others}");
-            world.until("both Rust nodes publish", &both, "t").await?;
+            cluster.until("both Rust nodes publish", &both, "t").await?;
             healed = Instant::now();
             let terminated = format!(
                 "WITH them AS MATERIALIZED (SELECT pid FROM pg_stat_activity WHERE {others})
                  SELECT string_agg(pid::text, ',') FROM them WHERE pg_terminate_backend(pid)"
             );
-            // Meanwhile they may have been asked something else.
-            if let Some(pids) = world.sql(&terminated).await? {
+            // Meanwhile their last statement may be another one.
+            if let Some(pids) = cluster.sql(&terminated).await? {
                 ended = format!("{ended},{pids}");
                 break;
             }
         }
     }
-    Ok(Struck { healed, deaf: [false, false] })
+    Ok(AfterFault { healed, disconnected: [false, false] })
 }
 
-async fn all_terminated(world: Arc<World>) -> Result<Struck> {
+async fn all_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
     let healed = Instant::now();
-    terminate(&world, ALL_OTHERS).await?;
-    world.wait_for_gap(FAR, 0).await?;
-    world.wait_for_gap(NEAR, 0).await?;
-    Ok(Struck { healed, deaf: [true, true] })
+    terminate(&cluster, ALL_OTHERS).await?;
+    cluster.wait_for_gap(FAR, 0).await?;
+    cluster.wait_for_gap(NEAR, 0).await?;
+    Ok(AfterFault { healed, disconnected: [true, true] })
 }
 
-async fn hung(world: Arc<World>) -> Result<Struck> {
-    let pids = world.sql(&sessions::processes(OF_RUST)).await?;
+async fn hung(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let pids = cluster.sql(&sessions::processes(OF_RUST)).await?;
     let pids = pids.ok_or("no session was found")?;
     signal("-STOP", &pids)?;
     last_for(10, 2).await;
-    // Those that the nodes have given up end now.
+    // Sessions that the nodes have given up end now.
     signal("-CONT", &pids)?;
-    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
 }
 
-async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
-    let url = world.options.database_url().to_owned();
+async fn no_connection_left(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let url = cluster.options.database_url().to_owned();
     let mut strangers = Vec::new();
-    // Nobody is let in any more when this ends, and the nodes' own connections then go.
+    // After this the server accepts no more sessions, and then the nodes lose their connections.
     loop {
         match tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
             Ok((client, connection)) => {
@@ -96,9 +96,9 @@ async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
             Err(error) => return Err(error.into()),
         }
     }
-    terminate(&world, &format!("{ALL_OTHERS} AND application_name = 'socketio-pg'")).await?;
-    // Every connection that becomes free is taken, before a node gets it or after: it then takes
-    // one of theirs.
+    terminate(&cluster, &format!("{ALL_OTHERS} AND application_name = 'socketio-pg'")).await?;
+    // These sessions take every free connection, before or after a node gets it; then the node
+    // loses one.
     let fill = (0..40).map(|_| async {
         if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
             tokio::spawn(connection);
@@ -109,5 +109,5 @@ async fn no_connection_left(world: Arc<World>) -> Result<Struck> {
     strangers.extend(try_join_all(fill).await?.into_iter().flatten());
     last_for(30, 2).await;
     drop(strangers);
-    Ok(Struck { healed: Instant::now(), deaf: [true, true] })
+    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
 }

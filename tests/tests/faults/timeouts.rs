@@ -1,8 +1,8 @@
-//! Limits that somebody has set for the role of the nodes.
+//! Time limits that an administrator has set for the role of the nodes.
 
 use crate::{
-    fault::{Fault, Result, Seen, Struck, is_long, last_for},
-    world::{FAR, NAMES, NEAR, World},
+    cluster::{Cluster, FAR, NAMES, NEAR},
+    fault::{AfterFault, Fault, Result, Seen, is_long, last_for},
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a message may wait behind a table that is locked, when the role's limit is a second: for
-/// what is on its way, and for its own batch, on a busy machine. One wait for each of the
+/// How long a message may wait behind a locked table when the role's limit is a second: for the
+/// batch in flight, and for its own batch, on a busy machine. One wait for each of the
 /// [`ATTACHMENTS`] would be far longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(6);
 const ATTACHMENTS: u64 = 16;
@@ -21,7 +21,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     let locked = |name, setting| {
         Fault::new(name, "of a second, and the attachments table is locked for 8 s; `LONG=1`: 30 s", locked)
             .with_role_setting(setting)
-            // A session that waits for a lock is not gone.
+            // A node whose session waits for a lock must not count as dead.
             .with(|options| options.heartbeat_timeout(Duration::from_secs(6)).query_timeout(Duration::from_secs(10)))
     };
     vec![
@@ -29,7 +29,7 @@ pub(crate) fn faults() -> Vec<Fault> {
         locked("lock_timeout of the role", "lock_timeout = '1s'"),
         Fault::special(
             "idle_session_timeout of the role",
-            "of 3 s, and nobody says anything for 4 s, three times (`LONG=1`: ten)",
+            "of 3 s, and no node sends anything for 4 s, three times (`LONG=1`: ten)",
             idle,
         )
         .with_role_setting("idle_session_timeout = '3s'")
@@ -39,17 +39,17 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn locked(world: Arc<World>) -> Result<Struck> {
-    let (client, connection) = tokio_postgres::connect(&world.database.url(), tokio_postgres::NoTls).await?;
+async fn locked(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let (client, connection) = tokio_postgres::connect(&cluster.database.url(), tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     client.batch_execute("BEGIN; LOCK TABLE socket_io_attachments IN ACCESS EXCLUSIVE MODE").await?;
     let began = Instant::now();
-    let large = (0..ATTACHMENTS).map(|_| world.emit(FAR, "large", json!(["x".repeat(9000)])));
+    let large = (0..ATTACHMENTS).map(|_| cluster.emit(FAR, "large", json!(["x".repeat(9000)])));
     let small = async {
-        // Behind them.
+        // Messages after them.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let asked = Instant::now();
-        let sent = world.emit(FAR, "small", json!([])).await;
+        let sent = cluster.emit(FAR, "small", json!([])).await;
         (sent, asked.elapsed())
     };
     let (_, (sent, waited)) = tokio::join!(join_all(large), small);
@@ -57,19 +57,19 @@ async fn locked(world: Arc<World>) -> Result<Struck> {
     tokio::time::sleep(lasts.saturating_sub(began.elapsed())).await;
     client.batch_execute("COMMIT").await?;
     let healed = Instant::now();
-    // Taken or refused: it may have been in one batch with attachments.
+    // Published or refused: it may have been in one batch with attachments.
     if waited > LONGEST_WAIT {
         return Err(format!("a small message waited {waited:?} behind a limit of a second, and then: {sent:?}").into());
     }
     for index in [FAR, NEAR] {
-        if world.told(index).await?.iter().any(|kind| kind == "NodeLeft") {
+        if cluster.told(index).await?.iter().any(|kind| kind == "NodeLeft") {
             return Err(format!("{} takes another for gone, who waits for a lock", NAMES[index]).into());
         }
     }
-    Ok(Struck { healed, deaf: [false, false] })
+    Ok(AfterFault { healed, disconnected: [false, false] })
 }
 
-async fn idle(world: Arc<World>) -> Result<Seen> {
+async fn idle(cluster: Arc<Cluster>) -> Result<Seen> {
     let mut slowest = Duration::ZERO;
     let rounds = if is_long() { 10 } else { 3 };
     for round in 0..rounds {
@@ -77,23 +77,25 @@ async fn idle(world: Arc<World>) -> Result<Seen> {
         for from in [FAR, NEAR] {
             let event = format!("after silence {round} of {from}");
             let asked = Instant::now();
-            world.emit(from, &event, json!(["x".repeat(if round % 2 == 0 { 0 } else { 9000 })])).await?;
+            cluster.emit(from, &event, json!(["x".repeat(if round % 2 == 0 { 0 } else { 9000 })])).await?;
             slowest = slowest.max(asked.elapsed());
             for to in [FAR, NEAR] {
-                world.clients[to].wait_for_packet(&event).await?;
+                cluster.clients[to].wait_for_packet(&event).await?;
             }
         }
     }
     for index in [FAR, NEAR] {
-        let gaps = world.nodes[index].gaps().await?;
+        let gaps = cluster.nodes[index].gaps().await?;
         if !gaps.is_empty() {
-            return Err(format!("{} was deaf, though it asks for a sign of life: {gaps:?}", NAMES[index]).into());
+            return Err(
+                format!("{} was disconnected, though it sends keep-alive queries: {gaps:?}", NAMES[index]).into()
+            );
         }
     }
     Ok(Seen {
-        heard_again: "never deaf".to_owned(),
+        heard_again: "never disconnected".to_owned(),
         senders: format!("{} sent, no error, the slowest answer after {:.1} s", 2 * rounds, slowest.as_secs_f64()),
         receivers: "0 lost".to_owned(),
-        reported: format!("-; +{} MiB", world.growth()),
+        reported: format!("-; +{} MiB", cluster.growth()),
     })
 }

@@ -1,29 +1,34 @@
-//! The account of what every node sends while a fault strikes.
+//! Checks the messages that every node sends during a fault.
 
 use crate::{
-    fault::{Result, Seen, Struck},
-    world::{FAR, NAMES, NEAR, NODE, World},
+    cluster::{Cluster, FAR, NAMES, NEAR, NODE},
+    fault::{AfterFault, Result, Seen},
 };
 use socketio_pg_tests::{Error, Told, Traffic, judge};
 use std::{collections::HashSet, time::Duration};
 
-/// Ends the traffic, and says what became of it. Fails when a message of a Rust node, or to one,
-/// has got lost in silence.
-pub(crate) async fn account(world: &World, traffic: Traffic, struck: &Struck, heard: [Duration; 2]) -> Result<Seen> {
-    let members = world.members();
+/// Ends the traffic, and returns what became of it. Fails when a message from or to a Rust node was
+/// lost without a report.
+pub(crate) async fn account(
+    cluster: &Cluster,
+    traffic: Traffic,
+    after_fault: &AfterFault,
+    heard: [Duration; 2],
+) -> Result<Seen> {
+    let members = cluster.members();
     let sent = traffic.end().await?;
     let (mut lost, mut doubtful, mut reports) = (0, 0, Vec::new());
     for to in [FAR, NEAR] {
-        let node = &world.nodes[to];
+        let node = &cluster.nodes[to];
         let arrived = members[to].arrivals().await?;
         let (gaps, (rejected, dropped)) = (node.gaps().await?, node.counts().await?);
-        if struck.deaf[to] && gaps.is_empty() {
-            return Err(format!("{} was deaf and tells of no gap", NAMES[to]).into());
+        if after_fault.disconnected[to] && gaps.is_empty() {
+            return Err(format!("{} was disconnected and reports no gap", NAMES[to]).into());
         }
         let verdict = judge(&members, to, &sent, &arrived, &Told { gaps, rejected, dropped })?;
         lost += verdict.lost;
         doubtful += verdict.doubtful;
-        reports.extend(world.told(to).await?.into_iter().filter(|kind| kind != "Connected"));
+        reports.extend(cluster.told(to).await?.into_iter().filter(|kind| kind != "Connected"));
     }
     let by_rust = || sent.iter().filter(|message| message.from != NODE);
     if let Some(message) = by_rust().find(|message| !matches!(message.result, Ok(()) | Err(Error::Refused { .. }))) {
@@ -44,6 +49,6 @@ pub(crate) async fn account(world: &World, traffic: Traffic, struck: &Struck, he
             slowest / 1e3
         ),
         receivers: format!("{lost} lost, all reported; {doubtful} heard after an error; Node lost {node_lost}"),
-        reported: format!("{}; +{} MiB", reports.join(", "), world.growth()),
+        reported: format!("{}; +{} MiB", reports.join(", "), cluster.growth()),
     })
 }

@@ -1,4 +1,4 @@
-//! `emit` and `emitWithAck`, with all that selects sockets.
+//! `emit` and `emitWithAck`, with all selections of sockets.
 
 use crate::{Outcome, Pair, names};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ async fn what_json_cannot_say_can_be_sent_all_the_same() -> Outcome {
     pair.one.call("emit", json!({ "event": "v", "args": [date, binary([1])] })).await?;
     assert_eq!(client.wait_for_packet("v").await?, [json!("1970-01-01T00:00:00.000Z"), binary([1])]);
 
-    // half of a character: there is no such text in UTF-8
+    // a lone surrogate: UTF-8 cannot express it
     pair.one.call("emit", json!({ "event": "half", "args": [{ "$js": "'\\ud83d'" }] })).await?;
     assert_eq!(client.wait_for_packet("half").await?, [json!({ "$utf16": "Pdg=" })]);
     Ok(())
@@ -63,7 +63,7 @@ async fn rooms_and_exceptions_select_the_sockets() -> Outcome {
         pair.one.call("emit", command).await?;
     }
     pair.settle(&[&a, &b, &c]).await?;
-    // Now that nothing is under way to them, a volatile event is not left out.
+    // Nothing is on its way to the clients now, so a volatile event is not dropped.
     pair.one.call("emit", json!({ "event": "volatile", "volatile": true })).await?;
     for client in [&a, &b, &c] {
         client.wait_for_packet("volatile").await?;

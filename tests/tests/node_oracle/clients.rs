@@ -15,8 +15,8 @@ async fn namespaces_are_apart() -> Outcome {
     let connected = json!({ "event": "connected", "nsp": "/game-7", "socket": dynamic.id() });
     pair.other.wait_for_event("connected event", |event| *event == connected).await?;
 
-    // The one server has no client there: it takes part in a dynamic namespace from when that is
-    // first named.
+    // The other server has no client there: it takes part in a dynamic namespace once a command
+    // names it.
     for nsp in ["/räume/1", "/game-7"] {
         pair.one.wait_for_server_count(nsp, 2).await?;
         pair.other.wait_for_server_count(nsp, 2).await?;

@@ -54,8 +54,8 @@ async fn the_workers_of_two_clusters_are_servers_of_one() -> Outcome {
     q.hang_up().await
 }
 
-/// The known defect: workers hear only messages that carry `source`, which a plain adapter does not
-/// write.
+/// The known defect: workers handle only messages with `source`, which an adapter outside of a
+/// cluster does not write.
 #[tokio::test]
 async fn a_plain_server_hears_the_workers_and_they_do_not_hear_it() -> Outcome {
     let Some(database) = require(&NODE).then(database).flatten() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The driver itself, where a node does not do what it should.
+//! The test library itself, when a node does not do what it should.
 
 use crate::{Outcome, Pair};
 use serde_json::json;

@@ -4,8 +4,8 @@ use crate::{Outcome, Pair, names, refusal};
 use serde_json::json;
 use socketio_pg_tests::{Kind, NODE, Node, NodeOptions, binary, database, require};
 
-/// The known defect: it writes no namespace into its messages, and adapters from 0.4 on then take
-/// them for nobody's.
+/// The known defect: it writes no namespace into its messages, and adapters from 0.4 on ignore
+/// them.
 #[tokio::test]
 async fn the_official_emitter_speaks_and_the_official_adapter_does_not_listen() -> Outcome {
     let Some(pair) = Pair::start_own(|options| options).await? else { return Ok(()) };

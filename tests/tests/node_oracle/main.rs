@@ -1,10 +1,9 @@
-//! The test nodes, proved on the oracle: what two Node.js servers on the official adapter do when
-//! they are driven from outside.
+//! The test nodes, checked on Node.js: what two Node.js servers on the official adapter do when
+//! they get the commands of test nodes.
 //!
-//! Every op and option of the test nodes is used here at least once, so that a scenario that fails
-//! on a mixed cluster fails because of a server, not because of the machine that drives it.
-//! Node.js's own defects that a scenario has to know are asserted too: a test fails when one is
-//! gone.
+//! Every op and option of the test nodes is used here at least once. So when a scenario fails on a
+//! mixed cluster, a server is the cause, not the test library. Node.js's own defects that scenarios
+//! depend on are asserted too: a test fails when one is fixed.
 
 mod broadcast;
 mod clients;
@@ -42,7 +41,7 @@ struct Pair {
     nsp: String,
 }
 
-/// A server, as seen from one namespace.
+/// A server, as seen in one namespace.
 struct Server {
     nodes: Arc<Nodes>,
     index: usize,
@@ -56,8 +55,8 @@ struct Nodes {
 }
 
 impl Pair {
-    /// A namespace of its own on servers that the tests share. `None` where something is missing on
-    /// this machine, which has been said.
+    /// A namespace of its own on servers that the tests share. `None` when a tool is missing on the
+    /// machine, which has been reported.
     async fn start() -> Result<Option<Self>, Error> {
         static SHARED: Mutex<Weak<Nodes>> = Mutex::const_new(Weak::new());
         static SCENES: AtomicUsize = AtomicUsize::new(0);
@@ -80,7 +79,7 @@ impl Pair {
         Self::on(nodes, nsp).await.map(Some)
     }
 
-    /// The namespace `/` of servers that are this test's own.
+    /// The namespace `/` on servers of the test's own.
     async fn start_own(set_up: impl Fn(NodeOptions) -> NodeOptions) -> Result<Option<Self>, Error> {
         match Nodes::start(set_up).await? {
             Some(nodes) => Self::on(nodes, "/".to_owned()).await.map(Some),
@@ -90,8 +89,8 @@ impl Pair {
 
     async fn on(nodes: Arc<Nodes>, nsp: String) -> Result<Self, Error> {
         for node in &nodes.nodes {
-            // A dynamic namespace comes into being when it is first named: it takes both to know
-            // each other.
+            // A dynamic namespace is created when it is first named: both servers must name it to
+            // know each other.
             node.call("serverCount", serde_json::json!({ "nsp": nsp })).await?;
         }
         for node in &nodes.nodes {
@@ -110,12 +109,12 @@ impl Pair {
         self.clients.connect(server.port(), &Connect::to(&self.nsp)).await
     }
 
-    /// Three clients: two on the one server, one on the other.
+    /// Three clients: two on one server, one on the other.
     async fn connect_three(&self) -> Result<[Client; 3], Error> {
         Ok([self.connect(&self.one).await?, self.connect(&self.one).await?, self.connect(&self.other).await?])
     }
 
-    /// Returns once the clients have all that the servers sent them before.
+    /// Returns once the clients have everything that the servers sent them before.
     async fn settle(&self, clients: &[&Client]) -> Outcome {
         barrier(&[&self.one, &self.other], &self.nsp, clients).await
     }
@@ -168,7 +167,7 @@ fn sorted(array: &Value) -> Vec<&str> {
     strings
 }
 
-/// The text of the error that a node answered with.
+/// The text of the error with which a node answered.
 fn refusal<T>(answer: Result<T, Error>) -> String {
     match answer {
         Err(Error::Refused { text }) => text,

@@ -1,4 +1,4 @@
-//! Who is in the cluster: `serverCount`, `close`, a hang-up, a kill, a lost connection.
+//! The members of the cluster: `serverCount`, `close`, end of input, a kill, a lost connection.
 
 use crate::{Outcome, Pair};
 use serde_json::json;
@@ -17,7 +17,7 @@ async fn a_server_that_leaves_is_no_longer_counted() -> Outcome {
     pair.other.close().await?;
     third.wait_for_server_count("/", 2).await?;
     third.hang_up().await?;
-    // Well before it would be taken for dead.
+    // Well before it would count as dead.
     let patience = Duration::from_secs(5);
     tokio::time::timeout(patience, pair.one.wait_for_server_count("/", 1)).await.expect("it says that it leaves")
 }
@@ -38,12 +38,12 @@ async fn a_killed_server_is_no_longer_counted_after_a_while() -> Outcome {
 }
 
 /// The known defect: set up as the README of the adapter says, a Node.js server does not survive
-/// that.
+/// this.
 #[tokio::test]
 async fn a_server_that_loses_its_listening_connection_crashes_unless_protected() -> Outcome {
     let Some(database) = require(&NODE).then(database).flatten() else { return Ok(()) };
-    // The lost connection is never given back to the pool: of two, none would be left to publish
-    // with.
+    // The lost connection is never given back to the pool: with two, none would be left for
+    // publishing.
     let options = NodeOptions::new(database.url()).pool_size(5);
     let careless = options.clone().unprotected();
     let (protected, unprotected, clients) = tokio::try_join!(
@@ -59,7 +59,7 @@ async fn a_server_that_loses_its_listening_connection_crashes_unless_protected()
     let last_words = unprotected.wait_for_crash().await?;
     assert!(last_words.contains("terminating connection due to administrator command"), "{last_words}");
 
-    // It listens again 1 to 3 s later; what is sent meanwhile is lost, so it is sent again and
+    // It listens again 1 to 3 s later. What is sent meanwhile is lost, so it is sent again and
     // again.
     let sender = Node::start(&Kind::NodeServer, &options).await?;
     let heard_again = async {

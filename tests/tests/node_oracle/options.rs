@@ -1,4 +1,4 @@
-//! Options of a node that show in the database.
+//! Options of a node whose effect is visible in the database.
 
 use crate::{Outcome, Pair};
 use serde_json::json;
@@ -22,7 +22,7 @@ async fn prefix_table_and_threshold_are_the_nodes_own() -> Outcome {
     assert!(holds(pair.database(), "(SELECT count(*) FROM my_attachments) = 1"));
     assert!(holds(pair.database(), "(SELECT count(*) FROM socket_io_attachments) = 0"));
 
-    // On channels with another prefix, nodes do not know of each other.
+    // On channels with another prefix, nodes do not know each other.
     assert_eq!(stranger.call("serverCount", json!({})).await?, 1);
     assert_eq!(pair.one.call("serverCount", json!({})).await?, 2);
     Ok(())
@@ -40,8 +40,8 @@ async fn old_attachments_are_cleaned_up() -> Outcome {
         "(SELECT count(*) FROM socket_io_attachments) = 0 AND (SELECT is_called FROM socket_io_attachments_id_seq)",
     ) {
         assert!(started.elapsed() < DEADLINE, "the attachment stays");
-        // The database does not say when it is cleaned up: this only spares the processor between
-        // two questions.
+        // The database does not report when it is cleaned up, so the test asks again and again. The
+        // pause only saves processor time.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())

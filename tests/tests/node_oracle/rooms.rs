@@ -1,5 +1,5 @@
-//! `socketsJoin`, `socketsLeave`, `disconnectSockets`, and what a server says of those who come and
-//! go.
+//! `socketsJoin`, `socketsLeave`, `disconnectSockets`, and how a server reports connections and
+//! disconnections.
 
 use crate::{Outcome, Pair, Server, refusal, sorted};
 use serde_json::json;

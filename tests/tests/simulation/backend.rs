@@ -1,4 +1,4 @@
-//! A node's way to the database in memory, which takes time and fails.
+//! A node's connection to the database in memory, which has delays and faults.
 
 use std::{
     collections::VecDeque,
@@ -22,14 +22,14 @@ use socketio_pg_core::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// The longest way between a node and the database, there or back.
+/// The longest delay between a node and the database, in one direction.
 pub(crate) const MAX_DELAY: Duration = Duration::from_millis(60);
 
-/// What goes wrong between one node and the database.
+/// The faults between one node and the database.
 #[derive(Debug)]
 pub(crate) struct Faults {
     random: Mutex<StdRng>,
-    /// How often something fails, in thousandths.
+    /// How often a statement fails, in thousandths.
     per_mille: AtomicU32,
     is_dead: AtomicBool,
     /// Counts how often the listening session was broken.
@@ -51,12 +51,12 @@ impl Faults {
         self.breaks.send_modify(|breaks| *breaks += 1);
     }
 
-    /// Nothing fails any more.
+    /// Ends all faults.
     pub(crate) fn stop(&self) {
         self.per_mille.store(0, Ordering::Relaxed);
     }
 
-    /// From now on nothing leaves the node and nothing comes: its process was killed.
+    /// From now on nothing leaves the node and nothing arrives, as if its process were killed.
     pub(crate) fn kill(&self) {
         self.is_dead.store(true, Ordering::Relaxed);
         self.break_session();
@@ -113,7 +113,7 @@ impl Backend for NodeBackend {
         }
         self.inner.publish(table, batch).await?;
         self.faults.travel().await;
-        // It is committed, and nobody learns of it.
+        // It is committed, and the node may not learn of it.
         self.faults.check()
     }
 
@@ -184,7 +184,7 @@ impl<'a> PublishOn<&'a NodeBackend> for NodeBackend {
     }
 }
 
-/// A listening session over a slow line: what is on the way when it breaks is lost.
+/// A listening session over a slow line: what is on its way when it breaks is lost.
 #[derive(Debug)]
 pub(crate) struct NodeListener {
     inner: MemoryListener,
@@ -257,7 +257,7 @@ impl Listener for NodeListener {
         self.faults.travel().await;
         self.look()?;
         self.inner.check().await?;
-        // The answer comes on the same line, behind what was sent before.
+        // The answer comes on the same line, after earlier notifications.
         while let Some(Ok(incoming)) = self.inner.next().now_or_never() {
             self.sent(incoming);
         }

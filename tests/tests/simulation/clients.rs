@@ -1,4 +1,4 @@
-//! The clients of a simulated server: they write down what they get, and acknowledge.
+//! The clients of a simulated server: they record what they get, and acknowledge.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use socketioxide_core::{
 use socketioxide_parser_common::CommonParser;
 use tokio::time::Instant;
 
-/// What one receiver got: when, of whom, the number of the message among those of its sender.
+/// What one receiver got: the time, the sender, and the number of the message at its sender.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Received {
     pub(crate) got: Vec<(Instant, usize, u64)>,
@@ -25,14 +25,14 @@ pub(crate) struct Received {
     pub(crate) gone: Option<Instant>,
 }
 
-/// The clients of one server. Clones are the same.
+/// The clients of one server. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Clients {
     by_sid: Arc<Mutex<BTreeMap<Sid, Received>>>,
     server: Uid,
 }
 
-/// How a message is found in a notification or an attachment.
+/// The mark by which a message is found in a notification or an attachment.
 pub(crate) fn mark(sender: usize, number: u64) -> String {
     format!("@{sender}.{number}@")
 }
@@ -93,7 +93,7 @@ impl SocketEmitter for Clients {
     }
 
     /// Each client acknowledges after a time that follows from its id and the message; some never
-    /// do.
+    /// acknowledge.
     fn send_many_with_ack(
         &self,
         sids: BroadcastIter<'_>,

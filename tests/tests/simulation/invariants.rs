@@ -1,13 +1,13 @@
-//! What must hold in every run.
+//! The promises that every run must keep.
 //!
-//! | promise | how it is looked at |
+//! | promise | how it is checked |
 //! |---|---|
-//! | order | the numbers of one sender only grow, at every receiver; so nothing comes twice either |
-//! | no loss | what a sender was told to be published is at every receiver that listened, by what its gaps say |
-//! | nothing strange | no receiver has what was not meant for it |
+//! | order | at every receiver the numbers of one sender only grow, so nothing comes twice |
+//! | no loss | every receiver that listened, by its gaps, has all published messages |
+//! | right receivers | a receiver has only messages that are meant for it |
 //!
-//! What excuses a loss is in [`Receiver::excuse`]: who was not there, what the sender was told,
-//! what the receiver told.
+//! [`Receiver::excuse`] has the reasons for which a message may be missing: the receiver was not
+//! there, the sender got an error, or the receiver reported a gap.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,22 +16,22 @@ use tokio::time::Instant;
 use crate::{
     backend::MAX_DELAY,
     clients::Received,
-    climate::{Climate, Weather},
+    conditions::{Conditions, FaultLevel},
     node::{Client, Gap, Node},
     operations::{Sent, Way, What},
     report::Report,
 };
 
-/// Looks at everything that was received.
-pub(crate) fn check(nodes: &[Node], log: &[Sent], climate: &Climate, report: &mut Report) {
+/// Checks everything that was received.
+pub(crate) fn check(nodes: &[Node], log: &[Sent], conditions: &Conditions, report: &mut Report) {
     let mut by_sender: BTreeMap<usize, Vec<&Sent>> = BTreeMap::new();
     for sent in log {
         by_sender.entry(sent.sender).or_default().push(sent);
     }
-    let handling = climate.handling();
+    let handling = conditions.handling();
     for node in nodes {
         let gaps = node.told.lock().gaps.clone();
-        if climate.weather == Weather::Calm && !gaps.is_empty() {
+        if conditions.fault_level == FaultLevel::None && !gaps.is_empty() {
             report.broken.push(format!("node {}: nothing goes wrong, and it tells of {gaps:?}", node.index));
         }
         let (gaps, rejected) = (gaps.as_slice(), node.rejected());
@@ -55,12 +55,12 @@ struct Receiver<'a> {
     handling: Duration,
 }
 
-/// Why a receiver need not have got something.
+/// Why a receiver need not get a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Excuse {
-    /// It was not there.
+    /// The receiver was not there.
     Absent,
-    /// The sender was told that it is not certain to be published.
+    /// The sender was told that the message is perhaps not published.
     Refused,
     /// The receiver reported that it was disconnected.
     InGap,
@@ -72,7 +72,7 @@ impl Receiver<'_> {
         for (_, sender, number) in &self.received.got {
             got.entry(*sender).or_default().push(*number);
         }
-        // What requests send is looked at where they end.
+        // Requests are checked where they end.
         got.remove(&usize::MAX);
         for (sender, numbers) in &got {
             if let Some(pair) = numbers.windows(2).find(|pair| pair[0] >= pair[1]) {
@@ -104,14 +104,14 @@ impl Receiver<'_> {
         }
     }
 
-    /// Returns what was lost without an excuse.
+    /// Returns the messages that are missing without an excuse.
     fn check_sender<'s>(&self, log: &[&'s Sent], got: &[u64], report: &mut Report) -> Vec<&'s Sent> {
         let mut lost = Vec::new();
         // Whether the receiver is in the sender's own room, as far as that can be known.
         let mut is_in_own = Some(false);
         for sent in log {
             let excuse = self.excuse(sent);
-            // What changes rooms may have been rejected.
+            // Messages that change rooms may have been rejected.
             let is_certain = excuse.is_none() && (self.rejected == 0 || sent.sender == self.node.index);
             let is_expected = match (&sent.what, self.client) {
                 (What::Event(target, _), Some(client)) => Some(target.matches(client)),
@@ -157,7 +157,7 @@ impl Receiver<'_> {
     fn excuse(&self, sent: &Sent) -> Option<Excuse> {
         let Some(ended) = sent.ended else { return Some(Excuse::Refused) };
         let is_own = sent.sender == self.node.index;
-        // When it has been handled at the latest: what is caught up with comes late.
+        // The latest time at which it has been handled: a node catches up late.
         let heard = self.gaps_around(sent, ended).map(|gap| gap.until).fold(ended, Instant::max);
         let handled = heard + self.handling;
         let is_disconnection = matches!(sent.what, What::Disconnect(_));
@@ -168,7 +168,7 @@ impl Receiver<'_> {
             return Some(Excuse::Absent);
         }
         if is_own {
-            // Its own sockets get it all the same when it is not published, but for what asks for
+            // Its own sockets get a message even if it is not published, unless it asks for
             // acknowledgements.
             let is_refused = !sent.is_published && matches!(sent.what, What::Event(_, Way::WithAck));
             return is_refused.then_some(Excuse::Refused);
@@ -176,12 +176,12 @@ impl Receiver<'_> {
         if !sent.is_published {
             return Some(Excuse::Refused);
         }
-        // What is in the log comes all the same, where the node says that it read it.
+        // A node gets what is in the log, if it reports that it read the log.
         let is_missed = self.gaps_around(sent, ended).any(|gap| !(gap.is_complete && sent.is_logged));
         is_missed.then_some(Excuse::InGap)
     }
 
-    /// The gaps in which something may have been on its way.
+    /// The gaps in which a message may have been on its way.
     fn gaps_around(&self, sent: &Sent, ended: Instant) -> impl Iterator<Item = &Gap> {
         let (began, arrived) = (sent.began, ended + MAX_DELAY);
         self.gaps.iter().filter(move |gap| gap.since <= arrived && began <= gap.until)

@@ -1,19 +1,19 @@
-//! Whole clusters on a database in memory, by the thousand: random operations, random faults, and
-//! what must hold all the same.
+//! Thousands of whole clusters on a database in memory, with random operations and random faults,
+//! and a check of all promises.
 //!
-//! Time and chance come from a seed, so a run that fails runs again exactly: its command is
-//! printed.
+//! Time and random numbers come from a seed, so a failed run can be repeated exactly: its command
+//! is printed.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is a test's report, and a seed is to be seen")]
 
 mod backend;
 mod clients;
-mod climate;
+mod cluster;
+mod conditions;
 mod invariants;
 mod node;
 mod operations;
 mod report;
-mod world;
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -23,12 +23,12 @@ use std::{
 use parking_lot::Mutex;
 
 use self::{
+    cluster::{Size, simulate},
     report::Report,
-    world::{Size, simulate},
 };
 
-/// How many small clusters, unless `SIM_SEEDS` says otherwise, or `SIM_SEED` asks for one; there is
-/// a large one for each 200 of them.
+/// The number of small clusters, unless `SIM_SEEDS` sets another or `SIM_SEED` asks for one. There
+/// is a large cluster for each 200 of them.
 const SEEDS: u64 = 2_000;
 
 #[test]
@@ -93,12 +93,13 @@ fn run(size: Size, seeds: u64) {
         failed.len()
     );
     assert!(sum.shares.came > 10 * seeds, "hardly anything was checked");
-    // A test that excuses much tests little. Large clusters are few: one storm is much of them.
+    // A test that excuses many losses tests little. There are few large clusters, so a single fault
+    // weighs much there.
     let excused = sum.shares.excused_per_mille();
     assert!(size == Size::Large || seeds < 100 || excused < 100, "{excused} of a thousand messages were excused");
 }
 
-/// What repeats a run.
+/// The command that repeats a run.
 fn command(size: Size, seed: u64) -> String {
     let test = match size {
         Size::Small => "small_clusters",

@@ -1,4 +1,4 @@
-//! A simulated server: the real adapter on clients that write down what they get.
+//! A simulated server: the real adapter, on clients that record what they get.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,26 +27,26 @@ pub(crate) struct Client {
     pub(crate) rooms: Vec<String>,
 }
 
-/// Since when and until when something may be missing.
+/// From when to when messages may be missing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gap {
     pub(crate) since: Instant,
     pub(crate) until: Instant,
-    /// What is in the log was caught up with, so the node says.
+    /// Whether the node reports that it caught up with everything in the log.
     pub(crate) is_complete: bool,
 }
 
-/// What a node tells of itself.
+/// What a node reports about itself.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) gaps: Vec<Gap>,
-    /// Set while the connection is down.
-    pub(crate) deaf: Option<Instant>,
+    /// Set while the connection is lost.
+    pub(crate) disconnected: Option<Instant>,
     /// Every event, for the trace.
     pub(crate) events: Vec<String>,
     /// How many messages it could not use, counted when it ends.
     pub(crate) rejected: u64,
-    /// What it should not have told.
+    /// Reports that are wrong.
     pub(crate) wrong: Vec<String>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Node {
     pub(crate) told: Arc<Mutex<Told>>,
     pub(crate) wall: WallClock,
     pub(crate) joined: Instant,
-    /// Since when it need not get anything any more.
+    /// From when on it need not get messages.
     pub(crate) ended: Option<Instant>,
 }
 
@@ -115,14 +115,13 @@ impl Node {
         self.clients.received(sid)
     }
 
-    /// From now on the node need not get anything; what was not heard since its connection broke
-    /// neither.
+    /// From now on the node need not get messages, nor those since its connection was lost.
     pub(crate) fn end(&mut self) -> Option<Arc<Running>> {
         let now = Instant::now();
         let rejected = self.rejected();
         let mut told = self.told.lock();
         told.rejected = rejected;
-        self.ended = Some(told.deaf.unwrap_or(now));
+        self.ended = Some(told.disconnected.unwrap_or(now));
         self.running.take()
     }
 
@@ -139,10 +138,10 @@ async fn write_down(mut events: socketio_pg_core::EventStream, told: Arc<Mutex<T
     while let Some(event) = events.next().await {
         let mut told = told.lock();
         match &event {
-            Event::Disconnected { .. } => told.deaf = Some(Instant::now()),
+            Event::Disconnected { .. } => told.disconnected = Some(Instant::now()),
             Event::Gap { since, until, recovery } => {
-                told.deaf = None;
-                // The wall clock may be set to anything; how long it was is told all the same.
+                told.disconnected = None;
+                // The wall clock may be set to anything, but the length of the gap must be right.
                 let Ok(long) = until.duration_since(*since) else {
                     told.wrong.push(format!("it ends before it begins: {event:?}"));
                     continue;

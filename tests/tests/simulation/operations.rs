@@ -1,4 +1,4 @@
-//! What the senders of a simulated cluster do, and what they know of it afterwards.
+//! What the senders of a simulated cluster do, and the results that they get.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     node::{Client, Running},
 };
 
-/// Which sockets are meant: those in any of `rooms` (all, when there are none) and none of
+/// The selected sockets: those in any of `rooms` (all, when there are none) and in none of
 /// `except`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Target {
@@ -34,10 +34,10 @@ impl Target {
     }
 }
 
-/// What is sent.
+/// A message.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
-    /// An event to sockets, in one of the ways to say it.
+    /// An event to sockets, sent in one of several ways.
     Event(Target, Way),
     /// An event to the sockets that are in the sender's own room at that time.
     ToOwnRoom,
@@ -51,7 +51,7 @@ pub(crate) enum What {
     Disconnect(Target),
 }
 
-/// How an event is said.
+/// The operators that send an event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Way {
     Operators,
@@ -59,7 +59,7 @@ pub(crate) enum Way {
     WithAck,
 }
 
-/// Something sent, the `number`th of its sender.
+/// A message, with its number at its sender.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) sender: usize,
@@ -73,7 +73,7 @@ pub(crate) struct Sent {
     pub(crate) is_logged: bool,
 }
 
-/// Everything sent, in the order of each sender.
+/// All messages, in the order of each sender.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log(pub(crate) Arc<Mutex<Vec<Sent>>>);
 
@@ -91,7 +91,7 @@ impl Log {
     }
 }
 
-/// How large the data of an event is.
+/// The size of an event's data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Weight {
     Small,
@@ -101,7 +101,7 @@ pub(crate) enum Weight {
 }
 
 impl Weight {
-    /// More than fits beside the rest: 300 bytes in most clusters.
+    /// More than fits into the inbox beside other messages: 300 bytes in most clusters.
     fn padding(self) -> String {
         match self {
             Self::Small | Self::Binary => String::new(),
@@ -115,7 +115,7 @@ pub(crate) fn own_room(sender: usize) -> String {
     format!("own{sender}")
 }
 
-/// Carries out `what` on a server; tells whether it was published.
+/// Carries out `what` on a server; returns whether it was published.
 pub(crate) async fn carry_out(running: &Running, sender: usize, number: u64, what: &What, weight: Weight) -> bool {
     let mark = mark(sender, number);
     let main = running.cluster.of("/");
@@ -137,7 +137,7 @@ pub(crate) async fn carry_out(running: &Running, sender: usize, number: u64, wha
             let asked = select(target).emit_with_ack::<_, u64>("m", &(mark, weight.padding())).await;
             let is_published = asked.is_ok();
             if let Ok(mut acks) = asked {
-                // Answers are waited for elsewhere; here only the order of sending counts.
+                // Responses are awaited elsewhere; here only the order of sending counts.
                 tokio::spawn(async move { while acks.next().await.is_some() {} });
             }
             return is_published;
@@ -151,7 +151,7 @@ pub(crate) async fn carry_out(running: &Running, sender: usize, number: u64, wha
     result.is_ok()
 }
 
-/// The same from a process without sockets.
+/// The same, from a process without sockets.
 pub(crate) async fn carry_out_from_outside(
     emitter: &Emitter<NodeBackend>,
     connection: &NodeBackend,
@@ -189,10 +189,10 @@ fn packet(target: &Target, mark: &str, weight: Weight) -> (Packet, BroadcastOpti
     (Packet::event("/", data.expect("it is made of text and bytes")), options)
 }
 
-/// How long a request may take in all: its time-out, and the way to the database.
+/// How long a request may take in all: its time-out, and the delays of the database.
 pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
-/// A request; tells what is wrong with how it ended.
+/// A request; returns what is wrong with its end.
 pub(crate) async fn ask(running: Arc<Running>, kind: u32, number: u64) -> Option<String> {
     let main = running.cluster.of("/");
     let asked = async {

@@ -1,10 +1,10 @@
-//! What came of simulated clusters.
+//! The results of simulated clusters.
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::climate::{Climate, Weather};
+use crate::conditions::{Conditions, FaultLevel};
 
-/// What came of a cluster, or of many.
+/// The results of one cluster, or of many.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// The promises that were broken.
@@ -12,7 +12,7 @@ pub(crate) struct Report {
     /// Everything that happened, by receiver and node.
     pub(crate) trace: Vec<String>,
     pub(crate) shares: Shares,
-    by_climate: BTreeMap<(Weather, bool), Shares>,
+    by_conditions: BTreeMap<(FaultLevel, bool), Shares>,
 }
 
 /// What became of messages, each counted once for every receiver that was there.
@@ -20,15 +20,15 @@ pub(crate) struct Report {
 pub(crate) struct Shares {
     pub(crate) clusters: u64,
     pub(crate) requests: u64,
-    /// They came.
+    /// Messages that arrived.
     pub(crate) came: u64,
-    /// Of these, while their receiver was disconnected: from the log.
+    /// Those of them that came from the log, while their receiver was disconnected.
     pub(crate) caught_up: u64,
-    /// They did not come, and their sender was told that they were not published.
+    /// Missing, and their sender was told that they were not published.
     pub(crate) refused: u64,
-    /// They did not come, and the receiver told of a gap.
+    /// Missing, and the receiver reported a gap.
     pub(crate) in_gap: u64,
-    /// They did not come, and the receiver told that their attachment was gone.
+    /// Missing, and the receiver reported that their attachment was gone.
     pub(crate) rejected: u64,
 }
 
@@ -53,15 +53,15 @@ impl Shares {
 impl Report {
     pub(crate) fn add(&mut self, other: &Self) {
         self.shares.add(&other.shares);
-        for (climate, shares) in &other.by_climate {
-            self.by_climate.entry(*climate).or_default().add(shares);
+        for (conditions, shares) in &other.by_conditions {
+            self.by_conditions.entry(*conditions).or_default().add(shares);
         }
     }
 
-    /// Files it under its climate.
-    pub(crate) fn of(mut self, climate: &Climate) -> Self {
+    /// Counts the report for its conditions.
+    pub(crate) fn of(mut self, conditions: &Conditions) -> Self {
         self.shares.clusters = 1;
-        self.by_climate.insert((climate.weather, climate.has_log), self.shares);
+        self.by_conditions.insert((conditions.fault_level, conditions.has_log), self.shares);
         self
     }
 }
@@ -86,10 +86,10 @@ impl fmt::Display for Shares {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for ((weather, has_log), shares) in &self.by_climate {
+        for ((fault_level, has_log), shares) in &self.by_conditions {
             let log = if *has_log { "with a log" } else { "without" };
-            writeln!(f, "  {:8} {log:10} {shares}", format!("{weather:?}"))?;
+            writeln!(f, "  {:11} {log:10} {shares}", format!("{fault_level:?}"))?;
         }
-        write!(f, "  {:19} {}", "all", self.shares)
+        write!(f, "  {:22} {}", "all", self.shares)
     }
 }

@@ -1,4 +1,4 @@
-//! The cluster that is soaked.
+//! The cluster of a soak.
 
 use crate::Result;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ const RUST: [(&str, bool, bool); 4] = [
     ("tokio-postgres", true, false),
     ("diesel", true, true),
 ];
-/// The index of the Node.js node: behind those.
+/// The index of the Node.js node: after the Rust nodes.
 const NODE: usize = RUST.len();
 
 const TABLE: &str = "socket_io_attachments";
@@ -78,7 +78,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// New clients of all nodes, and the process that has them.
+    /// New clients of all nodes, and the process that hosts them.
     pub(crate) async fn members(&self) -> Result<(ClientHost, Vec<Member>)> {
         let host = ClientHost::start().await?;
         let mut members = Vec::new();
@@ -94,7 +94,7 @@ impl Cluster {
         Ok((host, members))
     }
 
-    /// A new Node.js node in place of the one that there is.
+    /// Starts a new Node.js node in place of the present one.
     pub(crate) async fn renew_node(&mut self) -> Result {
         self.nodes[NODE].kill().await?;
         self.nodes[NODE] = Arc::new(Node::start(&Kind::NodeServer, &self.options).await?);
@@ -113,7 +113,7 @@ impl Cluster {
         self.nodes[..NODE].iter().enumerate().map(|(index, node)| (name(index), &**node))
     }
 
-    /// What each Rust node has told so far of what it missed.
+    /// What each Rust node has reported so far about messages that it missed.
     pub(crate) async fn told(&self, members: &[Member]) -> Result<Vec<Told>> {
         let mut all = Vec::new();
         for member in members.iter().filter(|member| member.speaks != Speaks::Node) {
@@ -123,7 +123,7 @@ impl Cluster {
         Ok(all)
     }
 
-    /// What a Rust node has told since then.
+    /// What a Rust node has reported since then.
     pub(crate) async fn told_since(&self, members: &[Member], to: usize, before: &[Told]) -> Result<Told> {
         let Some(before) = before.get(to) else { return Ok(Told::default()) };
         let (rejected, dropped) = members[to].node.counts().await?;
@@ -143,7 +143,7 @@ impl Cluster {
         Ok(client)
     }
 
-    /// Lets every node leave.
+    /// Makes every node leave.
     pub(crate) async fn close(self) -> Result {
         for node in &self.nodes {
             node.close().await?;
@@ -168,16 +168,16 @@ async fn execute(database: &Arc<Database>, statements: &str) -> Result<Option<St
     Ok(tokio::task::spawn_blocking(move || database.execute(&statements)).await??)
 }
 
-/// What became of questions.
+/// The results of requests.
 #[derive(Default)]
 pub(crate) struct Asked {
     pub(crate) answered: u64,
     pub(crate) refused: u64,
-    /// Those that did not end: there must be none.
+    /// Requests that did not end: there must be none.
     pub(crate) hung: Vec<String>,
 }
 
-/// Asks all that a node can ask, until it ends.
+/// Sends all kinds of requests, until told to stop.
 pub(crate) async fn ask(member: Member, ends: Arc<AtomicBool>) -> Asked {
     let questions: [(&str, Value); 5] = [
         ("emitWithAck", json!({ "event": "a question", "args": ["?"], "timeout": 2000 })),
@@ -192,12 +192,12 @@ pub(crate) async fn ask(member: Member, ends: Arc<AtomicBool>) -> Asked {
             match member.node.call(op, fields.clone()).await {
                 Ok(_) => asked.answered += 1,
                 Err(Error::Refused { .. }) => asked.refused += 1,
-                // Node.js waits for ever for a connection of its pool.
+                // Node.js waits without a limit for a connection of its pool.
                 Err(_) if member.speaks == Speaks::Node => asked.refused += 1,
                 Err(error) => asked.hung.push(format!("{op} at {}: {error}", member.name)),
             }
         }
-        // The rhythm of the questions, not a wait.
+        // The pause between requests, not a wait for something.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     asked

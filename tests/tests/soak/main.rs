@@ -1,20 +1,20 @@
-//! A cluster that lives for long, with one fault after the other, and an account of every message.
+//! A cluster that runs for long, with one fault after the other, and a check of every message.
 //!
-//! `SOAK_MINUTES=60 cargo test --release -p socketio-pg-tests --test soak -- --ignored --nocapture`;
-//! `SOAK_SEED=…` plays the same faults in the same order again, `SOAK_FAULTS=Killed,Stalled` only
-//! these.
+//! `SOAK_MINUTES=60 cargo test --release -p socketio-pg-tests --test soak -- --ignored
+//! --nocapture`. `SOAK_SEED=…` repeats the same faults in the same order,
+//! `SOAK_FAULTS=Killed,Stalled` causes only these.
 //!
-//! Four Rust nodes, two on each backend, one of the two with the catch-up log, two behind a network
-//! that fails, and a Node.js node. The Rust nodes live all the time, and their memory is watched.
-//! In each round all send, and ask each other; a fault strikes and heals; then everything that was
-//! sent is accounted for, and every operation must work.
+//! Four Rust nodes, two on each backend, one of each two with the catch-up log, two behind a
+//! network that fails, and a Node.js node. The Rust nodes run all the time, and their memory is
+//! watched. In each round all nodes send, and send each other requests. A fault occurs and ends.
+//! Then every message is checked, and every operation must work.
 
-mod breaking;
 mod cluster;
+mod faults;
 mod tally;
 
-use breaking::Fault;
 use cluster::Cluster;
+use faults::Fault;
 use rand::{RngExt as _, SeedableRng, rngs::StdRng, seq::IndexedRandom as _};
 use socketio_pg_tests::{NODE, Traffic, database, everything_works, require};
 use std::{
@@ -31,13 +31,13 @@ use tally::Tally;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = ()> = std::result::Result<T, Failure>;
 
-/// After this many rounds the Node.js node is started again: it never gives up a listening
+/// After this many rounds the Node.js node is started again, because it never gives up a listening
 /// connection that it has lost.
 const NODE_LIVES_FOR: usize = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a soak of SOAK_MINUTES (10 by default): name it with --ignored --nocapture"]
-async fn nothing_is_lost_in_silence_for_long() {
+async fn no_message_is_lost_without_a_report_for_long() {
     if !require(&NODE) || database().is_none() {
         return;
     }
@@ -60,7 +60,7 @@ async fn soak(seed: u64, tally: &mut Tally) -> Result {
     let mut cluster = Cluster::start().await?;
     tally.sample(&cluster);
     let mut next = 0;
-    // What was left open when its sender was told: the server may do it any time later.
+    // Messages whose result was uncertain: the server may publish them any time later.
     let mut open = HashSet::new();
     for number in 1.. {
         if tally.is_over() {
@@ -100,8 +100,8 @@ impl Round {
         tally: &mut Tally,
         open: &mut HashSet<(usize, u64)>,
     ) -> Result<u64> {
-        // A host and clients of its own for each round, so that what they have got does not pile
-        // up.
+        // A new host with new clients for each round, so that what they have got does not fill the
+        // memory.
         let (_host, members) = cluster.members().await?;
         let before = cluster.told(&members).await?;
         let traffic = Traffic::start(members.clone(), self.first);
@@ -109,9 +109,9 @@ impl Round {
         let asking = members.iter().map(|member| tokio::spawn(cluster::ask(member.clone(), ends.clone())));
         let asking: Vec<_> = asking.collect();
         traffic.wait_until_heard(Instant::now()).await?;
-        self.fault.strike(cluster, Duration::from_secs(self.seconds), random).await?;
+        self.fault.cause(cluster, Duration::from_secs(self.seconds), random).await?;
         traffic.wait_until_heard(Instant::now()).await?;
-        // As long as a fault may last, with none.
+        // The length of a round without a fault.
         tokio::time::sleep(Duration::from_secs(4)).await;
         ends.store(true, Ordering::Relaxed);
         for asking in asking {

@@ -1,8 +1,8 @@
-//! What a soak has seen so far.
+//! The results of a soak so far.
 
 use crate::{
-    breaking::Fault,
     cluster::{Asked, Cluster},
+    faults::Fault,
 };
 use socketio_pg_tests::{Member, Sent, Speaks, Told, judge};
 use std::{
@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// By how many KiB a node's memory may have grown between the time after the warm-up and the end.
-/// It goes up and down by some MiB with what is under way.
+/// By how many KiB a node's memory may have grown between the end of the warm-up and the end of the
+/// run. It varies by some MiB with the messages in flight.
 const MAX_GROWTH: u64 = 12 * 1024;
 
 pub(crate) struct Tally {
@@ -23,14 +23,14 @@ pub(crate) struct Tally {
     sent: u64,
     errors: u64,
     arrived: u64,
-    /// Missing, and told by the receiver.
+    /// Missing, and reported by the receiver.
     reported: u64,
     doubtful: u64,
     node_missed: u64,
     answered: u64,
     refused: u64,
     violations: Vec<String>,
-    /// When, and the memory of each Rust node in KiB.
+    /// The time, and the memory of each Rust node in KiB.
     memory: Vec<(Duration, Vec<u64>)>,
     names: Vec<String>,
 }
@@ -77,7 +77,7 @@ impl Tally {
         self.violations.extend(asked.hung.iter().map(|what| format!("hung: {what}")));
     }
 
-    /// Takes the account of one receiver.
+    /// Adds the check of one receiver.
     pub(crate) fn judged(
         &mut self,
         what: &str,
@@ -113,7 +113,7 @@ impl Tally {
         }
     }
 
-    /// What came after its round, though it was told to have come.
+    /// Messages that came after their round, though the receiver was said to have them.
     pub(crate) fn strays(&mut self, what: &str, to: usize, count: usize) {
         if count > 0 {
             self.violations
@@ -121,7 +121,7 @@ impl Tally {
         }
     }
 
-    /// A line once a minute.
+    /// A line that is printed once a minute.
     pub(crate) fn status(&mut self) -> Option<String> {
         let minute = self.begun.elapsed().as_secs() / 60;
         if minute <= self.told {
@@ -149,7 +149,7 @@ impl Tally {
         )
     }
 
-    /// Everything that was not as it must be, memory included.
+    /// Everything that is wrong, memory included.
     pub(crate) fn violations(&self) -> Vec<String> {
         let grown = self.growth().into_iter().filter(|(_, before, after)| after.saturating_sub(*before) > MAX_GROWTH);
         let grown =
@@ -186,7 +186,7 @@ impl Tally {
         let violations = self.violations();
         if violations.is_empty() {
             text.push_str(
-                "\nnothing was lost in silence, nothing came twice or out of order, nothing hung, memory is flat",
+                "\nnothing was lost without a report, nothing came twice or out of order, nothing hung, memory is flat",
             );
         } else {
             let _ = write!(text, "\nVIOLATIONS:\n{}", violations.join("\n"));

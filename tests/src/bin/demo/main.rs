@@ -1,8 +1,8 @@
-//! The demo: Rust and Node.js servers in one cluster, and a page on which one sees it.
+//! The demo: Rust and Node.js servers in one cluster, and a page that shows them.
 //!
-//! `cargo demo` starts a private PostgreSQL, two Rust nodes and, where `node` is installed, a
-//! Node.js node, and prints the page's address: on standard output that line alone, the
-//! explanations on standard error. See `tests/demo/README.md`.
+//! `cargo demo` starts a private PostgreSQL, two Rust nodes and, if `node` is installed, a Node.js
+//! node. It prints the page's address, which is the only line on standard output; explanations go
+//! to standard error. See `tests/demo/README.md`.
 
 mod node_server;
 mod page;
@@ -18,7 +18,8 @@ use rust_node::RustNode;
 use socketio_pg_throwaway::Server;
 use tokio::signal;
 
-/// Rust and Node Socket.IO servers in one cluster over one PostgreSQL, and a page on which one sees it.
+/// Rust and Node.js Socket.IO servers in one cluster over one PostgreSQL, and a page that shows
+/// them.
 #[derive(Parser)]
 #[command(name = "demo")]
 struct Arguments {
@@ -81,7 +82,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A machine without Node.js still has a demo: of Rust nodes alone.
+/// Without Node.js the demo runs with Rust nodes alone.
 async fn start_node_server(database_url: &str) -> Result<Option<NodeServer>, StartError> {
     const NAME: &str = "Node node";
     match NodeServer::start(NAME, database_url).await {

@@ -12,11 +12,11 @@ use tokio::{
 
 use crate::page::{Kind, ServerInfo};
 
-/// How long the process may take to come up, and to leave.
+/// How long the process may take to start, and to leave.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running Node.js node. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of
-/// the cluster first.
+/// A running Node.js node. It ends when this is dropped; [`stop`](Self::stop) lets it leave the
+/// cluster first.
 pub(crate) struct NodeServer {
     process: Child,
     info: ServerInfo,
@@ -25,20 +25,20 @@ pub(crate) struct NodeServer {
 /// Why there is no Node.js node.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// There is no `node`.
+    /// The program `node` is missing.
     #[error("`node` cannot be run: {0}")]
     NoNode(#[source] io::Error),
-    /// Its packages are not there.
+    /// The npm packages are missing.
     #[error(
         "the Node node's packages cannot be installed (`npm ci` in tests/node: {0}). `--no-node` starts the demo without it"
     )]
     Packages(#[source] io::Error),
-    /// It ended, or did not become ready in time.
-    #[error("the Node node did not start ({0}): what it said is above. `--no-node` starts the demo without it")]
+    /// The process ended, or did not become ready in time.
+    #[error("the Node.js node did not start ({0}): what it said is above. `--no-node` starts the demo without it")]
     NotReady(String),
 }
 
-/// The line with which the process says that it serves.
+/// The line in which the process says that it serves.
 #[derive(Deserialize)]
 struct Ready {
     port: u16,
@@ -71,12 +71,12 @@ impl NodeServer {
         Ok(Self { process, info })
     }
 
-    /// Where it listens.
+    /// The port on which it listens.
     pub(crate) fn info(&self) -> &ServerInfo {
         &self.info
     }
 
-    /// Lets it leave the cluster, and waits until it has ended.
+    /// Lets it leave the cluster, and waits until the process has ended.
     pub(crate) async fn stop(mut self) {
         // it leaves when its standard input ends
         drop(self.process.stdin.take());

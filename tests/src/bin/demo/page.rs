@@ -37,13 +37,13 @@ pub(crate) struct ServerInfo {
     pub(crate) name: String,
     /// The language.
     pub(crate) kind: Kind,
-    /// What it runs, for display.
+    /// The software, for display.
     pub(crate) software: String,
-    /// Where it listens, on 127.0.0.1.
+    /// The port on 127.0.0.1.
     pub(crate) port: u16,
 }
 
-/// What a server is written in.
+/// The language of a server.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {

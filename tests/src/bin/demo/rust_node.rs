@@ -21,8 +21,8 @@ const MAX_PAYLOAD: u64 = 8 * 1024 * 1024;
 /// The adapter, as socketioxide uses it.
 pub(crate) type PgAdapter = PostgresAdapter<socketioxide::adapter::Emitter>;
 
-/// A node of the cluster. It ends when this is dropped; [`stop`](Self::stop) lets it take leave of
-/// the cluster first.
+/// A node of the cluster. It ends when this is dropped; [`stop`](Self::stop) lets it leave the
+/// cluster first.
 pub(crate) struct RustNode {
     info: ServerInfo,
     cluster: Cluster,
@@ -58,7 +58,7 @@ impl RustNode {
         Ok(Self { info, cluster, layer, listener: Some(listener), server: None })
     }
 
-    /// What the page says about it.
+    /// The node's entry in the page's list.
     pub(crate) fn info(&self) -> &ServerInfo {
         &self.info
     }
@@ -66,7 +66,8 @@ impl RustNode {
     /// Serves Socket.IO clients, and the page to browsers.
     pub(crate) fn serve(&mut self, page: Router) {
         let Some(listener) = self.listener.take() else { return };
-        // Without TCP_NODELAY an event may wait 40 ms for the client's acknowledgement of the last.
+        // Without TCP_NODELAY an event may wait 40 ms for the client's acknowledgement of the event
+        // before.
         let listener = listener.tap_io(|connection| {
             let _ = connection.set_nodelay(true);
         });

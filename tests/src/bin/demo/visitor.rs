@@ -1,4 +1,4 @@
-//! A client of a Rust node: what it may ask for, and how that is done. `tests/demo/README.md`
+//! A client of a Rust node: what it may ask for, and how the node does it. `tests/demo/README.md`
 //! describes the events; `tests/demo/node-server.mjs` does the same in JavaScript.
 
 use std::future::ready;
@@ -17,7 +17,7 @@ use crate::rust_node::PgAdapter;
 
 type Socket = SocketRef<PgAdapter>;
 
-/// The node that a client came to.
+/// The node that a client is connected to.
 #[derive(Clone)]
 pub(crate) struct Here {
     pub(crate) node: String,
@@ -25,13 +25,13 @@ pub(crate) struct Here {
     pub(crate) io: SocketIo<PgAdapter>,
 }
 
-/// What clients give as `auth` when they connect.
+/// The `auth` of clients when they connect.
 #[derive(Deserialize)]
 pub(crate) struct Auth {
     name: String,
 }
 
-/// A socket, as the others are told of it.
+/// A socket, as other clients see it.
 #[derive(Clone, Serialize)]
 struct Person {
     id: String,
@@ -39,14 +39,14 @@ struct Person {
     card: Card,
 }
 
-/// What every node of the demo stores on its sockets, so that the others find it there.
+/// What every node of the demo stores on its sockets, so that other nodes can read it.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Card {
     node: String,
     name: String,
 }
 
-/// Greets a client, tells the others, and sees to its wishes from now on.
+/// Greets a client, tells the others, and handles its events from now on.
 pub(crate) async fn welcome(here: Here, socket: Socket, auth: TryData<Auth>) {
     let name = auth.0.map_or_else(|_| "Guest".to_owned(), |auth| auth.name);
     let card = Card { node: here.node.clone(), name };
@@ -55,14 +55,14 @@ pub(crate) async fn welcome(here: Here, socket: Socket, auth: TryData<Auth>) {
         Err(error) => eprintln!("{}: {error}", here.node),
     }
     let person = Person { id: socket.id.to_string(), card };
-    // what arrives before there is a handler is lost: greet when they are all there
+    // events that arrive before their handler is set are lost: greet the client after all are set
     listen(&here, &socket, &person);
     socket.emit("hello", &person).ok();
     report(&here, socket.broadcast().emit("joined", &person).await);
 }
 
-/// What a client wants. socketioxide runs each handler in a task of its own, several at a time:
-/// wishes are queued instead and granted one after the other, or the points of a stroke might
+/// An event of a client. socketioxide runs each handler in a task of its own, several at a time. So
+/// events are queued and handled one after the other; otherwise the points of a stroke could
 /// overtake each other.
 enum Wish {
     Chat(Chat),
@@ -72,7 +72,7 @@ enum Wish {
     Private(Private),
     Join(String, AckSender<PgAdapter>),
     Leave(String, AckSender<PgAdapter>),
-    /// It is gone, and has no further wishes.
+    /// The client has left.
     Goodbye,
 }
 
@@ -205,7 +205,7 @@ async fn grant(wish: Wish, here: &Here, socket: &Socket, from: &Person) -> Resul
     }
 }
 
-/// The cluster as this node knows it: Node.js's servers and sockets included.
+/// The cluster as this node knows it, with Node.js's servers and sockets.
 async fn stats(cluster: &Cluster) -> Value {
     let namespace = cluster.of("/");
     let servers = namespace.server_count();

@@ -26,7 +26,7 @@ struct Counts {
 }
 
 impl Delivered {
-    /// How many notifications, and how many bytes of channels and payloads.
+    /// The number of notifications, and of bytes in channels and payloads.
     pub(crate) fn so_far(&self) -> [u64; 2] {
         [&self.0.notifications, &self.0.bytes].map(|count| count.load(Ordering::Relaxed))
     }

@@ -1,8 +1,9 @@
-//! Measures what grows: with the nodes, with the listeners, with those who notify in their own
-//! transactions. Prints tables for `docs/scaling.md`.
+//! Measures what grows with the nodes, with the listeners, and with applications that notify in
+//! their own transactions. Prints tables for `docs/scaling.md`.
 //!
 //! ```text
-//! cargo run --release -p socketio-pg-tests --bin measure-scaling -- [fetch] [listeners] [heartbeats] [commits]
+//! cargo run --release -p socketio-pg-tests --bin measure-scaling -- \
+//!     [fetch] [listeners] [heartbeats] [commits]
 //! ```
 
 #![allow(clippy::print_stdout, reason = "it prints its result")]
@@ -46,7 +47,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// This many nodes that know each other in every namespace.
+/// Starts this many nodes, which know each other in every namespace.
 async fn nodes(
     database: &Database,
     count: usize,
@@ -78,8 +79,8 @@ async fn close(nodes: Vec<Node>) {
     }
 }
 
-/// One node asks all others for their sockets, again and again: with answers to everyone, and with
-/// a reply channel.
+/// One node asks all others for their sockets, again and again: with responses to all nodes, and
+/// with a reply channel.
 async fn fetch() -> Result<(), Failure> {
     const TIMES: usize = 100;
     let server = Server::shared()?;
@@ -89,7 +90,7 @@ async fn fetch() -> Result<(), Failure> {
         for has_reply_channel in [false, true] {
             let database = server.create_database()?;
             let delivered = Delivered::default();
-            // No heartbeat falls into the measured time.
+            // Heartbeats must not fall into the measured time.
             let options = Options::default()
                 .heartbeat_interval(Duration::from_secs(600))
                 .heartbeat_timeout(Duration::from_secs(1200))
@@ -110,7 +111,7 @@ async fn fetch() -> Result<(), Failure> {
             delivered.settled().await;
             let after = delivered.so_far();
             let each = |index: usize| (after[index] - before[index]) / TIMES as u64;
-            let to = if has_reply_channel { "the asker" } else { "everyone" };
+            let to = if has_reply_channel { "the requester" } else { "all" };
             let [p50, p95] = [0.50, 0.95].map(|part| percentile(&mut times, part));
             println!("| {count} | {to} | {} | {} | {} | {} |", shown(p50), shown(p95), each(0), each(1));
             close(nodes).await;
@@ -120,8 +121,8 @@ async fn fetch() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What one notification costs, and takes to arrive, while others listen on other channels of the
-/// same database, or of another one.
+/// The time to publish one notification and until it arrives, while other sessions listen on other
+/// channels of the same database, or of another one.
 async fn listeners() -> Result<(), Failure> {
     const TIMES: usize = 1000;
     let server = Server::shared()?;
@@ -160,7 +161,7 @@ async fn listeners() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What idle nodes say, with several namespaces.
+/// What idle nodes send, with several namespaces.
 async fn heartbeats() -> Result<(), Failure> {
     const INTERVAL: Duration = Duration::from_millis(500);
     const INTERVALS: u32 = 20;
@@ -179,7 +180,7 @@ async fn heartbeats() -> Result<(), Failure> {
         let (after, batches) = (delivered.so_far(), delivered.batches() - batches);
         let each = |sum: u64| format!("{:.1}", sum as f64 / f64::from(INTERVALS));
         let [deliveries, bytes] = [0, 1].map(|index| after[index] - before[index]);
-        // Each is delivered to all nodes, its own among them.
+        // Each is delivered to all nodes, to its sender too.
         let notifications = each(deliveries / count as u64);
         println!(
             "| {count} | {namespaces} | {} | {notifications} | {} | {} |",
@@ -193,9 +194,9 @@ async fn heartbeats() -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many transactions of the application commit in a second, when they notify and when they do
-/// not. With fsync on, unlike the servers of tests: what the lock of notifying commits costs is
-/// that the log is flushed under it.
+/// How many transactions of the application commit in a second, with and without a notification.
+/// With fsync on, unlike the servers of tests: the lock of notifying commits is expensive because
+/// the log is flushed while it is held.
 async fn commits() -> Result<(), Failure> {
     const TIME: Duration = Duration::from_secs(3);
     let server = Server::builder().setting("fsync", "on").setting("full_page_writes", "on").start()?;

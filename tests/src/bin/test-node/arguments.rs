@@ -1,4 +1,4 @@
-//! Arguments of events as they stand in commands: JSON, with `{"$bin": "<base64>"}` for bytes.
+//! Arguments of events in commands: JSON, with `{"$bin": "<base64>"}` for bytes.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{
@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Arguments {
     }
 }
 
-/// A value out of a command.
+/// A value of a command.
 pub(crate) fn from_json(json: &Json) -> Value {
     match json {
         Json::Object(object) => match object.get("$bin") {

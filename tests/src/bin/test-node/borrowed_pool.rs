@@ -1,5 +1,5 @@
-//! A pool of the application, through which the node publishes, and an application that takes all
-//! of it.
+//! The application's own pool, through which the node publishes, and ops that take all of its
+//! connections.
 
 use std::{
     any::Any,
@@ -44,7 +44,7 @@ pub(crate) fn diesel(url: &str, connections: usize) -> Result<DieselPool, Failur
     Ok(pool)
 }
 
-/// Answers once it has all of them.
+/// Answers once it has taken all connections.
 pub(crate) async fn exhaust() -> Answer {
     let mut taken: Vec<Box<dyn Any + Send>> = Vec::new();
     match POOL.get().ok_or("the node has no borrowed pool")? {

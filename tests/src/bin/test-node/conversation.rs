@@ -1,4 +1,4 @@
-//! Lines in, lines out.
+//! Reads commands as lines, and writes answers and events as lines.
 
 use std::{future::Future, io::Write, time::Duration};
 
@@ -18,7 +18,7 @@ pub(crate) struct Command {
     pub(crate) fields: Fields,
 }
 
-/// What an op gives: a value, or why it failed.
+/// The result of an op: a value, or why it failed.
 pub(crate) type Answer = Result<Value, String>;
 
 /// The fields of a command.
@@ -42,7 +42,7 @@ impl Fields {
         self.0.get(name).and_then(Value::as_bool).unwrap_or_default()
     }
 
-    /// Names of rooms: strings, and numbers.
+    /// Names of rooms: strings and numbers.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let list = self.0.get(name).and_then(Value::as_array);
         let name = |room: &Value| room.as_i64().map(number_room).or_else(|| room.as_str().map(str::to_owned));
@@ -66,19 +66,19 @@ pub(crate) fn failed(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Writes a line. One at a time, whole.
+/// Writes one whole line at a time.
 pub(crate) fn say(line: &Value) {
     let mut text = line.to_string();
     text.push('\n');
     let mut out = std::io::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        // Nobody reads any more: nothing is left to do.
+        // The reader has closed its end: nothing is left to do.
         std::process::exit(0);
     }
 }
 
-/// Answers each command with what `carry_out` gives, until the end of input or until it gives
-/// `None`.
+/// Answers each command with the result of `carry_out`, until the end of input or until `carry_out`
+/// gives `None`.
 pub(crate) async fn hold<F, Fut>(mut carry_out: F) -> std::io::Result<()>
 where
     F: FnMut(Command) -> Fut,
@@ -94,7 +94,7 @@ where
                     answer(id, work.await);
                     return Ok(());
                 }
-                // Begun here, so that commands take effect in the order in which they came.
+                // Started here and not in the task, so that commands take effect in their order.
                 let mut work = Box::pin(work);
                 match futures_util::poll!(&mut work) {
                     std::task::Poll::Ready(result) => answer(id, result),

@@ -1,4 +1,4 @@
-//! What the clients of a churn ask of their server; `host.mjs` does the same.
+//! The requests that clients of the churn suite send to their server; `host.mjs` does the same.
 
 use std::{convert::Infallible, future::Future, time::Duration};
 
@@ -12,19 +12,19 @@ use socketioxide::{
 
 use crate::arguments::{self, Arguments};
 
-/// What a client wants said to others.
+/// An event that a client asks its server to emit.
 #[derive(Deserialize)]
 struct Saying {
     rooms: Vec<String>,
     event: String,
     args: Json,
-    /// When the server stops to wait: 0 polls once.
+    /// When the server drops the future: 0 polls it once.
     #[serde(rename = "giveUpMs")]
     give_up_ms: Option<u64>,
     timeout: Option<u64>,
 }
 
-/// As a middleware: a client that has been let in may speak at once, maybe before the connect
+/// A middleware: a client that has been accepted may send at once, perhaps before the connect
 /// handler runs.
 pub(crate) async fn serve<A: Adapter>(socket: SocketRef<A>) -> Result<(), Infallible> {
     socket.on("test:join", async |socket: SocketRef<A>, Data(rooms): Data<Vec<String>>, done: AckSender<A>| {
@@ -65,7 +65,7 @@ pub(crate) async fn serve<A: Adapter>(socket: SocketRef<A>) -> Result<(), Infall
     Ok(())
 }
 
-/// What a future gives, unless it is dropped before.
+/// The result of a future, unless it is dropped before.
 async fn unless_given_up<F: Future>(future: F, after_ms: Option<u64>) -> Option<F::Output> {
     match after_ms {
         Some(ms) => tokio::time::timeout(Duration::from_millis(ms), future).await.ok(),
@@ -74,6 +74,6 @@ async fn unless_given_up<F: Future>(future: F, after_ms: Option<u64>) -> Option<
 }
 
 fn acknowledge<A: Adapter>(done: AckSender<A>, answer: &Json) {
-    // Its client may be gone.
+    // The client may have left.
     let _ = done.send(answer);
 }

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! The first line out is `{"ready":true,"port":…,"uid":"…"}`. Then each line in is a command
-//! `{"id":1,"op":"emit",…}` and has one line out, `{"id":1,"ok":…}` or `{"id":1,"error":"…"}`;
-//! lines with an `event` key come unasked. Logs go to stderr. At the end of input the node leaves
-//! the cluster.
+//! `{"id":1,"op":"emit",…}` and has one line out, `{"id":1,"ok":…}` or `{"id":1,"error":"…"}`.
+//! Lines with a key `event` are reports without a command. Logs go to stderr. At the end of input
+//! the node leaves the cluster.
 
 mod arguments;
 mod borrowed_pool;

@@ -1,7 +1,7 @@
 //! The ops of a server node.
 //!
-//! What socketioxide's own operators can say is said with them, since that is what an application
-//! uses; the rest with those of the cluster handle.
+//! They use socketioxide's own operators where these can do it, because applications use them, and
+//! the cluster handle for the rest.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -82,7 +82,7 @@ impl<B: Backend> Node<B> {
                 Ok(rooms.iter().map(|room| json!(room)).collect())
             }
             "joinRemote" => {
-                // As an application does it that has fetched its sockets.
+                // As an application does it that has fetched sockets.
                 for socket in self.select(&fields)?.fetch_sockets().await.map_err(failed)? {
                     socket.join(fields.list("join")).await.map_err(failed)?;
                 }
@@ -179,8 +179,8 @@ impl<B: Backend> Node<B> {
         let namespace = self.cluster.of(fields.nsp());
         namespace.off_server_side(event);
         if !fields.flag("never") {
-            // As in Node.js, only the first value of an answer is passed on; no value is the empty
-            // answer.
+            // As in Node.js, only the first value of an acknowledgement is passed on; without a
+            // value it is empty.
             match Arguments::from_json(fields.get("with")).0.into_iter().next() {
                 Some(value) => {
                     namespace.on_server_side_with_ack(event, move |_: Arguments| std::future::ready(value.clone()))
@@ -191,7 +191,7 @@ impl<B: Backend> Node<B> {
         Ok(Json::Null)
     }
 
-    /// The sockets that a command is about, with socketioxide's own operators.
+    /// The sockets that a command selects, with socketioxide's own operators.
     fn select(&self, fields: &Fields) -> Result<BroadcastOperators<Adapter<B>>, String> {
         let mut operators = match fields.text("from") {
             Some(_) => self.local_socket(fields, "from")?.broadcast(),
@@ -212,7 +212,7 @@ impl<B: Backend> Node<B> {
         Ok(operators)
     }
 
-    /// The sockets that a command is about, with the operators of the cluster handle.
+    /// The sockets that a command selects, with the operators of the cluster handle.
     fn handle(&self, fields: &Fields) -> ClusterNamespace<B> {
         let mut namespace = self.cluster.of(fields.nsp());
         for room in fields.list("rooms") {
@@ -241,8 +241,8 @@ impl<B: Backend> Node<B> {
     }
 }
 
-/// Since when and until when messages may be missing, in milliseconds of Unix time, and whether the
-/// log had all of it.
+/// From when to when messages may be missing, in milliseconds of Unix time, and whether the log had
+/// all of them.
 fn gap(event: &Event) -> Option<Json> {
     let Event::Gap { since, until, recovery } = event else { return None };
     let milliseconds =

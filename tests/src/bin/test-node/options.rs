@@ -39,7 +39,7 @@ pub(crate) struct Options {
     query_timeout_ms: Option<u64>,
     #[arg(long)]
     max_inbox_bytes: Option<usize>,
-    /// Keep the catch-up log, and catch up with what is no older.
+    /// Keep the catch-up log, and catch up with what is not older than this.
     #[arg(long)]
     catch_up_ms: Option<u64>,
     #[arg(long = "namespace", default_value = "/")]
@@ -49,10 +49,10 @@ pub(crate) struct Options {
     pub(crate) dynamic_namespaces: Vec<String>,
     #[arg(long, value_enum, default_value = "common")]
     pub(crate) parser: Parser,
-    /// Accepted for the sake of the other nodes; this one needs no more than its own few connections.
+    /// Accepted because other nodes have it; this node needs only its own few connections.
     #[arg(long)]
     pool_size: Option<usize>,
-    /// Publish through a pool of the application with so many connections.
+    /// Publish through the application's own pool, with this many connections.
     #[arg(long)]
     borrowed_pool: Option<usize>,
 }

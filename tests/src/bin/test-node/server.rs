@@ -22,12 +22,12 @@ use crate::{
     options::{Options, Parser},
 };
 
-/// Serves until the conversation ends, then leaves the cluster.
+/// Serves until the end of input, then leaves the cluster.
 pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let events = Arc::new(Mutex::new(Vec::new()));
     tokio::spawn(record(cluster.events(), events.clone()));
 
-    // As README shows it, the parser aside: `tests/shown.rs` compares the two.
+    // As README shows it, except for the parser: `tests/shown.rs` compares the two.
     let builder = SocketIo::builder().max_buffer_size(10_000).max_payload(1_000_000);
     let builder = match options.parser {
         Parser::Common => builder.with_parser(ParserConfig::common()),
@@ -42,8 +42,8 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     let reported: Arc<Mutex<HashSet<String>>> = Arc::default();
     for pattern in &options.dynamic_namespaces {
         let (cluster, reported) = (cluster.clone(), reported.clone());
-        // A namespace like that comes into being with its first client: before that one is told,
-        // events are reported.
+        // A dynamic namespace is created with its first client: its events are reported before that
+        // client is.
         let report = move |socket: SocketRef<PostgresAdapter<Emitter, B>>| {
             if reported.lock().insert(socket.ns().to_owned()) {
                 report_server_side(&cluster, socket.ns());
@@ -73,7 +73,7 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     io.close().await;
     cluster.close().await;
     if is_terminated {
-        // Else the runtime would wait for the next line of stdin.
+        // Otherwise the runtime would wait for the next line of stdin.
         std::process::exit(0);
     }
     Ok(())
@@ -83,7 +83,7 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
     socket.on_disconnect(async |socket: SocketRef<A>| {
         say(&json!({ "event": "disconnected", "nsp": socket.ns(), "socket": socket.id }));
     });
-    // Last, so that the end of every connection is told whose beginning is.
+    // Last, so that the end of every reported connection is reported too.
     say(&json!({ "event": "connected", "nsp": socket.ns(), "socket": socket.id }));
 }
 
@@ -91,7 +91,7 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
 pub(crate) fn report_server_side<B: Backend>(cluster: &Cluster<B>, namespace: &str) {
     let nsp = namespace.to_owned();
     cluster.of(namespace).on_any_server_side(move |name, args: Arguments| {
-        // Said here and not in the future, so that the lines are in the order of the events.
+        // Printed here and not in the future, so that the lines are in the order of the events.
         say(&json!({ "event": "serverSide", "nsp": nsp, "name": name, "args": args.into_json() }));
         std::future::ready(())
     });

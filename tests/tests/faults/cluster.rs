@@ -1,5 +1,5 @@
-//! Where a fault strikes: two Rust nodes, one of them behind a network that can fail, and a Node.js
-//! node.
+//! The cluster of a fault: two Rust nodes, one of them behind a network that can fail, and a
+//! Node.js node.
 
 use crate::{
     fault::{Fault, Result, Way},
@@ -26,9 +26,9 @@ pub(crate) const NEAR: usize = 1;
 pub(crate) const NODE: usize = 2;
 pub(crate) const NAMES: [&str; 3] = ["the Rust node behind the proxy", "the other Rust node", "the Node node"];
 
-/// A throw-away cluster.
-pub(crate) struct World {
-    /// Those of Rust are [`FAR`], behind the proxy, and [`NEAR`].
+/// A PostgreSQL server, a database, and the nodes on it.
+pub(crate) struct Cluster {
+    /// The Rust nodes are [`FAR`], behind the proxy, and [`NEAR`].
     pub(crate) nodes: [Arc<Node>; 3],
     /// One of each node.
     pub(crate) clients: [Arc<Client>; 3],
@@ -38,16 +38,16 @@ pub(crate) struct World {
     pub(crate) options: NodeOptions,
     pub(crate) database: Arc<Database>,
     pub(crate) server: Arc<Server>,
-    /// What follows the server, where there is such.
+    /// The standby of the server, if there is one.
     pub(crate) standby: Option<Arc<Server>>,
-    /// What stands before the server, where there is such.
+    /// The pooler before the server, if there is one.
     pub(crate) pooler: Option<Pooler>,
     speaks: Speaks,
     _silent_host: Option<SilentHost>,
     memory_before: [u64; 2],
 }
 
-impl World {
+impl Cluster {
     pub(crate) async fn start(
         fault: &Fault,
         backend: &str,
@@ -68,8 +68,8 @@ impl World {
             Ok::<_, crate::fault::Failure>((server, standby, database))
         })
         .await??;
-        // Nodes are no superusers: rights can be taken from them, and the last connections are not
-        // for them.
+        // Nodes are not superusers: rights can be revoked, and the reserved connections are not for
+        // them.
         let role = format!("{}_app", database.name());
         let table = schema_sql("socket_io_attachments")?;
         let log = if fault.has_log { log_schema_sql(DEFAULT_LOG)? } else { String::new() };
@@ -89,11 +89,10 @@ impl World {
 
         let options = NodeOptions::new(&url)
             .heartbeat_interval(Duration::from_millis(200))
-            // Long enough for a busy machine to give everybody a turn: who is only slow must not
-            // seem gone.
+            // Long enough for a busy machine: a node that is only slow must not count as dead.
             .heartbeat_timeout(Duration::from_secs(3))
             .check_interval(Duration::from_secs(1))
-            // Long enough for a busy machine to log in: passwords cost time.
+            // Long enough for a login on a busy machine: checking passwords takes time.
             .query_timeout(Duration::from_secs(3))
             .pool_size(10);
         let options = (fault.options)(options);
@@ -165,7 +164,7 @@ impl World {
         }
     }
 
-    /// Waits until a Rust node has reported more than this many times that it was disconnected.
+    /// Waits until a Rust node has reported more than this many gaps.
     pub(crate) async fn wait_for_gap(&self, index: usize, gaps_before: usize) -> Result {
         let started = Instant::now();
         while self.nodes[index].gaps().await?.len() <= gaps_before {
@@ -178,13 +177,13 @@ impl World {
         Ok(())
     }
 
-    /// The kinds of events that a Rust node has told, each once.
+    /// The kinds of events that a Rust node has reported, each once.
     pub(crate) async fn told(&self, index: usize) -> Result<Vec<String>> {
         let events: Vec<String> = serde_json::from_value(self.nodes[index].call("events", Value::Null).await?)?;
         let mut kinds: Vec<String> = Vec::new();
         for event in events {
             let kind: String = event.chars().take_while(|c| c.is_alphanumeric()).collect();
-            // A rejected message says of which kind.
+            // A rejected message has a kind of its own.
             let kind = match event.split_once("kind: ") {
                 Some((_, rest)) => rest.chars().take_while(|c| c.is_alphanumeric()).collect(),
                 None => kind,
@@ -196,7 +195,7 @@ impl World {
         Ok(kinds)
     }
 
-    /// By how many MiB the Rust nodes have grown, the larger of the two.
+    /// By how many MiB the memory of the Rust nodes has grown, the larger of the two.
     pub(crate) fn growth(&self) -> u64 {
         let now = [self.nodes[FAR].memory(), self.nodes[NEAR].memory()];
         let growth = now.iter().zip(self.memory_before).map(|(now, before)| now.saturating_sub(before));
@@ -220,7 +219,7 @@ impl World {
     }
 }
 
-/// A host that takes no connection and refuses none, as one that is switched off.
+/// A host that neither accepts nor refuses connections, as if it were switched off.
 struct SilentHost {
     port: u16,
     _listener: TcpListener,
@@ -231,7 +230,7 @@ impl SilentHost {
     async fn start() -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        // Nobody accepts, so the system answers no more once its queue is full.
+        // The listener never accepts, so the system stops answering once its queue is full.
         let listener = socket.listen(1)?;
         let address = listener.local_addr()?;
         let queued = (0..8)
@@ -245,13 +244,13 @@ impl SilentHost {
         let started = Instant::now();
         while tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await.is_ok() {
             if started.elapsed() > DEADLINE {
-                return Err("the system goes on taking connections that nobody accepts".into());
+                return Err("the system goes on taking connections though the listener accepts none".into());
             }
         }
         Ok(Self { port: address.port(), _listener: listener, queued })
     }
 
-    /// The URL with this host before its own. Either is given 2 s.
+    /// The URL with this host before its own. Each gets 2 s.
     fn first_in(&self, url: &str) -> String {
         url.replace("@127.0.0.1:", &format!("@127.0.0.1:{},127.0.0.1:", self.port)) + "?connect_timeout=2"
     }
@@ -263,8 +262,7 @@ impl Drop for SilentHost {
     }
 }
 
-/// A node gives up when it cannot connect in 10 s, which it can on any machine that has nothing
-/// else to do.
+/// A node gives up when it cannot connect in 10 s, which is enough on a machine without other load.
 async fn start(kind: &Kind, options: &NodeOptions) -> Result<Node> {
     let mut attempts = 1;
     loop {

@@ -1,21 +1,21 @@
-//! What was said, who had to hear it, and what became of it.
+//! The expected receivers of each message, and a check of what they got.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// A time of the test's own clock, which only tells before from after.
+/// A time of the test's own clock, which only orders events.
 pub(crate) type Tick = u64;
 
 /// One message.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) from: usize,
-    pub(crate) station: usize,
+    pub(crate) slot: usize,
     pub(crate) is_from_rust: bool,
     pub(crate) nsp: String,
-    /// To all of the namespace when there are none.
+    /// Empty: to the whole namespace.
     pub(crate) rooms: Vec<String>,
     pub(crate) event: String,
-    /// By way of the attachments table.
+    /// Sent through the attachments table.
     pub(crate) is_large: bool,
     /// With acknowledgement.
     pub(crate) is_asked: bool,
@@ -25,15 +25,15 @@ pub(crate) struct Message {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Everybody must hear it.
+    /// Every client of the namespace must get it.
     Sent,
-    /// Given up, or its sender was lost: everybody may hear it, or nobody.
+    /// Dropped, or its sender was lost: either all clients get it, or none.
     Open,
-    /// Nobody may hear it.
+    /// No client may get it.
     Refused,
 }
 
-/// A time in a room.
+/// The time that a client is in a room.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stay {
     pub(crate) room: String,
@@ -42,16 +42,16 @@ pub(crate) struct Stay {
     pub(crate) left: Option<Tick>,
 }
 
-/// A client, and all that it heard.
+/// A client, and all that it got.
 #[derive(Clone, Debug)]
 pub(crate) struct Listener {
     pub(crate) who: String,
-    pub(crate) station: usize,
+    pub(crate) slot: usize,
     pub(crate) is_at_rust: bool,
     pub(crate) nsp: String,
-    /// Since when it must hear everything.
+    /// From when on it must get every message.
     pub(crate) established: Option<Tick>,
-    /// Whether it was still there at the end.
+    /// Whether it was still connected at the end.
     pub(crate) stayed: bool,
     pub(crate) stays: Vec<Stay>,
     pub(crate) heard: Vec<Heard>,
@@ -85,8 +85,8 @@ impl Listener {
     }
 }
 
-/// What is wrong. `has_told` says which servers have reported a loss themselves: what is missing
-/// there is no secret.
+/// Returns what is wrong. `has_told` are the servers that have reported a loss themselves: their
+/// clients may miss messages.
 pub(crate) fn judge(
     listeners: &[Listener],
     messages: &[Message],
@@ -98,7 +98,7 @@ pub(crate) fn judge(
     for (index, listener) in listeners.iter().enumerate() {
         for heard in &listener.heard {
             let Some(message) = messages.get(heard.number) else {
-                wrong.push(format!("{} heard number {}, which nobody said", listener.who, heard.number));
+                wrong.push(format!("{} heard number {}, which no client sent", listener.who, heard.number));
                 continue;
             };
             let about = format!("{} heard number {}", listener.who, heard.number);
@@ -132,18 +132,18 @@ fn missing(
     has_told: &BTreeSet<usize>,
     heard_by: &HashMap<usize, BTreeSet<usize>>,
 ) -> Vec<String> {
-    // The numbers that one did not hear, in one line.
+    // All numbers that a client missed, in one line.
     let mut unheard: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
-    let nobody = BTreeSet::new();
+    let none = BTreeSet::new();
     for (number, message) in messages.iter().enumerate() {
-        let heard = heard_by.get(&number).unwrap_or(&nobody);
+        let heard = heard_by.get(&number).unwrap_or(&none);
         let why = match message.outcome {
             Outcome::Sent => "",
             Outcome::Open if !heard.is_empty() => ", given up, which others heard",
             Outcome::Open | Outcome::Refused => continue,
         };
         for (index, listener) in listeners.iter().enumerate() {
-            let must = index != message.from && listener.must_hear(message) && !has_told.contains(&listener.station);
+            let must = index != message.from && listener.must_hear(message) && !has_told.contains(&listener.slot);
             if must && !heard.contains(&index) {
                 unheard.entry((index, why)).or_default().push(number);
             }
@@ -151,21 +151,21 @@ fn missing(
     }
     let line = |((index, why), numbers): ((usize, &str), Vec<usize>)| {
         let first = numbers.first().and_then(|number| messages.get(*number));
-        let stations: BTreeSet<usize> = numbers.iter().map(|number| messages[*number].station).collect();
+        let slots: BTreeSet<usize> = numbers.iter().map(|number| messages[*number].slot).collect();
         let count = numbers.len();
-        format!("{} missed {count} messages{why}, of the servers {stations:?}; first {first:?}", listeners[index].who)
+        format!("{} missed {count} messages{why}, of the servers {slots:?}; first {first:?}", listeners[index].who)
     };
     unheard.into_iter().map(line).collect()
 }
 
-/// Whether their order means something: Node.js keeps none between large and small, and its own
-/// clients hear what wants an acknowledgement before it is published.
+/// Whether the order counts: Node.js keeps no order between large and small messages, and its own
+/// clients get a message with acknowledgement before it is published.
 fn is_ordered(message: &Message, listener: &Listener) -> bool {
     let is_kept_by_node = !message.is_large && (message.is_from_rust || !message.is_asked);
     is_kept_by_node || (message.is_from_rust && listener.is_at_rust)
 }
 
-/// What one sender said must be heard in its order.
+/// Messages of one sender must arrive in their order.
 fn out_of_turn(listener: &Listener, messages: &[Message]) -> Vec<String> {
     let mut last: HashMap<usize, usize> = HashMap::new();
     let mut wrong = Vec::new();
@@ -181,7 +181,7 @@ fn out_of_turn(listener: &Listener, messages: &[Message]) -> Vec<String> {
     wrong
 }
 
-/// What one server said must be heard in one order by all, its own clients and others.
+/// All clients, of its own server or others, must get the messages of one server in the same order.
 fn other_orders(listeners: &[Listener], messages: &[Message]) -> Vec<String> {
     let orders = listeners.iter().map(|listener| {
         let mut by_station: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -190,7 +190,7 @@ fn other_orders(listeners: &[Listener], messages: &[Message]) -> Vec<String> {
                 && message.is_from_rust
                 && is_ordered(message, listener)
             {
-                by_station.entry(message.station).or_default().push(heard.number);
+                by_station.entry(message.slot).or_default().push(heard.number);
             }
         }
         by_station
@@ -202,14 +202,14 @@ fn other_orders(listeners: &[Listener], messages: &[Message]) -> Vec<String> {
             if listeners[index].nsp != listeners[other_index].nsp {
                 continue;
             }
-            for (station, order) in one {
+            for (slot, order) in one {
                 let places: HashMap<usize, usize> =
                     order.iter().enumerate().map(|(place, number)| (*number, place)).collect();
-                let there: Vec<_> = other.get(station).into_iter().flatten().filter_map(|it| places.get(it)).collect();
+                let there: Vec<_> = other.get(slot).into_iter().flatten().filter_map(|it| places.get(it)).collect();
                 if let Some(pair) = there.windows(2).find(|pair| pair[0] > pair[1]) {
                     let [late, early] = [order[*pair[0]], order[*pair[1]]];
                     let (who, others) = (&listeners[index].who, &listeners[other_index].who);
-                    wrong.push(format!("{who} heard {early} before {late} of server {station}, {others} after it"));
+                    wrong.push(format!("{who} heard {early} before {late} of server {slot}, {others} after it"));
                 }
             }
         }
@@ -224,7 +224,7 @@ mod tests {
     fn listener(heard: &[usize]) -> Listener {
         Listener {
             who: "c".to_owned(),
-            station: 0,
+            slot: 0,
             is_at_rust: true,
             nsp: "/".to_owned(),
             established: Some(1),
@@ -240,7 +240,7 @@ mod tests {
     fn message(from: usize) -> Message {
         Message {
             from,
-            station: 0,
+            slot: 0,
             is_from_rust: true,
             nsp: "/".to_owned(),
             rooms: Vec::new(),
@@ -257,17 +257,17 @@ mod tests {
     }
 
     #[test]
-    fn what_everybody_heard_once_and_in_order_is_right() {
+    fn a_message_that_every_client_got_once_and_in_order_is_right() {
         let listeners = [listener(&[2]), listener(&[0, 1, 2]), listener(&[0, 1])];
         assert_eq!(count(&listeners, &[message(0), message(0), message(2)]), 0);
     }
 
     #[test]
-    fn what_is_missing_or_doubled_or_out_of_turn_or_strange_is_wrong() {
+    fn a_message_that_is_missing_doubled_out_of_order_or_not_meant_for_its_receiver_is_wrong() {
         let messages = [message(0), message(0)];
         assert_eq!(count(&[listener(&[]), listener(&[0])], &messages), 1);
         assert_eq!(count(&[listener(&[]), listener(&[0, 1, 1])], &messages), 1);
-        // Out of turn; and another order than somebody else's.
+        // Out of order; and another order than another client's.
         assert_eq!(count(&[listener(&[]), listener(&[1, 0])], &messages), 1);
         assert_eq!(count(&[listener(&[]), listener(&[1, 0]), listener(&[0, 1])], &messages), 2);
         assert_eq!(count(&[listener(&[1]), listener(&[0, 1])], &messages), 1);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_miss_something_is_not_wrong() {
+    fn a_client_that_may_miss_a_message_is_not_wrong() {
         let messages = [message(0)];
         for change in [
             |it: &mut Listener| it.stayed = false,
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_is_heard_by_all_or_by_nobody() {
+    fn a_message_that_was_dropped_is_got_by_all_clients_or_by_none() {
         let messages = [Message { outcome: Outcome::Open, ..message(0) }];
         assert_eq!(count(&[listener(&[]), listener(&[]), listener(&[])], &messages), 0);
         assert_eq!(count(&[listener(&[]), listener(&[0]), listener(&[0])], &messages), 0);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_is_heard_by_who_is_in_it_all_the_time() {
+    fn a_client_that_is_in_a_room_all_the_time_gets_its_messages() {
         let messages = [Message { rooms: vec!["red".to_owned()], ..message(0) }];
         let stay = |joined, leaving, left| Stay { room: "red".to_owned(), joined, leaving, left };
         for (stay, unheard, heard) in [

@@ -1,49 +1,50 @@
-//! What a simulated cluster is like: its weather, its log, its clocks, its queues. All by its seed.
+//! The conditions in a simulated cluster: faults, log, clocks and queues. They follow from its
+//! seed.
 
 use std::time::Duration;
 
 use rand::{RngExt, rngs::StdRng};
 use socketio_pg_core::{CatchUp, Options};
 
-/// Whether some clusters have publish queues that fill. Order is promised on those, too.
+/// Whether some clusters have small publish queues. They must keep order too.
 const SMALL_QUEUES: bool = true;
 
-/// What goes wrong.
+/// Which faults occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weather {
-    /// Nothing: servers only come and go.
-    Calm,
+pub(crate) enum FaultLevel {
+    /// None: servers only start and stop.
+    None,
     /// Listening sessions break, servers are killed.
-    Windy,
+    Connections,
     /// The database goes away and crashes, and every call to it may fail.
-    Stormy,
+    Database,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Climate {
-    pub(crate) weather: Weather,
+pub(crate) struct Conditions {
+    pub(crate) fault_level: FaultLevel,
     /// How often a statement fails, in thousandths.
     pub(crate) per_mille: u32,
     /// Whether wall clocks differ and jump, on the nodes and in the database.
     pub(crate) clocks_jump: bool,
-    /// Whether the second emitter publishes into no log though the others do.
+    /// Whether the second emitter does not write into the log, though all others do.
     pub(crate) has_stranger: bool,
-    /// Whether it is waited for until nothing is left in the attachments table.
+    /// Whether the run waits until the attachments table is empty.
     pub(crate) is_swept: bool,
     pub(crate) options: Options,
     pub(crate) has_log: bool,
 }
 
-impl Climate {
+impl Conditions {
     pub(crate) fn draw(random: &mut StdRng) -> Self {
-        let weather = match random.random_range(0..100) {
-            0..35 => Weather::Calm,
-            35..70 => Weather::Windy,
-            _ => Weather::Stormy,
+        let fault_level = match random.random_range(0..100) {
+            0..35 => FaultLevel::None,
+            35..70 => FaultLevel::Connections,
+            _ => FaultLevel::Database,
         };
-        let per_mille = if weather == Weather::Stormy { [0, 5, 30][random.random_range(0..3)] } else { 0 };
+        let per_mille = if fault_level == FaultLevel::Database { [0, 5, 30][random.random_range(0..3)] } else { 0 };
         let mut options = Options::default()
-            // Mostly small, as large messages take the simulation's time.
+            // Mostly small, because large messages make the simulation slow.
             .payload_threshold(if random.random_range(0..10) == 0 { 8_000 } else { 300 })
             .cleanup_interval(Duration::from_secs(random.random_range(30..90)));
         if SMALL_QUEUES && random.random_range(0..4) == 0 {
@@ -51,12 +52,12 @@ impl Climate {
         }
         let has_log = random.random_range(0..2) == 0;
         if has_log {
-            // Longer than nodes are disconnected, mostly.
+            // Mostly longer than nodes are disconnected.
             let last = if random.random_range(0..5) == 0 { 3 } else { 120 };
             options = options.catch_up(CatchUp::last(Duration::from_secs(last)));
         }
         Self {
-            weather,
+            fault_level,
             per_mille,
             clocks_jump: random.random_range(0..3) == 0,
             has_stranger: random.random_range(0..4) == 0,
@@ -66,13 +67,13 @@ impl Climate {
         }
     }
 
-    /// How long a message may wait in a node that hears it until it is handled: attachments before
-    /// it are fetched first, which takes as long as the database is away.
+    /// How long a message may wait in a node that hears it until it is handled: earlier attachments
+    /// are fetched first, which takes as long as the database is away.
     pub(crate) fn handling(&self) -> Duration {
-        Duration::from_secs(if self.weather == Weather::Stormy { 25 } else { 2 })
+        Duration::from_secs(if self.fault_level == FaultLevel::Database { 25 } else { 2 })
     }
 
-    /// Where the wall clock of a node is set to, in milliseconds of how far it is ahead.
+    /// How far the wall clock of a node is ahead, in milliseconds.
     pub(crate) fn node_clock(&self, random: &mut StdRng) -> i64 {
         const DAY: i64 = 24 * 60 * 60 * 1000;
         match random.random_range(0..3) {
@@ -82,10 +83,10 @@ impl Climate {
         }
     }
 
-    /// Where the clock of the database is set to.
+    /// How far the clock of the database is ahead.
     ///
-    /// With a log it jumps by less than the log goes back: one that jumps further, ahead and back
-    /// again while a node is disconnected, lets rows be swept and hides that from it.
+    /// With a log it jumps by less than the log goes back. A larger jump, forth and back while a
+    /// node is disconnected, would delete rows without the node noticing.
     pub(crate) fn database_clock(&self, random: &mut StdRng) -> i64 {
         if self.has_log || random.random_range(0..4) != 0 {
             random.random_range(-10_000..10_000)

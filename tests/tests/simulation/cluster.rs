@@ -1,4 +1,4 @@
-//! One simulated cluster: its nodes, what they do, what goes wrong, and how it ends.
+//! One simulated cluster: its nodes, their operations, the faults, and the end.
 
 use std::{
     sync::{Arc, Weak},
@@ -15,18 +15,18 @@ use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
 use crate::{
     backend::{Faults, NodeBackend},
-    climate::{Climate, Weather},
+    conditions::{Conditions, FaultLevel},
     invariants,
     node::{Client, Node, Running},
     operations::{self, Log, Target, Way, Weight, What},
     report::Report,
 };
 
-/// After how much quiet all nodes know each other again: the heartbeat time-out, and the longest
-/// pause before a connection is tried again, twice.
+/// How long it must be quiet until all nodes know each other again: the heartbeat time-out, and
+/// twice the longest pause before a reconnection.
 const QUIET: Duration = Duration::from_secs(25);
 
-/// The number of the first sender that is no node.
+/// The number of the first sender that is not a node.
 const FIRST_EMITTER: usize = 1_000;
 
 /// How large a cluster is.
@@ -42,20 +42,20 @@ pub(crate) enum Size {
 pub(crate) fn simulate(size: Size, seed: u64) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mut world = World::new(size, seed, Determined::by(seed));
-        world.live().await;
-        world.calm_down().await;
-        world.finish().await
+        let mut cluster = SimulatedCluster::new(size, seed, Determined::by(seed));
+        cluster.live().await;
+        cluster.end_faults().await;
+        cluster.finish().await
     })
 }
 
-struct World {
+struct SimulatedCluster {
     size: Size,
     random: StdRng,
     determined: Determined,
     epoch: Instant,
     database: MemoryDatabase,
-    climate: Climate,
+    conditions: Conditions,
     nodes: Vec<Node>,
     emitters: Vec<(mpsc::UnboundedSender<Order>, Arc<Faults>)>,
     /// How much each sender has sent.
@@ -66,20 +66,20 @@ struct World {
     requests: u64,
 }
 
-/// What an emitter is to send: the place in the log, the number, what and how large.
+/// An order to an emitter: the place in the log, the number, what to send and how large.
 type Order = (usize, u64, What, Weight);
 
-impl World {
+impl SimulatedCluster {
     fn new(size: Size, seed: u64, determined: Determined) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let climate = Climate::draw(&mut random);
+        let conditions = Conditions::draw(&mut random);
         Self {
             size,
             random,
             determined,
             epoch: Instant::now(),
             database: MemoryDatabase::default(),
-            climate,
+            conditions,
             nodes: Vec::new(),
             emitters: Vec::new(),
             numbers: Default::default(),
@@ -118,7 +118,7 @@ impl World {
             self.start_node().await;
         }
         if self.alive().len() < 2 {
-            self.climate.per_mille = 0;
+            self.conditions.per_mille = 0;
             self.start_node().await;
             self.start_node().await;
         }
@@ -155,26 +155,26 @@ impl World {
                 }
             }
             78..81 if self.nodes.len() < 60 => self.start_node().await,
-            81..96 => self.trouble(),
-            96..100 if self.climate.clocks_jump => self.set_clocks(),
+            81..96 => self.cause_fault(),
+            96..100 if self.conditions.clocks_jump => self.set_clocks(),
             _ => {}
         }
     }
 
-    fn trouble(&mut self) {
-        match (self.climate.weather, self.random.random_range(0..15)) {
-            (Weather::Calm, _) => {}
-            (Weather::Windy | Weather::Stormy, 0..7) => {
+    fn cause_fault(&mut self) {
+        match (self.conditions.fault_level, self.random.random_range(0..15)) {
+            (FaultLevel::None, _) => {}
+            (FaultLevel::Connections | FaultLevel::Database, 0..7) => {
                 let node = self.any_alive();
                 self.nodes[node].faults.break_session();
             }
-            (Weather::Windy | Weather::Stormy, 7) => self.database.break_sessions(),
-            (Weather::Windy | Weather::Stormy, 8..10) if self.alive().len() > 2 => {
+            (FaultLevel::Connections | FaultLevel::Database, 7) => self.database.break_sessions(),
+            (FaultLevel::Connections | FaultLevel::Database, 8..10) if self.alive().len() > 2 => {
                 let node = self.any_alive();
                 self.nodes[node].faults.kill();
                 drop(self.nodes[node].end());
             }
-            (Weather::Stormy, 10..13) => {
+            (FaultLevel::Database, 10..13) => {
                 self.database.set_down(true);
                 let away = Duration::from_millis(self.random.random_range(10..15_000));
                 let database = self.database.clone();
@@ -183,17 +183,17 @@ impl World {
                     database.set_down(false);
                 }));
             }
-            (Weather::Stormy, 13) => self.database.crash(self.random.random_range(0..4)),
+            (FaultLevel::Database, 13) => self.database.crash(self.random.random_range(0..4)),
             _ => {}
         }
     }
 
     fn set_clocks(&mut self) {
         if self.chance(30) {
-            self.database.set_clock(self.climate.database_clock(&mut self.random));
+            self.database.set_clock(self.conditions.database_clock(&mut self.random));
         } else {
             let node = self.random.random_range(0..self.nodes.len());
-            self.nodes[node].wall.set(self.climate.node_clock(&mut self.random));
+            self.nodes[node].wall.set(self.conditions.node_clock(&mut self.random));
         }
     }
 
@@ -209,25 +209,25 @@ impl World {
             let rooms = (0..3).filter(|_| self.random.random_range(0..2) == 0).map(|room| format!("room{room}"));
             clients.push(Client { sid, rooms: rooms.collect() });
         }
-        let faults = Faults::new(self.random.random(), self.climate.per_mille);
+        let faults = Faults::new(self.random.random(), self.conditions.per_mille);
         let wall = WallClock::new();
-        if self.climate.clocks_jump {
-            wall.set(self.climate.node_clock(&mut self.random));
+        if self.conditions.clocks_jump {
+            wall.set(self.conditions.node_clock(&mut self.random));
         }
         self.determined.next_clock(&wall);
-        let options = self.climate.options.clone();
+        let options = self.conditions.options.clone();
         let starting = Node::start(index, self.epoch, &self.database, faults, options, clients, wall);
-        // A database that is away is a reason not to start.
+        // A node may fail to start while the database is away.
         if let Ok(node) = starting.await {
             self.nodes.push(node);
         }
     }
 
     fn start_emitter(&mut self, sender: usize) {
-        let faults = Faults::new(self.random.random(), self.climate.per_mille);
+        let faults = Faults::new(self.random.random(), self.conditions.per_mille);
         let connection = NodeBackend::new(&self.database, faults.clone());
         let emitter = if self.is_logged(sender) {
-            Emitter::<NodeBackend>::with_options(&self.climate.options)
+            Emitter::<NodeBackend>::with_options(&self.conditions.options)
         } else {
             Emitter::<NodeBackend>::default()
         };
@@ -255,7 +255,7 @@ impl World {
     }
 
     fn is_logged(&self, sender: usize) -> bool {
-        self.climate.has_log && !(self.climate.has_stranger && sender == FIRST_EMITTER + 1)
+        self.conditions.has_log && !(self.conditions.has_stranger && sender == FIRST_EMITTER + 1)
     }
 
     fn target(&mut self) -> Target {
@@ -332,8 +332,8 @@ impl World {
 
     // ---- the end ----
 
-    /// Faults stop: the cluster finds together, and everything works.
-    async fn calm_down(&mut self) {
+    /// Ends all faults: then the nodes must find each other, and everything must work.
+    async fn end_faults(&mut self) {
         self.database.set_down(false);
         let faults = self.nodes.iter().filter(|node| node.running.is_some()).map(|node| &node.faults);
         for faults in faults.chain(self.emitters.iter().map(|(_, faults)| faults)) {
@@ -369,7 +369,7 @@ impl World {
         tokio::time::sleep(QUIET).await;
     }
 
-    /// In a cluster at peace, every server answers and every socket is found.
+    /// Without faults, every server responds and every socket is found.
     async fn check_requests(&self, node: usize, running: &Running, alive: usize) {
         let main = running.cluster.of("/");
         let mut there: Vec<String> = Vec::new();
@@ -416,18 +416,18 @@ impl World {
             report.broken.extend(wrong.into_iter().map(|wrong| format!("node {}: {wrong}", node.index)));
         }
         let log = self.log.0.lock().clone();
-        invariants::check(&self.nodes, &log, &self.climate, &mut report);
+        invariants::check(&self.nodes, &log, &self.conditions, &mut report);
         self.trace(&mut report);
-        if self.climate.is_swept {
+        if self.conditions.is_swept {
             self.wait_for_sweeps().await;
         }
         self.leave().await;
         report.broken.extend(self.broken.lock().iter().cloned());
-        report.of(&self.climate)
+        report.of(&self.conditions)
     }
 
     fn trace(&self, report: &mut Report) {
-        report.trace.push(format!("{:?}", self.climate));
+        report.trace.push(format!("{:?}", self.conditions));
         let since = |time: Instant| time.duration_since(self.epoch);
         for node in &self.nodes {
             for client in &node.sockets {
@@ -453,8 +453,8 @@ impl World {
         }
     }
 
-    /// What was written for nobody is deleted, when two intervals have passed in which it could
-    /// still be wanted.
+    /// Attachments are deleted when two intervals have passed in which a node could still fetch
+    /// them.
     async fn wait_for_sweeps(&mut self) {
         self.database.set_clock(200_000);
         tokio::time::sleep(Duration::from_secs(3 * 90)).await;
@@ -464,7 +464,7 @@ impl World {
         }
     }
 
-    /// Every second node closes, the others are only dropped: nothing of them remains.
+    /// Every second node closes, the others are only dropped: nothing of them may remain.
     async fn leave(&mut self) {
         let mut remains: Vec<(usize, Weak<_>)> = Vec::new();
         for node in &mut self.nodes {

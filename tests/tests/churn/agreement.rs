@@ -1,6 +1,6 @@
-//! What every server must agree on once it is quiet.
+//! What all servers must agree on once all is quiet.
 
-use crate::{Result, cluster::Station, crowd::Crowd};
+use crate::{Result, cluster::Slot, crowd::Crowd};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use socketio_pg_tests::{Client, DEADLINE, Node, barrier};
@@ -11,17 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is asked for is not told: this only spares the processor between two questions.
+/// Servers do not report this by themselves. The pause between two requests only saves processor
+/// time.
 const PAUSE: Duration = Duration::from_millis(100);
 
 type Sockets = BTreeMap<String, BTreeSet<String>>;
 
-/// Waits until each server that has one of the namespaces counts and fetches those who are there.
-pub(crate) async fn everybody_knows(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>, when: &str) {
+/// Waits until each server that has one of the namespaces counts all servers and fetches all
+/// clients.
+pub(crate) async fn all_servers_know(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>, when: &str) {
     let all = namespaces.iter().map(|nsp| async move {
-        let holders: Vec<&Station> = crowd.cluster.stations.iter().filter(|station| station.holds(nsp)).collect();
+        let holders: Vec<&Slot> = crowd.cluster.slots.iter().filter(|slot| slot.holds(nsp)).collect();
         let count = holders.len();
-        join_all(holders.into_iter().map(|station| knows(crowd, station, nsp, count, when))).await;
+        join_all(holders.into_iter().map(|slot| knows(crowd, slot, nsp, count, when))).await;
     });
     let mut all_know = pin!(join_all(all));
     loop {
@@ -32,27 +34,27 @@ pub(crate) async fn everybody_knows(crowd: &Crowd<'_>, namespaces: &BTreeSet<Str
     }
 }
 
-async fn knows(crowd: &Crowd<'_>, station: &Station, nsp: &str, count: usize, when: &str) {
+async fn knows(crowd: &Crowd<'_>, slot: &Slot, nsp: &str, count: usize, when: &str) {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let members = crowd.staying();
         let there = members.iter().filter(|member| member.nsp == *nsp);
         let expected: Sockets = there.map(|member| (member.client.id().to_owned(), crowd.rooms(member))).collect();
-        let found = look(station, nsp, count, &expected).await;
+        let found = look(slot, nsp, count, &expected).await;
         let Err(difference) = found else { return };
         if Instant::now() > deadline {
-            return crowd.wrong(format!("{when}, {} does not know {nsp:?} as it is: {difference}", station.name));
+            return crowd.wrong(format!("{when}, {} does not know {nsp:?} as it is: {difference}", slot.name));
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn look(station: &Station, nsp: &str, count: usize, expected: &Sockets) -> Result {
-    let counted = station.call("serverCount", nsp, json!({})).await?;
+async fn look(slot: &Slot, nsp: &str, count: usize, expected: &Sockets) -> Result {
+    let counted = slot.call("serverCount", nsp, json!({})).await?;
     if counted != count {
         return Err(format!("it counts {counted} servers, not {count}").into());
     }
-    let fetched = station.call("fetchSockets", nsp, json!({})).await?;
+    let fetched = slot.call("fetchSockets", nsp, json!({})).await?;
     let mut found = Sockets::new();
     for socket in fetched.as_array().into_iter().flatten() {
         let id = socket["id"].as_str().unwrap_or_default().to_owned();
@@ -75,33 +77,33 @@ async fn look(station: &Station, nsp: &str, count: usize, expected: &Sockets) ->
     Err(format!("missing {missing:?}, strange {strange:?}, rooms: {rooms:?}").into())
 }
 
-/// Waits until every client that is there has everything that was sent before.
+/// Waits until every connected client has everything that was sent before.
 pub(crate) async fn quiet(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>) {
     let all = namespaces.iter().map(|nsp| async move {
         let members = crowd.staying();
         let clients: Vec<&Client> =
             members.iter().filter(|member| member.nsp == *nsp).map(|member| &member.client).collect();
-        let stations = crowd.cluster.stations.iter().filter(|station| station.holds(nsp));
-        let nodes: Vec<Arc<Node>> = stations.filter_map(Station::node).collect();
+        let slots = crowd.cluster.slots.iter().filter(|slot| slot.holds(nsp));
+        let nodes: Vec<Arc<Node>> = slots.filter_map(Slot::node).collect();
         let nodes: Vec<&Node> = nodes.iter().map(|node| &**node).collect();
         if let Err(error) = barrier(&nodes, nsp, &clients).await {
-            crowd.wrong(format!("in {nsp:?} somebody is deaf: {}", first_lines(&error.to_string())));
+            crowd.wrong(format!("in {nsp:?} a client does not get everything: {}", first_lines(&error.to_string())));
         }
     });
     join_all(all).await;
 }
 
-/// Everybody has left: nothing may be left of them.
+/// All clients have left: servers must keep nothing of them.
 pub(crate) async fn nothing_is_left(crowd: &Crowd<'_>, namespaces: &BTreeSet<String>) {
-    for station in &crowd.cluster.stations {
-        for nsp in namespaces.iter().filter(|nsp| station.holds(nsp)) {
-            match station.call("localRooms", nsp, json!({})).await {
+    for slot in &crowd.cluster.slots {
+        for nsp in namespaces.iter().filter(|nsp| slot.holds(nsp)) {
+            match slot.call("localRooms", nsp, json!({})).await {
                 Ok(rooms) if rooms == json!([]) => {}
-                Ok(rooms) => crowd.wrong(format!("{} still has rooms of {nsp:?}: {rooms}", station.name)),
-                Err(error) => crowd.wrong(format!("{} does not tell its rooms of {nsp:?}: {error}", station.name)),
+                Ok(rooms) => crowd.wrong(format!("{} still has rooms of {nsp:?}: {rooms}", slot.name)),
+                Err(error) => crowd.wrong(format!("{} does not tell its rooms of {nsp:?}: {error}", slot.name)),
             }
         }
-        if let Some(grown) = station.grown() {
+        if let Some(grown) = slot.grown() {
             crowd.wrong(grown);
         }
     }

@@ -1,4 +1,4 @@
-//! Where a scenario plays: three servers, a namespace, clients.
+//! What a scenario runs on: three servers, a namespace, clients.
 
 use crate::{
     capability::Capability,
@@ -12,27 +12,27 @@ use socketio_pg_throwaway::Database;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
 
-/// Which servers a scenario plays on. All scenarios of a stage share them.
+/// The server settings of a scenario. All scenarios with the same settings share the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Stage {
+pub(crate) enum Settings {
     /// With Node.js's defaults.
     Main,
-    /// With a prefix, a table and a threshold of their own, and ten connections for each Node.js
-    /// server.
+    /// With another prefix, another table and another threshold, and ten connections for each
+    /// Node.js server.
     Custom,
-    /// With short heartbeats, so that a dead node is soon known to be dead.
-    Mortal,
+    /// With short heartbeats, so that servers soon notice a dead node.
+    ShortHeartbeats,
 }
 
-impl Stage {
-    pub(crate) const ALL: [Self; 3] = [Self::Main, Self::Custom, Self::Mortal];
+impl Settings {
+    pub(crate) const ALL: [Self; 3] = [Self::Main, Self::Custom, Self::ShortHeartbeats];
 
     fn options(self, database_url: String) -> NodeOptions {
         let options = NodeOptions::new(database_url);
         match self {
             Self::Main => options,
             Self::Custom => options.channel_prefix("app").table("app_attachments").payload_threshold(400).pool_size(10),
-            Self::Mortal => options
+            Self::ShortHeartbeats => options
                 .channel_prefix("mortal")
                 .heartbeat_interval(Duration::from_millis(500))
                 .heartbeat_timeout(Duration::from_millis(3000)),
@@ -40,17 +40,17 @@ impl Stage {
     }
 }
 
-/// The servers of a composition on one stage.
+/// The servers of a composition with the same settings.
 pub(crate) struct Cluster {
     pub(crate) composition: Composition,
     servers: [Server; 3],
     options: NodeOptions,
     host: Arc<ClientHost>,
-    /// Those that no scenario plays in at the moment.
+    /// The servers that no scenario uses at the moment.
     free_namespaces: Mutex<Vec<String>>,
     rust_emitter: OnceCell<Node>,
     node_emitter: OnceCell<Node>,
-    /// To a database that is far.
+    /// The proxy to a far database.
     _way: Option<Proxy>,
     // Dropped last: the servers are connected to it.
     database: Arc<Database>,
@@ -61,15 +61,15 @@ impl Cluster {
     /// namespace of their own.
     pub(crate) async fn start(
         composition: &Composition,
-        stage: Stage,
+        settings: Settings,
         scenarios_at_once: usize,
         own_namespaces: impl IntoIterator<Item = String>,
         host: Arc<ClientHost>,
         database: Arc<Database>,
     ) -> Result<Self, Error> {
         let way = composition.is_far.then(|| way_to(&database)).flatten();
-        let options = stage.options(way.as_ref().map_or_else(|| database.url(), |way| way.before(&database.url())));
-        let free_namespaces: Vec<String> = (0..scenarios_at_once).map(|number| format!("/scene-{number}")).collect();
+        let options = settings.options(way.as_ref().map_or_else(|| database.url(), |way| way.before(&database.url())));
+        let free_namespaces: Vec<String> = (0..scenarios_at_once).map(|number| format!("/space-{number}")).collect();
         let all = free_namespaces.iter().cloned().chain(own_namespaces);
         let with_all = all.fold(options.clone().namespace("/"), NodeOptions::namespace);
         let servers = composition.start(&with_all.dynamic_namespace("^/dynamic-[0-9]+$", "/dynamic-{number}")).await?;
@@ -86,15 +86,15 @@ impl Cluster {
         })
     }
 
-    /// Plays a scenario in a namespace in which nobody else plays, and leaves that as it was.
-    pub(crate) async fn play(self: Arc<Self>, scenario: Scenario) -> Outcome {
+    /// Runs a scenario in a namespace of its own, and leaves the servers as they were.
+    pub(crate) async fn run(self: Arc<Self>, scenario: Scenario) -> Outcome {
         let nsp = scenario.namespace().or_else(|| self.free_namespaces.lock().pop()).unwrap_or_default();
-        let scene = Scene::new(self.clone(), nsp.clone()).await?;
-        let (view, everybody) = (scene.in_namespace(&nsp), scene.everybody.clone());
-        let outcome = (scenario.play)(scene).await;
-        let clients = std::mem::take(&mut *everybody.lock());
+        let fixture = Fixture::new(self.clone(), nsp.clone()).await?;
+        let (view, all_clients) = (fixture.in_namespace(&nsp), fixture.all_clients.clone());
+        let outcome = (scenario.run)(fixture).await;
+        let clients = std::mem::take(&mut *all_clients.lock());
         for client in clients {
-            // Many are gone already.
+            // Many of them have left already.
             let _ = client.disconnect().await;
         }
         let left = view.wait_for_no_sockets().await;
@@ -106,7 +106,7 @@ impl Cluster {
     }
 }
 
-/// The long way to the database; none to one of somebody else, which is as far as it is.
+/// A proxy with a delay, unless the database is one of another server, which may be far itself.
 fn way_to(database: &Database) -> Option<Proxy> {
     let host = database.url();
     let (_, host) = host.rsplit_once('@')?;
@@ -114,37 +114,37 @@ fn way_to(database: &Database) -> Option<Proxy> {
     Proxy::far(port, FAR).ok()
 }
 
-/// A scenario's view of its servers.
-pub(crate) struct Scene {
+/// The servers, as a scenario sees them.
+pub(crate) struct Fixture {
     cluster: Arc<Cluster>,
     pub(crate) nsp: String,
     clients: Mutex<Vec<(String, Arc<Client>)>>,
-    /// All that ever connected, in whichever namespace.
-    everybody: Arc<Mutex<Vec<Arc<Client>>>>,
-    /// How many events each server had told before.
+    /// All clients that ever connected, in any namespace.
+    all_clients: Arc<Mutex<Vec<Arc<Client>>>>,
+    /// How many events each server had reported before.
     events_before: [usize; 3],
 }
 
 /// A client on each server.
-pub(crate) struct Cast {
-    /// Of the server that acts.
+pub(crate) struct Clients {
+    /// At the server that acts.
     pub(crate) a: Arc<Client>,
-    /// Of the second server.
+    /// At the second server.
     pub(crate) b: Arc<Client>,
-    /// Of the third server.
+    /// At the third server.
     pub(crate) c: Arc<Client>,
 }
 
-impl Cast {
+impl Clients {
     pub(crate) fn all(&self) -> [&Arc<Client>; 3] {
         [&self.a, &self.b, &self.c]
     }
 }
 
-impl Scene {
+impl Fixture {
     pub(crate) async fn new(cluster: Arc<Cluster>, nsp: String) -> Result<Self, Error> {
         let events_before = [0, 1, 2].map(|index| cluster.servers[index].node.events().len());
-        Ok(Self { cluster, nsp, clients: Mutex::default(), everybody: Arc::default(), events_before })
+        Ok(Self { cluster, nsp, clients: Mutex::default(), all_clients: Arc::default(), events_before })
     }
 
     /// The same servers, in another namespace.
@@ -153,7 +153,7 @@ impl Scene {
             cluster: self.cluster.clone(),
             nsp: nsp.to_owned(),
             clients: Mutex::default(),
-            everybody: self.everybody.clone(),
+            all_clients: self.all_clients.clone(),
             events_before: self.events_before,
         }
     }
@@ -172,7 +172,7 @@ impl Scene {
         &self.cluster.database
     }
 
-    /// Waits until each server counts that many in the namespace.
+    /// Waits until each server counts this many servers in the namespace.
     pub(crate) async fn wait_for_servers(&self, count: usize) -> Result<(), Error> {
         for server in self.servers() {
             server.wait_for_server_count(&self.nsp, count).await?;
@@ -180,12 +180,12 @@ impl Scene {
         Ok(())
     }
 
-    /// Has the server that acts carry out an op in the namespace.
+    /// Makes the server that acts carry out an op in the namespace.
     pub(crate) async fn act(&self, op: &str, fields: Value) -> Result<Value, Error> {
         self.call(self.actor(), op, fields).await
     }
 
-    /// Has a server carry out an op in the namespace.
+    /// Makes a server carry out an op in the namespace.
     pub(crate) async fn call(&self, server: &Server, op: &str, mut fields: Value) -> Result<Value, Error> {
         if fields.get("nsp").is_none() {
             fields["nsp"] = self.nsp.as_str().into();
@@ -193,8 +193,8 @@ impl Scene {
         server.call(op, fields).await
     }
 
-    /// Starts one more server like the third, with this namespace alone; where that is a worker, a
-    /// Rust server, which the workers hear.
+    /// Starts one more server like the third, with this namespace alone. If the third is a worker,
+    /// it starts a Rust server, which the workers hear.
     pub(crate) async fn start_another(&self) -> Result<Server, Error> {
         self.start_like(self.servers()[2].seat).await
     }
@@ -235,7 +235,7 @@ impl Scene {
     }
 
     /// A client on each server, `a`, `b` and `c`.
-    pub(crate) async fn cast(&self) -> Result<Cast, Error> {
+    pub(crate) async fn clients(&self) -> Result<Clients, Error> {
         let how = || Connect::to(&self.nsp);
         let [one, two, three] = self.servers();
         let (a, b, c) = tokio::try_join!(
@@ -243,17 +243,18 @@ impl Scene {
             self.connect("b", two, how()),
             self.connect("c", three, how())
         )?;
-        Ok(Cast { a, b, c })
+        Ok(Clients { a, b, c })
     }
 
     /// One more client, to the namespace that `how` says.
     pub(crate) async fn connect(&self, name: &str, server: &Server, how: Connect) -> Result<Arc<Client>, Error> {
         let client = Arc::new(server.connect(&self.cluster.host, how).await?);
-        // A server that does not know yet that a client came will not tell that it went.
+        // A server that does not know yet that a client has connected will not report that it has
+        // left.
         let connected = |event: &Value| event["event"] == "connected" && event["socket"] == client.id();
         server.node.wait_for_event("connected event", connected).await?;
         self.clients.lock().push((name.to_owned(), client.clone()));
-        self.everybody.lock().push(client.clone());
+        self.all_clients.lock().push(client.clone());
         Ok(client)
     }
 
@@ -265,7 +266,7 @@ impl Scene {
             return Err(Error::Refused { text });
         }
         let client = Arc::new(self.cluster.host.connect_over(other, &Connect::to(nsp)).await?);
-        self.everybody.lock().push(client.clone());
+        self.all_clients.lock().push(client.clone());
         Ok(client)
     }
 
@@ -275,7 +276,8 @@ impl Scene {
     }
 
     /// What each client that is still connected got, by its name: a list of `[event, ...args]`,
-    /// sorted, because Node.js keeps no order between small and large events. Nothing more of what
+    /// sorted, because Node.js keeps no order between small and large events. Everything that was
+    /// sent before has arrived by then.
     /// was sent before is on its way then.
     pub(crate) async fn received(&self) -> Result<Value, Error> {
         let clients = self.clients.lock().clone();
@@ -284,7 +286,7 @@ impl Scene {
         self.received_so_far().await
     }
 
-    /// As [`received`](Self::received), without making sure that it is all.
+    /// As [`received`](Self::received), without waiting for everything that was sent.
     pub(crate) async fn received_so_far(&self) -> Result<Value, Error> {
         let mut received = Map::new();
         let clients = self.clients.lock().clone();
@@ -301,7 +303,7 @@ impl Scene {
         barrier(&self.nodes(), &self.nsp, clients).await
     }
 
-    /// Waits until the server with that index knows that a client is gone.
+    /// Waits until the server with that index knows that a client has left.
     pub(crate) async fn wait_for_disconnected(&self, server: usize, client: &Client) -> Result<(), Error> {
         self.wait_for_disconnected_socket(server, client.id()).await
     }
@@ -324,7 +326,7 @@ impl Scene {
         Ok(())
     }
 
-    /// The processes: a Node.js cluster has one.
+    /// The processes: a Node.js cluster has one for all its workers.
     fn nodes(&self) -> Vec<&Node> {
         let mut nodes: Vec<&Node> = self.servers().iter().map(|server| &*server.node).collect();
         nodes.sort_by_key(|node| node.pid());
@@ -332,7 +334,7 @@ impl Scene {
         nodes
     }
 
-    /// With the clients' names in place of their ids, wherever these stand.
+    /// With the clients' names in place of their ids.
     pub(crate) fn named(&self, value: Value) -> Value {
         match value {
             Value::String(text) => {

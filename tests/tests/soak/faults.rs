@@ -1,4 +1,4 @@
-//! What breaks in a soak.
+//! The faults of a soak.
 
 use crate::{
     Result,
@@ -56,15 +56,15 @@ impl Fault {
         Self::NodeComesAndIsKilled,
     ];
 
-    /// Those that `SOAK_FAULTS` names (`Killed,Stalled`), or all.
+    /// The faults that `SOAK_FAULTS` names (`Killed,Stalled`), or all.
     pub(crate) fn chosen() -> Vec<Self> {
         let names = std::env::var("SOAK_FAULTS").unwrap_or_default();
         let is_chosen = |fault: &Self| names.is_empty() || names.split(',').any(|name| name == format!("{fault:?}"));
         Self::ALL.into_iter().filter(is_chosen).collect()
     }
 
-    /// Breaks it for so long, and heals it.
-    pub(crate) async fn strike(self, cluster: &Cluster, time: Duration, random: &mut StdRng) -> Result {
+    /// Causes the fault for this time, and ends it.
+    pub(crate) async fn cause(self, cluster: &Cluster, time: Duration, random: &mut StdRng) -> Result {
         let lasts = || tokio::time::sleep(time);
         match self {
             Self::Nothing => lasts().await,
@@ -134,7 +134,7 @@ async fn stopped(cluster: &Cluster, mode: StopMode, time: Duration) -> Result {
     .await?
 }
 
-/// A node that is there for a while.
+/// A node that joins for a while.
 async fn passing(cluster: &Cluster, random: &mut StdRng, time: Duration) -> Result<Node> {
     let backend = if random.random() { "tokio-postgres" } else { "diesel" };
     let node = Node::start(&rust(backend), &cluster.options).await?;

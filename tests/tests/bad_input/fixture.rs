@@ -1,4 +1,4 @@
-//! A server with a client, and what became of what was sent to it.
+//! A server with a client, and the outcome of each input.
 
 use std::path::PathBuf;
 
@@ -15,26 +15,26 @@ use crate::{
     wire::Wire,
 };
 
-/// The event of the good message that follows each bad one.
+/// The event of the valid message that follows each bad one.
 const NEXT: &str = "next";
 
 pub(crate) fn rust_server() -> Kind {
     Kind::RustServer { program: PathBuf::from(env!("CARGO_BIN_EXE_test-node")), backend: "tokio-postgres".to_owned() }
 }
 
-/// A server and a client of it, on a database of their own.
-pub(crate) struct World {
+/// A server and a client of it, with a database of their own.
+pub(crate) struct Fixture {
     pub(crate) server: Node,
     pub(crate) client: Client,
     pub(crate) wire: Wire,
-    /// How many good messages were sent, and how many packets the client has shown.
+    /// How many valid messages were sent, and how many packets the client has reported.
     good: usize,
     seen: usize,
     pub(crate) database: Database,
 }
 
-impl World {
-    /// `None` where the machine lacks what it takes, which is then said loudly.
+impl Fixture {
+    /// `None` when a tool is missing on the machine, which is then reported.
     pub(crate) async fn start(kind: &Kind, clients: &ClientHost) -> Result<Option<Self>> {
         let Some(database) = require(&NODE).then(database).flatten() else { return Ok(None) };
         let server = Node::start(kind, &NodeOptions::new(database.url())).await?;
@@ -75,8 +75,7 @@ impl World {
             .replace("$client", &format!("{:?}", self.client.id()))
     }
 
-    /// Sends a good message in the form of an attachment, which no server handles before what was
-    /// sent earlier.
+    /// Sends a valid message as an attachment, which a server handles only after earlier messages.
     pub(crate) async fn send_good(&mut self) {
         self.good += 1;
         let good = message(3, &DATA.replace(r#""case""#, &format!(r#""{NEXT}",{}"#, self.good)));
@@ -84,7 +83,7 @@ impl World {
         self.wire.notify(&format!(r#"{{"uid":"good","type":3,"attachmentId":"{id}"}}"#)).await;
     }
 
-    /// Sends a good message, waits until the client has it, and returns what the client got before
+    /// Sends a valid message, waits until the client has it, and returns what the client got before
     /// it.
     pub(crate) async fn until_good(&mut self) -> Result<Vec<Packet>> {
         self.send_good().await;
@@ -95,14 +94,14 @@ impl World {
         Ok(got)
     }
 
-    /// The adapter's counts of what was unusable, and of what was dropped.
+    /// The adapter's counts of unusable and of dropped messages.
     pub(crate) async fn counts(&self) -> Result<(u64, u64)> {
         let counts = self.server.call("counts", serde_json::Value::Null).await?;
         Ok((counts["rejected"].as_u64().unwrap(), counts["dropped"].as_u64().unwrap()))
     }
 
-    /// Returns the count of what was unusable once it is as high as that, or the last one before
-    /// the deadline.
+    /// Returns the count of unusable messages once it has this value, or its last value before the
+    /// deadline.
     pub(crate) async fn rejected(&self, at_least: u64) -> Result<u64> {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -114,7 +113,7 @@ impl World {
         }
     }
 
-    /// Returns the reports of what was unusable once there are this many, or those there are at the
+    /// Returns the reports of unusable messages once there are this many, or those there are at the
     /// deadline.
     pub(crate) async fn reports(&self, at_least: usize) -> Result<Vec<String>> {
         let deadline = Instant::now() + DEADLINE;
@@ -129,8 +128,7 @@ impl World {
         }
     }
 
-    /// How many events the log missed, as it was told: it reads them beside all else that the
-    /// server does.
+    /// How many events the test node's reader of events missed, because it was too slow.
     pub(crate) async fn missed(&self) -> Result<usize> {
         let events = self.server.call("events", serde_json::Value::Null).await?;
         let events = events.as_array().unwrap().iter().filter_map(|event| event.as_str());
@@ -138,7 +136,7 @@ impl World {
         Ok(missed.map(|events| events.parse::<usize>().unwrap()).sum())
     }
 
-    /// Has the server leave, and proves that it was well all the time.
+    /// Makes the server leave, and checks that it was healthy all the time.
     pub(crate) async fn end(self) -> Result {
         self.server.close().await?;
         let stderr = self.server.wait_for_crash().await?;
@@ -147,8 +145,8 @@ impl World {
     }
 }
 
-/// Counts and reports are asked for, not told: this only spares the processor between two
-/// questions.
+/// The node does not report counts by itself, so it is asked again and again. The pause only saves
+/// processor time.
 async fn pause() {
     tokio::time::sleep(std::time::Duration::from_millis(2)).await;
 }
@@ -160,7 +158,7 @@ pub(crate) fn is_report(report: &str, kind: InvalidMessage, sender: Option<&str>
 
 /// How a client was lost.
 pub(crate) enum Loss {
-    /// It took a packet for broken, or was told to go.
+    /// It took a packet for invalid, or the server disconnected it.
     Disconnected,
     /// Its process, with all clients in it, has ended.
     Crashed,
