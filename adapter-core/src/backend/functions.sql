@@ -48,14 +48,18 @@ BEGIN
         END || coalesce(content, '');
     ELSE
         IF attachments IS NOT NULL AND value -> '_placeholder' = 'true' THEN
-            IF jsonb_typeof(value -> 'num') IS DISTINCT FROM 'number'
-                OR attachments[(value ->> 'num')::numeric::int + 1] IS NULL
-            THEN
+            IF jsonb_typeof(value -> 'num') = 'number' THEN
+                number := value ->> 'num';
+            END IF;
+            IF number BETWEEN 0 AND cardinality(attachments) - 1 AND number = trunc(number) THEN
+                content := attachments[number::int + 1];
+            END IF;
+            IF content IS NULL THEN
                 RAISE EXCEPTION 'the placeholder % has no attachment', value
                     USING ERRCODE = 'invalid_parameter_value',
                         HINT = 'Attachments are counted from 0. None of them may be null.';
             END IF;
-            RETURN @schema@.internal_msgpack_binary(attachments[(value ->> 'num')::numeric::int + 1]);
+            RETURN @schema@.internal_msgpack_binary(content);
         END IF;
         SELECT
             string_agg(@schema@.internal_msgpack_text(key) || @schema@.internal_msgpack(entry, attachments), ''),
