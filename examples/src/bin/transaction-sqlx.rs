@@ -2,7 +2,7 @@
 //! is sent if, and only if, the transaction commits. The emitter needs one impl, of `PublishOn` for
 //! the driver's connection, on a type of your own. The statements come from `socketio-pg-core`.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-sqlx`
+//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-sqlx -- tea`
 //!
 //! It inserts two orders. The database refuses the first, which has no item, so clients in the room
 //! `cooks` of the namespace `/kitchen` get one event `order`, with `"tea"`. It prints:
@@ -16,7 +16,7 @@ use std::error::Error;
 
 use socketio_pg_core::{
     PublishOn,
-    backend::{BackendError, CatchUp, Content, ErrorKind, Outgoing, log_sql, sql, table::TableName},
+    backend::{BackendError, CatchUp, Content, ErrorKind, Outgoing, sql, table::TableName},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query};
 
@@ -31,32 +31,27 @@ impl PublishOn<&mut PgConnection> for Sqlx {
         connection: &mut PgConnection,
         table: &str,
         log: Option<&CatchUp>,
-        Outgoing { channel, content, is_logged }: Outgoing,
+        Outgoing { channel, content, .. }: Outgoing,
     ) -> Result<(), BackendError> {
-        // Only where the options of the emitter have a catch-up log.
-        let log = log.filter(|_| is_logged);
-        let log_table = log.map(|log| TableName::parse(log.table_name())).transpose()?;
+        if log.is_some() {
+            // `backend::log_sql` has its statements.
+            return Err(BackendError::new(ErrorKind::Configuration, "this emitter writes no catch-up log"));
+        }
         let published = match content {
-            Content::Inline(payload) => {
-                let statement = log_table.map_or_else(|| sql::NOTIFY_ONE.to_owned(), |log| log_sql::publish_one(&log));
-                query(AssertSqlSafe(statement)).bind(channel).bind(payload).execute(connection).await
-            }
+            Content::Inline(payload) => query(sql::NOTIFY_ONE).bind(channel).bind(payload).execute(connection).await,
+            // A large or binary event is a row of a table.
             Content::Attachment { body, before_id, after_id } => {
-                let table = TableName::parse(table)?;
-                let statement = match &log_table {
-                    Some(log) => log_sql::publish_one_attachment(&table, log),
-                    None => sql::notify_one_with_attachment(&table),
-                };
-                let mut statement = query(AssertSqlSafe(statement));
-                if let Some(log) = log {
-                    statement = statement.bind(log.seconds());
-                }
-                statement.bind(body).bind(channel).bind(before_id).bind(after_id).execute(connection).await
+                let statement = sql::notify_one_with_attachment(&TableName::parse(table)?);
+                let statement = query(AssertSqlSafe(statement)).bind(body).bind(channel);
+                statement.bind(before_id).bind(after_id).execute(connection).await
             }
         };
-        // With `ErrorKind::Connection` the emitter says that the event may have been sent. Inside a
-        // transaction that matters only when the commit fails.
-        published.map(drop).map_err(|error| BackendError::new(ErrorKind::Other, error))
+        published.map(drop).map_err(|error| {
+            // With `Connection` the emitter says that PostgreSQL may have the event, which matters
+            // where it is not in a transaction.
+            let kind = if matches!(error, sqlx::Error::Io(_)) { ErrorKind::Connection } else { ErrorKind::Other };
+            BackendError::new(kind, error)
+        })
     }
 }
 
@@ -73,13 +68,14 @@ async fn order(connection: &mut PgConnection, emitter: &Emitter, item: &str) -> 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
     let mut connection = PgConnection::connect(&database).await?;
     query("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
         .execute(&mut connection)
         .await?;
 
     let emitter = Emitter::new();
-    for item in ["", "tea"] {
+    for item in ["", &item] {
         match order(&mut connection, &emitter, item).await {
             Ok(()) => println!("{item:?} was ordered, and the kitchen was told"),
             Err(error) => println!("{item:?} was not ordered, and the kitchen was not told: {error}"),

@@ -1,6 +1,6 @@
 //! An event inside a transaction: it is sent if, and only if, the transaction commits.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-tokio-postgres`
+//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-tokio-postgres -- tea`
 //!
 //! It inserts two orders. The database refuses the first, which has no item, so clients in the room
 //! `cooks` of the namespace `/kitchen` get one event `order`, with `"tea"`. It prints:
@@ -28,6 +28,7 @@ async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(),
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
     let (mut client, connection) = tokio_postgres::connect(&database, NoTls).await?;
     tokio::spawn(connection);
     client
@@ -35,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
 
     let emitter = Emitter::new();
-    for item in ["", "tea"] {
+    for item in ["", &item] {
         match order(&mut client, &emitter, item).await {
             Ok(()) => println!("{item:?} was ordered, and the kitchen was told"),
             Err(error) => println!("{item:?} was not ordered, and the kitchen was not told: {error}"),

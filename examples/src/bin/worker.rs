@@ -4,7 +4,7 @@
 //!
 //! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin worker -- report-7`
 //!
-//! Clients in the room `report-7` get three events `progress` and one event `done`. It prints:
+//! Clients in the room `report-7` get up to three events `progress` and one event `done`. It prints:
 //!
 //! ```text
 //! report-7: 33 %
