@@ -76,6 +76,11 @@ configure "s|^http {|http { access_log off;$paths|"
 chmod 711 "$directory"
 nginx -p "$directory" -c "$directory/nginx.conf" -e stderr -g "daemon off; pid $directory/nginx.pid;" &
 pids+=($!)
+# It writes this file once it listens.
+until [ -s "$directory/nginx.pid" ]; do
+  if ! kill -0 $! 2>/dev/null; then exit 1; fi
+  sleep 0.1
+done
 
 echo "connect clients to http://127.0.0.1:$port; Ctrl-C stops everything"
 wait -n "${pids[@]}"

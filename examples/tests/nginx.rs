@@ -5,7 +5,7 @@ mod program;
 
 use std::{collections::BTreeSet, fs, net::TcpListener, path::PathBuf, process::Command};
 
-use program::{Outcome, Program};
+use program::{Outcome, Program, respond};
 use serde_json::json;
 use socketio_pg_tests::{ClientHost, Connect, NODE, database, install, require};
 
@@ -17,13 +17,18 @@ fn read(file: &str) -> Outcome<String> {
     Ok(fs::read_to_string(folder().join(file))?)
 }
 
-/// Whether a program runs. CI does not install these, so they may be missing there, too.
-fn is_there(program: &str, arguments: &[&str]) -> bool {
-    let runs = Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success());
+/// Whether a command works. CI does not install these programs, so they may be missing there, too.
+fn works(command: &str) -> bool {
+    let mut words = command.split(' ');
+    let runs =
+        Command::new(words.next().unwrap_or_default()).args(words).output().is_ok_and(|output| output.status.success());
     if !runs {
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
         // Not `eprintln`, which the harness shows for failed tests only.
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED {test}: no {program}\n"));
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED {test}: `{command}` does not work\n"),
+        );
     }
     runs
 }
@@ -54,7 +59,7 @@ fn the_files_agree_on_servers_and_ports() -> Outcome {
 
 #[test]
 fn docker_compose_accepts_the_file() -> Outcome {
-    if !is_there("docker", &["compose", "version"]) {
+    if !works("docker compose version") {
         return Ok(());
     }
     let file = folder().join("compose.yaml");
@@ -65,7 +70,7 @@ fn docker_compose_accepts_the_file() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_poll_reach_servers_of_both_languages() -> Outcome {
-    if !is_there("nginx", &["-v"]) {
+    if !works("nginx -v") {
         return Ok(());
     }
     let Some(database) = require(&NODE).then(database).flatten() else { return Ok(()) };
@@ -79,6 +84,8 @@ async fn clients_that_poll_reach_servers_of_both_languages() -> Outcome {
     ];
     let mut script = Program::start(script.to_str().ok_or("its path is ASCII")?, &[], &environment)?;
     script.wait_for("connect clients to ").await?;
+    let response = respond(port, "/socket.io/?EIO=4&transport=polling").await?;
+    assert!(response.contains("Set-Cookie: sticky="), "{response}");
     let hosts = ClientHost::shared().await?;
     let mut clients = Vec::new();
     for number in 0..24 {

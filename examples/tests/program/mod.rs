@@ -16,18 +16,19 @@ use tokio::{
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Outcome<T = ()> = std::result::Result<T, Failure>;
 
-/// A running program. Dropping it kills it.
+/// A running program. Dropping it kills it, and what it has started.
 pub(crate) struct Program {
     name: String,
     child: Child,
     stdin: Option<ChildStdin>,
     arriving: mpsc::UnboundedReceiver<String>,
-    /// Lines that no wait has taken, in order.
+    /// Lines of stdout that no wait has taken, in order.
     untaken: Vec<String>,
-    /// What it wrote to stderr comes with this mark.
+    /// All lines; those of stderr have a mark.
     all: Vec<String>,
 }
 
+/// Marks lines of stderr.
 const STDERR: &str = "stderr: ";
 
 impl Program {
@@ -39,7 +40,8 @@ impl Program {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
+            // Its own group: it may be a script that starts others.
+            .process_group(0)
             .spawn()?;
         let (sender, arriving) = mpsc::unbounded_channel();
         read(child.stdout.take(), "", sender.clone());
@@ -104,7 +106,8 @@ impl Program {
             self.child.wait().await
         };
         let status = timeout(DEADLINE, ending).await.map_err(|_| "it does not end")??;
-        Ok((status, self.all.into_iter().filter(|line| !line.starts_with(STDERR)).collect()))
+        let all = std::mem::take(&mut self.all);
+        Ok((status, all.into_iter().filter(|line| !line.starts_with(STDERR)).collect()))
     }
 
     /// As [`ended`](Self::ended), without an error.
@@ -119,6 +122,16 @@ impl Program {
             self.untaken.push(line.clone());
         }
         self.all.push(line);
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Without an id it has ended.
+        if let Some(pid) = self.child.id() {
+            let group = format!("-{pid}");
+            let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
+        }
     }
 }
 
@@ -137,15 +150,14 @@ fn read(
     });
 }
 
-/// The body of a page of a server on this machine.
-pub(crate) async fn get(port: u16, path: &str) -> Outcome<String> {
+/// The response of a server on this machine, with its headers.
+pub(crate) async fn respond(port: u16, path: &str) -> Outcome<String> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
     let mut response = String::new();
     connection.read_to_string(&mut response).await?;
-    let (_, body) = response.split_once("\r\n\r\n").ok_or("the response has no body")?;
-    Ok(body.to_owned())
+    Ok(response)
 }
 
 /// Gets a page until it is as expected: servers learn of each other in the background.
@@ -153,7 +165,8 @@ pub(crate) async fn get_until(port: u16, path: &str, is_expected: impl Fn(&str) 
     let mut last = String::new();
     let getting = async {
         loop {
-            last = get(port, path).await?;
+            let response = respond(port, path).await?;
+            last = response.split_once("\r\n\r\n").ok_or("the response has no body")?.1.to_owned();
             if is_expected(&last) {
                 return Outcome::Ok(());
             }
