@@ -1,12 +1,12 @@
 //! Authentication in a connect middleware. Who is logged in is stored with the socket, and every
 //! server of the cluster sees it, in Node.js as `socket.data`.
 //!
-//! Start two of them on different ports. Clients connect with `auth: { token: "token-of-ada" }`:
+//! Start two on different ports. Clients connect with `auth: { token: "token-of-ada" }`.
 //!
 //! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin auth -- 127.0.0.1:3000`
 //!
-//! Each server prints its own clients, and `curl http://127.0.0.1:3000/users` lists all users of all
-//! servers, such as `["ada","grace"]`:
+//! `curl http://127.0.0.1:3000/users` returns the users of all servers: `["ada","grace"]`. Each
+//! server prints its own:
 //!
 //! ```text
 //! listening on http://127.0.0.1:3000
@@ -48,11 +48,7 @@ struct Refused;
 
 /// Stands for your session store, or for the verification of a signed token.
 async fn session_of(token: &str) -> Option<Session> {
-    let user = match token {
-        "token-of-ada" => "ada",
-        "token-of-grace" => "grace",
-        _ => return None,
-    };
+    let user = token.strip_prefix("token-of-").filter(|user| ["ada", "grace"].contains(user))?;
     Some(Session { user: user.to_owned() })
 }
 
@@ -90,8 +86,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (layer, io) = SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster.clone()).build_layer();
     // Without it, other servers do not see the session.
     cluster.attach(&io);
-    // The last middleware runs first. `record_handshake` shows `auth` to the other servers, with the
-    // token. Leave it out if servers must not see each other's tokens.
+    // The last middleware runs first. `record_handshake` shows `auth` to the other servers, the
+    // token included. Leave it out if servers must not see each other's tokens.
     io.ns("/", on_connect.with(record_handshake).with(authenticate)).await?;
 
     println!("listening on http://{}", listener.local_addr()?);

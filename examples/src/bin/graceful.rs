@@ -1,5 +1,6 @@
-//! A chat server that leaves in order. On SIGTERM or Ctrl-C it accepts no more clients, disconnects
-//! those that it has, and tells the other servers that it leaves: their requests do not wait for it.
+//! A chat server that leaves in order. On SIGTERM or Ctrl-C it accepts no more clients,
+//! disconnects those that it has, and tells the other servers that it leaves. Their requests do not
+//! wait for it.
 //!
 //! Start two, and end one of them:
 //!
@@ -78,7 +79,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on http://{}", listener.local_addr()?);
     let app = Router::new().layer(layer).into_make_service_with_connect_info::<SocketAddr>();
     cluster.serve(&io, |shutdown| axum::serve(listener, app).with_graceful_shutdown(shutdown)).await?;
-    // All clients are gone. Close here what their handlers used, such as the application's own pool.
+    // The clients are gone. Close here what their handlers used, such as the application's pool.
     println!("left the cluster");
     Ok(())
 }

@@ -13,8 +13,8 @@
 //! with the pooler alone: channel notifications do not arrive through this connection …
 //! ```
 //!
-//! On diesel it is `DieselBackend::with_listen_url(&pooler_url, &database_url)?`, and the pooler must
-//! know prepared statements: PgBouncer from 1.21 on, with `max_prepared_statements` above 0.
+//! On diesel it is `DieselBackend::with_listen_url(&pooler_url, &database_url)?`, and the pooler
+//! must know prepared statements: PgBouncer from 1.21 on, with `max_prepared_statements` above 0.
 
 use std::{error::Error, time::Duration};
 

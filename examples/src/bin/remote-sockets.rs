@@ -62,8 +62,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 },
                 None => break,
             },
-            // A server that just joined knows no other servers yet. They report within milliseconds,
-            // and `list` shows the sockets of those that have.
+            // A server that just joined knows no other servers yet. They report within
+            // milliseconds, and `list` shows the sockets of those that have.
             event = events.next() => if let Some(Event::NodeJoined { .. }) = event {
                 println!("a server joined");
             },

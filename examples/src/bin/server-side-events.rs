@@ -13,8 +13,8 @@
 //! the others are ["two"]
 //! ```
 //!
-//! In Node.js these are `io.serverSideEmit` and `io.on`. On diesel, the name of the crate is another:
-//! `socketio_pg_diesel`.
+//! In Node.js these are `io.serverSideEmit` and `io.on`. On diesel, the name of the crate is
+//! another: `socketio_pg_diesel`.
 
 use std::error::Error;
 

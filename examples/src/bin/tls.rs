@@ -3,7 +3,7 @@
 //! certificate of the authority where the machine does not know it.
 //!
 //! ```sh
-//! DATABASE_URL='postgres://app@db.example.org/app?sslmode=verify-full&sslrootcert=/etc/ssl/db.crt' \
+//! DATABASE_URL='postgres://app@db.example.org/app?sslmode=verify-full&sslrootcert=/etc/db.crt' \
 //!     cargo run -p socketio-pg-examples --bin tls
 //! ```
 //!

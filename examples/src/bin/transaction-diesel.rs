@@ -1,7 +1,7 @@
 //! An event inside a transaction of diesel-async: it is sent if, and only if, the transaction
 //! commits. Savepoints count as well: an event of a nested transaction that fails is not sent.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-diesel -- tea`
+//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-diesel`
 //!
 //! It inserts two orders. The database refuses the first, which has no item, so clients in the room
 //! `cooks` of the namespace `/kitchen` get one event `order`, with `"tea"`. It prints:

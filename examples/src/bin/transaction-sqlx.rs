@@ -2,7 +2,7 @@
 //! is sent if, and only if, the transaction commits. The emitter needs one impl, of `PublishOn` for
 //! the driver's connection, on a type of your own. The statements come from `socketio-pg-core`.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-sqlx -- tea`
+//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-sqlx`
 //!
 //! It inserts two orders. The database refuses the first, which has no item, so clients in the room
 //! `cooks` of the namespace `/kitchen` get one event `order`, with `"tea"`. It prints:

@@ -1,6 +1,6 @@
 //! An event inside a transaction: it is sent if, and only if, the transaction commits.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-tokio-postgres -- tea`
+//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-tokio-postgres`
 //!
 //! It inserts two orders. The database refuses the first, which has no item, so clients in the room
 //! `cooks` of the namespace `/kitchen` get one event `order`, with `"tea"`. It prints:

@@ -1,10 +1,11 @@
-//! A process without sockets that emits: a worker, a cron job, a request handler of another service.
-//! It needs no server and does not join the cluster. Servers in Rust and in Node.js deliver its
-//! events to their clients.
+//! A process without sockets that emits: a worker, a cron job, a request handler. It needs no
+//! server and does not join the cluster. Servers in Rust and in Node.js deliver its events to their
+//! clients.
 //!
 //! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin worker -- report-7`
 //!
-//! Clients in the room `report-7` get up to three events `progress` and one event `done`. It prints:
+//! Clients in the room `report-7` get up to three events `progress`, then one event `done`. It
+//! prints:
 //!
 //! ```text
 //! report-7: 33 %
