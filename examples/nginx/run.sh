@@ -7,6 +7,9 @@
 # With DATABASE_URL it uses that database, otherwise a private PostgreSQL that ends with it. With
 # RUST_SERVER it runs this program, otherwise it builds `graceful`.
 set -euo pipefail
+# Each process has a group of its own. Otherwise Ctrl-C would reach all at once, and the servers
+# would lose the database while they leave.
+set -m
 cd "$(dirname "$0")/../.."
 
 for program in nginx node npm; do

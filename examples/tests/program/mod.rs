@@ -128,10 +128,17 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         // Without an id it has ended.
-        if let Some(pid) = self.child.id() {
-            let group = format!("-{pid}");
-            let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
+        let Some(pid) = self.child.id() else { return };
+        let signal = |signal| std::process::Command::new("kill").args([signal, "--", &format!("-{pid}")]).status();
+        // A script ends what it has started only if it is told to end.
+        let _ = signal("-TERM");
+        for _ in 0..100 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
         }
+        let _ = signal("-KILL");
     }
 }
 
