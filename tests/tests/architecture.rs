@@ -214,9 +214,17 @@ fn no_modules_import_each_other_in_a_circle() {
 
 #[test]
 fn every_file_begins_with_what_it_is_for() {
-    for package in
-        ["protocol", "adapter-core", "connection", "adapter-tokio-postgres", "adapter-diesel", "tests", "bench", "fuzz"]
-    {
+    for package in [
+        "protocol",
+        "adapter-core",
+        "connection",
+        "adapter-tokio-postgres",
+        "adapter-diesel",
+        "tests",
+        "examples",
+        "bench",
+        "fuzz",
+    ] {
         for (module, text) in modules(&workspace().join(package).join("src")) {
             assert!(text.starts_with("//! "), "{package}/src/{module}.rs does not say what it is for");
         }

@@ -4,8 +4,9 @@
 use std::path::Path;
 
 /// The files that build a server, from the folder of the workspace.
-const SERVERS: [&str; 4] = [
+const SERVERS: [&str; 5] = [
     "README.md",
+    "examples/src/bin/graceful.rs",
     "adapter-tokio-postgres/examples/server.rs",
     "adapter-diesel/examples/server.rs",
     "tests/src/bin/test-node/server.rs",

@@ -1,0 +1,46 @@
+//! An event inside a transaction: it is sent if, and only if, the transaction commits.
+//!
+//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin transaction-tokio-postgres`
+//!
+//! It inserts two orders. The database refuses the first, which has no item, so clients in the room
+//! `cooks` of the namespace `/kitchen` get one event `order`, with `"tea"`. It prints:
+//!
+//! ```text
+//! "" was not ordered, and the kitchen was not told: db error: …
+//! "tea" was ordered, and the kitchen was told
+//! ```
+
+use std::error::Error;
+
+use socketio_pg_tokio_postgres::Emitter;
+use tokio_postgres::{Client, NoTls};
+
+async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(), Box<dyn Error>> {
+    // A transaction that is dropped is rolled back: every `?` below does that.
+    let transaction = client.transaction().await?;
+    // The event may come before the statement that fails: PostgreSQL sends it with the commit.
+    emitter.of("/kitchen").to("cooks").emit("order", item, &transaction).await?;
+    transaction.execute("INSERT INTO orders (item) VALUES ($1)", &[&item]).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
+    let (mut client, connection) = tokio_postgres::connect(&database, NoTls).await?;
+    tokio::spawn(connection);
+    client
+        .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
+        .await?;
+
+    let emitter = Emitter::new();
+    for item in ["", &item] {
+        match order(&mut client, &emitter, item).await {
+            Ok(()) => println!("{item:?} was ordered, and the kitchen was told"),
+            Err(error) => println!("{item:?} was not ordered, and the kitchen was not told: {error}"),
+        }
+    }
+    Ok(())
+}

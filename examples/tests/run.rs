@@ -1,0 +1,143 @@
+//! Runs the examples that belong to one driver, and compares what they print and what clients get.
+
+mod program;
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use program::{Outcome, Program};
+use serde_json::json;
+use socketio_pg_tests::{ClientHost, Connect, Kind, NODE, Node, NodeOptions, Tool, database, require};
+use socketio_pg_throwaway::Server;
+use tokio::net::TcpStream;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_emits_to_clients_of_a_node_server() -> Outcome {
+    let Some(database) = require(&NODE).then(database).flatten() else { return Ok(()) };
+    let node = Node::start(&Kind::NodeServer, &NodeOptions::new(database.url())).await?;
+    let clients = ClientHost::shared().await?;
+    let client = clients.connect(node.port(), &Connect::default()).await?;
+    node.call("socketsJoin", json!({ "join": ["report-9"] })).await?;
+
+    let environment = [("DATABASE_URL", &*database.url())];
+    let lines = Program::start(env!("CARGO_BIN_EXE_worker"), &["report-9"], &environment)?.succeeded().await?;
+    assert_eq!(lines, ["report-9: 33 %", "report-9: 67 %", "report-9: 100 %", "report-9: done"]);
+    assert_eq!(client.wait_for_packet("done").await?, [json!("report-9"), json!(3)]);
+    // Volatile events may be lost, the last event is not volatile.
+    let mut received = client.received().await?;
+    assert_eq!(received.pop().map(|packet| packet.event).as_deref(), Some("done"));
+    assert!(received.iter().all(|packet| packet.event == "progress"), "{received:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_send_the_event_only_if_they_commit() -> Outcome {
+    let Some(database) = require(&NODE).then(database).flatten() else { return Ok(()) };
+    let node = Node::start(&Kind::NodeServer, &NodeOptions::new(database.url()).namespace("/kitchen")).await?;
+    let clients = ClientHost::shared().await?;
+    let client = clients.connect(node.port(), &Connect::to("/kitchen")).await?;
+    node.call("socketsJoin", json!({ "nsp": "/kitchen", "join": ["cooks"] })).await?;
+
+    // Too large for a notification, so it goes through the attachments table.
+    let large = "tea ".repeat(5_000);
+    let mut expected = Vec::new();
+    for path in [
+        env!("CARGO_BIN_EXE_transaction-tokio-postgres"),
+        env!("CARGO_BIN_EXE_transaction-diesel"),
+        env!("CARGO_BIN_EXE_transaction-sqlx"),
+    ] {
+        for item in ["tea", &large] {
+            let lines = Program::start(path, &[item], &[("DATABASE_URL", &database.url())])?.succeeded().await?;
+            let [refused, ordered] = &lines[..] else { panic!("{path}: {lines:?}") };
+            assert!(refused.starts_with("\"\" was not ordered, and the kitchen was not told: "), "{path}: {refused}");
+            assert_eq!(*ordered, format!("{item:?} was ordered, and the kitchen was told"), "{path}");
+            assert_eq!(client.wait_for_packet("order").await?, [json!(item)], "{path}");
+            expected.push(json!(item));
+        }
+    }
+    // The refused ones would have come before.
+    let received: Vec<_> = client.received().await?.into_iter().flat_map(|packet| packet.args).collect();
+    assert_eq!(received, expected);
+    Ok(())
+}
+
+const PGBOUNCER: Tool = Tool {
+    name: "PgBouncer",
+    is_there: || pgbouncer().is_some(),
+    remedy: "install it (Debian: apt-get install pgbouncer; macOS: brew install pgbouncer)",
+};
+
+/// Debian installs it in a directory that is only in root's PATH.
+fn pgbouncer() -> Option<&'static str> {
+    let runs = |place: &&str| Command::new(place).arg("--version").output().is_ok_and(|output| output.status.success());
+    ["pgbouncer", "/usr/sbin/pgbouncer"].into_iter().find(runs)
+}
+
+/// A PgBouncer in transaction mode. Dropping it kills it and deletes its files.
+struct Pooler {
+    child: Child,
+    port: u16,
+    directory: PathBuf,
+}
+
+impl Pooler {
+    async fn start(server: u16, database: &str) -> Outcome<Self> {
+        let program = pgbouncer().ok_or("PgBouncer is gone")?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let directory = std::env::temp_dir().join(format!("socketio-pg-examples-{}-{port}", std::process::id()));
+        fs::create_dir(&directory)?;
+        let settings = directory.join("pgbouncer.ini");
+        let text = format!(
+            "[databases]\n{database} = host=127.0.0.1 port={server} user=postgres\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+             pool_mode = transaction\n"
+        );
+        fs::write(&settings, text)?;
+        let mut command = Command::new(program);
+        command.arg("-q").arg(&settings).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // PgBouncer refuses to run as root.
+        if Command::new("id").arg("-u").output()?.stdout == b"0\n" {
+            command.args(["-u", "nobody"]);
+        }
+        let mut pooler = Self { child: command.spawn()?, port, directory };
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            if let Some(status) = pooler.child.try_wait()? {
+                return Err(format!("PgBouncer has ended: {status}").into());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        Ok(pooler)
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pooler_publishes_through_pgbouncer_and_listens_directly() -> Outcome {
+    if !require(&PGBOUNCER) || database().is_none() {
+        return Ok(());
+    }
+    let server = Server::builder().start()?;
+    let database = server.create_database()?;
+    let port = server.port().ok_or("it is private")?;
+    let pooler = Pooler::start(port, database.name()).await?;
+    let direct = database.url();
+    let pooled = direct.replace(&format!(":{port}/"), &format!(":{}/", pooler.port));
+    assert_ne!(direct, pooled);
+
+    let environment = [("DATABASE_URL", &*direct), ("POOLER_URL", &*pooled)];
+    let lines = Program::start(env!("CARGO_BIN_EXE_pooler"), &[], &environment)?.succeeded().await?;
+    let [connected, alone] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(connected, "connected: publishes through the pooler, listens directly");
+    assert!(alone.starts_with("with the pooler alone: channel notifications do not arrive through"), "{alone}");
+    Ok(())
+}
