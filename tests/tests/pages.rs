@@ -1,5 +1,5 @@
-//! The pages of the repository are correct: their SQL is the SQL that nodes run, and their links
-//! lead to existing files and headings.
+//! The pages of the repository are correct: their SQL is the SQL that nodes run, their links lead to
+//! existing files and headings, and the manuals of both backends say the same.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -110,6 +110,82 @@ fn each_test_that_a_defect_names_exists() {
     }
     assert!(named > 30, "only {named} tests: the test has stopped reading them");
     assert!(missing.is_empty(), "not there:\n{}", missing.join("\n"));
+}
+
+/// The text of a file, from the folder of the workspace.
+fn read(file: &str) -> String {
+    fs::read_to_string(repository().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The front page of the crate on tokio-postgres, and with the same name of the crate, the front
+/// page of the one on diesel.
+fn manuals() -> [String; 2] {
+    let diesel = read("adapter-diesel/src/manual.md");
+    let renamed = diesel
+        .replace("socketio_pg_diesel", "socketio_pg_tokio_postgres")
+        .replace("socketio-pg-diesel", "socketio-pg-tokio-postgres");
+    [read("adapter-tokio-postgres/src/manual.md"), renamed]
+}
+
+/// A manual without what stands between the marks of a backend's own sections.
+fn common(manual: &str) -> String {
+    let mut parts = manual.split("<!-- backend: begin -->");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, part| {
+        let (_, rest) = part.split_once("<!-- backend: end -->").expect("a section of a backend ends");
+        text + "(the backend's own)" + rest
+    })
+}
+
+#[test]
+fn the_manuals_of_both_backends_differ_in_names_and_in_the_marked_sections_only() {
+    let [one, other] = manuals().map(|manual| common(&manual));
+    assert!(one.lines().count() > 200, "the marks hide nearly everything");
+    let differ = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+    assert_eq!(differ, None, "change adapter-tokio-postgres/src/manual.md and adapter-diesel/src/manual.md alike");
+    assert_eq!(one.lines().count(), other.lines().count());
+}
+
+#[test]
+fn the_server_in_the_manuals_is_the_server_in_readme() {
+    let block = |text: &str, kind: &str| {
+        let (_, rest) = text.split_once(&format!("```{kind}\n")).expect("the page has such a block");
+        rest.split("```").next().unwrap().lines().map(|line| line.split(" #").next().unwrap().to_owned()).collect()
+    };
+    let readme = read("README.md");
+    for manual in manuals() {
+        for kind in ["rust,no_run", "toml"] {
+            let (shown, expected): (Vec<String>, Vec<String>) = (block(&manual, kind), block(&readme, kind));
+            assert_eq!(shown, expected);
+        }
+    }
+}
+
+/// The methods of an alias are on the page of the type in the core: the search in the documentation
+/// of a backend finds them only where the alias names them.
+#[test]
+fn the_pages_of_the_aliases_name_every_method() {
+    let mut methods = 0;
+    let mut missing = Vec::new();
+    for backend in ["adapter-tokio-postgres", "adapter-diesel"] {
+        let page = read(&format!("{backend}/src/lib.rs")) + &read(&format!("{backend}/src/emitter.rs"));
+        for file in ["cluster", "serve", "namespace", "server_side", "emitter"] {
+            let text = read(&format!("adapter-core/src/api/{file}.rs"));
+            let public = text.lines().filter_map(|line| {
+                let line = line.strip_prefix("    pub ")?;
+                line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")
+            });
+            let alias = if file == "emitter" { "Emitter" } else { "" };
+            for name in public.filter_map(|line| line.split(['(', '<']).next()).filter(|name| *name != "all") {
+                methods += 1;
+                if !page.contains(&format!("{alias}::{name}]")) {
+                    missing.push(format!("{backend}: {file}::{name}"));
+                }
+            }
+        }
+    }
+    assert!(methods > 80, "only {methods} methods: the test has stopped reading them");
+    assert!(missing.is_empty(), "not in the table of methods on the alias:\n{}", missing.join("\n"));
 }
 
 /// The Markdown files below a folder, except those that tools download and those that are part of
