@@ -16,6 +16,10 @@ mod pool;
 mod shared_sql;
 mod statements;
 
+// Pages only: a program does not get it, and their code blocks are not tests of this crate.
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
+
 pub use backend::DieselBackend;
 pub use emitter::Emitter;
 pub use error::connection_error;

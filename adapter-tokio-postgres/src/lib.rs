@@ -11,6 +11,10 @@ mod error;
 mod listener;
 mod pool;
 
+// Pages only: a program does not get it, and their code blocks are not tests of this crate.
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
+
 pub use backend::TokioPostgresBackend;
 pub use emitter::Emitter;
 #[doc(hidden)]
