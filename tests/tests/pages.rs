@@ -93,6 +93,43 @@ fn links_between_pages_lead_to_files_and_headings_that_exist() {
     assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
 }
 
+/// The documentation of both backends shows these pages, each after `links.md`, which leads the names
+/// of links to pages of the documentation. An inline link would be dead there.
+#[test]
+fn the_guides_link_to_other_pages_by_names_that_the_documentation_knows() {
+    let links = read("adapter-tokio-postgres/src/guide/links.md");
+    let known: BTreeMap<_, _> = definitions(&links).collect();
+    let mut wrong = Vec::new();
+    let mut pages = 0;
+    for entry in fs::read_dir(repository().join("adapter-tokio-postgres/src/guide")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let page = read(&format!("adapter-tokio-postgres/src/guide/{name}"));
+        let other = read(&format!("adapter-diesel/src/guide/{name}"));
+        assert_eq!(page, other, "{name} is another page in the crate on diesel");
+        if name == "links.md" {
+            continue;
+        }
+        pages += 1;
+        assert_eq!(page, read(&format!("docs/{name}")), "src/guide/{name} has to be a link to docs/{name}");
+        let defined: BTreeMap<_, _> = definitions(&page).collect();
+        for link in inline_links(&page).filter(|link| !link.starts_with('#') && !link.contains("://")) {
+            wrong.push(format!("docs/{name}: write `[text][{link}]`, and at the end of the page `[{link}]: {link}`"));
+        }
+        for reference in references(&page).filter(|reference| !defined.contains_key(reference)) {
+            wrong.push(format!("docs/{name}: no `[{reference}]: {reference}` at the end of the page"));
+        }
+        for (link, target) in defined.iter().filter(|(_, target)| !target.contains("://")) {
+            if link != target {
+                wrong.push(format!("docs/{name}: `[{link}]` is named otherwise than its target"));
+            } else if !known.contains_key(link) {
+                wrong.push(format!("adapter-tokio-postgres/src/guide/links.md: no `[{link}]`"));
+            }
+        }
+    }
+    assert!(pages > 5, "only {pages} pages: the test has stopped reading them");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn each_test_that_a_defect_names_exists() {
     let page = fs::read_to_string(repository().join("docs/found.md")).unwrap();
@@ -216,9 +253,24 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The targets of `[text](target)`.
+/// The targets of `[text](target)` and of `[name]: target`.
 fn links_of(text: &str) -> impl Iterator<Item = &str> {
+    inline_links(text).chain(definitions(text).map(|(_, target)| target))
+}
+
+/// The targets of `[text](target)`.
+fn inline_links(text: &str) -> impl Iterator<Item = &str> {
     prose(text).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split_once(')'))).map(|(link, _)| link)
+}
+
+/// The names of `[text][name]`.
+fn references(text: &str) -> impl Iterator<Item = &str> {
+    prose(text).flat_map(|line| line.split("][").skip(1).filter_map(|rest| rest.split_once(']'))).map(|(name, _)| name)
+}
+
+/// Each `[name]: target`.
+fn definitions(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    prose(text).filter_map(|line| line.strip_prefix('[')?.split_once("]: "))
 }
 
 /// The anchors of a page's headings, as GitHub makes them.
