@@ -30,6 +30,9 @@ pub trait PublishOn<C> {
     /// goes out if and when that commits. With `log`, a notification [that is to be
     /// logged](Outgoing::is_logged) is also written there, as
     /// [`Backend::publish_logged`](crate::backend::Backend::publish_logged) does.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not take the statement, or the connection is lost.
     fn publish_on(
         connection: C,
         table: &str,
