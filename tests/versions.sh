@@ -58,6 +58,7 @@ suites=(
   "socketio-pg-tokio-postgres backend"
   "socketio-pg-diesel backend"
   "socketio-pg-tests catch_up"
+  "socketio-pg-tests sql_functions"
 )
 if [ -n "$short" ]; then
   suites+=("socketio-pg-tests conformance RDN")

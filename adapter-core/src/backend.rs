@@ -19,6 +19,7 @@
 
 mod catch_up;
 pub(crate) mod error;
+pub mod functions;
 pub mod inspect;
 pub mod log_sql;
 pub mod prepare;

@@ -28,6 +28,7 @@ pub use listener::DieselListener;
 pub use migrations::{MIGRATIONS, Migrations};
 pub use socketio_pg_core::backend::{
     BackendError, ErrorKind,
+    functions::SqlFunctions,
     table::{InvalidTableName, log_schema_sql, schema_sql},
 };
 

@@ -1,4 +1,5 @@
-//! The attachments table as a diesel migration, to run with the application's own migrations.
+//! The tables, and the functions that emit from SQL, as diesel migrations, to run with the
+//! application's own migrations.
 
 use diesel::{
     connection::BoxableConnection,
@@ -7,7 +8,10 @@ use diesel::{
 };
 use socketio_pg_core::{
     CatchUp,
-    backend::table::{InvalidTableName, TableName},
+    backend::{
+        functions::SqlFunctions,
+        table::{InvalidTableName, TableName},
+    },
 };
 use std::{borrow::Cow, fmt};
 
@@ -29,7 +33,8 @@ use std::{borrow::Cow, fmt};
 /// # Ok(())
 /// # }
 /// ```
-pub const MIGRATIONS: Migrations = Migrations { table: Cow::Borrowed("socket_io_attachments"), log: None };
+pub const MIGRATIONS: Migrations =
+    Migrations { table: Cow::Borrowed("socket_io_attachments"), log: None, functions: None };
 
 /// Migrations that create the attachments table: a diesel `MigrationSource`, for any harness on
 /// PostgreSQL.
@@ -41,6 +46,7 @@ pub const MIGRATIONS: Migrations = Migrations { table: Cow::Borrowed("socket_io_
 pub struct Migrations {
     table: Cow<'static, str>,
     log: Option<String>,
+    functions: Option<SqlFunctions>,
 }
 
 impl Migrations {
@@ -52,7 +58,7 @@ impl Migrations {
     pub fn for_table(table: impl Into<String>) -> std::result::Result<Self, InvalidTableName> {
         let table = table.into();
         TableName::parse(&table)?;
-        Ok(Self { table: Cow::Owned(table), log: None })
+        Ok(Self { table: Cow::Owned(table), log: None, functions: None })
     }
 
     /// Also creates the table of the catch-up log, with the name that it has in
@@ -72,11 +78,24 @@ impl Migrations {
         TableName::parse(log.table_name())?;
         Ok(Self { log: Some(log.table_name().to_owned()), ..self })
     }
+
+    /// Also installs the functions that emit from SQL. A later version of them is another
+    /// migration; reverting one removes the functions.
+    ///
+    /// ```
+    /// use socketio_pg_diesel::{MIGRATIONS, Options, SqlFunctions};
+    ///
+    /// let migrations = MIGRATIONS.with_sql_functions(SqlFunctions::new(&Options::default())?);
+    /// # Ok::<(), socketio_pg_diesel::InvalidTableName>(())
+    /// ```
+    pub fn with_sql_functions(self, functions: SqlFunctions) -> Self {
+        Self { functions: Some(functions), ..self }
+    }
 }
 
 impl MigrationSource<Pg> for Migrations {
     fn migrations(&self) -> Result<Vec<Box<dyn Migration<Pg>>>> {
-        let create = |name, table: &TableName, up| CreateTable { name, up, down: format!("DROP TABLE {table}") };
+        let create = |name, table: &TableName, up| Statements { name, up, down: format!("DROP TABLE {table}") };
         let table = TableName::parse(&self.table)?;
         let mut migrations: Vec<Box<dyn Migration<Pg>>> =
             vec![Box::new(create(Name::Attachments, &table, table.create_statement()))];
@@ -84,17 +103,21 @@ impl MigrationSource<Pg> for Migrations {
             let table = TableName::parse(log)?;
             migrations.push(Box::new(create(Name::Log, &table, table.create_log_statement())));
         }
+        if let Some(functions) = &self.functions {
+            let (up, down) = (functions.install_sql(), functions.remove_sql());
+            migrations.push(Box::new(Statements { name: Name::Functions, up, down }));
+        }
         Ok(migrations)
     }
 }
 
-struct CreateTable {
+struct Statements {
     name: Name,
     up: String,
     down: String,
 }
 
-impl Migration<Pg> for CreateTable {
+impl Migration<Pg> for Statements {
     fn run(&self, connection: &mut dyn BoxableConnection<Pg>) -> Result<()> {
         Ok(connection.batch_execute(&self.up)?)
     }
@@ -119,6 +142,7 @@ impl MigrationMetadata for InTransaction {}
 enum Name {
     Attachments,
     Log,
+    Functions,
 }
 
 impl MigrationName for Name {
@@ -128,16 +152,18 @@ impl MigrationName for Name {
         match self {
             Self::Attachments => "00000000000000-socketio-pg-1".into(),
             Self::Log => "00000000000000-socketio-pg-2".into(),
+            Self::Functions => format!("00000000000000-socketio-pg-3-{}", SqlFunctions::VERSION).into(),
         }
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = match self {
+        let what = match self {
             Self::Attachments => "attachments",
             Self::Log => "log",
+            Self::Functions => "functions",
         };
-        write!(f, "{}_create_{table}", self.version())
+        write!(f, "{}_create_{what}", self.version())
     }
 }

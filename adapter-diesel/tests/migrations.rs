@@ -9,7 +9,7 @@ use diesel::{
 use diesel_async::{AsyncConnection, AsyncMigrationHarness, AsyncPgConnection};
 use diesel_migrations::MigrationHarness;
 use socketio_pg_core::backend::{ErrorKind, Prepare};
-use socketio_pg_diesel::{CatchUp, DieselBackend, MIGRATIONS, Migrations};
+use socketio_pg_diesel::{CatchUp, DieselBackend, MIGRATIONS, Migrations, Options, SqlFunctions};
 use socketio_pg_throwaway::{Database, Server};
 use std::{fmt, time::Duration};
 
@@ -108,4 +108,16 @@ async fn the_catch_up_log_is_a_migration_of_its_own() {
     assert!(backend.prepare_log(log.table_name(), false).await.is_err());
     backend.prepare("socket_io_attachments", false).await.unwrap();
     assert!(MIGRATIONS.with_catch_up(&log.clone().table("a.b.c")).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_functions_that_emit_are_a_migration_of_their_own() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let mut harness = harness(&database).await;
+    let migrations = || MIGRATIONS.with_sql_functions(SqlFunctions::new(&Options::default()).unwrap());
+    assert_eq!(harness.run_pending_migrations(migrations()).unwrap().len(), 2);
+    database.execute("SELECT socketio.emit('e')").unwrap();
+    harness.revert_last_migration(migrations()).unwrap();
+    assert!(database.execute("SELECT socketio.emit('e')").is_err());
+    assert_eq!(harness.run_pending_migrations(migrations()).unwrap().len(), 1);
 }

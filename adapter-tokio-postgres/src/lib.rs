@@ -21,6 +21,7 @@ pub use emitter::Emitter;
 pub use listener::TokioPostgresListener;
 pub use socketio_pg_core::backend::{
     BackendError, ErrorKind,
+    functions::SqlFunctions,
     table::{InvalidTableName, log_schema_sql, schema_sql},
 };
 

@@ -43,6 +43,11 @@ pub enum Kind {
         /// The backend's name.
         backend: String,
     },
+    /// The functions of this project in PostgreSQL.
+    SqlFunctions {
+        /// The binary `test-node`.
+        program: PathBuf,
+    },
     /// The node in Python, which was written from the specification alone. It has no clients, but
     /// [virtual sockets](Node::add_socket). See [`python_node`](crate::python_node).
     Python {
@@ -234,6 +239,11 @@ impl Kind {
                 command.args(["--role", "emitter", "--backend", backend]);
                 command
             }
+            Self::SqlFunctions { program } => {
+                let mut command = Command::new(program);
+                command.args(["--role", "sql-functions", "--backend", "tokio-postgres"]);
+                command
+            }
             Self::Python { interpreter } => {
                 let mut command = Command::new(interpreter);
                 command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join("node.py"));
@@ -245,7 +255,7 @@ impl Kind {
     fn language(&self) -> Language {
         match self {
             Self::NodeServer | Self::NodeCluster { .. } | Self::NodeEmitter | Self::Python { .. } => Language::Node,
-            Self::RustServer { .. } | Self::RustEmitter { .. } => Language::Rust,
+            Self::RustServer { .. } | Self::RustEmitter { .. } | Self::SqlFunctions { .. } => Language::Rust,
         }
     }
 
@@ -256,6 +266,7 @@ impl Kind {
             Self::NodeEmitter => "Node emitter",
             Self::RustServer { .. } => "Rust server",
             Self::RustEmitter { .. } => "Rust emitter",
+            Self::SqlFunctions { .. } => "SQL functions",
             Self::Python { .. } => "Python node",
         }
     }

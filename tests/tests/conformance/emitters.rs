@@ -1,4 +1,5 @@
-//! Processes without sockets: this project's emitter, and the official one.
+//! Emitting without sockets: this project's emitter and its functions in PostgreSQL, and the
+//! official emitter.
 
 use crate::{
     fixture::Fixture,
@@ -13,7 +14,18 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             let emitter = fixture.rust_emitter().await?;
             every_operation(&fixture, emitter).await
         }),
-        Scenario::new("Rust emitter: transactions", transactions),
+        Scenario::new("Rust emitter: transactions", |fixture: Fixture| async move {
+            let emitter = fixture.rust_emitter().await?;
+            transactions(&fixture, emitter).await
+        }),
+        Scenario::new("SQL functions", |fixture: Fixture| async move {
+            let functions = fixture.sql_functions().await?;
+            every_operation(&fixture, functions).await
+        }),
+        Scenario::new("SQL functions: transactions", |fixture: Fixture| async move {
+            let functions = fixture.sql_functions().await?;
+            transactions(&fixture, functions).await
+        }),
         Scenario::new("official emitter", |fixture: Fixture| async move {
             let emitter = fixture.node_emitter().await?;
             every_operation(&fixture, emitter).await
@@ -87,14 +99,13 @@ async fn every_operation(fixture: &Fixture, emitter: &Node) -> Outcome {
 }
 
 /// Events are sent if, and only if, the transaction commits; equal events are two.
-async fn transactions(fixture: Fixture) -> Outcome {
+async fn transactions(fixture: &Fixture, emitter: &Node) -> Outcome {
     fixture.wait_for_servers(3).await?;
     fixture.clients().await?;
-    let emitter = fixture.rust_emitter().await?;
     for (event, commit) in [("never", false), ("committed", true)] {
         let emit = json!({ "op": "emit", "nsp": fixture.nsp, "event": event, "args": [1] });
         let large = json!({ "op": "emit", "nsp": fixture.nsp, "event": event, "args": [binary([2])] });
-        say(&fixture, emitter, "transaction", json!({ "ops": [emit, emit, large, large], "commit": commit })).await?;
+        say(fixture, emitter, "transaction", json!({ "ops": [emit, emit, large, large], "commit": commit })).await?;
     }
     let once = |arg: Value| json!(["committed", arg]);
     let four = json!([once(json!(1)), once(json!(1)), once(binary([2])), once(binary([2]))]);

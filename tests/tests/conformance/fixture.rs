@@ -50,6 +50,7 @@ pub(crate) struct Cluster {
     free_namespaces: Mutex<Vec<String>>,
     rust_emitter: OnceCell<Node>,
     node_emitter: OnceCell<Node>,
+    sql_functions: OnceCell<Node>,
     /// The proxy to a far database.
     _way: Option<Proxy>,
     // Dropped last: the servers are connected to it.
@@ -81,6 +82,7 @@ impl Cluster {
             free_namespaces: Mutex::new(free_namespaces),
             rust_emitter: OnceCell::new(),
             node_emitter: OnceCell::new(),
+            sql_functions: OnceCell::new(),
             _way: way,
             database,
         })
@@ -232,6 +234,12 @@ impl Fixture {
     pub(crate) async fn node_emitter(&self) -> Result<&Node, Error> {
         let options = &self.cluster.options;
         self.cluster.node_emitter.get_or_try_init(|| Node::start(&Kind::NodeEmitter, options)).await
+    }
+
+    /// The functions in PostgreSQL.
+    pub(crate) async fn sql_functions(&self) -> Result<&Node, Error> {
+        let kind = Kind::SqlFunctions { program: program() };
+        self.cluster.sql_functions.get_or_try_init(|| Node::start(&kind, &self.cluster.options)).await
     }
 
     /// A client on each server, `a`, `b` and `c`.

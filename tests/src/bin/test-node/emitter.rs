@@ -5,9 +5,9 @@ use std::sync::Arc;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::{Value, json};
 use socketio_pg_core::PublishOn;
-use socketio_pg_tokio_postgres::Emitter;
+use socketio_pg_tokio_postgres::{Emitter, SqlFunctions};
 use tokio::sync::Mutex;
-use tokio_postgres::NoTls;
+use tokio_postgres::{GenericClient, NoTls};
 
 use crate::{
     conversation::{self, Answer, Command, failed, say},
@@ -42,6 +42,83 @@ pub(crate) async fn tokio_postgres(options: &Options) -> Result<(), Box<dyn std:
     })
     .await?;
     Ok(())
+}
+
+/// Serves with the SQL functions until the conversation ends.
+pub(crate) async fn sql_functions(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    let (client, connection) = tokio_postgres::connect(&options.database_url, NoTls).await?;
+    tokio::spawn(connection);
+    let functions = SqlFunctions::new(&options.cluster())?;
+    client.batch_execute(&functions.install_sql()).await?;
+    let client = Arc::new(Mutex::new(client));
+    say(&json!({ "ready": true, "port": 0, "uid": "emitter" }));
+    conversation::hold(|command| {
+        let client = client.clone();
+        async move {
+            let mut client = client.lock().await;
+            if command.op != "transaction" {
+                return call_function(&*client, &command).await;
+            }
+            let transaction = client.transaction().await.map_err(failed)?;
+            for command in transaction_ops(&command)? {
+                call_function(&transaction, &command).await?;
+            }
+            if command.fields.flag("commit") {
+                transaction.commit().await.map_err(failed)?;
+            } else {
+                transaction.rollback().await.map_err(failed)?;
+            }
+            Ok(Value::Null)
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+/// Carries out one op with a function in PostgreSQL.
+async fn call_function(client: &impl GenericClient, command: &Command) -> Answer {
+    let fields = &command.fields;
+    let (nsp, rooms, except) = (fields.nsp(), fields.list("rooms"), fields.list("except"));
+    let args = socketio_pg_core::protocol::Value::from_serialize(&fields.args()).map_err(failed)?;
+    let (json, attachments) = args.to_json_with_attachments();
+    let attachments = (!attachments.is_empty()).then_some(attachments);
+    // JSON as text: the driver needs no feature for it.
+    let args = "ARRAY(SELECT pg_catalog.jsonb_array_elements($2::pg_catalog.text::pg_catalog.jsonb))";
+    let called = match command.op.as_str() {
+        "emit" => {
+            let event = fields.required("event")?;
+            let compress = fields.get("compress").and_then(Value::as_bool);
+            let statement = format!(
+                "SELECT socketio.emit($1, args => {args}, attachments => $3, namespace => $4, rooms => $5, \
+                 except_rooms => $6, volatile => $7, compress => $8)"
+            );
+            let volatile = fields.flag("volatile");
+            client
+                .execute(&statement, &[&event, &json, &attachments, &nsp, &rooms, &except, &volatile, &compress])
+                .await
+        }
+        "serverSideEmit" => {
+            let event = fields.required("event")?;
+            let statement =
+                format!("SELECT socketio.server_side_emit($1, args => {args}, attachments => $3, namespace => $4)");
+            client.execute(&statement, &[&event, &json, &attachments, &nsp]).await
+        }
+        op @ ("socketsJoin" | "socketsLeave") => {
+            let (function, moved) =
+                if op == "socketsJoin" { ("sockets_join", "join") } else { ("sockets_leave", "leave") };
+            let statement = format!("SELECT socketio.{function}($1, namespace => $2, rooms => $3, except_rooms => $4)");
+            client.execute(&statement, &[&fields.list(moved), &nsp, &rooms, &except]).await
+        }
+        "disconnectSockets" => {
+            let statement = "SELECT socketio.disconnect_sockets(close => $1, namespace => $2, rooms => $3, \
+                             except_rooms => $4)";
+            client.execute(statement, &[&fields.flag("close"), &nsp, &rooms, &except]).await
+        }
+        "close" => Ok(0),
+        unknown => return Err(format!("no such op: {unknown}")),
+    };
+    called.map_err(failed)?;
+    Ok(Value::Null)
 }
 
 /// Serves on diesel-async until the conversation ends.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! test-node --backend tokio-postgres|diesel --database-url URL [options]
-//! test-node --role emitter --backend tokio-postgres --database-url URL [options]
+//! test-node --role emitter|sql-functions --backend tokio-postgres --database-url URL [options]
 //! ```
 //!
 //! The first line out is `{"ready":true,"port":…,"uid":"…"}`. Then each line in is a command
@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .init();
     let options = Options::parse();
     match (options.backend, options.role) {
+        (_, Role::SqlFunctions) => emitter::sql_functions(&options).await,
         (Backend::TokioPostgres, Role::Emitter) => emitter::tokio_postgres(&options).await,
         (Backend::TokioPostgres, Role::Server) => {
             let cluster = Cluster::connect(options.tokio_postgres()?, options.cluster()).await?;

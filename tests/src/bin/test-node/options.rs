@@ -67,6 +67,8 @@ pub(crate) enum Backend {
 pub(crate) enum Role {
     Server,
     Emitter,
+    /// The functions in PostgreSQL that emit.
+    SqlFunctions,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]

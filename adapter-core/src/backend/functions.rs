@@ -1,0 +1,224 @@
+//! Functions in PostgreSQL that emit, for whatever can run a statement.
+
+use std::fmt::Write;
+
+use socketio_pg_protocol::channel::quote_identifier;
+
+use crate::{
+    backend::table::{InvalidTableName, TableName},
+    options::Options,
+};
+
+/// The migration that installs functions which emit: a trigger, `psql` or a program in any language
+/// emits with one statement, as an [`Emitter`](crate::Emitter) does.
+///
+/// ```sql
+/// SELECT socketio.emit('order', '{"id": 17}', room => 'order:17');
+///
+/// CREATE TRIGGER emit_orders AFTER INSERT OR UPDATE OR DELETE ON orders
+/// FOR EACH ROW EXECUTE FUNCTION socketio.emit_change('order', 'order:{id}');
+/// ```
+///
+/// The page `docs/sql.md` in the repository describes them. They are emitters, and so publish with
+/// the prefix, the table, the threshold and the catch-up log of these options; install them again
+/// when one of these changes.
+///
+/// ```
+/// use socketio_pg_core::{Options, backend::functions::SqlFunctions};
+///
+/// let functions = SqlFunctions::new(&Options::default())?;
+/// let up = functions.install_sql();
+/// let down = functions.remove_sql();
+/// assert!(up.contains(r#"CREATE SCHEMA IF NOT EXISTS "socketio";"#));
+/// # assert!(down.contains("DROP"));
+/// # Ok::<(), socketio_pg_core::backend::table::InvalidTableName>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqlFunctions {
+    schema: String,
+    prefix: String,
+    attachments: TableName,
+    log: Option<Log>,
+    threshold: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Log {
+    table: TableName,
+    seconds: f64,
+}
+
+/// Those that applications call. All others are called by them.
+const PUBLIC: [&str; 7] =
+    ["emit", "server_side_emit", "sockets_join", "sockets_leave", "disconnect_sockets", "emit_change", "version"];
+
+const TEMPLATE: &str = include_str!("functions.sql");
+
+impl SqlFunctions {
+    /// Changes when a function does. `socketio.version()` tells which one is installed.
+    pub const VERSION: u32 = 1;
+
+    /// The functions for a cluster with these options, in the schema `socketio`.
+    ///
+    /// # Errors
+    /// When a table's name in the options is not a name: see [`InvalidTableName`].
+    pub fn new(options: &Options) -> Result<Self, InvalidTableName> {
+        let log = |log: &crate::CatchUp| {
+            TableName::parse(log.table_name()).map(|table| Log { table, seconds: log.seconds() })
+        };
+        Ok(Self {
+            schema: "socketio".to_owned(),
+            prefix: options.channel_prefix.clone(),
+            attachments: TableName::parse(&options.table)?,
+            log: options.catch_up.as_ref().map(log).transpose()?,
+            threshold: options.budget().max_inline() + 1,
+        })
+    }
+
+    /// The same functions in another schema, which is created when it is missing. The name is taken
+    /// literally; NUL is left out, as PostgreSQL has no such name.
+    pub fn schema(self, name: impl Into<String>) -> Self {
+        Self { schema: name.into().replace('\0', ""), ..self }
+    }
+
+    /// The statements that install the functions, or replace those of any version: to be run as one
+    /// simple query, in one transaction. The attachments table must exist, and that of the log.
+    ///
+    /// What was granted stays granted. Several sessions may run them at once.
+    pub fn install_sql(&self) -> String {
+        self.fill(TEMPLATE)
+    }
+
+    /// The statements that remove the functions, and their schema if nothing else is in it. They
+    /// fail while a trigger uses one of the functions.
+    pub fn remove_sql(&self) -> String {
+        let names = PUBLIC.map(literal).join(", ");
+        self.fill(&format!(
+            "DO $@tag@$
+DECLARE
+    function pg_catalog.regprocedure;
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('socketio-pg functions', 0));
+    FOR function IN
+        SELECT oid FROM pg_catalog.pg_proc
+        WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(@schema_literal@)::pg_catalog.oid
+            AND (
+                proname::pg_catalog.text OPERATOR(pg_catalog.=) ANY (ARRAY[{names}])
+                OR pg_catalog.starts_with(proname::pg_catalog.text, 'internal_')
+            )
+    LOOP
+        EXECUTE pg_catalog.format('DROP FUNCTION %s', function);
+    END LOOP;
+    BEGIN
+        DROP SCHEMA IF EXISTS @schema@;
+    EXCEPTION WHEN dependent_objects_still_exist THEN
+        NULL; -- Something else is in it.
+    END;
+END $@tag@$;
+"
+        ))
+    }
+
+    fn fill(&self, template: &str) -> String {
+        let schema = quote_identifier(&self.schema);
+        let attach = match &self.log {
+            None => "(payload) VALUES (body)".to_owned(),
+            // So far ahead as the log goes back: nodes of any kind then sweep them after their row.
+            Some(log) => format!(
+                "(created_at, payload) VALUES (clock_timestamp() + make_interval(secs => {:?}), body)",
+                log.seconds
+            ),
+        };
+        let mut text = String::with_capacity(template.len() + template.len() / 4);
+        let mut rest = template;
+        while let Some((before, token, after)) = next_token(rest) {
+            text.push_str(before);
+            match token {
+                "schema" => text.push_str(&schema),
+                "schema_literal" => text.push_str(&literal(&schema)),
+                "prefix" => text.push_str(&literal(&self.prefix)),
+                "attachments_literal" => text.push_str(&literal(&self.attachments.to_string())),
+                "attach" => text.push_str(&attach),
+                "threshold" => _ = write!(text, "{}", self.threshold),
+                "version" => _ = write!(text, "{}", Self::VERSION),
+                "notify" => text.push_str(&self.fill(if self.log.is_some() { NOTIFY_AND_LOG } else { NOTIFY })),
+                "log_literal" => {
+                    text.push_str(&literal(&self.log.as_ref().map(|log| log.table.to_string()).unwrap_or_default()));
+                }
+                // Ends no text that is quoted with it.
+                "tag" => text.push_str(&self.tag()),
+                other => _ = write!(text, "@{other}@"),
+            }
+            rest = after;
+        }
+        text + rest
+    }
+
+    /// A word that none of the names contains.
+    fn tag(&self) -> String {
+        let names = [&self.schema, &self.prefix, &self.attachments.to_string()];
+        let log = self.log.as_ref().map(|log| log.table.to_string()).unwrap_or_default();
+        let is_free = |tag: &String| !log.contains(tag) && names.iter().all(|name| !name.contains(tag));
+        (0_u64..).map(|number| format!("socketio{number}")).find(is_free).unwrap_or_default()
+    }
+}
+
+const NOTIFY: &str = "CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
+RETURNS void LANGUAGE sql VOLATILE AS $@tag@_body$
+    SELECT pg_catalog.pg_notify(channel, payload)
+$@tag@_body$;
+";
+
+const NOTIFY_AND_LOG: &str = "DO $@tag@_install$
+DECLARE
+    log text;
+BEGIN
+    SELECT pg_catalog.format('%I.%I', nspname, relname) INTO log
+    FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE pg_class.oid = pg_catalog.to_regclass(@log_literal@);
+    IF log IS NULL THEN
+        RAISE EXCEPTION 'there is no table %', @log_literal@
+            USING ERRCODE = 'undefined_table', HINT = 'Create it first, as log_schema_sql says.';
+    END IF;
+    EXECUTE pg_catalog.concat($@tag@_function$
+        CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
+        RETURNS void LANGUAGE sql VOLATILE AS $@tag@_body$
+            INSERT INTO $@tag@_function$, log, $@tag@_function$ (channel, payload) VALUES (channel, payload);
+            SELECT pg_catalog.pg_notify(channel, payload)
+        $@tag@_body$
+    $@tag@_function$);
+END $@tag@_install$;
+";
+
+/// Text before the next `@token@`, the token, and what is behind it.
+fn next_token(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('@')?;
+    let (token, after) = rest.split_once('@')?;
+    Some((before, token, after))
+}
+
+/// A text as SQL, whatever `standard_conforming_strings` is.
+fn literal(text: &str) -> String {
+    let text = text.replace('\'', "''");
+    if text.contains('\\') { format!("E'{}'", text.replace('\\', "\\\\")) } else { format!("'{text}'") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_filled_whatever_the_names_are() {
+        let log = crate::CatchUp::last(std::time::Duration::from_secs(120)).table(r#""@schema@""#);
+        let options = Options::default().channel_prefix("a'b\\@prefix@socketio0").table(r#"s."$@tag@$""#).catch_up(log);
+        let functions = SqlFunctions::new(&options).expect("these are names").schema("x\"y\0$socketio1_body$");
+        let text = functions.install_sql();
+        assert!(text.contains(r#"CREATE SCHEMA IF NOT EXISTS "x""y$socketio1_body$";"#));
+        assert!(text.contains(r"channel text := E'a''b\\@prefix@socketio0' || '#' || namespace;"));
+        assert!(text.contains("$socketio2_body$") && !text.contains("$socketio0_body$"));
+        for token in ["@threshold@", "@version@", "@attach@", "@notify@", "@log_literal@", "@schema_literal@"] {
+            assert!(!text.contains(token), "{token}");
+        }
+        assert!(text.contains("interval(secs => 120.0)"));
+    }
+}

@@ -1,0 +1,515 @@
+-- Emits Socket.IO events from SQL. Version @version@; running it again, or over an older version,
+-- leaves this one.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('socketio-pg functions', 0));
+
+CREATE SCHEMA IF NOT EXISTS @schema@;
+
+-- The functions that others may call have a search path without any schema that others can write
+-- to: an object of the same name cannot take the place of one of PostgreSQL's. Those whose name
+-- begins with internal_ are only called by these, and so run with their search path.
+
+-- A value as MessagePack, in the shortest form, as Node.js's encoder writes it. An object
+-- {"_placeholder": true, "num": n} is the attachment with this number, counted from 0.
+CREATE OR REPLACE FUNCTION @schema@.internal_msgpack(value jsonb, attachments bytea[])
+RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
+DECLARE
+    kind text := jsonb_typeof(value);
+    number numeric;
+    count int;
+    content bytea;
+BEGIN
+    CASE kind
+    WHEN 'string' THEN
+        RETURN @schema@.internal_msgpack_text(value #>> '{}');
+    WHEN 'number' THEN
+        number := value::numeric;
+        IF number = trunc(number) AND number BETWEEN -9223372036854775808 AND 18446744073709551615 THEN
+            RETURN @schema@.internal_msgpack_integer(number);
+        END IF;
+        -- A double has no larger numbers, and none that are nearer to 0. JavaScript reads them so, too.
+        RETURN '\xcb'::bytea || float8send(CASE
+            WHEN abs(number) >= 179769313486231580793728971405301e276 THEN
+                CASE WHEN number > 0 THEN 'Infinity' ELSE '-Infinity' END::float8
+            WHEN abs(number) <= 24703282292062327208e-343 THEN 0
+            ELSE number::float8
+        END);
+    WHEN 'boolean' THEN
+        RETURN CASE WHEN value = 'true' THEN '\xc3' ELSE '\xc2' END::bytea;
+    WHEN 'null' THEN
+        RETURN '\xc0'::bytea;
+    WHEN 'array' THEN
+        SELECT string_agg(@schema@.internal_msgpack(element, attachments), '' ORDER BY position), count(*)
+        INTO content, count
+        FROM jsonb_array_elements(value) WITH ORDINALITY AS elements(element, position);
+        RETURN CASE
+            WHEN count < 16 THEN substring(int4send(144 + count) FROM 4)
+            WHEN count < 65536 THEN '\xdc'::bytea || substring(int4send(count) FROM 3)
+            ELSE '\xdd'::bytea || int4send(count)
+        END || coalesce(content, '');
+    ELSE
+        IF attachments IS NOT NULL AND value -> '_placeholder' = 'true' THEN
+            IF jsonb_typeof(value -> 'num') = 'number' THEN
+                number := value ->> 'num';
+            END IF;
+            IF number BETWEEN 0 AND cardinality(attachments) - 1 AND number = trunc(number) THEN
+                content := attachments[number::int + 1];
+            END IF;
+            IF content IS NULL THEN
+                RAISE EXCEPTION 'the placeholder % has no attachment', value
+                    USING ERRCODE = 'invalid_parameter_value',
+                        HINT = 'Attachments are counted from 0. None of them may be null.';
+            END IF;
+            RETURN @schema@.internal_msgpack_binary(content);
+        END IF;
+        SELECT
+            string_agg(@schema@.internal_msgpack_text(key) || @schema@.internal_msgpack(entry, attachments), ''),
+            count(*)
+        INTO content, count
+        FROM jsonb_each(value) AS entries(key, entry);
+        RETURN CASE
+            WHEN count < 16 THEN substring(int4send(128 + count) FROM 4)
+            WHEN count < 65536 THEN '\xde'::bytea || substring(int4send(count) FROM 3)
+            ELSE '\xdf'::bytea || int4send(count)
+        END || coalesce(content, '');
+    END CASE;
+END $@tag@_body$;
+
+CREATE OR REPLACE FUNCTION @schema@.internal_msgpack_integer(number numeric)
+RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
+    SELECT CASE
+        WHEN number BETWEEN 0 AND 127 THEN substring(int4send(number::int) FROM 4)
+        WHEN number BETWEEN -32 AND -1 THEN substring(int4send(number::int) FROM 4)
+        WHEN number > 4294967295 THEN '\xcf'::bytea || int8send(
+            CASE WHEN number > 9223372036854775807 THEN number - 18446744073709551616 ELSE number END::int8
+        )
+        WHEN number > 65535 THEN '\xce'::bytea || substring(int8send(number::int8) FROM 5)
+        WHEN number > 255 THEN '\xcd'::bytea || substring(int4send(number::int) FROM 3)
+        WHEN number > 127 THEN '\xcc'::bytea || substring(int4send(number::int) FROM 4)
+        WHEN number >= -128 THEN '\xd0'::bytea || substring(int4send(number::int) FROM 4)
+        WHEN number >= -32768 THEN '\xd1'::bytea || substring(int4send(number::int) FROM 3)
+        WHEN number >= -2147483648 THEN '\xd2'::bytea || int4send(number::int)
+        ELSE '\xd3'::bytea || int8send(number::int8)
+    END
+$@tag@_body$;
+
+CREATE OR REPLACE FUNCTION @schema@.internal_msgpack_text(value text)
+RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
+DECLARE
+    content bytea := convert_to(value, 'UTF8');
+    bytes int := octet_length(content);
+BEGIN
+    RETURN CASE
+        WHEN bytes < 32 THEN substring(int4send(160 + bytes) FROM 4)
+        WHEN bytes < 256 THEN '\xd9'::bytea || substring(int4send(bytes) FROM 4)
+        WHEN bytes < 65536 THEN '\xda'::bytea || substring(int4send(bytes) FROM 3)
+        ELSE '\xdb'::bytea || int4send(bytes)
+    END || content;
+END $@tag@_body$;
+
+CREATE OR REPLACE FUNCTION @schema@.internal_msgpack_binary(content bytea)
+RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
+DECLARE
+    bytes int := octet_length(content);
+BEGIN
+    RETURN CASE
+        WHEN bytes < 256 THEN '\xc4'::bytea || substring(int4send(bytes) FROM 4)
+        WHEN bytes < 65536 THEN '\xc5'::bytea || substring(int4send(bytes) FROM 3)
+        ELSE '\xc6'::bytea || int4send(bytes)
+    END || content;
+END $@tag@_body$;
+
+-- How many levels of arrays and objects are in each other.
+CREATE OR REPLACE FUNCTION @schema@.internal_levels(value jsonb)
+RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
+BEGIN
+    CASE jsonb_typeof(value)
+    WHEN 'array' THEN
+        RETURN 1 + coalesce((SELECT max(@schema@.internal_levels(element)) FROM jsonb_array_elements(value) AS element), 0);
+    WHEN 'object' THEN
+        RETURN 1 + coalesce((SELECT max(@schema@.internal_levels(entry)) FROM jsonb_each(value) AS entries(key, entry)), 0);
+    ELSE
+        RETURN 0;
+    END CASE;
+END $@tag@_body$;
+
+-- [event, ...arguments], as JSON.
+CREATE OR REPLACE FUNCTION @schema@.internal_event(
+    event text, data jsonb, args jsonb[], attachments bytea[], reserved text[]
+)
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
+DECLARE
+    packet jsonb;
+BEGIN
+    IF event IS NULL THEN
+        RAISE EXCEPTION 'an event needs a name, and this is null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF event = ANY (reserved) THEN
+        RAISE EXCEPTION 'the event name "%" is reserved by Socket.IO', event
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the event another name.';
+    END IF;
+    packet := jsonb_build_array(event);
+    IF data IS NOT NULL THEN
+        packet := packet || jsonb_build_array(data);
+    END IF;
+    IF args IS NOT NULL THEN
+        packet := packet || to_jsonb(args);
+    ELSIF data IS NULL AND attachments IS NOT NULL THEN
+        packet := packet || coalesce((
+            SELECT jsonb_agg(jsonb_build_object('_placeholder', true, 'num', num) ORDER BY num)
+            FROM generate_series(0, cardinality(attachments) - 1) AS nums(num)
+        ), '[]');
+    END IF;
+    -- Counted only where there may be as many.
+    IF length(packet::text) - length(translate(packet::text, '[{', '')) > 120
+        AND @schema@.internal_levels(packet) > 120
+    THEN
+        RAISE EXCEPTION 'the arguments of the event "%" are nested too deep', event
+            USING ERRCODE = 'program_limit_exceeded',
+                HINT = 'Not all servers read more than 120 levels of arrays and objects in each other.';
+    END IF;
+    RETURN packet;
+END $@tag@_body$;
+
+-- Sends a message: inline where it fits and has no binary, else as an attachment.
+CREATE OR REPLACE FUNCTION @schema@.internal_publish(
+    kind int, namespace text, data text, attachments bytea[], packet jsonb, rest jsonb
+)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+DECLARE
+    -- Without it PostgreSQL would fold equal events of one transaction into one.
+    nonce text := gen_random_uuid();
+    channel text := @prefix@ || '#' || namespace;
+    payload text;
+BEGIN
+    IF namespace IS NULL OR namespace NOT LIKE '/%' THEN
+        RAISE EXCEPTION 'the namespace % does not begin with a slash', coalesce(quote_literal(namespace), 'null')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write it as servers do: /, /admin.';
+    END IF;
+    WHILE octet_length(channel) > 63 LOOP
+        channel := left(channel, -1);
+    END LOOP;
+    IF attachments IS NULL THEN
+        payload := concat(
+            '{"type":', kind, ',"data":', data, ',"uid":"emitter","nsp":', to_json(namespace),
+            ',"source":"_sio_adapter","nonce":"', nonce, '"}'
+        );
+    END IF;
+    IF payload IS NULL OR octet_length(payload) >= @threshold@ THEN
+        payload := concat(
+            '{"uid":"emitter","type":', kind,
+            CASE WHEN octet_length(namespace) <= 999 THEN concat(',"nsp":', to_json(namespace)) END,
+            ',"attachmentId":"',
+            @schema@.internal_attach(
+                '\x86a474797065'::bytea || @schema@.internal_msgpack_integer(kind)
+                || '\xa464617461'::bytea || @schema@.internal_msgpack_data(kind, namespace, packet, rest, attachments)
+                || '\xa3756964a7656d6974746572a36e7370'::bytea || @schema@.internal_msgpack_text(namespace)
+                || '\xa6736f75726365ac5f73696f5f61646170746572a56e6f6e6365'::bytea
+                || @schema@.internal_msgpack_text(nonce)
+            ),
+            '"}'
+        );
+    END IF;
+    PERFORM @schema@.internal_notify(channel, payload);
+END $@tag@_body$;
+
+-- The data of a message as MessagePack, its keys in the order of Node.js's emitter.
+CREATE OR REPLACE FUNCTION @schema@.internal_msgpack_data(
+    kind int, namespace text, packet jsonb, rest jsonb, attachments bytea[]
+)
+RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
+    SELECT CASE kind
+        WHEN 3 THEN -- packet: type, data, nsp; opts: rooms, flags, except
+            '\x82a67061636b6574'::bytea || '\x83a47479706502a464617461'::bytea
+            || @schema@.internal_msgpack(packet, attachments)
+            || '\xa36e7370'::bytea || @schema@.internal_msgpack_text(namespace)
+            || '\xa46f707473'::bytea || '\x83a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL)
+            || '\xa5666c616773'::bytea || @schema@.internal_msgpack(rest -> 'flags', NULL)
+            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL)
+        WHEN 6 THEN -- opts: rooms, except; close
+            '\x82a46f707473'::bytea || '\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL)
+            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL)
+            || '\xa5636c6f7365'::bytea || @schema@.internal_msgpack(rest -> 'close', NULL)
+        WHEN 9 THEN -- packet
+            '\x81a67061636b6574'::bytea || @schema@.internal_msgpack(packet, attachments)
+        ELSE -- opts: rooms, except; rooms
+            '\x82a46f707473'::bytea || '\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL)
+            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL)
+            || '\xa5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'targets', NULL)
+    END
+$@tag@_body$;
+
+-- The sockets that are selected.
+CREATE OR REPLACE FUNCTION @schema@.internal_rooms(one text, several text[])
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
+BEGIN
+    IF array_position(several, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'one of the rooms is null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out. Without any room, all sockets are selected.';
+    END IF;
+    RETURN coalesce(to_jsonb(array_remove(one || several, NULL)), '[]');
+END $@tag@_body$;
+
+-- Emits an event to the clients in a room, in any of several rooms, or to all.
+--
+-- data is the event's argument. More arguments are given as args, binary ones as attachments:
+-- {"_placeholder": true, "num": 0} in the arguments stands for the first of them, and without
+-- other arguments each is an argument of its own.
+CREATE OR REPLACE FUNCTION @schema@.emit(
+    event text,
+    data jsonb DEFAULT NULL,
+    room text DEFAULT NULL,
+    namespace text DEFAULT '/',
+    rooms text[] DEFAULT NULL,
+    except_rooms text[] DEFAULT NULL,
+    args jsonb[] DEFAULT NULL,
+    attachments bytea[] DEFAULT NULL,
+    volatile boolean DEFAULT NULL,
+    compress boolean DEFAULT NULL
+)
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+DECLARE
+    packet jsonb;
+    selected text := '[]';
+    excepted text := '[]';
+    flags text := '{}';
+    content text;
+    payload text;
+BEGIN
+    IF rooms IS NOT NULL OR except_rooms IS NOT NULL THEN
+        selected := @schema@.internal_rooms(room, rooms);
+        excepted := @schema@.internal_rooms(NULL, except_rooms);
+    ELSIF room IS NOT NULL THEN
+        selected := concat('[', to_json(room), ']');
+    END IF;
+    IF volatile OR compress IS NOT NULL THEN
+        flags := jsonb_strip_nulls(jsonb_build_object('volatile', nullif(volatile, false), 'compress', compress));
+    END IF;
+    -- Most events are small and simple. This way makes the same message of them in half the time.
+    content := data;
+    IF args IS NULL AND attachments IS NULL AND length(content) < 4000 AND octet_length(namespace) < 50
+        AND namespace LIKE '/%' AND length(content) - length(translate(content, '[{', '')) < 120
+        AND event NOT IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener')
+    THEN
+        payload := concat(
+            '{"type":3,"data":{"packet":{"type":2,"data":[', to_json(event), ', ', content, '],"nsp":', to_json(namespace),
+            '},"opts":{"rooms":', selected, ',"flags":', flags, ',"except":', excepted,
+            '}},"uid":"emitter","nsp":', to_json(namespace), ',"source":"_sio_adapter","nonce":"', gen_random_uuid(), '"}'
+        );
+        IF octet_length(payload) < @threshold@ THEN
+            PERFORM @schema@.internal_notify(@prefix@ || '#' || namespace, payload);
+            RETURN;
+        END IF;
+    END IF;
+    packet := @schema@.internal_event(event, data, args, attachments, ARRAY[
+        'connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener'
+    ]);
+    PERFORM @schema@.internal_publish(
+        3,
+        namespace,
+        concat(
+            '{"packet":{"type":2,"data":', packet, ',"nsp":', to_json(namespace), '},"opts":{"rooms":', selected,
+            ',"flags":', flags, ',"except":', excepted, '}}'
+        ),
+        nullif(attachments, '{}'),
+        packet,
+        jsonb_build_object('rooms', selected::jsonb, 'flags', flags::jsonb, 'except', excepted::jsonb)
+    );
+END $@tag@_body$;
+
+-- Emits an event to the servers of a namespace. They cannot respond.
+CREATE OR REPLACE FUNCTION @schema@.server_side_emit(
+    event text,
+    data jsonb DEFAULT NULL,
+    namespace text DEFAULT '/',
+    args jsonb[] DEFAULT NULL,
+    attachments bytea[] DEFAULT NULL
+)
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+DECLARE
+    packet jsonb := @schema@.internal_event(
+        event, data, args, attachments, ARRAY['connect', 'connection', 'new_namespace']
+    );
+BEGIN
+    PERFORM @schema@.internal_publish(9, namespace, concat('{"packet":', packet, '}'), nullif(attachments, '{}'), packet, NULL);
+END $@tag@_body$;
+
+CREATE OR REPLACE FUNCTION @schema@.internal_move(
+    kind int, targets text[], room text, namespace text, rooms text[], except_rooms text[]
+)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+DECLARE
+    selected jsonb := @schema@.internal_rooms(room, rooms);
+    excepted jsonb := @schema@.internal_rooms(NULL, except_rooms);
+    moved jsonb := @schema@.internal_rooms(NULL, targets);
+BEGIN
+    PERFORM @schema@.internal_publish(
+        kind,
+        namespace,
+        concat('{"opts":{"rooms":', selected, ',"except":', excepted, '},"rooms":', moved, '}'),
+        NULL,
+        NULL,
+        jsonb_build_object('rooms', selected, 'except', excepted, 'targets', moved)
+    );
+END $@tag@_body$;
+
+-- Lets the selected sockets join rooms.
+CREATE OR REPLACE FUNCTION @schema@.sockets_join(
+    join_rooms text[],
+    room text DEFAULT NULL,
+    namespace text DEFAULT '/',
+    rooms text[] DEFAULT NULL,
+    except_rooms text[] DEFAULT NULL
+)
+RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+    SELECT @schema@.internal_move(4, join_rooms, room, namespace, rooms, except_rooms)
+$@tag@_body$;
+
+-- Lets the selected sockets leave rooms.
+CREATE OR REPLACE FUNCTION @schema@.sockets_leave(
+    leave_rooms text[],
+    room text DEFAULT NULL,
+    namespace text DEFAULT '/',
+    rooms text[] DEFAULT NULL,
+    except_rooms text[] DEFAULT NULL
+)
+RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+    SELECT @schema@.internal_move(5, leave_rooms, room, namespace, rooms, except_rooms)
+$@tag@_body$;
+
+-- Disconnects the selected sockets: from the namespace, or, with close, from their servers.
+CREATE OR REPLACE FUNCTION @schema@.disconnect_sockets(
+    room text DEFAULT NULL,
+    namespace text DEFAULT '/',
+    close boolean DEFAULT false,
+    rooms text[] DEFAULT NULL,
+    except_rooms text[] DEFAULT NULL
+)
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+DECLARE
+    selected jsonb := @schema@.internal_rooms(room, rooms);
+    excepted jsonb := @schema@.internal_rooms(NULL, except_rooms);
+    closed jsonb := to_jsonb(coalesce(close, false));
+BEGIN
+    PERFORM @schema@.internal_publish(
+        6,
+        namespace,
+        concat('{"opts":{"rooms":', selected, ',"except":', excepted, '},"close":', closed, '}'),
+        NULL,
+        NULL,
+        jsonb_build_object('rooms', selected, 'except', excepted, 'close', closed)
+    );
+END $@tag@_body$;
+
+-- A trigger that emits each change of a row: FOR EACH ROW, AFTER INSERT OR UPDATE OR DELETE.
+-- Its arguments: the name of the event, the room, the namespace; the last two may be left out.
+-- {column} in the room is the value of a column; an UPDATE that changes it is emitted to both
+-- rooms. The event's argument has operation, schema,
+-- table, new, old and changed, which lists the columns that an UPDATE has changed.
+--
+-- It runs with the rights of the role that changes the row, which needs EXECUTE on emit: a row may
+-- hold types whose conversion to JSON is code of others.
+CREATE OR REPLACE FUNCTION @schema@.emit_change()
+RETURNS trigger LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+DECLARE
+    new_row jsonb;
+    old_row jsonb;
+    template text := TG_ARGV[1];
+    rooms text[] := '{}';
+    side jsonb;
+    room text;
+    rest text;
+    place text[];
+BEGIN
+    IF TG_LEVEL <> 'ROW' OR TG_WHEN <> 'AFTER' OR TG_NARGS NOT BETWEEN 1 AND 3 THEN
+        RAISE EXCEPTION 'the trigger "%" cannot emit changes', TG_NAME
+            USING ERRCODE = 'invalid_object_definition',
+                HINT = 'Create it AFTER … FOR EACH ROW EXECUTE FUNCTION emit_change(''event'', ''room'', ''/namespace'').';
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        new_row := to_jsonb(NEW);
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        old_row := to_jsonb(OLD);
+    END IF;
+    FOREACH side IN ARRAY ARRAY[new_row, old_row] LOOP
+        CONTINUE WHEN side IS NULL OR template IS NULL;
+        room := '';
+        rest := template;
+        LOOP
+            place := regexp_match(rest, '^([^{]*)\{([^{}]*)\}(.*)$');
+            EXIT WHEN place IS NULL;
+            IF NOT side ? place[2] THEN
+                RAISE EXCEPTION 'the room of the trigger "%" names the column "%", which % does not have',
+                    TG_NAME, place[2], TG_RELID::regclass USING ERRCODE = 'undefined_column';
+            END IF;
+            room := room || place[1] || (side ->> place[2]);
+            rest := place[3];
+        END LOOP;
+        rooms := rooms || (room || rest);
+    END LOOP;
+    -- A row without a value there has no room, and its change is emitted to no client.
+    rooms := ARRAY(SELECT DISTINCT one FROM unnest(rooms) AS all_rooms(one) WHERE one IS NOT NULL ORDER BY one);
+    IF template IS NOT NULL AND rooms = '{}' THEN
+        RETURN NULL;
+    END IF;
+    PERFORM @schema@.emit(
+        TG_ARGV[0],
+        jsonb_build_object(
+            'operation', TG_OP,
+            'schema', TG_TABLE_SCHEMA,
+            'table', TG_TABLE_NAME,
+            'new', new_row,
+            'old', old_row,
+            'changed', CASE WHEN TG_OP = 'UPDATE' THEN coalesce((
+                SELECT jsonb_agg(key ORDER BY key) FROM jsonb_each(new_row) AS entries(key, entry)
+                WHERE entry IS DISTINCT FROM old_row -> key
+            ), '[]') END
+        ),
+        rooms => rooms,
+        namespace => coalesce(TG_ARGV[2], '/')
+    );
+    RETURN NULL;
+END $@tag@_body$;
+
+CREATE OR REPLACE FUNCTION @schema@.version()
+RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $@tag@_body$ SELECT @version@ $@tag@_body$;
+
+-- The functions that write into tables, with the names that the tables have now.
+DO $@tag@_install$
+DECLARE
+    attachments text;
+BEGIN
+    SELECT pg_catalog.format('%I.%I', nspname, relname) INTO attachments
+    FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE pg_class.oid = pg_catalog.to_regclass(@attachments_literal@);
+    IF attachments IS NULL THEN
+        RAISE EXCEPTION 'there is no table %', @attachments_literal@
+            USING ERRCODE = 'undefined_table', HINT = 'Create it first, as schema_sql says.';
+    END IF;
+    EXECUTE pg_catalog.concat($@tag@_function$
+        CREATE OR REPLACE FUNCTION @schema@.internal_attach(body bytea)
+        RETURNS text LANGUAGE sql VOLATILE AS $@tag@_body$
+            INSERT INTO $@tag@_function$, attachments, $@tag@_function$ @attach@ RETURNING id::text
+        $@tag@_body$
+    $@tag@_function$);
+END $@tag@_install$;
+
+@notify@
+-- Who may emit is a matter of GRANT.
+DO $@tag@_rights$
+DECLARE
+    function regprocedure;
+BEGIN
+    FOR function IN
+        SELECT oid FROM pg_catalog.pg_proc
+        WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(@schema_literal@)::pg_catalog.oid
+            AND (
+                proname::pg_catalog.text OPERATOR(pg_catalog.=) ANY (ARRAY[
+                    'emit', 'server_side_emit', 'sockets_join', 'sockets_leave', 'disconnect_sockets'
+                ])
+                OR pg_catalog.starts_with(proname::pg_catalog.text, 'internal_')
+            )
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+    END LOOP;
+END $@tag@_rights$;
