@@ -10,6 +10,7 @@
 //! | [moving_from_node] | one server at a time, call by call |
 //! | [moving_from_redis] | what changes, what it costs, and how to change over |
 //! | [differences] | what differs from Node.js, and what to do about it |
+//! | [sql] | emitting from SQL: triggers, `psql`, any language |
 //! | [scaling] | what one PostgreSQL carries, and how to spread namespaces over several |
 //! | [choosing_a_backend] | what differs between the two backends |
 //!
@@ -53,6 +54,10 @@ pub mod moving_from_redis {}
 #[doc = include_str!("guide/links.md")]
 #[doc = include_str!("guide/differences.md")]
 pub mod differences {}
+
+#[doc = include_str!("guide/links.md")]
+#[doc = include_str!("guide/sql.md")]
+pub mod sql {}
 
 #[doc = include_str!("guide/links.md")]
 #[doc = include_str!("guide/scaling.md")]
