@@ -1,9 +1,8 @@
-//! The seam between the adapter and a PostgreSQL driver.
+//! The interface between the adapter and a PostgreSQL driver, and how to write a backend.
 //!
 //! A [`Backend`] knows PostgreSQL and nothing of Socket.IO: it publishes a batch of notifications,
-//! fetches and sweeps attachments, prepares the table, and opens listening sessions. Order,
-//! batching, reconnection and the protocol are the adapter's own business, written once on top of
-//! it.
+//! fetches and sweeps attachments, prepares the tables, and opens listening sessions. Order,
+//! batching, reconnection and the protocol are the adapter's own work, written once on top of it.
 //!
 //! # The contract
 //!
@@ -11,15 +10,45 @@
 //!   it. Dropping the future leaves neither half a batch nor a broken connection behind, and
 //!   cancels the statement where the driver can. The caller takes care that no two inline payloads
 //!   of one batch are equal on one channel (PostgreSQL would fold them into one).
-//! * Only one `publish` or `publish_logged` runs at a time; all else runs beside it.
+//! * Only one `publish` runs at a time; all else runs beside it.
 //! * A [`Listener`] is one session. When it fails it is thrown away and another is opened: it does
-//!   not reconnect by itself. It drains its socket at all times, also while nobody awaits
+//!   not reconnect by itself. It drains its socket at all times, also while no task awaits
 //!   [`Listener::next`]: a listening session that does not read holds back the notification queue
 //!   of the whole database server.
+//!
+//! # Writing a backend
+//!
+//! 1. Take the SQL from [`sql`], [`log_sql`] and [`inspect::INSPECT_TABLE_SQL`]: it is the same for
+//!    every driver. A backend binds its parameters and reads its rows. [`TableName::parse`] reads
+//!    the names of tables, and [`Columns`](sql::Columns) takes a batch apart.
+//!
+//!    | method | statement |
+//!    |---|---|
+//!    | [`inspect_table`](Backend::inspect_table) | [`inspect::INSPECT_TABLE_SQL`]; [`TableReport::read`] reads the answer |
+//!    | [`create`](Backend::create) | the statements that it is given, as one simple query |
+//!    | [`publish`](Backend::publish) | [`sql::NOTIFY_ONE`], [`sql::NOTIFY_ON_ONE_CHANNEL`], [`sql::NOTIFY`] or [`sql::notify_with_attachments`]; with a log [`log_sql::publish`] |
+//!    | [`fetch`](Backend::fetch) | [`sql::fetch`]; [`Row::new`] makes a row of what it returns |
+//!    | [`mark`](Backend::mark), [`read_log`](Backend::read_log) | [`log_sql::mark`], [`log_sql::read`] |
+//!    | [`sweep_batch`](Backend::sweep_batch) | [`sql::sweep`] |
+//!
+//! 2. Use one connection for publishing, some others for the rest, and one for each [`Listener`].
+//!    A connection whose statement was given up halfway, or that has become read-only, does not
+//!    go back into a pool.
+//! 3. Say what an error means: [`ErrorKind`]. The adapter acts on it. A statement that PostgreSQL
+//!    refuses for its content is tried again message by message; after an error of the connection
+//!    it is not known what became of the batch, unless the error [is
+//!    unsent](BackendError::unsent). [`before_sending`] marks what happens before a statement is
+//!    sent.
+//! 4. For emitters on connections of the application implement [`PublishOn`](crate::PublishOn) for
+//!    each kind of connection.
+//! 5. Run the contract as tests of your crate: feature `backend-tests`,
+//!    `socketio_pg_core::backend_tests!(fixture)`. They hold everything that is said here.
+//!
+//! The backend in memory (`testing::memory`, feature `backend-tests`) is the smallest one: it has
+//! these methods and nothing else.
 
 mod catch_up;
 pub(crate) mod error;
-pub mod functions;
 pub mod inspect;
 pub mod log_sql;
 pub mod prepare;
@@ -50,7 +79,16 @@ pub trait Backend: Send + Sync + 'static {
     fn create(&self, table: &TableName, statements: &str) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Publishes a batch: one transaction, in order, all or nothing.
-    fn publish(&self, table: &str, batch: &[Outgoing]) -> impl Future<Output = Result<(), BackendError>> + Send;
+    ///
+    /// With a log, it also writes the messages that [are logged](Outgoing::is_logged) there, exactly
+    /// as they are notified, in the same transaction and in their order. It then dates attachments
+    /// as far ahead as the log goes back: nodes of any kind sweep them after their row of the log.
+    fn publish(
+        &self,
+        table: &str,
+        log: Option<&CatchUp>,
+        batch: &[Outgoing],
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Fetches attachments by id. The answer has one entry per id, in the order of `ids`.
     ///
@@ -61,19 +99,6 @@ pub trait Backend: Send + Sync + 'static {
         ids: &[i64],
         limits: FetchLimits,
     ) -> impl Future<Output = Result<Vec<Row>, BackendError>> + Send;
-
-    /// Publishes a batch as [`publish`](Self::publish) does, and writes those of it that [are
-    /// logged](Outgoing::is_logged) into the log, exactly as they are notified, in the same
-    /// transaction and in their order.
-    ///
-    /// Attachments are dated so far ahead as the log goes back: nodes of any kind then sweep them
-    /// after their row of the log.
-    fn publish_logged(
-        &self,
-        table: &str,
-        log: &CatchUp,
-        batch: &[Outgoing],
-    ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Notifies `channel` in a transaction that is safe on disk when this returns, and returns the
     /// position that this transaction sees. Then all of it is, so that no transaction number below

@@ -33,6 +33,7 @@ pub use self::{
     api::{
         cluster::Cluster,
         emitter::{Emitter, PublishOn},
+        functions::SqlFunctions,
         namespace::{Acknowledgements, ClusterNamespace},
         serve::Shutdown,
         server_side::Responses,

@@ -158,6 +158,17 @@ impl DieselBackend {
     }
 }
 
+impl DieselBackend {
+    async fn publish_and_log(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
+        let (attachments, log_table) = (TableName::parse(table)?, TableName::parse(log.table_name())?);
+        let notify = NotifyLogged::new(&attachments, &log_table, log.seconds(), batch);
+        let mut connection = self.publishing.acquire().await?;
+        let published = notify.execute(&mut *connection).await;
+        let concern = Concern::Tables([&attachments, &log_table], diagnosis::TO_INSERT);
+        connection.finish(published, concern).await.map(drop)
+    }
+}
+
 impl Backend for DieselBackend {
     type Listener = DieselListener;
 
@@ -173,7 +184,10 @@ impl Backend for DieselBackend {
         connection.finish(created, Concern::Creation(table)).await
     }
 
-    async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+    async fn publish(&self, table: &str, log: Option<&CatchUp>, batch: &[Outgoing]) -> Result<(), BackendError> {
+        if let Some(log) = log {
+            return self.publish_and_log(table, log, batch).await;
+        }
         match batch {
             [] => return Ok(()),
             [Outgoing { channel, content: Content::Inline(payload), .. }] => {
@@ -199,15 +213,6 @@ impl Backend for DieselBackend {
             None => Notify(&columns).execute(&mut *connection).await,
         };
         connection.finish(published, Concern::Session).await.map(drop)
-    }
-
-    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
-        let (attachments, log_table) = (TableName::parse(table)?, TableName::parse(log.table_name())?);
-        let notify = NotifyLogged::new(&attachments, &log_table, log.seconds(), batch);
-        let mut connection = self.publishing.acquire().await?;
-        let published = notify.execute(&mut *connection).await;
-        let concern = Concern::Tables([&attachments, &log_table], diagnosis::TO_INSERT);
-        connection.finish(published, concern).await.map(drop)
     }
 
     async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {

@@ -7,11 +7,8 @@ use diesel::{
     pg::Pg,
 };
 use socketio_pg_core::{
-    CatchUp,
-    backend::{
-        functions::SqlFunctions,
-        table::{InvalidTableName, TableName},
-    },
+    CatchUp, SqlFunctions,
+    backend::table::{InvalidTableName, TableName},
 };
 use std::{borrow::Cow, fmt};
 

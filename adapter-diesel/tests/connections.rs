@@ -34,9 +34,9 @@ fn small_and_large() -> [Outgoing; 2] {
 async fn use_everything(backend: &DieselBackend) -> Result<(), BackendError> {
     backend.prepare(TABLE, true).await?;
     let small = &small_and_large()[..1];
-    backend.publish(TABLE, small).await?;
-    backend.publish(TABLE, &[small, small].concat()).await?;
-    backend.publish(TABLE, &small_and_large()).await?;
+    backend.publish(TABLE, None, small).await?;
+    backend.publish(TABLE, None, &[small, small].concat()).await?;
+    backend.publish(TABLE, None, &small_and_large()).await?;
     backend.fetch(TABLE, &[1], FetchLimits::NONE).await?;
     backend.sweep(TABLE, Duration::from_secs(60)).await?;
     Ok(())
@@ -135,7 +135,7 @@ async fn a_transaction_with_attachments_does_not_wait_for_the_disk() {
                  FOR EACH ROW EXECUTE FUNCTION see()",
         )
         .unwrap();
-    backend.publish(TABLE, &small_and_large()).await.unwrap();
+    backend.publish(TABLE, None, &small_and_large()).await.unwrap();
     assert_eq!(database.execute("SELECT string_agg(setting, ' ') FROM seen").unwrap().as_deref(), Some("off"));
 }
 
@@ -169,7 +169,7 @@ async fn a_server_that_says_nothing_is_given_up() {
     let url = format!("postgres://postgres@{}/postgres?connect_timeout=1", silent.local_addr().unwrap());
     let backend = DieselBackend::new(&url).unwrap();
     let batch = small_and_large();
-    assert_eq!(soon(backend.publish(TABLE, &batch)).await.unwrap_err().kind(), ErrorKind::Connection);
+    assert_eq!(soon(backend.publish(TABLE, None, &batch)).await.unwrap_err().kind(), ErrorKind::Connection);
     assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection);
 }
 

@@ -49,7 +49,7 @@ fn attachment() -> [Outgoing; 1] {
 async fn kinds(backend: &DieselBackend) -> [Option<ErrorKind>; 3] {
     let table = "chat.attachments";
     [
-        backend.publish(table, &attachment()).await.err().map(|error| error.kind()),
+        backend.publish(table, None, &attachment()).await.err().map(|error| error.kind()),
         backend.fetch(table, &[1], FetchLimits::NONE).await.err().map(|error| error.kind()),
         backend.sweep(table, Duration::ZERO).await.err().map(|error| error.kind()),
     ]
@@ -92,7 +92,7 @@ async fn a_refusal_for_another_reason_is_none_of_permission() {
              'BEGIN RAISE insufficient_privilege USING MESSAGE = ''not today''; END';
          CREATE TRIGGER refuse BEFORE INSERT ON chat.attachments EXECUTE FUNCTION refuse()",
     );
-    let error = guest.backend().publish("chat.attachments", &attachment()).await.unwrap_err();
+    let error = guest.backend().publish("chat.attachments", None, &attachment()).await.unwrap_err();
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Other, "not today"));
 }
 

@@ -140,6 +140,23 @@ impl TokioPostgresBackend {
     }
 }
 
+impl TokioPostgresBackend {
+    async fn publish_and_log(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
+        let statement = log_sql::publish(&TableName::parse(table)?, &TableName::parse(log.table_name())?);
+        let Columns { channels, payloads, after_ids, bodies } = Columns::new(batch);
+        let are_logged: Vec<bool> = batch.iter().map(|outgoing| outgoing.is_logged).collect();
+        let parameters: [Parameter<'_>; 6] = [
+            (&log.seconds(), Type::FLOAT8),
+            (&bodies, Type::BYTEA_ARRAY),
+            (&channels, Type::TEXT_ARRAY),
+            (&payloads, Type::TEXT_ARRAY),
+            (&after_ids, Type::TEXT_ARRAY),
+            (&are_logged, Type::BOOL_ARRAY),
+        ];
+        self.publishing.query(&statement, &parameters).await.map(drop)
+    }
+}
+
 impl Backend for TokioPostgresBackend {
     type Listener = TokioPostgresListener;
 
@@ -154,7 +171,10 @@ impl Backend for TokioPostgresBackend {
         self.tending.batch(statements).await
     }
 
-    async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+    async fn publish(&self, table: &str, log: Option<&CatchUp>, batch: &[Outgoing]) -> Result<(), BackendError> {
+        if let Some(log) = log {
+            return self.publish_and_log(table, log, batch).await;
+        }
         match batch {
             [] => return Ok(()),
             [Outgoing { channel, content: Content::Inline(payload), .. }] => {
@@ -178,21 +198,6 @@ impl Backend for TokioPostgresBackend {
             let parameters: [Parameter<'_>; 2] = [channels, payloads];
             self.publishing.query(sql::NOTIFY, &parameters).await.map(drop)
         }
-    }
-
-    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
-        let statement = log_sql::publish(&TableName::parse(table)?, &TableName::parse(log.table_name())?);
-        let Columns { channels, payloads, after_ids, bodies } = Columns::new(batch);
-        let are_logged: Vec<bool> = batch.iter().map(|outgoing| outgoing.is_logged).collect();
-        let parameters: [Parameter<'_>; 6] = [
-            (&log.seconds(), Type::FLOAT8),
-            (&bodies, Type::BYTEA_ARRAY),
-            (&channels, Type::TEXT_ARRAY),
-            (&payloads, Type::TEXT_ARRAY),
-            (&after_ids, Type::TEXT_ARRAY),
-            (&are_logged, Type::BOOL_ARRAY),
-        ];
-        self.publishing.query(&statement, &parameters).await.map(drop)
     }
 
     async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {

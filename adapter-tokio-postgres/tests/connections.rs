@@ -34,8 +34,8 @@ fn small_and_large() -> [Outgoing; 2] {
 /// Runs each kind of statement.
 async fn use_everything(backend: &TokioPostgresBackend) -> Result<(), BackendError> {
     backend.prepare(TABLE, true).await?;
-    backend.publish(TABLE, &small_and_large()[..1]).await?;
-    backend.publish(TABLE, &small_and_large()).await?;
+    backend.publish(TABLE, None, &small_and_large()[..1]).await?;
+    backend.publish(TABLE, None, &small_and_large()).await?;
     backend.fetch(TABLE, &[1], FetchLimits::NONE).await?;
     backend.sweep(TABLE, Duration::from_secs(60)).await?;
     Ok(())
@@ -110,7 +110,7 @@ async fn a_transaction_with_attachments_does_not_wait_for_the_disk() {
                      FOR EACH ROW EXECUTE FUNCTION see()",
             )
             .unwrap();
-        backend.publish(TABLE, &small_and_large()).await.unwrap();
+        backend.publish(TABLE, None, &small_and_large()).await.unwrap();
         assert_eq!(database.execute("SELECT string_agg(setting, ' ') FROM seen").unwrap().as_deref(), Some("off"));
     }
 }
@@ -167,7 +167,7 @@ async fn a_server_that_says_nothing_is_given_up() {
     let url = format!("postgres://postgres@{}/postgres?connect_timeout=1", silent.local_addr().unwrap());
     let backend = TokioPostgresBackend::new(url.parse().unwrap(), NoTls);
     let batch = small_and_large();
-    assert_eq!(soon(backend.publish(TABLE, &batch)).await.unwrap_err().kind(), ErrorKind::Connection);
+    assert_eq!(soon(backend.publish(TABLE, None, &batch)).await.unwrap_err().kind(), ErrorKind::Connection);
     assert_eq!(soon(backend.connect_listener()).await.unwrap_err().kind(), ErrorKind::Connection);
 }
 

@@ -32,7 +32,7 @@ async fn publish(backend: &TokioPostgresBackend) -> i64 {
     let log = CatchUp::last(Duration::from_secs(120));
     let start = Instant::now();
     // The first connection of the pool may lead to the server that crashed.
-    while let Err(error) = backend.publish_logged(TABLE, &log, std::slice::from_ref(&outgoing)).await {
+    while let Err(error) = backend.publish(TABLE, Some(&log), std::slice::from_ref(&outgoing)).await {
         assert!(start.elapsed() < DEADLINE, "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

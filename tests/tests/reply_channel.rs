@@ -45,7 +45,7 @@ impl Spy {
         let last = r#"{"type":0}"#;
         let end =
             Outgoing { channel: self.channel.clone(), content: Content::Inline(last.to_owned()), is_logged: false };
-        self.backend.publish(TABLE, &[end]).await.unwrap();
+        self.backend.publish(TABLE, None, &[end]).await.unwrap();
         let mut heard = Vec::new();
         loop {
             let incoming = timeout(DEADLINE, self.listener.next()).await.expect("the last one comes").unwrap();

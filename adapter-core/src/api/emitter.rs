@@ -29,7 +29,7 @@ pub trait PublishOn<C> {
     /// Publishes one notification as part of what the connection is doing: inside a transaction it
     /// goes out if and when that commits. With `log`, a notification [that is to be
     /// logged](Outgoing::is_logged) is also written there, as
-    /// [`Backend::publish_logged`](crate::backend::Backend::publish_logged) does.
+    /// [`Backend::publish`](crate::backend::Backend::publish) does.
     ///
     /// # Errors
     /// When PostgreSQL does not take the statement, or the connection is lost.

@@ -81,12 +81,8 @@ pub(crate) struct Tables {
 
 impl Tables {
     async fn publish<B: Backend>(&self, backend: &B, batch: &[Outgoing]) -> Result<(), BackendError> {
-        match &self.log {
-            Some(log) if batch.iter().any(|outgoing| outgoing.is_logged) => {
-                backend.publish_logged(&self.attachments, log, batch).await
-            }
-            _ => backend.publish(&self.attachments, batch).await,
-        }
+        let log = self.log.as_ref().filter(|_| batch.iter().any(|outgoing| outgoing.is_logged));
+        backend.publish(&self.attachments, log, batch).await
     }
 }
 

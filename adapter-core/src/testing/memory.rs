@@ -1,4 +1,5 @@
-//! A backend without a database: nodes of one process, for tests and simulations.
+//! A backend without a database: nodes of one process, for tests and simulations. It is written as
+//! [writing a backend](crate::backend#writing-a-backend) says.
 //!
 //! It keeps PostgreSQL's promises (a batch is one transaction, in order; equal notifications of one
 //! batch on one channel are folded into one; a session gets what is committed while it listens) and
@@ -277,12 +278,44 @@ impl Backend for MemoryBackend {
         self.reach().map(drop)
     }
 
-    async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
-        self.publish_and_log(table, None, batch).await
-    }
-
-    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
-        self.publish_and_log(table, Some(log), batch).await
+    async fn publish(&self, _table: &str, log: Option<&CatchUp>, batch: &[Outgoing]) -> Result<(), BackendError> {
+        // A commit takes a moment, in which more messages are queued.
+        tokio::task::yield_now().await;
+        self.database.released(|held| held.publications).await?;
+        let mut state = self.reach()?;
+        let is_attachment = |outgoing: &Outgoing| matches!(outgoing.content, Content::Attachment { .. });
+        if state.refuses_attachments && batch.iter().any(is_attachment) {
+            return Err(BackendError::new(ErrorKind::Other, "could not extend file: no space left on device"));
+        }
+        let too_long =
+            |outgoing: &Outgoing| matches!(&outgoing.content, Content::Inline(payload) if payload.len() > 7999);
+        if batch.iter().any(too_long) {
+            return Err(BackendError::new(ErrorKind::Other, "payload string too long"));
+        }
+        batch.iter().try_for_each(|outgoing| state.check(&outgoing.channel))?;
+        state.batches += 1;
+        let mut seen = HashSet::new();
+        let now = state.clock.now();
+        let retention = log.map_or(Duration::ZERO, CatchUp::retention);
+        for Outgoing { channel, content, is_logged } in batch {
+            let payload = match content {
+                Content::Inline(payload) => payload.clone(),
+                Content::Attachment { body, before_id, after_id } => {
+                    state.last_id += 1;
+                    let id = state.last_id;
+                    state.attachments.insert(id, (now.saturating_add(retention), body.clone()));
+                    format!("{before_id}{id}{after_id}")
+                }
+            };
+            if log.is_some() && *is_logged {
+                let row = Incoming { channel: channel.clone(), payload: payload.clone() };
+                state.log.push(Some((now, row)));
+            }
+            if seen.insert((channel, payload.clone())) {
+                state.deliver(channel, &payload);
+            }
+        }
+        Ok(())
     }
 
     async fn mark(&self, _log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
@@ -374,53 +407,6 @@ impl Backend for MemoryBackend {
         let session = Session { channels: BTreeSet::new(), incoming: sender, unread: unread.clone() };
         state.sessions.insert(id, session);
         Ok(MemoryListener { database: self.database.clone(), id, incoming, unread })
-    }
-}
-
-impl MemoryBackend {
-    async fn publish_and_log(
-        &self,
-        _table: &str,
-        log: Option<&CatchUp>,
-        batch: &[Outgoing],
-    ) -> Result<(), BackendError> {
-        // A commit takes a moment, in which more messages are queued.
-        tokio::task::yield_now().await;
-        self.database.released(|held| held.publications).await?;
-        let mut state = self.reach()?;
-        let is_attachment = |outgoing: &Outgoing| matches!(outgoing.content, Content::Attachment { .. });
-        if state.refuses_attachments && batch.iter().any(is_attachment) {
-            return Err(BackendError::new(ErrorKind::Other, "could not extend file: no space left on device"));
-        }
-        let too_long =
-            |outgoing: &Outgoing| matches!(&outgoing.content, Content::Inline(payload) if payload.len() > 7999);
-        if batch.iter().any(too_long) {
-            return Err(BackendError::new(ErrorKind::Other, "payload string too long"));
-        }
-        batch.iter().try_for_each(|outgoing| state.check(&outgoing.channel))?;
-        state.batches += 1;
-        let mut seen = HashSet::new();
-        let now = state.clock.now();
-        let retention = log.map_or(Duration::ZERO, CatchUp::retention);
-        for Outgoing { channel, content, is_logged } in batch {
-            let payload = match content {
-                Content::Inline(payload) => payload.clone(),
-                Content::Attachment { body, before_id, after_id } => {
-                    state.last_id += 1;
-                    let id = state.last_id;
-                    state.attachments.insert(id, (now.saturating_add(retention), body.clone()));
-                    format!("{before_id}{id}{after_id}")
-                }
-            };
-            if log.is_some() && *is_logged {
-                let row = Incoming { channel: channel.clone(), payload: payload.clone() };
-                state.log.push(Some((now, row)));
-            }
-            if seen.insert((channel, payload.clone())) {
-                state.deliver(channel, &payload);
-            }
-        }
-        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ async fn attach(database: &MemoryDatabase, header: &str, message: Message) {
         after_id: r#""}"#.to_owned(),
     };
     let outgoing = Outgoing { channel: "socket.io#/".to_owned(), content, is_logged: false };
-    database.backend().publish("socket_io_attachments", &[outgoing]).await.unwrap();
+    database.backend().publish("socket_io_attachments", None, &[outgoing]).await.unwrap();
 }
 
 fn event(uid: &str) -> Message {

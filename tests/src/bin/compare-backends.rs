@@ -99,7 +99,7 @@ impl<B: Backend> Contender<B> {
     async fn publish(&mut self, size: usize, is_hearing_timed: bool) -> Result<Duration, BackendError> {
         let batch: Vec<Outgoing> = (0..size).map(|_| self.small()).collect();
         let start = Instant::now();
-        self.backend.publish(TABLE, &batch).await?;
+        self.backend.publish(TABLE, None, &batch).await?;
         let published = start.elapsed();
         for _ in 0..size {
             self.listener.next().await?;
@@ -112,7 +112,7 @@ impl<B: Backend> Contender<B> {
             Content::Attachment { body: vec![7; 64 * 1024], before_id: String::new(), after_id: String::new() };
         let batch = [Outgoing { channel: self.channel.clone(), content, is_logged: false }];
         let start = Instant::now();
-        self.backend.publish(TABLE, &batch).await?;
+        self.backend.publish(TABLE, None, &batch).await?;
         let id = self.listener.next().await?.payload.parse().expect("nothing but the id was asked for");
         self.backend.fetch(TABLE, &[id], FetchLimits::NONE).await?;
         Ok(start.elapsed())

@@ -105,13 +105,13 @@ impl Backend for NodeBackend {
         self.inner.create(table, statements).await
     }
 
-    async fn publish(&self, table: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+    async fn publish(&self, table: &str, log: Option<&CatchUp>, batch: &[Outgoing]) -> Result<(), BackendError> {
         self.faults.travel().await;
         self.faults.check()?;
         if batch.len() > 1 && self.faults.fails() {
             return Err(BackendError::new(ErrorKind::Other, "refused as a whole"));
         }
-        self.inner.publish(table, batch).await?;
+        self.inner.publish(table, log, batch).await?;
         self.faults.travel().await;
         // It is committed, and the node may not learn of it.
         self.faults.check()
@@ -123,17 +123,6 @@ impl Backend for NodeBackend {
         let rows = self.inner.fetch(table, ids, limits).await;
         self.faults.travel().await;
         rows
-    }
-
-    async fn publish_logged(&self, table: &str, log: &CatchUp, batch: &[Outgoing]) -> Result<(), BackendError> {
-        self.faults.travel().await;
-        self.faults.check()?;
-        if batch.len() > 1 && self.faults.fails() {
-            return Err(BackendError::new(ErrorKind::Other, "refused as a whole"));
-        }
-        self.inner.publish_logged(table, log, batch).await?;
-        self.faults.travel().await;
-        self.faults.check()
     }
 
     async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
@@ -177,10 +166,7 @@ impl<'a> PublishOn<&'a NodeBackend> for NodeBackend {
         log: Option<&CatchUp>,
         outgoing: Outgoing,
     ) -> Result<(), BackendError> {
-        match log {
-            Some(log) => connection.publish_logged(table, log, &[outgoing]).await,
-            None => connection.publish(table, &[outgoing]).await,
-        }
+        connection.publish(table, log, &[outgoing]).await
     }
 }
 

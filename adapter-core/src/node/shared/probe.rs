@@ -35,7 +35,7 @@ impl<B: Backend> Node<B> {
         let link = self.link().ok_or(ConnectError::NotListening { waited: Duration::ZERO })?;
         timeout(limit, link.listen(channel.clone())).await.map_err(unheard)?.map_err(|_| not_listening(started))?;
         let probe = [Outgoing { channel: channel.clone(), content: Content::Inline(payload), is_logged: false }];
-        self.backend.publish(&self.options.table, &probe).await?;
+        self.backend.publish(&self.options.table, None, &probe).await?;
         timeout(limit, heard).await.map_err(unheard)?.map_err(|_| not_listening(started))?;
         link.unlisten(channel);
         self.has_heard.store(true, Ordering::Release);

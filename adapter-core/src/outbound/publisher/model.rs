@@ -46,7 +46,7 @@ impl Drop for Busy<'_> {
 impl Backend for Database {
     type Listener = NotListening;
 
-    async fn publish(&self, _: &str, batch: &[Outgoing]) -> Result<(), BackendError> {
+    async fn publish(&self, _: &str, _: Option<&CatchUp>, batch: &[Outgoing]) -> Result<(), BackendError> {
         self.0.lock().push(Seen::Begun);
         let _busy = Busy(&self.0);
         let mut is_over = false;
@@ -73,9 +73,6 @@ impl Backend for Database {
         unimplemented!()
     }
     async fn fetch(&self, _: &str, _: &[i64], _: FetchLimits) -> Result<Vec<Row>, BackendError> {
-        unimplemented!()
-    }
-    async fn publish_logged(&self, _: &str, _: &CatchUp, _: &[Outgoing]) -> Result<(), BackendError> {
         unimplemented!()
     }
     async fn mark(&self, _: &str, _: &str, _: &str) -> Result<Position, BackendError> {

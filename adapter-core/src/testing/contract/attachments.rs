@@ -8,7 +8,7 @@ pub async fn attachments_of_all_sizes_come_back_as_they_were<F: Fixture>(fixture
     let mut listener = listening(&backend, &["c"]).await;
     for size in [0, 1, 7999, 8000, 1 << 16, 1 << 20, 16 << 20] {
         let body: Vec<u8> = (0..size).map(|index: u32| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        backend.publish(TABLE, &[attachment("c", "x", body.clone())]).await.unwrap();
+        backend.publish(TABLE, None, &[attachment("c", "x", body.clone())]).await.unwrap();
         let payload = hear(&mut listener, 1).await.remove(0);
         let (_, id) = announced(&payload).unwrap();
         let fetched = fetch(&backend, &[id]).await.unwrap();
@@ -28,7 +28,7 @@ pub async fn a_mixed_batch_keeps_its_order_and_its_ids<F: Fixture>(fixture: &F) 
                 false => attachment("c", &index.to_string(), format!("body of {index}")),
             })
             .collect();
-        backend.publish(TABLE, &batch).await.unwrap();
+        backend.publish(TABLE, None, &batch).await.unwrap();
         let payloads = hear(&mut listener, batch.len()).await;
 
         let attached: Vec<(&str, i64)> = payloads.iter().filter_map(|payload| announced(payload)).collect();
@@ -52,7 +52,7 @@ pub async fn two_nodes_never_mix_up_their_ids<F: Fixture>(fixture: &F) {
         for round in 0..40 {
             let label = |index| format!("{name} {round} {index}");
             let batch: Vec<Outgoing> = (0..25).map(|index| attachment("c", &label(index), label(index))).collect();
-            backend.publish(TABLE, &batch).await.unwrap();
+            backend.publish(TABLE, None, &batch).await.unwrap();
         }
     };
     futures_util::future::join(publish(&one, "one"), publish(&two, "two")).await;
@@ -66,7 +66,7 @@ pub async fn two_nodes_never_mix_up_their_ids<F: Fixture>(fixture: &F) {
 pub async fn a_refused_batch_leaves_no_row<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     let batch = [attachment("c", "x", "body"), inline("c", "x".repeat(8000)), attachment("c", "y", "body")];
-    assert_kind(backend.publish(TABLE, &batch).await, ErrorKind::Other);
+    assert_kind(backend.publish(TABLE, None, &batch).await, ErrorKind::Other);
     assert_eq!(fixture.sql(&format!("SELECT count(*) FROM {TABLE}")).as_deref(), Some("0"));
 }
 

@@ -51,7 +51,7 @@ async fn read<B: Backend>(
 pub async fn what_is_logged_is_read_as_it_was_notified<F: Fixture>(fixture: &F) {
     let backend = prepared_to_log(fixture).await;
     let mut listener = listening(&backend, &["a", "b"]).await;
-    backend.publish_logged(TABLE, &log(), &[logged(inline("a", "before"))]).await.unwrap();
+    backend.publish(TABLE, Some(&log()), &[logged(inline("a", "before"))]).await.unwrap();
     let since = mark(&backend).await;
     let outgoing = |index: usize| {
         let outgoing = match index % 3 {
@@ -64,11 +64,11 @@ pub async fn what_is_logged_is_read_as_it_was_notified<F: Fixture>(fixture: &F) 
     // Often enough for a prepared statement to get its generic plan.
     for size in [1, 2, 50, 300, 1, 7, 30, 20] {
         let batch: Vec<Outgoing> = (count..count + size).map(outgoing).collect();
-        backend.publish_logged(TABLE, &log(), &batch).await.unwrap();
+        backend.publish(TABLE, Some(&log()), &batch).await.unwrap();
         count += size;
     }
     let until = mark(&backend).await;
-    backend.publish_logged(TABLE, &log(), &[logged(inline("a", "after"))]).await.unwrap();
+    backend.publish(TABLE, Some(&log()), &[logged(inline("a", "after"))]).await.unwrap();
 
     let mut heard = Vec::new();
     for _ in 0..count + 2 {
@@ -108,7 +108,7 @@ pub async fn a_position_is_exact_beside_many_writers_and_long_transactions<F: Fi
         while !is_over.load(Ordering::Relaxed) {
             let payloads: Vec<String> = (0..5).map(|index| format!("{name}-{}", sent.len() + index)).collect();
             let batch: Vec<Outgoing> = payloads.iter().map(|payload| logged(inline("c", payload))).collect();
-            writer.publish_logged(TABLE, &log(), &batch).await.unwrap();
+            writer.publish(TABLE, Some(&log()), &batch).await.unwrap();
             sent.extend(payloads);
             // Otherwise the reader never gets to the end.
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -213,9 +213,9 @@ pub async fn a_read_begins_at_the_position_and_finds_what_was_open_across_it<F: 
             let handle = tokio::runtime::Handle::current();
             handle.block_on(async {
                 eventually("the transaction is open", || fixture.sql(&locks).as_deref() == Some("1")).await;
-                backend.publish_logged(TABLE, &log(), &[logged(inline("c", "before"))]).await.unwrap();
+                backend.publish(TABLE, Some(&log()), &[logged(inline("c", "before"))]).await.unwrap();
                 let since = mark(&backend).await;
-                backend.publish_logged(TABLE, &log(), &[logged(inline("c", "after"))]).await.unwrap();
+                backend.publish(TABLE, Some(&log()), &[logged(inline("c", "after"))]).await.unwrap();
                 fixture.sql("INSERT INTO gate VALUES (true)");
                 tokio::task::block_in_place(|| open.join().unwrap());
                 (since, mark(&backend).await)
@@ -260,7 +260,7 @@ fn is_from_the_start(payload: &str) -> bool {
 pub async fn a_refused_batch_leaves_no_row_in_the_log<F: Fixture>(fixture: &F) {
     let backend = prepared_to_log(fixture).await;
     let batch = [logged(attachment("c", "x", "body")), logged(inline("c", "x".repeat(8000)))];
-    assert_kind(backend.publish_logged(TABLE, &log(), &batch).await, ErrorKind::Other);
+    assert_kind(backend.publish(TABLE, Some(&log()), &batch).await, ErrorKind::Other);
     for table in [TABLE, LOG] {
         assert_eq!(fixture.sql(&format!("SELECT count(*) FROM {table}")).as_deref(), Some("0"));
     }
@@ -268,7 +268,7 @@ pub async fn a_refused_batch_leaves_no_row_in_the_log<F: Fixture>(fixture: &F) {
 
 pub async fn attachments_outlive_their_row_of_the_log<F: Fixture>(fixture: &F) {
     let backend = prepared_to_log(fixture).await;
-    backend.publish_logged(TABLE, &log(), &[logged(attachment("c", "x", "body"))]).await.unwrap();
+    backend.publish(TABLE, Some(&log()), &[logged(attachment("c", "x", "body"))]).await.unwrap();
     let ahead = fixture.sql(&format!("SELECT created_at - now() BETWEEN '100 s' AND '120 s' FROM {TABLE}"));
     assert_eq!(ahead.as_deref(), Some("t"));
     assert_eq!(backend.sweep(TABLE, Duration::ZERO).await.unwrap(), 0);
@@ -276,7 +276,7 @@ pub async fn attachments_outlive_their_row_of_the_log<F: Fixture>(fixture: &F) {
     assert_eq!(backend.sweep(LOG, Duration::ZERO).await.unwrap(), 1);
     // The longest retention possible.
     let forever = CatchUp::last(Duration::MAX);
-    backend.publish_logged(TABLE, &forever, &[logged(attachment("c", "x", "body"))]).await.unwrap();
+    backend.publish(TABLE, Some(&forever), &[logged(attachment("c", "x", "body"))]).await.unwrap();
 }
 
 pub async fn a_mark_is_heard_and_tells_another_log<F: Fixture>(fixture: &F) {
@@ -308,7 +308,7 @@ pub async fn a_log_may_have_any_name<F: Fixture>(fixture: &F) {
         let log = log().table(name);
         let since = backend.mark(name, "marks", "mark").await.unwrap();
         let batch = [logged(attachment("c", "x", name)), logged(inline("c", name))];
-        backend.publish_logged(TABLE, &log, &batch).await.unwrap();
+        backend.publish(TABLE, Some(&log), &batch).await.unwrap();
         let until = backend.mark(name, "marks", "mark").await.unwrap();
         let channels = ["c".to_owned()];
         let query =
@@ -325,7 +325,7 @@ pub async fn a_log_that_is_missing_or_may_not_be_used_is_told<F: Fixture>(fixtur
     assert_eq!(error.kind(), ErrorKind::MissingTable, "{error}");
     assert!(error.to_string().contains("xid8"), "it must say what to do: {error}");
     let batch = [logged(inline("c", "x"))];
-    assert_kind(backend.publish_logged(TABLE, &log(), &batch).await, ErrorKind::MissingTable);
+    assert_kind(backend.publish(TABLE, Some(&log()), &batch).await, ErrorKind::MissingTable);
     assert_kind(backend.mark(LOG, "marks", "mark").await, ErrorKind::MissingTable);
 
     let guest = Role::create(fixture);
@@ -337,12 +337,12 @@ pub async fn a_log_that_is_missing_or_may_not_be_used_is_told<F: Fixture>(fixtur
         "GRANT SELECT, INSERT, DELETE ON {TABLE} TO {0}; GRANT USAGE ON {TABLE}_id_seq TO {0}",
         guest.name
     ));
-    assert_kind(stranger.publish_logged(TABLE, &log(), &batch).await, ErrorKind::Permission);
+    assert_kind(stranger.publish(TABLE, Some(&log()), &batch).await, ErrorKind::Permission);
     assert_kind(stranger.mark(LOG, "marks", "mark").await, ErrorKind::Permission);
     fixture
         .sql(&format!("GRANT SELECT, INSERT, DELETE ON {LOG} TO {0}; GRANT USAGE ON {LOG}_id_seq TO {0}", guest.name));
     let since = mark(&stranger).await;
-    stranger.publish_logged(TABLE, &log(), &batch).await.unwrap();
+    stranger.publish(TABLE, Some(&log()), &batch).await.unwrap();
     let until = mark(&stranger).await;
     assert_eq!(read(&stranger, &["c"], &since, &until, 1000).await, [("c".to_owned(), "x".to_owned())]);
     assert_eq!(stranger.sweep(LOG, Duration::ZERO).await.unwrap(), 3);

@@ -14,13 +14,13 @@ pub async fn a_wrong_address_or_password_is_a_matter_of_the_login<F: Fixture>(fi
     for url in [database, role, guest.url("wrong")] {
         assert_all_fail(fixture, &url, ErrorKind::Login).await;
     }
-    fixture.backend(&guest.url("right")).await.unwrap().publish(TABLE, &[inline("c", "x")]).await.unwrap();
+    fixture.backend(&guest.url("right")).await.unwrap().publish(TABLE, None, &[inline("c", "x")]).await.unwrap();
 }
 
 async fn assert_all_fail<F: Fixture>(fixture: &F, url: &str, kind: ErrorKind) {
     match fixture.backend(url).await {
         Ok(backend) => {
-            assert_kind(soon(backend.publish(TABLE, &[inline("c", "x")])).await, kind);
+            assert_kind(soon(backend.publish(TABLE, None, &[inline("c", "x")])).await, kind);
             assert_kind(soon(backend.prepare(TABLE, true)).await, kind);
             assert_kind(soon(fetch(&backend, &[1])).await, kind);
             assert_kind(soon(backend.sweep(TABLE, Duration::ZERO)).await, kind);
@@ -33,14 +33,14 @@ async fn assert_all_fail<F: Fixture>(fixture: &F, url: &str, kind: ErrorKind) {
 pub async fn connections_that_died_idle_are_replaced<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;
     for _ in 0..3 {
-        backend.publish(TABLE, &[inline("c", "x")]).await.unwrap();
+        backend.publish(TABLE, None, &[inline("c", "x")]).await.unwrap();
         fetch(&backend, &[1]).await.unwrap();
         fixture.sql(&format!("SELECT count(pg_terminate_backend(pid)) {OTHER_SESSIONS}"));
         let gone = format!("SELECT count(*) {OTHER_SESSIONS}");
         eventually("they are gone", || fixture.sql(&gone).as_deref() == Some("0")).await;
 
         let mut listener = listening(&backend, &["c"]).await;
-        backend.publish(TABLE, &[inline("c", "after")]).await.unwrap();
+        backend.publish(TABLE, None, &[inline("c", "after")]).await.unwrap();
         fetch(&backend, &[1]).await.unwrap();
         assert_eq!(hear(&mut listener, 1).await, ["after"]);
     }
@@ -50,11 +50,11 @@ pub async fn a_closed_backend_fails_and_its_listeners_go_on<F: Fixture>(fixture:
     let (backend, other) = (prepared(fixture).await, prepared(fixture).await);
     let mut listener = listening(&backend, &["c"]).await;
     backend.close();
-    assert!(backend.publish(TABLE, &[inline("c", "too late")]).await.is_err());
+    assert!(backend.publish(TABLE, None, &[inline("c", "too late")]).await.is_err());
     assert!(fetch(&backend, &[1]).await.is_err());
     backend.close();
 
-    other.publish(TABLE, &[inline("c", "still heard")]).await.unwrap();
+    other.publish(TABLE, None, &[inline("c", "still heard")]).await.unwrap();
     assert_eq!(hear(&mut listener, 1).await, ["still heard"]);
 }
 
@@ -66,10 +66,10 @@ pub async fn a_server_that_takes_no_writes_is_left<F: Fixture>(fixture: &F) {
     fixture.sql(&format!("SELECT count(pg_terminate_backend(pid)) {OTHER_SESSIONS}"));
     let gone = format!("SELECT count(*) {OTHER_SESSIONS}");
     eventually("they are gone", || fixture.sql(&gone).as_deref() == Some("0")).await;
-    assert_kind(soon(backend.publish(TABLE, &[attachment("c", "a", "x")])).await, ErrorKind::ReadOnly);
+    assert_kind(soon(backend.publish(TABLE, None, &[attachment("c", "a", "x")])).await, ErrorKind::ReadOnly);
     fixture.sql(&format!("BEGIN READ WRITE; ALTER DATABASE {database} RESET ALL; COMMIT"));
     // A session from before would fail again.
-    soon(backend.publish(TABLE, &[attachment("c", "a", "x")])).await.unwrap();
+    soon(backend.publish(TABLE, None, &[attachment("c", "a", "x")])).await.unwrap();
 }
 
 pub async fn a_statement_that_the_server_gives_up_is_a_matter_of_time<F: Fixture>(fixture: &F) {
@@ -81,8 +81,8 @@ pub async fn a_statement_that_the_server_gives_up_is_a_matter_of_time<F: Fixture
          ALTER DATABASE {database} SET statement_timeout = '500ms'"
     ));
     let backend = fixture.backend(&fixture.url()).await.unwrap();
-    assert_kind(soon(backend.publish(TABLE, &[attachment("c", "a", "x")])).await, ErrorKind::Timeout);
-    backend.publish(TABLE, &[inline("c", "small")]).await.unwrap();
+    assert_kind(soon(backend.publish(TABLE, None, &[attachment("c", "a", "x")])).await, ErrorKind::Timeout);
+    backend.publish(TABLE, None, &[inline("c", "small")]).await.unwrap();
 }
 
 pub async fn a_silent_host_is_passed_over<F: Fixture>(fixture: &F) {

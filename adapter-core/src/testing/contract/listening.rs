@@ -31,7 +31,7 @@ pub async fn a_channel_may_have_any_name<F: Fixture>(fixture: &F) {
     ];
     let mut listener = listening(&backend, &names).await;
     let batch: Vec<Outgoing> = names.iter().map(|name| inline(name, *name)).collect();
-    backend.publish(TABLE, &batch).await.unwrap();
+    backend.publish(TABLE, None, &batch).await.unwrap();
 
     for name in names {
         let heard = pair(soon(listener.next()).await.unwrap());
@@ -46,12 +46,12 @@ pub async fn an_abandoned_channel_is_silent<F: Fixture>(fixture: &F) {
     let mut listener = listening(&backend, &["a", odd, "b"]).await;
     listener.unlisten(&["a".to_owned(), odd.to_owned()]).await.unwrap();
     let all = [inline("a", "not heard"), inline(odd, "not heard"), inline("b", "heard")];
-    backend.publish(TABLE, &all).await.unwrap();
+    backend.publish(TABLE, None, &all).await.unwrap();
     assert_eq!(hear(&mut listener, 1).await, ["heard"]);
 
     // Listening can be started again, and starting it twice does no harm.
     listener.listen(&["a".to_owned(), "b".to_owned()]).await.unwrap();
-    backend.publish(TABLE, &all).await.unwrap();
+    backend.publish(TABLE, None, &all).await.unwrap();
     assert_eq!(hear(&mut listener, 2).await, ["not heard", "heard"]);
 }
 
@@ -61,7 +61,7 @@ pub async fn nothing_is_lost_when_waiting_is_given_up<F: Fixture>(fixture: &F) {
     let mut listener = listening(&backend, &["c"]).await;
     let publish = async {
         for index in 0..COUNT {
-            backend.publish(TABLE, &[inline("c", index.to_string())]).await.unwrap();
+            backend.publish(TABLE, None, &[inline("c", index.to_string())]).await.unwrap();
         }
     };
     let listen = async {
@@ -94,7 +94,7 @@ pub async fn a_session_is_drained_while_no_task_waits<F: Fixture>(fixture: &F) {
     let payload = "x".repeat(7900);
     for round in 0..40 {
         let batch: Vec<Outgoing> = (0..100).map(|index| inline("c", format!("{round} {index} {payload}"))).collect();
-        backend.publish(TABLE, &batch).await.unwrap();
+        backend.publish(TABLE, None, &batch).await.unwrap();
     }
     let idle = format!("SELECT count(*) {LISTENING_SESSIONS} AND wait_event = 'ClientRead'");
     eventually("the listening session has sent everything", || fixture.sql(&idle).as_deref() == Some("1")).await;
@@ -104,7 +104,7 @@ pub async fn a_session_is_drained_while_no_task_waits<F: Fixture>(fixture: &F) {
 pub async fn a_killed_session_fails_and_another_hears_again<F: Fixture>(fixture: &F) {
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let mut listener = listening(&backend, &["c"]).await;
-    backend.publish(TABLE, &[inline("c", "sent before it was killed")]).await.unwrap();
+    backend.publish(TABLE, None, &[inline("c", "sent before it was killed")]).await.unwrap();
     // A round trip, after which the notification is here; it also leaves the session's last
     // statement a LISTEN.
     listener.listen(&["c".to_owned()]).await.unwrap();
@@ -118,7 +118,7 @@ pub async fn a_killed_session_fails_and_another_hears_again<F: Fixture>(fixture:
     assert_kind(soon(listener.listen(&["d".to_owned()])).await, ErrorKind::Connection);
 
     let mut listener = listening(&backend, &["c"]).await;
-    backend.publish(TABLE, &[inline("c", "again")]).await.unwrap();
+    backend.publish(TABLE, None, &[inline("c", "again")]).await.unwrap();
     assert_eq!(hear(&mut listener, 1).await, ["again"]);
 }
 

@@ -17,7 +17,7 @@ pub async fn without_a_connection_nothing_was_sent<F: Fixture>(fixture: &F) {
     // Nothing listens on port 1. A pool may also fail when it is created.
     if let Ok(unreachable) = fixture.backend("postgres://postgres@127.0.0.1:1/postgres").await {
         for outgoing in kinds("lost") {
-            let error = soon(unreachable.publish(TABLE, &[outgoing])).await.unwrap_err();
+            let error = soon(unreachable.publish(TABLE, None, &[outgoing])).await.unwrap_err();
             assert!(error.is_unsent() && !error.is_unconfirmed(), "{error}");
         }
     }
@@ -32,11 +32,11 @@ pub async fn a_publication_that_is_cut_off_before_the_server_gets_it_may_have_ar
     let proxy = Proxy::before(&fixture.url());
     for outgoing in kinds("lost") {
         let backend = fixture.backend(proxy.url()).await.unwrap();
-        backend.publish("socket_io_attachments", &[with_channel(&outgoing, "other")]).await.unwrap();
+        backend.publish("socket_io_attachments", None, &[with_channel(&outgoing, "other")]).await.unwrap();
         // A pool may check the connection before it lends it.
         proxy.hold_from("lost", Direction::ToServer);
         let batch = [outgoing];
-        let publishing = backend.publish(TABLE, &batch);
+        let publishing = backend.publish(TABLE, None, &batch);
         let (published, ()) = tokio::join!(soon(publishing), async {
             eventually("it is on its way", || proxy.has_held()).await;
             proxy.cut();
@@ -53,10 +53,10 @@ pub async fn a_publication_that_is_cut_off_between_commit_and_answer_may_have_ar
     let proxy = Proxy::before(&fixture.url());
     for outgoing in kinds("arrives") {
         let backend = fixture.backend(proxy.url()).await.unwrap();
-        backend.publish(TABLE, &[with_channel(&outgoing, "other")]).await.unwrap();
+        backend.publish(TABLE, None, &[with_channel(&outgoing, "other")]).await.unwrap();
         proxy.hold_from("arrives", Direction::FromServer);
         let batch = [outgoing];
-        let publishing = backend.publish(TABLE, &batch);
+        let publishing = backend.publish(TABLE, None, &batch);
         let (published, ()) = tokio::join!(soon(publishing), async {
             // Then it is committed.
             assert!(hear(&mut listener, 1).await[0].starts_with("arrives"));
@@ -82,7 +82,7 @@ pub async fn a_publication_that_the_server_gives_up_has_not_arrived<F: Fixture>(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
         let publishing = async {
             eventually("the table is locked", || fixture.sql(is_locked).as_deref() == Some("1")).await;
-            soon(backend.publish(TABLE, &batch)).await
+            soon(backend.publish(TABLE, None, &batch)).await
         };
         let published = tokio::select! {
             locked = locking.create(&table, &locks) => panic!("the table was not locked for long: {locked:?}"),
@@ -110,7 +110,7 @@ fn with_channel(outgoing: &Outgoing, channel: &str) -> Outgoing {
 }
 
 async fn assert_next_is_heard<B: Backend>(backend: &B, listener: &mut B::Listener) {
-    soon(backend.publish(TABLE, &[inline("c", "next")])).await.unwrap();
+    soon(backend.publish(TABLE, None, &[inline("c", "next")])).await.unwrap();
     assert_eq!(hear(listener, 1).await, ["next"], "nothing came before it");
 }
 

@@ -11,7 +11,7 @@ pub async fn batches_arrive_in_order<F: Fixture>(fixture: &F) {
     for size in [1, 300, 2, 1, 1000, 7] {
         let payloads: Vec<String> = (0..size).map(|index| format!("{size}/{index}")).collect();
         let batch: Vec<Outgoing> = payloads.iter().map(|payload| inline("c", payload)).collect();
-        backend.publish(TABLE, &batch).await.unwrap();
+        backend.publish(TABLE, None, &batch).await.unwrap();
         sent.extend(payloads);
     }
     assert_eq!(hear(&mut listener, sent.len()).await, sent);
@@ -23,7 +23,7 @@ pub async fn channels_of_one_batch_keep_their_order<F: Fixture>(fixture: &F) {
     let sent: Vec<(String, String)> =
         (0..300).map(|index| (["a", "b", "c"][index * 7 % 3].to_owned(), index.to_string())).collect();
     let batch: Vec<Outgoing> = sent.iter().map(|(channel, payload)| inline(channel, payload)).collect();
-    backend.publish(TABLE, &batch).await.unwrap();
+    backend.publish(TABLE, None, &batch).await.unwrap();
 
     for expected in sent {
         assert_eq!(pair(soon(listener.next()).await.unwrap()), expected);
@@ -34,9 +34,9 @@ pub async fn equal_payloads_of_different_batches_all_arrive<F: Fixture>(fixture:
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let mut listener = listening(&backend, &["c"]).await;
     for _ in 0..20 {
-        backend.publish(TABLE, &[inline("c", "same")]).await.unwrap();
+        backend.publish(TABLE, None, &[inline("c", "same")]).await.unwrap();
     }
-    backend.publish(TABLE, &[inline("c", "end")]).await.unwrap();
+    backend.publish(TABLE, None, &[inline("c", "end")]).await.unwrap();
 
     let mut expected = vec!["same"; 20];
     expected.push("end");
@@ -45,7 +45,7 @@ pub async fn equal_payloads_of_different_batches_all_arrive<F: Fixture>(fixture:
 
 pub async fn an_empty_batch_is_no_error<F: Fixture>(fixture: &F) {
     let backend = fixture.backend(&fixture.url()).await.unwrap();
-    backend.publish(TABLE, &[]).await.unwrap();
+    backend.publish(TABLE, None, &[]).await.unwrap();
 }
 
 pub async fn a_payload_of_7999_bytes_arrives<F: Fixture>(fixture: &F) {
@@ -54,7 +54,7 @@ pub async fn a_payload_of_7999_bytes_arrives<F: Fixture>(fixture: &F) {
     // Bytes count, not characters.
     let payload = format!("{}x", "é".repeat(3999));
     assert_eq!(payload.len(), 7999);
-    backend.publish(TABLE, &[inline("c", &payload)]).await.unwrap();
+    backend.publish(TABLE, None, &[inline("c", &payload)]).await.unwrap();
     assert_eq!(hear(&mut listener, 1).await, [payload]);
 }
 
@@ -63,10 +63,10 @@ pub async fn a_refused_payload_fails_its_batch_and_nothing_else<F: Fixture>(fixt
     let mut listener = listening(&backend, &["c"]).await;
     let too_long = "x".repeat(8000);
     for refused in [&too_long, "a\0b"] {
-        backend.publish(TABLE, &[inline("c", "before")]).await.unwrap();
+        backend.publish(TABLE, None, &[inline("c", "before")]).await.unwrap();
         let batch = [inline("c", "first"), inline("c", refused), inline("c", "last")];
-        assert_kind(backend.publish(TABLE, &batch).await, ErrorKind::Other);
-        backend.publish(TABLE, &[inline("c", "after")]).await.unwrap();
+        assert_kind(backend.publish(TABLE, None, &batch).await, ErrorKind::Other);
+        backend.publish(TABLE, None, &[inline("c", "after")]).await.unwrap();
         assert_eq!(hear(&mut listener, 2).await, ["before", "after"]);
     }
 }
@@ -85,7 +85,7 @@ pub async fn a_batch_that_is_given_up_arrives_whole_or_not_at_all<F: Fixture>(fi
                 _ => attachment("c", &round.to_string(), vec![index as u8; 50_000]),
             })
             .collect();
-        let publish = backend.publish(TABLE, &batch);
+        let publish = backend.publish(TABLE, None, &batch);
         // Dropped wherever it waits: while connecting, before anything is sent, halfway, or nearly
         // done.
         let finished = match round % 3 {
@@ -93,7 +93,7 @@ pub async fn a_batch_that_is_given_up_arrives_whole_or_not_at_all<F: Fixture>(fi
             step => tokio::time::timeout(Duration::from_millis((step * round / 10) as u64), publish).await.is_ok(),
         };
         given_up += usize::from(!finished);
-        backend.publish(TABLE, &[inline("c", format!("{round} is over"))]).await.unwrap();
+        backend.publish(TABLE, None, &[inline("c", format!("{round} is over"))]).await.unwrap();
     }
     assert!(given_up >= 5, "only {given_up} were given up: the test tests nothing");
 
@@ -102,7 +102,7 @@ pub async fn a_batch_that_is_given_up_arrives_whole_or_not_at_all<F: Fixture>(fi
         fixture.sql(&format!("SELECT count(*) {OTHER_SESSIONS} AND state = 'active'")).as_deref() == Some("0")
     })
     .await;
-    backend.publish(TABLE, &[inline("c", "end")]).await.unwrap();
+    backend.publish(TABLE, None, &[inline("c", "end")]).await.unwrap();
     let mut counts = [0; ROUNDS];
     let mut overs = 0;
     loop {
@@ -143,14 +143,14 @@ pub async fn a_batch_that_is_stuck_and_given_up_does_not_hold_up_the_next<F: Fix
          CREATE TRIGGER wait BEFORE INSERT ON {TABLE} FOR EACH ROW EXECUTE FUNCTION wait()"
     ));
     let batch = [attachment("c", "x", "stuck")];
-    let stuck = Box::pin(backend.publish(TABLE, &batch));
+    let stuck = Box::pin(backend.publish(TABLE, None, &batch));
     let server_is_at_it = Box::pin(eventually("the server is at it", || is_asleep(fixture)));
     match select(stuck, server_is_at_it).await {
         Either::Left(_) => panic!("it was to be stuck"),
         Either::Right((_, stuck)) => drop(stuck),
     }
 
-    soon(backend.publish(TABLE, &[inline("c", "next")])).await.unwrap();
+    soon(backend.publish(TABLE, None, &[inline("c", "next")])).await.unwrap();
     assert_eq!(hear(&mut listener, 1).await, ["next"]);
 }
 
@@ -162,7 +162,7 @@ pub async fn fetches_that_are_stuck_do_not_hold_up_a_batch<F: Fixture>(fixture: 
     let fetches = pin!(futures_util::future::join_all((0..10).map(|_| backend.fetch("slow", &[1], FetchLimits::NONE))));
     let publish = pin!(async {
         eventually("the server is at it", || is_asleep(fixture)).await;
-        soon(backend.publish(TABLE, &[inline("c", "not held up")])).await.unwrap();
+        soon(backend.publish(TABLE, None, &[inline("c", "not held up")])).await.unwrap();
         hear(&mut listener, 1).await
     });
     match select(fetches, publish).await {

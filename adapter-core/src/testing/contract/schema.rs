@@ -59,7 +59,7 @@ pub async fn a_table_that_exists_needs_no_right_to_create_one<F: Fixture>(fixtur
     backend.prepare(TABLE, true).await.unwrap();
 
     let mut listener = listening(&owner, &["c"]).await;
-    backend.publish(TABLE, &[attachment("c", "x", "body")]).await.unwrap();
+    backend.publish(TABLE, None, &[attachment("c", "x", "body")]).await.unwrap();
     let payload = hear(&mut listener, 1).await.remove(0);
     let (_, id) = announced(&payload).unwrap();
     assert_eq!(fetch(&backend, &[id]).await.unwrap(), [Some(b"body".to_vec())]);
@@ -77,7 +77,7 @@ pub async fn a_missing_table_without_the_right_to_create_it_is_told<F: Fixture>(
     // Rights on the table are checked, too.
     prepared(fixture).await;
     assert_kind(backend.prepare(TABLE, true).await, ErrorKind::Permission);
-    assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::Permission);
+    assert_kind(backend.publish(TABLE, None, &[attachment("c", "x", "body")]).await, ErrorKind::Permission);
     assert_kind(fetch(&backend, &[1]).await, ErrorKind::Permission);
     assert_kind(backend.sweep(TABLE, Duration::ZERO).await, ErrorKind::Permission);
 }
@@ -87,15 +87,15 @@ pub async fn a_missing_table_is_told<F: Fixture>(fixture: &F) {
     let error = backend.prepare(TABLE, false).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MissingTable, "{error}");
     assert!(error.to_string().contains("CREATE UNLOGGED TABLE"), "it must say what to do: {error}");
-    assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::MissingTable);
+    assert_kind(backend.publish(TABLE, None, &[attachment("c", "x", "body")]).await, ErrorKind::MissingTable);
     assert_kind(fetch(&backend, &[1]).await, ErrorKind::MissingTable);
     assert_kind(backend.sweep(TABLE, Duration::ZERO).await, ErrorKind::MissingTable);
     // Without attachments the table is not needed.
-    backend.publish(TABLE, &[inline("c", "x")]).await.unwrap();
+    backend.publish(TABLE, None, &[inline("c", "x")]).await.unwrap();
 
     backend.prepare(TABLE, true).await.unwrap();
     backend.prepare(TABLE, false).await.unwrap();
-    backend.publish(TABLE, &[attachment("c", "x", "body")]).await.unwrap();
+    backend.publish(TABLE, None, &[attachment("c", "x", "body")]).await.unwrap();
 }
 
 pub async fn a_table_may_have_any_name<F: Fixture>(fixture: &F) {
@@ -112,7 +112,7 @@ pub async fn a_table_may_have_any_name<F: Fixture>(fixture: &F) {
     ] {
         backend.prepare(name, true).await.unwrap();
         backend.prepare(name, false).await.unwrap();
-        backend.publish(name, &[attachment("c", "x", name)]).await.unwrap();
+        backend.publish(name, None, &[attachment("c", "x", name)]).await.unwrap();
         let payload = hear(&mut listener, 1).await.remove(0);
         let (_, id) = announced(&payload).unwrap();
         assert_eq!(backend.fetch(name, &[id], FetchLimits::NONE).await.unwrap(), [Row::Body(name.as_bytes().to_vec())]);
@@ -164,7 +164,7 @@ pub async fn each_right_that_is_missing_is_told_with_the_statement_that_gives_it
         let all_works = async || {
             backend.prepare(name, true).await.unwrap();
             let mut listener = listening(&backend, &["c"]).await;
-            backend.publish(name, &[attachment("c", "x", "body")]).await.unwrap();
+            backend.publish(name, None, &[attachment("c", "x", "body")]).await.unwrap();
             let payload = hear(&mut listener, 1).await.remove(0);
             let (_, id) = announced(&payload).unwrap();
             let rows = backend.fetch(name, &[id], FetchLimits::NONE).await.unwrap();
@@ -216,7 +216,7 @@ pub async fn each_column_that_is_wrong_is_told_with_the_statement_that_mends_it<
         assert!(error.to_string().contains(problem), "{columns}: {error}");
         fixture.sql(&remedy(&error));
         backend.prepare(TABLE, false).await.unwrap();
-        backend.publish(TABLE, &[attachment("c", "x", "body")]).await.unwrap();
+        backend.publish(TABLE, None, &[attachment("c", "x", "body")]).await.unwrap();
         assert_eq!(backend.sweep(TABLE, Duration::ZERO).await.unwrap(), 1, "{columns}");
         fixture.sql(&format!("DROP TABLE {TABLE}"));
     }
@@ -236,7 +236,7 @@ pub async fn each_column_that_is_wrong_is_told_with_the_statement_that_mends_it<
         fixture.sql(&format!("GRANT SELECT, INSERT, DELETE ON {TABLE} TO {}{on_sequence}", guest.name));
         let backend = fixture.backend(&guest.url("right")).await.unwrap();
         backend.prepare(TABLE, false).await.unwrap();
-        backend.publish(TABLE, &[attachment("c", "x", "body")]).await.unwrap();
+        backend.publish(TABLE, None, &[attachment("c", "x", "body")]).await.unwrap();
         fixture.sql(&format!("DROP TABLE {TABLE}"));
     }
     fixture.sql(&format!("CREATE SEQUENCE {TABLE}"));

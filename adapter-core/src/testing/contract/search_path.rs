@@ -112,7 +112,7 @@ async fn all_statements_beside<F: Fixture>(fixture: &F, search_path: &str) {
     // A table that is missing, with the queries that are made because it is missing.
     assert_kind(backend.prepare(TABLE, false).await, ErrorKind::MissingTable);
     assert_kind(fetch(&backend, &[1]).await, ErrorKind::MissingTable);
-    assert_kind(backend.publish(TABLE, &[attachment("c", "x", "body")]).await, ErrorKind::MissingTable);
+    assert_kind(backend.publish(TABLE, None, &[attachment("c", "x", "body")]).await, ErrorKind::MissingTable);
     backend.prepare(TABLE, true).await.unwrap();
     backend.prepare_log(DEFAULT_LOG, true).await.unwrap();
     fixture.sql(&format!("DROP INDEX public.{DEFAULT_LOG}_xid_idx"));
@@ -129,9 +129,9 @@ async fn all_statements_beside<F: Fixture>(fixture: &F, search_path: &str) {
         vec![inline("a", "5"), attachment("b", "x", "body"), attachment("a", "y", "other")],
     ];
     for batch in &batches {
-        backend.publish(TABLE, batch).await.unwrap();
+        backend.publish(TABLE, None, batch).await.unwrap();
         let logged: Vec<_> = batch.iter().map(|it| Outgoing { is_logged: true, ..it.clone() }).collect();
-        backend.publish_logged(TABLE, &log, &logged).await.unwrap();
+        backend.publish(TABLE, Some(&log), &logged).await.unwrap();
     }
     let until = backend.mark(DEFAULT_LOG, "marks", "until").await.unwrap();
     let heard = hear(&mut listener, 18).await;

@@ -74,19 +74,14 @@ impl<B: Backend> Backend for Counting<B> {
         self.inner.create(table, statements)
     }
 
-    fn publish(&self, table: &str, batch: &[Outgoing]) -> impl Future<Output = Result<(), BackendError>> + Send {
-        self.delivered.0.batches.fetch_add(1, Ordering::Relaxed);
-        self.inner.publish(table, batch)
-    }
-
-    fn publish_logged(
+    fn publish(
         &self,
         table: &str,
-        log: &CatchUp,
+        log: Option<&CatchUp>,
         batch: &[Outgoing],
     ) -> impl Future<Output = Result<(), BackendError>> + Send {
         self.delivered.0.batches.fetch_add(1, Ordering::Relaxed);
-        self.inner.publish_logged(table, log, batch)
+        self.inner.publish(table, log, batch)
     }
 
     fn mark(

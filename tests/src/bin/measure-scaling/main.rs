@@ -144,7 +144,9 @@ async fn listeners() -> Result<(), Failure> {
         for number in 0..TIMES {
             let content = Content::Inline(format!("{number:0>150}"));
             let start = Instant::now();
-            backend.publish(TABLE, &[Outgoing { channel: "measured".to_owned(), content, is_logged: false }]).await?;
+            backend
+                .publish(TABLE, None, &[Outgoing { channel: "measured".to_owned(), content, is_logged: false }])
+                .await?;
             published.push(start.elapsed());
             listener.next().await?;
             heard.push(start.elapsed());

@@ -24,7 +24,7 @@ use crate::{
 /// when one of these changes.
 ///
 /// ```
-/// use socketio_pg_core::{Options, backend::functions::SqlFunctions};
+/// use socketio_pg_core::{Options, SqlFunctions};
 ///
 /// let functions = SqlFunctions::new(&Options::default())?;
 /// let up = functions.install_sql();
