@@ -1,7 +1,10 @@
 //! The Socket.IO Postgres adapter for socketioxide, generic over the database driver.
 //!
-//! Applications take a backend crate, which re-exports what they need: `socketio-pg-tokio-postgres`
-//! or `socketio-pg-diesel`. This crate is for authors of another [`Backend`](backend::Backend).
+//! Applications take a backend crate: `socketio-pg-tokio-postgres` or `socketio-pg-diesel`. The
+//! backend crates re-export the names of this one: where an example here says
+//! `use socketio_pg_core::…`, write the name of your backend crate.
+//!
+//! This crate itself is for authors of another [`Backend`](backend::Backend).
 
 mod adapter;
 mod api;

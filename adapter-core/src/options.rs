@@ -19,11 +19,12 @@ use crate::{
 /// The options of a node. Defaults are those of Node.js's adapter, where it has the option.
 ///
 /// All nodes of a cluster must agree on [`channel_prefix`](Self::channel_prefix) and
-/// [`table`](Self::table).
+/// [`table`](Self::table), and nodes with a [catch-up log](Self::catch_up) on that.
+/// `Cluster::connect` checks the options: [`ConnectError::Option`] says what cannot work.
 ///
 /// ```
+/// # use socketio_pg_core::Options;
 /// use std::time::Duration;
-/// use socketio_pg_core::Options;
 ///
 /// let options = Options::default()
 ///     .channel_prefix("chat")
@@ -100,6 +101,7 @@ impl Options {
     }
 
     /// The prefix of the channels, `socket.io` by default (Node.js: `channelPrefix`).
+    #[doc(alias = "channelPrefix")]
     pub fn channel_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.channel_prefix = prefix.into();
         self
@@ -107,6 +109,7 @@ impl Options {
 
     /// The attachments table, `socket_io_attachments` by default (Node.js: `tableName`). May be
     /// qualified with a schema: `app.attachments`.
+    #[doc(alias = "tableName")]
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
         self
@@ -122,6 +125,7 @@ impl Options {
 
     /// From how many bytes of JSON on a message is stored as an attachment, 8000 by default
     /// (Node.js: `payloadThreshold`). PostgreSQL takes at most 7999, so more has no effect.
+    #[doc(alias = "payloadThreshold")]
     pub fn payload_threshold(mut self, bytes: usize) -> Self {
         self.payload_threshold = bytes;
         self
@@ -129,6 +133,7 @@ impl Options {
 
     /// How long the node may publish nothing before it sends a heartbeat, 5 s by default (Node.js:
     /// `heartbeatInterval`).
+    #[doc(alias = "heartbeatInterval")]
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval;
         self
@@ -136,6 +141,7 @@ impl Options {
 
     /// How long after its last message another node is taken for dead, 10 s by default (Node.js:
     /// `heartbeatTimeout`).
+    #[doc(alias = "heartbeatTimeout")]
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = timeout;
         self
@@ -147,13 +153,17 @@ impl Options {
     /// A sweep is skipped while there is nothing to delete: when the node neither wrote an
     /// attachment nor received the header of one in the last two intervals. After its first
     /// interval, and then every 20 intervals (10 minutes by default), it sweeps in any case.
+    #[doc(alias = "cleanupInterval")]
     pub fn cleanup_interval(mut self, interval: Duration) -> Self {
         self.cleanup_interval = interval;
         self
     }
 
-    /// How long `fetch_sockets` and server-side emits wait for the other nodes, 5 s by default, as
-    /// in Node.js.
+    /// How long `fetch_sockets`, server-side emits and broadcasts with acknowledgements wait, 5 s by
+    /// default, as in Node.js. [`ClusterNamespace::timeout`](crate::ClusterNamespace::timeout) says
+    /// it for one request. socketioxide's own operators wait for acknowledgements as long as
+    /// `ack_timeout` of its builder says.
+    #[doc(alias = "requestsTimeout")]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
@@ -236,7 +246,9 @@ impl Options {
         self
     }
 
-    /// How many other nodes are remembered, 1000 by default: any new sender counts as a node.
+    /// How many other nodes are remembered in each namespace, 1000 by default: any new sender counts
+    /// as a node. The messages of more nodes are handled, but these nodes are not counted or waited
+    /// for; that is counted and reported as [`Dropped::Nodes`](crate::Dropped::Nodes).
     pub fn max_nodes(mut self, nodes: usize) -> Self {
         self.max_nodes = nodes;
         self

@@ -130,6 +130,7 @@ impl DieselBackend {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn custom_setup<F>(self, setup: F) -> Self
     where
         F: Fn(&str) -> BoxFuture<'_, ConnectionResult<AsyncPgConnection>> + Send + Sync + 'static,

@@ -34,6 +34,7 @@ pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
 /// diesel's own error for this, `BadConnection`, contains only a text, and the driver's text is
 /// just `db error`. With this function a refused password, an unknown certificate and an
 /// unreachable server are distinguished, and each is reported with its remedy.
+#[must_use]
 pub fn connection_error(error: tokio_postgres::Error) -> ConnectionError {
     carried(connecting(error))
 }

@@ -29,6 +29,21 @@ use crate::{TokioPostgresBackend, error, pool::Parameter};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Its methods, with links to where they are described:
+///
+/// | to | methods |
+/// |---|---|
+/// | make one | [`new`][Emitter::new], [`with_options`][Emitter::with_options], [`of`][Emitter::of] (another namespace) |
+/// | select sockets | [`to`][Emitter::to], [`except`][Emitter::except] |
+/// | say how | [`volatile`][Emitter::volatile], [`compress`][Emitter::compress] |
+/// | emit to clients | [`emit`][Emitter::emit] |
+/// | move and disconnect sockets | [`sockets_join`][Emitter::sockets_join], [`sockets_leave`][Emitter::sockets_leave], [`disconnect_sockets`][Emitter::disconnect_sockets] |
+/// | tell servers | [`server_side_emit`][Emitter::server_side_emit] |
+#[doc(alias("with_options", "of", "to", "except", "volatile", "compress", "emit"))]
+#[doc(alias("sockets_join", "sockets_leave", "disconnect_sockets", "server_side_emit"))]
+#[doc(alias("in", "socketsJoin", "socketsLeave", "disconnectSockets", "serverSideEmit"))]
+#[doc(alias("postgres-emitter", "transaction"))]
 pub type Emitter = socketio_pg_core::Emitter<TokioPostgresBackend>;
 
 /// Publishes on a client or a transaction. Statements are not prepared by name, so it works behind

@@ -1,53 +1,7 @@
 //! Socket.IO servers in Rust and Node.js in one cluster, over PostgreSQL: the adapter for
 //! [socketioxide] on tokio-postgres.
 //!
-//! It speaks the protocol of Node.js's `@socket.io/postgres-adapter`, so a Rust server joins a
-//! cluster of Node.js servers like another Node.js server.
-//!
-//! ```no_run
-//! use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter, record_handshake};
-//! use socketioxide::{SocketIo, adapter::Adapter, extract::SocketRef, handler::ConnectHandler};
-//!
-//! async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
-//!     socket.join("chat");
-//! }
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let cluster = Cluster::connect("postgres://app@localhost/app", Options::default()).await?;
-//! let (layer, io) = SocketIo::builder()
-//!     .with_adapter::<PostgresAdapter<_>>(cluster.clone())
-//!     .build_layer();
-//! cluster.attach(&io);
-//! io.ns("/", on_connect.with(record_handshake)).await?;
-//!
-//! // to every client of the room, on all servers
-//! io.to("chat").emit("message", "hello").await?;
-//! // every socket of the cluster, with rooms, handshake and data
-//! let sockets = cluster.of("/").fetch_sockets().await?;
-//! // the other servers
-//! let main = cluster.of("/");
-//! let asking = main.server_side_emit_with_ack::<_, f64>("load", &()).await?;
-//! let (loads, outcome) = asking.all().await;
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! | for | see |
-//! |---|---|
-//! | timings, prefix, table, limits | [`Options`] |
-//! | TLS, your own pool, a separate connection for listening | [`TokioPostgresBackend`] |
-//! | everything that Node.js's operators can do | [`ClusterNamespace`] |
-//! | namespaces spread over several databases | [`Cluster::connect_split`][split] |
-//! | processes without sockets; events in your transaction | [`Emitter`] |
-//! | what happens to the node | [`Cluster::events`][events] |
-//! | its state: readiness, queues, counts | [`Cluster::health`][health] |
-//! | nothing lost when a connection breaks | [`Options::catch_up`] |
-//! | the tables in your migrations | [`schema_sql`], [`log_schema_sql`] |
-//!
-//! [socketioxide]: https://docs.rs/socketioxide
-//! [split]: socketio_pg_core::Cluster::connect_split
-//! [events]: socketio_pg_core::Cluster::events
-//! [health]: socketio_pg_core::Cluster::health
+#![doc = include_str!("manual.md")]
 
 mod backend;
 mod cancel;
@@ -56,6 +10,10 @@ mod emitter;
 mod error;
 mod listener;
 mod pool;
+
+// Pages only: a program does not get it, and their code blocks are not tests of this crate.
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 
 pub use backend::TokioPostgresBackend;
 pub use emitter::Emitter;
@@ -77,12 +35,66 @@ pub use socketio_pg_core::{
 pub use deadpool_postgres;
 pub use tokio_postgres;
 
-/// A node's membership in a cluster, on tokio-postgres.
+/// A node's membership in a cluster, on tokio-postgres: the handle that an application holds.
+///
+/// Its methods, with links to where they are described:
+///
+/// | to | methods |
+/// |---|---|
+/// | join the cluster | [`connect`][Cluster::connect], [`connect_split`][Cluster::connect_split] (several databases) |
+/// | give it the server | [`attach`][Cluster::attach], [`attach_with_address`][Cluster::attach_with_address] |
+/// | reach sockets and other servers | [`of`][Cluster::of], which returns a [`ClusterNamespace`] |
+/// | know how it is | [`health`][Cluster::health], [`health_by_database`][Cluster::health_by_database], [`counts`][Cluster::counts], [`events`][Cluster::events], [`database_of`][Cluster::database_of] |
+/// | run a server, and leave | [`serve`][Cluster::serve], [`serve_until`][Cluster::serve_until], [`close`][Cluster::close] |
+///
+/// Cheap to clone: all clones are the same node.
+#[doc(alias("connect", "connect_split", "attach", "attach_with_address", "of", "health"))]
+#[doc(alias("health_by_database", "counts", "events", "database_of", "serve", "serve_until", "close"))]
+#[doc(alias("createAdapter", "errorHandler"))]
 pub type Cluster = socketio_pg_core::Cluster<TokioPostgresBackend>;
 
-/// One namespace of a [`Cluster`], across all nodes.
+/// One namespace of a [`Cluster`], and a selection of its sockets across all servers. Made by
+/// [`Cluster::of`].
+///
+/// Its methods, with links to where they are described:
+///
+/// | to | methods | Node.js |
+/// |---|---|---|
+/// | select sockets | [`to`][ClusterNamespace::to], [`except`][ClusterNamespace::except], [`local`][ClusterNamespace::local], [`socket`][ClusterNamespace::socket] | `to`, `in`, `except`, `local`, `RemoteSocket` |
+/// | say how | [`volatile`][ClusterNamespace::volatile], [`compress`][ClusterNamespace::compress], [`timeout`][ClusterNamespace::timeout] | `volatile`, `compress`, `timeout` |
+/// | emit to clients | [`emit`][ClusterNamespace::emit], [`emit_with_ack`][ClusterNamespace::emit_with_ack] | `emit`, `emitWithAck` |
+/// | find sockets | [`fetch_sockets`][ClusterNamespace::fetch_sockets] | `fetchSockets` |
+/// | move sockets | [`sockets_join`][ClusterNamespace::sockets_join], [`sockets_leave`][ClusterNamespace::sockets_leave] | `socketsJoin`, `socketsLeave` |
+/// | disconnect sockets | [`disconnect_sockets`][ClusterNamespace::disconnect_sockets] | `disconnectSockets` |
+/// | tell other servers, and ask them | [`server_side_emit`][ClusterNamespace::server_side_emit], [`server_side_emit_with_ack`][ClusterNamespace::server_side_emit_with_ack] | `serverSideEmit`, `serverSideEmitWithAck` |
+/// | hear other servers | [`on_server_side`][ClusterNamespace::on_server_side], [`on_server_side_with_ack`][ClusterNamespace::on_server_side_with_ack], [`on_any_server_side`][ClusterNamespace::on_any_server_side], [`off_server_side`][ClusterNamespace::off_server_side] | `io.on`, `io.onAny`, `io.off` |
+/// | know the cluster | [`server_count`][ClusterNamespace::server_count], [`nodes`][ClusterNamespace::nodes], [`uid`][ClusterNamespace::uid], [`name`][ClusterNamespace::name] | `serverCount` |
+///
+/// ```no_run
+/// use socketio_pg_tokio_postgres::{Cluster, Error};
+///
+/// # async fn example(cluster: Cluster) -> Result<(), Error> {
+/// cluster.of("/").to("news").except("muted").compress(false).emit("headline", "It works").await?;
+/// let everyone = cluster.of("/chat").fetch_sockets().await?;
+/// cluster.of("/chat").to("idle").disconnect_sockets(true).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("to", "except", "local", "socket", "volatile", "compress", "timeout"))]
+#[doc(alias("emit", "emit_with_ack", "fetch_sockets", "sockets_join", "sockets_leave"))]
+#[doc(alias("disconnect_sockets", "server_side_emit", "server_side_emit_with_ack"))]
+#[doc(alias("on_server_side", "on_server_side_with_ack", "on_any_server_side", "off_server_side"))]
+#[doc(alias("server_count", "nodes", "uid"))]
+#[doc(alias("in", "within", "emitWithAck", "fetchSockets", "socketsJoin", "socketsLeave"))]
+#[doc(alias("disconnectSockets", "serverSideEmit", "serverSideEmitWithAck", "serverCount"))]
+#[doc(alias("BroadcastOperator", "RemoteSocket", "onAny"))]
 pub type ClusterNamespace = socketio_pg_core::ClusterNamespace<TokioPostgresBackend>;
 
 /// The adapter to build a server with:
 /// `SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster)`.
+///
+/// socketioxide makes one for each namespace, and calls it for its own operators: `io.to(…)`,
+/// `socket.within(…)`, `fetch_sockets`, `join` and so on then reach the whole cluster. An
+/// application needs no method of it.
+#[doc(alias("createAdapter", "PostgresAdapterOptions"))]
 pub type PostgresAdapter<E> = socketio_pg_core::PostgresAdapter<E, TokioPostgresBackend>;

@@ -22,11 +22,17 @@ pub enum Payload {
 
 impl Payload {
     /// Takes JSON text, checking that it is one valid JSON value.
+    ///
+    /// # Errors
+    /// When it is not.
     pub fn from_json(text: impl Into<String>) -> Result<Self, DecodeError> {
         RawValue::from_string(text.into()).map(Self::Json).map_err(DecodeError::json)
     }
 
     /// Encodes application data; bytes (`serialize_bytes`) become binary.
+    ///
+    /// # Errors
+    /// When the data can be written neither as JSON nor as a [`Value`].
     pub fn from_serialize<T: Serialize + ?Sized>(data: &T) -> Result<Self, EncodeError> {
         let value = Value::from_serialize(data)?;
         if value.has_binary() {
@@ -37,6 +43,9 @@ impl Payload {
 
     /// Decodes the data as a type of the application. Lone surrogates, which JavaScript's strings
     /// may have, are U+FFFD in a Rust string; a [`Value`] keeps them.
+    ///
+    /// # Errors
+    /// When the data is not a `T`.
     pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, DecodeError> {
         match self {
             Self::Json(text) => serde_json::from_str(text.get()).or_else(|error| {
@@ -52,6 +61,7 @@ impl Payload {
     }
 
     /// Whether there is binary anywhere in the data: then it must travel as an attachment.
+    #[must_use]
     pub fn has_binary(&self) -> bool {
         match self {
             Self::Json(_) => false,
@@ -60,6 +70,9 @@ impl Payload {
     }
 
     /// The data as a tree.
+    ///
+    /// # Errors
+    /// When the JSON text holds what a [`Value`] cannot, or is nested too deeply.
     pub fn into_value(self) -> Result<Value, DecodeError> {
         match self {
             Self::Json(text) => Value::from_json(text.get()),

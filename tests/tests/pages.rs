@@ -1,5 +1,5 @@
-//! The pages of the repository are correct: their SQL is the SQL that nodes run, and their links
-//! lead to existing files and headings.
+//! The pages of the repository are correct: their SQL is the SQL that nodes run, their links lead to
+//! existing files and headings, and the manuals of both backends say the same.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -93,6 +93,43 @@ fn links_between_pages_lead_to_files_and_headings_that_exist() {
     assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
 }
 
+/// The documentation of both backends shows these pages, each after `links.md`, which leads the names
+/// of links to pages of the documentation. An inline link would be dead there.
+#[test]
+fn the_guides_link_to_other_pages_by_names_that_the_documentation_knows() {
+    let links = read("adapter-tokio-postgres/src/guide/links.md");
+    let known: BTreeMap<_, _> = definitions(&links).collect();
+    let mut wrong = Vec::new();
+    let mut pages = 0;
+    for entry in fs::read_dir(repository().join("adapter-tokio-postgres/src/guide")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let page = read(&format!("adapter-tokio-postgres/src/guide/{name}"));
+        let other = read(&format!("adapter-diesel/src/guide/{name}"));
+        assert_eq!(page, other, "{name} is another page in the crate on diesel");
+        if name == "links.md" {
+            continue;
+        }
+        pages += 1;
+        assert_eq!(page, read(&format!("docs/{name}")), "src/guide/{name} has to be a link to docs/{name}");
+        let defined: BTreeMap<_, _> = definitions(&page).collect();
+        for link in inline_links(&page).filter(|link| !link.starts_with('#') && !link.contains("://")) {
+            wrong.push(format!("docs/{name}: write `[text][{link}]`, and at the end of the page `[{link}]: {link}`"));
+        }
+        for reference in references(&page).filter(|reference| !defined.contains_key(reference)) {
+            wrong.push(format!("docs/{name}: no `[{reference}]: {reference}` at the end of the page"));
+        }
+        for (link, target) in defined.iter().filter(|(_, target)| !target.contains("://")) {
+            if link != target {
+                wrong.push(format!("docs/{name}: `[{link}]` is named otherwise than its target"));
+            } else if !known.contains_key(link) {
+                wrong.push(format!("adapter-tokio-postgres/src/guide/links.md: no `[{link}]`"));
+            }
+        }
+    }
+    assert!(pages > 5, "only {pages} pages: the test has stopped reading them");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn each_test_that_a_defect_names_exists() {
     let page = fs::read_to_string(repository().join("docs/found.md")).unwrap();
@@ -110,6 +147,82 @@ fn each_test_that_a_defect_names_exists() {
     }
     assert!(named > 30, "only {named} tests: the test has stopped reading them");
     assert!(missing.is_empty(), "not there:\n{}", missing.join("\n"));
+}
+
+/// The text of a file, from the folder of the workspace.
+fn read(file: &str) -> String {
+    fs::read_to_string(repository().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The front page of the crate on tokio-postgres, and with the same name of the crate, the front
+/// page of the one on diesel.
+fn manuals() -> [String; 2] {
+    let diesel = read("adapter-diesel/src/manual.md");
+    let renamed = diesel
+        .replace("socketio_pg_diesel", "socketio_pg_tokio_postgres")
+        .replace("socketio-pg-diesel", "socketio-pg-tokio-postgres");
+    [read("adapter-tokio-postgres/src/manual.md"), renamed]
+}
+
+/// A manual without what stands between the marks of a backend's own sections.
+fn common(manual: &str) -> String {
+    let mut parts = manual.split("<!-- backend: begin -->");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, part| {
+        let (_, rest) = part.split_once("<!-- backend: end -->").expect("a section of a backend ends");
+        text + "(the backend's own)" + rest
+    })
+}
+
+#[test]
+fn the_manuals_of_both_backends_differ_in_names_and_in_the_marked_sections_only() {
+    let [one, other] = manuals().map(|manual| common(&manual));
+    assert!(one.lines().count() > 200, "the marks hide nearly everything");
+    let differ = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+    assert_eq!(differ, None, "change adapter-tokio-postgres/src/manual.md and adapter-diesel/src/manual.md alike");
+    assert_eq!(one.lines().count(), other.lines().count());
+}
+
+#[test]
+fn the_server_in_the_manuals_is_the_server_in_readme() {
+    let block = |text: &str, kind: &str| {
+        let (_, rest) = text.split_once(&format!("```{kind}\n")).expect("the page has such a block");
+        rest.split("```").next().unwrap().lines().map(|line| line.split(" #").next().unwrap().to_owned()).collect()
+    };
+    let readme = read("README.md");
+    for manual in manuals() {
+        for kind in ["rust,no_run", "toml"] {
+            let (shown, expected): (Vec<String>, Vec<String>) = (block(&manual, kind), block(&readme, kind));
+            assert_eq!(shown, expected);
+        }
+    }
+}
+
+/// The methods of an alias are on the page of the type in the core: the search in the documentation
+/// of a backend finds them only where the alias names them.
+#[test]
+fn the_pages_of_the_aliases_name_every_method() {
+    let mut methods = 0;
+    let mut missing = Vec::new();
+    for backend in ["adapter-tokio-postgres", "adapter-diesel"] {
+        let page = read(&format!("{backend}/src/lib.rs")) + &read(&format!("{backend}/src/emitter.rs"));
+        for file in ["cluster", "serve", "namespace", "server_side", "emitter"] {
+            let text = read(&format!("adapter-core/src/api/{file}.rs"));
+            let public = text.lines().filter_map(|line| {
+                let line = line.strip_prefix("    pub ")?;
+                line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")
+            });
+            let alias = if file == "emitter" { "Emitter" } else { "" };
+            for name in public.filter_map(|line| line.split(['(', '<']).next()).filter(|name| *name != "all") {
+                methods += 1;
+                if !page.contains(&format!("{alias}::{name}]")) {
+                    missing.push(format!("{backend}: {file}::{name}"));
+                }
+            }
+        }
+    }
+    assert!(methods > 80, "only {methods} methods: the test has stopped reading them");
+    assert!(missing.is_empty(), "not in the table of methods on the alias:\n{}", missing.join("\n"));
 }
 
 /// The Markdown files below a folder, except those that tools download and those that are part of
@@ -140,9 +253,24 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The targets of `[text](target)`.
+/// The targets of `[text](target)` and of `[name]: target`.
 fn links_of(text: &str) -> impl Iterator<Item = &str> {
+    inline_links(text).chain(definitions(text).map(|(_, target)| target))
+}
+
+/// The targets of `[text](target)`.
+fn inline_links(text: &str) -> impl Iterator<Item = &str> {
     prose(text).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split_once(')'))).map(|(link, _)| link)
+}
+
+/// The names of `[text][name]`.
+fn references(text: &str) -> impl Iterator<Item = &str> {
+    prose(text).flat_map(|line| line.split("][").skip(1).filter_map(|rest| rest.split_once(']'))).map(|(name, _)| name)
+}
+
+/// Each `[name]: target`.
+fn definitions(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    prose(text).filter_map(|line| line.strip_prefix('[')?.split_once("]: "))
 }
 
 /// The anchors of a page's headings, as GitHub makes them.

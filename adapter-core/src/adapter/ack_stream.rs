@@ -25,6 +25,7 @@ use crate::{
 /// not in time. Other nodes do not say which of their clients acknowledged: the id is [`Sid::ZERO`]
 /// then, unless the broadcast was for one remote socket. A node that does not respond at all yields
 /// one time-out.
+#[must_use = "the acknowledgements come only when they are awaited"]
 pub struct AckStream<E: SocketEmitter> {
     local: SelectAll<Pin<Box<E::AckStream>>>,
     remote: Option<Remote>,

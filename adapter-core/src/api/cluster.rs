@@ -59,7 +59,8 @@ impl<B: Backend> std::fmt::Debug for Cluster<B> {
 
 impl<B: Backend> Cluster<B> {
     /// Connects a node to the cluster: prepares the attachments table, opens the listening
-    /// connection, and checks that what is sent comes back.
+    /// connection, and checks that what is sent comes back. That takes
+    /// [`Options::connect_timeout`] at most, 10 s by default.
     ///
     /// `backend` is a database URL, or a backend that was set up by hand. Namespaces join one by
     /// one, when they are added to the server.
@@ -164,7 +165,9 @@ impl<B: Backend> Cluster<B> {
         *self.shared.server.write() = Some(Box::new(Attached::new(server.clone(), address)));
     }
 
-    /// A stream of what happens to the node from now on.
+    /// A stream of what happens to the node from now on: see [`Event`](crate::Event). Each call
+    /// returns a stream of its own, which has every event.
+    #[doc(alias = "errorHandler")]
     pub fn events(&self) -> EventStream {
         self.shared.databases.first().events().subscribe()
     }
@@ -179,6 +182,7 @@ impl<B: Backend> Cluster<B> {
     }
 
     /// The counts so far, of all databases together.
+    #[must_use]
     pub fn counts(&self) -> Counts {
         self.shared.databases.counts()
     }
@@ -189,11 +193,13 @@ impl<B: Backend> Cluster<B> {
     /// With several databases it is the sum of their numbers, and the worst of their states: the
     /// node is ready when it is ready in all of them. [`Self::health_by_database`] tells them
     /// apart.
+    #[must_use]
     pub fn health(&self) -> Health {
         self.shared.databases.health()
     }
 
-    /// The state of the node in each of its databases.
+    /// The state of the node in each of its databases, in the order in which they were given.
+    #[must_use]
     pub fn health_by_database(&self) -> Vec<Health> {
         self.shared.databases.health_by_database().collect()
     }

@@ -30,6 +30,9 @@ pub trait PublishOn<C> {
     /// goes out if and when that commits. With `log`, a notification [that is to be
     /// logged](Outgoing::is_logged) is also written there, as
     /// [`Backend::publish`](crate::backend::Backend::publish) does.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not take the statement, or the connection is lost.
     fn publish_on(
         connection: C,
         table: &str,
@@ -119,12 +122,13 @@ impl<B> Emitter<B> {
 
     /// Selects the sockets of a room; with several calls, the sockets of any of the rooms. Without
     /// a room, all sockets are selected. A socket's id is a room with just that socket.
+    #[doc(alias = "in")]
     pub fn to(mut self, room: impl Into<Room>) -> Self {
         self.rooms.push(room::named_to_wire(room));
         self
     }
 
-    /// Leaves out the sockets of a room.
+    /// Leaves out the sockets of a room; with several calls, the sockets of each of the rooms.
     pub fn except(mut self, room: impl Into<Room>) -> Self {
         self.except.push(room::named_to_wire(room));
         self
@@ -163,6 +167,7 @@ impl<B> Emitter<B> {
     ///
     /// # Errors
     /// When PostgreSQL does not take the message.
+    #[doc(alias = "socketsJoin")]
     pub async fn sockets_join<R, C>(&self, rooms: impl IntoIterator<Item = R>, connection: C) -> Result<(), Error>
     where
         R: Into<Room>,
@@ -176,6 +181,7 @@ impl<B> Emitter<B> {
     ///
     /// # Errors
     /// When PostgreSQL does not take the message.
+    #[doc(alias = "socketsLeave")]
     pub async fn sockets_leave<R, C>(&self, rooms: impl IntoIterator<Item = R>, connection: C) -> Result<(), Error>
     where
         R: Into<Room>,
@@ -190,6 +196,7 @@ impl<B> Emitter<B> {
     ///
     /// # Errors
     /// When PostgreSQL does not take the message.
+    #[doc(alias = "disconnectSockets")]
     pub async fn disconnect_sockets<C>(&self, close: bool, connection: C) -> Result<(), Error>
     where
         B: PublishOn<C>,
@@ -203,6 +210,7 @@ impl<B> Emitter<B> {
     /// # Errors
     /// When the name of the event is reserved, the data cannot be written, or PostgreSQL does not
     /// take the message.
+    #[doc(alias = "serverSideEmit")]
     pub async fn server_side_emit<T, C>(&self, event: &str, data: &T, connection: C) -> Result<(), Error>
     where
         T: Serialize + ?Sized,

@@ -33,7 +33,7 @@ use crate::{
 
 /// One namespace of the cluster, and a selection of its sockets across all nodes.
 ///
-/// Made by [`Cluster::of`]. It offers what socketioxide's own operators do not: `compress`,
+/// Made by [`Cluster::of`]; cheap to make and to clone. It offers what socketioxide's own operators do not: `compress`,
 /// `disconnect_sockets(true)`, sockets with all that their nodes tell of them, and events from
 /// server to server.
 ///
@@ -47,6 +47,7 @@ use crate::{
 /// # }
 /// ```
 #[must_use]
+#[doc(alias = "BroadcastOperator")]
 pub struct ClusterNamespace<B: Backend> {
     cluster: Cluster<B>,
     name: String,
@@ -57,7 +58,8 @@ pub struct ClusterNamespace<B: Backend> {
 }
 
 impl<B: Backend> Cluster<B> {
-    /// One namespace of the cluster.
+    /// One namespace of the cluster, with all its sockets selected. It need not exist yet: the
+    /// operations on it fail with [`Error::UnknownNamespace`] until this server has it.
     pub fn of(&self, namespace: impl Into<String>) -> ClusterNamespace<B> {
         ClusterNamespace::new(self.clone(), namespace.into())
     }
@@ -82,7 +84,8 @@ impl<B: Backend> ClusterNamespace<B> {
         Self { cluster, name, rooms: Vec::new(), except: Vec::new(), flags: Flags::default(), local: false }
     }
 
-    /// The namespace's name.
+    /// The namespace's name, such as `/`.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -90,12 +93,14 @@ impl<B: Backend> ClusterNamespace<B> {
     /// Selects the sockets of a room; with several calls, the sockets of any of the rooms. Without
     /// a room, all sockets are selected. A socket's id is a room with just that socket; a number is
     /// another room than the text of its digits.
+    #[doc(alias("in", "within"))]
     pub fn to(mut self, room: impl Into<Room>) -> Self {
         self.rooms.push(room::named_to_wire(room));
         self
     }
 
-    /// Leaves out the sockets of a room.
+    /// Leaves out the sockets of a room; with several calls, the sockets of each of the rooms. With
+    /// the id of a socket it leaves out that socket.
     pub fn except(mut self, room: impl Into<Room>) -> Self {
         self.except.push(room::named_to_wire(room));
         self
@@ -120,8 +125,8 @@ impl<B: Backend> ClusterNamespace<B> {
         self
     }
 
-    /// How long to wait for acknowledgements, or for the responses of other nodes: instead of 5 s
-    /// and of [`Options::request_timeout`](crate::Options::request_timeout).
+    /// How long to wait for acknowledgements, or for the responses of other nodes: instead of
+    /// [`Options::request_timeout`](crate::Options::request_timeout), 5 s by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.flags.set_timeout(timeout);
         self
@@ -155,18 +160,25 @@ impl<B: Backend> ClusterNamespace<B> {
 
 /// What this node knows of the cluster.
 impl<B: Backend> ClusterNamespace<B> {
-    /// How many servers have this namespace, this one included. 0 when this server does not have
-    /// it.
+    /// How many servers have this namespace, this one included, as far as this one has heard them.
+    /// A server that was killed counts for
+    /// [`Options::heartbeat_timeout`](crate::Options::heartbeat_timeout) more. 0 when this server
+    /// does not have the namespace.
+    #[doc(alias = "serverCount")]
+    #[must_use]
     pub fn server_count(&self) -> usize {
         self.namespace().map_or(0, |namespace| namespace.lock().server_count())
     }
 
     /// The uid of this node in the namespace; `None` when this server does not have the namespace.
+    #[must_use]
     pub fn uid(&self) -> Option<NodeId> {
         self.namespace().ok().map(|namespace| namespace.uid().clone())
     }
 
-    /// The other nodes that have this namespace.
+    /// The other nodes that have this namespace, without this one: empty when this server does not
+    /// have the namespace.
+    #[must_use]
     pub fn nodes(&self) -> Vec<NodeId> {
         self.namespace().map_or_else(|_| Vec::new(), |namespace| namespace.lock().nodes().cloned().collect())
     }
@@ -189,12 +201,14 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 
     /// Emits an event to the selected sockets and waits for their acknowledgements: as many as
-    /// there are sockets, of all nodes. See [`Acknowledgements`].
+    /// there are sockets, of all nodes. See [`Acknowledgements`]. They are waited for as long as
+    /// [`Self::timeout`] says.
     ///
     /// # Errors
     /// When the event's name is reserved or the data cannot be written, no socket gets the event.
     /// When PostgreSQL does not take the message, local sockets still get it, and their
     /// acknowledgements are dropped.
+    #[doc(alias = "emitWithAck")]
     pub async fn emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Acknowledgements<R>, Error>
     where
         T: Serialize + ?Sized,
@@ -226,6 +240,7 @@ impl<B: Backend> ClusterNamespace<B> {
     ///
     /// # Errors
     /// When PostgreSQL does not take the message; local sockets still join then.
+    #[doc(alias = "socketsJoin")]
     pub async fn sockets_join<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
         let join = SocketsJoin { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
         self.everywhere(Body::SocketsJoin(join.clone()), LocalRequest::Join(join)).await
@@ -235,6 +250,7 @@ impl<B: Backend> ClusterNamespace<B> {
     ///
     /// # Errors
     /// When PostgreSQL does not take the message; local sockets still leave then.
+    #[doc(alias = "socketsLeave")]
     pub async fn sockets_leave<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
         let leave = SocketsLeave { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
         self.everywhere(Body::SocketsLeave(leave.clone()), LocalRequest::Leave(leave)).await
@@ -245,6 +261,7 @@ impl<B: Backend> ClusterNamespace<B> {
     ///
     /// # Errors
     /// When PostgreSQL does not take the message; local sockets are still disconnected then.
+    #[doc(alias = "disconnectSockets")]
     pub async fn disconnect_sockets(&self, close: bool) -> Result<(), Error> {
         let disconnect = DisconnectSockets { opts: self.selector(), close };
         self.everywhere(Body::DisconnectSockets(disconnect.clone()), LocalRequest::Disconnect(disconnect)).await
@@ -255,6 +272,7 @@ impl<B: Backend> ClusterNamespace<B> {
     ///
     /// # Errors
     /// [`Error::Timeout`] when a node does not respond in time, as in Node.js.
+    #[doc(alias = "fetchSockets")]
     pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
         let namespace = self.namespace()?;
         let selector = self.selector();
@@ -271,6 +289,7 @@ impl<B: Backend> ClusterNamespace<B> {
 
     /// One socket, on whichever node it is. The operations on it do what Node.js's `RemoteSocket`
     /// does.
+    #[doc(alias = "RemoteSocket")]
     pub fn socket(&self, id: &SocketId) -> Self {
         let mut one = Self::new(self.cluster.clone(), self.name.clone()).to(id.as_str());
         one.flags.set("expectSingleResponse", true);

@@ -15,6 +15,7 @@ use crate::{api::cluster::Cluster, backend::Backend};
 
 /// Resolves when an HTTP server must end: what `with_graceful_shutdown` of axum takes.
 #[derive(Debug)]
+#[must_use = "it does nothing unless it is awaited"]
 pub struct Shutdown(oneshot::Receiver<()>);
 
 impl Future for Shutdown {

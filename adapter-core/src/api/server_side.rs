@@ -40,6 +40,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// # Errors
     /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be
     /// written, or PostgreSQL does not take the message.
+    #[doc(alias = "serverSideEmit")]
     pub async fn server_side_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Error> {
         let packet = arguments::encode_server_side(event, data)?;
         let namespace = self.namespace()?;
@@ -56,6 +57,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// # Errors
     /// When the name is reserved (`connect`, `connection`, `new_namespace`), the data cannot be
     /// written, or PostgreSQL does not take the message.
+    #[doc(alias = "serverSideEmitWithAck")]
     pub async fn server_side_emit_with_ack<T, R>(&self, event: &str, data: &T) -> Result<Responses<R>, Error>
     where
         T: Serialize + ?Sized,
@@ -75,6 +77,7 @@ impl<B: Backend> ClusterNamespace<B> {
     ///
     /// `D` is read like socketioxide's `Data`: a tuple takes several arguments, any other type the
     /// first. Several handlers of one event are all called.
+    #[doc(alias("on", "serverSideEmit"))]
     pub fn on_server_side<D, F, Fut>(&self, event: impl Into<String>, handler: F)
     where
         D: DeserializeOwned + Send + 'static,
@@ -92,6 +95,7 @@ impl<B: Backend> ClusterNamespace<B> {
 
     /// Calls a handler for every event from other servers, with the event's name and its arguments.
     /// The handler does not respond.
+    #[doc(alias = "onAny")]
     pub fn on_any_server_side<D, F, Fut>(&self, handler: F)
     where
         D: DeserializeOwned + Send + 'static,
@@ -110,6 +114,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// Calls a handler for an event from other servers, and sends what it returns to servers that
     /// ask for a response. `()` is the empty response. When an event has several handlers, the
     /// first response counts.
+    #[doc(alias("on", "serverSideEmitWithAck"))]
     pub fn on_server_side_with_ack<D, R, F, Fut>(&self, event: impl Into<String>, handler: F)
     where
         D: DeserializeOwned + Send + 'static,
@@ -135,6 +140,7 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 
     /// Removes all handlers of an event.
+    #[doc(alias = "off")]
     pub fn off_server_side(&self, event: &str) {
         self.handlers().remove(self.name(), event);
     }

@@ -11,6 +11,7 @@ use crate::socketio::{handshake, room};
 /// A socket on any node of the cluster. It serializes with its fields as they are named here.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
+#[doc(alias = "RemoteSocket")]
 pub struct ClusterSocket {
     /// Its id: 20 characters on Node.js, 16 on socketioxide.
     pub id: SocketId,

@@ -30,6 +30,7 @@ impl Dropped {
         [Self::Messages, Self::Responses, Self::Requests, Self::Nodes, Self::Clients, Self::Reports];
 
     /// A short name, fit for a metric's label.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
@@ -92,6 +93,7 @@ impl InvalidMessage {
     ];
 
     /// A short name, fit for a metric's label.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         Self::LABELS[self.index()]
     }

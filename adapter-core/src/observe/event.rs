@@ -277,6 +277,7 @@ fn shortened(mut reason: String) -> String {
 /// A stream of events as they happen. A reader that lags 1024 events behind misses the oldest, and
 /// gets an [`Event::Missed`].
 #[derive(Debug)]
+#[must_use = "events are seen only when they are read"]
 pub struct EventStream {
     receiver: broadcast::Receiver<(usize, Event)>,
 }

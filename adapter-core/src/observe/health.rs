@@ -52,6 +52,7 @@ impl Health {
     ///
     /// Fit for a readiness probe. Not for a liveness probe: a restart does not help, because the
     /// node reconnects by itself.
+    #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready
     }

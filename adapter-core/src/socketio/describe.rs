@@ -23,8 +23,8 @@ use crate::socketio::handshake;
 /// arrive as a `Buffer`.
 ///
 /// ```
+/// # use socketio_pg_core::SocketData;
 /// use serde_json::json;
-/// use socketio_pg_core::SocketData;
 /// use socketioxide::extract::SocketRef;
 ///
 /// async fn on_connect(socket: SocketRef<impl socketioxide::adapter::Adapter>) {
@@ -34,6 +34,7 @@ use crate::socketio::handshake;
 /// }
 /// ```
 #[derive(Clone, Debug)]
+#[doc(alias = "socket.data")]
 pub struct SocketData(Payload);
 
 impl SocketData {

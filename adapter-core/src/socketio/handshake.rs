@@ -37,8 +37,8 @@ pub struct ConnectInfo {
 /// here the client gets a `connect_error`.
 ///
 /// ```
+/// # use socketio_pg_core::record_handshake;
 /// use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler};
-/// use socketio_pg_core::record_handshake;
 ///
 /// async fn on_connect(socket: SocketRef) {}
 ///
@@ -48,6 +48,7 @@ pub struct ConnectInfo {
 ///
 /// # Errors
 /// [`InvalidAuth`], which socketioxide reports to the client.
+#[doc(alias("handshake", "auth"))]
 pub async fn record_handshake<A: Adapter>(socket: SocketRef<A>, auth: Auth) -> Result<(), InvalidAuth> {
     let info = socket.extensions.get::<ConnectInfo>().unwrap_or_default();
     socket.extensions.insert(ConnectInfo { auth: auth.0?, ..info });

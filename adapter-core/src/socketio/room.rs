@@ -28,7 +28,7 @@ static MARK: LazyLock<String> = LazyLock::new(|| format!("\0{:016x}:", RandomSta
 /// not store it, nor show it to clients. [`room_number`] converts it back.
 ///
 /// ```
-/// use socketio_pg_core::{number_room, room_number};
+/// # use socketio_pg_core::{number_room, room_number};
 /// use socketioxide::{adapter::Adapter, extract::SocketRef};
 ///
 /// async fn on_connect(socket: SocketRef<impl Adapter>) {
@@ -38,11 +38,13 @@ static MARK: LazyLock<String> = LazyLock::new(|| format!("\0{:016x}:", RandomSta
 /// assert_eq!(room_number(&number_room(42)), Some(42));
 /// assert_eq!(room_number("42"), None);
 /// ```
+#[must_use]
 pub fn number_room(number: i64) -> String {
     marked(&Value::Int(number))
 }
 
 /// The number that names a room; `None` when the room has another kind of name.
+#[must_use]
 pub fn room_number(name: &str) -> Option<i64> {
     match to_wire(name) {
         Room::Other(value) => value.as_i64(),

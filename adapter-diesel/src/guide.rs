@@ -1,0 +1,1 @@
+../../adapter-tokio-postgres/src/guide.rs
