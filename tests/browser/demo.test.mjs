@@ -118,6 +118,19 @@ test("an image chosen in one pane is shown in all", async () => {
   });
 });
 
+test("a row that is changed in PostgreSQL is shown in every pane", async () => {
+  const notices = (pane) => pane.log.locator(".notice", { hasText: /^lamps: / });
+  for (const isOn of [true, false]) {
+    await page.locator("#change-row").click();
+    const text = `lamps: {"id":1,"is_on":${isOn}}`;
+    for (const pane of panes) {
+      const notice = notices(pane).filter({ hasText: text });
+      await notice.first().waitFor();
+      assert.equal(await notice.count(), 1, `in the pane of ${pane.name}`);
+    }
+  }
+});
+
 test("a private message reaches one socket and no other", async () => {
   await fromEach(async ({ sender, others }) => {
     for (const receiver of others) {

@@ -25,6 +25,11 @@ servers.forEach((server, index) => {
   wires.attach(server.name, pane.element);
 });
 
+document.querySelector("#change-row").addEventListener("click", async () => {
+  const response = await fetch("row", { method: "POST" });
+  if (!response.ok) console.error(await response.text());
+});
+
 /** How many servers there are in each language: `["two in Rust", "one in Node.js"]`. */
 function kinds() {
   const languages = { rust: "Rust", node: "Node.js" };

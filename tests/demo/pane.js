@@ -95,6 +95,9 @@ export class Pane {
       this.#wires.pulse(from.node, this.#server.name);
     });
 
+    // emitted by a trigger in PostgreSQL
+    socket.on("row", ({ table, new: row }) => this.#log.notice(`${table}: ${JSON.stringify(row)}`));
+
     setInterval(() => this.#refresh(), STATS_EVERY_MS);
   }
 

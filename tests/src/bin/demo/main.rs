@@ -7,6 +7,7 @@
 mod node_server;
 mod page;
 mod rust_node;
+mod table;
 mod visitor;
 
 use std::{error::Error, io::Write as _, process::ExitCode};
@@ -16,6 +17,7 @@ use node_server::{NodeServer, StartError};
 use page::ServerInfo;
 use rust_node::RustNode;
 use socketio_pg_throwaway::Server;
+use table::Table;
 use tokio::signal;
 
 /// Rust and Node.js Socket.IO servers in one cluster over one PostgreSQL, and a page that shows
@@ -58,16 +60,18 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         started(name, &describe(node.info()));
         rust_nodes.push(node);
     }
+    let table = Table::create(&database.url()).await?;
     let node_server = if arguments.no_node { None } else { start_node_server(&database.url()).await? };
 
     let servers: Vec<ServerInfo> =
         rust_nodes.iter().map(RustNode::info).chain(node_server.as_ref().map(NodeServer::info)).cloned().collect();
     for node in &mut rust_nodes {
-        node.serve(page::router(&servers));
+        node.serve(page::router(&servers).merge(table.router()));
     }
 
     eprintln!("\nThe servers know nothing of each other but that database. Each has a pane on this page:");
-    eprintln!("draw, write or drop a file in one of them, and watch the others.\n");
+    eprintln!("draw, write or drop a file in one of them, and watch the others. A button changes a row of a table:");
+    eprintln!("PostgreSQL itself tells all panes.\n");
     writeln!(std::io::stdout(), "http://127.0.0.1:{}/", servers[0].port)?;
     eprintln!("\nCtrl-C stops everything.");
     asked_to_stop().await?;
