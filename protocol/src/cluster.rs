@@ -121,9 +121,9 @@ pub struct NodeRules {
     /// When the node last published; `None` before it joins and after it leaves.
     published: Option<Instant>,
     /// Since when the node is quiet, unless it knows another node.
-    quiet_from: Option<Instant>,
+    quiet_since: Option<Instant>,
     /// Since when a new node waits for a heartbeat in reply: see [`NodeRules::hear`].
-    greeting_due: Option<Instant>,
+    heartbeat_reply_due: Option<Instant>,
     actions: VecDeque<Action>,
 }
 
@@ -137,8 +137,8 @@ impl NodeRules {
             members: Membership::default(),
             requests: requests::Requests::default(),
             published: None,
-            quiet_from: None,
-            greeting_due: None,
+            quiet_since: None,
+            heartbeat_reply_due: None,
             actions: VecDeque::new(),
         }
     }
@@ -177,14 +177,14 @@ impl NodeRules {
     /// again after it was disconnected.
     pub fn join(&mut self, now: Instant) {
         self.published = Some(now);
-        self.seek_company(now);
+        self.assume_peers(now);
         self.publish(now, Body::InitialHeartbeat);
     }
 
     /// Leaves: publishes the close message, and ends all requests.
     pub fn leave(&mut self) {
         self.published = None;
-        self.greeting_due = None;
+        self.heartbeat_reply_due = None;
         self.requests.end_all(&mut self.actions);
         self.actions.push_back(Action::Publish(Body::AdapterClose));
     }
@@ -231,7 +231,7 @@ impl NodeRules {
     pub fn heard(&mut self, now: Instant, uid: &NodeId) {
         if *uid != self.uid && !uid.is_emitter() {
             self.members.heard(now, uid, &self.config, &mut self.actions);
-            self.seek_company(now);
+            self.assume_peers(now);
         }
     }
 
@@ -258,7 +258,7 @@ impl NodeRules {
             self.heard(now, uid);
         }
         if matches!(body, Body::InitialHeartbeat) && self.published.is_some() {
-            self.greeting_due.get_or_insert(now);
+            self.heartbeat_reply_due.get_or_insert(now);
         }
         !matches!(body, Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. })
     }
@@ -301,10 +301,10 @@ impl NodeRules {
             self.node_left(node, false);
         }
         self.requests.expire(now, &mut self.actions);
-        if self.greeting_due.take_if(|due| *due <= now).is_some() {
+        if self.heartbeat_reply_due.take_if(|due| *due <= now).is_some() {
             self.publish(now, Body::Heartbeat);
         }
-        let (interval, _) = self.rhythm();
+        let (interval, _) = self.heartbeat_schedule();
         self.heartbeat_if_silent(now, interval);
     }
 
@@ -312,17 +312,17 @@ impl NodeRules {
     /// is due within half an interval goes along, so that the heartbeats of all namespaces of a
     /// process come to share one transaction.
     pub fn heartbeat_along(&mut self, now: Instant) {
-        let (interval, _) = self.rhythm();
+        let (interval, _) = self.heartbeat_schedule();
         self.heartbeat_if_silent(now, interval / 2);
     }
 
     /// When [`Self::handle_timeout`] next has something to do. A heartbeat may be sent earlier,
     /// from [`Config::heartbeat_interval`] on.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let (interval, slack) = self.rhythm();
+        let (interval, slack) = self.heartbeat_schedule();
         let heartbeat = self.published.map(|published| after(after(published, interval), slack));
         let silent = self.members.oldest().map(|heard| after(heard, self.config.heartbeat_timeout));
-        [heartbeat, self.greeting_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
+        [heartbeat, self.heartbeat_reply_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
     }
 
     /// Asks the other nodes for their sockets.
@@ -383,9 +383,9 @@ impl NodeRules {
     }
 
     /// After how much silence a heartbeat is due, and how much later it may come.
-    fn rhythm(&self) -> (Duration, Duration) {
+    fn heartbeat_schedule(&self) -> (Duration, Duration) {
         let Config { heartbeat_interval, heartbeat_timeout, .. } = self.config;
-        let quiet = |published| self.quiet_from.is_some_and(|from| after(published, heartbeat_interval) >= from);
+        let quiet = |published| self.quiet_since.is_some_and(|from| after(published, heartbeat_interval) >= from);
         if self.members.len() == 0 && self.published.is_some_and(quiet) {
             let interval = heartbeat_interval.saturating_mul(liveness::QUIET_INTERVALS);
             return (interval, interval / 10);
@@ -396,9 +396,9 @@ impl NodeRules {
     }
 
     /// Other nodes may exist: this node is not quiet for a while.
-    fn seek_company(&mut self, now: Instant) {
+    fn assume_peers(&mut self, now: Instant) {
         let interval = self.config.heartbeat_interval.saturating_mul(liveness::QUIET_INTERVALS);
-        self.quiet_from = Some(after(now, interval));
+        self.quiet_since = Some(after(now, interval));
     }
 
     fn publish(&mut self, now: Instant, body: Body) {

@@ -20,9 +20,3 @@ pub const QUIET_INTERVALS: u32 = 12;
 
 /// How long after its last message a node is taken for dead, by default.
 pub const HEARTBEAT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Whether a message says only that its sender lives, or leaves.
-pub fn is_liveness<P>(body: &super::Body<P>) -> bool {
-    use super::Body;
-    matches!(body, Body::InitialHeartbeat | Body::Heartbeat | Body::AdapterClose)
-}
