@@ -310,11 +310,33 @@ async fn a_trigger_emits_what_has_changed_to_the_rooms_of_the_row() {
         "{text}"
     );
     functions.client.batch_execute("DROP TRIGGER emit_orders ON orders").await.unwrap();
+    // A namespace without a room, and values that do not depend on the session.
+    functions
+        .client
+        .batch_execute(
+            "CREATE TABLE values_of_all_kinds (f float8, b bytea, i interval, t timestamptz);
+             CREATE TRIGGER emit AFTER INSERT ON values_of_all_kinds
+             FOR EACH ROW EXECUTE FUNCTION socketio.emit_change('v', '', '/');
+             SET extra_float_digits = 0; SET bytea_output = 'escape'; SET IntervalStyle = 'iso_8601'; SET TimeZone = 'Asia/Tokyo'",
+        )
+        .await
+        .unwrap();
+    let insert =
+        "INSERT INTO values_of_all_kinds VALUES (0.1::float8 + 0.2::float8, 'a', '1 day', '2020-01-01T00:00:00Z')";
+    let message = functions.emitted(insert).await;
+    assert!(rooms(&message).is_empty());
+    let expected = r#"{"b":"\\x61","f":0.30000000000000004,"i":"1 day","t":"2020-01-01T00:00:00+00:00"}"#;
+    assert!(event(&message).contains(expected), "{}", event(&message));
     for (trigger, problem) in [
         ("AFTER DELETE ON orders FOR EACH STATEMENT EXECUTE FUNCTION socketio.emit_change('e')", "cannot emit changes"),
         ("BEFORE DELETE ON orders FOR EACH ROW EXECUTE FUNCTION socketio.emit_change('e')", "cannot emit changes"),
         ("AFTER DELETE ON orders FOR EACH ROW EXECUTE FUNCTION socketio.emit_change()", "cannot emit changes"),
         ("AFTER DELETE ON orders FOR EACH ROW EXECUTE FUNCTION socketio.emit_change('disconnect')", "reserved"),
+        (
+            "AFTER DELETE ON orders FOR EACH ROW EXECUTE FUNCTION socketio.emit_change('e', 'r:{{id}}')",
+            "cannot be read",
+        ),
+        ("AFTER DELETE ON orders FOR EACH ROW EXECUTE FUNCTION socketio.emit_change('e', 'r:{id')", "cannot be read"),
     ] {
         functions.client.batch_execute(&format!("CREATE TRIGGER wrong {trigger}")).await.unwrap();
         let (_, text) = functions.error("DELETE FROM orders").await;
@@ -340,8 +362,20 @@ async fn what_cannot_be_emitted_says_what_to_do() {
             "the namespace 'admin' does not begin with a slash. Write it as servers do: /, /admin.",
         ),
         ("emit('e', '1', namespace => NULL)".to_owned(), "the namespace null does not begin with a slash"),
-        ("emit('e', rooms => ARRAY['a', NULL])".to_owned(), "one of the rooms is null. Leave it out."),
-        ("sockets_join(ARRAY[NULL])".to_owned(), "one of the rooms is null"),
+        (
+            "emit('e', rooms => ARRAY['a', NULL])".to_owned(),
+            "a room is null. Leave the parameter out to select all sockets.",
+        ),
+        ("emit('e', '1', room => 'order:' || NULL)".to_owned(), "a room is null"),
+        ("emit('e', '1', rooms => NULL)".to_owned(), "a room is null"),
+        ("emit('e', '1', except_rooms => NULL)".to_owned(), "a room is null"),
+        ("disconnect_sockets(NULL)".to_owned(), "a room is null"),
+        ("sockets_join(NULL)".to_owned(), "a room is null"),
+        (
+            r#"emit('e', '{"name":"x"}', attachments => ARRAY['\x00']::bytea[])"#.to_owned(),
+            "has no placeholder in its arguments",
+        ),
+        ("sockets_join(ARRAY[NULL])".to_owned(), "a room is null"),
         (
             "emit('e', attachments => ARRAY[NULL]::bytea[])".to_owned(),
             "has no attachment. Attachments are counted from 0.",
@@ -368,9 +402,18 @@ async fn what_cannot_be_emitted_says_what_to_do() {
     let deepest = deep(119);
     let message = functions.emitted(&format!("SELECT socketio.emit('e', '{deepest}')")).await;
     assert_eq!(event(&message), format!(r#"["e",{deepest}]"#));
-    let bytes = "attachments => ARRAY['\\x00']::bytea[]";
+    let bytes = r#"args => ARRAY['{"_placeholder":true,"num":0}']::jsonb[], attachments => ARRAY['\x00']::bytea[]"#;
     let message = functions.emitted(&format!("SELECT socketio.emit('e', '{deepest}', {bytes})")).await;
-    assert_eq!(event(&message), format!(r#"["e",{deepest}]"#));
+    assert!(event(&message).starts_with(&format!(r#"["e",{deepest},"#)));
+    // Attachments are counted from 0, whatever the array's bounds are.
+    let message =
+        functions.emitted(r#"SELECT socketio.emit('e', attachments => '[5:6]={"\\x01","\\x02"}'::bytea[])"#).await;
+    let Body::Broadcast(data) = &message.body else { panic!("{message:?}") };
+    let Payload::Value(Value::Array(packet)) = &data.packet.data else { panic!("{data:?}") };
+    assert_eq!(packet[1..], [Value::Bin(vec![1]), Value::Bin(vec![2])]);
+    // The bytes are the same whatever the session's setting is.
+    functions.client.batch_execute("SET standard_conforming_strings = off").await.unwrap();
+    functions.emitted("SELECT socketio.emit('e', attachments => ARRAY[decode('00', 'hex')])").await;
     // A placeholder without attachments is data like any other.
     let message = functions.emitted(r#"SELECT socketio.emit('e', '{"_placeholder":true,"num":0}')"#).await;
     assert!(event(&message).contains("_placeholder"));
@@ -412,9 +455,56 @@ async fn functions_are_installed_at_once_and_over_each_other_and_keep_their_gran
         .batch_execute(&format!("RESET ROLE; DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\""))
         .await
         .unwrap();
+    // Also those of every role.
+    let grant = format!("GRANT EXECUTE ON FUNCTION socketio.emit TO PUBLIC; {}", install.install_sql());
+    functions.client.batch_execute(&grant).await.unwrap();
+    let granted = "SELECT array_to_string(proacl, ' ') FROM pg_proc WHERE proname = 'emit'";
+    let granted = functions.database.execute(granted).unwrap().unwrap();
+    assert!(granted.starts_with("=X/") || granted.contains(" =X/"), "{granted}");
     let version = functions.client.query_one("SELECT socketio.version()", &[]).await.unwrap();
     assert_eq!(version.get::<_, i32>(0), i32::try_from(SqlFunctions::VERSION).unwrap());
     functions.next().await;
+}
+
+#[tokio::test]
+async fn functions_are_not_installed_where_others_could_plant_some() {
+    let Some(functions) = Functions::install().await else { return };
+    let role = format!("planter_{}", functions.database.name());
+    let setup = format!("CREATE ROLE \"{role}\"; CREATE SCHEMA open; GRANT CREATE ON SCHEMA open TO \"{role}\";
+        CREATE SCHEMA foreign_one AUTHORIZATION \"{role}\"; CREATE SCHEMA public_one; GRANT CREATE ON SCHEMA public_one TO PUBLIC");
+    functions.client.batch_execute(&setup).await.unwrap();
+    for schema in ["open", "foreign_one", "public_one"] {
+        let install = SqlFunctions::new(&Options::default()).unwrap().schema(schema).install_sql();
+        let (state, text) = functions.error(&install).await;
+        assert_eq!(state, SqlState::INSUFFICIENT_PRIVILEGE);
+        assert!(text.contains(schema) && text.contains("in which no other role may create"), "{text}");
+    }
+    functions.client.batch_execute(&format!("DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\"")).await.unwrap();
+    // What else is in the schema is left alone.
+    let own = "CREATE SCHEMA mine; CREATE FUNCTION mine.internal_audit() RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE PROCEDURE mine.internal_job() LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION mine.version(text) RETURNS text LANGUAGE sql AS 'SELECT $1'";
+    functions.client.batch_execute(own).await.unwrap();
+    let mine = SqlFunctions::new(&Options::default()).unwrap().schema("mine");
+    let install_and_remove = format!("{} {}", mine.install_sql(), mine.remove_sql());
+    functions.client.batch_execute(&install_and_remove).await.unwrap();
+    let left = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'mine'::regnamespace AND proacl IS NULL";
+    assert_eq!(functions.database.execute(left).unwrap().as_deref(), Some("3"));
+}
+
+#[tokio::test]
+async fn the_channel_of_a_long_prefix_is_cut() {
+    let options = Options::default().channel_prefix("my-company-production-eu");
+    let namespace = format!("/{}é", "n".repeat(37));
+    let channel = format!("my-company-production-eu#/{}", "n".repeat(37));
+    assert_eq!(channel.len(), 63);
+    let Some(mut functions) = Functions::install_with(&options, &[&channel]).await else { return };
+    for call in
+        [format!("emit('x', '1', namespace => '{namespace}')"), format!("emit('x', namespace => '{namespace}')")]
+    {
+        let message = functions.emitted(&format!("SELECT socketio.{call}")).await;
+        assert_eq!(message.nsp.as_deref(), Some(namespace.as_str()), "{call}");
+    }
 }
 
 #[tokio::test]

@@ -48,9 +48,38 @@ struct Log {
     seconds: f64,
 }
 
-/// Those that applications call. All others are called by them.
-const PUBLIC: [&str; 7] =
-    ["emit", "server_side_emit", "sockets_join", "sockets_leave", "disconnect_sockets", "emit_change", "version"];
+/// Those that applications call, and their parameters.
+const PUBLIC: [&str; 7] = [
+    "emit(text,jsonb,text,text,text[],text[],jsonb[],bytea[],boolean,boolean)",
+    "server_side_emit(text,jsonb,text,jsonb[],bytea[])",
+    "sockets_join(text[],text,text,text[],text[])",
+    "sockets_leave(text[],text,text,text[],text[])",
+    "disconnect_sockets(text,text,boolean,text[],text[])",
+    "emit_change()",
+    "version()",
+];
+
+/// Those that they call.
+const INTERNAL: [&str; 12] = [
+    "internal_attach(bytea)",
+    "internal_event(text,jsonb,jsonb[],bytea[],text[])",
+    "internal_levels(jsonb)",
+    "internal_move(integer,text[],text,text,text[],text[])",
+    "internal_msgpack(jsonb,bytea[])",
+    "internal_msgpack_binary(bytea)",
+    "internal_msgpack_data(integer,text,jsonb,jsonb,bytea[])",
+    "internal_msgpack_integer(numeric)",
+    "internal_msgpack_text(text)",
+    "internal_notify(text,text)",
+    "internal_publish(integer,text,text,bytea[],jsonb,jsonb)",
+    "internal_rooms(text,text[])",
+];
+
+/// Those that every role may call: they emit nothing by themselves.
+const FOR_EVERYBODY: [&str; 2] = ["emit_change()", "version()"];
+
+/// Where no room is given. Null would be too easy to make by accident.
+const EVERYONE: &str = "every client 0b6f7c6d2a4e4d6f";
 
 const TEMPLATE: &str = include_str!("functions.sql");
 
@@ -92,8 +121,7 @@ impl SqlFunctions {
     /// The statements that remove the functions, and their schema if nothing else is in it. They
     /// fail while a trigger uses one of the functions.
     pub fn remove_sql(&self) -> String {
-        let names = PUBLIC.map(literal).join(", ");
-        self.fill(&format!(
+        self.fill(
             "DO $@tag@$
 DECLARE
     function pg_catalog.regprocedure;
@@ -102,10 +130,7 @@ BEGIN
     FOR function IN
         SELECT oid FROM pg_catalog.pg_proc
         WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(@schema_literal@)::pg_catalog.oid
-            AND (
-                proname::pg_catalog.text OPERATOR(pg_catalog.=) ANY (ARRAY[{names}])
-                OR pg_catalog.starts_with(proname::pg_catalog.text, 'internal_')
-            )
+            AND pg_catalog.starts_with(pg_catalog.obj_description(oid, 'pg_proc'), 'socketio-pg ')
     LOOP
         EXECUTE pg_catalog.format('DROP FUNCTION %s', function);
     END LOOP;
@@ -115,20 +140,27 @@ BEGIN
         NULL; -- Something else is in it.
     END;
 END $@tag@$;
-"
-        ))
+",
+        )
+    }
+
+    /// As an array's elements; null for one that does not exist.
+    fn signatures(&self, functions: &[&str]) -> String {
+        let schema = quote_identifier(&self.schema);
+        let one = |function: &&str| format!("pg_catalog.to_regprocedure({})", literal(&format!("{schema}.{function}")));
+        functions.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
     fn fill(&self, template: &str) -> String {
         let schema = quote_identifier(&self.schema);
-        let attach = match &self.log {
-            None => "(payload) VALUES (body)".to_owned(),
-            // So far ahead as the log goes back: nodes of any kind then sweep them after their row.
-            Some(log) => format!(
-                "(created_at, payload) VALUES (clock_timestamp() + make_interval(secs => {:?}), body)",
-                log.seconds
-            ),
+        let ahead = match &self.log {
+            // The transaction may stay open for a while, and servers sweep by the age of the row.
+            None => 300.0,
+            // As far ahead as the log goes back: nodes of any kind then sweep them after their row.
+            Some(log) => log.seconds.max(300.0),
         };
+        let attach =
+            format!("(created_at, payload) VALUES (clock_timestamp() + make_interval(secs => {ahead:?}), body)");
         let mut text = String::with_capacity(template.len() + template.len() / 4);
         let mut rest = template;
         while let Some((before, token, after)) = next_token(rest) {
@@ -140,6 +172,9 @@ END $@tag@$;
                 "attachments_literal" => text.push_str(&literal(&self.attachments.to_string())),
                 "attach" => text.push_str(&attach),
                 "threshold" => _ = write!(text, "{}", self.threshold),
+                "signatures" => text.push_str(&self.signatures(&[&PUBLIC[..], &INTERNAL].concat())),
+                "for_everybody" => text.push_str(&self.signatures(&FOR_EVERYBODY)),
+                "everyone" => text.push_str(EVERYONE),
                 "version" => _ = write!(text, "{}", Self::VERSION),
                 "notify" => text.push_str(&self.fill(if self.log.is_some() { NOTIFY_AND_LOG } else { NOTIFY })),
                 "log_literal" => {

@@ -2,7 +2,46 @@
 -- leaves this one.
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('socketio-pg functions', 0));
 
+-- The text of the functions is read the same way whatever the session's setting is.
+SELECT pg_catalog.set_config('standard_conforming_strings', 'on', true);
+
 CREATE SCHEMA IF NOT EXISTS @schema@;
+
+DO $@tag@_checks$
+DECLARE
+    function pg_catalog.regprocedure;
+    installed pg_catalog.text := '';
+BEGIN
+    -- A role that may create in the schema could plant functions that these would call.
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_namespace
+        WHERE oid OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(@schema_literal@)::pg_catalog.oid
+            AND pg_catalog.pg_get_userbyid(nspowner) OPERATOR(pg_catalog.=) current_user
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.aclexplode(nspacl) AS rights
+                WHERE rights.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+                    AND rights.grantee OPERATOR(pg_catalog.<>) nspowner
+            )
+    ) THEN
+        RAISE EXCEPTION 'the schema % is not safe for functions that run with the rights of their owner', @schema_literal@
+            USING ERRCODE = 'insufficient_privilege',
+                HINT = 'Install them as the role that owns the schema, in a schema in which no other role may create.';
+    END IF;
+    -- Functions of other versions go, unless something depends on them.
+    FOR function IN
+        SELECT oid FROM pg_catalog.pg_proc
+        WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(@schema_literal@)::pg_catalog.oid
+            AND pg_catalog.starts_with(pg_catalog.obj_description(oid, 'pg_proc'), 'socketio-pg ')
+    LOOP
+        IF function::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (ARRAY[@signatures@]::pg_catalog.oid[]) THEN
+            installed := pg_catalog.concat(installed, ' ', function::pg_catalog.oid, ' ');
+        ELSE
+            EXECUTE pg_catalog.format('DROP FUNCTION %s', function);
+        END IF;
+    END LOOP;
+    -- For the end, where only new functions lose the rights that every role has on a function.
+    PERFORM pg_catalog.set_config('socketio_pg.installed', installed, true);
+END $@tag@_checks$;
 
 -- The functions that others may call have a search path without any schema that others can write
 -- to: an object of the same name cannot take the place of one of PostgreSQL's. Those whose name
@@ -159,6 +198,14 @@ BEGIN
             FROM generate_series(0, cardinality(attachments) - 1) AS nums(num)
         ), '[]');
     END IF;
+    IF cardinality(attachments) > (
+        SELECT count(DISTINCT num)
+        FROM jsonb_path_query(packet, 'strict $.** ? (@.type() == "object" && @._placeholder == true).num') AS nums(num)
+    ) THEN
+        RAISE EXCEPTION 'an attachment of the event "%" has no placeholder in its arguments', event
+            USING ERRCODE = 'invalid_parameter_value',
+                HINT = 'Write {"_placeholder": true, "num": 0} where the first of them belongs, and so on.';
+    END IF;
     -- Counted only where there may be as many.
     IF length(packet::text) - length(translate(packet::text, '[{', '')) > 120
         AND @schema@.internal_levels(packet) > 120
@@ -185,6 +232,7 @@ BEGIN
         RAISE EXCEPTION 'the namespace % does not begin with a slash', coalesce(quote_literal(namespace), 'null')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Write it as servers do: /, /admin.';
     END IF;
+    channel := left(channel, 63);
     WHILE octet_length(channel) > 63 LOOP
         channel := left(channel, -1);
     END LOOP;
@@ -222,31 +270,32 @@ RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
             '\x82a67061636b6574'::bytea || '\x83a47479706502a464617461'::bytea
             || @schema@.internal_msgpack(packet, attachments)
             || '\xa36e7370'::bytea || @schema@.internal_msgpack_text(namespace)
-            || '\xa46f707473'::bytea || '\x83a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL)
-            || '\xa5666c616773'::bytea || @schema@.internal_msgpack(rest -> 'flags', NULL)
-            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL)
+            || '\xa46f707473'::bytea || '\x83a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
+            || '\xa5666c616773'::bytea || @schema@.internal_msgpack(rest -> 'flags', NULL::bytea[])
+            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
         WHEN 6 THEN -- opts: rooms, except; close
-            '\x82a46f707473'::bytea || '\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL)
-            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL)
-            || '\xa5636c6f7365'::bytea || @schema@.internal_msgpack(rest -> 'close', NULL)
+            '\x82a46f707473'::bytea || '\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
+            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
+            || '\xa5636c6f7365'::bytea || @schema@.internal_msgpack(rest -> 'close', NULL::bytea[])
         WHEN 9 THEN -- packet
             '\x81a67061636b6574'::bytea || @schema@.internal_msgpack(packet, attachments)
         ELSE -- opts: rooms, except; rooms
-            '\x82a46f707473'::bytea || '\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL)
-            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL)
-            || '\xa5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'targets', NULL)
+            '\x82a46f707473'::bytea || '\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
+            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
+            || '\xa5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'targets', NULL::bytea[])
     END
 $@tag@_body$;
 
--- The sockets that are selected.
+-- The sockets that are selected. A room that is null is an error: a name that was put together with
+-- something that is null would otherwise mean all clients.
 CREATE OR REPLACE FUNCTION @schema@.internal_rooms(one text, several text[])
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
 BEGIN
-    IF array_position(several, NULL) IS NOT NULL THEN
-        RAISE EXCEPTION 'one of the rooms is null'
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out. Without any room, all sockets are selected.';
+    IF one IS NULL OR several IS NULL OR array_position(several, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'a room is null'
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the parameter out to select all sockets.';
     END IF;
-    RETURN coalesce(to_jsonb(array_remove(one || several, NULL)), '[]');
+    RETURN to_jsonb(ARRAY(SELECT unnest(CASE WHEN one = '@everyone@' THEN several ELSE one || several END)));
 END $@tag@_body$;
 
 -- Emits an event to the clients in a room, in any of several rooms, or to all.
@@ -257,16 +306,17 @@ END $@tag@_body$;
 CREATE OR REPLACE FUNCTION @schema@.emit(
     event text,
     data jsonb DEFAULT NULL,
-    room text DEFAULT NULL,
+    room text DEFAULT '@everyone@',
     namespace text DEFAULT '/',
-    rooms text[] DEFAULT NULL,
-    except_rooms text[] DEFAULT NULL,
+    rooms text[] DEFAULT '{}',
+    except_rooms text[] DEFAULT '{}',
     args jsonb[] DEFAULT NULL,
     attachments bytea[] DEFAULT NULL,
     volatile boolean DEFAULT NULL,
     compress boolean DEFAULT NULL
 )
-RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
 DECLARE
     packet jsonb;
     selected text := '[]';
@@ -275,10 +325,10 @@ DECLARE
     content text;
     payload text;
 BEGIN
-    IF rooms IS NOT NULL OR except_rooms IS NOT NULL THEN
+    IF room IS NULL OR rooms IS DISTINCT FROM '{}' OR except_rooms IS DISTINCT FROM '{}' THEN
         selected := @schema@.internal_rooms(room, rooms);
-        excepted := @schema@.internal_rooms(NULL, except_rooms);
-    ELSIF room IS NOT NULL THEN
+        excepted := @schema@.internal_rooms('@everyone@', except_rooms);
+    ELSIF room <> '@everyone@' THEN
         selected := concat('[', to_json(room), ']');
     END IF;
     IF volatile OR compress IS NOT NULL THEN
@@ -286,7 +336,7 @@ BEGIN
     END IF;
     -- Most events are small and simple. This way makes the same message of them in half the time.
     content := data;
-    IF args IS NULL AND attachments IS NULL AND length(content) < 4000 AND octet_length(namespace) < 50
+    IF args IS NULL AND attachments IS NULL AND length(content) < 4000 AND octet_length(@prefix@ || '#' || namespace) <= 63
         AND namespace LIKE '/%' AND length(content) - length(translate(content, '[{', '')) < 120
         AND event NOT IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener')
     THEN
@@ -310,7 +360,7 @@ BEGIN
             '{"packet":{"type":2,"data":', packet, ',"nsp":', to_json(namespace), '},"opts":{"rooms":', selected,
             ',"flags":', flags, ',"except":', excepted, '}}'
         ),
-        nullif(attachments, '{}'),
+        CASE WHEN cardinality(attachments) > 0 THEN ARRAY(SELECT unnest(attachments)) END,
         packet,
         jsonb_build_object('rooms', selected::jsonb, 'flags', flags::jsonb, 'except', excepted::jsonb)
     );
@@ -324,13 +374,14 @@ CREATE OR REPLACE FUNCTION @schema@.server_side_emit(
     args jsonb[] DEFAULT NULL,
     attachments bytea[] DEFAULT NULL
 )
-RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
 DECLARE
     packet jsonb := @schema@.internal_event(
         event, data, args, attachments, ARRAY['connect', 'connection', 'new_namespace']
     );
 BEGIN
-    PERFORM @schema@.internal_publish(9, namespace, concat('{"packet":', packet, '}'), nullif(attachments, '{}'), packet, NULL);
+    PERFORM @schema@.internal_publish(9, namespace, concat('{"packet":', packet, '}'), CASE WHEN cardinality(attachments) > 0 THEN ARRAY(SELECT unnest(attachments)) END, packet, NULL);
 END $@tag@_body$;
 
 CREATE OR REPLACE FUNCTION @schema@.internal_move(
@@ -339,8 +390,8 @@ CREATE OR REPLACE FUNCTION @schema@.internal_move(
 RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
 DECLARE
     selected jsonb := @schema@.internal_rooms(room, rooms);
-    excepted jsonb := @schema@.internal_rooms(NULL, except_rooms);
-    moved jsonb := @schema@.internal_rooms(NULL, targets);
+    excepted jsonb := @schema@.internal_rooms('@everyone@', except_rooms);
+    moved jsonb := @schema@.internal_rooms('@everyone@', targets);
 BEGIN
     PERFORM @schema@.internal_publish(
         kind,
@@ -355,39 +406,42 @@ END $@tag@_body$;
 -- Lets the selected sockets join rooms.
 CREATE OR REPLACE FUNCTION @schema@.sockets_join(
     join_rooms text[],
-    room text DEFAULT NULL,
+    room text DEFAULT '@everyone@',
     namespace text DEFAULT '/',
-    rooms text[] DEFAULT NULL,
-    except_rooms text[] DEFAULT NULL
+    rooms text[] DEFAULT '{}',
+    except_rooms text[] DEFAULT '{}'
 )
-RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
     SELECT @schema@.internal_move(4, join_rooms, room, namespace, rooms, except_rooms)
 $@tag@_body$;
 
 -- Lets the selected sockets leave rooms.
 CREATE OR REPLACE FUNCTION @schema@.sockets_leave(
     leave_rooms text[],
-    room text DEFAULT NULL,
+    room text DEFAULT '@everyone@',
     namespace text DEFAULT '/',
-    rooms text[] DEFAULT NULL,
-    except_rooms text[] DEFAULT NULL
+    rooms text[] DEFAULT '{}',
+    except_rooms text[] DEFAULT '{}'
 )
-RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
     SELECT @schema@.internal_move(5, leave_rooms, room, namespace, rooms, except_rooms)
 $@tag@_body$;
 
 -- Disconnects the selected sockets: from the namespace, or, with close, from their servers.
 CREATE OR REPLACE FUNCTION @schema@.disconnect_sockets(
-    room text DEFAULT NULL,
+    room text DEFAULT '@everyone@',
     namespace text DEFAULT '/',
     close boolean DEFAULT false,
-    rooms text[] DEFAULT NULL,
-    except_rooms text[] DEFAULT NULL
+    rooms text[] DEFAULT '{}',
+    except_rooms text[] DEFAULT '{}'
 )
-RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
 DECLARE
     selected jsonb := @schema@.internal_rooms(room, rooms);
-    excepted jsonb := @schema@.internal_rooms(NULL, except_rooms);
+    excepted jsonb := @schema@.internal_rooms('@everyone@', except_rooms);
     closed jsonb := to_jsonb(coalesce(close, false));
 BEGIN
     PERFORM @schema@.internal_publish(
@@ -409,11 +463,13 @@ END $@tag@_body$;
 -- It runs with the rights of the role that changes the row, which needs EXECUTE on emit: a row may
 -- hold types whose conversion to JSON is code of others.
 CREATE OR REPLACE FUNCTION @schema@.emit_change()
-RETURNS trigger LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+RETURNS trigger LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET extra_float_digits = 1
+SET bytea_output = 'hex' SET IntervalStyle = 'postgres' SET DateStyle = 'ISO' SET TimeZone = 'UTC' AS $@tag@_body$
 DECLARE
     new_row jsonb;
     old_row jsonb;
-    template text := TG_ARGV[1];
+    template text := nullif(TG_ARGV[1], '');
     rooms text[] := '{}';
     side jsonb;
     room text;
@@ -436,7 +492,7 @@ BEGIN
         room := '';
         rest := template;
         LOOP
-            place := regexp_match(rest, '^([^{]*)\{([^{}]*)\}(.*)$');
+            place := regexp_match(rest, '^([^{}]*)\{([^{}]*)\}(.*)$');
             EXIT WHEN place IS NULL;
             IF NOT side ? place[2] THEN
                 RAISE EXCEPTION 'the room of the trigger "%" names the column "%", which % does not have',
@@ -445,6 +501,10 @@ BEGIN
             room := room || place[1] || (side ->> place[2]);
             rest := place[3];
         END LOOP;
+        IF rest ~ '[{}]' THEN
+            RAISE EXCEPTION 'the room of the trigger "%" cannot be read: %', TG_NAME, template
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'Write {column} for the value of a column.';
+        END IF;
         rooms := rooms || (room || rest);
     END LOOP;
     -- A row without a value there has no room, and its change is emitted to no client.
@@ -498,18 +558,15 @@ END $@tag@_install$;
 -- Who may emit is a matter of GRANT.
 DO $@tag@_rights$
 DECLARE
-    function regprocedure;
+    function pg_catalog.regprocedure;
+    installed pg_catalog.text := pg_catalog.current_setting('socketio_pg.installed');
 BEGIN
-    FOR function IN
-        SELECT oid FROM pg_catalog.pg_proc
-        WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(@schema_literal@)::pg_catalog.oid
-            AND (
-                proname::pg_catalog.text OPERATOR(pg_catalog.=) ANY (ARRAY[
-                    'emit', 'server_side_emit', 'sockets_join', 'sockets_leave', 'disconnect_sockets'
-                ])
-                OR pg_catalog.starts_with(proname::pg_catalog.text, 'internal_')
-            )
-    LOOP
-        EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+    FOREACH function IN ARRAY ARRAY[@signatures@] LOOP
+        IF pg_catalog.strpos(installed, pg_catalog.concat(' ', function::pg_catalog.oid, ' ')) OPERATOR(pg_catalog.=) 0
+            AND function::pg_catalog.oid OPERATOR(pg_catalog.<>) ALL (ARRAY[@for_everybody@]::pg_catalog.oid[])
+        THEN
+            EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
+        END IF;
+        EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', function, 'socketio-pg @version@');
     END LOOP;
 END $@tag@_rights$;

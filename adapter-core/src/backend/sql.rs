@@ -92,11 +92,20 @@ pub const NOTIFY_ONE: &str = "SELECT pg_catalog.pg_notify($1::pg_catalog.text, $
 
 /// Publishes one attachment as part of the application's own transaction, whose settings are left
 /// alone.
+/// The transaction may stay open for a while, and servers sweep by the age of a row: it is dated
+/// ahead, so that it is not swept as soon as others see it.
 ///
 /// `$1`: the body, `$2`: the channel, `$3` and `$4`: what comes before and after the id.
 pub fn notify_one_with_attachment(table: &TableName) -> String {
     format!(
-        "WITH inserted AS (INSERT INTO {table} (payload) VALUES ($1::pg_catalog.bytea) RETURNING id)
+        "WITH inserted AS (
+             INSERT INTO {table} (created_at, payload)
+             VALUES (
+                 pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(mins => 5),
+                 $1::pg_catalog.bytea
+             )
+             RETURNING id
+         )
          SELECT pg_catalog.pg_notify(
              $2::pg_catalog.text,
              $3::pg_catalog.text OPERATOR(pg_catalog.||) id::pg_catalog.text OPERATOR(pg_catalog.||) $4::pg_catalog.text

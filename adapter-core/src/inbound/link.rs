@@ -313,10 +313,19 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
             (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
         };
         let caught_up = log.catch_up(listener, came_meanwhile, hand_on).await;
-        for _ in 0..came_meanwhile.dropped() {
+        let dropped = came_meanwhile.dropped();
+        for _ in 0..dropped {
             self.events.dropped(Dropped::Messages);
         }
-        caught_up
+        match caught_up? {
+            Recovery::Complete { messages } if dropped > 0 => {
+                let reason = format!(
+                    "{dropped} messages that came while the log was read did not fit into Options::max_inbox_bytes"
+                );
+                Ok(Recovery::Incomplete { messages, reason })
+            }
+            recovery => Ok(recovery),
+        }
     }
 
     /// Waits before the next attempt, still taking commands.

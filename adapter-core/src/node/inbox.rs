@@ -113,7 +113,7 @@ impl<B: Backend> Intake<B> {
                 // There is always room for a close message: at most one of each node waits, and
                 // without it the node would never leave.
                 let is_close = matches!(message.body, Body::AdapterClose);
-                let bytes = if is_close { 0 } else { message.memory() };
+                let bytes = if is_close { 0 } else { message.memory().max(payload.len()) };
                 if self.has_room(bytes) {
                     self.push(Item::Message { namespace, message, bytes });
                 }
@@ -223,9 +223,11 @@ async fn process<B: Backend>(
                     }
                     Ok(Fetched::Body { channel, header, body, room }) => {
                         kept = Some(room);
-                        match fetcher.read(&channel, &header, Ok(Row::Body(body))) {
-                            Some(message) => message,
-                            None => continue,
+                        let read = || fetcher.read(&channel, &header, Ok(Row::Body(body)));
+                        // Whatever is in a row, it does not end the inbox.
+                        match catch_unwind(AssertUnwindSafe(read)) {
+                            Ok(Some(message)) => message,
+                            Ok(None) | Err(_) => continue,
                         }
                     }
                     Ok(Fetched::Later { channel, header }) => match fetcher.fetch_alone(&channel, &header).await {
