@@ -386,7 +386,7 @@ async fn what_cannot_be_emitted_says_what_to_do() {
         ),
         (
             r#"emit('e', '{"_placeholder":true}', attachments => ARRAY['\x00']::bytea[])"#.to_owned(),
-            "has no attachment",
+            "has no placeholder",
         ),
         (
             r#"emit('e', '{"_placeholder":true,"num":1e30}', attachments => ARRAY['\x00']::bytea[])"#.to_owned(),
@@ -540,7 +540,7 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
     install.unwrap_or_else(|error| panic!("{error:?}"));
     for call in [
         "emit('e', '1', room => 'r')",
-        "emit('e', args => ARRAY['1']::jsonb[], rooms => ARRAY['a'], attachments => ARRAY['\\x00']::bytea[])",
+        r#"emit('e', args => ARRAY['1','{"_placeholder":true,"num":0}']::jsonb[], rooms => ARRAY['a'], attachments => ARRAY['\x00']::bytea[])"#,
         "sockets_join(ARRAY['a'])",
         "sockets_leave(ARRAY['a'])",
         "disconnect_sockets()",

@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn every_token_is_filled_whatever_the_names_are() {
-        let log = crate::CatchUp::last(std::time::Duration::from_secs(120)).table(r#""@schema@""#);
+        let log = crate::CatchUp::last(std::time::Duration::from_secs(3600)).table(r#""@schema@""#);
         let options = Options::default().channel_prefix("a'b\\@prefix@socketio0").table(r#"s."$@tag@$""#).catch_up(log);
         let functions = SqlFunctions::new(&options).expect("these are names").schema("x\"y\0$socketio1_body$");
         let text = functions.install_sql();
@@ -254,6 +254,6 @@ mod tests {
         for token in ["@threshold@", "@version@", "@attach@", "@notify@", "@log_literal@", "@schema_literal@"] {
             assert!(!text.contains(token), "{token}");
         }
-        assert!(text.contains("interval(secs => 120.0)"));
+        assert!(text.contains("interval(secs => 3600.0)"));
     }
 }
