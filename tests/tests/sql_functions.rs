@@ -414,6 +414,19 @@ async fn what_cannot_be_emitted_says_what_to_do() {
     // The bytes are the same whatever the session's setting is.
     functions.client.batch_execute("SET standard_conforming_strings = off").await.unwrap();
     functions.emitted("SELECT socketio.emit('e', attachments => ARRAY[decode('00', 'hex')])").await;
+    // A list of rooms that a query left empty selects no socket, not all.
+    for call in [
+        "emit('e', '1', rooms => '{}')",
+        "emit('e', rooms => ARRAY(SELECT 'user:' || id FROM generate_series(1, 0) AS id))",
+        "disconnect_sockets(rooms => '{}')",
+        "sockets_join(ARRAY['a'], rooms => '{}')",
+        "sockets_leave(ARRAY['a'], rooms => '{}')",
+    ] {
+        functions.client.batch_execute(&format!("SELECT socketio.{call}")).await.unwrap();
+    }
+    functions.nothing_was_notified().await;
+    let message = functions.emitted("SELECT socketio.emit('e', '1', room => 'a', rooms => '{}')").await;
+    assert_eq!(rooms(&message), ["a"]);
     // A placeholder without attachments is data like any other.
     let message = functions.emitted(r#"SELECT socketio.emit('e', '{"_placeholder":true,"num":0}')"#).await;
     assert!(event(&message).contains("_placeholder"));
@@ -553,6 +566,20 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
     for _ in 0..6 {
         functions.next().await;
     }
+}
+
+/// By default a row is dated by the beginning of its transaction, and may be old when it appears.
+#[tokio::test]
+async fn an_attachment_is_not_swept_as_soon_as_a_long_transaction_commits() {
+    let Some(mut functions) = Functions::install().await else { return };
+    functions.client.batch_execute("BEGIN; SELECT pg_sleep(0.2)").await.unwrap();
+    functions.client.batch_execute("SELECT socketio.emit('e', attachments => ARRAY['\\x00']::bytea[])").await.unwrap();
+    Emitter::new().emit("e", &"x".repeat(9000), &functions.client).await.unwrap();
+    functions.client.batch_execute("COMMIT").await.unwrap();
+    functions.next().await;
+    functions.next().await;
+    let ahead = "SELECT string_agg((created_at > clock_timestamp() + interval '30 seconds')::text, ' ') FROM socket_io_attachments";
+    assert_eq!(functions.database.execute(ahead).unwrap().as_deref(), Some("true true"));
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::fmt::Write;
 use socketio_pg_protocol::channel::quote_identifier;
 
 use crate::{
-    backend::table::{InvalidTableName, TableName},
+    backend::{
+        sql::EMITTED_AHEAD,
+        table::{InvalidTableName, TableName},
+    },
     options::Options,
 };
 
@@ -60,7 +63,7 @@ const PUBLIC: [&str; 7] = [
 ];
 
 /// Those that they call.
-const INTERNAL: [&str; 12] = [
+const INTERNAL: [&str; 13] = [
     "internal_attach(bytea)",
     "internal_event(text,jsonb,jsonb[],bytea[],text[])",
     "internal_levels(jsonb)",
@@ -72,7 +75,8 @@ const INTERNAL: [&str; 12] = [
     "internal_msgpack_text(text)",
     "internal_notify(text,text)",
     "internal_publish(integer,text,text,bytea[],jsonb,jsonb)",
-    "internal_rooms(text,text[])",
+    "internal_rooms(text[])",
+    "internal_selection(text,text[])",
 ];
 
 /// Those that every role may call: they emit nothing by themselves.
@@ -153,12 +157,9 @@ END $@tag@$;
 
     fn fill(&self, template: &str) -> String {
         let schema = quote_identifier(&self.schema);
-        let ahead = match &self.log {
-            // The transaction may stay open for a while, and servers sweep by the age of the row.
-            None => 300.0,
-            // As far ahead as the log goes back: nodes of any kind then sweep them after their row.
-            Some(log) => log.seconds.max(300.0),
-        };
+        let margin = EMITTED_AHEAD.as_secs_f64();
+        // As far ahead as the log goes back: nodes of any kind then sweep them after their row.
+        let ahead = self.log.as_ref().map_or(margin, |log| log.seconds.max(margin));
         let attach =
             format!("(created_at, payload) VALUES (clock_timestamp() + make_interval(secs => {ahead:?}), body)");
         let mut text = String::with_capacity(template.len() + template.len() / 4);

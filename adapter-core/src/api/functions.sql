@@ -232,6 +232,8 @@ BEGIN
         RAISE EXCEPTION 'the namespace % does not begin with a slash', coalesce(quote_literal(namespace), 'null')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Write it as servers do: /, /admin.';
     END IF;
+    -- Counted from 1 inside, whatever bounds the caller's array has. Without any, there is no binary.
+    attachments := CASE WHEN cardinality(attachments) > 0 THEN ARRAY(SELECT unnest(attachments)) END;
     channel := left(channel, 63);
     WHILE octet_length(channel) > 63 LOOP
         channel := left(channel, -1);
@@ -286,16 +288,28 @@ RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
     END
 $@tag@_body$;
 
--- The sockets that are selected. A room that is null is an error: a name that was put together with
--- something that is null would otherwise mean all clients.
-CREATE OR REPLACE FUNCTION @schema@.internal_rooms(one text, several text[])
+-- Rooms as JSON. A room that is null is an error: a name that was put together with something that
+-- is null would otherwise mean all clients.
+CREATE OR REPLACE FUNCTION @schema@.internal_rooms(rooms text[])
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
 BEGIN
-    IF one IS NULL OR several IS NULL OR array_position(several, NULL) IS NOT NULL THEN
+    IF rooms IS NULL OR array_position(rooms, NULL) IS NOT NULL THEN
         RAISE EXCEPTION 'a room is null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the parameter out to select all sockets.';
     END IF;
-    RETURN to_jsonb(ARRAY(SELECT unnest(CASE WHEN one = '@everyone@' THEN several ELSE one || several END)));
+    RETURN to_jsonb(ARRAY(SELECT unnest(rooms)));
+END $@tag@_body$;
+
+-- The rooms whose sockets are selected: [] for all, where neither parameter is given. Null for none:
+-- an empty list, as a query may return it, selects no socket.
+CREATE OR REPLACE FUNCTION @schema@.internal_selection(room text, rooms text[])
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
+DECLARE
+    selected jsonb := @schema@.internal_rooms(array_remove(ARRAY[room] || rooms, '@everyone@'));
+BEGIN
+    -- Checked by itself: joined with others, a list that is null disappears.
+    PERFORM @schema@.internal_rooms(rooms);
+    RETURN CASE WHEN selected = '[]' AND rooms = '{}' THEN NULL ELSE selected END;
 END $@tag@_body$;
 
 -- Emits an event to the clients in a room, in any of several rooms, or to all.
@@ -308,7 +322,7 @@ CREATE OR REPLACE FUNCTION @schema@.emit(
     data jsonb DEFAULT NULL,
     room text DEFAULT '@everyone@',
     namespace text DEFAULT '/',
-    rooms text[] DEFAULT '{}',
+    rooms text[] DEFAULT '{"@everyone@"}',
     except_rooms text[] DEFAULT '{}',
     args jsonb[] DEFAULT NULL,
     attachments bytea[] DEFAULT NULL,
@@ -325,9 +339,9 @@ DECLARE
     content text;
     payload text;
 BEGIN
-    IF room IS NULL OR rooms IS DISTINCT FROM '{}' OR except_rooms IS DISTINCT FROM '{}' THEN
-        selected := @schema@.internal_rooms(room, rooms);
-        excepted := @schema@.internal_rooms('@everyone@', except_rooms);
+    IF room IS NULL OR rooms IS DISTINCT FROM '{"@everyone@"}' OR except_rooms IS DISTINCT FROM '{}' THEN
+        selected := @schema@.internal_selection(room, rooms);
+        excepted := @schema@.internal_rooms(except_rooms);
     ELSIF room <> '@everyone@' THEN
         selected := concat('[', to_json(room), ']');
     END IF;
@@ -336,7 +350,8 @@ BEGIN
     END IF;
     -- Most events are small and simple. This way makes the same message of them in half the time.
     content := data;
-    IF args IS NULL AND attachments IS NULL AND length(content) < 4000 AND octet_length(@prefix@ || '#' || namespace) <= 63
+    IF args IS NULL AND attachments IS NULL AND selected IS NOT NULL AND length(content) < 4000
+        AND octet_length(@prefix@ || '#' || namespace) <= 63
         AND namespace LIKE '/%' AND length(content) - length(translate(content, '[{', '')) < 120
         AND event NOT IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener')
     THEN
@@ -353,6 +368,9 @@ BEGIN
     packet := @schema@.internal_event(event, data, args, attachments, ARRAY[
         'connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener'
     ]);
+    IF selected IS NULL THEN
+        RETURN;
+    END IF;
     PERFORM @schema@.internal_publish(
         3,
         namespace,
@@ -360,7 +378,7 @@ BEGIN
             '{"packet":{"type":2,"data":', packet, ',"nsp":', to_json(namespace), '},"opts":{"rooms":', selected,
             ',"flags":', flags, ',"except":', excepted, '}}'
         ),
-        CASE WHEN cardinality(attachments) > 0 THEN ARRAY(SELECT unnest(attachments)) END,
+        attachments,
         packet,
         jsonb_build_object('rooms', selected::jsonb, 'flags', flags::jsonb, 'except', excepted::jsonb)
     );
@@ -381,7 +399,7 @@ DECLARE
         event, data, args, attachments, ARRAY['connect', 'connection', 'new_namespace']
     );
 BEGIN
-    PERFORM @schema@.internal_publish(9, namespace, concat('{"packet":', packet, '}'), CASE WHEN cardinality(attachments) > 0 THEN ARRAY(SELECT unnest(attachments)) END, packet, NULL);
+    PERFORM @schema@.internal_publish(9, namespace, concat('{"packet":', packet, '}'), attachments, packet, NULL);
 END $@tag@_body$;
 
 CREATE OR REPLACE FUNCTION @schema@.internal_move(
@@ -389,10 +407,13 @@ CREATE OR REPLACE FUNCTION @schema@.internal_move(
 )
 RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
 DECLARE
-    selected jsonb := @schema@.internal_rooms(room, rooms);
-    excepted jsonb := @schema@.internal_rooms('@everyone@', except_rooms);
-    moved jsonb := @schema@.internal_rooms('@everyone@', targets);
+    selected jsonb := @schema@.internal_selection(room, rooms);
+    excepted jsonb := @schema@.internal_rooms(except_rooms);
+    moved jsonb := @schema@.internal_rooms(targets);
 BEGIN
+    IF selected IS NULL THEN
+        RETURN;
+    END IF;
     PERFORM @schema@.internal_publish(
         kind,
         namespace,
@@ -408,7 +429,7 @@ CREATE OR REPLACE FUNCTION @schema@.sockets_join(
     join_rooms text[],
     room text DEFAULT '@everyone@',
     namespace text DEFAULT '/',
-    rooms text[] DEFAULT '{}',
+    rooms text[] DEFAULT '{"@everyone@"}',
     except_rooms text[] DEFAULT '{}'
 )
 RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -421,7 +442,7 @@ CREATE OR REPLACE FUNCTION @schema@.sockets_leave(
     leave_rooms text[],
     room text DEFAULT '@everyone@',
     namespace text DEFAULT '/',
-    rooms text[] DEFAULT '{}',
+    rooms text[] DEFAULT '{"@everyone@"}',
     except_rooms text[] DEFAULT '{}'
 )
 RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -434,16 +455,19 @@ CREATE OR REPLACE FUNCTION @schema@.disconnect_sockets(
     room text DEFAULT '@everyone@',
     namespace text DEFAULT '/',
     close boolean DEFAULT false,
-    rooms text[] DEFAULT '{}',
+    rooms text[] DEFAULT '{"@everyone@"}',
     except_rooms text[] DEFAULT '{}'
 )
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
 DECLARE
-    selected jsonb := @schema@.internal_rooms(room, rooms);
-    excepted jsonb := @schema@.internal_rooms('@everyone@', except_rooms);
+    selected jsonb := @schema@.internal_selection(room, rooms);
+    excepted jsonb := @schema@.internal_rooms(except_rooms);
     closed jsonb := to_jsonb(coalesce(close, false));
 BEGIN
+    IF selected IS NULL THEN
+        RETURN;
+    END IF;
     PERFORM @schema@.internal_publish(
         6,
         namespace,
@@ -457,8 +481,8 @@ END $@tag@_body$;
 -- A trigger that emits each change of a row: FOR EACH ROW, AFTER INSERT OR UPDATE OR DELETE.
 -- Its arguments: the name of the event, the room, the namespace; the last two may be left out.
 -- {column} in the room is the value of a column; an UPDATE that changes it is emitted to both
--- rooms. The event's argument has operation, schema,
--- table, new, old and changed, which lists the columns that an UPDATE has changed.
+-- rooms. The event's argument has operation, schema, table, new, old, and changed, which lists the
+-- columns that an UPDATE has changed.
 --
 -- It runs with the rights of the role that changes the row, which needs EXECUTE on emit: a row may
 -- hold types whose conversion to JSON is code of others.
@@ -525,7 +549,7 @@ BEGIN
                 WHERE entry IS DISTINCT FROM old_row -> key
             ), '[]') END
         ),
-        rooms => rooms,
+        rooms => CASE WHEN template IS NULL THEN '{"@everyone@"}' ELSE rooms END,
         namespace => coalesce(TG_ARGV[2], '/')
     );
     RETURN NULL;

@@ -8,6 +8,8 @@
 //! in a schema of the search path gets the node to run its functions. Only `unnest` of several
 //! arrays is not qualified: that is a construct of the language, and PostgreSQL qualifies it.
 
+use std::time::Duration;
+
 use crate::backend::{Content, Outgoing, table::TableName};
 
 #[cfg(doc)]
@@ -90,10 +92,13 @@ pub fn fetch(table: &TableName) -> String {
 /// Publishes one notification. `$1`: the channel, `$2`: the payload.
 pub const NOTIFY_ONE: &str = "SELECT pg_catalog.pg_notify($1::pg_catalog.text, $2::pg_catalog.text)";
 
+/// How far attachments of emitters are dated ahead. They are sent in transactions of the
+/// application, which may stay open, and servers sweep by the age of a row: without it, a row could be
+/// swept as soon as others see it.
+pub const EMITTED_AHEAD: Duration = Duration::from_secs(60);
+
 /// Publishes one attachment as part of the application's own transaction, whose settings are left
-/// alone.
-/// The transaction may stay open for a while, and servers sweep by the age of a row: it is dated
-/// ahead, so that it is not swept as soon as others see it.
+/// alone. The row is dated [ahead](EMITTED_AHEAD).
 ///
 /// `$1`: the body, `$2`: the channel, `$3` and `$4`: what comes before and after the id.
 pub fn notify_one_with_attachment(table: &TableName) -> String {
@@ -101,7 +106,7 @@ pub fn notify_one_with_attachment(table: &TableName) -> String {
         "WITH inserted AS (
              INSERT INTO {table} (created_at, payload)
              VALUES (
-                 pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(mins => 5),
+                 pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => {ahead:?}),
                  $1::pg_catalog.bytea
              )
              RETURNING id
@@ -109,7 +114,8 @@ pub fn notify_one_with_attachment(table: &TableName) -> String {
          SELECT pg_catalog.pg_notify(
              $2::pg_catalog.text,
              $3::pg_catalog.text OPERATOR(pg_catalog.||) id::pg_catalog.text OPERATOR(pg_catalog.||) $4::pg_catalog.text
-         ) FROM inserted"
+         ) FROM inserted",
+        ahead = EMITTED_AHEAD.as_secs_f64()
     )
 }
 

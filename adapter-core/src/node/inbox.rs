@@ -227,7 +227,11 @@ async fn process<B: Backend>(
                         // Whatever is in a row, it does not end the inbox.
                         match catch_unwind(AssertUnwindSafe(read)) {
                             Ok(Some(message)) => message,
-                            Ok(None) | Err(_) => continue,
+                            Ok(None) => continue,
+                            Err(_) => {
+                                tracing::error!(channel, "an attachment made its decoder panic, and is lost");
+                                continue;
+                            }
                         }
                     }
                     Ok(Fetched::Later { channel, header }) => match fetcher.fetch_alone(&channel, &header).await {

@@ -360,6 +360,7 @@ async fn what_comes_while_the_log_is_read_is_kept_within_the_limit_and_told_beyo
     pair.database.hold_log(false);
     let dropped = pair.wait_for(|event| matches!(event, Event::Overloaded { .. })).await;
     assert!(matches!(dropped, Event::Overloaded { class: Dropped::Messages, .. }), "{dropped:?}");
+    pair.assert_incomplete(0, "did not fit into Options::max_inbox_bytes").await;
     let kept = pair.received.recv().await;
     assert_eq!(kept, Some(1));
     tokio::time::sleep(Duration::from_secs(1)).await;

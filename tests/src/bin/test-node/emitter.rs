@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use socketio_pg_core::PublishOn;
 use socketio_pg_tokio_postgres::{Emitter, SqlFunctions};
 use tokio::sync::Mutex;
-use tokio_postgres::{GenericClient, NoTls};
+use tokio_postgres::{GenericClient, NoTls, types::ToSql};
 
 use crate::{
     conversation::{self, Answer, Command, failed, say},
@@ -84,39 +84,40 @@ async fn call_function(client: &impl GenericClient, command: &Command) -> Answer
     let attachments = (!attachments.is_empty()).then_some(attachments);
     // JSON as text: the driver needs no feature for it.
     let args = "ARRAY(SELECT pg_catalog.jsonb_array_elements($2::pg_catalog.text::pg_catalog.jsonb))";
-    let called = match command.op.as_str() {
-        "emit" => {
-            let event = fields.required("event")?;
-            let compress = fields.get("compress").and_then(Value::as_bool);
-            let statement = format!(
-                "SELECT socketio.emit($1, args => {args}, attachments => $3, namespace => $4, rooms => $5, \
-                 except_rooms => $6, volatile => $7, compress => $8)"
-            );
-            let volatile = fields.flag("volatile");
-            client
-                .execute(&statement, &[&event, &json, &attachments, &nsp, &rooms, &except, &volatile, &compress])
-                .await
+    let (event, moved, close) = (fields.text("event"), fields.list("join"), fields.flag("close"));
+    let moved = if moved.is_empty() { fields.list("leave") } else { moved };
+    let (volatile, compress) = (fields.flag("volatile"), fields.get("compress").and_then(Value::as_bool));
+    let (call, mut parameters): (String, Vec<&(dyn ToSql + Sync)>) = match command.op.as_str() {
+        "emit" => (
+            format!(
+                "emit($1, args => {args}, attachments => $3, namespace => $4, except_rooms => $5, volatile => $6, compress => $7"
+            ),
+            vec![&event, &json, &attachments, &nsp, &except, &volatile, &compress],
+        ),
+        "serverSideEmit" => (
+            format!("server_side_emit($1, args => {args}, attachments => $3, namespace => $4"),
+            vec![&event, &json, &attachments, &nsp],
+        ),
+        "socketsJoin" => {
+            ("sockets_join($1, namespace => $2, except_rooms => $3".to_owned(), vec![&moved, &nsp, &except])
         }
-        "serverSideEmit" => {
-            let event = fields.required("event")?;
-            let statement =
-                format!("SELECT socketio.server_side_emit($1, args => {args}, attachments => $3, namespace => $4)");
-            client.execute(&statement, &[&event, &json, &attachments, &nsp]).await
+        "socketsLeave" => {
+            ("sockets_leave($1, namespace => $2, except_rooms => $3".to_owned(), vec![&moved, &nsp, &except])
         }
-        op @ ("socketsJoin" | "socketsLeave") => {
-            let (function, moved) =
-                if op == "socketsJoin" { ("sockets_join", "join") } else { ("sockets_leave", "leave") };
-            let statement = format!("SELECT socketio.{function}($1, namespace => $2, rooms => $3, except_rooms => $4)");
-            client.execute(&statement, &[&fields.list(moved), &nsp, &rooms, &except]).await
-        }
-        "disconnectSockets" => {
-            let statement = "SELECT socketio.disconnect_sockets(close => $1, namespace => $2, rooms => $3, \
-                             except_rooms => $4)";
-            client.execute(statement, &[&fields.flag("close"), &nsp, &rooms, &except]).await
-        }
-        "close" => Ok(0),
+        "disconnectSockets" => (
+            "disconnect_sockets(close => $1, namespace => $2, except_rooms => $3".to_owned(),
+            vec![&close, &nsp, &except],
+        ),
+        "close" => return Ok(Value::Null),
         unknown => return Err(format!("no such op: {unknown}")),
     };
+    // An empty list would select no socket.
+    let mut selection = String::new();
+    if !rooms.is_empty() {
+        parameters.push(&rooms);
+        selection = format!(", rooms => ${}", parameters.len());
+    }
+    let called = client.execute(&format!("SELECT socketio.{call}{selection})"), &parameters).await;
     called.map_err(failed)?;
     Ok(Value::Null)
 }
