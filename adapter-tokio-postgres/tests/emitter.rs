@@ -15,7 +15,11 @@ use socketio_pg_tokio_postgres::{
     CatchUp, Emitter, Error, Options, TokioPostgresBackend, TokioPostgresListener,
     protocol::{Body, Message, Notification},
 };
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    time::Duration,
+};
 use tokio_postgres::{Client, NoTls};
 
 struct Scene {
@@ -253,6 +257,38 @@ async fn an_event_whose_session_the_server_ends_is_unconfirmed_and_one_that_it_r
             Err(Error::Publish(_)) if !is_unconfirmed => {}
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// A server that lets one client in, and ends its session when the first statement comes.
+fn server_that_ends_the_session(code: &str) -> String {
+    let error = format!("SFATAL\0VFATAL\0C{code}\0Mthe session ends\0\0");
+    let length = u32::try_from(error.len() + 4).unwrap().to_be_bytes();
+    let error = [&b"E"[..], &length, error.as_bytes()].concat();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://app@{}/chat", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut session, _) = listener.accept().unwrap();
+        let mut length = [0; 4];
+        session.read_exact(&mut length).unwrap();
+        let mut greeting = vec![0; u32::from_be_bytes(length) as usize - 4];
+        session.read_exact(&mut greeting).unwrap();
+        // AuthenticationOk and ReadyForQuery.
+        session.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").unwrap();
+        session.read_exact(&mut [0]).unwrap();
+        session.write_all(&error).unwrap();
+    });
+    url
+}
+
+/// 57P01 and its like say that the session has ended; of other errors only the severity does.
+#[tokio::test]
+async fn an_event_whose_session_ends_with_an_error_of_any_code_is_unconfirmed() {
+    for code in ["57P01", "XX000", "57014"] {
+        let (client, connection) = tokio_postgres::connect(&server_that_ends_the_session(code), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let emitted = Emitter::new().emit("order", "tea", &client).await;
+        assert!(matches!(emitted, Err(Error::Unconfirmed(_))), "{code}: {emitted:?}");
     }
 }
 
