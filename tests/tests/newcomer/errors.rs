@@ -1,0 +1,118 @@
+//! README's server with settings that cannot work: it says what is wrong, and what to do about it.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use socketio_pg_tests::{Authority, DEADLINE};
+use socketio_pg_throwaway::{Database, Server};
+
+use crate::programs::{BACKENDS, Running, programs};
+
+/// Runs a program that ends by itself, and returns its output.
+fn run(program: &Path, url: Option<&str>) -> Output {
+    let mut command = Command::new(program);
+    command.env("ADDRESS", "127.0.0.1:0").env_remove("DATABASE_URL");
+    if let Some(url) = url {
+        command.env("DATABASE_URL", url);
+    }
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// The last line that both programs print when they end with an error: the error that `main`
+/// returned.
+fn refusals(url: Option<&str>) -> [String; 2] {
+    programs().each_ref().map(|program| {
+        let output = run(program, url);
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{url:?}: {printed}");
+        printed.lines().last().unwrap_or_default().to_owned()
+    })
+}
+
+fn assert_refused(url: Option<&str>, phrases: &[&str]) {
+    for (backend, printed) in BACKENDS.into_iter().zip(refusals(url)) {
+        assert!(printed.starts_with("Error: "), "{backend} {url:?}: {printed}");
+        for phrase in phrases {
+            assert!(printed.contains(phrase), "{backend} {url:?}: not {phrase:?} in: {printed}");
+        }
+        // It shows neither the inside of a driver nor a password.
+        for part in ["Error {", "Config(", "Kind", "NotPresent", "s3cret"] {
+            assert!(!printed.contains(part), "{backend} {url:?}: {part:?} in: {printed}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_url_is_printed_with_the_remedy() {
+    assert_refused(None, &["DATABASE_URL", "postgres://user:password@"]);
+    for (url, phrases) in [
+        ("", &["it is empty", "postgres://user:password@host"][..]),
+        ("mysql://app:s3cret@localhost/chat", &["`mysql`", "postgres://user:password@host"]),
+        ("postgres://app:s3cret@x@localhost/chat", &["more than one `@`", "`%40`"]),
+        ("postgres://app:s3cret@localhost/chat?pgbouncer=true", &["`pgbouncer`", "leave it out", "direct URL"]),
+        ("postgres://app:s3cret@localhost/chat?sslmode=verify", &["`sslmode`", "`verify-full`"]),
+        ("postgres://app:s3cret@localhost/chat?channel_binding=", &["`channel_binding`", "`prefer`"]),
+        ("postgres://app:s3cret@localhost/chat?colour=red", &["`colour`", "Understood are"]),
+        ("postgres://app:s3cret@127.0.0.1:1/chat", &["cannot be reached", "is it running at this address"]),
+    ] {
+        assert_refused(Some(url), phrases);
+    }
+}
+
+/// A role of a database, with the password `s3cret`, and a URL for it.
+fn role(database: &Database, name: &str) -> String {
+    let name = format!("{}_{name}", database.name());
+    database.execute(&format!("CREATE ROLE {name} LOGIN PASSWORD 's3cret'")).unwrap();
+    let (_, address) = database.url().split_once('@').map(|(user, at)| (user.to_owned(), at.to_owned())).unwrap();
+    format!("postgres://{name}:s3cret@{address}")
+}
+
+#[test]
+fn what_the_server_refuses_is_printed_with_the_remedy() {
+    let server = Server::builder().start().unwrap();
+    let database = server.create_database().unwrap();
+    // Up to PostgreSQL 14 every role may create tables.
+    database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").unwrap();
+    let url = role(&database, "newcomer");
+    assert_refused(
+        Some(&url),
+        &["`socket_io_attachments` is missing", "may not create it", "GRANT CREATE ON SCHEMA public TO"],
+    );
+    assert_refused(
+        Some(&url.replace(":s3cret", ":wr%40ng")),
+        &["refused the login", "check user, password and database"],
+    );
+    let unknown = url.replace(database.name(), "nobody");
+    assert_refused(Some(&unknown), &["refused the login"]);
+    assert_refused(Some(&format!("{url}?sslmode=require")), &["does not support TLS", "`ssl = on`"]);
+
+    database.execute(&socketio_pg_tokio_postgres::schema_sql("socket_io_attachments").unwrap()).unwrap();
+    assert_refused(Some(&url), &["may not use the table", "GRANT SELECT, INSERT, DELETE"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_checked_against_those_that_the_machine_trusts() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.sign("localhost", |_| {});
+    let server = Server::builder().start().unwrap();
+    server.use_certificate(&certificate, &key).unwrap();
+    let database = server.create_database().unwrap();
+    let url = format!("{}?sslmode=verify-full", database.url().replace("127.0.0.1", "localhost"));
+    assert_refused(Some(&url), &["an authority that is not trusted here", "`sslrootcert=/path/to/root.crt`"]);
+    for program in programs() {
+        let trusts = ("SSL_CERT_FILE", authority.root().to_str().unwrap());
+        Running::start(program, &[("DATABASE_URL", &url), trusts]).await;
+    }
+}
