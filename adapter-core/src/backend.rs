@@ -133,6 +133,15 @@ pub trait Backend: Send + Sync + 'static {
         }
     }
 
+    /// Tells the backend the name of the node, before anything else is called. A backend shows it in
+    /// the server, as the `application_name` of the sessions that it opens from then on, unless its
+    /// settings give one. Not in sessions that other clients may use as well, as behind a pooler.
+    ///
+    /// Copies of a backend, which share their connections, keep the first name.
+    fn set_node_name(&self, name: &str) {
+        let _ = name;
+    }
+
     /// Closes all pooled connections; what is called afterwards fails. Open listeners are not
     /// touched.
     fn close(&self);

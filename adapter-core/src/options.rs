@@ -90,6 +90,11 @@ impl Options {
     /// The name of this node in logs and in [`Health`](crate::Health), where its uids mean nothing
     /// to a reader: by default the name of the machine and the process id, `machine:4711`. It is
     /// not sent to other nodes.
+    ///
+    /// PostgreSQL shows it in `pg_stat_activity`, as the `application_name` of the node's sessions:
+    /// `socketio-pg machine:4711`, cut to 63 bytes, with `?` for what is not ASCII. A name in the
+    /// connection settings comes first, and sessions behind a pooler and those of a borrowed pool
+    /// do not have the node's name.
     pub fn node_name(mut self, name: impl Into<String>) -> Self {
         self.node_name = Some(name.into());
         self

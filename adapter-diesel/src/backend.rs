@@ -37,8 +37,9 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 ///
 /// Unless the URL says otherwise, a dead link is found within 10 seconds (`tcp_user_timeout=10`,
 /// `keepalives_idle=4`, `keepalives_interval=2`, `keepalives_retries=3`), connecting may take 10
-/// seconds, or 3 seconds for each of several hosts, and `application_name` is `socketio-pg`. A host
-/// that did not respond is tried after the others for 30 seconds.
+/// seconds, or 3 seconds for each of several hosts, and `application_name` is `socketio-pg` with
+/// [the node's name](socketio_pg_core::Options::node_name). A host that did not respond is tried
+/// after the others for 30 seconds.
 #[derive(Clone)]
 pub struct DieselBackend {
     source: Source,
@@ -250,6 +251,17 @@ impl Backend for DieselBackend {
         let deleted = sweep.execute(&mut *connection).await;
         let deleted = connection.finish(deleted, Concern::Table(&table, diagnosis::TO_SWEEP)).await?;
         Ok(deleted as u64)
+    }
+
+    fn set_node_name(&self, name: &str) {
+        self.listening.set_node_name(name);
+        // Another URL may lead to a pooler. The nodes share its sessions, and it sets the name again
+        // for each of them.
+        if let Source::Own(connector) = &self.source
+            && connector.is_like(&self.listening)
+        {
+            connector.set_node_name(name);
+        }
     }
 
     fn close(&self) {

@@ -8,7 +8,10 @@ use socketio_pg_connection::{
     Settings, SlowHosts, Tls, connect, connecting, time_for_other_hosts, total_connect_timeout,
 };
 use socketio_pg_core::backend::{BackendError, ErrorKind};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio_postgres::CancelToken;
 
 /// The application's function that makes a connection from a connection string: what
@@ -22,6 +25,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Connector {
     settings: Arc<Settings>,
+    /// The same with the node's name, once it is known.
+    named: Arc<OnceLock<Settings>>,
     slow_hosts: SlowHosts,
     /// What the settings say of TLS, or why it cannot work: only an application with its own set-up
     /// may ignore that.
@@ -33,12 +38,22 @@ impl Connector {
     pub(crate) fn new(url: &str) -> Result<Self, BackendError> {
         let settings = Arc::new(Settings::parse(url)?);
         let tls = settings.connector().map_err(|error| error.to_string());
-        Ok(Self { settings, slow_hosts: SlowHosts::default(), tls, setup: None })
+        Ok(Self { settings, named: Arc::default(), slow_hosts: SlowHosts::default(), tls, setup: None })
     }
 
     /// Shares what is known of slow hosts with another connector.
     pub(crate) fn with_hosts_of(self, other: &Self) -> Self {
         Self { slow_hosts: other.slow_hosts.clone(), ..self }
+    }
+
+    /// From now on, sessions have the name of the node, unless the URL gives one. The first name
+    /// stays.
+    pub(crate) fn set_node_name(&self, name: &str) {
+        self.named.get_or_init(|| self.settings.of_node(name));
+    }
+
+    fn settings(&self) -> &Settings {
+        self.named.get().unwrap_or(&self.settings)
     }
 
     /// Whether the other connector leads to the same hosts.
@@ -57,7 +72,7 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<AsyncPgConnection, BackendError> {
         let connecting = async {
             match &self.setup {
-                Some(setup) => setup(self.settings.text()).await.map_err(error::setting_up),
+                Some(setup) => setup(self.settings().text()).await.map_err(error::setting_up),
                 None => self.establish().await,
             }
         };
@@ -84,7 +99,7 @@ impl Connector {
     /// Like `AsyncPgConnection::establish`, whose error is only a text.
     async fn establish(&self) -> Result<AsyncPgConnection, BackendError> {
         let tls = self.tls.clone().map_err(|problem| BackendError::new(ErrorKind::Tls, problem))?;
-        let connected = connect(self.settings.config(), tls, &self.slow_hosts).await;
+        let connected = connect(self.settings().config(), tls, &self.slow_hosts).await;
         let (client, connection) = connected.map_err(connecting)?;
         AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(error::setting_up)
     }

@@ -5,10 +5,11 @@ use crate::{
     error,
     listener::TokioPostgresListener,
     pool::{Connections, Parameter, StatementKind},
+    sessions::{NodeName, Sessions},
 };
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
-use socketio_pg_connection::{SlowHosts, time_for_other_hosts, total_connect_timeout, with_defaults};
+use socketio_pg_connection::{SlowHosts, time_for_other_hosts, total_connect_timeout};
 use socketio_pg_core::backend::{
     Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, Outgoing, Position,
     Row, SweepBatch, TableReport,
@@ -47,12 +48,14 @@ use tokio_postgres::{
 /// Unless the settings say otherwise, a dead link is found within 10 seconds
 /// (`tcp_user_timeout=10`, `keepalives_idle=4`, `keepalives_interval=2`, `keepalives_retries=3`),
 /// connecting may take 10 seconds, or 3 seconds for each of several hosts, and `application_name`
-/// is `socketio-pg`. A host that did not respond is tried after the others for 30 seconds.
+/// is `socketio-pg` with [the node's name](socketio_pg_core::Options::node_name). A host that did not
+/// respond is tried after the others for 30 seconds.
 #[derive(Clone)]
 pub struct TokioPostgresBackend {
     publishing: Arc<Connections>,
     tending: Arc<Connections>,
     connect_listener: ConnectListener,
+    node_name: NodeName,
     time_for_other_hosts: Duration,
 }
 
@@ -78,7 +81,8 @@ impl TokioPostgresBackend {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        Self::of_configs(config.clone(), config, tls, StatementKind::Prepared)
+        let node_name = NodeName::default();
+        Self::on_one_address(Sessions::of_node(config, &node_name), node_name, tls)
     }
 
     /// Publishes as `config` says, which may lead to a pooler, and listens as `listen_config` says,
@@ -93,7 +97,13 @@ impl TokioPostgresBackend {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        Self::of_configs(config, listen_config, tls, StatementKind::Unnamed)
+        let node_name = NodeName::default();
+        // Another address may lead to a pooler. The nodes share its sessions, and it sets the name
+        // again for each of them.
+        let statements =
+            if config == listen_config { Sessions::of_node(config, &node_name) } else { Sessions::shared(config) };
+        let listening = Sessions::of_node(listen_config, &node_name);
+        Self::assemble(statements, listening, node_name, tls, StatementKind::Unnamed)
     }
 
     /// Publishes through the application's own pool, and listens as `listen_config` says.
@@ -109,33 +119,46 @@ impl TokioPostgresBackend {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         let connections = Arc::new(Connections::borrowed(pool, Canceller::new(tls.clone())));
+        let node_name = NodeName::default();
         Self {
             publishing: connections.clone(),
             tending: connections,
             time_for_other_hosts: time_for_other_hosts(&listen_config),
-            connect_listener: connect_listener(listen_config, tls, SlowHosts::default()),
+            connect_listener: connect_listener(Sessions::of_node(listen_config, &node_name), tls, SlowHosts::default()),
+            node_name,
         }
     }
 
-    fn of_configs<T>(config: Config, listen_config: Config, tls: T, kind: StatementKind) -> Self
+    pub(crate) fn on_one_address<T>(sessions: Sessions, node_name: NodeName, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
         T::Stream: Send + Sync,
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
+        Self::assemble(sessions.clone(), sessions, node_name, tls, StatementKind::Prepared)
+    }
+
+    fn assemble<T>(statements: Sessions, listening: Sessions, node_name: NodeName, tls: T, kind: StatementKind) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let others = time_for_other_hosts(statements.config());
         // Each slow host that both lead to is then found only once.
-        let others_of_listener =
-            if listen_config == config { Duration::ZERO } else { time_for_other_hosts(&listen_config) };
-        let config = with_defaults(config);
+        let is_one = statements.config() == listening.config();
+        let others_of_listener = if is_one { Duration::ZERO } else { time_for_other_hosts(listening.config()) };
         let slow_hosts = SlowHosts::default();
         let connections =
-            |size| Arc::new(Connections::new(config.clone(), tls.clone(), size, kind, slow_hosts.clone()));
+            |size| Arc::new(Connections::new(statements.clone(), tls.clone(), size, kind, slow_hosts.clone()));
         Self {
             publishing: connections(PUBLISHING_CONNECTIONS),
             tending: connections(TENDING_CONNECTIONS),
-            time_for_other_hosts: time_for_other_hosts(&config).saturating_add(others_of_listener),
-            connect_listener: connect_listener(listen_config, tls.clone(), slow_hosts.clone()),
+            time_for_other_hosts: others.saturating_add(others_of_listener),
+            connect_listener: connect_listener(listening, tls.clone(), slow_hosts.clone()),
+            node_name,
         }
     }
 }
@@ -258,6 +281,10 @@ impl Backend for TokioPostgresBackend {
         self.tending.execute(&statement, &parameters).await
     }
 
+    fn set_node_name(&self, name: &str) {
+        self.node_name.set(name);
+    }
+
     fn close(&self) {
         self.publishing.close();
         self.tending.close();
@@ -278,16 +305,15 @@ impl fmt::Debug for TokioPostgresBackend {
     }
 }
 
-fn connect_listener<T>(config: Config, tls: T, slow_hosts: SlowHosts) -> ConnectListener
+fn connect_listener<T>(sessions: Sessions, tls: T, slow_hosts: SlowHosts) -> ConnectListener
 where
     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::Stream: Send + Sync,
     T::TlsConnect: Send + Sync,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    let config = Arc::new(with_defaults(config));
     Arc::new(move || {
-        let (config, tls, slow_hosts) = (config.clone(), tls.clone(), slow_hosts.clone());
+        let (config, tls, slow_hosts) = (sessions.named(), tls.clone(), slow_hosts.clone());
         Box::pin(async move {
             let connecting = TokioPostgresListener::connect(&config, tls, &slow_hosts);
             tokio::time::timeout(total_connect_timeout(&config), connecting)

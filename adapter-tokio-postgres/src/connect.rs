@@ -3,7 +3,10 @@
 use socketio_pg_connection::Settings;
 use socketio_pg_core::backend::BackendError;
 
-use crate::TokioPostgresBackend;
+use crate::{
+    TokioPostgresBackend,
+    sessions::{NodeName, Sessions},
+};
 
 /// A backend with its own pool and listening connection.
 ///
@@ -17,7 +20,8 @@ impl TryFrom<&str> for TokioPostgresBackend {
 
     fn try_from(url: &str) -> Result<Self, BackendError> {
         let settings = Settings::parse(url)?;
-        Ok(Self::new(settings.config().clone(), settings.connector()?))
+        let node_name = NodeName::default();
+        Ok(Self::on_one_address(Sessions::of_settings(&settings, &node_name), node_name, settings.connector()?))
     }
 }
 

@@ -10,6 +10,7 @@ mod emitter;
 mod error;
 mod listener;
 mod pool;
+mod sessions;
 
 // Pages only: a program does not get it, and their code blocks are not tests of this crate.
 #[cfg(all(doc, not(doctest)))]

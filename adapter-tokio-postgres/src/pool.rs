@@ -1,6 +1,6 @@
 //! The pool of connections for statements.
 
-use crate::{cancel::Canceller, error};
+use crate::{cancel::Canceller, error, sessions::Sessions};
 use deadpool_postgres::{Client, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{SlowHosts, connect, total_connect_timeout};
@@ -30,6 +30,7 @@ pub(crate) enum StatementKind {
 
 /// Makes the connections of the pool.
 struct FirstThatAnswers<T> {
+    sessions: Sessions,
     tls: T,
     slow_hosts: SlowHosts,
 }
@@ -41,8 +42,9 @@ where
     T::TlsConnect: Send + Sync,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), Error>> {
-        let (config, tls, slow_hosts) = (config.clone(), self.tls.clone(), self.slow_hosts.clone());
+    fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), Error>> {
+        // The pool's copy does not have the node's name.
+        let (config, tls, slow_hosts) = (self.sessions.named(), self.tls.clone(), self.slow_hosts.clone());
         Box::pin(async move {
             let (client, connection) = connect(&config, tls, &slow_hosts).await?;
             // The user of the client is told why it ended.
@@ -63,7 +65,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// Our own pool. It does not connect yet.
-    pub(crate) fn new<T>(config: Config, tls: T, size: usize, kind: StatementKind, slow_hosts: SlowHosts) -> Self
+    pub(crate) fn new<T>(sessions: Sessions, tls: T, size: usize, kind: StatementKind, slow_hosts: SlowHosts) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
         T::Stream: Send + Sync,
@@ -72,10 +74,11 @@ impl Connections {
     {
         // The driver's own timeout ends when the socket is connected, though the server may never
         // reply.
-        let timeouts = Timeouts { create: Some(total_connect_timeout(&config)), ..Timeouts::default() };
+        let timeouts = Timeouts { create: Some(total_connect_timeout(sessions.config())), ..Timeouts::default() };
         let canceller = Canceller::new(tls.clone());
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(config, FirstThatAnswers { tls, slow_hosts }, manager);
+        let config = sessions.config().clone();
+        let manager = Manager::from_connect(config, FirstThatAnswers { sessions, tls, slow_hosts }, manager);
         let pool = Pool::builder(manager).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = pool.build().expect("a pool with timeouts and a runtime can be built");
         Self { pool, kind, canceller, is_ours: true, is_closed: AtomicBool::new(false) }

@@ -8,7 +8,7 @@ use socketio_pg_core::{
     Cluster, Options,
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing, Prepare},
 };
-use socketio_pg_throwaway::{Server, StopMode};
+use socketio_pg_throwaway::{Database, Server, StopMode};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use std::{net::TcpListener, sync::Arc, time::Duration};
 use tokio_postgres::{Config, NoTls};
@@ -204,4 +204,66 @@ async fn the_time_for_silent_hosts_comes_on_top_of_the_time_that_a_node_has_for_
     let backend = TokioPostgresBackend::new(url.parse().unwrap(), NoTls);
     let options = Options::default().connect_timeout(Duration::from_millis(1900));
     soon(Cluster::<TokioPostgresBackend>::connect(backend, options)).await.unwrap().close().await;
+}
+
+/// The names of the sessions that listen, and of the others.
+fn names(database: &Database) -> [Option<String>; 2] {
+    [true, false].map(|listens| {
+        let names = format!(
+            "SELECT string_agg(DISTINCT application_name, ', ') FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> ''
+                 AND (query LIKE 'LISTEN%' OR query = '') = {listens}"
+        );
+        database.execute(&names).unwrap()
+    })
+}
+
+async fn names_while_connected(
+    database: &Database,
+    backend: TokioPostgresBackend,
+    options: Options,
+) -> [Option<String>; 2] {
+    let cluster = soon(Cluster::<TokioPostgresBackend>::connect(backend, options)).await.unwrap();
+    let names = names(database);
+    cluster.close().await;
+    // Its sessions end a little later.
+    let all = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name <> ''
+                   AND pid <> pg_backend_pid()";
+    while database.execute(all).unwrap().as_deref() != Some("0") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    names
+}
+
+#[tokio::test]
+async fn sessions_have_the_name_of_their_node_unless_the_settings_give_one() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let url = database.url();
+    let with = |parameter: &str| format!("{url}{}{parameter}", if url.contains('?') { '&' } else { '?' });
+    let new = |url: &str| TokioPostgresBackend::try_from(url).unwrap();
+    let both = |name: &str| [Some(name.to_owned()), Some(name.to_owned())];
+
+    let default = names_while_connected(&database, new(&url), Options::default()).await;
+    let [Some(listening), Some(others)] = default else { panic!("{default:?}") };
+    let process = format!(":{}", std::process::id());
+    assert!(listening.starts_with("socketio-pg ") && listening.ends_with(&process), "{listening}");
+    assert_eq!(others, listening);
+
+    let options = || Options::default().node_name(format!("web-ü 'a' \\ {}", "x".repeat(60)));
+    let name = format!("socketio-pg web-? 'a' \\ {}", "x".repeat(39));
+    assert_eq!(name.len(), 63);
+    assert_eq!(names_while_connected(&database, new(&url), options()).await, both(&name));
+    let mine = with("application_name=mine");
+    assert_eq!(names_while_connected(&database, new(&mine), options()).await, both("mine"));
+    let plain = with("application_name=socketio-pg");
+    assert_eq!(names_while_connected(&database, new(&plain), options()).await, both("socketio-pg"));
+
+    // Nodes may share the sessions of another address.
+    let elsewhere = with("connect_timeout=9").parse().unwrap();
+    let two = TokioPostgresBackend::with_listen_config(elsewhere, url.parse().unwrap(), NoTls);
+    let expected = [Some(name.clone()), Some("socketio-pg".to_owned())];
+    assert_eq!(names_while_connected(&database, two, options()).await, expected);
+    let pool = Pool::builder(Manager::new(url.parse().unwrap(), NoTls)).max_size(2).build().unwrap();
+    let borrowed = TokioPostgresBackend::with_pool(pool, url.parse().unwrap(), NoTls);
+    assert_eq!(names_while_connected(&database, borrowed, options()).await, [Some(name), None]);
 }

@@ -12,6 +12,6 @@ mod url;
 
 pub use error::{connecting, io_error, kind_of_state};
 pub use hosts::connect;
-pub use settings::{Settings, time_for_other_hosts, total_connect_timeout, with_defaults};
+pub use settings::{Settings, application_name, time_for_other_hosts, total_connect_timeout, with_defaults};
 pub use slow_hosts::SlowHosts;
 pub use tls::Tls;

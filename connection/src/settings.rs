@@ -33,6 +33,9 @@ const DRIVER_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 const APPLICATION_NAME: &str = "socketio-pg";
 
+/// PostgreSQL cuts a longer name.
+const MAX_APPLICATION_NAME: usize = 63;
+
 /// How long a dead link may go unnoticed while data is in flight.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -47,6 +50,7 @@ pub struct Settings {
     text: String,
     config: Config,
     tls: TlsSettings,
+    has_application_name: bool,
 }
 
 impl Settings {
@@ -71,7 +75,27 @@ impl Settings {
         }
         more.extend(unsaid(&given));
         let text = url.with(&more);
-        Ok(Self { config: read(&text)?, text, tls })
+        let has_application_name = given.get_application_name().is_some();
+        Ok(Self { config: read(&text)?, text, tls, has_application_name })
+    }
+
+    /// The same for the sessions of a node: with its name in `application_name`, unless the text
+    /// gave one.
+    #[must_use]
+    pub fn of_node(&self, node_name: &str) -> Self {
+        let mut of_node = self.clone();
+        if let (false, Ok(mut url)) = (self.has_application_name, Url::parse(&self.text)) {
+            let name = application_name(node_name);
+            url.remove("application_name");
+            of_node.text = url.with(&[("application_name", url.escape(&name))]);
+            of_node.config.application_name(name);
+        }
+        of_node
+    }
+
+    /// Whether the text gives an `application_name`.
+    pub fn has_application_name(&self) -> bool {
+        self.has_application_name
     }
 
     /// As text that the driver understands: for an application's own function that makes
@@ -158,6 +182,14 @@ pub fn with_defaults(mut config: Config) -> Config {
         config.application_name(APPLICATION_NAME);
     }
     config
+}
+
+/// What the sessions of a node are called in PostgreSQL: `socketio-pg` and the node's name, 63 bytes
+/// at most. Characters that PostgreSQL does not take there become `?`.
+pub fn application_name(node_name: &str) -> String {
+    let printable = |char: char| if char == ' ' || char.is_ascii_graphic() { char } else { '?' };
+    let name = APPLICATION_NAME.chars().chain([' ']).chain(node_name.chars().map(printable));
+    name.take(MAX_APPLICATION_NAME).collect::<String>().trim_end().to_owned()
 }
 
 /// How long connecting to one address may take unless the settings say otherwise.
@@ -358,6 +390,38 @@ mod tests {
                 .keepalives_retries(3)
                 .application_name("socketio-pg");
             assert_eq!(settings.config(), &expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sessions_are_named_after_their_node_in_63_printable_bytes() {
+        for (node_name, name) in [
+            ("web-1:4711", "socketio-pg web-1:4711"),
+            ("", "socketio-pg"),
+            ("münchen\n\u{1f980}", "socketio-pg m?nchen??"),
+            (&"ä".repeat(100), &format!("socketio-pg {}", "?".repeat(51))),
+            (&"x".repeat(51), &format!("socketio-pg {}", "x".repeat(51))),
+        ] {
+            assert_eq!(application_name(node_name), name);
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_settings_give_is_kept_and_nothing_else_changes() {
+        let node_name = r"o'brien\1 & co=%";
+        for (text, name) in [
+            ("postgres://user:pass@host1,host2/db", None),
+            ("postgres://host/db?options=-c%20search_path%3Dchat&sslmode=require", None),
+            (r"host=localhost user='odd user' password='with \' and ?' dbname=db", None),
+            ("postgres://host/db?application_name=mine", Some("mine")),
+            ("host=localhost application_name=socketio-pg", Some("socketio-pg")),
+        ] {
+            let settings = Settings::parse(text).unwrap();
+            let of_node = settings.of_node(node_name);
+            let mut expected = settings.config().clone();
+            expected.application_name(name.unwrap_or(r"socketio-pg o'brien\1 & co=%"));
+            assert_eq!(of_node.config(), &expected, "{text}");
+            assert_eq!(&of_node.text().parse::<Config>().unwrap(), &expected, "{text}");
         }
     }
 

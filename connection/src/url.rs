@@ -7,7 +7,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The parameters of a URL, and the values of those that have only a few. tokio-postgres reads all
 /// but `sslrootcert`.
@@ -161,7 +161,16 @@ impl<'a> Url<'a> {
         self.parameters.retain(|parameter| parameter.name != name);
     }
 
-    /// Writes the text again, with more parameters, whose values need no escaping.
+    /// A value as it is written in this text.
+    pub(crate) fn escape(&self, value: &str) -> String {
+        match self.base {
+            Some(_) => utf8_percent_encode(value, NON_ALPHANUMERIC).to_string(),
+            None => format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
+        }
+    }
+
+    /// Writes the text again, with more parameters, whose values are [escaped](Self::escape) where they
+    /// need it.
     pub(crate) fn with(&self, more: &[(&str, String)]) -> String {
         let raw = self.parameters.iter().map(|parameter| parameter.raw.to_owned());
         // In front: after an empty value the driver would read them as that value.

@@ -4,13 +4,13 @@ use std::{io, process::Command};
 
 /// Sessions on which Rust nodes listen, by their last statement. Their keep-alive query is an empty
 /// statement.
-pub const LISTENERS: &str = "datname = current_database() AND application_name = 'socketio-pg'
+pub const LISTENERS: &str = "datname = current_database() AND application_name LIKE 'socketio-pg%'
      AND (query = '' OR query LIKE 'LISTEN%' OR query LIKE 'UNLISTEN%')";
 /// Sessions on which Rust nodes publish.
 pub const PUBLISHERS: &str =
-    "datname = current_database() AND application_name = 'socketio-pg' AND query LIKE '%pg_notify%'";
+    "datname = current_database() AND application_name LIKE 'socketio-pg%' AND query LIKE '%pg_notify%'";
 /// All sessions of Rust nodes.
-pub const OF_RUST: &str = "datname = current_database() AND application_name = 'socketio-pg'";
+pub const OF_RUST: &str = "datname = current_database() AND application_name LIKE 'socketio-pg%'";
 /// Sessions on which Node.js nodes listen.
 pub const NODES_LISTENERS: &str = "datname = current_database() AND application_name = '' AND query LIKE 'LISTEN%'";
 /// All sessions but the one that asks.

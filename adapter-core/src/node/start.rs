@@ -39,6 +39,7 @@ pub(super) async fn connect<B: Backend>(
     handlers: Arc<Handlers>,
 ) -> Result<Arc<Node<B>>, ConnectError> {
     options.validate()?;
+    backend.set_node_name(&options.name_of_node());
     let limit = options.connect_timeout.saturating_add(backend.time_for_other_hosts());
     let opening = open(backend, options, events, handlers).instrument(tracing::info_span!("connect"));
     timeout(limit, opening).await.map_err(|_| ConnectError::Timeout(limit))?

@@ -6,7 +6,7 @@
 //! `DATABASE_URL=postgres://… cargo run -p socketio-pg-examples --bin catch-up`
 //!
 //! Then break the connections, and type on:
-//! `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'socketio-pg'`.
+//! `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'socketio-pg%'`.
 //! It prints:
 //!
 //! ```text

@@ -30,7 +30,7 @@ pub(crate) fn faults() -> Vec<Fault> {
 
 /// Sessions of Rust nodes, including those of the cluster's own nodes.
 const SESSIONS: &str =
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'socketio-pg'";
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'socketio-pg%'";
 
 async fn closes(cluster: Arc<Cluster>) -> Result<Seen> {
     let leaver = Node::start(&cluster.rust, &cluster.options).await?;

@@ -96,7 +96,7 @@ async fn no_connection_left(cluster: Arc<Cluster>) -> Result<AfterFault> {
             Err(error) => return Err(error.into()),
         }
     }
-    terminate(&cluster, &format!("{ALL_OTHERS} AND application_name = 'socketio-pg'")).await?;
+    terminate(&cluster, &format!("{ALL_OTHERS} AND application_name LIKE 'socketio-pg%'")).await?;
     // These sessions take every free connection, before or after a node gets it; then the node
     // loses one.
     let fill = (0..40).map(|_| async {
