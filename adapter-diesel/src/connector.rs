@@ -101,6 +101,6 @@ impl Connector {
         let tls = self.tls.clone().map_err(|problem| BackendError::new(ErrorKind::Tls, problem))?;
         let connected = connect(self.settings().config(), tls, &self.slow_hosts).await;
         let (client, connection) = connected.map_err(connecting)?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(error::setting_up)
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(error::beginning)
     }
 }

@@ -4,7 +4,7 @@
 //! After a failed statement, queries on the same connection therefore find out what the error
 //! means.
 
-use crate::error::is_of_connection;
+use crate::error::{is_of_connection, refused};
 use diesel::{
     QueryableByName,
     result::{DatabaseErrorKind, Error},
@@ -55,7 +55,7 @@ pub(crate) async fn explain(
         // As in a transaction that has failed, where queries are refused.
         Err(_) => ErrorKind::Other,
     };
-    BackendError::new(kind, error)
+    refused(kind, error)
 }
 
 /// Whether the server gave the statement up. In English the text says so; in other languages the

@@ -6,7 +6,7 @@ use diesel::{
     result::{DatabaseErrorKind, Error},
 };
 use diesel_async::pooled_connection::{PoolError, deadpool};
-use socketio_pg_connection::connecting;
+use socketio_pg_connection::{POOLER_REMEDY, connecting};
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 
 /// An error of diesel-async, or of the application's set-up, while a session was being opened.
@@ -26,6 +26,25 @@ pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
         _ => ErrorKind::Configuration,
     };
     BackendError::new(kind, error)
+}
+
+/// An error of diesel-async's own statements at the start of a session, after the login.
+pub(crate) fn beginning(error: ConnectionError) -> BackendError {
+    match error {
+        ConnectionError::CouldntSetupConfiguration(error @ Error::DatabaseError(..)) if !is_of_connection(&error) => {
+            refused(ErrorKind::Other, error)
+        }
+        error => setting_up(error),
+    }
+}
+
+/// An error of a statement, with what to do about it if a pooler is the cause. diesel hides the
+/// SQLSTATE, so it is known by its text, where that is English.
+pub(crate) fn refused(kind: ErrorKind, error: Error) -> BackendError {
+    let is_mixed_up = matches!(&error, Error::DatabaseError(_, information)
+        if information.message().starts_with("prepared statement \""));
+    let error = BackendError::new(kind, error);
+    if is_mixed_up { error.with_remedy(POOLER_REMEDY) } else { error }
 }
 
 /// Converts the driver's error to one of diesel's, with its reason: for your own set-up of
@@ -79,6 +98,18 @@ mod tests {
     fn our_own_error_comes_through_the_pool_as_it_was() {
         let error = setting_up(carried(BackendError::new(ErrorKind::Permission, "may not connect")));
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Permission, "may not connect"));
+    }
+
+    #[test]
+    fn what_is_refused_after_the_login_is_not_the_login_and_a_pooler_has_its_remedy() {
+        for (text, has_remedy) in [("prepared statement \"s0\" already exists", true), ("out of memory", false)] {
+            let error = Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(text.to_owned()));
+            let error = beginning(ConnectionError::CouldntSetupConfiguration(error));
+            assert_eq!(error.kind(), ErrorKind::Other, "{text}");
+            assert_eq!(error.to_string().contains("`with_listen_url`"), has_remedy, "{error}");
+        }
+        let lost = Error::DatabaseError(DatabaseErrorKind::UnableToSendCommand, Box::new("lost".to_owned()));
+        assert_eq!(beginning(ConnectionError::CouldntSetupConfiguration(lost)).kind(), ErrorKind::Connection);
     }
 
     #[test]

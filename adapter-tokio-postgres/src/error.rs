@@ -1,7 +1,7 @@
 //! Maps errors of the driver to their [`ErrorKind`].
 
 use deadpool_postgres::{HookError, PoolError};
-use socketio_pg_connection::{connecting, io_error, kind_of_state};
+use socketio_pg_connection::{POOLER_REMEDY, connecting, io_error, kind_of_state};
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{error::Error as StdError, io};
 use tokio_postgres::{Error, error::Severity};
@@ -21,7 +21,9 @@ pub(crate) fn in_session(error: Error) -> BackendError {
         None if error.source().is_none() => ErrorKind::Connection,
         None => ErrorKind::Other,
     };
-    BackendError::new(kind, error)
+    let is_mixed_up = error.code().is_some_and(|code| ["42P05", "26000"].contains(&code.code()));
+    let error = BackendError::new(kind, error);
+    if is_mixed_up { error.with_remedy(POOLER_REMEDY) } else { error }
 }
 
 fn is_fatal(error: &Error) -> bool {

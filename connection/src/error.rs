@@ -18,6 +18,12 @@ const HOW_TO_ENCRYPT: &str = "add `sslmode=require` to the database URL, if the 
 const HOW_TO_ENCRYPT: &str = "if the server wants TLS, enable the feature `rustls` of the backend crate and add `sslmode=require` to the \
                               database URL, or give the backend a TLS connector of your own";
 
+/// What to do when the server knows a statement that this session has not prepared, or does not know
+/// one that it has: SQLSTATE 42P05 and 26000.
+pub const POOLER_REMEDY: &str = "is it a transaction pooler such as PgBouncer, which mixes up the statements of its clients? Give a direct \
+                                 connection for listening: `with_listen_config` of the tokio-postgres backend, `with_listen_url` of the \
+                                 diesel one, which needs a pooler that knows prepared statements";
+
 /// An error while a session was being opened. If the network did not cause it, the settings did.
 pub fn connecting(error: Error) -> BackendError {
     if let Some(refused) = error.as_db_error() {

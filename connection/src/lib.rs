@@ -10,7 +10,7 @@ mod slow_hosts;
 mod tls;
 mod url;
 
-pub use error::{connecting, io_error, kind_of_state};
+pub use error::{POOLER_REMEDY, connecting, io_error, kind_of_state};
 pub use hosts::connect;
 pub use settings::{Settings, application_name, time_for_other_hosts, total_connect_timeout, with_defaults};
 pub use slow_hosts::SlowHosts;

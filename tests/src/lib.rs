@@ -35,6 +35,7 @@ mod error;
 mod install;
 mod node;
 mod options;
+pub mod pooler;
 mod process;
 mod proxy;
 mod python;

@@ -6,7 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use socketio_pg_tests::{Authority, DEADLINE};
+use socketio_pg_tests::{
+    Authority, DEADLINE,
+    pooler::{Mode, PGBOUNCER, Pooler},
+    require,
+};
 use socketio_pg_throwaway::{Database, Server};
 
 use crate::programs::{BACKENDS, Running, programs};
@@ -100,6 +104,25 @@ fn what_the_server_refuses_is_printed_with_the_remedy() {
 
     database.execute(&socketio_pg_tokio_postgres::schema_sql("socket_io_attachments").unwrap()).unwrap();
     assert_refused(Some(&url), &["may not use the table", "GRANT SELECT, INSERT, DELETE"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_in_transaction_mode_is_printed_with_the_remedy() {
+    if !require(&PGBOUNCER) {
+        return;
+    }
+    let server = Server::builder().start().unwrap();
+    let database = server.create_database().unwrap();
+    let port = server.port().expect("it is on loopback");
+    database.execute("GRANT CREATE ON SCHEMA public TO PUBLIC").unwrap();
+    let pooler = Pooler::start(Mode::Transaction, port, &role(&database, "pooled")).await.unwrap();
+    // The next process gets sessions that the last one used, with the statements that it prepared:
+    // if the pooler does not keep them apart, that is what it is told.
+    for _ in 0..2 {
+        let phrases =
+            ["a transaction pooler such as PgBouncer", "a direct connection for listening", "`with_listen_config`"];
+        assert_refused(Some(pooler.url()), &phrases);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
