@@ -6,11 +6,11 @@
 
 use std::{
     error::Error,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
-use socketio_pg_tests::{Client, ClientHost, Connect, Kind, NODE, Node, NodeOptions, database, require};
+use socketio_pg_tests::{Client, ClientHost, Connect, DEADLINE, Kind, NODE, Node, NodeOptions, database, require};
 use socketio_pg_throwaway::Database;
 
 use crate::programs::{BACKENDS, Running, programs};
@@ -257,9 +257,12 @@ async fn sockets_of_readmes_server_are_disconnected_as_node_says() -> Result {
                     "by Node.js, by README's server on {}, with close {close}",
                     cluster.backend
                 );
-                // It is gone from the answers of its server when that server has handled it.
+                // They are gone from the answers of their servers when these have handled it.
+                let deadline = Instant::now() + DEADLINE;
                 for client in &cluster.clients {
-                    while cluster.described(client).await?.is_some() {}
+                    while cluster.described(client).await?.is_some() {
+                        assert!(Instant::now() < deadline, "{} is still there", client.id());
+                    }
                 }
             }
         }
