@@ -19,6 +19,7 @@
 //! assert_eq!(cluster.server_count(), 2);
 //! ```
 
+mod incoming;
 mod membership;
 mod requests;
 
@@ -27,13 +28,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::membership::Membership;
-pub use self::requests::{Outcome, Progress};
+use self::{incoming::RulesBody, membership::Membership};
+pub use self::{
+    incoming::{Incoming, LocalRequest, RulesMessage},
+    requests::{Outcome, Progress},
+};
 use crate::{
     Body, Message, NodeId, Payload, RequestId,
-    message::{
-        Broadcast, DisconnectSockets, FetchSockets, Selector, ServerSideEmit, SocketsJoin, SocketsLeave, liveness,
-    },
+    message::{Broadcast, FetchSockets, Selector, ServerSideEmit, liveness},
 };
 
 /// How long a request waits for responses to FETCH_SOCKETS and SERVER_SIDE_EMIT, by default.
@@ -68,17 +70,6 @@ impl Default for Config {
 pub enum Action {
     /// Publish this body.
     Publish(Body),
-    /// Deliver an event to the local sockets that match. When it has a `request_id`, respond with
-    /// their number and with each acknowledgement.
-    Broadcast(Broadcast),
-    /// Let the local sockets that match join rooms.
-    SocketsJoin(SocketsJoin),
-    /// Let the local sockets that match leave rooms.
-    SocketsLeave(SocketsLeave),
-    /// Disconnect the local sockets that match.
-    DisconnectSockets(DisconnectSockets),
-    /// Respond with the local sockets that match.
-    FetchSockets(FetchSockets),
     /// Call the application's handlers, and respond once when the message has a `request_id`.
     ServerSideEmit(ServerSideEmit),
     /// A response to a request of this node.
@@ -209,20 +200,26 @@ impl NodeRules {
         }
     }
 
-    /// Handles a message from the channel.
-    pub fn handle(&mut self, now: Instant, message: Message) {
-        if message.uid.as_ref() == Some(&self.uid) || message.nsp.as_ref().is_some_and(|nsp| *nsp != self.nsp) {
-            return;
+    /// Handles a message from the channel. Returns the request, if it is one for local sockets: the
+    /// caller carries it out after the actions.
+    pub fn handle(&mut self, now: Instant, message: Message) -> Option<LocalRequest> {
+        let Message { body, uid, nsp, .. } = message;
+        if uid.as_ref() == Some(&self.uid) || nsp.is_some_and(|nsp| nsp != self.nsp) {
+            return None;
         }
-        match &message.uid {
-            Some(uid) if matches!(message.body, Body::AdapterClose) => self.members.departs(now, uid, &self.config),
+        match &uid {
+            Some(uid) if matches!(body, Body::AdapterClose) => self.members.departs(now, uid, &self.config),
             Some(uid) => self.heard(now, uid),
             None => {}
         }
-        if matches!(message.body, Body::InitialHeartbeat) && self.published.is_some() {
+        if matches!(body, Body::InitialHeartbeat) && self.published.is_some() {
             self.publish(now, Body::Heartbeat);
         }
-        self.handle_in_turn(message);
+        match Incoming::from(body) {
+            Incoming::Local(request) => return Some(request),
+            Incoming::Rules(message) => self.handle_in_order(uid, message),
+        }
+        None
     }
 
     /// Notes that a node lives because a message of it has come. A message that comes less than a
@@ -236,7 +233,7 @@ impl NodeRules {
     }
 
     /// Looks at a message of this namespace that has come but waits behind others. Its sender
-    /// lives, however long it takes until [`Self::handle_in_turn`]. Returns whether the caller must
+    /// lives, however long it takes until [`Self::handle_in_order`]. Returns whether the caller must
     /// keep the message for that: a message that only says that its sender lives need not be kept.
     ///
     /// A close message keeps its node from being taken for silent until it is handled, so the
@@ -263,31 +260,22 @@ impl NodeRules {
         !matches!(body, Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. })
     }
 
-    /// Handles a message whose sender was noted when it came: see [`Self::hear`].
-    pub fn handle_in_turn(&mut self, message: Message) {
-        let Message { body, uid, nsp, .. } = message;
-        if uid.as_ref() == Some(&self.uid) || nsp.is_some_and(|nsp| nsp != self.nsp) {
+    /// Handles a message of this namespace whose sender was noted when it came: see [`Self::hear`].
+    pub fn handle_in_order(&mut self, uid: Option<NodeId>, message: RulesMessage) {
+        if uid.as_ref() == Some(&self.uid) {
             return;
         }
-        match body {
-            Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. } => {}
-            Body::AdapterClose => {
+        match message.0 {
+            RulesBody::Heartbeat => {}
+            RulesBody::Close => {
                 if let Some(uid) = uid
                     && self.members.remove(&uid)
                 {
                     self.node_left(uid, true);
                 }
             }
-            Body::Broadcast(data) => self.actions.push_back(Action::Broadcast(data)),
-            Body::SocketsJoin(data) => self.actions.push_back(Action::SocketsJoin(data)),
-            Body::SocketsLeave(data) => self.actions.push_back(Action::SocketsLeave(data)),
-            Body::DisconnectSockets(data) => self.actions.push_back(Action::DisconnectSockets(data)),
-            Body::FetchSockets(data) => self.actions.push_back(Action::FetchSockets(data)),
-            Body::ServerSideEmit(data) => self.actions.push_back(Action::ServerSideEmit(data)),
-            response @ (Body::FetchSocketsResponse(_)
-            | Body::ServerSideEmitResponse(_)
-            | Body::BroadcastClientCount(_)
-            | Body::BroadcastAck(_)) => {
+            RulesBody::ServerSideEmit(data) => self.actions.push_back(Action::ServerSideEmit(data)),
+            RulesBody::Response(response) => {
                 let is_member = uid.as_ref().is_some_and(|uid| self.members.contains(uid));
                 self.requests.answer(uid, is_member, response, &mut self.actions);
             }

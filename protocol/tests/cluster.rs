@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socketio_pg_protocol::{
     Body, Message, NodeId, Payload, RequestId,
-    cluster::{Action, Config, NodeRules, Outcome, Progress},
+    cluster::{Action, Config, Incoming, LocalRequest, NodeRules, Outcome, Progress},
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Packet, Selector, ServerSideEmitResponse,
     },
@@ -47,8 +47,14 @@ impl Node {
     }
 
     fn hear(&mut self, from: &str, body: Body) -> Vec<Action> {
-        self.cluster.handle(self.now, Message::new(from.into(), "/", body));
+        let request = self.cluster.handle(self.now, Message::new(from.into(), "/", body));
+        assert_eq!(request, None, "a message for the rules");
         self.actions()
+    }
+
+    fn handle_in_order(&mut self, message: Message) {
+        let Incoming::Rules(body) = Incoming::from(message.body) else { panic!("a message for local sockets") };
+        self.cluster.handle_in_order(message.uid, body);
     }
 
     fn wait(&mut self, time: Duration) -> Vec<Action> {
@@ -113,10 +119,14 @@ fn any_message_proves_that_its_sender_lives() {
 #[test]
 fn the_emitter_and_oneself_are_no_other_nodes() {
     let mut node = Node::joined();
-    let join =
-        || Body::Broadcast(Broadcast { packet: Packet::event(json("[1]")), request_id: None, opts: Selector::all() });
-    assert!(matches!(node.hear("emitter", join())[..], [Action::Broadcast(_)]));
-    assert_eq!(node.hear("me", join()), []);
+    let event = Broadcast { packet: Packet::event(json("[1]")), request_id: None, opts: Selector::all() };
+    let mut handle = |from: &str| {
+        let message = Message::new(from.into(), "/", Body::Broadcast(event.clone()));
+        node.cluster.handle(node.now, message)
+    };
+    assert_eq!(handle("emitter"), Some(LocalRequest::Broadcast(event.clone())));
+    assert_eq!(handle("me"), None);
+    assert_eq!(node.actions(), []);
     assert_eq!(node.cluster.server_count(), 1);
 }
 
@@ -147,7 +157,7 @@ fn a_node_whose_close_message_is_queued_is_not_silent_however_long_the_queue_is(
     assert!(actions.contains(&Action::NodeLeft { node: "c".into(), closed: false }), "{actions:?}");
     assert_eq!(node.cluster.server_count(), 2);
     assert!(node.cluster.next_timeout().is_none_or(|next| next > node.now), "nothing is due for it");
-    node.cluster.handle_in_turn(close_message);
+    node.handle_in_order(close_message);
     assert_eq!(node.actions(), [Action::NodeLeft { node: b, closed: true }]);
 }
 
@@ -237,12 +247,12 @@ fn what_waits_for_its_turn_proves_at_once_that_its_sender_lives() {
     let mut node = Node::with_peers(&["b"]);
     for _ in 0..5 {
         node.wait(4 * SECOND);
-        assert!(node.cluster.hear(node.now, Some(&"b".into()), &no_sockets("q")), "it is kept for its turn");
+        assert!(node.cluster.hear(node.now, Some(&"b".into()), &no_sockets("q")), "it is kept");
     }
     assert_eq!(node.cluster.server_count(), 2);
     // By the time it is handled, it does not prove any more that the node lives.
     node.wait(9 * SECOND);
-    node.cluster.handle_in_turn(Message::new("b".into(), "/", no_sockets("q")));
+    node.handle_in_order(Message::new("b".into(), "/", no_sockets("q")));
     assert_eq!(node.wait(SECOND), [Action::NodeLeft { node: "b".into(), closed: false }]);
 }
 
@@ -268,7 +278,7 @@ fn only_the_close_message_of_a_known_node_is_kept() {
     assert!(!node.cluster.hear::<Payload>(node.now, None, &Body::AdapterClose));
     assert!(!node.cluster.hear::<Payload>(node.now, Some(&"me".into()), &Body::AdapterClose));
     assert!(node.cluster.hear::<Payload>(node.now, Some(&"b".into()), &Body::AdapterClose));
-    node.cluster.handle_in_turn(Message::new("b".into(), "/", Body::AdapterClose));
+    node.handle_in_order(Message::new("b".into(), "/", Body::AdapterClose));
     assert_eq!(node.actions(), [Action::NodeLeft { node: "b".into(), closed: true }]);
     assert_eq!(node.cluster.server_count(), 1);
 }
@@ -520,7 +530,7 @@ fn stragglers_that_arrive_before_the_close_message_is_handled_are_not_a_newcomer
     let close_message = Message::new("b".into(), "/", Body::AdapterClose);
     assert!(node.cluster.hear(node.now, Some(&"b".into()), &close_message.body));
     node.cluster.hear(node.now, Some(&"b".into()), &Body::<Payload>::Heartbeat);
-    node.cluster.handle_in_turn(close_message);
+    node.handle_in_order(close_message);
     assert_eq!(node.actions(), [Action::NodeLeft { node: "b".into(), closed: true }]);
     node.cluster.hear(node.now, Some(&"b".into()), &Body::<Payload>::Heartbeat);
     assert_eq!(node.actions(), []);

@@ -9,6 +9,7 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use socketio_pg_protocol::{
     Body, NodeId, Payload, RequestId,
+    cluster::LocalRequest,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Packet,
         Room as WireRoom, Selector, SocketDescription, SocketsJoin, SocketsLeave,
@@ -25,7 +26,7 @@ use super::{PostgresAdapter, ack_stream::AckStream};
 use crate::{
     backend::Backend,
     node::{
-        namespace::{LocalAck, LocalRequest, LocalSockets},
+        namespace::{LocalAck, LocalSockets},
         requester::Requester,
     },
     observe::{
@@ -46,25 +47,25 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
     fn carry_out(&self, request: LocalRequest, requester: &Requester) -> Vec<Body> {
         match request {
             LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast, requester),
-            LocalRequest::Fetch(fetch) => {
+            LocalRequest::FetchSockets(fetch) => {
                 let sockets = self.describe(&fetch.opts);
                 return vec![Body::FetchSocketsResponse(FetchSocketsResponse {
                     request_id: fetch.request_id,
                     sockets,
                 })];
             }
-            LocalRequest::Join(SocketsJoin { opts, rooms }) => {
+            LocalRequest::SocketsJoin(SocketsJoin { opts, rooms }) => {
                 let rooms = room::names(&rooms);
                 for options in Selection::of_message(&self.local, &opts).into_options() {
                     self.join_local(options, &rooms);
                 }
             }
-            LocalRequest::Leave(SocketsLeave { opts, rooms }) => {
+            LocalRequest::SocketsLeave(SocketsLeave { opts, rooms }) => {
                 for options in Selection::of_message(&self.local, &opts).into_options() {
                     self.local.del_sockets(options, room::names(&rooms));
                 }
             }
-            LocalRequest::Disconnect(disconnect) => self.disconnect(disconnect),
+            LocalRequest::DisconnectSockets(disconnect) => self.disconnect(disconnect),
         }
         Vec::new()
     }

@@ -12,7 +12,7 @@ use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
     Body, NodeId, Payload, SocketId, Value,
-    cluster::{NodeRules, Progress},
+    cluster::{LocalRequest, NodeRules, Progress},
     message::{Broadcast, DisconnectSockets, Flags, Packet, Room, Selector, SocketsJoin, SocketsLeave},
 };
 
@@ -22,7 +22,7 @@ use crate::{
     error::Error,
     node::{
         handlers::Handlers,
-        namespace::{LocalAck, LocalRequest, Namespace, Request, Response},
+        namespace::{LocalAck, Namespace, Request, Response},
         requester::Requester,
         requests::fetch_remote,
         shared::Node,
@@ -243,7 +243,7 @@ impl<B: Backend> ClusterNamespace<B> {
     #[doc(alias = "socketsJoin")]
     pub async fn sockets_join<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
         let join = SocketsJoin { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
-        self.everywhere(Body::SocketsJoin(join.clone()), LocalRequest::Join(join)).await
+        self.everywhere(Body::SocketsJoin(join.clone()), LocalRequest::SocketsJoin(join)).await
     }
 
     /// Lets the selected sockets leave rooms.
@@ -253,7 +253,7 @@ impl<B: Backend> ClusterNamespace<B> {
     #[doc(alias = "socketsLeave")]
     pub async fn sockets_leave<R: Into<Room>>(&self, rooms: impl IntoIterator<Item = R>) -> Result<(), Error> {
         let leave = SocketsLeave { opts: self.selector(), rooms: rooms.into_iter().map(room::named_to_wire).collect() };
-        self.everywhere(Body::SocketsLeave(leave.clone()), LocalRequest::Leave(leave)).await
+        self.everywhere(Body::SocketsLeave(leave.clone()), LocalRequest::SocketsLeave(leave)).await
     }
 
     /// Disconnects the selected sockets: from this namespace, or, with `close`, from the server
@@ -264,7 +264,7 @@ impl<B: Backend> ClusterNamespace<B> {
     #[doc(alias = "disconnectSockets")]
     pub async fn disconnect_sockets(&self, close: bool) -> Result<(), Error> {
         let disconnect = DisconnectSockets { opts: self.selector(), close };
-        self.everywhere(Body::DisconnectSockets(disconnect.clone()), LocalRequest::Disconnect(disconnect)).await
+        self.everywhere(Body::DisconnectSockets(disconnect.clone()), LocalRequest::DisconnectSockets(disconnect)).await
     }
 
     /// The selected sockets, with rooms, handshake and data: Node.js's included, whose ids do not

@@ -13,8 +13,8 @@ use futures_core::stream::BoxStream;
 use parking_lot::{Mutex, MutexGuard};
 use socketio_pg_protocol::{
     Body, NodeId, Payload, RequestId,
-    cluster::{Action, Config, NodeRules, Outcome, Progress},
-    message::{Broadcast, DisconnectSockets, FetchSockets, Selector, SocketDescription, SocketsJoin, SocketsLeave},
+    cluster::{Action, Config, LocalRequest, NodeRules, Outcome, Progress},
+    message::{Broadcast, Selector, SocketDescription},
     peek::Ending,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
@@ -39,31 +39,6 @@ pub(crate) trait LocalSockets: Send + Sync {
 
     /// Another namespace has taken this one's name: its clients are to connect to that.
     fn replaced(&self);
-}
-
-/// A request of another node that concerns local sockets.
-#[derive(Debug)]
-pub(crate) enum LocalRequest {
-    Broadcast(Broadcast),
-    Join(SocketsJoin),
-    Leave(SocketsLeave),
-    Disconnect(DisconnectSockets),
-    Fetch(FetchSockets),
-}
-
-impl LocalRequest {
-    /// The request that a message is; any other is given back.
-    #[expect(clippy::result_large_err, reason = "it is no error, and to allocate for each message would cost more")]
-    pub(crate) fn of(body: Body) -> Result<Self, Body> {
-        Ok(match body {
-            Body::Broadcast(data) => Self::Broadcast(data),
-            Body::SocketsJoin(data) => Self::Join(data),
-            Body::SocketsLeave(data) => Self::Leave(data),
-            Body::DisconnectSockets(data) => Self::Disconnect(data),
-            Body::FetchSockets(data) => Self::Fetch(data),
-            other => return Err(other),
-        })
-    }
 }
 
 /// What comes for a request of this node.

@@ -9,7 +9,7 @@ use proptest::{option, prelude::*};
 
 use crate::{
     Body, Message, NodeId, RequestId, Value,
-    cluster::{Action, Config, NodeRules},
+    cluster::{Action, Config, Incoming, NodeRules},
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Packet, Selector, ServerSideEmit,
         ServerSideEmitResponse,
@@ -88,7 +88,8 @@ impl Player {
                 self.cluster.broadcast_with_ack(now, broadcast, timeout);
             }
             Operation::Cancel(number) => self.cluster.cancel(&request(number)),
-            Operation::Hear(message) => self.cluster.handle(now, *message),
+            // What local sockets have to do does not concern the rules.
+            Operation::Hear(message) => drop(self.cluster.handle(now, *message)),
             Operation::Arrive(message) => {
                 if message.nsp.as_deref().is_none_or(|nsp| nsp == self.cluster.namespace())
                     && self.cluster.hear(now, message.uid.as_ref(), &message.body)
@@ -97,8 +98,10 @@ impl Player {
                 }
             }
             Operation::HandleNext => {
-                if let Some(message) = self.line.pop_front() {
-                    self.cluster.handle_in_turn(message);
+                if let Some(message) = self.line.pop_front()
+                    && let Incoming::Rules(body) = Incoming::from(message.body)
+                {
+                    self.cluster.handle_in_order(message.uid, body);
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use socketio_pg_protocol::{
     Body, Message, NodeId,
-    cluster::{Action, NodeRules},
+    cluster::{Action, Incoming, NodeRules},
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -13,7 +13,7 @@ use crate::{
     backend::Backend,
     error::Error,
     node::{
-        namespace::{LocalRequest, Namespace, Response},
+        namespace::{Namespace, Response},
         requester::Requester,
     },
     observe::classes::Dropped,
@@ -43,8 +43,8 @@ impl<B: Backend> Node<B> {
         place
     }
 
-    /// Notes who sent a message that has just arrived. Tells whether it need be handled, in its
-    /// turn.
+    /// Notes who sent a message that has just arrived. Returns whether the message must also be
+    /// handled, in order.
     pub(crate) fn hear<P>(&self, namespace: &Namespace, uid: Option<&NodeId>, body: &Body<P>) -> bool {
         let mut is_kept = false;
         let actions = namespace.with_cluster(|cluster, now| is_kept = cluster.hear(now, uid, body));
@@ -71,9 +71,9 @@ impl<B: Backend> Node<B> {
         }
     }
 
-    /// Handles a message, in its turn. What it asks of local sockets is done when this returns;
-    /// what then is to be done may have to wait, and is for [`Self::finish`].
-    pub(crate) fn handle(self: &Arc<Self>, namespace: &Arc<Namespace>, mut message: Message) -> Option<Unfinished> {
+    /// Handles a message, in order. What it asks of local sockets is done when this returns. What
+    /// remains may have to wait, and is for [`Self::finish`].
+    pub(crate) fn handle(self: &Arc<Self>, namespace: &Arc<Namespace>, message: Message) -> Option<Unfinished> {
         if namespace.has_left() || message.uid.as_ref() == Some(namespace.uid()) {
             return None;
         }
@@ -81,13 +81,13 @@ impl<B: Backend> Node<B> {
         let _span =
             tracing::trace_span!("handle", namespace = namespace.name(), kind = message.body.kind(), sender).entered();
         tracing::trace!("handling a message");
-        let reply_to = message.reply_to.take().filter(|channel| channel.is_of(&self.options.channel_prefix));
-        let requester = Requester { sender: message.uid.clone(), reply_to };
-        let rest = match LocalRequest::of(message.body) {
-            Ok(request) => Rest::Responses(namespace.local()?.carry_out(request, &requester)),
-            Err(body) => {
-                let message = Message { body, ..message };
-                Rest::Actions(namespace.with_cluster(|cluster, _| cluster.handle_in_turn(message)))
+        let reply_to = message.reply_to.filter(|channel| channel.is_of(&self.options.channel_prefix));
+        let requester = Requester { sender: message.uid, reply_to };
+        let rest = match Incoming::from(message.body) {
+            Incoming::Local(request) => Rest::Responses(namespace.local()?.carry_out(request, &requester)),
+            Incoming::Rules(message) => {
+                let sender = requester.sender.clone();
+                Rest::Actions(namespace.with_cluster(|cluster, _| cluster.handle_in_order(sender, message)))
             }
         };
         let is_done = match &rest {
@@ -159,12 +159,6 @@ impl<B: Backend> Node<B> {
     ) -> Result<(), Error> {
         match action {
             Action::Publish(body) => self.queue_own(namespace, body, Effect::none())?.detach(),
-            // They do not come this way: see `LocalRequest`.
-            Action::Broadcast(_)
-            | Action::SocketsJoin(_)
-            | Action::SocketsLeave(_)
-            | Action::DisconnectSockets(_)
-            | Action::FetchSockets(_) => {}
             Action::ServerSideEmit(data) => server_side::dispatch(self, namespace, data, requester),
             Action::Progress { request, node, progress } => {
                 let answer = Response::Progress { node, progress };
