@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod emitter;
 pub(crate) mod functions;
 pub(crate) mod namespace;
+pub(crate) mod responses;
 pub(crate) mod serve;
 pub(crate) mod server_side;
 pub(crate) mod socket;

@@ -1,32 +1,20 @@
 //! Operations on the sockets of a namespace, on all nodes: everything that Node.js's operators can
 //! do.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
 use serde::{Serialize, de::DeserializeOwned};
 use socketio_pg_protocol::{
-    Body, NodeId, Payload, SocketId, Value,
-    cluster::{LocalRequest, NodeRules, Progress},
+    Body, NodeId, SocketId,
+    cluster::{LocalRequest, NodeRules},
     message::{Broadcast, DisconnectSockets, Flags, Packet, Room, Selector, SocketsJoin, SocketsLeave},
 };
 
 use crate::{
-    api::{cluster::Cluster, socket::ClusterSocket},
+    api::{cluster::Cluster, responses::Acknowledgements, socket::ClusterSocket},
     backend::Backend,
     error::Error,
-    node::{
-        handlers::Handlers,
-        namespace::{LocalAck, Namespace, Request, Response},
-        requester::Requester,
-        requests::fetch_remote,
-        shared::Node,
-    },
+    node::{handlers::Handlers, namespace::Namespace, requester::Requester, requests::fetch_remote, shared::Node},
     outbound::effect::Effect,
     socketio::{arguments, room},
 };
@@ -233,7 +221,7 @@ impl<B: Backend> ClusterNamespace<B> {
             };
             (Some(self.node()?.ask(&namespace, start, None, effect).await?), asked.take().flatten())
         };
-        Ok(Acknowledgements { local, remote, missing: 0, answer: std::marker::PhantomData })
+        Ok(Acknowledgements::new(local, remote))
     }
 
     /// Lets the selected sockets join rooms.
@@ -308,86 +296,5 @@ impl<B: Backend> ClusterNamespace<B> {
             return Ok(());
         }
         self.node()?.publish(&namespace, body, Effect::new(move |_| drop(carry_out()))).await
-    }
-}
-
-/// The acknowledgements of the selected sockets, in the order of arrival.
-///
-/// When clients did not acknowledge or nodes did not respond in time, the last item is
-/// [`Error::NotAcknowledged`]; an acknowledgement that is not an `R` is an [`Error::Data`] in its
-/// place. An empty acknowledgement reads as null.
-#[must_use = "the acknowledgements come only when they are awaited"]
-pub struct Acknowledgements<R> {
-    local: Option<BoxStream<'static, LocalAck>>,
-    remote: Option<Request>,
-    /// How many clients did not acknowledge, and how many nodes did not say how many clients they
-    /// have.
-    missing: u64,
-    answer: std::marker::PhantomData<fn() -> R>,
-}
-
-impl<R: DeserializeOwned> Acknowledgements<R> {
-    /// Waits for all acknowledgements. The result contains what came in time, also when some did
-    /// not.
-    pub fn all(mut self) -> BoxFuture<'static, (Vec<R>, Result<(), Error>)>
-    where
-        R: Send + 'static,
-    {
-        use futures_util::StreamExt;
-        Box::pin(async move {
-            let mut answers = Vec::new();
-            let mut outcome = Ok(());
-            while let Some(answer) = self.next().await {
-                match answer {
-                    Ok(answer) => answers.push(answer),
-                    Err(error) => outcome = Err(error),
-                }
-            }
-            (answers, outcome)
-        })
-    }
-}
-
-impl<R: DeserializeOwned> Stream for Acknowledgements<R> {
-    type Item = Result<R, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let read = |packet: Option<Payload>| {
-            packet.unwrap_or(Payload::Value(Value::Nil)).deserialize::<R>().map_err(Error::from)
-        };
-        while let Some(local) = &mut self.local {
-            match local.as_mut().poll_next(context) {
-                Poll::Ready(Some(Some(packet))) => return Poll::Ready(Some(read(packet))),
-                Poll::Ready(Some(None)) => self.missing += 1,
-                Poll::Ready(None) => self.local = None,
-                Poll::Pending => break,
-            }
-        }
-        while let Some(remote) = &mut self.remote {
-            match remote.poll_next(context) {
-                Poll::Ready(Some(Response::Progress { progress: Progress::Ack(packet), .. })) => {
-                    return Poll::Ready(Some(read(packet)));
-                }
-                Poll::Ready(Some(Response::Progress { .. })) => {}
-                Poll::Ready(Some(Response::Completed(outcome))) => {
-                    let missing = outcome.missing_acks.saturating_add(outcome.missing_nodes.len() as u64);
-                    self.missing = self.missing.saturating_add(missing);
-                    self.remote = None;
-                }
-                Poll::Ready(Some(Response::TooMany { limit })) => {
-                    self.remote = None;
-                    return Poll::Ready(Some(Err(Error::TooManyResponses { limit })));
-                }
-                Poll::Ready(None) => self.remote = None,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        if self.local.is_some() {
-            return Poll::Pending;
-        }
-        match std::mem::take(&mut self.missing) {
-            0 => Poll::Ready(None),
-            missing => Poll::Ready(Some(Err(Error::NotAcknowledged { missing }))),
-        }
     }
 }

@@ -1,32 +1,16 @@
 //! Events from server to server.
 
-use std::{
-    any::Any,
-    future::Future,
-    marker::PhantomData,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{any::Any, future::Future, sync::Arc};
 
-use futures_core::Stream;
-use futures_util::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
-use socketio_pg_protocol::{
-    Body, Payload, Value,
-    cluster::{NodeRules, Progress},
-    message::ServerSideEmit,
-};
+use socketio_pg_protocol::{Body, Payload, Value, cluster::NodeRules, message::ServerSideEmit};
 use tokio::time::Instant;
 
 use crate::{
-    api::namespace::ClusterNamespace,
+    api::{namespace::ClusterNamespace, responses::Responses},
     backend::Backend,
     error::Error,
-    node::{
-        handlers::{Handler, Reply},
-        namespace::{Request, Response},
-    },
+    node::handlers::{Handler, Reply},
     outbound::effect::Effect,
     socketio::arguments,
 };
@@ -69,7 +53,7 @@ impl<B: Backend> ClusterNamespace<B> {
         let start = |rules: &mut NodeRules, now, id| rules.server_side_emit_with_ack(now, id, packet, timeout);
         let deadline = Instant::now().checked_add(timeout);
         let request = self.node()?.ask(&namespace, start, deadline, Effect::none()).await?;
-        Ok(Responses { request: Some(request), answer: PhantomData })
+        Ok(Responses::new(request))
     }
 
     /// Calls a handler for an event from other servers. The handler does not respond: a server that
@@ -156,60 +140,5 @@ impl<B: Backend> ClusterNamespace<B> {
             Err(error) => Box::pin(std::future::ready(Err(error))),
         });
         self.handlers().add(self.name(), event, handler);
-    }
-}
-
-/// The responses of the other servers to a server-side emit.
-///
-/// A stream of responses in the order of arrival. When servers did not respond in time, the last
-/// item is [`Error::Timeout`]; a response that is not an `R` is an [`Error::Data`] in its place.
-#[must_use = "the responses come only when they are awaited"]
-pub struct Responses<R> {
-    request: Option<Request>,
-    answer: PhantomData<fn() -> R>,
-}
-
-impl<R: DeserializeOwned> Responses<R> {
-    /// Waits for all responses. The result contains those that came in time, also when some servers
-    /// did not respond, and the error says which.
-    pub async fn all(mut self) -> (Vec<R>, Result<(), Error>) {
-        let mut answers = Vec::new();
-        let mut outcome = Ok(());
-        while let Some(answer) = self.next().await {
-            match answer {
-                Ok(answer) => answers.push(answer),
-                Err(error) => outcome = Err(error),
-            }
-        }
-        (answers, outcome)
-    }
-}
-
-impl<R: DeserializeOwned> Stream for Responses<R> {
-    type Item = Result<R, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let Some(request) = &mut self.request else { return Poll::Ready(None) };
-            match std::task::ready!(request.poll_next(context)) {
-                Some(Response::Progress { progress: Progress::Response(packet), .. }) => {
-                    // An empty response is null, as JavaScript's undefined is in JSON.
-                    let packet = packet.unwrap_or(Payload::Value(Value::Nil));
-                    return Poll::Ready(Some(packet.deserialize().map_err(Error::from)));
-                }
-                Some(Response::Progress { .. }) => {}
-                Some(Response::Completed(outcome)) => {
-                    self.request = None;
-                    if !outcome.is_complete() {
-                        return Poll::Ready(Some(Err(Error::Timeout { missing: outcome.missing_nodes })));
-                    }
-                }
-                Some(Response::TooMany { limit }) => {
-                    self.request = None;
-                    return Poll::Ready(Some(Err(Error::TooManyResponses { limit })));
-                }
-                None => self.request = None,
-            }
-        }
     }
 }
