@@ -19,8 +19,8 @@
 //! assert_eq!(cluster.server_count(), 2);
 //! ```
 
-mod incoming;
 mod membership;
+mod recipient;
 mod requests;
 
 use std::{
@@ -28,9 +28,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{incoming::RulesBody, membership::Membership};
+use self::{membership::Membership, recipient::RulesBody};
 pub use self::{
-    incoming::{Incoming, LocalRequest, RulesMessage},
+    recipient::{LocalRequest, Recipient, RulesMessage},
     requests::{Outcome, Progress},
 };
 use crate::{
@@ -215,9 +215,9 @@ impl NodeRules {
         if matches!(body, Body::InitialHeartbeat) && self.published.is_some() {
             self.publish(now, Body::Heartbeat);
         }
-        match Incoming::from(body) {
-            Incoming::Local(request) => return Some(request),
-            Incoming::Rules(message) => self.handle_in_order(uid, message),
+        match Recipient::from(body) {
+            Recipient::Local(request) => return Some(request),
+            Recipient::Rules(message) => self.handle_in_order(uid, message),
         }
         None
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socketio_pg_protocol::{
     Body, Message, NodeId, Payload, RequestId,
-    cluster::{Action, Config, Incoming, LocalRequest, NodeRules, Outcome, Progress},
+    cluster::{Action, Config, LocalRequest, NodeRules, Outcome, Progress, Recipient},
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Packet, Selector, ServerSideEmitResponse,
     },
@@ -53,7 +53,7 @@ impl Node {
     }
 
     fn handle_in_order(&mut self, message: Message) {
-        let Incoming::Rules(body) = Incoming::from(message.body) else { panic!("a message for local sockets") };
+        let Recipient::Rules(body) = Recipient::from(message.body) else { panic!("a message for local sockets") };
         self.cluster.handle_in_order(message.uid, body);
     }
 

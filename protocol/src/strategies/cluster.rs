@@ -9,7 +9,7 @@ use proptest::{option, prelude::*};
 
 use crate::{
     Body, Message, NodeId, RequestId, Value,
-    cluster::{Action, Config, Incoming, NodeRules},
+    cluster::{Action, Config, NodeRules, Recipient},
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Packet, Selector, ServerSideEmit,
         ServerSideEmitResponse,
@@ -99,7 +99,7 @@ impl Player {
             }
             Operation::HandleNext => {
                 if let Some(message) = self.line.pop_front()
-                    && let Incoming::Rules(body) = Incoming::from(message.body)
+                    && let Recipient::Rules(body) = Recipient::from(message.body)
                 {
                     self.cluster.handle_in_order(message.uid, body);
                 }

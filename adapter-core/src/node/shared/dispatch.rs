@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use socketio_pg_protocol::{
     Body, Message, NodeId,
-    cluster::{Action, Incoming, NodeRules},
+    cluster::{Action, NodeRules, Recipient},
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -83,9 +83,9 @@ impl<B: Backend> Node<B> {
         tracing::trace!("handling a message");
         let reply_to = message.reply_to.filter(|channel| channel.is_of(&self.options.channel_prefix));
         let requester = Requester { sender: message.uid, reply_to };
-        let rest = match Incoming::from(message.body) {
-            Incoming::Local(request) => Rest::Responses(namespace.local()?.carry_out(request, &requester)),
-            Incoming::Rules(message) => {
+        let rest = match Recipient::from(message.body) {
+            Recipient::Local(request) => Rest::Responses(namespace.local()?.carry_out(request, &requester)),
+            Recipient::Rules(message) => {
                 let sender = requester.sender.clone();
                 Rest::Actions(namespace.with_cluster(|cluster, _| cluster.handle_in_order(sender, message)))
             }

@@ -1,13 +1,13 @@
-//! What a message is for: for local sockets, or for the rules.
+//! Who in the node receives a message: its local sockets, or its rules.
 
 use crate::{
     Body,
     message::{Broadcast, DisconnectSockets, FetchSockets, ServerSideEmit, SocketsJoin, SocketsLeave},
 };
 
-/// A message by its receiver within the node.
+/// Who in the node receives a message, and what of it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Incoming {
+pub enum Recipient {
     /// For local sockets.
     Local(LocalRequest),
     /// For [`NodeRules::handle_in_order`](super::NodeRules::handle_in_order).
@@ -31,7 +31,7 @@ pub enum LocalRequest {
 }
 
 /// A message that the rules handle: a heartbeat, a close message, an event between servers, or a
-/// response. Made by [`Incoming::from`].
+/// response. Made by [`Recipient::from`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct RulesMessage(pub(super) RulesBody);
 
@@ -44,7 +44,7 @@ pub(super) enum RulesBody {
     Response(Body),
 }
 
-impl From<Body> for Incoming {
+impl From<Body> for Recipient {
     fn from(body: Body) -> Self {
         let body = match body {
             Body::Broadcast(data) => return Self::Local(LocalRequest::Broadcast(data)),
