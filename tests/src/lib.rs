@@ -32,6 +32,7 @@ mod barrier;
 mod battery;
 mod client;
 mod error;
+pub mod fault;
 mod install;
 mod node;
 mod options;

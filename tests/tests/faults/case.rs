@@ -1,33 +1,37 @@
-//! The description of a fault.
+//! A case: a fault, the circumstances in which it occurs, and what must hold then.
+//!
+//! The faults themselves are in the catalogue, `socketio_pg_tests::fault`. A case that causes
+//! something else, such as a second fault at the same time or a node's end, does it by itself.
 
 use crate::{
     clocks, cluster::Cluster, database, failover, leaving, load, log, network, nodes, pool, pooler, server, sessions,
     timeouts,
 };
 use futures_util::future::BoxFuture;
-use socketio_pg_tests::NodeOptions;
+use socketio_pg_tests::{
+    NodeOptions,
+    fault::{Failure, Fault},
+};
 use socketio_pg_throwaway::Builder;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// What goes wrong in a test: an error of a test node, a broken promise, a tool that fails.
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
-/// Something that breaks.
+/// A fault and its circumstances.
 #[derive(Clone)]
-pub(crate) struct Fault {
+pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// What it stands for, and how it is caused, if its name does not say so.
     pub(crate) about: &'static str,
-    /// Settings of a PostgreSQL server of its own, for a fault that would disturb other tests.
+    /// Settings of a PostgreSQL server of its own, for a case that would disturb other tests.
     pub(crate) server: Option<fn(Builder) -> Builder>,
     pub(crate) options: fn(NodeOptions) -> NodeOptions,
     /// More options for the Node.js node.
     pub(crate) nodes_options: fn(NodeOptions) -> NodeOptions,
-    /// More options for the Rust node that the fault is about.
+    /// More options for the Rust node that the case is about.
     pub(crate) far_options: fn(NodeOptions) -> NodeOptions,
     pub(crate) way: Way,
     /// Whether a standby follows the server.
@@ -69,6 +73,11 @@ pub(crate) enum Kind {
     Special(Arc<dyn Fn(Arc<Cluster>) -> BoxFuture<'static, Result<Seen>> + Send + Sync>),
 }
 
+/// Which Rust nodes a fault disconnects: the one behind the proxy, the other.
+pub(crate) const NONE: [bool; 2] = [false, false];
+pub(crate) const FAR_ONLY: [bool; 2] = [true, false];
+pub(crate) const BOTH: [bool; 2] = [true, true];
+
 /// The end of a fault.
 pub(crate) struct AfterFault {
     /// From when on nodes could hear each other again.
@@ -87,7 +96,7 @@ pub(crate) struct Seen {
     pub(crate) reported: String,
 }
 
-impl Fault {
+impl Case {
     pub(crate) fn new<F, R>(name: &'static str, about: &'static str, cause: F) -> Self
     where
         F: Fn(Arc<Cluster>) -> R + Send + Sync + 'static,
@@ -95,6 +104,19 @@ impl Fault {
     {
         let kind = Kind::UnderTraffic(Arc::new(move |cluster| Box::pin(cause(cluster))));
         Self::of(name, about, kind)
+    }
+
+    /// A fault of the catalogue that lasts for some seconds: in a long run, and otherwise.
+    pub(crate) fn lasting(
+        name: &'static str,
+        about: &'static str,
+        (fault, disconnected): (Fault, [bool; 2]),
+        (long, short): (u64, u64),
+    ) -> Self {
+        Self::new(name, about, move |cluster| async move {
+            fault.last(cluster.place(), length(long, short)).await?;
+            Ok(AfterFault { healed: Instant::now(), disconnected })
+        })
     }
 
     fn of(name: &'static str, about: &'static str, kind: Kind) -> Self {
@@ -188,19 +210,19 @@ impl Fault {
     /// All of them, the longest first: they run at the same time.
     pub(crate) fn all() -> Vec<Self> {
         [
-            server::faults(),
-            failover::faults(),
-            network::faults(),
-            sessions::faults(),
-            database::faults(),
-            nodes::faults(),
-            clocks::faults(),
-            timeouts::faults(),
-            log::faults(),
-            pool::faults(),
-            pooler::faults(),
-            load::faults(),
-            leaving::faults(),
+            server::cases(),
+            failover::cases(),
+            network::cases(),
+            sessions::cases(),
+            database::cases(),
+            nodes::cases(),
+            clocks::cases(),
+            timeouts::cases(),
+            log::cases(),
+            pool::cases(),
+            pooler::cases(),
+            load::cases(),
+            leaving::cases(),
         ]
         .concat()
     }
@@ -211,7 +233,12 @@ pub(crate) fn is_long() -> bool {
     std::env::var_os("LONG").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
-/// The length of a fault: in a long run, and otherwise.
+/// The length of a fault in seconds: in a long run, and otherwise.
+pub(crate) fn length(long: u64, short: u64) -> Duration {
+    Duration::from_secs(if is_long() { long } else { short })
+}
+
+/// Waits for the length of a fault.
 pub(crate) async fn last_for(long: u64, short: u64) {
-    tokio::time::sleep(std::time::Duration::from_secs(if is_long() { long } else { short })).await;
+    tokio::time::sleep(length(long, short)).await;
 }

@@ -1,13 +1,16 @@
-//! The cluster of a fault: two Rust nodes, one of them behind a network that can fail, and a
+//! The cluster of a case: two Rust nodes, one of them behind a network that can fail, and a
 //! Node.js node.
 
 use crate::{
-    fault::{Fault, Result, Way},
+    case::{Case, Result, Way},
     pooler::{Mode, Pooler},
 };
 use serde_json::{Value, json};
 use socketio_pg_core::backend::table::{DEFAULT_LOG, log_schema_sql, schema_sql};
-use socketio_pg_tests::{Client, ClientHost, Connect, DEADLINE, Kind, Member, Node, NodeOptions, Proxy, Speaks};
+use socketio_pg_tests::{
+    Client, ClientHost, Connect, DEADLINE, Kind, Member, Node, NodeOptions, Proxy, Speaks,
+    fault::{Failure, Place, execute},
+};
 use socketio_pg_throwaway::{Database, Server};
 use std::{
     net::SocketAddr,
@@ -48,13 +51,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) async fn start(
-        fault: &Fault,
-        backend: &str,
-        host: Arc<ClientHost>,
-        shared: Arc<Server>,
-    ) -> Result<Self> {
-        let (settings, has_standby) = (fault.server, fault.has_standby);
+    pub(crate) async fn start(case: &Case, backend: &str, host: Arc<ClientHost>, shared: Arc<Server>) -> Result<Self> {
+        let (settings, has_standby) = (case.server, case.has_standby);
         let (server, standby, database) = tokio::task::spawn_blocking(move || {
             let (server, standby) = match settings.map(|settings| settings(Server::builder())) {
                 Some(builder) if has_standby => {
@@ -65,21 +63,20 @@ impl Cluster {
                 None => (shared, None),
             };
             let database = server.create_database()?;
-            Ok::<_, crate::fault::Failure>((server, standby, database))
+            Ok::<_, Failure>((server, standby, database))
         })
         .await??;
         // Nodes are not superusers: rights can be revoked, and the reserved connections are not for
         // them.
         let role = format!("{}_app", database.name());
         let table = schema_sql("socket_io_attachments")?;
-        let log = if fault.has_log { log_schema_sql(DEFAULT_LOG)? } else { String::new() };
-        let setting =
-            fault.role_setting.map(|setting| format!("; ALTER ROLE {role} SET {setting}")).unwrap_or_default();
+        let log = if case.has_log { log_schema_sql(DEFAULT_LOG)? } else { String::new() };
+        let setting = case.role_setting.map(|setting| format!("; ALTER ROLE {role} SET {setting}")).unwrap_or_default();
         let statements = format!(
             "CREATE ROLE {role} LOGIN PASSWORD 'right'; {table}; {log};
              GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}{setting};
              {}",
-            (fault.setup)()
+            (case.setup)()
         );
         let database = Arc::new(database);
         execute(&database, &statements).await?;
@@ -95,27 +92,27 @@ impl Cluster {
             // Long enough for a login on a busy machine: checking passwords takes time.
             .query_timeout(Duration::from_secs(3))
             .pool_size(10);
-        let options = (fault.options)(options);
-        let options = if fault.has_log { options.catch_up(Duration::from_secs(300)) } else { options };
+        let options = (case.options)(options);
+        let options = if case.has_log { options.catch_up(Duration::from_secs(300)) } else { options };
         let rust =
             Kind::RustServer { program: PathBuf::from(env!("CARGO_BIN_EXE_test-node")), backend: backend.to_owned() };
         let by_proxy = proxy.before(&url);
-        let silent_host = if fault.way == Way::SilentHostFirst { Some(SilentHost::start().await?) } else { None };
-        let pooler = match fault.way {
+        let silent_host = if case.way == Way::SilentHostFirst { Some(SilentHost::start().await?) } else { None };
+        let pooler = match case.way {
             Way::TransactionPooler => Some(Pooler::start(Mode::Transaction, port, &url).await?),
             Way::SessionPooler => Some(Pooler::start(Mode::Session, port, &url).await?),
             Way::OneByProxy | Way::AllByProxy | Way::SilentHostFirst => None,
         };
-        let options = if fault.way == Way::AllByProxy { options.at(&by_proxy) } else { options };
+        let options = if case.way == Way::AllByProxy { options.at(&by_proxy) } else { options };
         let far = match (&silent_host, &pooler) {
             (Some(silent), _) => options.clone().at(silent.first_in(&url)),
-            (None, Some(pooler)) if fault.way == Way::TransactionPooler => {
+            (None, Some(pooler)) if case.way == Way::TransactionPooler => {
                 options.clone().at(pooler.url()).listen_url(&by_proxy)
             }
             (None, Some(pooler)) => options.clone().at(pooler.url()),
             (None, None) => options.clone().at(by_proxy),
         };
-        let (far, of_node) = ((fault.far_options)(far), (fault.nodes_options)(options.clone()));
+        let (far, of_node) = ((case.far_options)(far), (case.nodes_options)(options.clone()));
         let (far, near, node) =
             tokio::try_join!(start(&rust, &far), start(&rust, &options), start(&Kind::NodeServer, &of_node))?;
         let nodes = [far, near, node].map(Arc::new);
@@ -138,7 +135,7 @@ impl Cluster {
             server,
             standby,
             pooler,
-            speaks: if fault.has_log { Speaks::RustWithLog } else { Speaks::Rust },
+            speaks: if case.has_log { Speaks::RustWithLog } else { Speaks::Rust },
             _silent_host: silent_host,
             memory_before,
         })
@@ -146,7 +143,12 @@ impl Cluster {
 
     /// Runs SQL as the superuser, not through the proxy.
     pub(crate) async fn sql(&self, statements: &str) -> Result<Option<String>> {
-        execute(&self.database, statements).await
+        self.place().sql(statements).await
+    }
+
+    /// Where the faults of the catalogue occur.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { server: &self.server, database: &self.database, proxy: &self.proxy, node: (&self.rust, &self.options) }
     }
 
     /// As [`sql`](Self::sql), asked again until it holds.
@@ -272,9 +274,4 @@ async fn start(kind: &Kind, options: &NodeOptions) -> Result<Node> {
             Ok(node) => return Ok(node),
         }
     }
-}
-
-async fn execute(database: &Arc<Database>, statements: &str) -> Result<Option<String>> {
-    let (database, statements) = (database.clone(), statements.to_owned());
-    Ok(tokio::task::spawn_blocking(move || database.execute(&statements)).await??)
 }

@@ -1,12 +1,13 @@
 //! The database is on another server than before, or accepts no writes.
 
 use crate::{
+    case::{AfterFault, BOTH, Case, FAR_ONLY, Result, Way, last_for},
     cluster::{Cluster, FAR},
-    fault::{AfterFault, Failure, Fault, Result, Way, last_for},
 };
 use serde_json::Value;
 use socketio_pg_tests::{
     DEADLINE,
+    fault::{Failure, Fault},
     sessions::{self, OF_RUST},
 };
 use socketio_pg_throwaway::{Server, StopMode};
@@ -15,31 +16,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) fn faults() -> Vec<Fault> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Fault::new(
+        Case::new(
             "a standby is promoted",
             "the primary is killed, and its name leads to the standby, which is promoted 2 s later; `LONG=1`: 30 s",
             promoted,
         )
         .by(Way::AllByProxy)
         .with_standby(),
-        Fault::new("a standby is promoted, with the catch-up log", "the same", promoted)
+        Case::new("a standby is promoted, with the catch-up log", "the same", promoted)
             .by(Way::AllByProxy)
             .with_standby()
             .with_log(),
-        Fault::new(
+        Case::new(
             "a name that leads to a standby for 2 s",
             "and to the primary again. What was connected to the standby meanwhile stays connected; `LONG=1`: 30 s",
             led_to_a_standby,
         )
         .with_standby(),
-        Fault::new(
+        Case::new(
             "sessions that stay read-only",
             "`default_transaction_read_only` for a second: a session that begins meanwhile keeps it",
             stay_read_only,
         ),
-        Fault::new(
+        Case::new(
             "the first of two hosts is silent",
             "as one that is switched off: it refuses no connection. All sessions of the node are terminated then",
             behind_a_silent_host,
@@ -64,7 +65,7 @@ async fn promoted(cluster: Arc<Cluster>) -> Result<AfterFault> {
     cluster.proxy.lead_to(port(&standby)?);
     last_for(30, 2).await;
     tokio::task::spawn_blocking(move || Ok::<_, Failure>(standby.promote()?)).await??;
-    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
+    Ok(AfterFault { healed: Instant::now(), disconnected: BOTH })
 }
 
 async fn led_to_a_standby(cluster: Arc<Cluster>) -> Result<AfterFault> {
@@ -75,27 +76,25 @@ async fn led_to_a_standby(cluster: Arc<Cluster>) -> Result<AfterFault> {
     cluster.proxy.lead_to(port(&cluster.server)?);
     let healed = Instant::now();
     is_ready(&cluster, true).await?;
-    Ok(AfterFault { healed, disconnected: [true, false] })
+    Ok(AfterFault { healed, disconnected: FAR_ONLY })
 }
 
 async fn stay_read_only(cluster: Arc<Cluster>) -> Result<AfterFault> {
-    let database = cluster.database.name();
-    cluster.sql(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on")).await?;
     let healed = Instant::now();
-    cluster.sql(&sessions::terminate(OF_RUST)).await?;
-    cluster.wait_for_gap(FAR, 0).await?;
-    last_for(1, 1).await;
-    cluster
-        .sql(&format!("BEGIN READ WRITE; ALTER DATABASE {database} RESET default_transaction_read_only; COMMIT"))
-        .await?;
-    Ok(AfterFault { healed, disconnected: [true, true] })
+    let noticed = async {
+        cluster.wait_for_gap(FAR, 0).await?;
+        last_for(1, 1).await;
+        Ok(())
+    };
+    Fault::ReadOnlyStays.during(cluster.place(), noticed).await?;
+    Ok(AfterFault { healed, disconnected: BOTH })
 }
 
 async fn behind_a_silent_host(cluster: Arc<Cluster>) -> Result<AfterFault> {
     let healed = Instant::now();
     cluster.sql(&sessions::terminate(OF_RUST)).await?;
     cluster.wait_for_gap(FAR, 0).await?;
-    Ok(AfterFault { healed, disconnected: [true, true] })
+    Ok(AfterFault { healed, disconnected: BOTH })
 }
 
 /// Waits until the node behind the proxy reports that it is ready, or that it is not.

@@ -1,8 +1,8 @@
 //! A node leaves: by `close`, or because its last handle is dropped, with PostgreSQL there or away.
 
 use crate::{
+    case::{Case, Result, Seen},
     cluster::{Cluster, FAR, NEAR, NODE},
-    fault::{Fault, Result, Seen},
 };
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -15,16 +15,16 @@ use std::{
 /// Closing waits 5 s for accepted messages; the rest is an allowance for a busy machine.
 const BOUND: Duration = Duration::from_secs(8);
 
-pub(crate) fn faults() -> Vec<Fault> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Fault::special("close", "with 200 messages on their way, one in four an attachment", closes)
+        Case::special("close", "with 200 messages on their way, one in four an attachment", closes)
             // The link is not broken in this fault, so nodes must not take it for broken: a loss in
             // a gap could not be attributed.
             .with(|options| {
                 let long = Duration::from_secs(10);
                 options.query_timeout(long).check_interval(long).heartbeat_timeout(long)
             }),
-        Fault::special("close with PostgreSQL away", "connections are refused, or pass nothing", closes_while_away),
+        Case::special("close with PostgreSQL away", "connections are refused, or pass nothing", closes_while_away),
     ]
 }
 

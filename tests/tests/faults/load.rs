@@ -1,8 +1,8 @@
 //! More load than a node can handle.
 
 use crate::{
+    case::{Case, Result, Seen, is_long},
     cluster::{Cluster, FAR, NAMES, NEAR},
-    fault::{Fault, Result, Seen, is_long},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
@@ -14,15 +14,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) fn faults() -> Vec<Fault> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Fault::special(
+        Case::special(
             "1000 namespaces come and go",
             "twice; the server's log shows the channels, and the memory after the second round shows that nothing is kept",
             namespaces,
         )
         .on_a_server_with(logging),
-        Fault::special(
+        Case::special(
             "dynamic namespaces by the thousand",
             "8000 come into being with a client each, `LONG=1`: 40 000; then the link breaks",
             many_namespaces,
@@ -33,7 +33,7 @@ pub(crate) fn faults() -> Vec<Fault> {
             options.heartbeat_interval(long).heartbeat_timeout(long * 2).dynamic_namespace("^/room-.*$", "/room-{id}")
         })
         .within(Duration::from_secs(300)),
-        Fault::special(
+        Case::special(
             "a storm at a slow receiver",
             "its link passes 100 kB/s, the others send ten times as much in attachments; it may hold 8 kB of notifications",
             storm,

@@ -1,26 +1,26 @@
 //! The tables are slow: the log is locked, or has many rows, and so has the attachments table.
 
 use crate::{
+    case::{AfterFault, Case, FAR_ONLY, Result, is_long},
     cluster::{Cluster, FAR, NAMES, NODE},
-    fault::{AfterFault, Fault, Result, is_long},
 };
 use serde_json::json;
 use socketio_pg_core::backend::table::DEFAULT_LOG;
-use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::{DEADLINE, fault::Fault};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-pub(crate) fn faults() -> Vec<Fault> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Fault::new(
+        Case::new(
             "the catch-up log is locked while a link breaks",
             "ACCESS EXCLUSIVE, until the node hears what Node sends, which has no log",
             locked,
         )
         .with_log(),
-        Fault::new(
+        Case::new(
             "millions of old rows in the log and in the attachments",
             "one million in each; `LONG=1`: ten. A link breaks, and the rows are swept away",
             old_rows,
@@ -37,9 +37,12 @@ pub(crate) fn faults() -> Vec<Fault> {
 }
 
 async fn locked(cluster: Arc<Cluster>) -> Result<AfterFault> {
-    let (client, connection) = tokio_postgres::connect(&cluster.database.url(), tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    client.batch_execute(&format!("BEGIN; LOCK TABLE {DEFAULT_LOG} IN ACCESS EXCLUSIVE MODE")).await?;
+    let healed = Fault::LogLocked.during(cluster.place(), break_link_and_hear(&cluster)).await?;
+    Ok(AfterFault { healed, disconnected: FAR_ONLY })
+}
+
+/// Breaks the link of a node, and waits until the node hears again. Returns when the link broke.
+async fn break_link_and_hear(cluster: &Cluster) -> Result<Instant> {
     let healed = Instant::now();
     cluster.proxy.reset();
     let mut number = 0;
@@ -48,14 +51,12 @@ async fn locked(cluster: Arc<Cluster>) -> Result<AfterFault> {
         number += 1;
         let heard = cluster.clients[FAR].wait_for_packet("while locked");
         if tokio::time::timeout(Duration::from_millis(200), heard).await.is_ok_and(|heard| heard.is_ok()) {
-            break;
+            return Ok(healed);
         }
         if healed.elapsed() > DEADLINE {
             return Err(format!("{} hears nothing for as long as the log is locked", NAMES[FAR]).into());
         }
     }
-    client.batch_execute("COMMIT").await?;
-    Ok(AfterFault { healed, disconnected: [true, false] })
 }
 
 /// Inserted before the first node starts: a disconnected node misses only later rows, even if their
@@ -92,5 +93,5 @@ async fn old_rows(cluster: Arc<Cluster>) -> Result<AfterFault> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    Ok(AfterFault { healed, disconnected: [true, false] })
+    Ok(AfterFault { healed, disconnected: FAR_ONLY })
 }

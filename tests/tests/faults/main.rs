@@ -5,11 +5,11 @@
 //! in their names; a word that is a backend's name selects that backend. With `LONG=1` faults last
 //! as long as in production.
 
+mod case;
 mod clocks;
 mod cluster;
 mod database;
 mod failover;
-mod fault;
 mod leaving;
 mod load;
 mod log;
@@ -23,8 +23,8 @@ mod sessions;
 mod timeouts;
 mod traffic;
 
+use case::{Case, Kind, Result, Seen};
 use cluster::Cluster;
-use fault::{Fault, Kind, Result, Seen};
 use futures_util::{StreamExt, stream};
 use socketio_pg_tests::{ClientHost, NODE, Traffic, database as any_database, everything_works, require};
 use socketio_pg_throwaway::Server;
@@ -55,22 +55,22 @@ async fn main() -> ExitCode {
         Err(error) => return failed(&error.to_string()),
     };
 
-    let faults: Vec<Fault> = Fault::all()
+    let cases: Vec<Case> = Case::all()
         .into_iter()
-        .filter(|fault| words.is_empty() || words.iter().any(|word| fault.name.contains(word.as_str())))
+        .filter(|case| words.is_empty() || words.iter().any(|word| case.name.contains(word.as_str())))
         .collect();
     let started = Instant::now();
-    let cells = faults.iter().flat_map(|fault| {
+    let cells = cases.iter().flat_map(|case| {
         let chosen = BACKENDS.into_iter().filter(|backend| {
             let is_asked_for = backends.is_empty() || backends.iter().any(|it| it == backend);
-            is_asked_for && fault.only_on.is_none_or(|only| only == *backend)
+            is_asked_for && case.only_on.is_none_or(|only| only == *backend)
         });
-        chosen.map(move |backend| (fault, backend))
+        chosen.map(move |backend| (case, backend))
     });
     let results: Vec<_> = stream::iter(cells)
-        .map(|(fault, backend)| {
+        .map(|(case, backend)| {
             let (host, server) = (host.clone(), server.clone());
-            async move { (fault, backend, cell(fault, backend, host, server).await) }
+            async move { (case, backend, cell(case, backend, host, server).await) }
         })
         .buffered(AT_ONCE)
         .collect()
@@ -78,9 +78,9 @@ async fn main() -> ExitCode {
 
     let mut rows = Vec::new();
     let mut failures = 0;
-    for (fault, backend, result) in results {
+    for (case, backend, result) in results {
         match result {
-            Ok(seen) => rows.push((fault, backend, seen)),
+            Ok(seen) => rows.push((case, backend, seen)),
             Err(_) => failures += 1,
         }
     }
@@ -96,10 +96,10 @@ async fn main() -> ExitCode {
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn cell(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
+async fn cell(case: &Case, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
     let started = Instant::now();
-    let (owned, name, limit) = (fault.clone(), backend.to_owned(), fault.limit);
-    // In a task, so that a panic fails only this fault.
+    let (owned, name, limit) = (case.clone(), backend.to_owned(), case.limit);
+    // In a task, so that a panic fails only this case.
     let running = tokio::spawn(async move { tokio::time::timeout(limit, run(&owned, &name, host, server)).await });
     let result = match running.await {
         Ok(Ok(result)) => result,
@@ -108,15 +108,15 @@ async fn cell(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<S
     };
     let seconds = started.elapsed().as_secs_f64();
     match &result {
-        Ok(_) => say(&format!("✓ {} · {backend} ({seconds:.1} s)", fault.name)),
-        Err(error) => say(&format!("✗ {} · {backend} ({seconds:.1} s)\n    {error}", fault.name)),
+        Ok(_) => say(&format!("✓ {} · {backend} ({seconds:.1} s)", case.name)),
+        Err(error) => say(&format!("✗ {} · {backend} ({seconds:.1} s)\n    {error}", case.name)),
     }
     result
 }
 
-async fn run(fault: &Fault, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
-    let cluster = Arc::new(Cluster::start(fault, backend, host, server).await?);
-    match &fault.kind {
+async fn run(case: &Case, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
+    let cluster = Arc::new(Cluster::start(case, backend, host, server).await?);
+    match &case.kind {
         Kind::Special(look) => look(cluster).await,
         Kind::UnderTraffic(cause) => {
             let traffic = Traffic::start(cluster.members(), 0);

@@ -1,61 +1,54 @@
 //! The network between one node and its database fails.
 
 use crate::{
+    case::{AfterFault, Case, FAR_ONLY, Result},
     cluster::{Cluster, FAR},
-    fault::{AfterFault, Fault, Result, last_for},
 };
+use socketio_pg_tests::fault::Fault;
 use std::{sync::Arc, time::Instant};
 
-const FAR_DISCONNECTED: [bool; 2] = [true, false];
-
-pub(crate) fn faults() -> Vec<Fault> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Fault::new("connections refused for 3 s", "and open ones are reset; `LONG=1`: a minute", refused),
-        Fault::new("connections stall for 3 s", "no byte passes, also on new connections; `LONG=1`: 10 s", stalled),
-        Fault::new(
+        Case::lasting(
+            "connections refused for 3 s",
+            "and open ones are reset; `LONG=1`: a minute",
+            (Fault::Refused, FAR_ONLY),
+            (60, 3),
+        ),
+        Case::lasting(
+            "connections stall for 3 s",
+            "no byte passes, also on new connections; `LONG=1`: 10 s",
+            (Fault::Stalled, FAR_ONLY),
+            (10, 3),
+        ),
+        // A new connection succeeds at once, so the time until the node notices counts.
+        Case::lasting(
             "half-open connections",
             "those that are open pass nothing any more and do not end, as behind a firewall that forgot them",
-            half_open,
+            (Fault::HalfOpen, FAR_ONLY),
+            (0, 0),
         ),
-        Fault::new("connections cut within a message", "after 1, 3, 7, 20 and 100 bytes from the database", cut),
-        Fault::new("connections reset", "all of a node's, five times", reset),
+        Case::new("connections cut within a message", "after 1, 3, 7, 20 and 100 bytes from the database", cut),
+        Case::new("connections reset", "all of a node's, five times", reset),
     ]
 }
 
-async fn refused(cluster: Arc<Cluster>) -> Result<AfterFault> {
-    cluster.proxy.refuse();
-    last_for(60, 3).await;
-    cluster.proxy.pass();
-    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
-}
-
-async fn stalled(cluster: Arc<Cluster>) -> Result<AfterFault> {
-    cluster.proxy.stall();
-    last_for(10, 3).await;
-    cluster.proxy.pass();
-    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
-}
-
-async fn half_open(cluster: Arc<Cluster>) -> Result<AfterFault> {
-    cluster.proxy.go_silent();
-    // From here on a new connection would succeed, so the time until the node notices counts.
-    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
-}
-
 async fn cut(cluster: Arc<Cluster>) -> Result<AfterFault> {
-    for bytes in [1, 3, 7, 20, 100] {
-        let gaps = cluster.nodes[FAR].gaps().await?.len();
-        cluster.proxy.cut_after(bytes);
-        cluster.wait_for_gap(FAR, gaps).await?;
+    for after in [1, 3, 7, 20, 100] {
+        until_noticed(&cluster, Fault::Cut { after }).await?;
     }
-    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_ONLY })
 }
 
 async fn reset(cluster: Arc<Cluster>) -> Result<AfterFault> {
     for _ in 0..5 {
-        let gaps = cluster.nodes[FAR].gaps().await?.len();
-        cluster.proxy.reset();
-        cluster.wait_for_gap(FAR, gaps).await?;
+        until_noticed(&cluster, Fault::Reset).await?;
     }
-    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_DISCONNECTED })
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_ONLY })
+}
+
+/// Causes a fault; returns when the node behind the proxy has reported a gap.
+async fn until_noticed(cluster: &Cluster, fault: Fault) -> Result {
+    let gaps = cluster.nodes[FAR].gaps().await?.len();
+    fault.during(cluster.place(), cluster.wait_for_gap(FAR, gaps)).await
 }

@@ -1,15 +1,15 @@
 //! Nodes die.
 
 use crate::{
+    case::{Case, Result, Seen},
     cluster::{Cluster, FAR, NEAR, NODE},
-    fault::{Fault, Result, Seen},
 };
 use serde_json::{Value, json};
 use socketio_pg_tests::{Connect, Error, Node, everything_works};
 use std::{sync::Arc, time::Instant};
 
-pub(crate) fn faults() -> Vec<Fault> {
-    vec![Fault::special(
+pub(crate) fn cases() -> Vec<Case> {
+    vec![Case::special(
         "a node killed within requests",
         "`kill -9` of a Rust node that three requests wait for",
         killed_within_requests,

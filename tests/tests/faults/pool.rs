@@ -2,8 +2,8 @@
 //! of its connections.
 
 use crate::{
+    case::{AfterFault, Case, FAR_ONLY, Result, last_for},
     cluster::{Cluster, FAR, NAMES},
-    fault::{AfterFault, Fault, Result, last_for},
 };
 use serde_json::{Value, json};
 use socketio_pg_tests::DEADLINE;
@@ -12,15 +12,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) fn faults() -> Vec<Fault> {
-    let borrowed = |fault: Fault| fault.with_for_far(|options| options.borrowed_pool(4));
+pub(crate) fn cases() -> Vec<Case> {
+    let borrowed = |case: Case| case.with_for_far(|options| options.borrowed_pool(4));
     vec![
-        borrowed(Fault::new(
+        borrowed(Case::new(
             "the application exhausts a borrowed pool",
             "and the link breaks meanwhile: the node listens again all the same; `LONG=1`: for a minute",
             exhausted,
         )),
-        borrowed(Fault::new("the application exhausts a borrowed pool, with the catch-up log", "the same", exhausted))
+        borrowed(Case::new("the application exhausts a borrowed pool, with the catch-up log", "the same", exhausted))
             .with_log(),
     ]
 }
@@ -51,5 +51,5 @@ async fn exhausted(cluster: Arc<Cluster>) -> Result<AfterFault> {
         return Err(format!("the sender was told after {:?}", asked.elapsed()).into());
     }
     node.call("releasePool", Value::Null).await?;
-    Ok(AfterFault { healed, disconnected: [true, false] })
+    Ok(AfterFault { healed, disconnected: FAR_ONLY })
 }

@@ -1,32 +1,33 @@
 //! PgBouncer between a node and its database.
 
 use crate::{
+    case::{AfterFault, Case, FAR_ONLY, NONE, Result, Way, last_for},
     cluster::Cluster,
-    fault::{AfterFault, Fault, Result, Way, last_for},
 };
 use socketio_pg_tests::{
+    fault::Fault,
     require,
-    sessions::{self, PUBLISHERS},
+    sessions::PUBLISHERS,
 };
 use std::{sync::Arc, time::Instant};
 
 pub(crate) use socketio_pg_tests::pooler::{Mode, PGBOUNCER, Pooler, version};
 
-pub(crate) fn faults() -> Vec<Fault> {
+pub(crate) fn cases() -> Vec<Case> {
     if !require(&PGBOUNCER) {
         return Vec::new();
     }
     // Before 1.21 it does not know prepared statements, and diesel-async uses no others.
     let knows_prepared = version().is_some_and(|version| version >= (1, 21));
     vec![
-        Fault::new(
+        Case::new(
             "PgBouncer in transaction mode, for publishing",
             "its sessions in the server are terminated three times, and it is killed for a second. diesel needs one from 1.21 on",
             transaction_mode,
         )
         .by(Way::TransactionPooler)
         .only_on((!knows_prepared).then_some("tokio-postgres")),
-        Fault::new("PgBouncer in session mode, for everything", "it is killed for a second", session_mode)
+        Case::new("PgBouncer in session mode, for everything", "it is killed for a second", session_mode)
             .by(Way::SessionPooler),
     ]
 }
@@ -36,15 +37,15 @@ async fn transaction_mode(cluster: Arc<Cluster>) -> Result<AfterFault> {
         cluster
             .until("it publishes", &format!("SELECT count(*) >= 2 FROM pg_stat_activity WHERE {PUBLISHERS}"), "t")
             .await?;
-        cluster.sql(&sessions::terminate(PUBLISHERS)).await?;
+        Fault::PublishersTerminated.last(cluster.place(), Duration::ZERO).await?;
     }
     restarted(&cluster).await?;
-    Ok(AfterFault { healed: Instant::now(), disconnected: [false, false] })
+    Ok(AfterFault { healed: Instant::now(), disconnected: NONE })
 }
 
 async fn session_mode(cluster: Arc<Cluster>) -> Result<AfterFault> {
     restarted(&cluster).await?;
-    Ok(AfterFault { healed: Instant::now(), disconnected: [true, false] })
+    Ok(AfterFault { healed: Instant::now(), disconnected: FAR_ONLY })
 }
 
 async fn restarted(cluster: &Cluster) -> Result {

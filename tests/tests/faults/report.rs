@@ -1,27 +1,27 @@
 //! The table: fault × backend.
 
-use crate::fault::{Fault, Result, Seen};
+use crate::case::{Case, Result, Seen};
 use std::{fmt::Write as _, path::PathBuf};
 
 /// A row for each fault and backend, in Markdown.
-pub(crate) fn table(rows: &[(&Fault, &str, Seen)]) -> String {
+pub(crate) fn table(rows: &[(&Case, &str, Seen)]) -> String {
     let mut text = String::from(
         "| fault | backend | heard again after | what senders were told | what receivers missed | reported; memory |\n\
          |---|---|---|---|---|---|\n",
     );
     let mut last = "";
-    for (fault, backend, seen) in rows {
-        let name = if fault.name == last { "" } else { fault.name };
-        last = fault.name;
+    for (case, backend, seen) in rows {
+        let name = if case.name == last { "" } else { case.name };
+        last = case.name;
         let Seen { heard_again, senders, receivers, reported } = seen;
         let _ = writeln!(text, "| {name} | {backend} | {heard_again} | {senders} | {receivers} | {reported} |");
     }
     text.push('\n');
     let mut told: Vec<&str> = Vec::new();
-    for (fault, ..) in rows.iter().filter(|(fault, ..)| !fault.about.is_empty()) {
-        if !told.contains(&fault.name) {
-            told.push(fault.name);
-            let _ = writeln!(text, "- {}: {}", fault.name, fault.about);
+    for (case, ..) in rows.iter().filter(|(case, ..)| !case.about.is_empty()) {
+        if !told.contains(&case.name) {
+            told.push(case.name);
+            let _ = writeln!(text, "- {}: {}", case.name, case.about);
         }
     }
     text

@@ -1,23 +1,25 @@
 //! PostgreSQL itself ends, and starts again.
 
 use crate::{
+    case::{BOTH, Case, Result, Seen},
     cluster::Cluster,
-    fault::{AfterFault, Fault, Result, Seen, last_for},
 };
-use socketio_pg_tests::{Error, Node};
-use socketio_pg_throwaway::StopMode;
+use socketio_pg_tests::{Error, Node, fault::Fault};
 use std::{sync::Arc, time::Instant};
 
-pub(crate) fn faults() -> Vec<Fault> {
-    let stopped = |name, about, mode, long, short| {
-        Fault::new(name, about, move |cluster| stopped(cluster, mode, long, short)).on_its_own_server()
-    };
+pub(crate) fn cases() -> Vec<Case> {
+    let stopped = |name, about, fault, length| Case::lasting(name, about, (fault, BOTH), length).on_its_own_server();
     vec![
-        stopped("stopped (fast) for 5 s", "`LONG=1`: 30 s", StopMode::Fast, 30, 5),
-        stopped("stopped (fast) for 1 s", "as with `pg_ctl restart -m fast`", StopMode::Fast, 1, 1),
-        stopped("stopped (immediate) for 1 s", "sessions end without an error message", StopMode::Immediate, 1, 1),
-        stopped("killed (-9) for 1 s", "the server recovers from its log when it starts again", StopMode::Kill, 1, 1),
-        Fault::special(
+        stopped("stopped (fast) for 5 s", "`LONG=1`: 30 s", Fault::StoppedFast, (30, 5)),
+        stopped("stopped (fast) for 1 s", "as with `pg_ctl restart -m fast`", Fault::StoppedFast, (1, 1)),
+        stopped(
+            "stopped (immediate) for 1 s",
+            "sessions end without an error message",
+            Fault::StoppedImmediate,
+            (1, 1),
+        ),
+        stopped("killed (-9) for 1 s", "the server recovers from its log when it starts again", Fault::Killed, (1, 1)),
+        Case::special(
             "not there when a node starts",
             "connecting fails at once, with an error that says so; the application decides whether to try again",
             not_there_at_the_start,
@@ -26,26 +28,9 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn stop(cluster: &Arc<Cluster>, mode: StopMode) -> Result {
-    let server = cluster.server.clone();
-    Ok(tokio::task::spawn_blocking(move || server.stop(mode)).await??)
-}
-
-async fn restart(cluster: &Arc<Cluster>) -> Result {
-    let server = cluster.server.clone();
-    Ok(tokio::task::spawn_blocking(move || server.restart()).await??)
-}
-
-async fn stopped(cluster: Arc<Cluster>, mode: StopMode, long: u64, short: u64) -> Result<AfterFault> {
-    stop(&cluster, mode).await?;
-    last_for(long, short).await;
-    restart(&cluster).await?;
-    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
-}
-
 async fn not_there_at_the_start(cluster: Arc<Cluster>) -> Result<Seen> {
-    stop(&cluster, StopMode::Fast).await?;
-    let refused = Node::start(&cluster.rust, &cluster.options).await.map(drop);
+    let start = async { Ok(Node::start(&cluster.rust, &cluster.options).await.map(drop)) };
+    let refused = Fault::StoppedFast.during(cluster.place(), start).await?;
     let Err(Error::Ended { stderr, .. }) = refused else {
         return Err(format!("a node that cannot connect is to end: {refused:?}").into());
     };
@@ -53,7 +38,6 @@ async fn not_there_at_the_start(cluster: Arc<Cluster>) -> Result<Seen> {
     if !told.contains("cannot be reached") {
         return Err(format!("it does not say why: {told}").into());
     }
-    restart(&cluster).await?;
     let started = Instant::now();
     let late = Node::start(&cluster.rust, &cluster.options).await?;
     late.wait_for_server_count("/", 4).await?;

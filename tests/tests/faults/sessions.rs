@@ -1,22 +1,30 @@
 //! Single sessions in the server end or hang, or the server has no more of them.
 
 use crate::{
+    case::{AfterFault, BOTH, Case, NONE, Result, last_for},
     cluster::{Cluster, FAR, NEAR},
-    fault::{AfterFault, Fault, Result, last_for},
 };
 use futures_util::future::try_join_all;
-use socketio_pg_tests::sessions::{self, ALL_OTHERS, LISTENERS, NODES_LISTENERS, OF_RUST, PUBLISHERS, signal};
+use socketio_pg_tests::{
+    fault::{Failure, Fault},
+    sessions::{LISTENERS, NODES_LISTENERS, OF_RUST, PUBLISHERS, terminate},
+};
 use std::{sync::Arc, time::Instant};
 
-pub(crate) fn faults() -> Vec<Fault> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Fault::new("listening sessions terminated", "`pg_terminate_backend`, of all nodes", listeners_terminated),
-        Fault::new("publishing sessions terminated", "`pg_terminate_backend`, five times", publishers_terminated),
-        Fault::new("all sessions terminated", "`pg_terminate_backend` of every session", all_terminated),
-        Fault::new("server processes hang for 2 s", "SIGSTOP to all sessions of the Rust nodes; `LONG=1`: 10 s", hung)
-            // A session that stops while it holds a lock blocks the whole server.
-            .on_its_own_server(),
-        Fault::new(
+        Case::new("listening sessions terminated", "`pg_terminate_backend`, of all nodes", listeners_terminated),
+        Case::new("publishing sessions terminated", "`pg_terminate_backend`, five times", publishers_terminated),
+        Case::new("all sessions terminated", "`pg_terminate_backend` of every session", all_terminated),
+        Case::lasting(
+            "server processes hang for 2 s",
+            "SIGSTOP to all sessions of the Rust nodes; `LONG=1`: 10 s",
+            (Fault::ServerProcessesHang, BOTH),
+            (10, 2),
+        )
+        // A session that stops while it holds a lock blocks the whole server.
+        .on_its_own_server(),
+        Case::new(
             "max_connections reached",
             "other sessions take every free connection; then the nodes lose theirs for 2 s (`LONG=1`: 30 s)",
             no_connection_left,
@@ -25,19 +33,24 @@ pub(crate) fn faults() -> Vec<Fault> {
     ]
 }
 
-async fn terminate(cluster: &Cluster, which: &str) -> Result<u64> {
-    Ok(cluster.sql(&sessions::terminate(which)).await?.ok_or("no count")?.parse()?)
+async fn listeners_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    let listening = format!("SELECT count(*) >= 3 FROM pg_stat_activity WHERE ({LISTENERS}) OR ({NODES_LISTENERS})");
+    cluster.until("all nodes listen", &listening, "t").await?;
+    both_disconnected_by(&cluster, Fault::ListenersTerminated).await
 }
 
-async fn listeners_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
+async fn all_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    both_disconnected_by(&cluster, Fault::AllTerminated).await
+}
+
+async fn both_disconnected_by(cluster: &Cluster, fault: Fault) -> Result<AfterFault> {
     let healed = Instant::now();
-    let which = format!("(({LISTENERS}) OR ({NODES_LISTENERS}))");
-    if terminate(&cluster, &which).await? < 3 {
-        return Err("the listening sessions were not found".into());
-    }
-    cluster.wait_for_gap(FAR, 0).await?;
-    cluster.wait_for_gap(NEAR, 0).await?;
-    Ok(AfterFault { healed, disconnected: [true, true] })
+    let noticed = async {
+        cluster.wait_for_gap(FAR, 0).await?;
+        cluster.wait_for_gap(NEAR, 0).await
+    };
+    fault.during(cluster.place(), noticed).await?;
+    Ok(AfterFault { healed, disconnected: BOTH })
 }
 
 async fn publishers_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
@@ -61,25 +74,7 @@ async fn publishers_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
             }
         }
     }
-    Ok(AfterFault { healed, disconnected: [false, false] })
-}
-
-async fn all_terminated(cluster: Arc<Cluster>) -> Result<AfterFault> {
-    let healed = Instant::now();
-    terminate(&cluster, ALL_OTHERS).await?;
-    cluster.wait_for_gap(FAR, 0).await?;
-    cluster.wait_for_gap(NEAR, 0).await?;
-    Ok(AfterFault { healed, disconnected: [true, true] })
-}
-
-async fn hung(cluster: Arc<Cluster>) -> Result<AfterFault> {
-    let pids = cluster.sql(&sessions::processes(OF_RUST)).await?;
-    let pids = pids.ok_or("no session was found")?;
-    signal("-STOP", &pids)?;
-    last_for(10, 2).await;
-    // Sessions that the nodes have given up end now.
-    signal("-CONT", &pids)?;
-    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
+    Ok(AfterFault { healed, disconnected: NONE })
 }
 
 async fn no_connection_left(cluster: Arc<Cluster>) -> Result<AfterFault> {
@@ -96,18 +91,18 @@ async fn no_connection_left(cluster: Arc<Cluster>) -> Result<AfterFault> {
             Err(error) => return Err(error.into()),
         }
     }
-    terminate(&cluster, &format!("{ALL_OTHERS} AND application_name LIKE 'socketio-pg%'")).await?;
+    cluster.sql(&terminate(OF_RUST)).await?;
     // These sessions take every free connection, before or after a node gets it; then the node
     // loses one.
     let fill = (0..40).map(|_| async {
         if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
             tokio::spawn(connection);
-            return Ok::<_, crate::fault::Failure>(Some(client));
+            return Ok::<_, Failure>(Some(client));
         }
         Ok(None)
     });
     strangers.extend(try_join_all(fill).await?.into_iter().flatten());
     last_for(30, 2).await;
     drop(strangers);
-    Ok(AfterFault { healed: Instant::now(), disconnected: [true, true] })
+    Ok(AfterFault { healed: Instant::now(), disconnected: BOTH })
 }

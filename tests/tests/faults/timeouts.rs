@@ -1,11 +1,12 @@
 //! Time limits that an administrator has set for the role of the nodes.
 
 use crate::{
+    case::{AfterFault, Case, NONE, Result, Seen, is_long, last_for, length},
     cluster::{Cluster, FAR, NAMES, NEAR},
-    fault::{AfterFault, Fault, Result, Seen, is_long, last_for},
 };
 use futures_util::future::join_all;
 use serde_json::json;
+use socketio_pg_tests::fault::Fault;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -17,9 +18,9 @@ use std::{
 const LONGEST_WAIT: Duration = Duration::from_secs(6);
 const ATTACHMENTS: u64 = 16;
 
-pub(crate) fn faults() -> Vec<Fault> {
+pub(crate) fn cases() -> Vec<Case> {
     let locked = |name, setting| {
-        Fault::new(name, "of a second, and the attachments table is locked for 8 s; `LONG=1`: 30 s", locked)
+        Case::new(name, "of a second, and the attachments table is locked for 8 s; `LONG=1`: 30 s", locked)
             .with_role_setting(setting)
             // A node whose session waits for a lock must not count as dead.
             .with(|options| options.heartbeat_timeout(Duration::from_secs(6)).query_timeout(Duration::from_secs(10)))
@@ -27,7 +28,7 @@ pub(crate) fn faults() -> Vec<Fault> {
     vec![
         locked("statement_timeout of the role", "statement_timeout = '1s'"),
         locked("lock_timeout of the role", "lock_timeout = '1s'"),
-        Fault::special(
+        Case::special(
             "idle_session_timeout of the role",
             "of 3 s, and no node sends anything for 4 s, three times (`LONG=1`: ten)",
             idle,
@@ -40,22 +41,7 @@ pub(crate) fn faults() -> Vec<Fault> {
 }
 
 async fn locked(cluster: Arc<Cluster>) -> Result<AfterFault> {
-    let (client, connection) = tokio_postgres::connect(&cluster.database.url(), tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    client.batch_execute("BEGIN; LOCK TABLE socket_io_attachments IN ACCESS EXCLUSIVE MODE").await?;
-    let began = Instant::now();
-    let large = (0..ATTACHMENTS).map(|_| cluster.emit(FAR, "large", json!(["x".repeat(9000)])));
-    let small = async {
-        // Messages after them.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let asked = Instant::now();
-        let sent = cluster.emit(FAR, "small", json!([])).await;
-        (sent, asked.elapsed())
-    };
-    let (_, (sent, waited)) = tokio::join!(join_all(large), small);
-    let lasts = Duration::from_secs(if is_long() { 30 } else { 8 });
-    tokio::time::sleep(lasts.saturating_sub(began.elapsed())).await;
-    client.batch_execute("COMMIT").await?;
+    let (sent, waited) = Fault::TableLocked.during(cluster.place(), send_and_wait(&cluster)).await?;
     let healed = Instant::now();
     // Published or refused: it may have been in one batch with attachments.
     if waited > LONGEST_WAIT {
@@ -66,7 +52,24 @@ async fn locked(cluster: Arc<Cluster>) -> Result<AfterFault> {
             return Err(format!("{} takes another for gone, who waits for a lock", NAMES[index]).into());
         }
     }
-    Ok(AfterFault { healed, disconnected: [false, false] })
+    Ok(AfterFault { healed, disconnected: NONE })
+}
+
+/// Sends attachments and a small message after them. Returns the result of the small one and how
+/// long it took, once the fault has lasted long enough.
+async fn send_and_wait(cluster: &Cluster) -> Result<(Result, Duration)> {
+    let began = Instant::now();
+    let large = (0..ATTACHMENTS).map(|_| cluster.emit(FAR, "large", json!(["x".repeat(9000)])));
+    let small = async {
+        // Messages after them.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let asked = Instant::now();
+        let sent = cluster.emit(FAR, "small", json!([])).await;
+        (sent, asked.elapsed())
+    };
+    let (_, small) = tokio::join!(join_all(large), small);
+    tokio::time::sleep(length(30, 8).saturating_sub(began.elapsed())).await;
+    Ok(small)
 }
 
 async fn idle(cluster: Arc<Cluster>) -> Result<Seen> {

@@ -1,8 +1,8 @@
 //! Checks the messages that every node sends during a fault.
 
 use crate::{
+    case::{AfterFault, Result, Seen},
     cluster::{Cluster, FAR, NAMES, NEAR, NODE},
-    fault::{AfterFault, Result, Seen},
 };
 use socketio_pg_tests::{Error, Told, Traffic, judge};
 use std::{collections::HashSet, time::Duration};

@@ -3,7 +3,10 @@
 use crate::Result;
 use serde_json::{Value, json};
 use socketio_pg_core::backend::table::{log_schema_sql, schema_sql};
-use socketio_pg_tests::{ClientHost, Connect, Error, Kind, Member, Node, NodeOptions, Proxy, Speaks, Told};
+use socketio_pg_tests::{
+    ClientHost, Connect, Error, Kind, Member, Node, NodeOptions, Proxy, Speaks, Told,
+    fault::{Place, execute},
+};
 use socketio_pg_throwaway::{Database, Server};
 use std::{
     path::PathBuf,
@@ -28,11 +31,10 @@ const TABLE: &str = "socket_io_attachments";
 const LOG: &str = "socket_io_log";
 
 pub(crate) struct Cluster {
-    pub(crate) server: Arc<Server>,
+    server: Arc<Server>,
     database: Arc<Database>,
-    pub(crate) role: String,
-    pub(crate) proxy: Proxy,
-    pub(crate) options: NodeOptions,
+    proxy: Proxy,
+    options: NodeOptions,
     pub(crate) nodes: Vec<Arc<Node>>,
 }
 
@@ -71,7 +73,7 @@ impl Cluster {
             nodes.push(Arc::new(Node::start(&rust(backend), &options).await?));
         }
         nodes.push(Arc::new(Node::start(&Kind::NodeServer, &options).await?));
-        let cluster = Self { server, database, role, proxy, options, nodes };
+        let cluster = Self { server, database, proxy, options, nodes };
         for node in &cluster.nodes {
             node.wait_for_server_count("/", cluster.nodes.len()).await?;
         }
@@ -131,16 +133,9 @@ impl Cluster {
         Ok(Told { gaps, rejected: rejected - before.rejected, dropped: dropped - before.dropped })
     }
 
-    /// Runs SQL as the superuser, not through the proxy.
-    pub(crate) async fn sql(&self, statements: &str) -> Result<Option<String>> {
-        execute(&self.database, statements).await
-    }
-
-    /// A connection of the superuser.
-    pub(crate) async fn connection(&self) -> Result<tokio_postgres::Client> {
-        let (client, connection) = tokio_postgres::connect(&self.database.url(), tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+    /// Where the faults of the catalogue occur; `kind` is the node that may join.
+    pub(crate) fn place<'a>(&'a self, kind: &'a Kind) -> Place<'a> {
+        Place { server: &self.server, database: &self.database, proxy: &self.proxy, node: (kind, &self.options) }
     }
 
     /// Makes every node leave.
@@ -161,11 +156,6 @@ fn name(index: usize) -> String {
     let log = if *is_logged { " with log" } else { "" };
     let far = if *is_far { " behind the proxy" } else { "" };
     format!("{backend}{log}{far}")
-}
-
-async fn execute(database: &Arc<Database>, statements: &str) -> Result<Option<String>> {
-    let (database, statements) = (database.clone(), statements.to_owned());
-    Ok(tokio::task::spawn_blocking(move || database.execute(&statements)).await??)
 }
 
 /// The results of requests.

@@ -14,9 +14,8 @@ mod faults;
 mod tally;
 
 use cluster::Cluster;
-use faults::Fault;
-use rand::{RngExt as _, SeedableRng, rngs::StdRng, seq::IndexedRandom as _};
-use socketio_pg_tests::{NODE, Traffic, database, everything_works, require};
+use rand::{RngExt as _, SeedableRng, rngs::StdRng};
+use socketio_pg_tests::{NODE, Traffic, database, everything_works, fault::Fault, require};
 use std::{
     collections::HashSet,
     io::Write as _,
@@ -56,7 +55,7 @@ async fn no_message_is_lost_without_a_report_for_long() {
 
 async fn soak(seed: u64, tally: &mut Tally) -> Result {
     let mut random = StdRng::seed_from_u64(seed);
-    let faults = Fault::chosen();
+    let faults = faults::chosen();
     let mut cluster = Cluster::start().await?;
     tally.sample(&cluster);
     let mut next = 0;
@@ -66,7 +65,7 @@ async fn soak(seed: u64, tally: &mut Tally) -> Result {
         if tally.is_over() {
             break;
         }
-        let fault = *faults.choose(&mut random).ok_or("SOAK_FAULTS names no fault")?;
+        let fault = faults::draw(&faults, &mut random).ok_or("SOAK_FAULTS names no fault")?;
         let seconds = random.random_range(1..=4);
         let begun = Instant::now();
         if number % NODE_LIVES_FOR == 0 {
@@ -109,7 +108,7 @@ impl Round {
         let asking = members.iter().map(|member| tokio::spawn(cluster::ask(member.clone(), ends.clone())));
         let asking: Vec<_> = asking.collect();
         traffic.wait_until_heard(Instant::now()).await?;
-        self.fault.cause(cluster, Duration::from_secs(self.seconds), random).await?;
+        faults::cause(self.fault, cluster, Duration::from_secs(self.seconds), random).await?;
         traffic.wait_until_heard(Instant::now()).await?;
         // The length of a round without a fault.
         tokio::time::sleep(Duration::from_secs(4)).await;

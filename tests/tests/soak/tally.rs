@@ -1,10 +1,7 @@
 //! The results of a soak so far.
 
-use crate::{
-    cluster::{Asked, Cluster},
-    faults::Fault,
-};
-use socketio_pg_tests::{Member, Sent, Speaks, Told, judge};
+use crate::cluster::{Asked, Cluster};
+use socketio_pg_tests::{Member, Sent, Speaks, Told, fault::Fault, judge};
 use std::{
     collections::{BTreeMap, HashSet},
     fmt::Write as _,
@@ -19,7 +16,7 @@ pub(crate) struct Tally {
     begun: Instant,
     length: Duration,
     told: u64,
-    rounds: BTreeMap<Fault, (u32, Duration)>,
+    rounds: BTreeMap<String, (u32, Duration)>,
     sent: u64,
     errors: u64,
     arrived: u64,
@@ -66,7 +63,7 @@ impl Tally {
     }
 
     pub(crate) fn round_ended(&mut self, fault: Fault, took: Duration) {
-        let (count, time) = self.rounds.entry(fault).or_default();
+        let (count, time) = self.rounds.entry(fault.name()).or_default();
         *count += 1;
         *time += took;
     }
@@ -177,7 +174,7 @@ impl Tally {
         let mut text = format!("\nafter {:.1} min: {}\n", self.begun.elapsed().as_secs_f64() / 60.0, self.numbers());
         let _ = writeln!(text, "\n| fault | rounds | mean length |\n|---|---|---|");
         for (fault, (count, time)) in &self.rounds {
-            let _ = writeln!(text, "| {fault:?} | {count} | {:.1} s |", time.as_secs_f64() / f64::from(*count));
+            let _ = writeln!(text, "| {fault} | {count} | {:.1} s |", time.as_secs_f64() / f64::from(*count));
         }
         let _ = writeln!(text, "\n| node | memory after the warm-up, MiB | at the end |\n|---|---|---|");
         for (name, before, after) in self.growth() {
