@@ -2,7 +2,7 @@
 //!
 //! `cargo demo` starts a private PostgreSQL, two Rust nodes and, if `node` is installed, a Node.js
 //! node. It prints the page's address, which is the only line on standard output; explanations go
-//! to standard error. See `tests/demo/README.md`.
+//! to standard error. See `demo/README.md`.
 
 mod node_server;
 mod page;

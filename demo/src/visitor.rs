@@ -1,5 +1,5 @@
-//! A client of a Rust node: what it may ask for, and how the node does it. `tests/demo/README.md`
-//! describes the events; `tests/demo/node-server.mjs` does the same in JavaScript.
+//! A client of a Rust node: what it may ask for, and how the node does it. `demo/README.md`
+//! describes the events; `demo/node-server.mjs` does the same in JavaScript.
 
 use std::future::ready;
 

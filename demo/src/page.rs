@@ -14,7 +14,7 @@ const JSON: &str = "application/json";
 
 macro_rules! file {
     ($path:literal, $kind:expr, $file:literal) => {
-        ($path, $kind, include_str!(concat!("../../../demo/", $file)))
+        ($path, $kind, include_str!(concat!("../page/", $file)))
     };
 }
 

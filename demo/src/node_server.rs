@@ -1,4 +1,4 @@
-//! The Node.js node: a process that runs `tests/demo/node-server.mjs`.
+//! The Node.js node: a process that runs `demo/node-server.mjs`.
 
 use std::{io, path::Path, process::Stdio, time::Duration};
 
@@ -49,14 +49,14 @@ impl NodeServer {
     /// Starts a node and waits until it serves. Installs its packages on first use.
     pub(crate) async fn start(name: &str, database_url: &str) -> Result<Self, StartError> {
         Command::new("node").arg("--version").output().await.map_err(StartError::NoNode)?;
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let packages = tests.join("node");
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let packages = demo.join("../tests/node");
         if !packages.join("node_modules").is_dir() {
             eprintln!("  (installing the Node node's packages: once, a few seconds)");
         }
         install(&packages).map_err(StartError::Packages)?;
         let mut process = Command::new("node")
-            .arg(tests.join("demo/node-server.mjs"))
+            .arg(demo.join("node-server.mjs"))
             .args(["--name", name, "--database-url", database_url])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -11,7 +11,7 @@ import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
 
 // the packages are those of the test nodes
-const require = createRequire(new URL("../node/package.json", import.meta.url));
+const require = createRequire(new URL("../tests/node/package.json", import.meta.url));
 const { Server } = require("socket.io");
 const { createAdapter } = require("@socket.io/postgres-adapter");
 const { Pool } = require("pg");

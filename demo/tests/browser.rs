@@ -1,6 +1,6 @@
 //! The demo as users see it: in a real browser, and on Ctrl-C.
 //!
-//! The test that runs in the browser is `tests/browser/demo.test.mjs`.
+//! The test that runs in the browser is `demo/browser/demo.test.mjs`.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
