@@ -195,6 +195,7 @@ pub struct Incoming {
 
 /// How many bytes a fetch may bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FetchLimits {
     /// The most bytes in one body.
     pub each: usize,
@@ -216,6 +217,7 @@ impl FetchLimits {
 
 /// Which rows to delete in one statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SweepBatch {
     /// Those that are older,
     pub age: Duration,
@@ -242,6 +244,7 @@ impl SweepBatch {
 
 /// A row of the attachments table.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Row {
     /// Its bytes.
     Body(Vec<u8>),
@@ -295,6 +298,7 @@ pub struct Position {
 
 /// Which part of the log to read.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LogQuery<'a> {
     /// The table of the log.
     pub table: &'a str,

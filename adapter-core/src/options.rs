@@ -311,11 +311,10 @@ impl Options {
     }
 
     pub(crate) fn cluster_config(&self) -> cluster::Config {
-        cluster::Config {
-            heartbeat_interval: self.heartbeat_interval,
-            heartbeat_timeout: self.heartbeat_timeout,
-            max_nodes: self.max_nodes,
-        }
+        cluster::Config::default()
+            .heartbeat_interval(self.heartbeat_interval)
+            .heartbeat_timeout(self.heartbeat_timeout)
+            .max_nodes(self.max_nodes)
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConnectError> {

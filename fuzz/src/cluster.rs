@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_secs(3600);
 /// Takes any bytes as operations, and performs them on two nodes at once.
 pub fn check(data: &[u8]) {
     let start = Instant::now();
-    let config = Config { max_nodes: MAX_NODES, ..Config::default() };
+    let config = Config::default().max_nodes(MAX_NODES);
     let mut twin = Player::new(start, config);
     let mut witness = Witness::new(Player::new(start, config));
     for operation in Operations(data.iter().take(1000)) {

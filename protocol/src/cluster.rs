@@ -43,6 +43,7 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time-outs and bounds of a node. Defaults are Node.js's where Node.js has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// How long the node may publish nothing before it sends a HEARTBEAT. Default: 5 s. It may come
     /// later by a tenth, so that all namespaces of a process send theirs together: see
@@ -65,7 +66,31 @@ impl Default for Config {
     }
 }
 
-/// What the caller has to do for the node.
+impl Config {
+    /// Sets [`Config::heartbeat_interval`].
+    #[must_use]
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat_interval = interval;
+        self
+    }
+
+    /// Sets [`Config::heartbeat_timeout`].
+    #[must_use]
+    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.heartbeat_timeout = timeout;
+        self
+    }
+
+    /// Sets [`Config::max_nodes`].
+    #[must_use]
+    pub fn max_nodes(mut self, nodes: usize) -> Self {
+        self.max_nodes = nodes;
+        self
+    }
+}
+
+/// What the caller has to do for the node. It is exhaustive: a caller that does not perform a new
+/// kind of action does not compile.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Publish this body.

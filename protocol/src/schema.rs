@@ -36,6 +36,7 @@ use crate::{Message, Payload, notification::Header};
 
 /// A document, ready to be written to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Document {
     /// Where it belongs, relative to the folder of all documents, with `/`.
     pub path: String,

@@ -90,7 +90,9 @@ fn ack(id: &str, value: &str) -> Body {
 
 fn completed(id: &str, missing_nodes: &[&str], missing_acks: u64) -> Action {
     let missing_nodes = missing_nodes.iter().map(|node| NodeId::from(*node)).collect();
-    Action::Completed { request: id.into(), outcome: Outcome { missing_nodes, missing_acks } }
+    let mut outcome = Outcome::default();
+    (outcome.missing_nodes, outcome.missing_acks) = (missing_nodes, missing_acks);
+    Action::Completed { request: id.into(), outcome }
 }
 
 fn progress(id: &str, node: &str, progress: Progress) -> Action {
@@ -236,7 +238,7 @@ fn who_has_long_been_alone_is_quiet_until_another_is_heard() {
 
 #[test]
 fn the_slack_of_a_heartbeat_leaves_room_before_the_time_out() {
-    let config = Config { heartbeat_interval: 10 * SECOND, heartbeat_timeout: 12 * SECOND, ..Config::default() };
+    let config = Config::default().heartbeat_interval(10 * SECOND).heartbeat_timeout(12 * SECOND);
     let mut node = Node { cluster: NodeRules::new("me".into(), "/", config), now: Instant::now() };
     node.cluster.join(node.now);
     assert_eq!(node.cluster.next_timeout(), Some(node.now + Duration::from_millis(10_500)));
@@ -433,7 +435,7 @@ fn a_cancelled_request_says_no_more() {
 
 #[test]
 fn forged_senders_do_not_fill_the_memory() {
-    let config = Config { max_nodes: 2, ..Config::default() };
+    let config = Config::default().max_nodes(2);
     let mut node = Node { cluster: NodeRules::new("me".into(), "/", config), now: Instant::now() };
     node.hear("a", Body::Heartbeat);
     node.hear("b", Body::Heartbeat);
@@ -453,7 +455,7 @@ fn leaving_ends_all_requests_and_sends_the_close_message() {
 
 #[test]
 fn who_cannot_be_remembered_is_not_waited_for() {
-    let config = Config { max_nodes: 1, ..Config::default() };
+    let config = Config::default().max_nodes(1);
     let mut node = Node { cluster: NodeRules::new("me".into(), "/", config), now: Instant::now() };
     node.hear("b", Body::Heartbeat);
     node.broadcast_with_ack("r");
@@ -483,7 +485,7 @@ fn a_request_may_wait_as_long_as_no_clock_goes() {
     assert_eq!(node.actions().len(), 1);
     assert_eq!(node.hear("a", no_sockets("r")).pop(), Some(completed("r", &[], 0)));
 
-    let config = Config { heartbeat_interval: Duration::MAX, heartbeat_timeout: Duration::MAX, ..Config::default() };
+    let config = Config::default().heartbeat_interval(Duration::MAX).heartbeat_timeout(Duration::MAX);
     let mut silent = NodeRules::new("me".into(), "/", config);
     silent.join(node.now);
     silent.handle(node.now, Message::new("a".into(), "/", Body::Heartbeat));
@@ -539,7 +541,7 @@ fn stragglers_that_arrive_before_the_close_message_is_handled_are_not_a_newcomer
 
 #[test]
 fn forged_close_messages_do_not_fill_the_memory() {
-    let config = Config { max_nodes: 2, ..Config::default() };
+    let config = Config::default().max_nodes(2);
     let mut node = Node { cluster: NodeRules::new("me".into(), "/", config), now: Instant::now() };
     for uid in ["a", "b", "c"] {
         node.hear(uid, Body::AdapterClose);

@@ -18,6 +18,7 @@ use crate::socketio::packet;
 /// socket's extensions for other nodes to see in the socket's handshake. [`record_handshake`] does
 /// so for `auth`.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ConnectInfo {
     /// What the client gave as `auth`. A value that is not an object is sent as `{}`: Node.js's
     /// applications rely on an object.
@@ -27,6 +28,29 @@ pub struct ConnectInfo {
     pub address: Option<IpAddr>,
     /// Whether the transport is encrypted at this server.
     pub secure: bool,
+}
+
+impl ConnectInfo {
+    /// Sets [`ConnectInfo::auth`].
+    #[must_use]
+    pub fn auth(mut self, auth: Value) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// Sets [`ConnectInfo::address`].
+    #[must_use]
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    /// Sets [`ConnectInfo::secure`].
+    #[must_use]
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
 }
 
 /// Records how a client connected, for other nodes to see in the handshake of its socket: `auth`,
@@ -65,6 +89,7 @@ pub struct Auth(Result<Option<Value>, InvalidAuth>);
 /// The `auth` of a client is not an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid payload")]
+#[non_exhaustive]
 pub struct InvalidAuth;
 
 impl<A: Adapter> FromConnectParts<A> for Auth {

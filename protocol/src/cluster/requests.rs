@@ -13,6 +13,7 @@ use crate::{Body, NodeId, Payload, RequestId, message::SocketDescription};
 
 /// A response to a request.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Progress {
     /// The sockets of one node.
     Sockets(Vec<SocketDescription>),
@@ -26,6 +27,7 @@ pub enum Progress {
 
 /// How a request ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The nodes that did not respond in time. Empty when all nodes responded in full; nodes that
     /// left meanwhile are not missing.

@@ -18,6 +18,7 @@ use crate::{
 
 /// An operation on a node.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Operation {
     /// It joins.
     Join,

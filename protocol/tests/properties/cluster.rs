@@ -16,7 +16,7 @@ use socketio_pg_protocol::{
 const MAX_NODES: usize = 4;
 
 fn bounded() -> Config {
-    Config { max_nodes: MAX_NODES, ..Config::default() }
+    Config::default().max_nodes(MAX_NODES)
 }
 
 proptest! {
