@@ -29,9 +29,9 @@
 
 mod authority;
 mod barrier;
-mod battery;
 mod client;
 mod error;
+mod every_operation;
 pub mod fault;
 mod install;
 mod node;
@@ -47,9 +47,9 @@ mod watch;
 
 pub use authority::Authority;
 pub use barrier::barrier;
-pub use battery::everything_works;
 pub use client::{Client, ClientHost, Connect, Packet};
 pub use error::Error;
+pub use every_operation::everything_works;
 pub use install::install;
 pub use node::{Kind, Node};
 pub use options::{NodeOptions, Parser};

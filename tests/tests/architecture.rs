@@ -221,6 +221,7 @@ fn every_file_begins_with_what_it_is_for() {
         "adapter-tokio-postgres",
         "adapter-diesel",
         "tests",
+        "demo",
         "examples",
         "bench",
         "fuzz",

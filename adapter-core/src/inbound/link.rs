@@ -93,7 +93,7 @@ impl Link {
     ) -> (Self, oneshot::Receiver<Result<(), BackendError>>, tokio::task::JoinHandle<()>) {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (first, started) = oneshot::channel();
-        let keeper = LinkTask {
+        let task = LinkTask {
             backend,
             check_interval: options.check_interval,
             max_bytes: options.max_inbox_bytes,
@@ -105,7 +105,7 @@ impl Link {
             unproven: BTreeSet::new(),
             waiting: BTreeMap::new(),
         };
-        (Self { commands }, started, tokio::spawn(keeper.run(first)))
+        (Self { commands }, started, tokio::spawn(task.run(first)))
     }
 
     /// Listens on a channel. The link is told when this returns, in the order of the calls; the
@@ -157,28 +157,10 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         let mut backoff = MIN_BACKOFF;
         loop {
             let mut came_meanwhile = Waiting::new(self.max_bytes);
-            let opening = self.open().instrument(tracing::debug_span!("listen"));
-            let opened = match opening.await {
-                Ok(mut listener) if disconnected_since.is_some() => {
-                    let catching_up = self.catch_up(&mut listener, &mut came_meanwhile);
-                    let caught_up = catching_up.instrument(tracing::debug_span!("catch_up")).await;
-                    caught_up.map(|recovery| (listener, recovery))
-                }
-                opened => opened.map(|listener| (listener, Recovery::Off)),
-            };
-            match opened {
+            match self.connect(disconnected_since.is_some(), &mut came_meanwhile).await {
                 Ok((listener, recovery)) => {
                     let open_since = Instant::now();
-                    self.events.emit(Event::Connected);
-                    if let Some(since) = disconnected_since.take() {
-                        self.events.counters().reconnects.add(1);
-                        // It is as long as it was by the clock that does not jump, and so never
-                        // ends before it begins.
-                        let until = self.events.counters().now();
-                        let since = until.checked_sub(since.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
-                        self.events.emit(Event::Gap { since, until, recovery });
-                        (self.arrivals)(Arrival::Restored);
-                    }
+                    self.connected(disconnected_since.take(), recovery);
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
                     }
@@ -220,6 +202,34 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
             }
             backoff = (backoff * 2).min(MAX_BACKOFF);
         }
+    }
+
+    /// Opens a session; after a break, also hands on what was missed.
+    async fn connect(
+        &mut self,
+        was_connected: bool,
+        came_meanwhile: &mut Waiting,
+    ) -> Result<(B::Listener, Recovery), BackendError> {
+        let mut listener = self.open().instrument(tracing::debug_span!("listen")).await?;
+        if !was_connected {
+            return Ok((listener, Recovery::Off));
+        }
+        let catching_up = self.catch_up(&mut listener, came_meanwhile);
+        let recovery = catching_up.instrument(tracing::debug_span!("catch_up")).await?;
+        Ok((listener, recovery))
+    }
+
+    /// Reports that the link is up, and the gap before, if there was one.
+    fn connected(&mut self, disconnected_since: Option<Instant>, recovery: Recovery) {
+        self.events.emit(Event::Connected);
+        let Some(since) = disconnected_since else { return };
+        self.events.counters().reconnects.add(1);
+        // It is as long as it was by the clock that does not jump, and so never ends before it
+        // begins.
+        let until = self.events.counters().now();
+        let since = until.checked_sub(since.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.events.emit(Event::Gap { since, until, recovery });
+        (self.arrivals)(Arrival::Restored);
     }
 
     async fn open(&mut self) -> Result<B::Listener, BackendError> {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     backend::{Backend, Row},
     inbound::{
-        attachments::{FetchJob, Fetched, Fetcher},
+        attachments::{FetchJob, Fetched, Fetcher, Room},
         link::Arrival,
     },
     node::{namespace::Namespace, shared::Node},
@@ -43,8 +43,8 @@ pub(crate) struct Intake<B: Backend> {
     node: Weak<Node<B>>,
     prefix: String,
     events: Arc<Events>,
-    line: queue::Sender<Item>,
-    wanted: mpsc::UnboundedSender<FetchJob>,
+    queue: queue::Sender<Item>,
+    fetches: mpsc::UnboundedSender<FetchJob>,
     max_bytes: usize,
 }
 
@@ -55,14 +55,14 @@ pub(crate) fn start<B: Backend>(
     events: Arc<Events>,
     fetcher: Fetcher<B>,
 ) -> (Intake<B>, [tokio::task::JoinHandle<()>; 2]) {
-    let (line, slots) = queue();
-    let (wanted, fetches) = mpsc::unbounded_channel();
+    let (sender, items) = queue();
+    let (fetches, jobs) = mpsc::unbounded_channel();
     let prefix = options.channel_prefix.clone();
     let tasks = [
-        tokio::spawn(fetcher.clone().fetch_ahead(fetches)),
-        tokio::spawn(process(node.clone(), prefix.clone(), fetcher, slots, events.clone())),
+        tokio::spawn(fetcher.clone().fetch_ahead(jobs)),
+        tokio::spawn(process(node.clone(), prefix.clone(), fetcher, items, events.clone())),
     ];
-    (Intake { node, prefix, events, line, wanted, max_bytes: options.max_inbox_bytes }, tasks)
+    (Intake { node, prefix, events, queue: sender, fetches, max_bytes: options.max_inbox_bytes }, tasks)
 }
 
 impl<B: Backend> Intake<B> {
@@ -73,10 +73,10 @@ impl<B: Backend> Intake<B> {
         }
     }
 
-    fn push(&self, slot: Item) {
+    fn push(&self, item: Item) {
         self.events.counters().waiting.fetch_add(1, Ordering::Relaxed);
         // The other side only ends with the node.
-        let _ = self.line.send(slot);
+        let _ = self.queue.send(item);
     }
 
     fn notification(&self, channel: &str, payload: &str) {
@@ -145,8 +145,8 @@ impl<B: Backend> Intake<B> {
         let (done, fetched) = oneshot::channel();
         let channel = channel.to_owned();
         self.push(Item::Attachment { channel: channel.clone(), fetched, bytes });
-        // Fails only together with the node; the slot then says so.
-        let _ = self.wanted.send(FetchJob { channel, header, done });
+        // Fails only together with the node; the item then says so.
+        let _ = self.fetches.send(FetchJob { channel, header, done });
     }
 
     /// Whether a message is one of this node's own, judged by how its text ends.
@@ -187,7 +187,7 @@ async fn process<B: Backend>(
     node: Weak<Node<B>>,
     prefix: String,
     fetcher: Fetcher<B>,
-    mut slots: queue::Receiver<Item>,
+    mut items: queue::Receiver<Item>,
     events: Arc<Events>,
 ) {
     let counters = events.counters();
@@ -199,14 +199,14 @@ async fn process<B: Backend>(
         if at_once.is_multiple_of(MAX_AT_ONCE) {
             tokio::task::yield_now().await;
         }
-        let Some(slot) = taken.pop_front() else {
-            if slots.take(&mut taken).await {
+        let Some(item) = taken.pop_front() else {
+            if items.take(&mut taken).await {
                 continue;
             }
             return;
         };
         counters.waiting.fetch_sub(1, Ordering::Relaxed);
-        match slot {
+        match item {
             Item::Message { namespace, message, bytes } => {
                 let Some(node) = node.upgrade() else { return };
                 handle(&node, &namespace, message).await;
@@ -214,45 +214,43 @@ async fn process<B: Backend>(
             }
             Item::Attachment { channel, fetched, bytes } => {
                 counters.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                // Kept until it has been handled.
-                let mut kept = None;
-                let mut message = match fetched.await {
-                    Ok(Fetched::Message { message, room }) => {
-                        kept = Some(room);
-                        *message
-                    }
-                    Ok(Fetched::Body { channel, header, body, room }) => {
-                        kept = Some(room);
-                        let read = || fetcher.read(&channel, &header, Ok(Row::Body(body)));
-                        // Whatever is in a row, it does not end the inbox.
-                        match catch_unwind(AssertUnwindSafe(read)) {
-                            Ok(Some(message)) => message,
-                            Ok(None) => continue,
-                            Err(_) => {
-                                tracing::error!(channel, "an attachment made its decoder panic, and is lost");
-                                continue;
-                            }
-                        }
-                    }
-                    Ok(Fetched::Later { channel, header }) => match fetcher.fetch_alone(&channel, &header).await {
-                        Some(message) => message,
-                        None => continue,
-                    },
-                    Ok(Fetched::Unusable) | Err(_) => continue,
-                };
+                // The permit is kept until the message has been handled.
+                let Some((mut message, _permit)) = attachment(&fetcher, fetched.await).await else { continue };
                 let name = message.nsp.take();
                 let name = name.as_deref().or_else(|| channel::namespace(&prefix, &channel));
                 let Some(node) = node.upgrade() else { return };
                 if let Some(namespace) = name.and_then(|name| node.namespace(name)) {
                     handle(&node, &namespace, message).await;
                 }
-                drop(kept);
             }
             Item::Restored => {
                 let Some(node) = node.upgrade() else { return };
                 node.announce_all();
             }
         }
+    }
+}
+
+/// The message of an attachment, with the permit for its memory; `None` if it cannot be used.
+async fn attachment<B: Backend>(
+    fetcher: &Fetcher<B>,
+    fetched: Result<Fetched, oneshot::error::RecvError>,
+) -> Option<(Message, Option<Room>)> {
+    match fetched {
+        Ok(Fetched::Message { message, room }) => Some((*message, Some(room))),
+        Ok(Fetched::Body { channel, header, body, room }) => {
+            let read = || fetcher.read(&channel, &header, Ok(Row::Body(body)));
+            // Whatever is in a row, it does not end the inbox.
+            match catch_unwind(AssertUnwindSafe(read)) {
+                Ok(message) => Some((message?, Some(room))),
+                Err(_) => {
+                    tracing::error!(channel, "an attachment made its decoder panic, and is lost");
+                    None
+                }
+            }
+        }
+        Ok(Fetched::Later { channel, header }) => Some((fetcher.fetch_alone(&channel, &header).await?, None)),
+        Ok(Fetched::Unusable) | Err(_) => None,
     }
 }
 

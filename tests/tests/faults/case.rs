@@ -33,7 +33,7 @@ pub(crate) struct Case {
     pub(crate) nodes_options: fn(NodeOptions) -> NodeOptions,
     /// More options for the Rust node that the case is about.
     pub(crate) far_options: fn(NodeOptions) -> NodeOptions,
-    pub(crate) way: Way,
+    pub(crate) route: Route,
     /// Whether a standby follows the server.
     pub(crate) has_standby: bool,
     /// Whether the Rust nodes keep the catch-up log.
@@ -51,7 +51,7 @@ pub(crate) struct Case {
 
 /// How nodes reach their database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Route {
     /// One Rust node through the proxy.
     OneByProxy,
     /// All nodes through the proxy, which stands for the host name of the database.
@@ -128,7 +128,7 @@ impl Case {
             options: same,
             nodes_options: same,
             far_options: same,
-            way: Way::OneByProxy,
+            route: Route::OneByProxy,
             has_standby: false,
             has_log: false,
             role_setting: None,
@@ -172,8 +172,8 @@ impl Case {
         self
     }
 
-    pub(crate) fn by(mut self, way: Way) -> Self {
-        self.way = way;
+    pub(crate) fn by(mut self, route: Route) -> Self {
+        self.route = route;
         self
     }
 

@@ -2,7 +2,7 @@
 //! Node.js node.
 
 use crate::{
-    case::{Case, Result, Way},
+    case::{Case, Result, Route},
     pooler::{Mode, Pooler},
 };
 use serde_json::{Value, json};
@@ -97,16 +97,16 @@ impl Cluster {
         let rust =
             Kind::RustServer { program: PathBuf::from(env!("CARGO_BIN_EXE_test-node")), backend: backend.to_owned() };
         let by_proxy = proxy.before(&url);
-        let silent_host = if case.way == Way::SilentHostFirst { Some(SilentHost::start().await?) } else { None };
-        let pooler = match case.way {
-            Way::TransactionPooler => Some(Pooler::start(Mode::Transaction, port, &url).await?),
-            Way::SessionPooler => Some(Pooler::start(Mode::Session, port, &url).await?),
-            Way::OneByProxy | Way::AllByProxy | Way::SilentHostFirst => None,
+        let silent_host = if case.route == Route::SilentHostFirst { Some(SilentHost::start().await?) } else { None };
+        let pooler = match case.route {
+            Route::TransactionPooler => Some(Pooler::start(Mode::Transaction, port, &url).await?),
+            Route::SessionPooler => Some(Pooler::start(Mode::Session, port, &url).await?),
+            Route::OneByProxy | Route::AllByProxy | Route::SilentHostFirst => None,
         };
-        let options = if case.way == Way::AllByProxy { options.at(&by_proxy) } else { options };
+        let options = if case.route == Route::AllByProxy { options.at(&by_proxy) } else { options };
         let far = match (&silent_host, &pooler) {
             (Some(silent), _) => options.clone().at(silent.first_in(&url)),
-            (None, Some(pooler)) if case.way == Way::TransactionPooler => {
+            (None, Some(pooler)) if case.route == Route::TransactionPooler => {
                 options.clone().at(pooler.url()).listen_url(&by_proxy)
             }
             (None, Some(pooler)) => options.clone().at(pooler.url()),

@@ -1,7 +1,7 @@
 //! The database is on another server than before, or accepts no writes.
 
 use crate::{
-    case::{AfterFault, BOTH, Case, FAR_ONLY, Result, Way, last_for},
+    case::{AfterFault, BOTH, Case, FAR_ONLY, Result, Route, last_for},
     cluster::{Cluster, FAR},
 };
 use serde_json::Value;
@@ -23,10 +23,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "the primary is killed, and its name leads to the standby, which is promoted 2 s later; `LONG=1`: 30 s",
             promoted,
         )
-        .by(Way::AllByProxy)
+        .by(Route::AllByProxy)
         .with_standby(),
         Case::new("a standby is promoted, with the catch-up log", "the same", promoted)
-            .by(Way::AllByProxy)
+            .by(Route::AllByProxy)
             .with_standby()
             .with_log(),
         Case::new(
@@ -45,7 +45,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "as one that is switched off: it refuses no connection. All sessions of the node are terminated then",
             behind_a_silent_host,
         )
-        .by(Way::SilentHostFirst)
+        .by(Route::SilentHostFirst)
         // Two hosts take twice as long as one.
         .with(|options| options.query_timeout(Duration::from_secs(10)).heartbeat_timeout(Duration::from_secs(10))),
     ]

@@ -1,7 +1,7 @@
 //! PgBouncer between a node and its database.
 
 use crate::{
-    case::{AfterFault, Case, FAR_ONLY, NONE, Result, Way, last_for},
+    case::{AfterFault, Case, FAR_ONLY, NONE, Result, Route, last_for},
     cluster::Cluster,
 };
 use socketio_pg_tests::{
@@ -25,10 +25,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "its sessions in the server are terminated three times, and it is killed for a second. diesel needs one from 1.21 on",
             transaction_mode,
         )
-        .by(Way::TransactionPooler)
+        .by(Route::TransactionPooler)
         .only_on((!knows_prepared).then_some("tokio-postgres")),
         Case::new("PgBouncer in session mode, for everything", "it is killed for a second", session_mode)
-            .by(Way::SessionPooler),
+            .by(Route::SessionPooler),
     ]
 }
 

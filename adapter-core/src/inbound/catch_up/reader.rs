@@ -166,16 +166,7 @@ impl<B: Backend> Reader<B> {
         // What was sent on other channels was not for this node.
         let covered = self.listened.iter().filter(|channel| self.tracker.covers(channel) && **channel != self.channel);
         let channels: Vec<String> = covered.cloned().collect();
-        self.begin_mark();
-        let Some(marking) = self.marking.take() else { unreachable!("a mark was just begun") };
-        let until = match marking.await {
-            Ok(until) => until,
-            Err(error) => {
-                self.tracker.give_mark_up();
-                return Err(error);
-            }
-        };
-        self.tracker.marked(until.clone());
+        let until = self.mark_now().await?;
         let Some(since) = since else {
             self.tracker.forget();
             return Ok(Some("the connection broke before the node had found its place in the log".to_owned()));
@@ -185,12 +176,10 @@ impl<B: Backend> Reader<B> {
             let reason = "the log is not the one that it was: restored, emptied, or that of another server";
             return Ok(Some(reason.to_owned()));
         }
-
-        let has_crashed = since.crashes != until.crashes;
-        if has_crashed {
+        if since.crashes != until.crashes {
             self.tracker.crashed(&until.crashes);
         }
-        let mut query = LogQuery {
+        let query = LogQuery {
             table: self.log.table_name(),
             channels: &channels,
             since: &since,
@@ -198,34 +187,40 @@ impl<B: Backend> Reader<B> {
             after: 0,
             limit: PAGE,
         };
-        loop {
-            let rows = in_time(self.backend.read_log(&query)).await?;
-            let is_last = (rows.len() as i64) < PAGE;
-            for LogRow { id, incoming, is_before_crash } in rows {
-                query.after = id;
-                // Attachments of before the crash are gone, and their numbers may be those of
-                // others by now. Those of after it are not: they also come live, and would come
-                // behind what was sent after them.
-                if has_crashed && is_before_crash && peek::is_header(&incoming.payload) {
-                    continue;
-                }
-                if self.tracker.hear(&incoming.channel, &incoming.payload) {
-                    self.late += 1;
-                    hand_on(incoming);
-                }
-            }
-            if is_last {
-                break;
-            }
-        }
-
+        let (backend, tracker) = (&*self.backend, &mut self.tracker);
+        read_rows(backend, tracker, query.clone(), |incoming| {
+            self.late += 1;
+            hand_on(incoming);
+        })
+        .await?;
         // Rows are deleted in the order of their age: while the row of the position is there, all
         // after it are.
         let own_channel = [self.channel.clone()];
         let place = LogQuery { channels: &own_channel, after: since.id - 1, limit: 1, ..query };
-        let is_whole = in_time(self.backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
+        let is_whole = in_time(backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
+        Ok(self.why_incomplete(&since, &until, is_whole))
+    }
+
+    /// Sends a mark and waits for its position.
+    async fn mark_now(&mut self) -> Result<Position, BackendError> {
+        self.begin_mark();
+        let Some(marking) = self.marking.take() else { unreachable!("a mark was just begun") };
+        match marking.await {
+            Ok(position) => {
+                self.tracker.marked(position.clone());
+                Ok(position)
+            }
+            Err(error) => {
+                self.tracker.give_mark_up();
+                Err(error)
+            }
+        }
+    }
+
+    /// Why something may be missing though the log was read, if it may.
+    fn why_incomplete(&self, since: &Position, until: &Position, is_whole: bool) -> Option<String> {
         let disconnected = until.taken.saturating_sub(since.taken);
-        Ok(if disconnected > self.log.retention() {
+        if disconnected > self.log.retention() {
             Some(format!(
                 "the node was disconnected for {disconnected:.1?}, and the log goes back for {:?}",
                 self.log.retention()
@@ -236,7 +231,7 @@ impl<B: Backend> Reader<B> {
                  `CatchUp::last`, and look at the clock of the database"
                     .to_owned(),
             )
-        } else if has_crashed {
+        } else if since.crashes != until.crashes {
             Some(
                 "the database server crashed: attachments are gone, and what was published in its last moments may not \
                  be in the log"
@@ -249,7 +244,7 @@ impl<B: Backend> Reader<B> {
             ))
         } else {
             None
-        })
+        }
     }
 
     fn begin_mark(&mut self) {
@@ -267,6 +262,35 @@ impl<B: Backend> Reader<B> {
                 self.tracker.give_mark_up();
                 tracing::warn!(%error, table = self.log.table_name(), "the catch-up log could not be marked");
             }
+        }
+    }
+}
+
+/// Reads all rows of a query, and hands on those that the tracker does not know.
+async fn read_rows<B: Backend>(
+    backend: &B,
+    tracker: &mut Tracker,
+    mut query: LogQuery<'_>,
+    mut hand_on: impl FnMut(Incoming),
+) -> Result<(), BackendError> {
+    let has_crashed = query.since.crashes != query.until.crashes;
+    loop {
+        let rows = in_time(backend.read_log(&query)).await?;
+        let is_last = (rows.len() as i64) < query.limit;
+        for LogRow { id, incoming, is_before_crash } in rows {
+            query.after = id;
+            // Attachments of before the crash are gone, and their numbers may be those of others by
+            // now. Those of after it are not: they also come live, and would come behind what was
+            // sent after them.
+            if has_crashed && is_before_crash && peek::is_header(&incoming.payload) {
+                continue;
+            }
+            if tracker.hear(&incoming.channel, &incoming.payload) {
+                hand_on(incoming);
+            }
+        }
+        if is_last {
+            return Ok(());
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A backend that counts what is delivered to its listening sessions.
+//! A backend around another one, which counts what is delivered to its listening sessions. The
+//! nodes of the measurement run on it.
 
 use std::{
     future::Future,

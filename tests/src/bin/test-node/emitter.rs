@@ -1,4 +1,4 @@
-//! An emitter: a process without sockets.
+//! The roles `emitter` and `sql-functions`: a process without sockets, which emits what commands say.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use tokio::sync::Mutex;
 use tokio_postgres::{GenericClient, NoTls, types::ToSql};
 
 use crate::{
-    conversation::{self, Answer, Command, failed, say},
+    commands::{self, Answer, Command, failed, say},
     options::Options,
 };
 
-/// Serves on tokio-postgres until the conversation ends.
+/// Serves on tokio-postgres until the end of input.
 pub(crate) async fn tokio_postgres(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let (client, connection) = tokio_postgres::connect(&options.database_url, NoTls).await?;
     tokio::spawn(connection);
     let emitter = Emitter::with_options(&options.cluster());
     let client = Arc::new(Mutex::new(client));
     say(&json!({ "ready": true, "port": 0, "uid": "emitter" }));
-    conversation::hold(|command| {
+    commands::serve(|command| {
         let (emitter, client) = (emitter.clone(), client.clone());
         async move {
             let mut client = client.lock().await;
@@ -44,7 +44,7 @@ pub(crate) async fn tokio_postgres(options: &Options) -> Result<(), Box<dyn std:
     Ok(())
 }
 
-/// Serves with the SQL functions until the conversation ends.
+/// Serves with the SQL functions until the end of input.
 pub(crate) async fn sql_functions(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let (client, connection) = tokio_postgres::connect(&options.database_url, NoTls).await?;
     tokio::spawn(connection);
@@ -52,7 +52,7 @@ pub(crate) async fn sql_functions(options: &Options) -> Result<(), Box<dyn std::
     client.batch_execute(&functions.install_sql()).await?;
     let client = Arc::new(Mutex::new(client));
     say(&json!({ "ready": true, "port": 0, "uid": "emitter" }));
-    conversation::hold(|command| {
+    commands::serve(|command| {
         let client = client.clone();
         async move {
             let mut client = client.lock().await;
@@ -122,13 +122,13 @@ async fn call_function(client: &impl GenericClient, command: &Command) -> Answer
     Ok(Value::Null)
 }
 
-/// Serves on diesel-async until the conversation ends.
+/// Serves on diesel-async until the end of input.
 pub(crate) async fn diesel(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let connection = AsyncPgConnection::establish(&options.database_url).await?;
     let emitter = socketio_pg_diesel::Emitter::with_options(&options.cluster());
     let connection = Arc::new(Mutex::new(connection));
     say(&json!({ "ready": true, "port": 0, "uid": "emitter" }));
-    conversation::hold(|command| {
+    commands::serve(|command| {
         let (emitter, connection) = (emitter.clone(), connection.clone());
         async move {
             let mut connection = connection.lock().await;

@@ -12,7 +12,7 @@
 
 mod arguments;
 mod borrowed_pool;
-mod conversation;
+mod commands;
 mod crowd;
 mod emitter;
 mod operations;

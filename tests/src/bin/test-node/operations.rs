@@ -19,7 +19,7 @@ use socketioxide::{SocketIo, adapter::Emitter, extract::SocketRef, operators::Br
 use crate::{
     arguments::{self, Arguments},
     borrowed_pool,
-    conversation::{Answer, Command, Fields, failed},
+    commands::{Answer, Command, Fields, failed},
 };
 
 type Adapter<B> = PostgresAdapter<Emitter, B>;

@@ -1,4 +1,5 @@
-//! The server.
+//! The role `server`: a Socket.IO server with its clients, on any backend. `operations` carries out
+//! the commands.
 
 use std::{collections::HashSet, convert::Infallible, net::SocketAddr, sync::Arc};
 
@@ -16,7 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     arguments::Arguments,
-    conversation::{self, say},
+    commands::{self, say},
     crowd,
     operations::Node,
     options::{Options, Parser},
@@ -67,7 +68,7 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
     let node = Arc::new(Node { io: io.clone(), cluster: cluster.clone(), events });
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let is_terminated = tokio::select! {
-        held = conversation::hold(|command| node.clone().carry_out(command)) => held.map(|()| false)?,
+        served = commands::serve(|command| node.clone().carry_out(command)) => served.map(|()| false)?,
         _ = terminated.recv() => true,
     };
     io.close().await;

@@ -1,4 +1,5 @@
-//! Reads commands as lines, and writes answers and events as lines.
+//! Commands of a test: read as lines from stdin, answered as lines on stdout. What a command does
+//! is for the role: `server` with `operations`, or `emitter`.
 
 use std::{future::Future, io::Write, time::Duration};
 
@@ -77,9 +78,9 @@ pub(crate) fn say(line: &Value) {
     }
 }
 
-/// Answers each command with the result of `carry_out`, until the end of input or until `carry_out`
-/// gives `None`.
-pub(crate) async fn hold<F, Fut>(mut carry_out: F) -> std::io::Result<()>
+/// Answers each command with the result of `carry_out`, until the end of input or the command
+/// `close`.
+pub(crate) async fn serve<F, Fut>(mut carry_out: F) -> std::io::Result<()>
 where
     F: FnMut(Command) -> Fut,
     Fut: Future<Output = Answer> + Send + 'static,
