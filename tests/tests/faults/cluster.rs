@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use socketio_pg_core::backend::table::{DEFAULT_LOG, log_schema_sql, schema_sql};
 use socketio_pg_tests::{
     Client, ClientHost, Connect, DEADLINE, Kind, Member, Node, NodeOptions, Proxy, Speaks,
-    fault::{Failure, Place, execute},
+    fault::{Place, execute},
 };
 use socketio_pg_throwaway::{Database, Server};
 use std::{
@@ -52,47 +52,13 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start(case: &Case, backend: &str, host: Arc<ClientHost>, shared: Arc<Server>) -> Result<Self> {
-        let (settings, has_standby) = (case.server, case.has_standby);
-        let (server, standby, database) = tokio::task::spawn_blocking(move || {
-            let (server, standby) = match settings.map(|settings| settings(Server::builder())) {
-                Some(builder) if has_standby => {
-                    let (server, standby) = builder.start_with_standby()?;
-                    (Arc::new(server), Some(Arc::new(standby)))
-                }
-                Some(builder) => (Arc::new(builder.start()?), None),
-                None => (shared, None),
-            };
-            let database = server.create_database()?;
-            Ok::<_, Failure>((server, standby, database))
-        })
-        .await??;
-        // Nodes are not superusers: rights can be revoked, and the reserved connections are not for
-        // them.
-        let role = format!("{}_app", database.name());
-        let table = schema_sql("socket_io_attachments")?;
-        let log = if case.has_log { log_schema_sql(DEFAULT_LOG)? } else { String::new() };
-        let setting = case.role_setting.map(|setting| format!("; ALTER ROLE {role} SET {setting}")).unwrap_or_default();
-        let statements = format!(
-            "CREATE ROLE {role} LOGIN PASSWORD 'right'; {table}; {log};
-             GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}{setting};
-             {}",
-            (case.setup)()
-        );
-        let database = Arc::new(database);
-        execute(&database, &statements).await?;
+        let (server, standby) = server(case, shared).await?;
+        let (database, role) = database(case, &server).await?;
         let port = server.port().ok_or("these tests need a private server")?;
         let proxy = Proxy::start(port)?;
         let url = database.url().replace("postgres@", &format!("{role}:right@"));
 
-        let options = NodeOptions::new(&url)
-            .heartbeat_interval(Duration::from_millis(200))
-            // Long enough for a busy machine: a node that is only slow must not count as dead.
-            .heartbeat_timeout(Duration::from_secs(3))
-            .check_interval(Duration::from_secs(1))
-            // Long enough for a login on a busy machine: checking passwords takes time.
-            .query_timeout(Duration::from_secs(3))
-            .pool_size(10);
-        let options = (case.options)(options);
+        let options = (case.options)(options(&url));
         let options = if case.has_log { options.catch_up(Duration::from_secs(300)) } else { options };
         let rust =
             Kind::RustServer { program: PathBuf::from(env!("CARGO_BIN_EXE_test-node")), backend: backend.to_owned() };
@@ -219,6 +185,54 @@ impl Cluster {
         self.nodes[index].call("emit", json!({ "event": event, "args": args })).await?;
         Ok(())
     }
+}
+
+/// The server of a case, and its standby if it has one.
+async fn server(case: &Case, shared: Arc<Server>) -> Result<(Arc<Server>, Option<Arc<Server>>)> {
+    let (settings, has_standby) = (case.server, case.has_standby);
+    tokio::task::spawn_blocking(move || {
+        Ok(match settings.map(|settings| settings(Server::builder())) {
+            Some(builder) if has_standby => {
+                let (server, standby) = builder.start_with_standby()?;
+                (Arc::new(server), Some(Arc::new(standby)))
+            }
+            Some(builder) => (Arc::new(builder.start()?), None),
+            None => (shared, None),
+        })
+    })
+    .await?
+}
+
+/// A database with the tables, and the role of the nodes.
+async fn database(case: &Case, server: &Arc<Server>) -> Result<(Arc<Database>, String)> {
+    let server = server.clone();
+    let database = Arc::new(tokio::task::spawn_blocking(move || server.create_database()).await??);
+    // Nodes are not superusers: rights can be revoked, and the reserved connections are not for
+    // them.
+    let role = format!("{}_app", database.name());
+    let table = schema_sql("socket_io_attachments")?;
+    let log = if case.has_log { log_schema_sql(DEFAULT_LOG)? } else { String::new() };
+    let setting = case.role_setting.map(|setting| format!("; ALTER ROLE {role} SET {setting}")).unwrap_or_default();
+    let statements = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'right'; {table}; {log};
+         GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}{setting};
+         {}",
+        (case.setup)()
+    );
+    execute(&database, &statements).await?;
+    Ok((database, role))
+}
+
+/// The options of all nodes, before the case changes them.
+fn options(url: &str) -> NodeOptions {
+    NodeOptions::new(url)
+        .heartbeat_interval(Duration::from_millis(200))
+        // Long enough for a busy machine: a node that is only slow must not count as dead.
+        .heartbeat_timeout(Duration::from_secs(3))
+        .check_interval(Duration::from_secs(1))
+        // Long enough for a login on a busy machine: checking passwords takes time.
+        .query_timeout(Duration::from_secs(3))
+        .pool_size(10)
 }
 
 /// A host that neither accepts nor refuses connections, as if it were switched off.

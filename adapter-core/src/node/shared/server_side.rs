@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_core::Stream;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use socketio_pg_protocol::{
-    Body, Payload, Value,
+    Body, Payload, RequestId, Value,
     message::{ServerSideEmit, ServerSideEmitResponse},
 };
 use tracing::Instrument;
@@ -15,7 +16,7 @@ use super::Node;
 use crate::{
     backend::Backend,
     error::Error,
-    node::{namespace::Namespace, requester::Requester},
+    node::{handlers::Reply, namespace::Namespace, requester::Requester},
     observe::classes::InvalidMessage,
 };
 
@@ -47,34 +48,40 @@ pub(super) fn dispatch<B: Backend>(
     let sender = requester.sender().map(tracing::field::display);
     let span = tracing::debug_span!("server_side_event", namespace = namespace.name(), event, sender);
     // Called here, so that all handlers begin in the order of the events.
-    let mut answers: futures_util::stream::FuturesUnordered<_> =
+    let replies: FuturesUnordered<_> =
         span.in_scope(|| handlers.iter().map(|handler| handler(&event, &packet)).collect());
     let (node, namespace, requester) = (node.clone(), namespace.clone(), requester.clone());
-    let answering = async move {
+    let work = async move {
         let _place = place;
-        let mut wanted = request_id;
-        while let Some(reply) = answers.next().await {
-            let answer = match reply {
-                Ok(Some(answer)) => answer,
-                Ok(None) => continue,
-                Err(error) => {
-                    node.events().rejected(
-                        namespace.channel(),
-                        requester.sender(),
-                        InvalidMessage::InvalidArguments,
-                        error,
-                    );
-                    continue;
-                }
-            };
-            let Some(request_id) = wanted.take() else { continue };
-            let body = Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id, packet: answer });
-            if let Err(error) = node.answer(&namespace, body, &requester).await {
-                tracing::debug!(%error, "a response to another server was not published");
-            }
-        }
+        respond_once(&node, &namespace, &requester, request_id, replies).await;
     };
-    tokio::spawn(answering.instrument(span));
+    tokio::spawn(work.instrument(span));
+}
+
+/// Waits for all handlers, and publishes the first response if the sender wants one.
+async fn respond_once<B: Backend>(
+    node: &Node<B>,
+    namespace: &Namespace,
+    requester: &Requester,
+    mut wanted: Option<RequestId>,
+    mut replies: impl Stream<Item = Reply> + Unpin,
+) {
+    while let Some(reply) = replies.next().await {
+        let packet = match reply {
+            Ok(Some(packet)) => packet,
+            Ok(None) => continue,
+            Err(error) => {
+                let (channel, sender) = (namespace.channel(), requester.sender());
+                node.events().rejected(channel, sender, InvalidMessage::InvalidArguments, error);
+                continue;
+            }
+        };
+        let Some(request_id) = wanted.take() else { continue };
+        let body = Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id, packet });
+        if let Err(error) = node.answer(namespace, body, requester).await {
+            tracing::debug!(%error, "a response to another server was not published");
+        }
+    }
 }
 
 /// The name of `[event, ...arguments]`. Numbers are names too, in Node.js.
