@@ -63,6 +63,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
 
 #[tokio::test(start_paused = true)]
 async fn each_step_of_a_messages_way_is_a_span() {
+    // While there is one subscriber only, `tracing` asks the thread that is the first to come to a
+    // span whether somebody wants it, for all threads. That may be the thread of another test.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let recorder = Recorder::default();
     let _subscribed = tracing::subscriber::set_default(tracing_subscriber::registry().with(recorder.clone()));
     let database = MemoryDatabase::default();
