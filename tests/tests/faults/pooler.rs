@@ -4,12 +4,11 @@ use crate::{
     case::{AfterFault, Case, FAR_ONLY, NONE, Result, Route, last_for},
     cluster::Cluster,
 };
-use socketio_pg_tests::{
-    fault::Fault,
-    require,
-    sessions::PUBLISHERS,
+use socketio_pg_tests::{fault::Fault, require, sessions::PUBLISHERS};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
-use std::{sync::Arc, time::Instant};
 
 pub(crate) use socketio_pg_tests::pooler::{Mode, PGBOUNCER, Pooler, version};
 
