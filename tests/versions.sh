@@ -59,6 +59,7 @@ suites=(
   "socketio-pg-diesel backend"
   "socketio-pg-tests catch_up"
   "socketio-pg-tests sql_functions"
+  "socketio-pg-tests outbox"
 )
 if [ -n "$short" ]; then
   suites+=("socketio-pg-tests conformance RDN")

@@ -18,8 +18,8 @@
 //!
 //! # Writing a backend
 //!
-//! 1. Take the SQL from [`sql`], [`log_sql`] and [`inspect::INSPECT_TABLE_SQL`]: it is the same for
-//!    every driver. A backend binds its parameters and reads its rows. [`TableName::parse`] reads
+//! 1. Take the SQL from [`sql`], [`log_sql`], [`outbox_sql`] and [`inspect::INSPECT_TABLE_SQL`]: it
+//!    is the same for every driver. A backend binds its parameters and reads its rows. [`TableName::parse`] reads
 //!    the names of tables, and [`Columns`](sql::Columns) takes a batch apart.
 //!
 //!    | method | statement |
@@ -30,6 +30,7 @@
 //!    | [`fetch`](Backend::fetch) | [`sql::fetch`]; [`Row::new`] makes a row of what it returns |
 //!    | [`mark`](Backend::mark), [`read_log`](Backend::read_log) | [`log_sql::mark`], [`log_sql::read`] |
 //!    | [`sweep_batch`](Backend::sweep_batch) | [`sql::sweep`] |
+//!    | [`publish_outbox`](Backend::publish_outbox), [`look_at_outbox`](Backend::look_at_outbox) | [`outbox_sql::publish`], [`outbox_sql::look`] |
 //!
 //! 2. Use one connection for publishing, some others for the rest, and one for each [`Listener`].
 //!    A connection whose statement was given up halfway, or that has become read-only, does not
@@ -40,7 +41,8 @@
 //!    unsent](BackendError::unsent). [`before_sending`] marks what happens before a statement is
 //!    sent.
 //! 4. For emitters on connections of the application implement [`PublishOn`](crate::PublishOn) for
-//!    each kind of connection.
+//!    each kind of connection: run what [`Emission::statement`](emission::Emission::statement)
+//!    returns.
 //! 5. Run the contract as tests of your crate: feature `backend-tests`,
 //!    `socketio_pg_core::backend_tests!(fixture)`. They hold everything that is said here.
 //!
@@ -48,9 +50,12 @@
 //! these methods and nothing else.
 
 mod catch_up;
+pub mod emission;
 pub(crate) mod error;
 pub mod inspect;
 pub mod log_sql;
+pub(crate) mod outbox;
+pub mod outbox_sql;
 pub mod prepare;
 pub mod sql;
 pub mod table;
@@ -63,6 +68,7 @@ pub use self::{
     catch_up::CatchUp,
     error::{BackendError, ErrorKind, before_sending},
     inspect::TableReport,
+    outbox::{Outbox, OutboxBatch, OutboxProgress, OutboxState},
     prepare::Prepare,
 };
 
@@ -141,6 +147,21 @@ pub trait Backend: Send + Sync + 'static {
     fn set_node_name(&self, name: &str) {
         let _ = name;
     }
+
+    /// Publishes a batch of the outbox and deletes it there, in one transaction: see
+    /// [`outbox_sql::publish`].
+    fn publish_outbox(
+        &self,
+        batch: &OutboxBatch<'_>,
+    ) -> impl Future<Output = Result<OutboxProgress, BackendError>> + Send;
+
+    /// Looks at the rows of an outbox with a higher number than `after`, and changes nothing: see
+    /// [`outbox_sql::look`].
+    fn look_at_outbox(
+        &self,
+        outbox: &str,
+        after: i64,
+    ) -> impl Future<Output = Result<OutboxState, BackendError>> + Send;
 
     /// Closes all pooled connections; what is called afterwards fails. Open listeners are not
     /// touched.

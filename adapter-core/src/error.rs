@@ -84,7 +84,7 @@ pub enum ConnectError {
         "the role {role:?} may not use the table `{table}`: it lacks {missing}. Run this as its owner, {owner:?}: {statement}"
     )]
     MissingRights {
-        /// The table: the attachments table or the catch-up log.
+        /// The table: the attachments table, the catch-up log or the outbox.
         table: String,
         /// The role that the node connects as.
         role: String,
@@ -97,11 +97,11 @@ pub enum ConnectError {
     },
     /// A table does not have the columns that a node needs.
     #[error(
-        "the table `{table}` cannot be used: {problem}. Give another one with `Options::table` or `CatchUp::table`, or run \
-         this as its owner, {owner:?}, which may delete what is in these columns: {statement}"
+        "the table `{table}` cannot be used: {problem}. Give another one with `Options::table`, `CatchUp::table` or `Outbox::table`, or \
+         run this as its owner, {owner:?}, which may delete what is in these columns: {statement}"
     )]
     UnsuitableTable {
-        /// The table: the attachments table or the catch-up log.
+        /// The table: the attachments table, the catch-up log or the outbox.
         table: String,
         /// What is wrong with which column, in words.
         problem: String,
@@ -116,6 +116,18 @@ pub enum ConnectError {
          `log_schema_sql`, or do without `Options::catch_up`"
     )]
     MissingLog {
+        /// The table.
+        table: String,
+        /// What PostgreSQL said.
+        error: BackendError,
+    },
+    /// The outbox does not exist, and was not created, or its sequence does not.
+    #[error(
+        "the outbox `{table}`, or its sequence, is missing or may not be used ({error}): run the SQL that the backend \
+         crate exports as `outbox_schema_sql`, and grant the role SELECT and UPDATE on the sequence; or do without \
+         `Options::outbox`"
+    )]
+    MissingOutbox {
         /// The table.
         table: String,
         /// What PostgreSQL said.
@@ -189,6 +201,17 @@ impl ConnectError {
                 ErrorKind::Connection => Self::Unreachable(error),
                 ErrorKind::ReadOnly => Self::ReadOnly(error),
                 _ => Self::MissingLog { table: table.to_owned(), error },
+            },
+        }
+    }
+
+    pub(crate) fn preparing_outbox(table: &str, error: BackendError) -> Self {
+        match Self::of_table(table, error, false) {
+            Ok(known) => known,
+            Err(error) => match error.kind() {
+                ErrorKind::Connection => Self::Unreachable(error),
+                ErrorKind::ReadOnly => Self::ReadOnly(error),
+                _ => Self::MissingOutbox { table: table.to_owned(), error },
             },
         }
     }

@@ -39,12 +39,12 @@ pub use self::{
         serve::Shutdown,
         socket::ClusterSocket,
     },
-    backend::CatchUp,
+    backend::{CatchUp, Outbox},
     error::{ConnectError, Error},
     observe::{
         classes::{Dropped, InvalidMessage},
         event::{Event, EventStream, Recovery},
-        health::{Counts, Failure, Health, InboxHealth, LinkHealth, NamespaceHealth, PublisherHealth},
+        health::{Counts, Failure, Health, InboxHealth, LinkHealth, NamespaceHealth, OutboxHealth, PublisherHealth},
     },
     options::Options,
     socketio::{

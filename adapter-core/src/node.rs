@@ -4,6 +4,7 @@ pub(crate) mod databases;
 pub(crate) mod handlers;
 mod inbox;
 pub(crate) mod namespace;
+mod outbox;
 pub(crate) mod requester;
 pub(crate) mod requests;
 pub(crate) mod shared;

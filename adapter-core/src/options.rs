@@ -11,7 +11,7 @@ use socketio_pg_protocol::{
 };
 
 use crate::{
-    backend::{CatchUp, table::TableName},
+    backend::{CatchUp, Outbox, outbox, table::TableName},
     env,
     error::ConnectError,
 };
@@ -55,6 +55,7 @@ pub struct Options {
     pub(crate) max_remote_sockets: usize,
     pub(crate) reply_channel: bool,
     pub(crate) catch_up: Option<CatchUp>,
+    pub(crate) outbox: Option<Outbox>,
 }
 
 impl Default for Options {
@@ -82,6 +83,7 @@ impl Default for Options {
             max_remote_sockets: 100_000,
             reply_channel: true,
             catch_up: None,
+            outbox: None,
         }
     }
 }
@@ -306,6 +308,27 @@ impl Options {
         self
     }
 
+    /// Publishes what emitters write into a table, the outbox. Off by default.
+    ///
+    /// A transaction that notifies waits, when it commits, for PostgreSQL's one lock on the
+    /// notification queue: of many small transactions that emit, only a few commit at a time. With
+    /// this option an [`Emitter`](crate::Emitter), and the functions of
+    /// [`SqlFunctions`](crate::SqlFunctions), write a row instead, and one server publishes the rows
+    /// some milliseconds after their commit: each of them once, and those of a sender in the order of
+    /// their commits. They wait while no server runs. When a server dies, another goes on within a
+    /// few seconds.
+    ///
+    /// Give the option to at least one server written in Rust, better to all, and to the emitters
+    /// that are to use it. What servers emit themselves does not go through it.
+    /// [`Event::OutboxBehind`](crate::Event::OutboxBehind) and [`Health`](crate::Health) say when
+    /// rows wait.
+    ///
+    /// It needs PostgreSQL 13 or later, and a role that may read and delete rows of the table.
+    pub fn outbox(mut self, outbox: Outbox) -> Self {
+        self.outbox = Some(outbox);
+        self
+    }
+
     pub(crate) fn budget(&self) -> Budget {
         Budget::new(self.payload_threshold)
     }
@@ -338,6 +361,9 @@ impl Options {
         }
         if let Some(log) = &self.catch_up {
             validate_log(log, &self.table)?;
+        }
+        if let Some(outbox) = &self.outbox {
+            validate_outbox(outbox, self)?;
         }
         if self.heartbeat_timeout <= self.heartbeat_interval {
             let problem = format!(
@@ -387,6 +413,27 @@ fn validate_log(log: &CatchUp, attachments: &str) -> Result<(), ConnectError> {
     }
     if log.retention().is_zero() {
         return invalid("it must go back for longer than zero".to_owned());
+    }
+    Ok(())
+}
+
+fn validate_outbox(outbox: &Outbox, options: &Options) -> Result<(), ConnectError> {
+    let invalid = |problem: String| Err(ConnectError::Option { option: "outbox", problem });
+    let table = match TableName::parse(outbox.table_name()) {
+        Ok(table) => table,
+        Err(error) => return invalid(error.to_string()),
+    };
+    let others = [Some(options.table.as_str()), options.catch_up.as_ref().map(CatchUp::table_name)];
+    if others.into_iter().flatten().any(|other| TableName::parse(other).is_ok_and(|other| other == table)) {
+        return invalid(format!("{table} is another table of the cluster: give the outbox one of its own"));
+    }
+    const LONGEST: Duration = Duration::from_millis(500);
+    if outbox.interval().is_zero() || outbox.interval() > LONGEST {
+        return invalid(format!("poll_interval must be longer than zero, and at most {LONGEST:?}"));
+    }
+    let longest = outbox::MAX_PREFIX;
+    if options.channel_prefix.len() > longest {
+        return invalid(format!("with it, `channel_prefix` may have at most {longest} bytes"));
     }
     Ok(())
 }
@@ -469,6 +516,25 @@ mod tests {
             let Err(ConnectError::Option { option: "catch_up", problem }) = validate_log(&log, "socket_io_attachments")
             else {
                 panic!("{log:?} is taken for valid");
+            };
+            assert!(problem.contains(remedy), "{problem}");
+        }
+    }
+
+    #[test]
+    fn an_outbox_that_cannot_work_is_named_with_a_remedy() {
+        let log = CatchUp::last(Duration::from_secs(1));
+        Options::default().channel_prefix("p".repeat(56)).outbox(Outbox::default()).validate().unwrap();
+        for (options, remedy) in [
+            (Options::default().outbox(Outbox::default().table("a.b.c")), "give `table` or `schema.table`"),
+            (Options::default().outbox(Outbox::default().table("Socket_IO_attachments")), "one of its own"),
+            (Options::default().catch_up(log).outbox(Outbox::default().table("socket_io_log")), "one of its own"),
+            (Options::default().outbox(Outbox::default().poll_interval(Duration::ZERO)), "longer than zero"),
+            (Options::default().outbox(Outbox::default().poll_interval(Duration::MAX)), "at most 500ms"),
+            (Options::default().channel_prefix("p".repeat(57)).outbox(Outbox::default()), "at most 56 bytes"),
+        ] {
+            let Err(ConnectError::Option { option: "outbox", problem }) = options.validate() else {
+                panic!("{:?} is taken for valid", options.outbox);
             };
             assert!(problem.contains(remedy), "{problem}");
         }

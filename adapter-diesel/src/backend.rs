@@ -5,6 +5,7 @@ use crate::{
     diagnosis::{self, Concern},
     listener::DieselListener,
     log::{self, NotifyLogged},
+    outbox,
     pool::Connections,
     statements::{self, Fetch, Notify, NotifyOnOneChannel, NotifyOne, NotifyWithAttachments, Sweep},
 };
@@ -12,8 +13,8 @@ use diesel::ConnectionResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
 use futures_util::future::BoxFuture;
 use socketio_pg_core::backend::{
-    Backend, BackendError, CatchUp, Content, FetchLimits, LogQuery, LogRow, Outgoing, Position, Row, SweepBatch,
-    TableReport, sql::Columns, table::TableName,
+    Backend, BackendError, CatchUp, Content, FetchLimits, LogQuery, LogRow, OutboxBatch, OutboxProgress, OutboxState,
+    Outgoing, Position, Row, SweepBatch, TableReport, sql::Columns, table::TableName,
 };
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -165,7 +166,7 @@ impl DieselBackend {
         let notify = NotifyLogged::new(&attachments, &log_table, log.seconds(), batch);
         let mut connection = self.publishing.acquire().await?;
         let published = notify.execute(&mut *connection).await;
-        let concern = Concern::Tables([&attachments, &log_table], diagnosis::TO_INSERT);
+        let concern = Concern::Tables([&attachments, &log_table].map(|table| (table, diagnosis::TO_INSERT)));
         connection.finish(published, concern).await.map(drop)
     }
 }
@@ -262,6 +263,23 @@ impl Backend for DieselBackend {
         {
             connector.set_node_name(name);
         }
+    }
+
+    async fn publish_outbox(&self, batch: &OutboxBatch<'_>) -> Result<OutboxProgress, BackendError> {
+        let (outbox, attachments) = (TableName::parse(batch.outbox)?, TableName::parse(batch.attachments)?);
+        let log = batch.log.map(|log| TableName::parse(log.table_name())).transpose()?;
+        let publish = outbox::Publish::new(batch, &outbox, &attachments, log.as_ref());
+        let mut connection = self.tending.acquire().await?;
+        let progress = publish.run(&mut connection).await;
+        let concern = [(&outbox, diagnosis::TO_SWEEP), (&attachments, diagnosis::TO_INSERT)];
+        connection.finish(progress, Concern::Tables(concern)).await
+    }
+
+    async fn look_at_outbox(&self, outbox: &str, after: i64) -> Result<OutboxState, BackendError> {
+        let table = TableName::parse(outbox)?;
+        let mut connection = self.tending.acquire().await?;
+        let state = outbox::Look::new(&table, after).run(&mut connection).await;
+        connection.finish(state, Concern::Table(&table, diagnosis::TO_FETCH)).await
     }
 
     fn close(&self) {

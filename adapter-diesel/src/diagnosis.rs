@@ -22,7 +22,7 @@ pub(crate) enum Concern<'a> {
     /// A table, with the rights that the statement needs.
     Table(&'a TableName, &'static [&'static str]),
     /// Two tables, with the rights that the statement needs on each.
-    Tables([&'a TableName; 2], &'static [&'static str]),
+    Tables([(&'a TableName, &'static [&'static str]); 2]),
     /// A table that the statement creates.
     Creation(&'a TableName),
 }
@@ -90,8 +90,8 @@ async fn find_out(connection: &mut AsyncPgConnection, concern: Concern<'_>) -> R
             Ok(ErrorKind::Other)
         }
         Concern::Table(table, rights) => about_table(connection, table, rights).await,
-        Concern::Tables([first, second], rights) => match about_table(connection, first, rights).await? {
-            ErrorKind::Other => about_table(connection, second, rights).await,
+        Concern::Tables([(first, rights), (second, others)]) => match about_table(connection, first, rights).await? {
+            ErrorKind::Other => about_table(connection, second, others).await,
             kind => Ok(kind),
         },
         Concern::Creation(table) => Ok(match circumstances(connection, table, TO_LOOK).await? {

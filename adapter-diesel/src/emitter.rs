@@ -1,19 +1,24 @@
 //! Emits events on the application's own connections.
 
 use diesel::{
+    QueryResult,
     pg::Pg,
+    query_builder::{AstPass, QueryFragment},
     result::{DatabaseErrorKind, Error},
+    sql_types::{Binary, Double, Nullable, Text},
 };
 use diesel_async::{AsyncConnectionCore, RunQueryDsl};
 use socketio_pg_core::{
     PublishOn,
-    backend::{BackendError, CatchUp, Content, ErrorKind, Outgoing, table::TableName},
+    backend::{
+        BackendError, ErrorKind,
+        emission::{self, Emission, Parameter},
+    },
 };
 
 use crate::{
     DieselBackend, error,
-    log::notify_one,
-    statements::{NotifyOne, NotifyOneWithAttachment},
+    shared_sql::{Statement, identified_by_text},
 };
 
 /// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request
@@ -63,34 +68,33 @@ impl<C> PublishOn<&mut C> for DieselBackend
 where
     C: AsyncConnectionCore<Backend = Pg> + Send,
 {
-    async fn publish_on(
-        connection: &mut C,
-        table: &str,
-        log: Option<&CatchUp>,
-        outgoing: Outgoing,
-    ) -> Result<(), BackendError> {
-        let Outgoing { channel, content, is_logged } = outgoing;
-        if let Some(log) = log.filter(|_| is_logged) {
-            return match notify_one(&mut *connection, table, log, channel, content).await? {
-                Ok(_) => Ok(()),
-                Err(error) => Err(failed(connection, error).await),
-            };
-        }
-        let published = match content {
-            Content::Inline(payload) => {
-                NotifyOne { channel: &channel, payload: &payload }.execute(&mut *connection).await
-            }
-            Content::Attachment { body, before_id, after_id } => {
-                let table = TableName::parse(table)?;
-                NotifyOneWithAttachment::new(&table, channel, before_id, after_id, body).execute(&mut *connection).await
-            }
-        };
-        match published {
+    async fn publish_on(connection: &mut C, emission: Emission) -> Result<(), BackendError> {
+        match Emit(emission.statement()?).execute(&mut *connection).await {
             Ok(_) => Ok(()),
             Err(error) => Err(failed(connection, error).await),
         }
     }
 }
+
+/// A statement of the emitter.
+struct Emit(emission::Statement);
+
+impl QueryFragment<Pg> for Emit {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let mut statement = Statement::new(out, &self.0.text);
+        for parameter in &self.0.parameters {
+            match parameter {
+                Parameter::Text(text) => statement.bind::<Nullable<Text>, _>(text)?,
+                Parameter::Bytea(bytes) => statement.bind::<Nullable<Binary>, _>(bytes)?,
+                Parameter::Float8(number) => statement.bind::<Double, _>(number)?,
+            }
+        }
+        statement.finish();
+        Ok(())
+    }
+}
+
+identified_by_text!(Emit);
 
 /// Checks only whether the session still works, as it may be in a transaction that has failed. An
 /// error that ended the session may have come after the commit.

@@ -12,6 +12,7 @@ mod error;
 mod listener;
 mod log;
 mod migrations;
+mod outbox;
 mod pool;
 mod shared_sql;
 mod statements;
@@ -28,14 +29,14 @@ pub use listener::DieselListener;
 pub use migrations::{MIGRATIONS, Migrations};
 pub use socketio_pg_core::backend::{
     BackendError, ErrorKind,
-    table::{InvalidTableName, log_schema_sql, schema_sql},
+    table::{InvalidTableName, log_schema_sql, outbox_schema_sql, schema_sql},
 };
 
 pub use socketio_pg_core::{
     AckStream, Acknowledgements, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,
-    EventStream, Failure, Health, InboxHealth, Init, InvalidMessage, LinkHealth, NamespaceHealth, Options,
-    PublisherHealth, Recovery, Responses, Shutdown, SocketData, SqlFunctions, number_room, protocol, record_handshake,
-    room_number,
+    EventStream, Failure, Health, InboxHealth, Init, InvalidMessage, LinkHealth, NamespaceHealth, Options, Outbox,
+    OutboxHealth, PublisherHealth, Recovery, Responses, Shutdown, SocketData, SqlFunctions, number_room, protocol,
+    record_handshake, room_number,
 };
 
 // The driver whose types appear in the backend's functions.

@@ -8,17 +8,15 @@ use diesel::{
     result::Error,
     sql_types::{Array, BigInt, Binary, Bool, Double, Nullable, Text},
 };
-use diesel_async::{AsyncConnectionCore, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::backend::{
-    CatchUp, Content, Incoming, LogQuery, LogRow, Outgoing, Position, log_sql,
-    sql::Columns,
-    table::{InvalidTableName, TableName},
+    Incoming, LogQuery, LogRow, Outgoing, Position, log_sql, sql::Columns, table::TableName,
 };
 use std::time::Duration;
 
 use crate::shared_sql::{Statement, identified_by_text};
 
-identified_by_text!(NotifyLogged<'_>, NotifyOneLogged, NotifyOneLoggedWithAttachment);
+identified_by_text!(NotifyLogged<'_>);
 
 /// Publishes a batch and writes it into the log.
 pub(crate) struct NotifyLogged<'a> {
@@ -48,67 +46,6 @@ impl QueryFragment<Pg> for NotifyLogged<'_> {
         statement.bind::<Array<Text>, _>(&self.columns.payloads)?;
         statement.bind::<Array<Nullable<Text>>, _>(&self.columns.after_ids)?;
         statement.bind::<Array<Bool>, _>(&self.are_logged)?;
-        statement.finish();
-        Ok(())
-    }
-}
-
-/// Publishes one notification of an emitter and writes it into the log.
-pub(crate) async fn notify_one<C: AsyncConnectionCore<Backend = Pg> + Send>(
-    connection: &mut C,
-    table: &str,
-    log: &CatchUp,
-    channel: String,
-    content: Content,
-) -> Result<QueryResult<usize>, InvalidTableName> {
-    let log_table = TableName::parse(log.table_name())?;
-    Ok(match content {
-        Content::Inline(payload) => {
-            NotifyOneLogged { statement: log_sql::publish_one(&log_table), channel, payload }.execute(connection).await
-        }
-        Content::Attachment { body, before_id, after_id } => {
-            let statement = log_sql::publish_one_attachment(&TableName::parse(table)?, &log_table);
-            let seconds = log.seconds();
-            NotifyOneLoggedWithAttachment { statement, seconds, body, channel, before_id, after_id }
-                .execute(connection)
-                .await
-        }
-    })
-}
-
-struct NotifyOneLogged {
-    statement: String,
-    channel: String,
-    payload: String,
-}
-
-impl QueryFragment<Pg> for NotifyOneLogged {
-    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let mut statement = Statement::new(out, &self.statement);
-        statement.bind::<Text, _>(&self.channel)?;
-        statement.bind::<Text, _>(&self.payload)?;
-        statement.finish();
-        Ok(())
-    }
-}
-
-struct NotifyOneLoggedWithAttachment {
-    statement: String,
-    seconds: f64,
-    body: Vec<u8>,
-    channel: String,
-    before_id: String,
-    after_id: String,
-}
-
-impl QueryFragment<Pg> for NotifyOneLoggedWithAttachment {
-    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let mut statement = Statement::new(out, &self.statement);
-        statement.bind::<Double, _>(&self.seconds)?;
-        statement.bind::<Binary, _>(&self.body)?;
-        statement.bind::<Text, _>(&self.channel)?;
-        statement.bind::<Text, _>(&self.before_id)?;
-        statement.bind::<Text, _>(&self.after_id)?;
         statement.finish();
         Ok(())
     }

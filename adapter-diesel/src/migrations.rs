@@ -7,7 +7,7 @@ use diesel::{
     pg::Pg,
 };
 use socketio_pg_core::{
-    CatchUp, SqlFunctions,
+    CatchUp, Outbox, SqlFunctions,
     backend::table::{InvalidTableName, TableName},
 };
 use std::{borrow::Cow, fmt};
@@ -31,7 +31,7 @@ use std::{borrow::Cow, fmt};
 /// # }
 /// ```
 pub const MIGRATIONS: Migrations =
-    Migrations { table: Cow::Borrowed("socket_io_attachments"), log: None, functions: None };
+    Migrations { table: Cow::Borrowed("socket_io_attachments"), log: None, outbox: None, functions: None };
 
 /// Migrations that create the attachments table: a diesel `MigrationSource`, for any harness on
 /// PostgreSQL.
@@ -43,6 +43,7 @@ pub const MIGRATIONS: Migrations =
 pub struct Migrations {
     table: Cow<'static, str>,
     log: Option<String>,
+    outbox: Option<String>,
     functions: Option<SqlFunctions>,
 }
 
@@ -55,7 +56,7 @@ impl Migrations {
     pub fn for_table(table: impl Into<String>) -> std::result::Result<Self, InvalidTableName> {
         let table = table.into();
         TableName::parse(&table)?;
-        Ok(Self { table: Cow::Owned(table), log: None, functions: None })
+        Ok(Self { table: Cow::Owned(table), log: None, outbox: None, functions: None })
     }
 
     /// Also creates the table of the catch-up log, with the name that it has in
@@ -74,6 +75,23 @@ impl Migrations {
     pub fn with_catch_up(self, log: &CatchUp) -> std::result::Result<Self, InvalidTableName> {
         TableName::parse(log.table_name())?;
         Ok(Self { log: Some(log.table_name().to_owned()), ..self })
+    }
+
+    /// Also creates the table of the outbox, with the name that it has in
+    /// [`Options::outbox`](crate::Options::outbox).
+    ///
+    /// # Errors
+    /// When the table's name is not a name or a schema and a name.
+    ///
+    /// ```
+    /// use socketio_pg_diesel::{MIGRATIONS, Outbox};
+    ///
+    /// let migrations = MIGRATIONS.with_outbox(&Outbox::default())?;
+    /// # Ok::<(), socketio_pg_diesel::InvalidTableName>(())
+    /// ```
+    pub fn with_outbox(self, outbox: &Outbox) -> std::result::Result<Self, InvalidTableName> {
+        TableName::parse(outbox.table_name())?;
+        Ok(Self { outbox: Some(outbox.table_name().to_owned()), ..self })
     }
 
     /// Also installs the functions that emit from SQL. A later version of them is another
@@ -99,6 +117,10 @@ impl MigrationSource<Pg> for Migrations {
         if let Some(log) = &self.log {
             let table = TableName::parse(log)?;
             migrations.push(Box::new(create(Name::Log, &table, table.create_log_statement())));
+        }
+        if let Some(outbox) = &self.outbox {
+            let table = TableName::parse(outbox)?;
+            migrations.push(Box::new(create(Name::Outbox, &table, table.create_outbox_statement())));
         }
         if let Some(functions) = &self.functions {
             let (up, down) = (functions.install_sql(), functions.remove_sql());
@@ -139,6 +161,7 @@ impl MigrationMetadata for InTransaction {}
 enum Name {
     Attachments,
     Log,
+    Outbox,
     Functions,
 }
 
@@ -149,6 +172,8 @@ impl MigrationName for Name {
         match self {
             Self::Attachments => "00000000000000-socketio-pg-1".into(),
             Self::Log => "00000000000000-socketio-pg-2".into(),
+            // Before the functions, which may need it.
+            Self::Outbox => "00000000000000-socketio-pg-2-outbox".into(),
             Self::Functions => format!("00000000000000-socketio-pg-3-{}", SqlFunctions::VERSION).into(),
         }
     }
@@ -159,6 +184,7 @@ impl fmt::Display for Name {
         let what = match self {
             Self::Attachments => "attachments",
             Self::Log => "log",
+            Self::Outbox => "outbox",
             Self::Functions => "functions",
         };
         write!(f, "{}_create_{what}", self.version())

@@ -30,6 +30,12 @@ impl<'a, 'b> Statement<'a, 'b> {
     pub(crate) fn finish(mut self) {
         self.out.push_sql(self.rest);
     }
+
+    /// The statement is planned for each run.
+    pub(crate) fn finish_for_one_run(mut self) {
+        self.out.push_sql(self.rest);
+        self.out.unsafe_to_cache_prepared();
+    }
 }
 
 /// The text before the next `$n`, and after it. A table's name may contain a `$n`, but only in

@@ -155,33 +155,6 @@ impl QueryFragment<Pg> for NotifyOne<'_> {
     }
 }
 
-/// Publishes one attachment as part of the application's own transaction.
-pub(crate) struct NotifyOneWithAttachment {
-    statement: String,
-    channel: String,
-    before_id: String,
-    after_id: String,
-    body: Vec<u8>,
-}
-
-impl NotifyOneWithAttachment {
-    pub(crate) fn new(table: &TableName, channel: String, before_id: String, after_id: String, body: Vec<u8>) -> Self {
-        Self { statement: sql::notify_one_with_attachment(table), channel, before_id, after_id, body }
-    }
-}
-
-impl QueryFragment<Pg> for NotifyOneWithAttachment {
-    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let mut statement = Statement::new(out, &self.statement);
-        statement.bind::<Binary, _>(&self.body)?;
-        statement.bind::<Text, _>(&self.channel)?;
-        statement.bind::<Text, _>(&self.before_id)?;
-        statement.bind::<Text, _>(&self.after_id)?;
-        statement.finish();
-        Ok(())
-    }
-}
-
 /// The texts are always the same, so the types identify them.
 impl QueryId for NotifyOne<'_> {
     type QueryId = NotifyOne<'static>;
@@ -198,4 +171,4 @@ impl QueryId for Notify<'_> {
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-identified_by_text!(Fetch<'_>, Sweep, NotifyWithAttachments<'_>, NotifyOneWithAttachment);
+identified_by_text!(Fetch<'_>, Sweep, NotifyWithAttachments<'_>);

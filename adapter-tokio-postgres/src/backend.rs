@@ -11,10 +11,10 @@ use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{SlowHosts, time_for_other_hosts, total_connect_timeout};
 use socketio_pg_core::backend::{
-    Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, Outgoing, Position,
-    Row, SweepBatch, TableReport,
+    Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, OutboxBatch,
+    OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport,
     inspect::INSPECT_TABLE_SQL,
-    log_sql,
+    log_sql, outbox_sql,
     sql::{self, Columns},
     table::TableName,
 };
@@ -283,6 +283,53 @@ impl Backend for TokioPostgresBackend {
 
     fn set_node_name(&self, name: &str) {
         self.node_name.set(name);
+    }
+
+    async fn publish_outbox(&self, batch: &OutboxBatch<'_>) -> Result<OutboxProgress, BackendError> {
+        let log = batch.log.map(|log| Ok::<_, BackendError>((TableName::parse(log.table_name())?, log))).transpose()?;
+        let statement = outbox_sql::publish(
+            &TableName::parse(batch.outbox)?,
+            &TableName::parse(batch.attachments)?,
+            log.as_ref().map(|(table, log)| (table, *log)),
+        );
+        let parameters: [Parameter<'_>; 5] = [
+            (&batch.turn, Type::INT8),
+            (&batch.take_turn_milliseconds(), Type::INT8),
+            (&batch.after, Type::INT8),
+            (&batch.limit, Type::INT8),
+            (&batch.wants_xid, Type::BOOL),
+        ];
+        let rows = self.tending.query_once(&statement, &parameters).await?;
+        let row = rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the outbox was not answered"))?;
+        let progress = || {
+            Ok(OutboxProgress {
+                is_ours: row.try_get(0)?,
+                turn: row.try_get(1)?,
+                rows: row.try_get(2)?,
+                refused: row.try_get(3)?,
+                last: row.try_get(4)?,
+                waited: row.try_get(5)?,
+                open_since: row.try_get(6)?,
+                xid: row.try_get(7)?,
+            })
+        };
+        progress().map_err(error::in_session)
+    }
+
+    async fn look_at_outbox(&self, outbox: &str, after: i64) -> Result<OutboxState, BackendError> {
+        let statement = outbox_sql::look(&TableName::parse(outbox)?);
+        let rows = self.tending.query_once(&statement, &[(&after, Type::INT8)]).await?;
+        let row = rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the outbox was not answered"))?;
+        let state = || {
+            Ok(OutboxState {
+                oldest: row.try_get(0)?,
+                waited: row.try_get(1)?,
+                turn_left: row.try_get(2)?,
+                may_take_turn: row.try_get(3)?,
+                open_since: row.try_get(4)?,
+            })
+        };
+        state().map_err(error::in_session)
     }
 
     fn close(&self) {

@@ -3,11 +3,17 @@
 use deadpool_postgres::Pool;
 use socketio_pg_core::{
     PublishOn,
-    backend::{BackendError, CatchUp, Content, Outgoing, log_sql, sql, table::TableName},
+    backend::{
+        BackendError,
+        emission::{Emission, Parameter, Statement},
+    },
 };
-use tokio_postgres::{GenericClient, types::Type};
+use tokio_postgres::{
+    GenericClient,
+    types::{ToSql, Type},
+};
 
-use crate::{TokioPostgresBackend, error, pool::Parameter};
+use crate::{TokioPostgresBackend, error};
 
 /// Emits to the sockets of a cluster from processes that have none: workers, cron jobs, request
 /// handlers.
@@ -48,54 +54,24 @@ pub type Emitter = socketio_pg_core::Emitter<TokioPostgresBackend>;
 
 /// Publishes on a client or a transaction. Statements are not prepared by name, so it works behind
 /// a transaction pooler.
-async fn publish<C: GenericClient + Sync>(
-    client: &C,
-    table: &str,
-    log: Option<&CatchUp>,
-    outgoing: Outgoing,
-) -> Result<(), BackendError> {
-    let Outgoing { channel, content, is_logged } = outgoing;
-    let log = log.filter(|_| is_logged);
-    let result = match (&content, log) {
-        (Content::Inline(payload), None) => {
-            client.query_typed(sql::NOTIFY_ONE, &[(&channel, Type::TEXT), (payload, Type::TEXT)]).await
-        }
-        (Content::Inline(payload), Some(log)) => {
-            let statement = log_sql::publish_one(&TableName::parse(log.table_name())?);
-            client.query_typed(&statement, &[(&channel, Type::TEXT), (payload, Type::TEXT)]).await
-        }
-        (Content::Attachment { body, before_id, after_id }, Some(log)) => {
-            let log_name = TableName::parse(log.table_name())?;
-            let statement = log_sql::publish_one_attachment(&TableName::parse(table)?, &log_name);
-            let parameters: [Parameter<'_>; 5] = [
-                (&log.seconds(), Type::FLOAT8),
-                (body, Type::BYTEA),
-                (&channel, Type::TEXT),
-                (before_id, Type::TEXT),
-                (after_id, Type::TEXT),
-            ];
-            client.query_typed(&statement, &parameters).await
-        }
-        (Content::Attachment { body, before_id, after_id }, None) => {
-            let statement = sql::notify_one_with_attachment(&TableName::parse(table)?);
-            let parameters: [Parameter<'_>; 4] =
-                [(body, Type::BYTEA), (&channel, Type::TEXT), (before_id, Type::TEXT), (after_id, Type::TEXT)];
-            client.query_typed(&statement, &parameters).await
-        }
-    };
-    result.map(drop).map_err(error::in_session)
+async fn publish<C: GenericClient + Sync>(client: &C, emission: Emission) -> Result<(), BackendError> {
+    let Statement { text, parameters } = emission.statement()?;
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = parameters
+        .iter()
+        .map(|parameter| match parameter {
+            Parameter::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
+            Parameter::Bytea(bytes) => (bytes as _, Type::BYTEA),
+            Parameter::Float8(number) => (number as _, Type::FLOAT8),
+        })
+        .collect();
+    client.query_typed(&text, &parameters).await.map(drop).map_err(error::in_session)
 }
 
 macro_rules! publish_on {
     ($($connection:ty),*) => { $(
         impl PublishOn<&$connection> for TokioPostgresBackend {
-            async fn publish_on(
-                connection: &$connection,
-                table: &str,
-                log: Option<&CatchUp>,
-                outgoing: Outgoing,
-            ) -> Result<(), BackendError> {
-                publish(connection, table, log, outgoing).await
+            async fn publish_on(connection: &$connection, emission: Emission) -> Result<(), BackendError> {
+                publish(connection, emission).await
             }
         }
     )* };
@@ -104,37 +80,25 @@ macro_rules! publish_on {
 publish_on!(tokio_postgres::Client, tokio_postgres::Transaction<'_>);
 
 impl PublishOn<&deadpool_postgres::Client> for TokioPostgresBackend {
-    async fn publish_on(
-        connection: &deadpool_postgres::Client,
-        table: &str,
-        log: Option<&CatchUp>,
-        outgoing: Outgoing,
-    ) -> Result<(), BackendError> {
+    async fn publish_on(connection: &deadpool_postgres::Client, emission: Emission) -> Result<(), BackendError> {
         let client: &tokio_postgres::Client = connection;
-        publish(client, table, log, outgoing).await
+        publish(client, emission).await
     }
 }
 
 impl PublishOn<&deadpool_postgres::Transaction<'_>> for TokioPostgresBackend {
     async fn publish_on(
         connection: &deadpool_postgres::Transaction<'_>,
-        table: &str,
-        log: Option<&CatchUp>,
-        outgoing: Outgoing,
+        emission: Emission,
     ) -> Result<(), BackendError> {
         let transaction: &tokio_postgres::Transaction<'_> = connection;
-        publish(transaction, table, log, outgoing).await
+        publish(transaction, emission).await
     }
 }
 
 impl PublishOn<&Pool> for TokioPostgresBackend {
-    async fn publish_on(
-        pool: &Pool,
-        table: &str,
-        log: Option<&CatchUp>,
-        outgoing: Outgoing,
-    ) -> Result<(), BackendError> {
+    async fn publish_on(pool: &Pool, emission: Emission) -> Result<(), BackendError> {
         let client = pool.get().await.map_err(error::acquiring)?;
-        Self::publish_on(&client, table, log, outgoing).await
+        Self::publish_on(&client, emission).await
     }
 }

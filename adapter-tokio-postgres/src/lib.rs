@@ -22,14 +22,14 @@ pub use emitter::Emitter;
 pub use listener::TokioPostgresListener;
 pub use socketio_pg_core::backend::{
     BackendError, ErrorKind,
-    table::{InvalidTableName, log_schema_sql, schema_sql},
+    table::{InvalidTableName, log_schema_sql, outbox_schema_sql, schema_sql},
 };
 
 pub use socketio_pg_core::{
     AckStream, Acknowledgements, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,
-    EventStream, Failure, Health, InboxHealth, Init, InvalidMessage, LinkHealth, NamespaceHealth, Options,
-    PublisherHealth, Recovery, Responses, Shutdown, SocketData, SqlFunctions, number_room, protocol, record_handshake,
-    room_number,
+    EventStream, Failure, Health, InboxHealth, Init, InvalidMessage, LinkHealth, NamespaceHealth, Options, Outbox,
+    OutboxHealth, PublisherHealth, Recovery, Responses, Shutdown, SocketData, SqlFunctions, number_room, protocol,
+    record_handshake, room_number,
 };
 
 // The driver whose types appear in the backend's functions.

@@ -105,6 +105,17 @@ impl Connections {
         lease.finish(result)
     }
 
+    /// As [`query`](Self::query), with a plan for this run alone.
+    pub(crate) async fn query_once(
+        &self,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, BackendError> {
+        let lease = self.acquire().await?;
+        let result = lease.query_typed(statement, parameters).await;
+        lease.finish(result)
+    }
+
     /// Returns the number of rows that the statement changed or returned.
     pub(crate) async fn execute(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, BackendError> {
         let lease = self.acquire().await?;

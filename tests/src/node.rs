@@ -48,6 +48,13 @@ pub enum Kind {
         /// The binary `test-node`.
         program: PathBuf,
     },
+    /// A process without sockets that publishes the outbox.
+    OutboxPublisher {
+        /// The binary `test-node`.
+        program: PathBuf,
+        /// The backend's name.
+        backend: String,
+    },
     /// The node in Python, which was written from the specification alone. It has no clients, but
     /// [virtual sockets](Node::add_socket). See [`python_node`](crate::python_node).
     Python {
@@ -244,6 +251,11 @@ impl Kind {
                 command.args(["--role", "sql-functions", "--backend", "tokio-postgres"]);
                 command
             }
+            Self::OutboxPublisher { program, backend } => {
+                let mut command = Command::new(program);
+                command.args(["--role", "outbox-publisher", "--backend", backend]);
+                command
+            }
             Self::Python { interpreter } => {
                 let mut command = Command::new(interpreter);
                 command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join("node.py"));
@@ -255,7 +267,10 @@ impl Kind {
     fn language(&self) -> Language {
         match self {
             Self::NodeServer | Self::NodeCluster { .. } | Self::NodeEmitter | Self::Python { .. } => Language::Node,
-            Self::RustServer { .. } | Self::RustEmitter { .. } | Self::SqlFunctions { .. } => Language::Rust,
+            Self::RustServer { .. }
+            | Self::RustEmitter { .. }
+            | Self::SqlFunctions { .. }
+            | Self::OutboxPublisher { .. } => Language::Rust,
         }
     }
 
@@ -267,6 +282,7 @@ impl Kind {
             Self::RustServer { .. } => "Rust server",
             Self::RustEmitter { .. } => "Rust emitter",
             Self::SqlFunctions { .. } => "SQL functions",
+            Self::OutboxPublisher { .. } => "publisher of the outbox",
             Self::Python { .. } => "Python node",
         }
     }

@@ -18,6 +18,7 @@ pub struct NodeOptions {
     query_timeout: Option<Duration>,
     max_inbox_bytes: Option<usize>,
     catch_up: Option<Duration>,
+    outbox: bool,
     namespaces: Vec<String>,
     dynamic_namespaces: Vec<DynamicNamespace>,
     parser: Option<Parser>,
@@ -64,6 +65,7 @@ impl NodeOptions {
             query_timeout: None,
             max_inbox_bytes: None,
             catch_up: None,
+            outbox: false,
             namespaces: Vec::new(),
             dynamic_namespaces: Vec::new(),
             parser: None,
@@ -151,6 +153,13 @@ impl NodeOptions {
         self
     }
 
+    /// Makes a Rust server publish the outbox, and a Rust emitter and the SQL functions write into
+    /// it.
+    pub fn outbox(mut self) -> Self {
+        self.outbox = true;
+        self
+    }
+
     /// Adds a namespace. Without any, there is `/`.
     pub fn namespace(mut self, name: impl Into<String>) -> Self {
         self.namespaces.push(name.into());
@@ -229,6 +238,9 @@ impl NodeOptions {
         // In one argument, so that a value may begin with a dash.
         let mut arguments: Vec<_> =
             single.chain(namespaces).chain(dynamic).map(|(name, value)| format!("{name}={value}")).collect();
+        if self.outbox && language == Language::Rust {
+            arguments.push("--outbox".to_owned());
+        }
         if self.unprotected && language == Language::Node {
             arguments.push("--unprotected".to_owned());
         }

@@ -11,7 +11,9 @@ use std::{
 };
 
 use socketio_pg_tests::database;
-use socketio_pg_tokio_postgres::{CatchUp, Cluster, Options, TokioPostgresBackend, log_schema_sql, schema_sql};
+use socketio_pg_tokio_postgres::{
+    CatchUp, Cluster, Options, Outbox, TokioPostgresBackend, log_schema_sql, outbox_schema_sql, schema_sql,
+};
 use tokio_postgres::{Config, NoTls};
 
 fn repository() -> PathBuf {
@@ -28,7 +30,11 @@ fn sql(page: &str) -> Vec<String> {
 #[test]
 fn the_security_page_shows_the_statements_that_create_the_tables() {
     let shown: Vec<_> = sql("docs/security.md").into_iter().filter(|block| block.starts_with("CREATE")).collect();
-    let created = [schema_sql("socket_io_attachments").unwrap(), log_schema_sql("socket_io_log").unwrap()];
+    let created = [
+        schema_sql("socket_io_attachments").unwrap(),
+        log_schema_sql("socket_io_log").unwrap(),
+        outbox_schema_sql("socket_io_outbox").unwrap(),
+    ];
     assert_eq!(shown, created, "docs/security.md has to show:\n\n{}\n", created.join("\n\n"));
 }
 
@@ -57,6 +63,7 @@ async fn the_statements_of_the_security_page_are_all_that_a_node_needs() {
     let mut config: Config = database.url().parse().unwrap();
     config.user(&role).password("right");
     let options = Options::default().create_table(false).catch_up(CatchUp::last(Duration::from_secs(60)));
+    let options = options.outbox(Outbox::default());
     let connected = Cluster::connect(TokioPostgresBackend::new(config, NoTls), options).await;
     let outcome = match connected {
         Ok(cluster) => {

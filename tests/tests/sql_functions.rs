@@ -13,7 +13,9 @@ use proptest::{
 use socketio_pg_core::protocol::{Body, Message, Notification, Payload, Value, strategies};
 use socketio_pg_tests::{DEADLINE, database};
 use socketio_pg_throwaway::Database;
-use socketio_pg_tokio_postgres::{CatchUp, Emitter, Options, SqlFunctions, log_schema_sql, schema_sql};
+use socketio_pg_tokio_postgres::{
+    CatchUp, Emitter, Options, Outbox, SqlFunctions, log_schema_sql, outbox_schema_sql, schema_sql,
+};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_postgres::{AsyncMessage, Client, NoTls, error::SqlState};
 
@@ -35,6 +37,7 @@ impl Functions {
         let client = connect(&database.url()).await;
         client.batch_execute(&schema_sql("socket_io_attachments").unwrap()).await.unwrap();
         client.batch_execute(&log_schema_sql("socket_io_log").unwrap()).await.unwrap();
+        client.batch_execute(&outbox_schema_sql("socket_io_outbox").unwrap()).await.unwrap();
         client.batch_execute(&SqlFunctions::new(options).unwrap().install_sql()).await.unwrap();
 
         let (listener, mut connection) = tokio_postgres::connect(&database.url(), NoTls).await.unwrap();
@@ -458,7 +461,7 @@ async fn functions_are_installed_at_once_and_over_each_other_and_keep_their_gran
     for (call, denied) in [
         ("disconnect_sockets()", "disconnect_sockets"),
         ("internal_notify('c', 'p')", "internal_notify"),
-        ("internal_attach('\\x00')", "internal_attach"),
+        ("internal_notify_attachment('c', 'p', '\\x00', 'p')", "internal_notify_attachment"),
     ] {
         let (state, text) = functions.error(&format!("SELECT socketio.{call}")).await;
         assert!(state == SqlState::INSUFFICIENT_PRIVILEGE && text.contains(denied), "{state:?} {text}");
@@ -477,6 +480,115 @@ async fn functions_are_installed_at_once_and_over_each_other_and_keep_their_gran
     let version = functions.client.query_one("SELECT socketio.version()", &[]).await.unwrap();
     assert_eq!(version.get::<_, i32>(0), i32::try_from(SqlFunctions::VERSION).unwrap());
     functions.next().await;
+}
+
+/// A function of an older version may have other parameters, and so is another function.
+#[tokio::test]
+async fn what_was_granted_on_a_function_with_other_parameters_is_granted_on_the_one_that_replaces_it() {
+    let Some(functions) = Functions::install().await else { return };
+    let role = format!("Caller {}", functions.database.name());
+    let install = SqlFunctions::new(&Options::default()).unwrap().install_sql();
+    let older = format!(
+        "CREATE ROLE \"{role}\"; DROP FUNCTION socketio.emit; DROP FUNCTION socketio.sockets_join;
+         CREATE FUNCTION socketio.emit(text) RETURNS void LANGUAGE sql AS 'SELECT';
+         CREATE FUNCTION socketio.sockets_join(text) RETURNS void LANGUAGE sql AS 'SELECT';
+         COMMENT ON FUNCTION socketio.emit(text) IS 'socketio-pg 0';
+         COMMENT ON FUNCTION socketio.sockets_join(text) IS 'socketio-pg 0';
+         REVOKE ALL ON ALL FUNCTIONS IN SCHEMA socketio FROM PUBLIC;
+         GRANT EXECUTE ON FUNCTION socketio.emit TO \"{role}\" WITH GRANT OPTION;
+         GRANT EXECUTE ON FUNCTION socketio.sockets_join TO PUBLIC; {install} {install}"
+    );
+    functions.client.batch_execute(&older).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let granted = |name: &str| {
+        let granted = "SELECT string_agg(array_to_string(proacl, ' '), ', ') FROM pg_proc WHERE proname = ";
+        functions.database.execute(&format!("{granted}'{name}'")).unwrap().unwrap()
+    };
+    let on_emit = granted("emit");
+    assert!(on_emit.contains(&format!("\"{role}\"=X*/")) && !on_emit.contains(", "), "{on_emit}");
+    let on_join = granted("sockets_join");
+    assert!(on_join.split(' ').any(|right| right.starts_with("=X/")) && !on_join.contains(", "), "{on_join}");
+    assert!(!granted("sockets_leave").split(' ').any(|right| right.starts_with("=X/")));
+    functions.client.batch_execute(&format!("DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\"")).await.unwrap();
+}
+
+#[tokio::test]
+async fn sql_and_rust_write_the_same_rows_into_the_outbox_and_notify_nothing_else() {
+    let options = Options::default().outbox(Outbox::default());
+    let Some(mut functions) = Functions::install_with(&options, &["socket.io#/", "socket.io?outbox"]).await else {
+        return;
+    };
+    let emitter = Emitter::with_options(&options).to("r");
+    let long = "é".repeat(4000);
+    let statements = [
+        "emit('e', '1', room => 'r')".to_owned(),
+        format!("emit('e', to_jsonb('{long}'::text), room => 'r')"),
+        r"emit('e', attachments => ARRAY['\x00']::bytea[], room => 'r')".to_owned(),
+        "sockets_join(ARRAY['a'], room => 'r')".to_owned(),
+        "sockets_leave(ARRAY['a'], room => 'r')".to_owned(),
+        "disconnect_sockets(room => 'r')".to_owned(),
+        "server_side_emit('e', '1')".to_owned(),
+    ];
+    for statement in &statements {
+        functions.client.batch_execute(&format!("SELECT socketio.{statement}")).await.unwrap();
+    }
+    emitter.emit("e", &1, &functions.client).await.unwrap();
+    emitter.emit("e", &long, &functions.client).await.unwrap();
+    emitter.emit("e", &bytes::Bytes::from_static(&[0]), &functions.client).await.unwrap();
+    emitter.sockets_join(["a"], &functions.client).await.unwrap();
+    emitter.sockets_leave(["a"], &functions.client).await.unwrap();
+    emitter.disconnect_sockets(false, &functions.client).await.unwrap();
+    emitter.server_side_emit("e", &1, &functions.client).await.unwrap();
+
+    let rows = "SELECT channel, payload, after_id, body FROM socket_io_outbox ORDER BY id";
+    let rows = functions.client.query(rows, &[]).await.unwrap();
+    assert_eq!(rows.len(), 2 * statements.len());
+    let read = |row: &tokio_postgres::Row| {
+        let (channel, payload): (String, String) = (row.get(0), row.get(1));
+        let header: Option<String> = row.get::<_, Option<String>>(2).map(|after_id| format!("{payload}1{after_id}"));
+        let mut message = match row.get::<_, Option<Vec<u8>>>(3) {
+            Some(body) => Message::from_msgpack(&body).unwrap(),
+            None => match Notification::decode(&payload).unwrap() {
+                Notification::Inline(message) => message,
+                Notification::Attachment(header) => panic!("{header:?}"),
+            },
+        };
+        let nonce = message.nonce.take();
+        (channel, header, message, nonce)
+    };
+    let (from_sql, from_rust) = rows.split_at(statements.len());
+    let mut nonces = std::collections::BTreeSet::new();
+    for (from_sql, from_rust) in from_sql.iter().zip(from_rust) {
+        let (channel, header, message, nonce) = read(from_sql);
+        let (other_channel, other_header, other, _) = read(from_rust);
+        assert_eq!((&channel, &header), (&other_channel, &other_header), "{message:?}");
+        let whole = |message: &Message| {
+            format!("{:?} {:?} {:?} {:?}", message.uid, message.nsp, message.relay, message.body.kind())
+        };
+        assert_eq!(whole(&message), whole(&other));
+        if let (Body::Broadcast(one), Body::Broadcast(another)) = (&message.body, &other.body) {
+            assert_eq!((event(&message), &one.opts), (event(&other), &another.opts));
+        }
+        nonces.insert(nonce.unwrap());
+    }
+    assert_eq!(nonces.len(), statements.len());
+    // All that was notified: no server has the turn.
+    for _ in 0..rows.len() {
+        let notified = timeout(DEADLINE, functions.notified.recv()).await.unwrap().unwrap();
+        assert_eq!(notified, ("socket.io?outbox".to_owned(), String::new()));
+    }
+    functions.nothing_was_notified().await;
+
+    // Equal events of a transaction are rows of their own; what is rolled back leaves none.
+    functions.client.batch_execute("TRUNCATE socket_io_outbox").await.unwrap();
+    let thousand = "SELECT count(socketio.emit('e', '1')) FROM generate_series(1, 1000)";
+    functions.client.batch_execute(&format!("BEGIN; {thousand}; COMMIT; BEGIN; {thousand}; ROLLBACK")).await.unwrap();
+    let distinct = functions.database.execute("SELECT count(DISTINCT payload) FROM socket_io_outbox").unwrap();
+    assert_eq!(distinct.as_deref(), Some("1000"));
+    let (state, text) = {
+        let missing = options.clone().outbox(Outbox::default().table("gone"));
+        functions.error(&SqlFunctions::new(&missing).unwrap().install_sql()).await
+    };
+    assert!(state == SqlState::UNDEFINED_TABLE && text.contains("outbox_schema_sql"), "{state:?} {text}");
 }
 
 #[tokio::test]
@@ -551,17 +663,25 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
     let install = SqlFunctions::new(&Options::default()).unwrap().install_sql();
     let install = functions.client.batch_execute(&install).await;
     install.unwrap_or_else(|error| panic!("{error:?}"));
-    for call in [
+    let outbox = SqlFunctions::new(&Options::default().outbox(Outbox::default())).unwrap().schema("socketio_outbox");
+    let install = functions.client.batch_execute(&outbox.install_sql()).await;
+    install.unwrap_or_else(|error| panic!("{error:?}"));
+    let calls = [
         "emit('e', '1', room => 'r')",
         r#"emit('e', args => ARRAY['1','{"_placeholder":true,"num":0}']::jsonb[], rooms => ARRAY['a'], attachments => ARRAY['\x00']::bytea[])"#,
         "sockets_join(ARRAY['a'])",
         "sockets_leave(ARRAY['a'])",
         "disconnect_sockets()",
         "server_side_emit('e', '[1]')",
-    ] {
-        let called = functions.client.batch_execute(&format!("SELECT socketio.{call}")).await;
-        called.unwrap_or_else(|error| panic!("{call}: {error:?}"));
+    ];
+    for schema in ["socketio", "socketio_outbox"] {
+        for call in calls {
+            let called = functions.client.batch_execute(&format!("SELECT {schema}.{call}")).await;
+            called.unwrap_or_else(|error| panic!("{schema}.{call}: {error:?}"));
+        }
     }
+    let rows = functions.database.execute("SELECT count(*) FROM socket_io_outbox").unwrap();
+    assert_eq!(rows, Some(calls.len().to_string()));
     functions.client.batch_execute("RESET search_path").await.unwrap();
     for _ in 0..6 {
         functions.next().await;

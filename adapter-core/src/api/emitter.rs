@@ -15,7 +15,11 @@ use socketio_pg_protocol::{
 };
 
 use crate::{
-    backend::{BackendError, CatchUp, Content, Outgoing},
+    backend::{
+        BackendError, CatchUp, Content, Outgoing,
+        emission::{Emission, OutboxTarget},
+        outbox::wake_channel,
+    },
     error::Error,
     inbound::catch_up,
     options::Options,
@@ -26,19 +30,13 @@ use crate::{
 ///
 /// `C` is a connection in the language of the driver: a client, a pool, an open transaction.
 pub trait PublishOn<C> {
-    /// Publishes one notification as part of what the connection is doing: inside a transaction it
-    /// goes out if and when that commits. With `log`, a notification [that is to be
-    /// logged](Outgoing::is_logged) is also written there, as
-    /// [`Backend::publish`](crate::backend::Backend::publish) does.
+    /// Publishes a message as part of what the connection is doing: inside a transaction it goes
+    /// out if and when that commits. For PostgreSQL this is to run
+    /// [`Emission::statement`] on the connection.
     ///
     /// # Errors
     /// When PostgreSQL does not take the statement, or the connection is lost.
-    fn publish_on(
-        connection: C,
-        table: &str,
-        log: Option<&CatchUp>,
-        outgoing: Outgoing,
-    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+    fn publish_on(connection: C, emission: Emission) -> impl Future<Output = Result<(), BackendError>> + Send;
 }
 
 /// Emits to the sockets of a cluster without being a node of it.
@@ -57,6 +55,7 @@ pub struct Emitter<B> {
     prefix: String,
     table: String,
     log: Option<CatchUp>,
+    outbox: Option<String>,
     budget: Budget,
     namespace: String,
     rooms: Vec<Room>,
@@ -71,6 +70,7 @@ impl<B> Clone for Emitter<B> {
             prefix: self.prefix.clone(),
             table: self.table.clone(),
             log: self.log.clone(),
+            outbox: self.outbox.clone(),
             budget: self.budget,
             namespace: self.namespace.clone(),
             rooms: self.rooms.clone(),
@@ -93,13 +93,15 @@ impl<B> Emitter<B> {
         Self::with_options(&Options::default())
     }
 
-    /// An emitter for a cluster with these options. Only the prefix, the table, the threshold and
-    /// the catch-up log matter.
+    /// An emitter for a cluster with these options. Only the prefix, the table, the threshold, the
+    /// catch-up log and the outbox matter. With an [outbox](Options::outbox) it writes its messages
+    /// there.
     pub fn with_options(options: &Options) -> Self {
         Self {
             prefix: options.channel_prefix.clone(),
             table: options.table.clone(),
             log: options.catch_up.clone(),
+            outbox: options.outbox.as_ref().map(|outbox| outbox.table_name().to_owned()),
             budget: options.budget(),
             namespace: "/".to_owned(),
             rooms: Vec::new(),
@@ -239,8 +241,13 @@ impl<B> Emitter<B> {
             Encoded::Attachment { body, before_id, after_id } => Content::Attachment { body, before_id, after_id },
         };
         let channel = channel::name(&self.prefix, &self.namespace);
-        let outgoing = Outgoing { channel, content, is_logged };
-        let published = B::publish_on(connection, &self.table, self.log.as_ref(), outgoing).await;
-        published.map_err(Error::of_publication)
+        let wake_channel = || wake_channel(&self.prefix);
+        let emission = Emission {
+            outgoing: Outgoing { channel, content, is_logged },
+            table: self.table.clone(),
+            log: self.log.clone(),
+            outbox: self.outbox.clone().map(|table| OutboxTarget { table, wake_channel: wake_channel() }),
+        };
+        B::publish_on(connection, emission).await.map_err(Error::of_publication)
     }
 }

@@ -6,8 +6,10 @@ use socketio_pg_protocol::channel::quote_identifier;
 
 use crate::{
     backend::{
+        outbox::wake_channel,
+        outbox_sql::{LONGEST_TURN, MARGIN},
         sql::EMITTED_AHEAD,
-        table::{InvalidTableName, TableName},
+        table::{InvalidTableName, TableName, literal},
     },
     options::Options,
 };
@@ -23,8 +25,8 @@ use crate::{
 /// ```
 ///
 /// The page `docs/sql.md` in the repository describes them. They are emitters, and so publish with
-/// the prefix, the table, the threshold and the catch-up log of these options; install them again
-/// when one of these changes.
+/// the prefix, the table, the threshold, the catch-up log and the outbox of these options; install
+/// them again when one of these changes.
 ///
 /// ```
 /// use socketio_pg_core::{Options, SqlFunctions};
@@ -42,6 +44,7 @@ pub struct SqlFunctions {
     prefix: String,
     attachments: TableName,
     log: Option<Log>,
+    outbox: Option<TableName>,
     threshold: usize,
 }
 
@@ -63,8 +66,8 @@ const PUBLIC: [&str; 7] = [
 ];
 
 /// Those that they call.
-const INTERNAL: [&str; 13] = [
-    "internal_attach(bytea)",
+const INTERNAL: [&str; 14] = [
+    "internal_emit(text,jsonb,text,text,text[],text[],jsonb[],bytea[],boolean,boolean)",
     "internal_event(text,jsonb,jsonb[],bytea[],text[])",
     "internal_levels(jsonb)",
     "internal_move(integer,text[],text,text,text[],text[])",
@@ -74,6 +77,7 @@ const INTERNAL: [&str; 13] = [
     "internal_msgpack_integer(numeric)",
     "internal_msgpack_text(text)",
     "internal_notify(text,text)",
+    "internal_notify_attachment(text,text,bytea,text)",
     "internal_publish(integer,text,text,bytea[],jsonb,jsonb)",
     "internal_rooms(text[])",
     "internal_selection(text,text[])",
@@ -89,7 +93,7 @@ const TEMPLATE: &str = include_str!("functions.sql");
 
 impl SqlFunctions {
     /// Changes when a function does. `socketio.version()` tells which one is installed.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// The functions for a cluster with these options, in the schema `socketio`.
     ///
@@ -104,6 +108,7 @@ impl SqlFunctions {
             prefix: options.channel_prefix.clone(),
             attachments: TableName::parse(&options.table)?,
             log: options.catch_up.as_ref().map(log).transpose()?,
+            outbox: options.outbox.as_ref().map(|outbox| TableName::parse(outbox.table_name())).transpose()?,
             threshold: options.budget().max_inline() + 1,
         })
     }
@@ -115,9 +120,10 @@ impl SqlFunctions {
     }
 
     /// The statements that install the functions, or replace those of any version: to be run as one
-    /// simple query, in one transaction. The attachments table must exist, and that of the log.
+    /// simple query, in one transaction. The attachments table must exist, and that of the log; or
+    /// the outbox, where the options have one.
     ///
-    /// What was granted stays granted. Several sessions may run them at once.
+    /// What was granted stays granted, also where a later version gives a function other parameters. Several sessions may run them at once.
     pub fn install_sql(&self) -> String {
         self.fill(TEMPLATE)
     }
@@ -177,10 +183,26 @@ END $@tag@$;
                 "for_everybody" => text.push_str(&self.signatures(&FOR_EVERYBODY)),
                 "everyone" => text.push_str(EVERYONE),
                 "version" => _ = write!(text, "{}", Self::VERSION),
-                "notify" => text.push_str(&self.fill(if self.log.is_some() { NOTIFY_AND_LOG } else { NOTIFY })),
-                "log_literal" => {
-                    text.push_str(&literal(&self.log.as_ref().map(|log| log.table.to_string()).unwrap_or_default()));
+                "tables" if self.outbox.is_some() => text.push_str(&self.fill(WRITE_INTO_OUTBOX)),
+                "tables" => {
+                    let notify = if self.log.is_some() { NOTIFY_AND_LOG } else { NOTIFY };
+                    text.push_str(&self.fill(&[notify, ATTACH].concat()));
                 }
+                "log_literal" => text.push_str(&literal(&self.log_table())),
+                "outbox_literal" => text.push_str(&literal(&self.outbox_table())),
+                "attachments_name" => text.push_str(&name_now(&self.attachments.to_string())),
+                "log_name" => text.push_str(&name_now(&self.log_table())),
+                "outbox_name" => text.push_str(&name_now(&self.outbox_table())),
+                "turn_name" => {
+                    let turn = self.outbox.as_ref().map(TableName::turn_sequence);
+                    text.push_str(&name_now(&turn.unwrap_or_default()));
+                }
+                // Without a function call in between, where nothing else is to be done.
+                "notify" if self.log.is_none() && self.outbox.is_none() => text.push_str("pg_notify"),
+                "notify" => _ = write!(text, "{schema}.internal_notify"),
+                "wake" => text.push_str(&literal(&wake_channel(&self.prefix))),
+                "margin" => _ = write!(text, "{MARGIN}"),
+                "longest_turn" => _ = write!(text, "{LONGEST_TURN}"),
                 // Ends no text that is quoted with it.
                 "tag" => text.push_str(&self.tag()),
                 other => _ = write!(text, "@{other}@"),
@@ -190,38 +212,111 @@ END $@tag@$;
         text + rest
     }
 
+    fn log_table(&self) -> String {
+        self.log.as_ref().map(|log| log.table.to_string()).unwrap_or_default()
+    }
+
+    fn outbox_table(&self) -> String {
+        self.outbox.as_ref().map(TableName::to_string).unwrap_or_default()
+    }
+
     /// A word that none of the names contains.
     fn tag(&self) -> String {
-        let names = [&self.schema, &self.prefix, &self.attachments.to_string()];
-        let log = self.log.as_ref().map(|log| log.table.to_string()).unwrap_or_default();
-        let is_free = |tag: &String| !log.contains(tag) && names.iter().all(|name| !name.contains(tag));
+        let names =
+            [&self.schema, &self.prefix, &self.attachments.to_string(), &self.log_table(), &self.outbox_table()];
+        let is_free = |tag: &String| names.iter().all(|name| !name.contains(tag));
         (0_u64..).map(|number| format!("socketio{number}")).find(is_free).unwrap_or_default()
     }
 }
 
+/// In plpgsql, as these others are: functions in SQL are planned in each statement that calls them.
 const NOTIFY: &str = "CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
-RETURNS void LANGUAGE sql VOLATILE AS $@tag@_body$
-    SELECT pg_catalog.pg_notify(channel, payload)
-$@tag@_body$;
+RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+BEGIN
+    PERFORM pg_catalog.pg_notify(channel, payload);
+END $@tag@_body$;
 ";
 
 const NOTIFY_AND_LOG: &str = "DO $@tag@_install$
 DECLARE
-    log text;
+    log text := @log_name@;
 BEGIN
-    SELECT pg_catalog.format('%I.%I', nspname, relname) INTO log
-    FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE pg_class.oid = pg_catalog.to_regclass(@log_literal@);
     IF log IS NULL THEN
         RAISE EXCEPTION 'there is no table %', @log_literal@
             USING ERRCODE = 'undefined_table', HINT = 'Create it first, as log_schema_sql says.';
     END IF;
     EXECUTE pg_catalog.concat($@tag@_function$
         CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
-        RETURNS void LANGUAGE sql VOLATILE AS $@tag@_body$
+        RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+        BEGIN
             INSERT INTO $@tag@_function$, log, $@tag@_function$ (channel, payload) VALUES (channel, payload);
-            SELECT pg_catalog.pg_notify(channel, payload)
-        $@tag@_body$
+            PERFORM pg_catalog.pg_notify(channel, payload);
+        END $@tag@_body$
+    $@tag@_function$);
+END $@tag@_install$;
+";
+
+const ATTACH: &str = "DO $@tag@_install$
+DECLARE
+    attachments text := @attachments_name@;
+BEGIN
+    IF attachments IS NULL THEN
+        RAISE EXCEPTION 'there is no table %', @attachments_literal@
+            USING ERRCODE = 'undefined_table', HINT = 'Create it first, as schema_sql says.';
+    END IF;
+    EXECUTE pg_catalog.concat($@tag@_function$
+        CREATE OR REPLACE FUNCTION @schema@.internal_notify_attachment(
+            channel text, before_id text, body bytea, after_id text
+        )
+        RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+        DECLARE
+            attachment int8;
+        BEGIN
+            INSERT INTO $@tag@_function$, attachments, $@tag@_function$ @attach@ RETURNING id INTO attachment;
+            PERFORM @notify@(channel, concat(before_id, attachment, after_id));
+        END $@tag@_body$
+    $@tag@_function$);
+END $@tag@_install$;
+";
+
+/// In place of the others: a server publishes later.
+const WRITE_INTO_OUTBOX: &str = "DO $@tag@_install$
+DECLARE
+    outbox text := @outbox_name@;
+    turn text := @turn_name@;
+    wake text;
+BEGIN
+    IF outbox IS NULL OR turn IS NULL THEN
+        RAISE EXCEPTION 'there is no table %, or no sequence beside it', @outbox_literal@
+            USING ERRCODE = 'undefined_table', HINT = 'Create them first, as outbox_schema_sql says.';
+    END IF;
+    -- Read after the row is written, as a server relies on.
+    wake := pg_catalog.concat($@tag@_function$
+        IF NOT coalesce((
+            SELECT last_value - (date_part('epoch', clock_timestamp()) * 1000)::int8 BETWEEN @margin@ AND @longest_turn@
+            FROM $@tag@_function$, turn, $@tag@_function$
+        ), false) THEN
+            PERFORM pg_notify(@wake@, '');
+        END IF;
+    $@tag@_function$);
+    EXECUTE pg_catalog.concat($@tag@_function$
+        CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
+        RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+        BEGIN
+            INSERT INTO $@tag@_function$, outbox, $@tag@_function$ (channel, payload) VALUES (channel, payload);
+            $@tag@_function$, wake, $@tag@_function$
+        END $@tag@_body$
+    $@tag@_function$);
+    EXECUTE pg_catalog.concat($@tag@_function$
+        CREATE OR REPLACE FUNCTION @schema@.internal_notify_attachment(
+            channel text, before_id text, body bytea, after_id text
+        )
+        RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+        BEGIN
+            INSERT INTO $@tag@_function$, outbox, $@tag@_function$ (channel, payload, after_id, body)
+            VALUES (channel, before_id, after_id, body);
+            $@tag@_function$, wake, $@tag@_function$
+        END $@tag@_body$
     $@tag@_function$);
 END $@tag@_install$;
 ";
@@ -233,10 +328,16 @@ fn next_token(text: &str) -> Option<(&str, &str, &str)> {
     Some((before, token, after))
 }
 
-/// A text as SQL, whatever `standard_conforming_strings` is.
-fn literal(text: &str) -> String {
-    let text = text.replace('\'', "''");
-    if text.contains('\\') { format!("E'{}'", text.replace('\\', "\\\\")) } else { format!("'{text}'") }
+/// An expression for the name with its schema that a table has now, quoted; null where there is none.
+fn name_now(table: &str) -> String {
+    format!(
+        "(
+        SELECT pg_catalog.format('%I.%I', nspname, relname)
+        FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid OPERATOR(pg_catalog.=) relnamespace
+        WHERE pg_class.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass({})::pg_catalog.oid
+    )",
+        literal(table)
+    )
 }
 
 #[cfg(test)]
@@ -252,9 +353,14 @@ mod tests {
         assert!(text.contains(r#"CREATE SCHEMA IF NOT EXISTS "x""y$socketio1_body$";"#));
         assert!(text.contains(r"channel text := E'a''b\\@prefix@socketio0' || '#' || namespace;"));
         assert!(text.contains("$socketio2_body$") && !text.contains("$socketio0_body$"));
-        for token in ["@threshold@", "@version@", "@attach@", "@notify@", "@log_literal@", "@schema_literal@"] {
+        for token in ["@threshold@", "@version@", "@attach@", "@tables@", "@log_literal@", "@schema_literal@"] {
             assert!(!text.contains(token), "{token}");
         }
         assert!(text.contains("interval(secs => 3600.0)"));
+        let outbox = crate::Outbox::default().table(r#"o."@wake@'""#);
+        let functions = SqlFunctions::new(&options.outbox(outbox)).expect("these are names");
+        let text = functions.install_sql();
+        assert!(text.contains(r#"to_regclass('"o"."@wake@''_turn"')"#), "{text}");
+        assert!(text.contains(r"pg_notify(E'a''b\\@prefix@socketio0?outbox', '')"), "{text}");
     }
 }

@@ -2,7 +2,8 @@
 -- leaves this one.
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('socketio-pg functions', 0));
 
--- The text of the functions is read the same way whatever the session's setting is.
+-- The text of the statements is read the same way whatever the session's setting is. In the functions,
+-- a text with a backslash is an E'' for that reason.
 SELECT pg_catalog.set_config('standard_conforming_strings', 'on', true);
 
 CREATE SCHEMA IF NOT EXISTS @schema@;
@@ -11,6 +12,7 @@ DO $@tag@_checks$
 DECLARE
     function pg_catalog.regprocedure;
     installed pg_catalog.text := '';
+    grants pg_catalog.jsonb := '[]';
 BEGIN
     -- A role that may create in the schema could plant functions that these would call.
     IF NOT EXISTS (
@@ -36,9 +38,19 @@ BEGIN
         IF function::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (ARRAY[@signatures@]::pg_catalog.oid[]) THEN
             installed := pg_catalog.concat(installed, ' ', function::pg_catalog.oid, ' ');
         ELSE
+            -- The function of that name which replaces it is granted to the same roles.
+            grants := grants OPERATOR(pg_catalog.||) coalesce((
+                SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+                    'name', proname, 'grantee', rights.grantee::pg_catalog.int8, 'is_grantable', rights.is_grantable
+                ))
+                FROM pg_catalog.pg_proc, pg_catalog.aclexplode(proacl) AS rights
+                WHERE pg_proc.oid OPERATOR(pg_catalog.=) function::pg_catalog.oid
+                    AND rights.grantee OPERATOR(pg_catalog.<>) proowner
+            ), '[]');
             EXECUTE pg_catalog.format('DROP FUNCTION %s', function);
         END IF;
     END LOOP;
+    PERFORM pg_catalog.set_config('socketio_pg.grants', grants::pg_catalog.text, true);
     -- For the end, where only new functions lose the rights that every role has on a function.
     PERFORM pg_catalog.set_config('socketio_pg.installed', installed, true);
 END $@tag@_checks$;
@@ -66,24 +78,24 @@ BEGIN
             RETURN @schema@.internal_msgpack_integer(number);
         END IF;
         -- A double has no larger numbers, and none that are nearer to 0. JavaScript reads them so, too.
-        RETURN '\xcb'::bytea || float8send(CASE
+        RETURN E'\\xcb'::bytea || float8send(CASE
             WHEN abs(number) >= 179769313486231580793728971405301e276 THEN
                 CASE WHEN number > 0 THEN 'Infinity' ELSE '-Infinity' END::float8
             WHEN abs(number) <= 24703282292062327208e-343 THEN 0
             ELSE number::float8
         END);
     WHEN 'boolean' THEN
-        RETURN CASE WHEN value = 'true' THEN '\xc3' ELSE '\xc2' END::bytea;
+        RETURN CASE WHEN value = 'true' THEN E'\\xc3' ELSE E'\\xc2' END::bytea;
     WHEN 'null' THEN
-        RETURN '\xc0'::bytea;
+        RETURN E'\\xc0'::bytea;
     WHEN 'array' THEN
         SELECT string_agg(@schema@.internal_msgpack(element, attachments), '' ORDER BY position), count(*)
         INTO content, count
         FROM jsonb_array_elements(value) WITH ORDINALITY AS elements(element, position);
         RETURN CASE
             WHEN count < 16 THEN substring(int4send(144 + count) FROM 4)
-            WHEN count < 65536 THEN '\xdc'::bytea || substring(int4send(count) FROM 3)
-            ELSE '\xdd'::bytea || int4send(count)
+            WHEN count < 65536 THEN E'\\xdc'::bytea || substring(int4send(count) FROM 3)
+            ELSE E'\\xdd'::bytea || int4send(count)
         END || coalesce(content, '');
     ELSE
         IF attachments IS NOT NULL AND value -> '_placeholder' = 'true' THEN
@@ -107,8 +119,8 @@ BEGIN
         FROM jsonb_each(value) AS entries(key, entry);
         RETURN CASE
             WHEN count < 16 THEN substring(int4send(128 + count) FROM 4)
-            WHEN count < 65536 THEN '\xde'::bytea || substring(int4send(count) FROM 3)
-            ELSE '\xdf'::bytea || int4send(count)
+            WHEN count < 65536 THEN E'\\xde'::bytea || substring(int4send(count) FROM 3)
+            ELSE E'\\xdf'::bytea || int4send(count)
         END || coalesce(content, '');
     END CASE;
 END $@tag@_body$;
@@ -118,16 +130,16 @@ RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
     SELECT CASE
         WHEN number BETWEEN 0 AND 127 THEN substring(int4send(number::int) FROM 4)
         WHEN number BETWEEN -32 AND -1 THEN substring(int4send(number::int) FROM 4)
-        WHEN number > 4294967295 THEN '\xcf'::bytea || int8send(
+        WHEN number > 4294967295 THEN E'\\xcf'::bytea || int8send(
             CASE WHEN number > 9223372036854775807 THEN number - 18446744073709551616 ELSE number END::int8
         )
-        WHEN number > 65535 THEN '\xce'::bytea || substring(int8send(number::int8) FROM 5)
-        WHEN number > 255 THEN '\xcd'::bytea || substring(int4send(number::int) FROM 3)
-        WHEN number > 127 THEN '\xcc'::bytea || substring(int4send(number::int) FROM 4)
-        WHEN number >= -128 THEN '\xd0'::bytea || substring(int4send(number::int) FROM 4)
-        WHEN number >= -32768 THEN '\xd1'::bytea || substring(int4send(number::int) FROM 3)
-        WHEN number >= -2147483648 THEN '\xd2'::bytea || int4send(number::int)
-        ELSE '\xd3'::bytea || int8send(number::int8)
+        WHEN number > 65535 THEN E'\\xce'::bytea || substring(int8send(number::int8) FROM 5)
+        WHEN number > 255 THEN E'\\xcd'::bytea || substring(int4send(number::int) FROM 3)
+        WHEN number > 127 THEN E'\\xcc'::bytea || substring(int4send(number::int) FROM 4)
+        WHEN number >= -128 THEN E'\\xd0'::bytea || substring(int4send(number::int) FROM 4)
+        WHEN number >= -32768 THEN E'\\xd1'::bytea || substring(int4send(number::int) FROM 3)
+        WHEN number >= -2147483648 THEN E'\\xd2'::bytea || int4send(number::int)
+        ELSE E'\\xd3'::bytea || int8send(number::int8)
     END
 $@tag@_body$;
 
@@ -139,9 +151,9 @@ DECLARE
 BEGIN
     RETURN CASE
         WHEN bytes < 32 THEN substring(int4send(160 + bytes) FROM 4)
-        WHEN bytes < 256 THEN '\xd9'::bytea || substring(int4send(bytes) FROM 4)
-        WHEN bytes < 65536 THEN '\xda'::bytea || substring(int4send(bytes) FROM 3)
-        ELSE '\xdb'::bytea || int4send(bytes)
+        WHEN bytes < 256 THEN E'\\xd9'::bytea || substring(int4send(bytes) FROM 4)
+        WHEN bytes < 65536 THEN E'\\xda'::bytea || substring(int4send(bytes) FROM 3)
+        ELSE E'\\xdb'::bytea || int4send(bytes)
     END || content;
 END $@tag@_body$;
 
@@ -151,9 +163,9 @@ DECLARE
     bytes int := octet_length(content);
 BEGIN
     RETURN CASE
-        WHEN bytes < 256 THEN '\xc4'::bytea || substring(int4send(bytes) FROM 4)
-        WHEN bytes < 65536 THEN '\xc5'::bytea || substring(int4send(bytes) FROM 3)
-        ELSE '\xc6'::bytea || int4send(bytes)
+        WHEN bytes < 256 THEN E'\\xc4'::bytea || substring(int4send(bytes) FROM 4)
+        WHEN bytes < 65536 THEN E'\\xc5'::bytea || substring(int4send(bytes) FROM 3)
+        ELSE E'\\xc6'::bytea || int4send(bytes)
     END || content;
 END $@tag@_body$;
 
@@ -223,8 +235,9 @@ CREATE OR REPLACE FUNCTION @schema@.internal_publish(
 )
 RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
 DECLARE
-    -- Without it PostgreSQL would fold equal events of one transaction into one.
-    nonce text := gen_random_uuid();
+    -- Without it PostgreSQL would fold equal events of one transaction into one. A UUID would take longer
+    -- than all else that a small event needs.
+    nonce text := concat((random() * 9007199254740992)::int8, '-', (date_part('epoch', clock_timestamp()) * 1000000)::int8);
     channel text := @prefix@ || '#' || namespace;
     payload text;
 BEGIN
@@ -245,21 +258,23 @@ BEGIN
         );
     END IF;
     IF payload IS NULL OR octet_length(payload) >= @threshold@ THEN
-        payload := concat(
-            '{"uid":"emitter","type":', kind,
-            CASE WHEN octet_length(namespace) <= 999 THEN concat(',"nsp":', to_json(namespace)) END,
-            ',"attachmentId":"',
-            @schema@.internal_attach(
-                '\x86a474797065'::bytea || @schema@.internal_msgpack_integer(kind)
-                || '\xa464617461'::bytea || @schema@.internal_msgpack_data(kind, namespace, packet, rest, attachments)
-                || '\xa3756964a7656d6974746572a36e7370'::bytea || @schema@.internal_msgpack_text(namespace)
-                || '\xa6736f75726365ac5f73696f5f61646170746572a56e6f6e6365'::bytea
-                || @schema@.internal_msgpack_text(nonce)
+        PERFORM @schema@.internal_notify_attachment(
+            channel,
+            concat(
+                '{"uid":"emitter","type":', kind,
+                CASE WHEN octet_length(namespace) <= 999 THEN concat(',"nsp":', to_json(namespace)) END,
+                ',"attachmentId":"'
             ),
+            E'\\x86a474797065'::bytea || @schema@.internal_msgpack_integer(kind)
+            || E'\\xa464617461'::bytea || @schema@.internal_msgpack_data(kind, namespace, packet, rest, attachments)
+            || E'\\xa3756964a7656d6974746572a36e7370'::bytea || @schema@.internal_msgpack_text(namespace)
+            || E'\\xa6736f75726365ac5f73696f5f61646170746572a56e6f6e6365'::bytea
+            || @schema@.internal_msgpack_text(nonce),
             '"}'
         );
+        RETURN;
     END IF;
-    PERFORM @schema@.internal_notify(channel, payload);
+    PERFORM @notify@(channel, payload);
 END $@tag@_body$;
 
 -- The data of a message as MessagePack, its keys in the order of Node.js's emitter.
@@ -269,22 +284,22 @@ CREATE OR REPLACE FUNCTION @schema@.internal_msgpack_data(
 RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
     SELECT CASE kind
         WHEN 3 THEN -- packet: type, data, nsp; opts: rooms, flags, except
-            '\x82a67061636b6574'::bytea || '\x83a47479706502a464617461'::bytea
+            E'\\x82a67061636b6574'::bytea || E'\\x83a47479706502a464617461'::bytea
             || @schema@.internal_msgpack(packet, attachments)
-            || '\xa36e7370'::bytea || @schema@.internal_msgpack_text(namespace)
-            || '\xa46f707473'::bytea || '\x83a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
-            || '\xa5666c616773'::bytea || @schema@.internal_msgpack(rest -> 'flags', NULL::bytea[])
-            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
+            || E'\\xa36e7370'::bytea || @schema@.internal_msgpack_text(namespace)
+            || E'\\xa46f707473'::bytea || E'\\x83a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
+            || E'\\xa5666c616773'::bytea || @schema@.internal_msgpack(rest -> 'flags', NULL::bytea[])
+            || E'\\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
         WHEN 6 THEN -- opts: rooms, except; close
-            '\x82a46f707473'::bytea || '\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
-            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
-            || '\xa5636c6f7365'::bytea || @schema@.internal_msgpack(rest -> 'close', NULL::bytea[])
+            E'\\x82a46f707473'::bytea || E'\\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
+            || E'\\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
+            || E'\\xa5636c6f7365'::bytea || @schema@.internal_msgpack(rest -> 'close', NULL::bytea[])
         WHEN 9 THEN -- packet
-            '\x81a67061636b6574'::bytea || @schema@.internal_msgpack(packet, attachments)
+            E'\\x81a67061636b6574'::bytea || @schema@.internal_msgpack(packet, attachments)
         ELSE -- opts: rooms, except; rooms
-            '\x82a46f707473'::bytea || '\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
-            || '\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
-            || '\xa5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'targets', NULL::bytea[])
+            E'\\x82a46f707473'::bytea || E'\\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
+            || E'\\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
+            || E'\\xa5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'targets', NULL::bytea[])
     END
 $@tag@_body$;
 
@@ -312,62 +327,20 @@ BEGIN
     RETURN CASE WHEN selected = '[]' AND rooms = '{}' THEN NULL ELSE selected END;
 END $@tag@_body$;
 
--- Emits an event to the clients in a room, in any of several rooms, or to all.
---
--- data is the event's argument. More arguments are given as args, binary ones as attachments:
--- {"_placeholder": true, "num": 0} in the arguments stands for the first of them, and without
--- other arguments each is an argument of its own.
-CREATE OR REPLACE FUNCTION @schema@.emit(
-    event text,
-    data jsonb DEFAULT NULL,
-    room text DEFAULT '@everyone@',
-    namespace text DEFAULT '/',
-    rooms text[] DEFAULT '{"@everyone@"}',
-    except_rooms text[] DEFAULT '{}',
-    args jsonb[] DEFAULT NULL,
-    attachments bytea[] DEFAULT NULL,
-    volatile boolean DEFAULT NULL,
-    compress boolean DEFAULT NULL
+-- Emits an event as emit() does, whatever its parameters are.
+CREATE OR REPLACE FUNCTION @schema@.internal_emit(
+    event text, data jsonb, room text, namespace text, rooms text[], except_rooms text[], args jsonb[],
+    attachments bytea[], volatile boolean, compress boolean
 )
-RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
 DECLARE
-    packet jsonb;
-    selected text := '[]';
-    excepted text := '[]';
-    flags text := '{}';
-    content text;
-    payload text;
-BEGIN
-    IF room IS NULL OR rooms IS DISTINCT FROM '{"@everyone@"}' OR except_rooms IS DISTINCT FROM '{}' THEN
-        selected := @schema@.internal_selection(room, rooms);
-        excepted := @schema@.internal_rooms(except_rooms);
-    ELSIF room <> '@everyone@' THEN
-        selected := concat('[', to_json(room), ']');
-    END IF;
-    IF volatile OR compress IS NOT NULL THEN
-        flags := jsonb_strip_nulls(jsonb_build_object('volatile', nullif(volatile, false), 'compress', compress));
-    END IF;
-    -- Most events are small and simple. This way makes the same message of them in half the time.
-    content := data;
-    IF args IS NULL AND attachments IS NULL AND selected IS NOT NULL AND length(content) < 4000
-        AND octet_length(@prefix@ || '#' || namespace) <= 63
-        AND namespace LIKE '/%' AND length(content) - length(translate(content, '[{', '')) < 120
-        AND event NOT IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener')
-    THEN
-        payload := concat(
-            '{"type":3,"data":{"packet":{"type":2,"data":[', to_json(event), ', ', content, '],"nsp":', to_json(namespace),
-            '},"opts":{"rooms":', selected, ',"flags":', flags, ',"except":', excepted,
-            '}},"uid":"emitter","nsp":', to_json(namespace), ',"source":"_sio_adapter","nonce":"', gen_random_uuid(), '"}'
-        );
-        IF octet_length(payload) < @threshold@ THEN
-            PERFORM @schema@.internal_notify(@prefix@ || '#' || namespace, payload);
-            RETURN;
-        END IF;
-    END IF;
-    packet := @schema@.internal_event(event, data, args, attachments, ARRAY[
+    selected jsonb := @schema@.internal_selection(room, rooms);
+    excepted jsonb := @schema@.internal_rooms(except_rooms);
+    flags jsonb := jsonb_strip_nulls(jsonb_build_object('volatile', nullif(volatile, false), 'compress', compress));
+    packet jsonb := @schema@.internal_event(event, data, args, attachments, ARRAY[
         'connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener'
     ]);
+BEGIN
     IF selected IS NULL THEN
         RETURN;
     END IF;
@@ -380,8 +353,54 @@ BEGIN
         ),
         attachments,
         packet,
-        jsonb_build_object('rooms', selected::jsonb, 'flags', flags::jsonb, 'except', excepted::jsonb)
+        jsonb_build_object('rooms', selected, 'flags', flags, 'except', excepted)
     );
+END $@tag@_body$;
+
+-- Emits an event to the clients in a room, in any of several rooms, or to all.
+--
+-- data is the event's argument. More arguments are given as args, binary ones as attachments:
+-- {"_placeholder": true, "num": 0} in the arguments stands for the first of them, and without
+-- other arguments each is an argument of its own.
+--
+-- Most events are small and simple. The message of these is made here, in one expression: PostgreSQL
+-- prepares each expression again in each transaction, which costs more than most of them do.
+CREATE OR REPLACE FUNCTION @schema@.emit(
+    event text,
+    data jsonb DEFAULT NULL,
+    room text DEFAULT '@everyone@',
+    namespace text DEFAULT '/',
+    rooms text[] DEFAULT '{"@everyone@"}',
+    except_rooms text[] DEFAULT '{}',
+    args jsonb[] DEFAULT NULL,
+    attachments bytea[] DEFAULT NULL,
+    volatile boolean DEFAULT NULL,
+    compress boolean DEFAULT NULL
+)
+RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+DECLARE
+    payload text;
+BEGIN
+    payload := CASE WHEN rooms = '{"@everyone@"}' AND except_rooms = '{}' AND args IS NULL AND attachments IS NULL
+        AND volatile IS NULL AND compress IS NULL AND room IS NOT NULL AND pg_column_size(data) < 4000
+        AND namespace LIKE '/%' AND octet_length(@prefix@ || '#' || namespace) <= 63
+        AND event NOT IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener')
+        AND length(data::text) - length(translate(data::text, '[{', '')) < 120
+    THEN
+        concat(
+            '{"type":3,"data":{"packet":{"type":2,"data":[', to_json(event), ', ', data, '],"nsp":', to_json(namespace),
+            '},"opts":{"rooms":[', CASE WHEN room <> '@everyone@' THEN to_json(room) END,
+            '],"flags":{},"except":[]}},"uid":"emitter","nsp":', to_json(namespace),
+            ',"source":"_sio_adapter","nonce":"', (random() * 9007199254740992)::int8, '-', (date_part('epoch', clock_timestamp()) * 1000000)::int8, '"}'
+        )
+    END;
+    IF octet_length(payload) < @threshold@ THEN
+        PERFORM @notify@(@prefix@ || '#' || namespace, payload);
+    ELSE
+        PERFORM @schema@.internal_emit(
+            event, data, room, namespace, rooms, except_rooms, args, attachments, volatile, compress
+        );
+    END IF;
 END $@tag@_body$;
 
 -- Emits an event to the servers of a namespace. They cannot respond.
@@ -393,7 +412,7 @@ CREATE OR REPLACE FUNCTION @schema@.server_side_emit(
     attachments bytea[] DEFAULT NULL
 )
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
+SET search_path = pg_catalog, pg_temp AS $@tag@_body$
 DECLARE
     packet jsonb := @schema@.internal_event(
         event, data, args, attachments, ARRAY['connect', 'connection', 'new_namespace']
@@ -433,7 +452,7 @@ CREATE OR REPLACE FUNCTION @schema@.sockets_join(
     except_rooms text[] DEFAULT '{}'
 )
 RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
+SET search_path = pg_catalog, pg_temp AS $@tag@_body$
     SELECT @schema@.internal_move(4, join_rooms, room, namespace, rooms, except_rooms)
 $@tag@_body$;
 
@@ -446,7 +465,7 @@ CREATE OR REPLACE FUNCTION @schema@.sockets_leave(
     except_rooms text[] DEFAULT '{}'
 )
 RETURNS void LANGUAGE sql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
+SET search_path = pg_catalog, pg_temp AS $@tag@_body$
     SELECT @schema@.internal_move(5, leave_rooms, room, namespace, rooms, except_rooms)
 $@tag@_body$;
 
@@ -459,7 +478,7 @@ CREATE OR REPLACE FUNCTION @schema@.disconnect_sockets(
     except_rooms text[] DEFAULT '{}'
 )
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $@tag@_body$
+SET search_path = pg_catalog, pg_temp AS $@tag@_body$
 DECLARE
     selected jsonb := @schema@.internal_selection(room, rooms);
     excepted jsonb := @schema@.internal_rooms(except_rooms);
@@ -488,7 +507,7 @@ END $@tag@_body$;
 -- hold types whose conversion to JSON is code of others.
 CREATE OR REPLACE FUNCTION @schema@.emit_change()
 RETURNS trigger LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET extra_float_digits = 1
+SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
 SET bytea_output = 'hex' SET IntervalStyle = 'postgres' SET DateStyle = 'ISO' SET TimeZone = 'UTC' AS $@tag@_body$
 DECLARE
     new_row jsonb;
@@ -516,7 +535,7 @@ BEGIN
         room := '';
         rest := template;
         LOOP
-            place := regexp_match(rest, '^([^{}]*)\{([^{}]*)\}(.*)$');
+            place := regexp_match(rest, E'^([^{}]*)\\{([^{}]*)\\}(.*)$');
             EXIT WHEN place IS NULL;
             IF NOT side ? place[2] THEN
                 RAISE EXCEPTION 'the room of the trigger "%" names the column "%", which % does not have',
@@ -549,7 +568,8 @@ BEGIN
                 WHERE entry IS DISTINCT FROM old_row -> key
             ), '[]') END
         ),
-        rooms => CASE WHEN template IS NULL THEN '{"@everyone@"}' ELSE rooms END,
+        room => CASE WHEN cardinality(rooms) = 1 THEN rooms[1] ELSE '@everyone@' END,
+        rooms => CASE WHEN cardinality(rooms) > 1 THEN rooms ELSE '{"@everyone@"}' END,
         namespace => coalesce(TG_ARGV[2], '/')
     );
     RETURN NULL;
@@ -559,31 +579,13 @@ CREATE OR REPLACE FUNCTION @schema@.version()
 RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $@tag@_body$ SELECT @version@ $@tag@_body$;
 
 -- The functions that write into tables, with the names that the tables have now.
-DO $@tag@_install$
-DECLARE
-    attachments text;
-BEGIN
-    SELECT pg_catalog.format('%I.%I', nspname, relname) INTO attachments
-    FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE pg_class.oid = pg_catalog.to_regclass(@attachments_literal@);
-    IF attachments IS NULL THEN
-        RAISE EXCEPTION 'there is no table %', @attachments_literal@
-            USING ERRCODE = 'undefined_table', HINT = 'Create it first, as schema_sql says.';
-    END IF;
-    EXECUTE pg_catalog.concat($@tag@_function$
-        CREATE OR REPLACE FUNCTION @schema@.internal_attach(body bytea)
-        RETURNS text LANGUAGE sql VOLATILE AS $@tag@_body$
-            INSERT INTO $@tag@_function$, attachments, $@tag@_function$ @attach@ RETURNING id::text
-        $@tag@_body$
-    $@tag@_function$);
-END $@tag@_install$;
-
-@notify@
+@tables@
 -- Who may emit is a matter of GRANT.
 DO $@tag@_rights$
 DECLARE
     function pg_catalog.regprocedure;
     installed pg_catalog.text := pg_catalog.current_setting('socketio_pg.installed');
+    granted pg_catalog.text;
 BEGIN
     FOREACH function IN ARRAY ARRAY[@signatures@] LOOP
         IF pg_catalog.strpos(installed, pg_catalog.concat(' ', function::pg_catalog.oid, ' ')) OPERATOR(pg_catalog.=) 0
@@ -592,5 +594,20 @@ BEGIN
             EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
         END IF;
         EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', function, 'socketio-pg @version@');
+        FOR granted IN
+            SELECT pg_catalog.format(
+                'GRANT EXECUTE ON FUNCTION %s TO %s %s', function, coalesce(pg_catalog.quote_ident(rolname), 'PUBLIC'),
+                CASE WHEN is_grantable THEN 'WITH GRANT OPTION' END
+            )
+            FROM pg_catalog.jsonb_to_recordset(pg_catalog.current_setting('socketio_pg.grants')::pg_catalog.jsonb)
+                    AS grants(name pg_catalog.text, grantee pg_catalog.int8, is_grantable pg_catalog.bool)
+                JOIN pg_catalog.pg_proc ON pg_proc.oid OPERATOR(pg_catalog.=) function::pg_catalog.oid
+                    AND proname::pg_catalog.text OPERATOR(pg_catalog.=) name
+                LEFT JOIN pg_catalog.pg_roles ON pg_roles.oid::pg_catalog.int8 OPERATOR(pg_catalog.=) grantee
+            WHERE pg_catalog.strpos(installed, pg_catalog.concat(' ', function::pg_catalog.oid, ' ')) OPERATOR(pg_catalog.=) 0
+                AND (grantee OPERATOR(pg_catalog.=) 0::pg_catalog.int8 OR rolname IS NOT NULL)
+        LOOP
+            EXECUTE granted;
+        END LOOP;
     END LOOP;
 END $@tag@_rights$;

@@ -107,7 +107,7 @@ SELECT pg_catalog.json_build_object(
                         ON namespace.oid OPERATOR(pg_catalog.=) sequence.relnamespace
                 WHERE sequence.relkind OPERATOR(pg_catalog.=) 'S'::pg_catalog."char"
             )
-        )), '[]')
+        ) ORDER BY attnum), '[]')
         FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) atttypid
         WHERE attrelid OPERATOR(pg_catalog.=) found.oid AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped
     )
@@ -315,6 +315,12 @@ impl TableReport {
 
     fn sequences(&self) -> impl Iterator<Item = &Sequence> {
         self.columns.iter().flat_map(|column| &column.sequences)
+    }
+
+    /// Whether a column comes before another, which gets its default later.
+    pub(super) fn is_before(&self, column: &str, other: &str) -> bool {
+        let place = |name: &str| self.columns.iter().position(|column| column.name == name);
+        place(column) < place(other)
     }
 
     fn column(&self, name: &str) -> Option<&Column> {

@@ -5,8 +5,8 @@ use socketio_pg_protocol::channel::quote_identifier;
 
 use crate::backend::{
     Backend, BackendError, ErrorKind,
-    error::PrepareError,
-    inspect::UTF8,
+    error::{List, PrepareError},
+    inspect::{TableReport, UTF8},
     table::{TableName, TableSpec},
 };
 
@@ -27,6 +27,37 @@ pub trait Prepare: Backend {
     /// does.
     fn prepare_log(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
         prepare(self, table, &TableSpec::LOG, create)
+    }
+
+    /// Creates the outbox when it is missing, as [`prepare`](Self::prepare) does, and checks that
+    /// the role may take the turn to publish it.
+    fn prepare_outbox(&self, table: &str, create: bool) -> impl Future<Output = Result<(), BackendError>> + Send {
+        async move {
+            prepare(self, table, &TableSpec::OUTBOX, create).await?;
+            let name = TableName::parse(table)?;
+            let sight = self.inspect_table(&name).await?;
+            if !sight.is_before("xid", "id") {
+                let statement = format!("DROP TABLE {name};\n{}", name.create_outbox_statement());
+                let problems = List(vec![r#"its column "xid" comes after "id""#.to_owned()]);
+                let owner = sight.owner.unwrap_or_default();
+                return Err(PrepareError::Unsuitable { problems, owner, statement }.into());
+            }
+            let mut state = self.look_at_outbox(table, i64::MIN).await;
+            if state.as_ref().is_err_and(|error| error.kind().is_about_content()) && create {
+                // The sequence may be missing alone. If not, the error is the same as before.
+                let _ = self.create(&name, &TableName::alone(&name.create_outbox_statement())).await;
+                state = self.look_at_outbox(table, i64::MIN).await;
+            }
+            if state?.may_take_turn {
+                return Ok(());
+            }
+            let table = name;
+            let TableReport { role, owner, .. } = sight;
+            let sequence = table.turn_sequence();
+            let missing = List(vec![format!("UPDATE on the sequence {sequence}")]);
+            let statement = format!("GRANT SELECT, UPDATE ON SEQUENCE {sequence} TO {};", quote_identifier(&role));
+            Err(PrepareError::Rights { role, missing, owner: owner.unwrap_or_default(), statement }.into())
+        }
     }
 }
 

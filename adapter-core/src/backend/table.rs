@@ -1,5 +1,5 @@
-//! The attachments table and the table of the catch-up log: their names, their columns, and the
-//! statements that create them.
+//! The attachments table, the table of the catch-up log, and the outbox: their names, their columns,
+//! and the statements that create them.
 
 use std::fmt;
 
@@ -54,8 +54,31 @@ pub fn log_schema_sql(table: &str) -> Result<String, InvalidTableName> {
     Ok(TableName::parse(table)?.create_log_statement())
 }
 
+/// The statements that create the outbox, for applications that keep their schema in migrations: see
+/// [`Options::outbox`](crate::Options::outbox).
+///
+/// It is a logged table, which loses nothing in a crash of the server. PostgreSQL vacuums it after
+/// every thousand rows, as it is mostly empty and its rows are deleted at once, and does not lock it to
+/// give space back to the disk. Beside it stands a
+/// sequence, the table's name with `_turn`, which says until when a server publishes the rows.
+///
+/// # Errors
+/// When `table` is not a name: see [`InvalidTableName`].
+///
+/// ```
+/// let sql = socketio_pg_core::backend::table::outbox_schema_sql("socket_io_outbox")?;
+/// assert!(sql.starts_with(r#"CREATE TABLE IF NOT EXISTS "socket_io_outbox" ("#));
+/// # Ok::<(), socketio_pg_core::backend::table::InvalidTableName>(())
+/// ```
+pub fn outbox_schema_sql(table: &str) -> Result<String, InvalidTableName> {
+    Ok(TableName::parse(table)?.create_outbox_statement())
+}
+
 /// The table of the catch-up log, by default.
 pub const DEFAULT_LOG: &str = "socket_io_log";
+
+/// The table of the outbox, by default.
+pub const DEFAULT_OUTBOX: &str = "socket_io_outbox";
 
 /// What the node requires of a table.
 #[derive(Debug)]
@@ -99,6 +122,11 @@ impl Column {
     const fn written(name: &'static str, types: &'static [&'static str], definition: &'static str) -> Self {
         Self { name, types, definition, fills_itself: false, default: None, is_written: true }
     }
+
+    /// A column that others write.
+    const fn read(name: &'static str, types: &'static [&'static str], definition: &'static str) -> Self {
+        Self { name, types, definition, fills_itself: false, default: None, is_written: false }
+    }
 }
 
 /// Node.js compares it with `now()`, which works with both types.
@@ -128,6 +156,21 @@ impl TableSpec {
         ],
         indexed: Self::LOG_INDEXES,
         create: TableName::create_log_statement,
+    };
+
+    /// What the node requires of the outbox. Emitters write it, and the node only reads and deletes.
+    pub const OUTBOX: Self = Self {
+        columns: &[
+            Column::default("xid", &["xid8"], "xid8 NOT NULL DEFAULT pg_current_xact_id()", "pg_current_xact_id()"),
+            Column::number("bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+            Column::default("created_at", TIME, "timestamptz NOT NULL DEFAULT clock_timestamp()", "clock_timestamp()"),
+            Column::read("channel", TEXT, "text NOT NULL"),
+            Column::read("payload", TEXT, "text NOT NULL"),
+            Column::read("after_id", TEXT, "text"),
+            Column::read("body", &["bytea"], "bytea"),
+        ],
+        indexed: &["id"],
+        create: TableName::create_outbox_statement,
     };
 
     /// A node finds its position in the log by `xid`, and deletes old rows by `created_at`.
@@ -239,17 +282,46 @@ impl TableName {
         )
     }
 
+    /// The statements that create an outbox when it is missing.
+    ///
+    /// `xid` is the first column, so that a transaction has its number before it takes one for a
+    /// row: see [`outbox_sql`](super::outbox_sql). There are no constraints on lengths, which would
+    /// take longer to check than all else that writing a row takes.
+    pub fn create_outbox_statement(&self) -> String {
+        let turn = self.turn_sequence();
+        format!(
+            "CREATE TABLE IF NOT EXISTS {self} (\n    \
+                 xid         pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),\n    \
+                 id          pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n    \
+                 created_at  pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n    \
+                 channel     pg_catalog.text NOT NULL,\n    \
+                 payload     pg_catalog.text NOT NULL,\n    \
+                 after_id    pg_catalog.text,\n    \
+                 body        pg_catalog.bytea\n\
+             ) WITH (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0, vacuum_truncate = false);\n\
+             ALTER TABLE {self} ALTER COLUMN body SET STORAGE EXTERNAL;\n\
+             CREATE SEQUENCE IF NOT EXISTS {turn} OWNED BY {self}.xid;"
+        )
+    }
+
+    /// The name of the sequence that says until when a server publishes the outbox, quoted.
+    pub(crate) fn turn_sequence(&self) -> String {
+        let own = quote_identifier(&self.name_with("_turn"));
+        self.schema().map_or_else(|| own.clone(), |schema| format!("{schema}.{own}"))
+    }
+
     /// The statement that creates an index on a column, unless an index of this name exists.
     pub(crate) fn create_index_statement(&self, column: &str) -> String {
-        let name = quote_identifier(&self.index_name(column));
+        let name = quote_identifier(&self.name_with(&format!("_{column}_idx")));
         format!("CREATE INDEX IF NOT EXISTS {name} ON {self} ({column});")
     }
 
-    /// The name that PostgreSQL would give it. A name that is too long gets a hash of the whole, as
-    /// another name may begin in the same way.
-    fn index_name(&self, column: &str) -> String {
+    /// The name of something that belongs to the table: for an index, the one that PostgreSQL would
+    /// give it. A name that is too long gets a hash of the whole, as another name may begin in the
+    /// same way.
+    fn name_with(&self, suffix: &str) -> String {
         const MAX_BYTES: usize = 63;
-        let (table, suffix) = (&self.own, format!("_{column}_idx"));
+        let table = &self.own;
         if table.len() + suffix.len() <= MAX_BYTES {
             return format!("{table}{suffix}");
         }
@@ -283,6 +355,12 @@ impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.quoted)
     }
+}
+
+/// A text as SQL, whatever `standard_conforming_strings` is.
+pub(crate) fn literal(text: &str) -> String {
+    let text = text.replace('\'', "''");
+    if text.contains('\\') { format!("E'{}'", text.replace('\\', "\\\\")) } else { format!("'{text}'") }
 }
 
 /// A text in dollar quotes that do not occur in it.
@@ -350,7 +428,7 @@ mod tests {
 
     #[test]
     fn names_of_indexes_fit_and_are_unlike_each_other() {
-        let name = |table: &str| TableName::parse(table).unwrap().index_name("created_at");
+        let name = |table: &str| TableName::parse(table).unwrap().name_with("_created_at_idx");
         assert_eq!(name("chat.socket_io_log"), "socket_io_log_created_at_idx");
         let long = ["é".repeat(30), format!("{}x", "é".repeat(30))];
         let [one, other] = [name(&long[0]), name(&long[1])];

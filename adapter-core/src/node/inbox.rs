@@ -69,7 +69,13 @@ impl<B: Backend> Intake<B> {
     pub(crate) fn take(&self, arrival: Arrival<'_>) {
         match arrival {
             Arrival::Notification { channel, payload } => self.notification(channel, payload),
-            Arrival::Restored => self.push(Item::Restored),
+            Arrival::Restored => {
+                self.push(Item::Restored);
+                // A writer may have tried to wake the node meanwhile.
+                if let Some(node) = self.node.upgrade() {
+                    node.outbox_wake().inspect(|wake| wake.written.notify_one());
+                }
+            }
         }
     }
 
@@ -86,6 +92,9 @@ impl<B: Backend> Intake<B> {
         tracing::trace!(channel, bytes = payload.len(), "a notification arrived");
         if node.is_probe(channel) {
             node.probe_arrived(payload);
+            return;
+        }
+        if node.wakes_outbox(channel) {
             return;
         }
         let of_channel = channel::namespace(&self.prefix, channel).and_then(|name| node.namespace(name));

@@ -26,10 +26,10 @@ use tokio::{
 pub(in crate::node) use self::{clock::keep_time, probe::own_channel, tasks::Tasks};
 use self::{probe::Probe, register::Register};
 use crate::{
-    backend::Backend,
+    backend::{Backend, outbox::wake_channel},
     error::Error,
     inbound::link::{Link, Listening},
-    node::{handlers::Handlers, namespace::Namespace, sweep::AttachmentActivity},
+    node::{handlers::Handlers, namespace::Namespace, outbox::Wake, sweep::AttachmentActivity},
     observe::{
         event::Events,
         health::{Health, InboxHealth, PublisherHealth},
@@ -60,12 +60,20 @@ pub(crate) struct Node<B: Backend> {
     /// Whether that is proved.
     has_heard: AtomicBool,
     attachments: Arc<AttachmentActivity>,
+    /// How a writer of the outbox wakes this node, where there is one.
+    outbox: Option<OutboxWake>,
     /// How many messages for the catch-up log were sent: numbers them, to tell them apart.
     logged: AtomicU64,
     /// Permits for requests of this node that wait for responses.
     requests: Arc<Semaphore>,
     /// Permits for work that other nodes ask for and that takes its time.
     asked: Arc<Semaphore>,
+}
+
+/// How a writer of the outbox wakes this node.
+struct OutboxWake {
+    channel: String,
+    wake: Arc<Wake>,
 }
 
 impl<B: Backend> Node<B> {
@@ -90,6 +98,10 @@ impl<B: Backend> Node<B> {
             probe: Mutex::default(),
             has_heard: AtomicBool::new(false),
             attachments: Arc::default(),
+            outbox: options
+                .outbox
+                .as_ref()
+                .map(|_| OutboxWake { channel: wake_channel(&options.channel_prefix), wake: Arc::default() }),
             logged: AtomicU64::default(),
             requests: Arc::new(Semaphore::new(max_requests)),
             asked: Arc::new(Semaphore::new(max_requests)),
@@ -118,6 +130,25 @@ impl<B: Backend> Node<B> {
     /// Whether attachments were announced lately.
     pub(in crate::node) fn attachments(&self) -> &Arc<AttachmentActivity> {
         &self.attachments
+    }
+
+    /// The notification that wakes the publisher of the outbox.
+    pub(in crate::node) fn outbox_wake(&self) -> Option<&Arc<Wake>> {
+        Some(&self.outbox.as_ref()?.wake)
+    }
+
+    /// Listens on the channel on which writers of the outbox wake the servers.
+    pub(in crate::node) async fn listen_for_writers(&self) -> Result<(), Error> {
+        match (&self.outbox, self.link()) {
+            (Some(OutboxWake { channel, .. }), Some(link)) => link.listen(channel.clone()).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Wakes the publisher of the outbox, if that is what a notification on this channel is for.
+    pub(crate) fn wakes_outbox(&self, channel: &str) -> bool {
+        let is_for_it = |outbox: &&OutboxWake| outbox.channel == channel;
+        self.outbox.as_ref().filter(is_for_it).inspect(|outbox| outbox.wake.written.notify_one()).is_some()
     }
 
     /// Listens on the channel on which only this process receives responses, before the first
@@ -165,6 +196,7 @@ impl<B: Backend> Node<B> {
                 max_bytes: self.options.max_inbox_bytes,
             },
             namespaces,
+            outbox: self.outbox.as_ref().map(|_| counters.outbox()),
             counts: counters.counts(),
         };
         health.judged()
@@ -219,6 +251,9 @@ impl<B: Backend> Node<B> {
             let announce = || node.perform_together(vec![(namespace.clone(), namespace.with_cluster(NodeRules::join))]);
             node.namespaces.speak(&namespace, announce).unwrap_or(Err(Error::Closed))?;
             let node_name = node.options.name_of_node();
+            if let Some(wake) = node.outbox_wake() {
+                wake.joined.notify_one();
+            }
             tracing::info!(node_name, namespace = namespace.name(), uid = %namespace.uid(), "joined the cluster");
             Ok(())
         })

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 use tracing::Instrument;
 
 use crate::{
@@ -20,6 +23,7 @@ use crate::{
     node::{
         handlers::Handlers,
         inbox,
+        outbox::publish_outbox,
         shared::{Node, Tasks, keep_time, own_channel},
         sweep::{sweep, sweep_log},
     },
@@ -58,6 +62,7 @@ async fn open<B: Backend>(
     started.await.map_err(|_| ConnectError::NotListening { waited: Duration::ZERO })??;
     node.prove_hearing().await?;
     node.listen_for_responses().await.map_err(|_| ConnectError::NotListening { waited: Duration::ZERO })?;
+    node.listen_for_writers().await.map_err(|_| ConnectError::NotListening { waited: Duration::ZERO })?;
     Ok(node)
 }
 
@@ -76,6 +81,10 @@ async fn prepare_tables<B: Backend>(backend: &B, options: &Options) -> Result<()
         let prepared = backend.prepare_log(log.table_name(), options.create_table).await;
         prepared.map_err(|error| ConnectError::preparing_log(log.table_name(), error))?;
         improve(backend, log.table_name(), &TableSpec::LOG, options.create_table).await;
+    }
+    if let Some(outbox) = &options.outbox {
+        let failed = |error| ConnectError::preparing_outbox(outbox.table_name(), error);
+        backend.prepare_outbox(outbox.table_name(), options.create_table).await.map_err(failed)?;
     }
     Ok(())
 }
@@ -113,6 +122,11 @@ fn start<B: Backend>(node: &Arc<Node<B>>) -> oneshot::Receiver<Result<(), Backen
         let node = Arc::downgrade(node);
         move || node.upgrade().map(|node| (node.shared_events().clone(), node.health()))
     })));
-    node.run(Tasks { publisher: Arc::new(publisher), publishing, link, tasks });
+    let outbox = options.outbox.clone().zip(node.outbox_wake().cloned()).map(|(outbox, wake)| {
+        let (stop, stopped) = watch::channel(false);
+        let publishing = publish_outbox(backend.clone(), outbox, options.clone(), wake, events.clone(), stopped);
+        (stop, tokio::spawn(publishing))
+    });
+    node.run(Tasks { publisher: Arc::new(publisher), publishing, link, tasks, outbox });
     started
 }

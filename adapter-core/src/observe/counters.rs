@@ -14,7 +14,7 @@ use crate::{
     env::Clock,
     observe::{
         classes::{Dropped, InvalidMessage},
-        health::{Counts, Failure, LinkHealth},
+        health::{Counts, Failure, LinkHealth, OutboxHealth},
     },
 };
 
@@ -53,6 +53,12 @@ pub(crate) struct Counters {
     pub(crate) sweep_failures: Count,
     /// How many tables have old rows that are not deleted as fast as they come.
     pub(crate) sweeps_behind: AtomicUsize,
+    /// Rows of the outbox that this node published, those that it could not, and how often
+    /// publishing them failed.
+    pub(crate) outbox_published: Count,
+    pub(crate) outbox_refused: Count,
+    pub(crate) outbox_failures: Count,
+    outbox: Mutex<OutboxHealth>,
     rejected: [Count; InvalidMessage::LABELS.len()],
     dropped: [Count; Dropped::ALL.len()],
     /// Messages that have arrived and are not handled yet, and the bytes of their notifications.
@@ -99,6 +105,10 @@ impl Default for Counters {
             swept: Count::default(),
             sweep_failures: Count::default(),
             sweeps_behind: AtomicUsize::new(0),
+            outbox_published: Count::default(),
+            outbox_refused: Count::default(),
+            outbox_failures: Count::default(),
+            outbox: Mutex::default(),
             rejected: Default::default(),
             dropped: Default::default(),
             waiting: AtomicUsize::new(0),
@@ -182,6 +192,30 @@ impl Counters {
     }
 }
 
+/// The outbox.
+impl Counters {
+    /// Notes for how long the oldest row of the outbox has waited.
+    pub(crate) fn outbox_waits(&self, waited: Duration) {
+        self.outbox.lock().oldest_ms = waited.as_millis().try_into().unwrap_or(u64::MAX);
+    }
+
+    /// Notes whether it is this node's turn to publish the outbox.
+    pub(crate) fn outbox_is_publishing(&self, is_publishing: bool) {
+        self.outbox.lock().is_publishing = is_publishing;
+    }
+
+    pub(crate) fn outbox_failed(&self, error: &BackendError) {
+        self.outbox_failures.add(1);
+        let mut outbox = self.outbox.lock();
+        outbox.is_publishing = false;
+        outbox.last_error = Some(Failure { at: self.now(), error: error.to_string() });
+    }
+
+    pub(crate) fn outbox(&self) -> OutboxHealth {
+        self.outbox.lock().clone()
+    }
+}
+
 /// Attachments.
 impl Counters {
     /// Counts a query for attachments that PostgreSQL has answered.
@@ -229,6 +263,9 @@ impl Counters {
             gaps: self.gaps.get(),
             swept: self.swept.get(),
             sweep_failures: self.sweep_failures.get(),
+            outbox_published: self.outbox_published.get(),
+            outbox_refused: self.outbox_refused.get(),
+            outbox_failures: self.outbox_failures.get(),
             rejected_by_kind: self.rejected_by_kind().collect(),
             dropped_by_class: self.dropped_by_class().collect(),
         }

@@ -99,6 +99,14 @@ pub enum Event {
         /// Why they are not deleted.
         reason: String,
     },
+    /// Rows of the outbox wait for longer than ten seconds, or could not be published several times
+    /// in a row. Reported once, until nothing waits any more. The node keeps trying.
+    OutboxBehind {
+        /// The table, as the options name it.
+        table: String,
+        /// Why they wait.
+        reason: String,
+    },
     /// This reader of the [`EventStream`] was slow: the oldest events that it had not read were
     /// dropped. Other readers got them.
     Missed {
@@ -217,6 +225,9 @@ impl Events {
             }
             Event::CleanupBehind { table, reason } => {
                 tracing::warn!(table, reason, "old rows are not deleted as fast as they come");
+            }
+            Event::OutboxBehind { table, reason } => {
+                tracing::warn!(table, reason, "what is written into the outbox is not published");
             }
             Event::SlowClient { namespace, socket } => {
                 tracing::warn!(namespace, %socket, "a client takes less than is sent to it and loses events");

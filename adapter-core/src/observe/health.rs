@@ -40,6 +40,8 @@ pub struct Health {
     pub publisher: PublisherHealth,
     /// The queue of messages that have arrived.
     pub inbox: InboxHealth,
+    /// The outbox, where the options have one.
+    pub outbox: Option<OutboxHealth>,
     /// The namespaces of this node, by name.
     pub namespaces: Vec<NamespaceHealth>,
     /// What was counted since the node connected.
@@ -77,6 +79,10 @@ impl Health {
                     waiting: one.inbox.waiting + other.inbox.waiting,
                     bytes: one.inbox.bytes + other.inbox.bytes,
                     max_bytes: one.inbox.max_bytes.saturating_add(other.inbox.max_bytes),
+                },
+                outbox: match (one.outbox, other.outbox) {
+                    (Some(one), Some(other)) => Some(one.and(other)),
+                    (one, other) => one.or(other),
                 },
                 namespaces,
                 counts: one.counts.plus(other.counts),
@@ -150,6 +156,31 @@ pub struct InboxHealth {
     pub max_bytes: usize,
 }
 
+/// The outbox: see [`Options::outbox`](crate::Options::outbox).
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct OutboxHealth {
+    /// Whether it is this node's turn to publish it, as far as the node knows. No node has the turn
+    /// while nothing is written.
+    pub is_publishing: bool,
+    /// For how many milliseconds its oldest row had waited when the node last looked, which it does
+    /// every 4 to 8 seconds.
+    pub oldest_ms: u64,
+    /// The last time that this node could not look at it or publish it.
+    pub last_error: Option<Failure>,
+}
+
+impl OutboxHealth {
+    fn and(self, other: Self) -> Self {
+        let errors = [self.last_error, other.last_error].into_iter().flatten();
+        Self {
+            is_publishing: self.is_publishing || other.is_publishing,
+            oldest_ms: self.oldest_ms.max(other.oldest_ms),
+            last_error: errors.min_by_key(|error| Reverse(error.at)),
+        }
+    }
+}
+
 /// A namespace of this node.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -194,6 +225,9 @@ impl Counts {
             gaps,
             swept,
             sweep_failures,
+            outbox_published,
+            outbox_refused,
+            outbox_failures,
             rejected_by_kind,
             dropped_by_class,
         } = other;
@@ -207,6 +241,9 @@ impl Counts {
             (&mut self.gaps, gaps),
             (&mut self.swept, swept),
             (&mut self.sweep_failures, sweep_failures),
+            (&mut self.outbox_published, outbox_published),
+            (&mut self.outbox_refused, outbox_refused),
+            (&mut self.outbox_failures, outbox_failures),
         ] {
             *count += more;
         }
@@ -249,6 +286,14 @@ pub struct Counts {
     pub swept: u64,
     /// How often deleting them failed: see [`Event::CleanupBehind`](crate::Event::CleanupBehind).
     pub sweep_failures: u64,
+    /// Rows of the outbox that this node published.
+    pub outbox_published: u64,
+    /// Rows of the outbox that PostgreSQL could not notify because they were too long, and that are
+    /// lost. No emitter writes such rows.
+    pub outbox_refused: u64,
+    /// How often looking at the outbox or publishing it failed: see
+    /// [`Event::OutboxBehind`](crate::Event::OutboxBehind).
+    pub outbox_failures: u64,
     /// [`Self::rejected`] by [`InvalidMessage::as_str`](crate::InvalidMessage::as_str), with all
     /// kinds.
     pub rejected_by_kind: std::collections::BTreeMap<&'static str, u64>,

@@ -45,6 +45,10 @@ const GAPS: &str = "socketio_pg_gaps_total";
 const SWEPT: &str = "socketio_pg_swept_rows_total";
 const SWEEP_FAILURES: &str = "socketio_pg_sweep_failures_total";
 const SWEEPS_BEHIND: &str = "socketio_pg_sweeps_behind";
+const OUTBOX_PUBLISHED: &str = "socketio_pg_outbox_published_total";
+const OUTBOX_REFUSED: &str = "socketio_pg_outbox_refused_total";
+const OUTBOX_FAILURES: &str = "socketio_pg_outbox_failures_total";
+const OUTBOX_AGE: &str = "socketio_pg_outbox_oldest_seconds";
 const REJECTED: &str = "socketio_pg_rejected_total";
 const DROPPED: &str = "socketio_pg_dropped_total";
 const LISTENING: &str = "socketio_pg_listening";
@@ -55,7 +59,7 @@ const NODES: &str = "socketio_pg_nodes";
 const REQUESTS: &str = "socketio_pg_requests";
 
 /// All metrics. `docs/operations.md` lists the same, which a test checks.
-const ALL: [Metric; 24] = [
+const ALL: [Metric; 28] = [
     Metric(PUBLISHED, Kind::Counter, Unit::Count, "Messages that were committed"),
     Metric(PUBLISHED_BYTES, Kind::Counter, Unit::Bytes, "Their bytes, as notifications or attachments"),
     Metric(UNPUBLISHED, Kind::Counter, Unit::Count, "Messages that PostgreSQL did not take"),
@@ -71,10 +75,14 @@ const ALL: [Metric; 24] = [
     Metric(GAPS, Kind::Counter, Unit::Count, "Times in which messages may have been missed"),
     Metric(SWEPT, Kind::Counter, Unit::Count, "Old rows of attachments and of the log that this node deleted"),
     Metric(SWEEP_FAILURES, Kind::Counter, Unit::Count, "Times that deleting old rows failed"),
+    Metric(OUTBOX_PUBLISHED, Kind::Counter, Unit::Count, "Rows of the outbox that this node published"),
+    Metric(OUTBOX_REFUSED, Kind::Counter, Unit::Count, "Rows of the outbox that were too long, and are lost"),
+    Metric(OUTBOX_FAILURES, Kind::Counter, Unit::Count, "Times that the outbox could not be read or published"),
     Metric(REJECTED, Kind::Counter, Unit::Count, "Arrivals that were not usable, by kind"),
     Metric(DROPPED, Kind::Counter, Unit::Count, "What was dropped for lack of room, by class"),
     Metric(LISTENING, Kind::Gauge, Unit::Count, "Nodes of this process that listen: 1, or 0 when disconnected"),
     Metric(SWEEPS_BEHIND, Kind::Gauge, Unit::Count, "Tables whose old rows are not deleted as fast as they come"),
+    Metric(OUTBOX_AGE, Kind::Gauge, Unit::Seconds, "How long the oldest row of the outbox had waited at the last look"),
     Metric(PUBLISH_QUEUE, Kind::Gauge, Unit::Count, "Messages that wait to be published"),
     Metric(INBOX_MESSAGES, Kind::Gauge, Unit::Count, "Messages that arrived and wait to be handled"),
     Metric(INBOX_BYTES, Kind::Gauge, Unit::Bytes, "Their bytes"),
@@ -114,16 +122,20 @@ impl Exporter {
 
     fn take_over(&mut self, counters: &Counters, health: Health) {
         self.count(counters);
+        let number = |count: usize| count as f64;
         let mut levels = vec![
-            (LISTENING, String::new(), usize::from(health.link.is_listening && !health.closed)),
-            (SWEEPS_BEHIND, String::new(), counters.sweeps_behind.load(Ordering::Relaxed)),
-            (PUBLISH_QUEUE, String::new(), health.publisher.waiting),
-            (INBOX_MESSAGES, String::new(), counters.waiting.load(Ordering::Relaxed)),
-            (INBOX_BYTES, String::new(), counters.waiting_bytes.load(Ordering::Relaxed)),
+            (LISTENING, String::new(), number(usize::from(health.link.is_listening && !health.closed))),
+            (SWEEPS_BEHIND, String::new(), number(counters.sweeps_behind.load(Ordering::Relaxed))),
+            (PUBLISH_QUEUE, String::new(), number(health.publisher.waiting)),
+            (INBOX_MESSAGES, String::new(), number(counters.waiting.load(Ordering::Relaxed))),
+            (INBOX_BYTES, String::new(), number(counters.waiting_bytes.load(Ordering::Relaxed))),
         ];
+        if let Some(outbox) = health.outbox {
+            levels.push((OUTBOX_AGE, String::new(), Duration::from_millis(outbox.oldest_ms).as_secs_f64()));
+        }
         for namespace in health.namespaces {
-            levels.push((NODES, namespace.name.clone(), namespace.nodes));
-            levels.push((REQUESTS, namespace.name, namespace.requests));
+            levels.push((NODES, namespace.name.clone(), number(namespace.nodes)));
+            levels.push((REQUESTS, namespace.name, number(namespace.requests)));
         }
         // Drop the gauges of a namespace that is gone.
         self.gauges.retain(|key, _| levels.iter().any(|(name, namespace, _)| (*name, namespace) == (key.0, &key.1)));
@@ -132,7 +144,7 @@ impl Exporter {
                 .gauges
                 .entry((name, namespace))
                 .or_insert_with_key(|(name, namespace)| Level::new(name, namespace));
-            gauge.set(level as f64);
+            gauge.set(level);
         }
     }
 
@@ -150,6 +162,9 @@ impl Exporter {
             (GAPS, counters.gaps.get()),
             (SWEPT, counters.swept.get()),
             (SWEEP_FAILURES, counters.sweep_failures.get()),
+            (OUTBOX_PUBLISHED, counters.outbox_published.get()),
+            (OUTBOX_REFUSED, counters.outbox_refused.get()),
+            (OUTBOX_FAILURES, counters.outbox_failures.get()),
         ];
         let plain = plain.into_iter().map(|(name, count)| (name, "", count));
         let rejected = counters.rejected_by_kind().map(|(kind, count)| (REJECTED, kind, count));

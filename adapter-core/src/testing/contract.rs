@@ -21,6 +21,7 @@ pub mod cancellation;
 pub mod catch_up;
 pub mod failures;
 pub mod listening;
+pub mod outbox;
 pub mod outcomes;
 pub mod publishing;
 pub mod schema;
@@ -104,6 +105,20 @@ macro_rules! backend_tests {
             a_log_may_have_any_name
             a_log_that_is_missing_or_may_not_be_used_is_told
             many_nodes_prepare_the_log_at_once
+        );
+        $crate::backend_tests!(@module $fixture outbox:
+            what_is_written_is_published_once_and_in_order
+            one_node_has_the_turn
+            two_nodes_at_once_publish_each_row_once_and_in_order
+            the_rows_of_a_long_transaction_come_when_it_commits
+            what_is_published_is_logged_too
+            what_cannot_be_notified_is_refused_and_holds_up_nothing
+            rows_that_somebody_wrote_by_hand_hold_up_nothing
+            many_rows_that_wait_are_found_by_their_index
+            an_outbox_may_have_any_name
+            an_outbox_that_is_missing_or_may_not_be_used_is_told
+            many_nodes_prepare_the_outbox_at_once
+            a_writer_wakes_the_nodes_only_while_none_has_the_turn
         );
         $crate::backend_tests!(@module $fixture search_path:
             what_is_planted_first_in_the_search_path_is_not_run

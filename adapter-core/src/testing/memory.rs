@@ -22,10 +22,15 @@ use tokio::{
 
 pub use crate::env::{Determined, WallClock};
 
-use crate::backend::{
-    Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing,
-    Position, Row, SweepBatch, TableReport,
-    table::{DEFAULT_LOG, TableName, TableSpec},
+use crate::{
+    api::emitter::PublishOn,
+    backend::{
+        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
+        OutboxBatch, OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport,
+        emission::Emission,
+        outbox_sql::{LONGEST_TURN, MARGIN},
+        table::{DEFAULT_LOG, DEFAULT_OUTBOX, TableName, TableSpec},
+    },
 };
 
 /// A database that nodes share. Clones are the same database.
@@ -49,6 +54,12 @@ struct State {
     /// By id, with the time of writing by the clock of the database.
     attachments: BTreeMap<i64, (Duration, Vec<u8>)>,
     last_id: i64,
+    /// By number, with the time of writing. Rows are committed in their order.
+    outbox: BTreeMap<i64, (Duration, Outgoing)>,
+    last_row: i64,
+    /// Until when a node publishes the outbox, in milliseconds by the clock of the database.
+    turn: i64,
+    transactions: i64,
     /// Time and message; the id is one more than the index. Rows are committed in their order.
     log: Vec<Option<(Duration, Incoming)>>,
     /// How often the log was emptied.
@@ -67,6 +78,7 @@ struct State {
     refused_text: Option<String>,
     published: u64,
     batches: u64,
+    wakes: u64,
 }
 
 /// The wall clock of the database, since 1970.
@@ -227,6 +239,27 @@ impl MemoryDatabase {
         self.state.lock().batches
     }
 
+    /// How many messages are in the outbox.
+    pub fn outbox(&self) -> usize {
+        self.state.lock().outbox.len()
+    }
+
+    /// How many messages were ever written into the outbox.
+    pub fn rows_written(&self) -> i64 {
+        self.state.lock().last_row
+    }
+
+    /// How many of these were published.
+    pub fn rows_published(&self) -> i64 {
+        let state = self.state.lock();
+        state.last_row - state.outbox.len() as i64
+    }
+
+    /// How often writers into the outbox woke the servers.
+    pub fn wakes(&self) -> u64 {
+        self.state.lock().wakes
+    }
+
     /// Publishes a payload as an unknown sender would.
     pub fn notify(&self, channel: &str, payload: &str) {
         self.state.lock().deliver(channel, payload);
@@ -234,6 +267,40 @@ impl MemoryDatabase {
 }
 
 impl State {
+    /// Commits a batch: its attachments, its rows of the log, its notifications.
+    fn commit<'a>(&mut self, log: Option<&CatchUp>, batch: impl IntoIterator<Item = &'a Outgoing>) {
+        let mut seen = HashSet::new();
+        let now = self.clock.now();
+        let retention = log.map_or(Duration::ZERO, CatchUp::retention);
+        for Outgoing { channel, content, is_logged } in batch {
+            let payload = match content {
+                Content::Inline(payload) => payload.clone(),
+                Content::Attachment { body, before_id, after_id } => {
+                    self.last_id += 1;
+                    let id = self.last_id;
+                    self.attachments.insert(id, (now.saturating_add(retention), body.clone()));
+                    format!("{before_id}{id}{after_id}")
+                }
+            };
+            if log.is_some() && *is_logged {
+                let row = Incoming { channel: channel.clone(), payload: payload.clone() };
+                self.log.push(Some((now, row)));
+            }
+            if seen.insert((channel, payload.clone())) {
+                self.deliver(channel, &payload);
+            }
+        }
+    }
+
+    /// For how many milliseconds a node has the turn to publish the outbox; not above zero where
+    /// none has.
+    fn turn_left(&mut self) -> i64 {
+        match self.turn - milliseconds(self.clock.now()) {
+            left if left > LONGEST_TURN => 0,
+            left => left,
+        }
+    }
+
     fn check(&self, channel: &str) -> Result<(), BackendError> {
         let is_refused =
             channel.contains('\0') || self.refused_text.as_ref().is_some_and(|text| channel.contains(text.as_str()));
@@ -248,6 +315,29 @@ impl State {
             // A session that is just being dropped gets nothing.
             let _ = session.incoming.send(incoming);
         }
+    }
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    time.as_millis().try_into().unwrap_or(i64::MAX)
+}
+
+impl<'a> PublishOn<&'a MemoryBackend> for MemoryBackend {
+    async fn publish_on(connection: &'a MemoryBackend, emission: Emission) -> Result<(), BackendError> {
+        let Some(target) = emission.outbox else {
+            return connection.publish(&emission.table, emission.log.as_ref(), &[emission.outgoing]).await;
+        };
+        tokio::task::yield_now().await;
+        let mut state = connection.reach()?;
+        let now = state.clock.now();
+        state.last_row += 1;
+        let id = state.last_row;
+        state.outbox.insert(id, (now, emission.outgoing));
+        if state.turn_left() < MARGIN {
+            state.wakes += 1;
+            state.deliver(&target.wake_channel, "");
+        }
+        Ok(())
     }
 }
 
@@ -269,8 +359,12 @@ impl Backend for MemoryBackend {
 
     async fn inspect_table(&self, table: &TableName) -> Result<TableReport, BackendError> {
         // By its default name, as there is only one table of each kind in memory.
-        let is_log = TableName::parse(DEFAULT_LOG).is_ok_and(|log| log == *table);
-        let spec = if is_log { TableSpec::LOG } else { TableSpec::ATTACHMENTS };
+        let is = |name| TableName::parse(name).is_ok_and(|named| named == *table);
+        let spec = match () {
+            () if is(DEFAULT_LOG) => TableSpec::LOG,
+            () if is(DEFAULT_OUTBOX) => TableSpec::OUTBOX,
+            () => TableSpec::ATTACHMENTS,
+        };
         self.reach().map(|_| TableReport::usable(&spec))
     }
 
@@ -294,27 +388,7 @@ impl Backend for MemoryBackend {
         }
         batch.iter().try_for_each(|outgoing| state.check(&outgoing.channel))?;
         state.batches += 1;
-        let mut seen = HashSet::new();
-        let now = state.clock.now();
-        let retention = log.map_or(Duration::ZERO, CatchUp::retention);
-        for Outgoing { channel, content, is_logged } in batch {
-            let payload = match content {
-                Content::Inline(payload) => payload.clone(),
-                Content::Attachment { body, before_id, after_id } => {
-                    state.last_id += 1;
-                    let id = state.last_id;
-                    state.attachments.insert(id, (now.saturating_add(retention), body.clone()));
-                    format!("{before_id}{id}{after_id}")
-                }
-            };
-            if log.is_some() && *is_logged {
-                let row = Incoming { channel: channel.clone(), payload: payload.clone() };
-                state.log.push(Some((now, row)));
-            }
-            if seen.insert((channel, payload.clone())) {
-                state.deliver(channel, &payload);
-            }
-        }
+        state.commit(log, batch);
         Ok(())
     }
 
@@ -391,6 +465,51 @@ impl Backend for MemoryBackend {
             state.attachments.retain(|_, (created, _)| !is_swept(*created));
         }
         Ok(batch.limit - left)
+    }
+
+    async fn publish_outbox(&self, batch: &OutboxBatch<'_>) -> Result<OutboxProgress, BackendError> {
+        tokio::task::yield_now().await;
+        self.database.released(|held| held.publications).await?;
+        let mut state = self.reach()?;
+        let is_ours = batch.turn == state.turn || state.turn_left() <= 0;
+        let now = state.clock.now();
+        let mut progress = OutboxProgress { is_ours, open_since: state.transactions + 1, ..OutboxProgress::default() };
+        if is_ours {
+            if let Some(time) = batch.take_turn_milliseconds() {
+                state.turn = milliseconds(now) + time;
+            }
+            let is_attachment =
+                |(_, outgoing): &(Duration, Outgoing)| matches!(outgoing.content, Content::Attachment { .. });
+            if state.refuses_attachments && state.outbox.values().any(is_attachment) {
+                return Err(BackendError::new(ErrorKind::Other, "could not extend file: no space left on device"));
+            }
+            let limit = usize::try_from(batch.limit).unwrap_or(0);
+            let ids: Vec<i64> =
+                state.outbox.range(batch.after.saturating_add(1)..).map(|(id, _)| *id).take(limit).collect();
+            let rows: Vec<_> = ids.iter().filter_map(|id| state.outbox.remove(id)).collect();
+            state.commit(batch.log, rows.iter().map(|(_, outgoing)| outgoing));
+            progress.rows = rows.len() as i64;
+            progress.last = ids.last().copied().unwrap_or(0);
+            progress.waited = rows.first().map_or(0, |(written, _)| milliseconds(now.saturating_sub(*written)));
+            if progress.rows > 0 || batch.wants_xid {
+                state.transactions += 1;
+                progress.xid = state.transactions;
+            }
+        }
+        progress.turn = state.turn;
+        Ok(progress)
+    }
+
+    async fn look_at_outbox(&self, _outbox: &str, after: i64) -> Result<OutboxState, BackendError> {
+        tokio::task::yield_now().await;
+        let mut state = self.reach()?;
+        let turn_left = state.turn_left().max(0);
+        let now = state.clock.now();
+        let oldest = state.outbox.range(after.saturating_add(1)..).next();
+        let waited = oldest.map_or(0, |(_, (written, _))| milliseconds(now.saturating_sub(*written)));
+        let oldest = oldest.map(|(id, _)| *id);
+        let open_since = state.transactions + 1;
+        Ok(OutboxState { oldest, waited, turn_left, may_take_turn: true, open_since })
     }
 
     fn close(&self) {}

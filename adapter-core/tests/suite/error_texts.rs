@@ -65,6 +65,10 @@ fn connecting() {
             table: "socket_io_log".to_owned(),
             error: database(ErrorKind::Permission, "permission denied for schema public"),
         },
+        &ConnectError::MissingOutbox {
+            table: "socket_io_outbox".to_owned(),
+            error: database(ErrorKind::Permission, "permission denied for sequence socket_io_outbox_turn"),
+        },
         &ConnectError::NotListening { waited: Duration::from_secs(5) },
         &ConnectError::Timeout(Duration::from_secs(10)),
         &ConnectError::InDatabase {

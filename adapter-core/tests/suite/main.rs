@@ -21,6 +21,7 @@ mod metrics;
 mod namespaces;
 mod node;
 mod nodes;
+mod outbox;
 mod reply_channel;
 mod reserved_events;
 mod slow_client;

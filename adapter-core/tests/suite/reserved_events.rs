@@ -4,8 +4,8 @@ use std::{future::Future, sync::Arc};
 
 use parking_lot::Mutex;
 use socketio_pg_core::{
-    CatchUp, Emitter, Error, PublishOn,
-    backend::{BackendError, Outgoing},
+    Emitter, Error, PublishOn,
+    backend::{BackendError, Outgoing, emission::Emission},
     testing::memory::MemoryDatabase,
 };
 
@@ -70,11 +70,9 @@ struct Kept;
 impl PublishOn<Arc<Mutex<Vec<Outgoing>>>> for Kept {
     fn publish_on(
         connection: Arc<Mutex<Vec<Outgoing>>>,
-        _: &str,
-        _: Option<&CatchUp>,
-        outgoing: Outgoing,
+        emission: Emission,
     ) -> impl Future<Output = Result<(), BackendError>> + Send {
-        connection.lock().push(outgoing);
+        connection.lock().push(emission.outgoing);
         std::future::ready(Ok(()))
     }
 }

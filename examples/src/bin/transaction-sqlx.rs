@@ -16,7 +16,10 @@ use std::error::Error;
 
 use socketio_pg_core::{
     PublishOn,
-    backend::{BackendError, CatchUp, Content, ErrorKind, Outgoing, sql, table::TableName},
+    backend::{
+        BackendError, ErrorKind,
+        emission::{Emission, Parameter, Statement},
+    },
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query};
 
@@ -27,26 +30,17 @@ type Emitter = socketio_pg_core::Emitter<Sqlx>;
 struct Sqlx;
 
 impl PublishOn<&mut PgConnection> for Sqlx {
-    async fn publish_on(
-        connection: &mut PgConnection,
-        table: &str,
-        log: Option<&CatchUp>,
-        Outgoing { channel, content, .. }: Outgoing,
-    ) -> Result<(), BackendError> {
-        if log.is_some() {
-            // `backend::log_sql` has its statements.
-            return Err(BackendError::new(ErrorKind::Configuration, "this emitter writes no catch-up log"));
+    async fn publish_on(connection: &mut PgConnection, emission: Emission) -> Result<(), BackendError> {
+        let Statement { text, parameters } = emission.statement()?;
+        let mut statement = query(AssertSqlSafe(text.into_owned()));
+        for parameter in parameters {
+            statement = match parameter {
+                Parameter::Text(text) => statement.bind(text),
+                Parameter::Bytea(bytes) => statement.bind(bytes),
+                Parameter::Float8(number) => statement.bind(number),
+            };
         }
-        let published = match content {
-            Content::Inline(payload) => query(sql::NOTIFY_ONE).bind(channel).bind(payload).execute(connection).await,
-            // A large or binary event is a row of a table.
-            Content::Attachment { body, before_id, after_id } => {
-                let statement = sql::notify_one_with_attachment(&TableName::parse(table)?);
-                let statement = query(AssertSqlSafe(statement)).bind(body).bind(channel);
-                statement.bind(before_id).bind(after_id).execute(connection).await
-            }
-        };
-        published.map(drop).map_err(|error| {
+        statement.execute(connection).await.map(drop).map_err(|error| {
             // With `Connection` the emitter says that PostgreSQL may have the event, which matters
             // where it is not in a transaction.
             let kind = if matches!(error, sqlx::Error::Io(_)) { ErrorKind::Connection } else { ErrorKind::Other };

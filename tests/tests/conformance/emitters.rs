@@ -26,6 +26,22 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             let functions = fixture.sql_functions().await?;
             transactions(&fixture, functions).await
         }),
+        Scenario::new("Rust emitter into the outbox", |fixture: Fixture| async move {
+            let emitter = fixture.rust_emitter_into_outbox().await?;
+            every_operation(&fixture, emitter).await
+        }),
+        Scenario::new("Rust emitter into the outbox: transactions", |fixture: Fixture| async move {
+            let emitter = fixture.rust_emitter_into_outbox().await?;
+            transactions(&fixture, emitter).await
+        }),
+        Scenario::new("SQL functions into the outbox", |fixture: Fixture| async move {
+            let functions = fixture.sql_functions_into_outbox().await?;
+            every_operation(&fixture, functions).await
+        }),
+        Scenario::new("SQL functions into the outbox: transactions", |fixture: Fixture| async move {
+            let functions = fixture.sql_functions_into_outbox().await?;
+            transactions(&fixture, functions).await
+        }),
         Scenario::new("official emitter", |fixture: Fixture| async move {
             let emitter = fixture.node_emitter().await?;
             every_operation(&fixture, emitter).await

@@ -51,6 +51,9 @@ pub(crate) struct Cluster {
     rust_emitter: OnceCell<Node>,
     node_emitter: OnceCell<Node>,
     sql_functions: OnceCell<Node>,
+    outbox: OnceCell<Node>,
+    rust_emitter_into_outbox: OnceCell<Node>,
+    sql_functions_into_outbox: OnceCell<Node>,
     /// The proxy to a far database.
     _way: Option<Proxy>,
     // Dropped last: the servers are connected to it.
@@ -83,6 +86,9 @@ impl Cluster {
             rust_emitter: OnceCell::new(),
             node_emitter: OnceCell::new(),
             sql_functions: OnceCell::new(),
+            outbox: OnceCell::new(),
+            rust_emitter_into_outbox: OnceCell::new(),
+            sql_functions_into_outbox: OnceCell::new(),
             _way: way,
             database,
         })
@@ -219,14 +225,18 @@ impl Fixture {
         self.actor().seat.start(&options).await
     }
 
-    /// The emitter of this project, on the backend of the composition's first Rust server.
-    pub(crate) async fn rust_emitter(&self) -> Result<&Node, Error> {
+    /// The backend of the composition's first Rust server.
+    fn backend(&self) -> String {
         let backend = self.servers().iter().find_map(|server| match server.seat {
             Seat::Rust { backend, .. } => Some(backend),
             _ => None,
         });
-        let backend = backend.unwrap_or(backends()[0]).to_owned();
-        let kind = Kind::RustEmitter { program: program(), backend };
+        backend.unwrap_or(backends()[0]).to_owned()
+    }
+
+    /// The emitter of this project, on the backend of the composition's first Rust server.
+    pub(crate) async fn rust_emitter(&self) -> Result<&Node, Error> {
+        let kind = Kind::RustEmitter { program: program(), backend: self.backend() };
         self.cluster.rust_emitter.get_or_try_init(|| Node::start(&kind, &self.cluster.options)).await
     }
 
@@ -240,6 +250,26 @@ impl Fixture {
     pub(crate) async fn sql_functions(&self) -> Result<&Node, Error> {
         let kind = Kind::SqlFunctions { program: program() };
         self.cluster.sql_functions.get_or_try_init(|| Node::start(&kind, &self.cluster.options)).await
+    }
+
+    /// This project's emitter, which writes into the outbox.
+    pub(crate) async fn rust_emitter_into_outbox(&self) -> Result<&Node, Error> {
+        let kind = Kind::RustEmitter { program: program(), backend: self.backend() };
+        self.writing_into_outbox(&kind, &self.cluster.rust_emitter_into_outbox).await
+    }
+
+    /// The functions in PostgreSQL, which write into the outbox.
+    pub(crate) async fn sql_functions_into_outbox(&self) -> Result<&Node, Error> {
+        let kind = Kind::SqlFunctions { program: program() };
+        self.writing_into_outbox(&kind, &self.cluster.sql_functions_into_outbox).await
+    }
+
+    /// A process beside the servers publishes it, as not all of these are this project's.
+    async fn writing_into_outbox<'a>(&self, kind: &Kind, emitter: &'a OnceCell<Node>) -> Result<&'a Node, Error> {
+        let options = self.cluster.options.clone().outbox();
+        let publisher = Kind::OutboxPublisher { program: program(), backend: self.backend() };
+        self.cluster.outbox.get_or_try_init(|| Node::start(&publisher, &options)).await?;
+        emitter.get_or_try_init(|| Node::start(kind, &options)).await
     }
 
     /// A client on each server, `a`, `b` and `c`.

@@ -15,8 +15,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use socketio_pg_core::{
     PublishOn,
     backend::{
-        Backend, BackendError, CatchUp, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing,
-        Position, Row, SweepBatch, TableReport, table::TableName,
+        Backend, BackendError, CatchUp, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow, OutboxBatch,
+        OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport, emission::Emission,
+        table::TableName,
     },
     testing::memory::{MemoryBackend, MemoryDatabase, MemoryListener},
 };
@@ -148,6 +149,22 @@ impl Backend for NodeBackend {
         self.inner.sweep_batch(table, batch).await
     }
 
+    async fn publish_outbox(&self, batch: &OutboxBatch<'_>) -> Result<OutboxProgress, BackendError> {
+        self.faults.travel().await;
+        self.faults.check()?;
+        let progress = self.inner.publish_outbox(batch).await;
+        self.faults.travel().await;
+        // It is committed, and the node may not learn of it.
+        self.faults.check()?;
+        progress
+    }
+
+    async fn look_at_outbox(&self, outbox: &str, after: i64) -> Result<OutboxState, BackendError> {
+        self.faults.travel().await;
+        self.faults.check()?;
+        self.inner.look_at_outbox(outbox, after).await
+    }
+
     fn close(&self) {}
 
     async fn connect_listener(&self) -> Result<NodeListener, BackendError> {
@@ -160,13 +177,13 @@ impl Backend for NodeBackend {
 }
 
 impl<'a> PublishOn<&'a NodeBackend> for NodeBackend {
-    async fn publish_on(
-        connection: &'a NodeBackend,
-        table: &str,
-        log: Option<&CatchUp>,
-        outgoing: Outgoing,
-    ) -> Result<(), BackendError> {
-        connection.publish(table, log, &[outgoing]).await
+    async fn publish_on(connection: &'a NodeBackend, emission: Emission) -> Result<(), BackendError> {
+        connection.faults.travel().await;
+        connection.faults.check()?;
+        MemoryBackend::publish_on(&connection.inner, emission).await?;
+        connection.faults.travel().await;
+        // It is committed, and the emitter may not learn of it.
+        connection.faults.check()
     }
 }
 

@@ -226,18 +226,30 @@ impl SimulatedCluster {
     fn start_emitter(&mut self, sender: usize) {
         let faults = Faults::new(self.random.random(), self.conditions.per_mille);
         let connection = NodeBackend::new(&self.database, faults.clone());
-        let emitter = if self.is_logged(sender) {
-            Emitter::<NodeBackend>::with_options(&self.conditions.options)
-        } else {
+        let emitter = if self.is_stranger(sender) {
             Emitter::<NodeBackend>::default()
+        } else {
+            Emitter::<NodeBackend>::with_options(&self.conditions.options)
         };
+        let outbox = (self.conditions.has_outbox && !self.is_stranger(sender)).then(|| self.database.clone());
         let (orders, mut queue) = mpsc::unbounded_channel::<Order>();
         let log = self.log.clone();
         tokio::spawn(async move {
             while let Some((entry, number, what, weight)) = queue.recv().await {
                 let sent =
                     operations::carry_out_from_outside(&emitter, &connection, sender, number, &what, weight).await;
-                log.end(entry, sent);
+                let Some(outbox) = outbox.clone() else {
+                    log.end(entry, sent);
+                    continue;
+                };
+                let (log, row) = (log.clone(), outbox.rows_written());
+                tokio::spawn(async move {
+                    // All earlier ones are published before it.
+                    while outbox.rows_published() < row {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    log.end(entry, sent);
+                });
             }
         });
         self.emitters.push((orders, faults));
@@ -255,7 +267,11 @@ impl SimulatedCluster {
     }
 
     fn is_logged(&self, sender: usize) -> bool {
-        self.conditions.has_log && !(self.conditions.has_stranger && sender == FIRST_EMITTER + 1)
+        self.conditions.has_log && !self.is_stranger(sender)
+    }
+
+    fn is_stranger(&self, sender: usize) -> bool {
+        self.conditions.has_stranger && sender == FIRST_EMITTER + 1
     }
 
     fn target(&mut self) -> Target {
@@ -417,6 +433,9 @@ impl SimulatedCluster {
         }
         let log = self.log.0.lock().clone();
         invariants::check(&self.nodes, &log, &self.conditions, &mut report);
+        if self.database.outbox() > 0 {
+            self.broke(format!("{} messages are left in the outbox", self.database.outbox()));
+        }
         self.trace(&mut report);
         if self.conditions.is_swept {
             self.wait_for_sweeps().await;

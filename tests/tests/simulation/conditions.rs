@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rand::{RngExt, rngs::StdRng};
-use socketio_pg_core::{CatchUp, Options};
+use socketio_pg_core::{CatchUp, Options, Outbox};
 
 /// Whether some clusters have small publish queues. They must keep order too.
 const SMALL_QUEUES: bool = true;
@@ -27,12 +27,14 @@ pub(crate) struct Conditions {
     pub(crate) per_mille: u32,
     /// Whether wall clocks differ and jump, on the nodes and in the database.
     pub(crate) clocks_jump: bool,
-    /// Whether the second emitter does not write into the log, though all others do.
+    /// Whether the second emitter knows of no log and no outbox, though all others do.
     pub(crate) has_stranger: bool,
     /// Whether the run waits until the attachments table is empty.
     pub(crate) is_swept: bool,
     pub(crate) options: Options,
     pub(crate) has_log: bool,
+    /// Whether emitters write into the outbox.
+    pub(crate) has_outbox: bool,
 }
 
 impl Conditions {
@@ -56,6 +58,10 @@ impl Conditions {
             let last = if random.random_range(0..5) == 0 { 3 } else { 120 };
             options = options.catch_up(CatchUp::last(Duration::from_secs(last)));
         }
+        let has_outbox = random.random_range(0..3) == 0;
+        if has_outbox {
+            options = options.outbox(Outbox::default());
+        }
         Self {
             fault_level,
             per_mille,
@@ -64,6 +70,7 @@ impl Conditions {
             is_swept: !has_log && random.random_range(0..10) == 0,
             options,
             has_log,
+            has_outbox,
         }
     }
 

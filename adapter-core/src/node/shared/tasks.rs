@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::{
+    sync::watch,
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
@@ -19,13 +20,19 @@ pub(in crate::node) struct Tasks<B> {
     pub(in crate::node) publishing: JoinHandle<()>,
     pub(in crate::node) link: Link,
     pub(in crate::node) tasks: Vec<JoinHandle<()>>,
+    /// What publishes the outbox, and what tells it to stop.
+    pub(in crate::node) outbox: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl<B: Backend> Tasks<B> {
     /// Ends when what was accepted is published, or cannot be in time, and every task has ended.
     pub(super) async fn end(self, backend: Arc<B>) {
-        let Self { publisher, publishing, link, tasks } = self;
+        let Self { publisher, publishing, link, tasks, outbox } = self;
         drop((publisher, link));
+        let outbox = outbox.map(|(stop, publishing)| {
+            stop.send_replace(true);
+            publishing
+        });
         let deadline = Instant::now() + CLOSE_TIMEOUT;
         let abort = publishing.abort_handle();
         if timeout_at(deadline, publishing).await.is_err() {
@@ -34,6 +41,12 @@ impl<B: Backend> Tasks<B> {
         }
         for task in &tasks {
             task.abort();
+        }
+        if let Some(mut outbox) = outbox
+            && timeout_at(deadline, &mut outbox).await.is_err()
+        {
+            // The turn ends by itself, and what is not published is published by another node.
+            outbox.abort();
         }
         backend.close();
         // Their connections end with them. A task that does not yield is not waited for.

@@ -14,7 +14,7 @@ use super::{Publisher, Tables};
 use crate::{
     backend::{
         Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
-        Outgoing, Position, Row, SweepBatch, TableReport, table::TableName,
+        OutboxBatch, OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport, table::TableName,
     },
     observe::event::Events,
     outbound::effect::Effect,
@@ -82,6 +82,12 @@ impl Backend for Database {
         unimplemented!()
     }
     async fn sweep_batch(&self, _: &str, _: SweepBatch) -> Result<u64, BackendError> {
+        unimplemented!()
+    }
+    async fn publish_outbox(&self, _: &OutboxBatch<'_>) -> Result<OutboxProgress, BackendError> {
+        unimplemented!()
+    }
+    async fn look_at_outbox(&self, _: &str, _: i64) -> Result<OutboxState, BackendError> {
         unimplemented!()
     }
     fn close(&self) {}

@@ -243,7 +243,7 @@ pub async fn a_read_begins_at_the_position_and_finds_what_was_open_across_it<F: 
 }
 
 /// Sets the flag when it is dropped.
-struct End<'a>(&'a AtomicBool);
+pub(super) struct End<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {

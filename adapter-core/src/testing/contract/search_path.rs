@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::{
+    backend::emission::{Emission, OutboxTarget},
     backend::prepare::improve,
-    backend::table::{DEFAULT_LOG, TableSpec},
-    backend::{Backend, CatchUp, LogQuery, SweepBatch},
+    backend::table::{DEFAULT_LOG, DEFAULT_OUTBOX, TableSpec},
+    backend::{Backend, CatchUp, LogQuery, OutboxBatch, SweepBatch},
 };
 
 /// Statements that create hostile twins in the schema `public`: of each function and operator that
@@ -120,6 +121,7 @@ async fn all_statements_beside<F: Fixture>(fixture: &F, search_path: &str) {
     let sight = backend.inspect_table(&crate::backend::table::TableName::parse(DEFAULT_LOG).unwrap()).await.unwrap();
     assert!(sight.has_index("xid") && sight.has_index("created_at"), "{sight:?}");
 
+    backend.prepare_outbox(DEFAULT_OUTBOX, true).await.unwrap();
     let mut listener = listening(&backend, &["a", "b", "marks"]).await;
     let since = backend.mark(DEFAULT_LOG, "marks", "since").await.unwrap();
     let batches = [
@@ -144,7 +146,33 @@ async fn all_statements_beside<F: Fixture>(fixture: &F, search_path: &str) {
             LogQuery { table: DEFAULT_LOG, channels: &channels, since: &since, until: &until, after, limit: 100 };
         assert_eq!(backend.read_log(&query).await.unwrap().len(), 8);
     }
-    for (table, rows) in [(TABLE, 2), (DEFAULT_LOG, 10)] {
+    let emission = |content| Emission {
+        outgoing: Outgoing { channel: "a".to_owned(), content, is_logged: true },
+        table: TABLE.to_owned(),
+        log: None,
+        outbox: Some(OutboxTarget { table: DEFAULT_OUTBOX.to_owned(), wake_channel: "b".to_owned() }),
+    };
+    let Content::Attachment { body, before_id, after_id } = attachment("a", "z", "body").content else { return };
+    let contents = [Content::Inline("6".to_owned()), Content::Attachment { body, before_id, after_id }];
+    for (number, content) in contents.into_iter().enumerate() {
+        let text = emission(content).statement().unwrap().text;
+        fixture.sql(&format!("PREPARE x AS {text}; EXECUTE x('a', '6 {number}', NULL, NULL, 'b')"));
+    }
+    let batch = OutboxBatch {
+        outbox: DEFAULT_OUTBOX,
+        attachments: TABLE,
+        log: Some(&log),
+        turn: 0,
+        take_turn: Some(Duration::from_secs(5)),
+        after: 0,
+        limit: 10,
+        wants_xid: true,
+    };
+    assert_eq!(backend.look_at_outbox(DEFAULT_OUTBOX, 0).await.unwrap().oldest, Some(1));
+    assert_eq!(backend.publish_outbox(&batch).await.unwrap().rows, 2);
+    // Two wakes, and the messages.
+    hear(&mut listener, 4).await;
+    for (table, rows) in [(TABLE, 2), (DEFAULT_LOG, 12)] {
         for (oldest_first, limit) in [(true, 1), (false, 100)] {
             let batch = SweepBatch { age: Duration::ZERO, limit, oldest_first };
             assert_eq!(backend.sweep_batch(table, batch).await.unwrap(), limit.min(rows - 1), "{table}");

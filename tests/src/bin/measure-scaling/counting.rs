@@ -11,8 +11,8 @@ use std::{
 };
 
 use socketio_pg_core::backend::{
-    Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, LogRow, Outgoing, Position, Row,
-    SweepBatch, TableReport, table::TableName,
+    Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, LogRow, OutboxBatch, OutboxProgress,
+    OutboxState, Outgoing, Position, Row, SweepBatch, TableReport, table::TableName,
 };
 
 /// What was delivered to all sessions together.
@@ -109,6 +109,21 @@ impl<B: Backend> Backend for Counting<B> {
 
     fn sweep_batch(&self, table: &str, batch: SweepBatch) -> impl Future<Output = Result<u64, BackendError>> + Send {
         self.inner.sweep_batch(table, batch)
+    }
+
+    fn publish_outbox(
+        &self,
+        batch: &OutboxBatch<'_>,
+    ) -> impl Future<Output = Result<OutboxProgress, BackendError>> + Send {
+        self.inner.publish_outbox(batch)
+    }
+
+    fn look_at_outbox(
+        &self,
+        outbox: &str,
+        after: i64,
+    ) -> impl Future<Output = Result<OutboxState, BackendError>> + Send {
+        self.inner.look_at_outbox(outbox, after)
     }
 
     fn close(&self) {

@@ -1,10 +1,10 @@
 //! The roles `emitter` and `sql-functions`: a process without sockets, which emits what commands say.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::{Value, json};
-use socketio_pg_core::PublishOn;
+use socketio_pg_core::{PublishOn, backend::Backend};
 use socketio_pg_tokio_postgres::{Emitter, SqlFunctions};
 use tokio::sync::Mutex;
 use tokio_postgres::{GenericClient, NoTls, types::ToSql};
@@ -20,13 +20,15 @@ pub(crate) async fn tokio_postgres(options: &Options) -> Result<(), Box<dyn std:
     tokio::spawn(connection);
     let emitter = Emitter::with_options(&options.cluster());
     let client = Arc::new(Mutex::new(client));
+    let outbox = Arc::new(WatchedOutbox::connect(options).await?);
     say(&json!({ "ready": true, "port": 0, "uid": "emitter" }));
     commands::serve(|command| {
-        let (emitter, client) = (emitter.clone(), client.clone());
+        let (emitter, client, outbox) = (emitter.clone(), client.clone(), outbox.clone());
         async move {
             let mut client = client.lock().await;
             if command.op != "transaction" {
-                return carry_out(&emitter, &command, &*client).await;
+                carry_out(&emitter, &command, &*client).await?;
+                return outbox.is_published().await;
             }
             let transaction = client.transaction().await.map_err(failed)?;
             for command in transaction_ops(&command)? {
@@ -37,10 +39,20 @@ pub(crate) async fn tokio_postgres(options: &Options) -> Result<(), Box<dyn std:
             } else {
                 transaction.rollback().await.map_err(failed)?;
             }
-            Ok(Value::Null)
+            outbox.is_published().await
         }
     })
     .await?;
+    Ok(())
+}
+
+/// Publishes what emitters write into the outbox, until the end of input.
+pub(crate) async fn publish_outbox<B: Backend>(
+    cluster: socketio_pg_core::Cluster<B>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    say(&json!({ "ready": true, "port": 0, "uid": "outbox" }));
+    commands::serve(|command| async move { Err(format!("no such op: {}", command.op)) }).await?;
+    cluster.close().await;
     Ok(())
 }
 
@@ -48,27 +60,30 @@ pub(crate) async fn tokio_postgres(options: &Options) -> Result<(), Box<dyn std:
 pub(crate) async fn sql_functions(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let (client, connection) = tokio_postgres::connect(&options.database_url, NoTls).await?;
     tokio::spawn(connection);
-    let functions = SqlFunctions::new(&options.cluster())?;
+    let schema = if options.outbox { "socketio_outbox" } else { "socketio" };
+    let functions = SqlFunctions::new(&options.cluster())?.schema(schema);
     client.batch_execute(&functions.install_sql()).await?;
     let client = Arc::new(Mutex::new(client));
+    let outbox = Arc::new(WatchedOutbox::connect(options).await?);
     say(&json!({ "ready": true, "port": 0, "uid": "emitter" }));
     commands::serve(|command| {
-        let client = client.clone();
+        let (client, outbox) = (client.clone(), outbox.clone());
         async move {
             let mut client = client.lock().await;
             if command.op != "transaction" {
-                return call_function(&*client, &command).await;
+                call_function(&*client, schema, &command).await?;
+                return outbox.is_published().await;
             }
             let transaction = client.transaction().await.map_err(failed)?;
             for command in transaction_ops(&command)? {
-                call_function(&transaction, &command).await?;
+                call_function(&transaction, schema, &command).await?;
             }
             if command.fields.flag("commit") {
                 transaction.commit().await.map_err(failed)?;
             } else {
                 transaction.rollback().await.map_err(failed)?;
             }
-            Ok(Value::Null)
+            outbox.is_published().await
         }
     })
     .await?;
@@ -76,7 +91,7 @@ pub(crate) async fn sql_functions(options: &Options) -> Result<(), Box<dyn std::
 }
 
 /// Carries out one op with a function in PostgreSQL.
-async fn call_function(client: &impl GenericClient, command: &Command) -> Answer {
+async fn call_function(client: &impl GenericClient, schema: &str, command: &Command) -> Answer {
     let fields = &command.fields;
     let (nsp, rooms, except) = (fields.nsp(), fields.list("rooms"), fields.list("except"));
     let args = socketio_pg_core::protocol::Value::from_serialize(&fields.args()).map_err(failed)?;
@@ -117,7 +132,7 @@ async fn call_function(client: &impl GenericClient, command: &Command) -> Answer
         parameters.push(&rooms);
         selection = format!(", rooms => ${}", parameters.len());
     }
-    let called = client.execute(&format!("SELECT socketio.{call}{selection})"), &parameters).await;
+    let called = client.execute(&format!("SELECT {schema}.{call}{selection})"), &parameters).await;
     called.map_err(failed)?;
     Ok(Value::Null)
 }
@@ -127,13 +142,15 @@ pub(crate) async fn diesel(options: &Options) -> Result<(), Box<dyn std::error::
     let connection = AsyncPgConnection::establish(&options.database_url).await?;
     let emitter = socketio_pg_diesel::Emitter::with_options(&options.cluster());
     let connection = Arc::new(Mutex::new(connection));
+    let outbox = Arc::new(WatchedOutbox::connect(options).await?);
     say(&json!({ "ready": true, "port": 0, "uid": "emitter" }));
     commands::serve(|command| {
-        let (emitter, connection) = (emitter.clone(), connection.clone());
+        let (emitter, connection, outbox) = (emitter.clone(), connection.clone(), outbox.clone());
         async move {
             let mut connection = connection.lock().await;
             if command.op != "transaction" {
-                return carry_out(&emitter, &command, &mut *connection).await;
+                carry_out(&emitter, &command, &mut *connection).await?;
+                return outbox.is_published().await;
             }
             let commit = command.fields.flag("commit");
             let ended = connection.transaction(async |connection| {
@@ -143,13 +160,36 @@ pub(crate) async fn diesel(options: &Options) -> Result<(), Box<dyn std::error::
                 if commit { Ok(()) } else { Err(End::RolledBack) }
             });
             match ended.await {
-                Ok(()) | Err(End::RolledBack) => Ok(Value::Null),
+                Ok(()) | Err(End::RolledBack) => outbox.is_published().await,
                 Err(End::Failed(error)) => Err(error),
             }
         }
     })
     .await?;
     Ok(())
+}
+
+/// The outbox, where the emitter writes into one: an op ends when what it wrote is published, so that
+/// the driver knows what comes before what.
+struct WatchedOutbox(Option<tokio_postgres::Client>);
+
+impl WatchedOutbox {
+    async fn connect(options: &Options) -> Result<Self, tokio_postgres::Error> {
+        if !options.outbox {
+            return Ok(Self(None));
+        }
+        let (client, connection) = tokio_postgres::connect(&options.database_url, NoTls).await?;
+        tokio::spawn(connection);
+        Ok(Self(Some(client)))
+    }
+
+    async fn is_published(&self) -> Answer {
+        let Some(client) = &self.0 else { return Ok(Value::Null) };
+        while client.query_opt("SELECT 1 FROM socket_io_outbox LIMIT 1", &[]).await.map_err(failed)?.is_some() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(Value::Null)
+    }
 }
 
 /// Why a transaction is not committed.

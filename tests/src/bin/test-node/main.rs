@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! test-node --backend tokio-postgres|diesel --database-url URL [options]
-//! test-node --role emitter|sql-functions --backend tokio-postgres --database-url URL [options]
+//! test-node --role emitter|sql-functions|outbox-publisher --backend tokio-postgres --database-url URL [options]
 //! ```
 //!
 //! The first line out is `{"ready":true,"port":…,"uid":"…"}`. Then each line in is a command
@@ -37,6 +37,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         (Backend::TokioPostgres, Role::Server) => {
             let cluster = Cluster::connect(options.tokio_postgres()?, options.cluster()).await?;
             server::run(cluster, &options).await
+        }
+        (Backend::TokioPostgres, Role::OutboxPublisher) => {
+            let cluster = Cluster::connect(options.tokio_postgres()?, options.cluster()).await?;
+            emitter::publish_outbox(cluster).await
+        }
+        (Backend::Diesel, Role::OutboxPublisher) => {
+            let cluster = socketio_pg_diesel::Cluster::connect(options.diesel()?, options.cluster()).await?;
+            emitter::publish_outbox(cluster).await
         }
         (Backend::Diesel, Role::Emitter) => emitter::diesel(&options).await,
         (Backend::Diesel, Role::Server) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use socketio_pg_core::CatchUp;
+use socketio_pg_core::{CatchUp, Outbox};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio_postgres::NoTls;
@@ -42,6 +42,9 @@ pub(crate) struct Options {
     /// Keep the catch-up log, and catch up with what is not older than this.
     #[arg(long)]
     catch_up_ms: Option<u64>,
+    /// Publish the outbox, or write into it.
+    #[arg(long)]
+    pub(crate) outbox: bool,
     #[arg(long = "namespace", default_value = "/")]
     pub(crate) namespaces: Vec<String>,
     /// socketioxide's own pattern syntax: `/dynamic-{id}`.
@@ -69,6 +72,8 @@ pub(crate) enum Role {
     Emitter,
     /// The functions in PostgreSQL that emit.
     SqlFunctions,
+    /// Publishes the outbox, and has no namespace.
+    OutboxPublisher,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -109,6 +114,9 @@ impl Options {
         }
         if let Some(ms) = self.catch_up_ms {
             options = options.catch_up(CatchUp::last(Duration::from_millis(ms)));
+        }
+        if self.outbox {
+            options = options.outbox(Outbox::default());
         }
         options
     }

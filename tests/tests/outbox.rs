@@ -1,0 +1,377 @@
+//! The outbox with servers that are killed, stopped and cut off while others write into it: every
+//! event that was committed arrives once, and those of a writer in order.
+//!
+//! The seed of the faults is printed; `OUTBOX_SEED=…` repeats them.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a panic is a test's report, and a seed is to be seen")]
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::json;
+use socketio_pg_core::{CatchUp, Options, Outbox};
+use socketio_pg_tests::{DEADLINE, Kind, Node, NodeOptions, database, sessions};
+use socketio_pg_throwaway::{Database, Server, StopMode};
+use socketio_pg_tokio_postgres::SqlFunctions;
+use tokio::time::sleep;
+use tokio_postgres::NoTls;
+
+/// How long the faults last.
+const FAULTS: Duration = Duration::from_secs(10);
+
+const WRITERS: usize = 4;
+
+/// The last statement of a session that publishes an outbox.
+const OUTBOX_PUBLISHERS: &str =
+    "datname = current_database() AND application_name = 'publisher' AND query LIKE '%socketio_given%'";
+
+struct Cluster {
+    database: Arc<Database>,
+    kind: Kind,
+    /// Publish the outbox.
+    publishers: Vec<Node>,
+    /// Hears, and does not publish the outbox.
+    observer: Node,
+    options: NodeOptions,
+}
+
+fn options(database: &Database) -> NodeOptions {
+    NodeOptions::new(database.url()).catch_up(Duration::from_secs(600)).query_timeout(Duration::from_secs(5))
+}
+
+/// As the writers have them.
+fn cluster_options() -> Options {
+    Options::default().catch_up(CatchUp::last(Duration::from_secs(600))).outbox(Outbox::default())
+}
+
+impl Cluster {
+    async fn start(backend: &str, database: Database) -> Self {
+        let database = Arc::new(database);
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_test-node"));
+        let kind = Kind::RustServer { program, backend: backend.to_owned() };
+        let observer = Node::start(&kind, &options(&database)).await.unwrap();
+        let options = options(&database).at(format!("{}?application_name=publisher", database.url())).outbox();
+        let mut publishers = Vec::new();
+        for _ in 0..2 {
+            publishers.push(Node::start(&kind, &options).await.unwrap());
+        }
+        let functions = SqlFunctions::new(&cluster_options()).unwrap();
+        database
+            .execute(&format!("{}; CREATE TABLE ledger (writer int, number int)", functions.install_sql()))
+            .unwrap();
+        Self { database, kind, publishers, observer, options }
+    }
+
+    /// The events that have arrived, by their writer.
+    fn arrived(&self) -> BTreeMap<usize, Vec<u64>> {
+        let mut arrived: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+        for event in self.observer.events() {
+            if event["event"] == "serverSide" && event["name"] == "written" {
+                let number = |index: usize| event["args"][index].as_u64().unwrap();
+                arrived.entry(number(0) as usize).or_default().push(number(1));
+            }
+        }
+        arrived
+    }
+
+    /// What was committed, in the order of its numbers.
+    fn committed(&self) -> BTreeMap<usize, Vec<u64>> {
+        let ledger = "SELECT string_agg(writer || ' ' || number, ',' ORDER BY writer, number) FROM ledger";
+        let mut committed: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+        for entry in self.database.execute(ledger).unwrap().unwrap_or_default().split(',') {
+            let (writer, number) = entry.split_once(' ').unwrap();
+            committed.entry(writer.parse().unwrap()).or_default().push(number.parse().unwrap());
+        }
+        committed
+    }
+
+    /// Waits until everything that was committed has arrived. Fails when something comes twice, too
+    /// late, or not at all.
+    async fn assert_all_arrived(&self) {
+        let started = Instant::now();
+        let committed = self.committed();
+        loop {
+            let arrived = self.arrived();
+            if arrived == committed {
+                break;
+            }
+            if started.elapsed() > DEADLINE {
+                for (writer, numbers) in &committed {
+                    let arrived = arrived.get(writer).cloned().unwrap_or_default();
+                    let at = numbers.iter().zip(&arrived).position(|(one, other)| one != other);
+                    let at = at.unwrap_or(numbers.len().min(arrived.len()));
+                    eprintln!(
+                        "writer {writer}: {} committed, {} arrived; from {at} on {:?} and {:?}",
+                        numbers.len(),
+                        arrived.len(),
+                        numbers.iter().skip(at).take(10).collect::<Vec<_>>(),
+                        arrived.iter().skip(at).take(10).collect::<Vec<_>>(),
+                    );
+                }
+                panic!("not everything that was committed has arrived once and in order");
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        let rows = self.database.execute("SELECT count(*) FROM socket_io_outbox").unwrap();
+        assert_eq!(rows.as_deref(), Some("0"));
+        assert!(committed.len() == WRITERS && committed.values().all(|numbers| numbers.len() > 20), "{committed:?}");
+    }
+}
+
+/// Writes events in transactions, some of which are rolled back, until it is told to stop. A
+/// transaction of which it does not learn the outcome is in the ledger, or not.
+struct Writer {
+    url: String,
+    index: usize,
+    is_over: Arc<AtomicBool>,
+    random: StdRng,
+    number: u64,
+}
+
+impl Writer {
+    async fn write(mut self) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            // A database that is away ends a connection, and may refuse the next.
+            let result = if self.index == 1 { self.with_diesel().await } else { self.with_tokio_postgres().await };
+            if result.is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// How many events, whether it is to commit.
+    fn plan(&mut self) -> (Vec<u64>, bool) {
+        let events = self.random.random_range(1..4);
+        let numbers = self.number..self.number + events;
+        self.number += events;
+        (numbers.collect(), self.random.random_range(0..10) > 0)
+    }
+
+    async fn pause(&mut self) {
+        sleep(Duration::from_millis(self.random.random_range(0..8))).await;
+    }
+
+    async fn with_tokio_postgres(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let (mut client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
+        tokio::spawn(connection);
+        let emitter = socketio_pg_tokio_postgres::Emitter::with_options(&cluster_options());
+        while !self.is_over.load(Ordering::Relaxed) {
+            let (numbers, commits) = self.plan();
+            let transaction = client.transaction().await?;
+            for number in numbers {
+                match self.index {
+                    0 => emitter.server_side_emit("written", &(0, number), &transaction).await?,
+                    2 => {
+                        let call = format!(
+                            "SELECT socketio.server_side_emit('written', args => ARRAY['2', '{number}']::jsonb[])"
+                        );
+                        transaction.execute(&call, &[]).await?;
+                    }
+                    _ => {
+                        // As an attachment.
+                        let padding = "x".repeat(9000);
+                        emitter.server_side_emit("written", &(self.index, number, padding), &transaction).await?;
+                    }
+                }
+                let entry = format!("INSERT INTO ledger VALUES ({}, {number})", self.index);
+                transaction.execute(&entry, &[]).await?;
+                self.pause().await;
+            }
+            if commits {
+                transaction.commit().await?;
+            } else {
+                transaction.rollback().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn with_diesel(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut connection = AsyncPgConnection::establish(&self.url).await?;
+        let emitter = socketio_pg_diesel::Emitter::with_options(&cluster_options());
+        while !self.is_over.load(Ordering::Relaxed) {
+            let (numbers, commits) = self.plan();
+            connection.batch_execute("BEGIN").await?;
+            for number in numbers {
+                emitter.server_side_emit("written", &(1, number), &mut connection).await?;
+                let entry = format!("INSERT INTO ledger VALUES (1, {number})");
+                connection.batch_execute(&entry).await?;
+                self.pause().await;
+            }
+            connection.batch_execute(if commits { "COMMIT" } else { "ROLLBACK" }).await?;
+        }
+        Ok(())
+    }
+}
+
+fn writers(cluster: &Cluster, is_over: &Arc<AtomicBool>, seed: u64) -> Vec<tokio::task::JoinHandle<()>> {
+    let writer = |index: usize| Writer {
+        url: cluster.database.url(),
+        index,
+        is_over: is_over.clone(),
+        random: StdRng::seed_from_u64(seed + index as u64),
+        number: 0,
+    };
+    (0..WRITERS).map(|index| tokio::spawn(writer(index).write())).collect()
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("OUTBOX_SEED").map_or_else(|_| rand::rng().random(), |seed| seed.parse().unwrap());
+    eprintln!("OUTBOX_SEED={seed}");
+    seed
+}
+
+async fn beside_faults(backend: &str) {
+    let Some(database) = database() else { return };
+    let mut cluster = Cluster::start(backend, database).await;
+    let (seed, is_over) = (seed(), Arc::new(AtomicBool::new(false)));
+    let mut random = StdRng::seed_from_u64(seed);
+    let writers = writers(&cluster, &is_over, seed + 1);
+    let started = Instant::now();
+    let mut faults = [0; 4];
+    while started.elapsed() < FAULTS {
+        sleep(Duration::from_millis(random.random_range(100..900))).await;
+        let fault = random.random_range(0..4);
+        faults[fault] += 1;
+        let index = random.random_range(0..cluster.publishers.len());
+        match fault {
+            0 => {
+                cluster.publishers.remove(index).kill().await.unwrap();
+                cluster.publishers.push(Node::start(&cluster.kind, &cluster.options).await.unwrap());
+            }
+            1 => {
+                let pid = cluster.publishers[index].pid().to_string();
+                sessions::signal("-STOP", &pid).unwrap();
+                sleep(Duration::from_millis(random.random_range(500..3000))).await;
+                sessions::signal("-CONT", &pid).unwrap();
+            }
+            2 => {
+                cluster.database.execute(&sessions::terminate(OUTBOX_PUBLISHERS)).unwrap();
+            }
+            _ => {
+                let lock = "BEGIN; LOCK TABLE socket_io_outbox IN EXCLUSIVE MODE; SELECT pg_sleep(0.5); COMMIT";
+                let database = cluster.database.clone();
+                tokio::task::spawn_blocking(move || database.execute(lock).unwrap()).await.unwrap();
+            }
+        }
+    }
+    eprintln!("killed {}, stopped {}, cut off {}, locked out {}", faults[0], faults[1], faults[2], faults[3]);
+    is_over.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    cluster.assert_all_arrived().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_faults_every_event_arrives_once_and_in_order_on_tokio_postgres() {
+    beside_faults("tokio-postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_faults_every_event_arrives_once_and_in_order_on_diesel() {
+    beside_faults("diesel").await;
+}
+
+/// The server crashes while rows are written and published. What was published and not heard is in
+/// the catch-up log. Attachments are gone then, so the writer of these is left out.
+async fn beside_crashes(backend: &str) {
+    if database().is_none() {
+        return; // skipped, as it has reported
+    }
+    let server = tokio::task::spawn_blocking(|| Server::builder().durable().start()).await.unwrap().unwrap();
+    let cluster = Cluster::start(backend, server.create_database().unwrap()).await;
+    let (seed, is_over) = (seed(), Arc::new(AtomicBool::new(false)));
+    let mut random = StdRng::seed_from_u64(seed);
+    let writers = writers(&cluster, &is_over, seed + 1);
+    writers[3].abort();
+    for _ in 0..3 {
+        sleep(Duration::from_millis(random.random_range(500..2000))).await;
+        server.stop(StopMode::Immediate).unwrap();
+        server.restart().unwrap();
+    }
+    sleep(Duration::from_millis(500)).await;
+    is_over.store(true, Ordering::Relaxed);
+    for writer in writers {
+        let _ = writer.await;
+    }
+    let without_last = |mut events: BTreeMap<usize, Vec<u64>>| {
+        events.remove(&3);
+        events
+    };
+    let committed = without_last(cluster.committed());
+    let started = Instant::now();
+    while without_last(cluster.arrived()) != committed {
+        assert!(started.elapsed() < DEADLINE, "committed {committed:?}, arrived {:?}", without_last(cluster.arrived()));
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(committed.values().all(|numbers| numbers.len() > 20), "{committed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_crashes_of_postgresql_every_event_arrives_once_and_in_order_on_tokio_postgres() {
+    beside_crashes("tokio-postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_crashes_of_postgresql_every_event_arrives_once_and_in_order_on_diesel() {
+    beside_crashes("diesel").await;
+}
+
+/// Both servers hang by turns: the other one publishes what is written meanwhile.
+async fn while_one_hangs(backend: &str) {
+    let Some(database) = database() else { return };
+    let cluster = Cluster::start(backend, database).await;
+    let emit = |number: u64| {
+        let call = format!("SELECT socketio.server_side_emit('written', args => ARRAY['0', '{number}']::jsonb[])");
+        cluster.database.execute(&call).unwrap();
+    };
+    let arrives = async |number: u64| {
+        let is_it = |event: &serde_json::Value| event["name"] == "written" && event["args"] == json!([0, number]);
+        cluster.observer.wait_for_event("what was written", is_it).await.unwrap();
+    };
+    emit(0);
+    arrives(0).await;
+    for (number, publisher) in (1..).zip(cluster.publishers.iter().cycle().take(4)) {
+        let pid = publisher.pid().to_string();
+        sessions::signal("-STOP", &pid).unwrap();
+        emit(number);
+        let arrived = tokio::time::timeout(DEADLINE, arrives(number)).await;
+        sessions::signal("-CONT", &pid).unwrap();
+        arrived.expect("the other server publishes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_server_hangs_another_publishes_on_tokio_postgres() {
+    while_one_hangs("tokio-postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_server_hangs_another_publishes_on_diesel() {
+    while_one_hangs("diesel").await;
+}
+
+/// An event goes on without the servers that were there when it was written.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_while_no_server_runs_waits_for_one() {
+    let Some(database) = database() else { return };
+    let mut cluster = Cluster::start("tokio-postgres", database).await;
+    for publisher in cluster.publishers.drain(..) {
+        publisher.close().await.unwrap();
+    }
+    let call = "SELECT socketio.server_side_emit('written', args => ARRAY['0', '7']::jsonb[])";
+    cluster.database.execute(call).unwrap();
+    assert_eq!(cluster.database.execute("SELECT count(*) FROM socket_io_outbox").unwrap().as_deref(), Some("1"));
+    let _publisher = Node::start(&cluster.kind, &cluster.options).await.unwrap();
+    assert_eq!(cluster.observer.wait_for_server_side("/", "written").await.unwrap(), json!([0, 7]));
+}
