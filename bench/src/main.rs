@@ -4,6 +4,7 @@
 mod arena;
 mod clock;
 mod contender;
+mod emitters;
 mod event;
 mod node;
 mod report;
@@ -28,12 +29,15 @@ enum Role {
     /// One node of a cluster, which the bench starts.
     #[command(hide = true)]
     Node(node::Setup),
+    /// What emitting from a transaction costs: from SQL, from Rust, and through the outbox.
+    Emitters(emitters::Setup),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.role {
         Some(Role::Node(setup)) => node::run(setup),
+        Some(Role::Emitters(setup)) => emitters::run(setup),
         None => run::run(&arguments.options),
     };
     match result {

@@ -7,7 +7,7 @@ mod table;
 
 pub(crate) use docs::write as write_docs;
 pub(crate) use goals::goals;
-pub(crate) use table::workload as workload_table;
+pub(crate) use table::{number, workload as workload_table};
 
 use crate::{contender::Contender, workload::Metric};
 use serde::Serialize;

@@ -40,7 +40,7 @@ pub(crate) fn workload(figures: &Figures, workload: &Workload) -> String {
 }
 
 /// Three significant digits, with thousands separated.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let digits = match value.abs() {
         0.0 | 100.0.. => 0,
         10.0.. => 1,
