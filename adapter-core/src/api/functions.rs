@@ -123,7 +123,8 @@ impl SqlFunctions {
     /// simple query, in one transaction. The attachments table must exist, and that of the log; or
     /// the outbox, where the options have one.
     ///
-    /// What was granted stays granted, also where a later version gives a function other parameters. Several sessions may run them at once.
+    /// What was granted stays granted, also where a later version gives a function other parameters.
+    /// Several sessions may run them at once.
     pub fn install_sql(&self) -> String {
         self.fill(TEMPLATE)
     }

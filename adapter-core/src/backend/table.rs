@@ -58,9 +58,9 @@ pub fn log_schema_sql(table: &str) -> Result<String, InvalidTableName> {
 /// [`Options::outbox`](crate::Options::outbox).
 ///
 /// It is a logged table, which loses nothing in a crash of the server. PostgreSQL vacuums it after
-/// every thousand rows, as it is mostly empty and its rows are deleted at once, and does not lock it to
-/// give space back to the disk. Beside it stands a
-/// sequence, the table's name with `_turn`, which says until when a server publishes the rows.
+/// every thousand rows, as it is mostly empty and its rows are deleted at once, and does not lock it
+/// to give space back to the disk. Beside it stands a sequence, the table's name with `_turn`, which
+/// says until when a server publishes the rows.
 ///
 /// # Errors
 /// When `table` is not a name: see [`InvalidTableName`].

@@ -239,8 +239,8 @@ impl<B: Backend> OutboxPublisher<B> {
             // Most of the time there is nothing, and a look costs PostgreSQL a fraction of a batch.
             if looks && !takes_turn && !wants_xid {
                 let Ok(state) = self.look(self.floor.after()).await else { return false };
+                self.seen(&state);
                 if state.oldest.is_none() {
-                    self.seen(&state);
                     next = if !is_over {
                         Next::Look(self.outbox.interval())
                     } else if guard.is_over(state.open_since, 0) {
@@ -372,9 +372,6 @@ impl<B: Backend> OutboxPublisher<B> {
             tracing::error!(refused, last, table, "rows of the outbox were too long to be notified, and are lost");
             counters.outbox_refused.add(progress.refused.unsigned_abs());
         }
-        if progress.rows > 0 {
-            self.oldest = None;
-        }
         if is_full {
             // What is left is hardly older than what was taken.
             counters.outbox_waits(Duration::from_millis(progress.waited.unsigned_abs()));
@@ -398,11 +395,12 @@ impl<B: Backend> OutboxPublisher<B> {
         match self.oldest {
             None => self.caught_up(),
             // Not by its own time: it may have been written long before its transaction ended.
-            Some((_, since)) if since.elapsed() >= OLD => self.fell_behind(|| {
-                let by_another = state.turn_left > 0;
+            Some((_, since)) if since.elapsed() >= OLD => {
+                let is_own = self.taken.is_some_and(|taken| taken.answered.elapsed() < TURN);
+                let by_another = state.turn_left > 0 && !is_own;
                 let reason = if by_another { "a server has the turn and does not publish" } else { KEPT };
-                reason.to_owned()
-            }),
+                self.fell_behind(|| reason.to_owned());
+            }
             Some(_) => {}
         }
     }

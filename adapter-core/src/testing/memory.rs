@@ -73,6 +73,7 @@ struct State {
     is_down: bool,
     refuses_sessions: bool,
     refuses_attachments: bool,
+    keeps_rows: bool,
     sweeps_take: Duration,
     /// A text that a channel's name must not contain.
     refused_text: Option<String>,
@@ -237,6 +238,11 @@ impl MemoryDatabase {
     /// How many batches were committed.
     pub fn batches(&self) -> u64 {
         self.state.lock().batches
+    }
+
+    /// Keeps the rows of the outbox from being deleted, as a trigger might.
+    pub fn keep_rows(&self, are_kept: bool) {
+        self.state.lock().keeps_rows = are_kept;
     }
 
     /// How many messages are in the outbox.
@@ -483,7 +489,7 @@ impl Backend for MemoryBackend {
             if state.refuses_attachments && state.outbox.values().any(is_attachment) {
                 return Err(BackendError::new(ErrorKind::Other, "could not extend file: no space left on device"));
             }
-            let limit = usize::try_from(batch.limit).unwrap_or(0);
+            let limit = if state.keeps_rows { 0 } else { usize::try_from(batch.limit).unwrap_or(0) };
             let ids: Vec<i64> =
                 state.outbox.range(batch.after.saturating_add(1)..).map(|(id, _)| *id).take(limit).collect();
             let rows: Vec<_> = ids.iter().filter_map(|id| state.outbox.remove(id)).collect();

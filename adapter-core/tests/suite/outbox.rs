@@ -260,6 +260,19 @@ async fn batches_that_fail_are_reported_with_their_error_and_pause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rows_that_something_keeps_are_reported() {
+    let database = MemoryDatabase::default();
+    let mut node = node(&database, options()).await;
+    database.keep_rows(true);
+    Worker::new(&database).emit([7]).await;
+    let reason = node.reason_to_be_behind().await;
+    assert!(reason.contains("cannot be deleted"), "{reason}");
+    assert!(node.cluster.health().outbox.unwrap().oldest_ms > 9_000);
+    database.keep_rows(false);
+    node.assert_received([7], Duration::from_secs(20)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_publishing_is_held_up_nothing_is_doubled_and_nothing_overtakes() {
     let database = MemoryDatabase::default();
     let mut nodes = [node(&database, options()).await, node(&database, options()).await];
