@@ -41,6 +41,7 @@ pub use self::{
     },
     backend::{CatchUp, Outbox},
     error::{ConnectError, Error},
+    node::check_tables::TableCheck,
     observe::{
         classes::{Dropped, InvalidMessage},
         event::{Event, EventStream, Recovery},

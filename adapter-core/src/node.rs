@@ -1,5 +1,6 @@
 //! One node in one database: its namespaces, its clock, its tasks, and how it handles messages.
 
+pub(crate) mod check_tables;
 pub(crate) mod databases;
 pub(crate) mod handlers;
 mod inbox;

@@ -28,8 +28,8 @@ pub use socketio_pg_core::backend::{
 pub use socketio_pg_core::{
     AckStream, Acknowledgements, CatchUp, ClusterSocket, ConnectError, ConnectInfo, Counts, Dropped, Error, Event,
     EventStream, Failure, Health, InboxHealth, Init, InvalidMessage, LinkHealth, NamespaceHealth, Options, Outbox,
-    OutboxHealth, PublisherHealth, Recovery, Responses, Shutdown, SocketData, SqlFunctions, number_room, protocol,
-    record_handshake, room_number,
+    OutboxHealth, PublisherHealth, Recovery, Responses, Shutdown, SocketData, SqlFunctions, TableCheck, number_room,
+    protocol, record_handshake, room_number,
 };
 
 // The driver whose types appear in the backend's functions.

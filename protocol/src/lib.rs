@@ -45,6 +45,7 @@ mod encoding;
 pub mod error;
 mod id;
 pub mod message;
+pub mod node_info;
 pub mod notification;
 mod payload;
 pub mod peek;

@@ -100,6 +100,10 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
         });
     }
 
+    fn count(&self, options: &Selector) -> usize {
+        Selection::of_message(&self.local, options).sids(&self.local).len()
+    }
+
     fn describe(&self, options: &Selector) -> Vec<SocketDescription> {
         let sids = Selection::of_message(&self.local, options).sids(&self.local);
         let describe = |sid| self.cluster.describe(self.namespace.name(), sid, self.rooms_of(sid));

@@ -10,7 +10,12 @@ use socketioxide_core::{Sid, Uid};
 use crate::{
     backend::Backend,
     error::{ConnectError, Error},
-    node::{databases::Databases, handlers::Handlers, shared::Node},
+    node::{
+        check_tables::{TableCheck, check_tables},
+        databases::Databases,
+        handlers::Handlers,
+        shared::Node,
+    },
     observe::{
         event::EventStream,
         health::{Counts, Health},
@@ -126,6 +131,14 @@ impl<B: Backend> Cluster<B> {
         Ok(Self {
             shared: Arc::new(Shared { databases, aliases, server: RwLock::default(), serves: Mutex::default() }),
         })
+    }
+
+    /// Checks the tables that nodes with these options need: whether they exist, have the necessary
+    /// columns, and give the role its rights. Changes nothing, and is not a node.
+    ///
+    /// Where [`Self::connect`] stops at the first problem, this finds one for each table.
+    pub async fn check_tables(backend: &B, options: &Options) -> Vec<TableCheck> {
+        check_tables(backend, options).await
     }
 
     /// Gives the node its server, so that other nodes see handshake and data of its sockets, and so

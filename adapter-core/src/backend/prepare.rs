@@ -100,6 +100,13 @@ async fn prepare<B: Backend + ?Sized>(
     Ok(sight.check(&table, shape)?)
 }
 
+/// The statements that [`improve`] would run. None when the table cannot be inspected.
+pub(crate) async fn improvements<B: Backend + ?Sized>(backend: &B, table: &str, shape: &TableSpec) -> Vec<String> {
+    let Ok(name) = TableName::parse(table) else { return Vec::new() };
+    let report = backend.inspect_table(&name).await;
+    report.map(|report| report.improvements(&name, shape)).unwrap_or_default()
+}
+
 /// Adds to a table what it can work without, but works better with, where the role may; logs where
 /// the role may not.
 ///

@@ -34,6 +34,9 @@ pub(crate) trait LocalSockets: Send + Sync {
     /// each.
     fn ask_clients(&self, broadcast: Broadcast) -> BoxStream<'static, LocalAck>;
 
+    /// How many sockets match.
+    fn count(&self, options: &Selector) -> usize;
+
     /// Describes the sockets that match.
     fn describe(&self, options: &Selector) -> Vec<SocketDescription>;
 

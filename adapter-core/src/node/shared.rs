@@ -3,6 +3,7 @@
 
 mod clock;
 mod dispatch;
+mod info;
 mod leaving;
 mod probe;
 mod register;

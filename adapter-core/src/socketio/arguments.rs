@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
-use socketio_pg_protocol::{Payload, Value};
+use socketio_pg_protocol::{Payload, Value, message::server_side};
 use socketioxide_core::{
     packet::Packet,
     parser::{Parse, is_de_tuple},
@@ -11,10 +11,6 @@ use socketioxide_parser_common::CommonParser;
 
 use crate::{error::Error, socketio::packet};
 
-/// Names that Node.js's servers reserve: sent from server to server, one of them would run the
-/// application's handlers for new clients and namespaces.
-const RESERVED_BY_SERVERS: [&str; 3] = ["connect", "connection", "new_namespace"];
-
 /// `[event, ...arguments]` for clients. A tuple becomes several arguments, any other type one.
 pub(crate) fn encode<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Payload, Error> {
     encode_unless(packet::is_reserved(event), event, data)
@@ -22,7 +18,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Pay
 
 /// As [`encode`], for servers.
 pub(crate) fn encode_server_side<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Payload, Error> {
-    encode_unless(RESERVED_BY_SERVERS.contains(&event), event, data)
+    encode_unless(server_side::RESERVED_EVENTS.contains(&event), event, data)
 }
 
 fn encode_unless<T: Serialize + ?Sized>(is_reserved: bool, event: &str, data: &T) -> Result<Payload, Error> {

@@ -12,7 +12,9 @@ use std::{borrow::Cow, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 use serde_json::value::RawValue;
-use socketio_pg_protocol::{DecodeError, EncodeError, Payload, Value, value::to_msgpack};
+use socketio_pg_protocol::{
+    DecodeError, EncodeError, Payload, Value, message::broadcast::RESERVED_EVENTS, value::to_msgpack,
+};
 use socketioxide_core::{
     Str, Value as ServerValue,
     adapter::errors::AdapterError,
@@ -228,10 +230,9 @@ fn check_name(name: Cow<'_, str>) -> Result<(), PacketError> {
     if is_reserved(&name) { Err(PacketError::ReservedEvent(name.into())) } else { Ok(()) }
 }
 
-/// Whether Socket.IO reserves the name: a client that gets it takes the packet for a broken one and
-/// disconnects.
+/// Whether Socket.IO reserves the name.
 pub(crate) fn is_reserved(event: &str) -> bool {
-    matches!(event, "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener")
+    RESERVED_EVENTS.contains(&event)
 }
 
 fn name_of(payload: &Payload) -> Option<Cow<'_, str>> {

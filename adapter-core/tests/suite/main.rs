@@ -20,6 +20,7 @@ mod long_ids;
 mod metrics;
 mod namespaces;
 mod node;
+mod node_info;
 mod nodes;
 mod outbox;
 mod reply_channel;

@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::{Selector, number};
 use crate::{RequestId, payload::Payload};
 
+/// Names that Socket.IO reserves: a client that gets such an event takes the packet for a broken one
+/// and disconnects.
+pub const RESERVED_EVENTS: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
 /// Type 3, BROADCAST: an event for the selected sockets of every node.
 ///
 /// Answered by 11 and 12 when `requestId` is there, else by nothing.

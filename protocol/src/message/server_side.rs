@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{RequestId, payload::Payload};
 
+/// Names that Node.js's servers reserve: sent from server to server, one of them would run the
+/// application's handlers for new clients and namespaces.
+pub const RESERVED_EVENTS: [&str; 3] = ["connect", "connection", "new_namespace"];
+
 /// Type 9, SERVER_SIDE_EMIT: an event for the other servers.
 ///
 /// ```json

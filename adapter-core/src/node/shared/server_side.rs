@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use socketio_pg_protocol::{
     Body, Payload, RequestId, Value,
     message::{ServerSideEmit, ServerSideEmitResponse},
+    node_info,
 };
 use tracing::Instrument;
 
@@ -39,7 +40,10 @@ pub(super) fn dispatch<B: Backend>(
             );
         }
     };
-    let handlers = node.handlers().get(namespace.name(), &event);
+    let handlers = match event.as_str() {
+        node_info::EVENT => vec![node.info_handler(namespace)],
+        event => node.handlers().get(namespace.name(), event),
+    };
     if handlers.is_empty() {
         tracing::debug!(event, "no handler for an event of another server");
         return;

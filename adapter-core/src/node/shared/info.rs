@@ -1,0 +1,47 @@
+//! What this node tells about itself, when another process asks.
+
+use std::{future::ready, sync::Arc};
+
+use socketio_pg_protocol::{
+    Payload,
+    node_info::{MAX_NAMESPACE_BYTES, NodeInfo, NodeQuery},
+};
+
+use super::Node;
+use crate::{
+    backend::Backend,
+    error::Error,
+    node::{handlers::Handler, namespace::Namespace},
+    socketio::arguments,
+};
+
+impl<B: Backend> Node<B> {
+    /// Handles the event [`EVENT`](socketio_pg_protocol::node_info::EVENT) as the application's
+    /// handlers handle others.
+    pub(super) fn info_handler(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Handler {
+        let (node, namespace) = (self.clone(), namespace.clone());
+        Arc::new(move |_, packet| Box::pin(ready(node.info(&namespace, packet).map(|info| Some(Some(info))))))
+    }
+
+    fn info(&self, namespace: &Namespace, packet: &Payload) -> Result<Payload, Error> {
+        let query: Option<NodeQuery> = arguments::decode(packet)?;
+        let sockets = namespace.local().map(|local| local.count(&query.unwrap_or_default().into()));
+        let all = self.namespaces.all();
+        let mut bytes = 0;
+        let fits = |name: &&str| {
+            bytes += name.len();
+            bytes <= MAX_NAMESPACE_BYTES
+        };
+        let info = NodeInfo {
+            name: Some(self.options.name_of_node()),
+            language: Some("Rust".to_owned()),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            sockets: sockets.and_then(|sockets| u64::try_from(sockets).ok()),
+            namespaces: Some(
+                all.iter().map(|namespace| namespace.name()).take_while(fits).map(str::to_owned).collect(),
+            ),
+            namespace_count: u64::try_from(all.len()).ok(),
+        };
+        Ok(Payload::from_serialize(&info)?)
+    }
+}

@@ -1,0 +1,65 @@
+//! `doctor`: everything that can be wrong with the database and the cluster, each with its remedy.
+
+mod cluster;
+mod report;
+mod server;
+mod tables;
+
+use socketio_pg_connection::Settings;
+use socketio_pg_core::ConnectError;
+
+use self::report::Report;
+use crate::{
+    arguments::{Doctor, Target},
+    database,
+    failure::Failure,
+    session::Session,
+};
+
+pub(crate) async fn run(target: &Target, command: &Doctor) -> Result<(), Failure> {
+    let mut report = Report::new(target.json, command.quiet);
+    check(target, command, &mut report).await?;
+    report.end()
+}
+
+/// Stops at what makes all other checks fail.
+async fn check(target: &Target, command: &Doctor, report: &mut Report) -> Result<(), Failure> {
+    let settings = match Settings::parse(database::url(target)?) {
+        Ok(settings) => settings,
+        Err(error) => {
+            report.failure("url", &ConnectError::from(error).into());
+            return Ok(());
+        }
+    };
+    report.ok("url", "the database URL can be read");
+    let client = match database::client(target).await {
+        Ok(client) => client,
+        Err(failure) => {
+            report.failure("connect", &failure);
+            return Ok(());
+        }
+    };
+    let server = match server::check(&client, &settings, command.old_transaction, report).await {
+        Ok(server) => server,
+        Err(error) => {
+            report.failure("server", &server::failure(error));
+            return Ok(());
+        }
+    };
+    tables::check(target, command, &client, &server, report).await?;
+    let mut session = match Session::open(target).await {
+        Ok(session) => session,
+        Err(failure) => {
+            report.failure("listen", &failure);
+            return Ok(());
+        }
+    };
+    match session.prove_hearing().await {
+        Ok(()) => report.ok("listen", "notifications arrive through this connection"),
+        Err(failure) => {
+            report.failure("listen", &failure);
+            return Ok(());
+        }
+    }
+    cluster::check(&mut session, &client, command, report).await
+}

@@ -1,0 +1,161 @@
+//! The tables, what is in them, and the functions that emit.
+
+use std::time::Duration;
+
+use socketio_pg_core::{
+    Cluster, SqlFunctions,
+    backend::{Backend, table::TableName},
+};
+use socketio_pg_tokio_postgres::TokioPostgresBackend;
+use tokio_postgres::{Client, Error, types::Type};
+
+use super::{
+    report::Report,
+    server::{Server, failure, quoted, value},
+};
+use crate::{
+    arguments::{Doctor, Target},
+    database,
+    failure::Failure,
+};
+
+/// Nodes delete attachments that are 30 s old, every 30 s.
+const OLD_ATTACHMENTS: f64 = 300.0;
+
+/// A row of the outbox is published within milliseconds.
+const OLD_OUTBOX: Duration = Duration::from_secs(5);
+
+/// So many dead rows make every statement slow.
+const DEAD_ROWS: i64 = 100_000;
+
+pub(super) async fn check(
+    target: &Target,
+    command: &Doctor,
+    client: &Client,
+    server: &Server,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let backend = database::backend(target)?;
+    let checks = Cluster::<TokioPostgresBackend>::check_tables(&backend, &target.options()).await;
+    for check in checks {
+        match check.problem {
+            Some(problem) => {
+                report.failure("tables", &problem.into());
+                continue;
+            }
+            None => report.ok("tables", &format!("{} has its columns, and {} its rights", check.table, server.role)),
+        }
+        for statement in check.improvements {
+            report.warning(
+                "tables",
+                &format!("{} lacks something", check.table),
+                &format!("run as its owner: {statement}"),
+            );
+        }
+        if let Err(error) = check_rows(client, &check.table, report).await {
+            report.failure("tables", &failure(error));
+        }
+    }
+    if let Err(error) = check_age(client, &target.table, report).await {
+        report.failure("tables", &failure(error));
+    }
+    check_outbox(target, &backend, client, report).await;
+    if let Err(error) = check_functions(client, &command.schema, report).await {
+        report.failure("functions", &failure(error));
+    }
+    backend.close();
+    Ok(())
+}
+
+async fn check_rows(client: &Client, table: &str, report: &mut Report) -> Result<(), Error> {
+    let statement = "
+SELECT n_live_tup, n_dead_tup,
+    coalesce(pg_catalog.to_char(greatest(last_vacuum, last_autovacuum), 'YYYY-MM-DD HH24:MI:SS OF'), 'never'),
+    pg_catalog.pg_total_relation_size(relid) / 1024
+FROM pg_catalog.pg_stat_all_tables WHERE relid = pg_catalog.to_regclass($1)";
+    let Ok(name) = TableName::parse(table) else { return Ok(()) };
+    let rows = client.query_typed(statement, &[(&name.to_string(), Type::TEXT)]).await?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    let (live, dead, vacuumed, size): (i64, i64, String, i64) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    let says = format!("{table}: {live} rows, {dead} dead rows, {size} KiB, last vacuum {vacuumed}");
+    if dead >= DEAD_ROWS && dead > 5 * live {
+        report.warning(
+            "vacuum",
+            &says,
+            &format!("VACUUM {name}; if autovacuum does not keep up: ALTER TABLE {name} SET (autovacuum_vacuum_scale_factor = 0, \
+                      autovacuum_vacuum_threshold = 10000), and look for transactions and replication slots that are old"),
+        );
+    } else {
+        report.ok("vacuum", &says);
+    }
+    Ok(())
+}
+
+/// Whether somebody deletes old attachments.
+async fn check_age(client: &Client, table: &str, report: &mut Report) -> Result<(), Error> {
+    let Ok(name) = TableName::parse(table) else { return Ok(()) };
+    let statement = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
+    if value::<bool>(client, statement, &name.to_string()).await? != Some(true) {
+        return Ok(());
+    }
+    let statement =
+        format!("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - min(created_at)) FROM {name}");
+    let rows = client.query_typed(&statement, &[]).await;
+    // Without the right or the column, that is reported already.
+    let Ok(rows) = rows else { return Ok(()) };
+    let oldest: Option<f64> = rows.first().map_or(Ok(None), |row| row.try_get(0))?;
+    match oldest {
+        Some(age) if age > OLD_ATTACHMENTS => report.warning(
+            "cleaning up",
+            &format!("the oldest attachment is {age:.0} s old"),
+            "servers delete attachments that are older than 30 s: is one running, and does its role have the right to DELETE?",
+        ),
+        _ => report.ok("cleaning up", "no attachment is old"),
+    }
+    Ok(())
+}
+
+async fn check_outbox(target: &Target, backend: &TokioPostgresBackend, client: &Client, report: &mut Report) {
+    let Some(outbox) = &target.outbox else {
+        let statement = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
+        if value::<bool>(client, statement, "socket_io_outbox").await.ok().flatten() == Some(true) {
+            report.ok("outbox", "the table socket_io_outbox exists: with --outbox it is looked into");
+        }
+        return;
+    };
+    // What keeps it from being read is reported with the tables.
+    let Ok(state) = backend.look_at_outbox(outbox, i64::MIN).await else { return };
+    let age = Duration::from_millis(state.waited.unsigned_abs());
+    match state.oldest {
+        Some(_) if age > OLD_OUTBOX => report.error(
+            "outbox",
+            &format!("a row of {outbox} has been waiting for {} s", age.as_secs()),
+            "a server with `Options::outbox` publishes it: is one running, and what does its log say?",
+        ),
+        _ => report.ok("outbox", &format!("no row of {outbox} waits for long")),
+    }
+}
+
+async fn check_functions(client: &Client, schema: &str, report: &mut Report) -> Result<(), Error> {
+    let function = format!("{}.version()", quoted(schema));
+    let statement = "SELECT pg_catalog.to_regprocedure($1) IS NOT NULL";
+    if value::<bool>(client, statement, &function).await? != Some(true) {
+        report.ok("functions", &format!("no SQL functions are installed in the schema {schema}"));
+        return Ok(());
+    }
+    let rows = client.query_typed(&format!("SELECT {function}::text"), &[]).await?;
+    let installed: Option<String> = rows.first().map_or(Ok(None), |row| row.try_get(0))?;
+    let installed = installed.unwrap_or_default();
+    let current = SqlFunctions::VERSION;
+    if installed == current.to_string() {
+        report.ok("functions", &format!("the SQL functions are current (version {current})"));
+    } else {
+        report.warning(
+            "functions",
+            &format!("the SQL functions have version {installed}, and this command knows {current}"),
+            "install the newer ones: socketio-pg sql functions | psql; they replace the older ones",
+        );
+    }
+    Ok(())
+}

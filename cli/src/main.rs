@@ -1,0 +1,55 @@
+//! The command `socketio-pg`: looks into a Socket.IO cluster on PostgreSQL, and acts on it.
+
+mod arguments;
+mod database;
+mod doctor;
+mod documents;
+mod emit;
+mod failure;
+mod nodes;
+mod output;
+mod payload;
+mod session;
+mod sockets;
+mod survey;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::{
+    arguments::{Arguments, Command},
+    failure::Failure,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let target = &arguments.target;
+    match &arguments.command {
+        Command::Nodes(command) => nodes::run(target, command).await,
+        Command::Sockets(command) => sockets::run(target, command).await,
+        Command::Watch(command) => watch::run(target, command).await,
+        Command::Emit(command) => emit::emit(target, command).await,
+        Command::Join(command) => emit::join(target, command).await,
+        Command::Leave(command) => emit::leave(target, command).await,
+        Command::Disconnect(command) => emit::disconnect(target, command).await,
+        Command::ServerSideEmit(command) => emit::server_side_emit(target, command).await,
+        Command::Doctor(command) => doctor::run(target, command).await,
+        Command::Schema(command) => documents::schema(command),
+        Command::Sql(command) => documents::sql(target, command),
+        Command::Completions { shell } => documents::completions(*shell),
+        Command::Man => documents::man(),
+    }
+}

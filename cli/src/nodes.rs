@@ -1,0 +1,117 @@
+//! `nodes`: who is in the cluster.
+
+use std::time::Duration;
+
+use serde_json::json;
+use socketio_pg_core::protocol::{
+    Body, NodeId,
+    message::{FetchSockets, Selector},
+};
+use tokio::time::Instant;
+
+use crate::{
+    arguments::{Nodes, Target},
+    failure::Failure,
+    output::{self, Table},
+    session::{Session, new_request},
+    survey::{Seen, Survey},
+};
+
+/// After so much silence Node.js takes a server for dead.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often servers are asked while they are watched. A server that speaks may be silent for 5 s.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(target: &Target, command: &Nodes) -> Result<(), Failure> {
+    let mut session = Session::open(target).await?;
+    session.prove_hearing().await?;
+    let mut survey = Survey::of_namespaces(&mut session, &command.namespace, command.wait).await?;
+    count_sockets(&mut survey, &mut session, command.wait).await?;
+    if command.watch {
+        return watch(survey, session, target.json, command.wait).await;
+    }
+    print(&survey, target.json);
+    if survey.nodes().next().is_none() {
+        return Err(Failure::Incomplete(format!(
+            "no server answered within {:?} on channels that begin with {:?}: are namespace, prefix and database right?",
+            command.wait, target.prefix
+        )));
+    }
+    Ok(())
+}
+
+/// Asks servers that do not tell how many sockets they have for their sockets. Others answer too.
+async fn count_sockets(survey: &mut Survey, session: &mut Session, wait: Duration) -> Result<(), Failure> {
+    let uncounted = survey.nodes().filter(|(.., seen)| seen.sockets.is_none());
+    let namespaces: std::collections::BTreeSet<_> = uncounted.map(|(namespace, ..)| namespace.to_owned()).collect();
+    if namespaces.is_empty() {
+        return Ok(());
+    }
+    for namespace in namespaces {
+        let request = new_request();
+        survey.asked(request.clone());
+        let body = Body::FetchSockets(FetchSockets { opts: Selector::all(), request_id: request });
+        session.publish(&namespace, body).await?;
+    }
+    let deadline = Instant::now() + wait;
+    while survey.nodes().any(|(.., seen)| seen.sockets.is_none()) {
+        let Some(heard) = session.next_until(deadline).await? else { break };
+        survey.note(&heard);
+    }
+    Ok(())
+}
+
+/// Shows the servers as they come and go.
+async fn watch(mut survey: Survey, mut session: Session, json: bool, wait: Duration) -> Result<(), Failure> {
+    loop {
+        let again = Instant::now() + ASK_AGAIN;
+        while Instant::now() < again {
+            output::begin_screen();
+            print(&survey, json);
+            survey.listen_until(&mut session, Instant::now() + Duration::from_secs(1)).await?;
+            survey.forget_silent(HEARTBEAT_TIMEOUT);
+            session.forget_kept();
+        }
+        survey.ask_again(&mut session).await?;
+        survey.listen_until(&mut session, Instant::now() + wait).await?;
+        count_sockets(&mut survey, &mut session, wait).await?;
+    }
+}
+
+fn print(survey: &Survey, json: bool) {
+    if json {
+        for (namespace, uid, seen) in survey.nodes() {
+            output::json(&as_json(namespace, uid, seen));
+        }
+        return;
+    }
+    let mut table = Table::new(&["NAME", "LANGUAGE", "VERSION", "UID", "NAMESPACE", "SOCKETS", "HEARD"]);
+    for (namespace, uid, seen) in survey.nodes() {
+        let info = seen.info.clone().unwrap_or_default();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.row([
+            or_dash(info.name),
+            or_dash(info.language),
+            or_dash(info.version),
+            uid.to_string(),
+            namespace.to_owned(),
+            or_dash(seen.sockets.map(|sockets| sockets.to_string())),
+            format!("{:.1} s ago", seen.heard.elapsed().as_secs_f64()),
+        ]);
+    }
+    table.print();
+}
+
+fn as_json(namespace: &str, uid: &NodeId, seen: &Seen) -> serde_json::Value {
+    let info = seen.info.clone().unwrap_or_default();
+    json!({
+        "name": info.name,
+        "language": info.language,
+        "version": info.version,
+        "uid": uid,
+        "namespace": namespace,
+        "sockets": seen.sockets,
+        "heardSecondsAgo": seen.heard.elapsed().as_secs_f64(),
+    })
+}

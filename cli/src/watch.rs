@@ -1,0 +1,94 @@
+//! `watch`: what flows through the cluster.
+
+mod filter;
+mod line;
+mod top;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::{Instant, sleep_until};
+
+use self::{filter::Filter, top::Top};
+use crate::{
+    arguments::{Target, Watch},
+    failure::Failure,
+    output,
+    session::{Heard, Session},
+    survey::Survey,
+};
+
+/// How long servers may take to tell their names and namespaces.
+const SURVEY: Duration = Duration::from_secs(1);
+
+/// How often they are asked for their names, as servers come and go.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+pub(crate) async fn run(target: &Target, command: &Watch) -> Result<(), Failure> {
+    let mut session = Session::open(target).await?;
+    session.prove_hearing().await?;
+    let survey = Survey::of_namespaces(&mut session, &command.namespace, SURVEY).await?;
+    if !target.json && !command.top {
+        output::note(&format!(
+            "watching {}: {} servers are known; end with Ctrl-C",
+            session.namespaces().join(", "),
+            survey.nodes().count()
+        ));
+    }
+    Watcher { filter: Filter::new(command), survey, left: command.limit, json: target.json, command }
+        .watch(session)
+        .await
+}
+
+struct Watcher<'a> {
+    filter: Filter<'a>,
+    survey: Survey,
+    /// How many messages may still come.
+    left: Option<u64>,
+    json: bool,
+    command: &'a Watch,
+}
+
+impl Watcher<'_> {
+    async fn watch(mut self, mut session: Session) -> Result<(), Failure> {
+        let mut top = Top::new(self.json);
+        let mut report = Instant::now() + self.command.interval;
+        let mut ask = Instant::now() + ASK_AGAIN;
+        while self.left != Some(0) {
+            tokio::select! {
+                // What has come is counted before time is looked at.
+                biased;
+                heard = session.next() => self.take(&heard?, &mut top),
+                () = sleep_until(report), if self.command.top => {
+                    top.print(&self.survey);
+                    report += self.command.interval;
+                }
+                () = sleep_until(ask) => {
+                    self.survey.ask_again(&mut session).await?;
+                    ask += ASK_AGAIN;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, heard: &Heard, top: &mut Top) {
+        let is_own = self.survey.note(heard);
+        if is_own || !self.filter.matches(heard, &self.survey) {
+            return;
+        }
+        self.left = self.left.map(|left| left - 1);
+        if self.command.top {
+            top.count(heard);
+        } else if self.json {
+            output::json(&line::json(heard, &self.survey, now()));
+        } else {
+            let width = if self.command.full { None } else { output::width() };
+            output::line(&line::text(heard, &self.survey, now(), width));
+        }
+    }
+}
+
+/// Since 1970.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,162 @@
+//! `nodes`, `sockets` and `watch` beside Node.js.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use socketio_pg_tests::binary;
+
+use crate::{
+    program::{Running, run},
+    servers::Servers,
+};
+
+fn texts(values: &[Value], key: &str) -> BTreeSet<String> {
+    values.iter().map(|value| value[key].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_lists_every_server_and_joins_none_of_them() {
+    let Some(servers) = Servers::start().await else { return };
+    let nodes = run(&servers.url(), &["nodes", "--json", "--wait", "3"]).await.with(0).json();
+    let of_main: Vec<_> = nodes.iter().filter(|node| node["namespace"] == "/").cloned().collect();
+    assert_eq!(of_main.len(), 3, "{nodes:#?}");
+    let rust = |name: &str| of_main.iter().find(|node| node["name"] == name).unwrap_or_else(|| panic!("{nodes:#?}"));
+    for (name, uid) in [
+        ("web-1", servers.tokio_postgres.cluster.of("/").uid().unwrap()),
+        ("web-2", servers.diesel.cluster.of("/").uid().unwrap()),
+    ] {
+        let node = rust(name);
+        assert_eq!(node["uid"], uid.as_str());
+        assert_eq!((&node["language"], &node["sockets"]), (&json!("Rust"), &json!(1)));
+    }
+    let js = of_main.iter().find(|node| node["uid"] == servers.node.uid()).unwrap_or_else(|| panic!("{nodes:#?}"));
+    assert_eq!((&js["name"], &js["sockets"]), (&Value::Null, &json!(1)), "Node.js tells no name, and is counted");
+    // A Rust server told that it has this namespace too.
+    let of_chat: Vec<_> = nodes.iter().filter(|node| node["namespace"] == "/chat").cloned().collect();
+    assert_eq!(texts(&of_chat, "name"), ["web-1", "web-2"].map(String::from).into());
+    // The command was not counted.
+    assert_eq!(servers.tokio_postgres.cluster.of("/").server_count(), 3);
+    servers.node.wait_for_server_count("/", 3).await.unwrap();
+    let table = run(&servers.url(), &["nodes"]).await.with(0);
+    assert!(table.stdout.lines().next().unwrap().starts_with("NAME"), "{}", table.stdout);
+    assert!(!table.stdout.contains('\x1b'), "colours without a terminal: {:?}", table.stdout);
+    servers.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_watch_sees_who_leaves() {
+    let Some(servers) = Servers::start().await else { return };
+    let url = servers.url();
+    let mut watching = Running::start(&url, &["nodes", "--watch", "--json", "--namespace", "/"]);
+    watching.wait_for("the server on diesel", |node| node["name"] == "web-2").await;
+    servers.diesel.cluster.close().await;
+    // Each list has web-1: two of them without web-2 in between.
+    loop {
+        watching.wait_for("web-1", |node| node["name"] == "web-1").await;
+        let next = watching.wait_for("another server", |node| node["namespace"] == "/").await;
+        let last = watching.wait_for("another server", |node| node["namespace"] == "/").await;
+        if next["name"] != "web-2" && last["name"] != "web-2" {
+            break;
+        }
+    }
+    servers.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_servers_the_answer_is_incomplete() {
+    let Some(database) = socketio_pg_tests::database() else { return };
+    let ended = run(&database.url(), &["nodes"]).await.with(3);
+    assert!(ended.stderr.contains("no server answered"), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_are_found_wherever_they_are() {
+    let Some(servers) = Servers::start().await else { return };
+    let url = servers.url();
+    let all = run(&url, &["sockets", "--json"]).await.with(0).json();
+    let ids: BTreeSet<_> = servers.clients.iter().map(|client| client.id().to_owned()).collect();
+    assert_eq!(texts(&all, "id"), ids);
+    let of_node = all.iter().find(|socket| socket["id"] == servers.clients[2].id()).unwrap();
+    assert_eq!(of_node["uid"], servers.node.uid());
+    assert!(of_node["handshake"]["headers"].is_object(), "{of_node:#}");
+    let in_room = run(&url, &["sockets", "--json", "--room", "orders"]).await.with(0).json();
+    assert_eq!(texts(&in_room, "id"), [servers.clients[0].id().to_owned()].into());
+    assert_eq!(in_room[0]["server"], "web-1");
+    let others = run(&url, &["sockets", "--json", "--except", "orders"]).await.with(0).json();
+    assert_eq!(others.len(), 2);
+    let counted = run(&url, &["sockets", "--count", "--json", "--room", "orders"]).await.with(0).json();
+    let counts: BTreeSet<_> = counted.iter().map(|of| (of["name"].to_string(), of["sockets"].to_string())).collect();
+    let expected = [("\"web-1\"", "1"), ("\"web-2\"", "0"), ("null", "0")];
+    assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count.to_owned())).into());
+    let table = run(&url, &["sockets"]).await.with(0).stdout;
+    assert!(table.contains("orders"), "{table}");
+    servers.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_is_named() {
+    let Some(servers) = Servers::start().await else { return };
+    let url = servers.url();
+    let heartbeat = r#"{"type":2,"uid":"00000000000000ff","nsp":"/"}"#;
+    let database = servers.database().clone();
+    let beating = tokio::spawn(async move {
+        loop {
+            database.execute(&format!("SELECT pg_notify('socket.io#/', '{heartbeat}')")).unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    let ended = run(&url, &["sockets", "--json", "--timeout", "1"]).await.with(3);
+    assert!(ended.stderr.contains("no answer within 1s from 00000000000000ff"), "{}", ended.stderr);
+    assert_eq!(ended.json().len(), 3);
+    beating.abort();
+    servers.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watch_shows_what_flows() {
+    let Some(servers) = Servers::start().await else { return };
+    let url = servers.url();
+    let mut watching = Running::start(&url, &["watch", "--json", "--event", "order", "--event", "picture"]);
+    // It listens when it shows what is emitted.
+    let emit = async |event: &str, args: Value| {
+        servers.node.call("emit", json!({ "event": event, "args": args, "rooms": ["orders"] })).await.unwrap();
+    };
+    let first = loop {
+        emit("order", json!([{ "id": 17 }])).await;
+        let waiting = watching.wait_for("the event", |line| line["name"] == "BROADCAST");
+        if let Ok(first) = tokio::time::timeout(std::time::Duration::from_millis(500), waiting).await {
+            break first;
+        }
+    };
+    assert_eq!(first["uid"], servers.node.uid());
+    assert_eq!(first["message"]["data"]["packet"]["data"], json!(["order", { "id": 17 }]));
+    assert_eq!(first["message"]["data"]["opts"]["rooms"], json!(["orders"]));
+    emit("other", json!([])).await;
+    emit("picture", json!([binary([1, 2, 3])])).await;
+    let picture = watching.wait_for("the attachment", |line| line["attachment"] == true).await;
+    let buffer = json!({ "type": "Buffer", "data": [1, 2, 3] });
+    assert_eq!(picture["message"]["data"]["packet"]["data"], json!(["picture", buffer]));
+    servers.tokio_postgres.cluster.of("/").to("orders").emit("order", &1).await.unwrap();
+    let of_rust = watching.wait_for("the event of Rust", |line| line["server"] == "web-1").await;
+    assert_eq!(of_rust["message"]["data"]["packet"]["data"], json!(["order", 1]));
+    servers.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn top_counts_what_flows() {
+    let Some(servers) = Servers::start().await else { return };
+    let url = servers.url();
+    let mut watching = Running::start(&url, &["watch", "--top", "--json", "--interval", "0.2"]);
+    let namespace = servers.diesel.cluster.of("/");
+    let emitting = tokio::spawn(async move {
+        while namespace.emit("tick", "0123456789").await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    let row = watching.wait_for("the event", |row| row["what"] == "BROADCAST tick").await;
+    assert_eq!((&row["server"], &row["namespace"]), (&json!("web-2"), &json!("/")));
+    assert!(row["messagesPerSecond"].as_f64().unwrap() > 0.0);
+    assert!(row["bytesPerSecond"].as_f64() > row["messagesPerSecond"].as_f64());
+    emitting.abort();
+    servers.close().await;
+}
