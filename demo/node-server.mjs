@@ -43,6 +43,9 @@ const io = new Server(httpServer, {
   serveClient: false,
 });
 
+// What `socketio-pg nodes` shows of this server.
+io.on("socketio-pg:node", (query, respond) => respond?.({ name: node, language: "Node.js" }));
+
 io.on("connection", (socket) => {
   const from = { id: socket.id, node, name: String(socket.handshake.auth.name ?? "Guest") };
   socket.data = { node, name: from.name };

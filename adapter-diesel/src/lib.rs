@@ -51,12 +51,13 @@ pub use diesel_async;
 /// | join the cluster | [`connect`][Cluster::connect], [`connect_split`][Cluster::connect_split] (several databases) |
 /// | give it the server | [`attach`][Cluster::attach], [`attach_with_address`][Cluster::attach_with_address] |
 /// | reach sockets and other servers | [`of`][Cluster::of], which returns a [`ClusterNamespace`] |
-/// | know how it is | [`health`][Cluster::health], [`health_by_database`][Cluster::health_by_database], [`counts`][Cluster::counts], [`events`][Cluster::events], [`database_of`][Cluster::database_of] |
+/// | know how it is | [`health`][Cluster::health], [`health_by_database`][Cluster::health_by_database], [`counts`][Cluster::counts], [`events`][Cluster::events], [`database_of`][Cluster::database_of], [`check_tables`][Cluster::check_tables] |
 /// | run a server, and leave | [`serve`][Cluster::serve], [`serve_until`][Cluster::serve_until], [`close`][Cluster::close] |
 ///
 /// Cheap to clone: all clones are the same node.
 #[doc(alias("connect", "connect_split", "attach", "attach_with_address", "of", "health"))]
-#[doc(alias("health_by_database", "counts", "events", "database_of", "serve", "serve_until", "close"))]
+#[doc(alias("health_by_database", "counts", "events", "database_of", "check_tables"))]
+#[doc(alias("serve", "serve_until", "close"))]
 #[doc(alias("createAdapter", "errorHandler"))]
 pub type Cluster = socketio_pg_core::Cluster<DieselBackend>;
 

@@ -45,7 +45,7 @@ impl RustNode {
             port: listener.local_addr()?.port(),
         };
 
-        let cluster = Cluster::connect(database_url, Options::default()).await?;
+        let cluster = Cluster::connect(database_url, Options::default().node_name(name)).await?;
         let (layer, io) = SocketIo::builder()
             .max_buffer_size(10_000)
             .max_payload(MAX_PAYLOAD)

@@ -3,7 +3,7 @@
 use std::{future::ready, sync::Arc};
 
 use socketio_pg_protocol::{
-    Payload,
+    Payload, Value,
     node_info::{MAX_NAMESPACE_BYTES, NodeInfo, NodeQuery},
 };
 
@@ -12,7 +12,6 @@ use crate::{
     backend::Backend,
     error::Error,
     node::{handlers::Handler, namespace::Namespace},
-    socketio::arguments,
 };
 
 impl<B: Backend> Node<B> {
@@ -24,7 +23,9 @@ impl<B: Backend> Node<B> {
     }
 
     fn info(&self, namespace: &Namespace, packet: &Payload) -> Result<Payload, Error> {
-        let query: Option<NodeQuery> = arguments::decode(packet)?;
+        let packet = packet.clone().into_value()?;
+        let argument = packet.as_array().and_then(|all| all.get(1)).cloned();
+        let query: Option<NodeQuery> = Payload::Value(argument.unwrap_or(Value::Nil)).deserialize()?;
         let sockets = namespace.local().map(|local| local.count(&query.unwrap_or_default().into()));
         let all = self.namespaces.all();
         let mut bytes = 0;
