@@ -10,6 +10,7 @@ mod channels;
 mod cleanup;
 mod clients;
 mod entering;
+mod entering_again;
 mod error_texts;
 mod handshake;
 mod leaving;

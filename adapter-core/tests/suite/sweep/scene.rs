@@ -130,8 +130,15 @@ impl<B: Backend> Scene<B> {
     /// once it was polled.
     async fn clients_agree(&mut self, what: &str, does: Does, number: usize, was_polled: bool) {
         if does == Does::Disconnect && was_polled {
-            for client in [&mut self.local, &mut self.remote] {
+            for (client, server) in [(&mut self.local, &self.one), (&mut self.remote, &self.other)] {
                 client.wait_for(|packet| packet == "41").await;
+                // socketioxide tells the client first and removes the socket then. It does not
+                // answer a client that enters again in between.
+                until(what, async || {
+                    let sockets = server.io.sockets().len();
+                    if sockets == 0 { Ok(()) } else { Err(format!("{sockets} sockets are left")) }
+                })
+                .await;
                 client.enter("/").await;
                 client.wait_for(|packet| packet.starts_with("40")).await;
             }
