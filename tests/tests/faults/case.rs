@@ -42,8 +42,8 @@ pub(crate) struct Case {
     pub(crate) role_setting: Option<&'static str>,
     /// SQL that runs in the database before the first node starts.
     pub(crate) setup: fn() -> String,
-    /// The backends on which it can occur.
-    pub(crate) only_on: Option<&'static str>,
+    /// Whether this machine has what it needs, with a backend.
+    pub(crate) can_run: fn(&str) -> bool,
     /// The time limit.
     pub(crate) limit: Duration,
     pub(crate) kind: Kind,
@@ -133,7 +133,7 @@ impl Case {
             has_log: false,
             role_setting: None,
             setup: String::new,
-            only_on: None,
+            can_run: |_| true,
             limit: Duration::from_secs(120),
             kind,
         }
@@ -197,8 +197,8 @@ impl Case {
         self
     }
 
-    pub(crate) fn only_on(mut self, backend: Option<&'static str>) -> Self {
-        self.only_on = backend;
+    pub(crate) fn only_if(mut self, can_run: fn(&str) -> bool) -> Self {
+        self.can_run = can_run;
         self
     }
 

@@ -3,7 +3,9 @@
 //!
 //! `cargo test -p socketio-pg-tests --test faults -- WORD…` runs the faults with one of the words
 //! in their names; a word that is a backend's name selects that backend. With `LONG=1` faults last
-//! as long as in production.
+//! as long as in production. With `UPDATE_DOCS=1` the rows of what ran go into docs/operations.md;
+//! without it, the run begins with a check that the page has a row for every fault. The word `page`
+//! checks only that.
 
 mod case;
 mod clocks;
@@ -42,6 +44,17 @@ async fn main() -> ExitCode {
     if std::env::args().any(|word| word == "--list") {
         return ExitCode::SUCCESS;
     }
+    let all = Case::all();
+    let updates_page = std::env::var_os("UPDATE_DOCS").is_some();
+    if !updates_page {
+        if let Err(error) = report::check_page(&all) {
+            return failed(&error.to_string());
+        }
+        say("✓ docs/operations.md has a row for every fault");
+        if words == ["page"] {
+            return ExitCode::SUCCESS;
+        }
+    }
     if !require(&NODE) || any_database().is_none() {
         return ExitCode::SUCCESS; // skipped, as `require` has reported
     }
@@ -55,17 +68,15 @@ async fn main() -> ExitCode {
         Err(error) => return failed(&error.to_string()),
     };
 
-    let cases: Vec<Case> = Case::all()
-        .into_iter()
-        .filter(|case| words.is_empty() || words.iter().any(|word| case.name.contains(word.as_str())))
-        .collect();
+    let is_chosen = |case: &&Case| words.is_empty() || words.iter().any(|word| case.name.contains(word.as_str()));
+    let cases: Vec<&Case> = all.iter().filter(is_chosen).collect();
     let started = Instant::now();
     let cells = cases.iter().flat_map(|case| {
         let chosen = BACKENDS.into_iter().filter(|backend| {
             let is_asked_for = backends.is_empty() || backends.iter().any(|it| it == backend);
-            is_asked_for && case.only_on.is_none_or(|only| only == *backend)
+            is_asked_for && (case.can_run)(backend)
         });
-        chosen.map(move |backend| (case, backend))
+        chosen.map(move |backend| (*case, backend))
     });
     let results: Vec<_> = stream::iter(cells)
         .map(|(case, backend)| {
@@ -84,15 +95,22 @@ async fn main() -> ExitCode {
             Err(_) => failures += 1,
         }
     }
-    let table = report::table(&rows);
+    let passed = rows.len();
+    let rows = report::Rows::seen(&rows);
+    let table = report::table(&all, &rows);
     say(&format!("\n{table}"));
-    if words.is_empty() && backends.is_empty() && failures == 0 {
-        match report::write(&table) {
-            Ok(path) => say(&format!("written to {}", path.display())),
-            Err(error) => return failed(&format!("the table cannot be written: {error}")),
-        }
+    let is_whole = words.is_empty() && backends.is_empty() && failures == 0;
+    let written = match (updates_page, is_whole) {
+        (true, _) => Some(report::update_page(&all, rows)),
+        (false, true) => Some(report::write(&table)),
+        (false, false) => None,
+    };
+    match written {
+        Some(Ok(path)) => say(&format!("written to {}", path.display())),
+        Some(Err(error)) => return failed(&format!("the table cannot be written: {error}")),
+        None => {}
     }
-    say(&format!("{} passed, {failures} failed in {:.0} s", rows.len(), started.elapsed().as_secs_f64()));
+    say(&format!("{passed} passed, {failures} failed in {:.0} s", started.elapsed().as_secs_f64()));
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -6,18 +6,13 @@ use crate::{
 };
 use socketio_pg_tests::{fault::Fault, require, sessions::PUBLISHERS};
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 pub(crate) use socketio_pg_tests::pooler::{Mode, PGBOUNCER, Pooler, version};
 
 pub(crate) fn cases() -> Vec<Case> {
-    if !require(&PGBOUNCER) {
-        return Vec::new();
-    }
-    // Before 1.21 it does not know prepared statements, and diesel-async uses no others.
-    let knows_prepared = version().is_some_and(|version| version >= (1, 21));
     vec![
         Case::new(
             "PgBouncer in transaction mode, for publishing",
@@ -25,10 +20,23 @@ pub(crate) fn cases() -> Vec<Case> {
             transaction_mode,
         )
         .by(Route::TransactionPooler)
-        .only_on((!knows_prepared).then_some("tokio-postgres")),
+        .only_if(can_pool_transactions),
         Case::new("PgBouncer in session mode, for everything", "it is killed for a second", session_mode)
-            .by(Route::SessionPooler),
+            .by(Route::SessionPooler)
+            .only_if(has_pooler),
     ]
+}
+
+fn has_pooler(_: &str) -> bool {
+    // Asked for each case and backend, reported once.
+    static HAS_POOLER: LazyLock<bool> = LazyLock::new(|| require(&PGBOUNCER));
+    *HAS_POOLER
+}
+
+fn can_pool_transactions(backend: &str) -> bool {
+    // Before 1.21 it does not know prepared statements, and diesel-async uses no others.
+    let knows_prepared = || version().is_some_and(|version| version >= (1, 21));
+    has_pooler(backend) && (backend == "tokio-postgres" || knows_prepared())
 }
 
 async fn transaction_mode(cluster: Arc<Cluster>) -> Result<AfterFault> {
