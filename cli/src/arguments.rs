@@ -145,10 +145,10 @@ pub(crate) struct Sockets {
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
     /// A room, or the id of a socket; can be repeated. Without it: all sockets
-    #[arg(long, short, value_name = "ROOM")]
+    #[arg(long, short, value_name = "ROOM", allow_hyphen_values = true)]
     pub(crate) room: Vec<String>,
     /// Leave out the sockets of a room; can be repeated
-    #[arg(long, short, value_name = "ROOM")]
+    #[arg(long, short, value_name = "ROOM", allow_hyphen_values = true)]
     pub(crate) except: Vec<String>,
 }
 
@@ -161,13 +161,13 @@ pub(crate) struct Watch {
     #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = kind)]
     pub(crate) kinds: Vec<u64>,
     /// Only messages that select this room, or a socket's id; can be repeated
-    #[arg(long, short, value_name = "ROOM")]
+    #[arg(long, short, value_name = "ROOM", allow_hyphen_values = true)]
     pub(crate) room: Vec<String>,
     /// Only events of this name; can be repeated
-    #[arg(long, short, value_name = "EVENT")]
+    #[arg(long, short, value_name = "EVENT", allow_hyphen_values = true)]
     pub(crate) event: Vec<String>,
     /// Only messages of this sender: a uid, or the name of a server; can be repeated
-    #[arg(long, short, value_name = "SENDER")]
+    #[arg(long, short, value_name = "SENDER", allow_hyphen_values = true)]
     pub(crate) sender: Vec<String>,
     /// Heartbeats too
     #[arg(long, short)]
@@ -215,7 +215,7 @@ pub(crate) struct Emit {
 #[derive(Debug, Args)]
 pub(crate) struct EventArguments {
     /// Its arguments, each as JSON, or as `@file` for the bytes of a file (`@-`: of the input)
-    #[arg(value_name = "ARGUMENT")]
+    #[arg(value_name = "ARGUMENT", allow_negative_numbers = true)]
     pub(crate) arguments: Vec<String>,
 }
 
@@ -371,6 +371,17 @@ mod tests {
             assert_eq!(super::kind(name), Ok(number));
         }
         assert!(super::kind("broadcasts").is_err());
+    }
+
+    #[test]
+    fn names_and_numbers_may_begin_with_a_hyphen() {
+        let parsed = Arguments::parse_from(["socketio-pg", "emit", "e", "-5", "--room", "-Dx", "--except", "--ack"]);
+        let Command::Emit(emit) = parsed.command else { panic!("it is emit") };
+        assert_eq!(emit.arguments.arguments, ["-5"]);
+        assert_eq!((emit.selection.room, emit.selection.except), (vec!["-Dx".to_owned()], vec!["--ack".to_owned()]));
+        let parsed = Arguments::parse_from(["socketio-pg", "join", "--room", "-Dx", "--", "-vip"]);
+        let Command::Join(join) = parsed.command else { panic!("it is join") };
+        assert_eq!((join.rooms, join.selection.room), (vec!["-vip".to_owned()], vec!["-Dx".to_owned()]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `doctor`: everything that can be wrong with the database and the cluster, each with its remedy.
 
 mod cluster;
+mod judge;
 mod report;
 mod server;
 mod tables;
@@ -8,7 +9,7 @@ mod tables;
 use socketio_pg_connection::Settings;
 use socketio_pg_core::ConnectError;
 
-use self::report::Report;
+use self::report::{Finding, Report};
 use crate::{
     arguments::{Doctor, Target},
     database,
@@ -27,22 +28,22 @@ async fn check(target: &Target, command: &Doctor, report: &mut Report) -> Result
     let settings = match Settings::parse(database::url(target)?) {
         Ok(settings) => settings,
         Err(error) => {
-            report.failure("url", &ConnectError::from(error).into());
+            report.add(Finding::failure("url", ConnectError::from(error).into()));
             return Ok(());
         }
     };
-    report.ok("url", "the database URL can be read");
+    report.add(Finding::ok("url", "the database URL can be read"));
     let client = match database::client(target).await {
         Ok(client) => client,
         Err(failure) => {
-            report.failure("connect", &failure);
+            report.add(Finding::failure("connect", failure));
             return Ok(());
         }
     };
     let server = match server::check(&client, &settings, command.old_transaction, report).await {
         Ok(server) => server,
         Err(error) => {
-            report.failure("server", &server::failure(error));
+            report.add(Finding::failure("server", server::failure(error)));
             return Ok(());
         }
     };
@@ -50,14 +51,14 @@ async fn check(target: &Target, command: &Doctor, report: &mut Report) -> Result
     let mut session = match Session::open(target).await {
         Ok(session) => session,
         Err(failure) => {
-            report.failure("listen", &failure);
+            report.add(Finding::failure("listen", failure));
             return Ok(());
         }
     };
     match session.prove_hearing().await {
-        Ok(()) => report.ok("listen", "notifications arrive through this connection"),
+        Ok(()) => report.add(Finding::ok("listen", "notifications arrive through this connection")),
         Err(failure) => {
-            report.failure("listen", &failure);
+            report.add(Finding::failure("listen", failure));
             return Ok(());
         }
     }

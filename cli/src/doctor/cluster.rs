@@ -6,7 +6,7 @@ use socketio_pg_connection::application_name;
 use tokio_postgres::Client;
 
 use super::{
-    report::{Report, counted},
+    report::{Finding, Report, counted},
     server::failure,
 };
 use crate::{arguments::Doctor, failure::Failure, session::Session, survey::Survey};
@@ -40,22 +40,22 @@ pub(super) async fn check(
     let told: Vec<_> = known.iter().filter_map(|(.., seen)| seen.info.as_ref()).collect();
     let uids: BTreeSet<_> = known.iter().map(|(namespace, uid, _)| (*namespace, uid.as_str())).collect();
     if uids.is_empty() {
-        report.warning(
+        report.add(Finding::warning(
             "servers",
             "no server of the cluster answered",
             "are --prefix and --namespace right, and does a server run on this database?",
-        );
+        ));
     } else {
         let namespaces: BTreeSet<_> = uids.iter().map(|(namespace, _)| *namespace).collect();
         let most = namespaces.iter().map(|name| uids.iter().filter(|(of, _)| of == name).count()).max().unwrap_or(0);
-        report.ok(
+        report.add(Finding::ok(
             "servers",
-            &format!(
+            format!(
                 "{} answered, in {}; see `socketio-pg nodes`",
                 counted(most, "server"),
                 counted(namespaces.len(), "namespace")
             ),
-        );
+        ));
     }
     let versions: BTreeSet<_> = told
         .iter()
@@ -64,15 +64,15 @@ pub(super) async fn check(
         .collect();
     if versions.len() > 1 {
         let versions: Vec<_> = versions.into_iter().collect();
-        report.warning(
+        report.add(Finding::warning(
             "versions",
-            &format!("Rust servers have different versions: {}", versions.join(", ")),
+            format!("Rust servers have different versions: {}", versions.join(", ")),
             "that works while you upgrade; see docs/upgrades.md",
-        );
+        ));
     }
     let names: BTreeSet<_> = told.iter().filter_map(|info| Some(application_name(info.name.as_deref()?))).collect();
     if let Err(error) = check_sessions(client, &names, report).await {
-        report.failure("sessions", &failure(error));
+        report.add(Finding::failure("sessions", failure(error)));
     }
     Ok(())
 }
@@ -91,22 +91,22 @@ async fn check_sessions(
         }
     }
     if silent.is_empty() {
-        report.ok("sessions", "every Rust server that is connected answered");
+        report.add(Finding::ok("sessions", "every Rust server that is connected answered"));
     } else {
-        report.warning(
+        report.add(Finding::warning(
             "sessions",
-            &format!("these Rust servers are connected, and did not answer: {}", silent.join(", ")),
+            format!("these Rust servers are connected, and did not answer: {}", silent.join(", ")),
             "a server that hangs does not answer; nor does one with another --prefix, or with none of the namespaces that were asked",
-        );
+        ));
     }
     let rows = client.query_typed(LISTENERS, &[]).await?;
     let others: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
     let others = counted(usize::try_from(others).unwrap_or(0), "other session");
-    report.ok(
+    report.add(Finding::ok(
         "listeners",
-        &format!(
+        format!(
             "{others} of this database with a last statement of LISTEN, as far as this role may see: Node.js servers, or others"
         ),
-    );
+    ));
     Ok(())
 }

@@ -17,12 +17,38 @@ enum Level {
 }
 
 /// One thing that was looked at.
-#[derive(Serialize)]
-struct Finding<'a> {
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
     check: &'static str,
     level: Level,
-    says: &'a str,
-    remedy: Option<&'a str>,
+    says: String,
+    remedy: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn ok(check: &'static str, says: impl Into<String>) -> Self {
+        Self { check, level: Level::Ok, says: says.into(), remedy: None }
+    }
+
+    pub(super) fn warning(check: &'static str, says: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, level: Level::Warning, says: says.into(), remedy: Some(remedy.into()) }
+    }
+
+    pub(super) fn error(check: &'static str, says: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, level: Level::Error, says: says.into(), remedy: Some(remedy.into()) }
+    }
+
+    /// An error whose text has its remedy, as a node that connects has it.
+    pub(super) fn failure(check: &'static str, failure: Failure) -> Self {
+        let (Failure::Failed(says) | Failure::Incomplete(says)) = failure;
+        Self { check, level: Level::Error, says, remedy: None }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is(&self, level: &str, words: &[&str]) -> bool {
+        let text = format!("{} {}", self.says, self.remedy.as_deref().unwrap_or_default());
+        format!("{:?}", self.level).eq_ignore_ascii_case(level) && words.iter().all(|word| text.contains(word))
+    }
 }
 
 pub(super) struct Report {
@@ -37,42 +63,25 @@ impl Report {
         Self { json, quiet, warnings: 0, errors: 0 }
     }
 
-    pub(super) fn ok(&mut self, check: &'static str, says: &str) {
-        self.add(&Finding { check, level: Level::Ok, says, remedy: None });
-    }
-
-    pub(super) fn warning(&mut self, check: &'static str, says: &str, remedy: &str) {
-        self.warnings += 1;
-        self.add(&Finding { check, level: Level::Warning, says, remedy: Some(remedy) });
-    }
-
-    pub(super) fn error(&mut self, check: &'static str, says: &str, remedy: &str) {
-        self.errors += 1;
-        self.add(&Finding { check, level: Level::Error, says, remedy: Some(remedy) });
-    }
-
-    /// An error whose text has its remedy, as a node that connects has it.
-    pub(super) fn failure(&mut self, check: &'static str, failure: &Failure) {
-        self.errors += 1;
-        let (Failure::Failed(says) | Failure::Incomplete(says)) = failure;
-        self.add(&Finding { check, level: Level::Error, says, remedy: None });
-    }
-
-    fn add(&self, finding: &Finding<'_>) {
-        if self.quiet && finding.level == Level::Ok {
-            return;
+    /// Writes it.
+    pub(super) fn add(&mut self, finding: Finding) {
+        match finding.level {
+            Level::Ok if self.quiet => return,
+            Level::Ok => {}
+            Level::Warning => self.warnings += 1,
+            Level::Error => self.errors += 1,
         }
         if self.json {
-            return output::json(finding);
+            return output::json(&finding);
         }
         let (colour, level) = match finding.level {
             Level::Ok => (GREEN, "ok"),
             Level::Warning => (YELLOW, "warning"),
             Level::Error => (RED, "error"),
         };
-        output::line(&format!("{colour}{level:8}{RESET} {:12} {}", finding.check, printable(finding.says)));
+        output::line(&format!("{colour}{level:8}{RESET} {:12} {}", finding.check, printable(&finding.says)));
         if let Some(remedy) = finding.remedy {
-            output::line(&format!("{:21} {DIM}→{RESET} {}", "", printable(remedy)));
+            output::line(&format!("{:21} {DIM}→{RESET} {}", "", printable(&remedy)));
         }
     }
 

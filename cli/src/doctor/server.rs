@@ -1,15 +1,14 @@
 //! The PostgreSQL server, and what this role may do there.
 
-use std::{
-    net::IpAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use socketio_pg_connection::{POOLER_REMEDY, Settings};
-use socketio_pg_core::ConnectError;
-use tokio_postgres::{Client, Error, config::Host, types::Type};
+use tokio_postgres::{Client, Error, types::Type};
 
-use super::report::Report;
+use super::{
+    judge,
+    report::{Finding, Report},
+};
 use crate::failure::Failure;
 
 /// What the other checks need to know.
@@ -59,9 +58,6 @@ WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_p
 ORDER BY xact_start LIMIT 3
 ";
 
-/// A node's sessions: one that listens, four for statements.
-const SESSIONS_OF_NODE: i64 = 5;
-
 pub(super) async fn check(
     client: &Client,
     settings: &Settings,
@@ -76,20 +72,20 @@ pub(super) async fn check(
     let Some(row) = rows.first() else { return Ok(Server { role: String::new() }) };
     let (version, number): (String, i32) = (row.try_get(0)?, row.try_get(1)?);
     let (role, database): (String, String) = (row.try_get(8)?, row.try_get(9)?);
-    report.ok("connect", &format!("PostgreSQL {version}, database {database}, as role {role}"));
-    check_version(number / 10_000, report);
-    check_encoding(row.try_get(2)?, report);
-    check_writable(row.try_get(3)?, row.try_get(4)?, report);
-    check_tls(row.try_get(5)?, settings, report);
-    check_clock(row.try_get(6)?, before, after, report);
+    report.add(Finding::ok("connect", format!("PostgreSQL {version}, database {database}, as role {role}")));
+    report.add(judge::version(number / 10_000));
+    report.add(judge::encoding(row.try_get(2)?));
+    report.add(judge::writable(row.try_get(3)?, row.try_get(4)?));
+    report.add(judge::tls(row.try_get(5)?, settings));
+    report.add(judge::clock(row.try_get(6)?, before, after));
     check_queue(client, row.try_get(7)?, old_transaction, report).await?;
-    check_connections(row.try_get(10)?, row.try_get(11)?, "max_connections", report);
+    report.add(judge::connections(row.try_get(10)?, row.try_get(11)?, "max_connections"));
     let role_limit: Option<i64> = row.try_get(12)?;
     if let Some(limit) = role_limit.filter(|limit| *limit >= 0) {
-        check_connections(limit, row.try_get(13)?, "the role's CONNECTION LIMIT", report);
+        report.add(judge::connections(limit, row.try_get(13)?, "the role's CONNECTION LIMIT"));
     }
     for row in &timeouts {
-        check_timeout(row.try_get(0)?, row.try_get(1)?, &role, report);
+        report.add(judge::timeout(row.try_get(0)?, row.try_get(1)?, &role));
     }
     Ok(Server { role })
 }
@@ -105,135 +101,15 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-fn check_version(major: i32, report: &mut Report) {
-    let wakes =
-        if major < 19 { "each notification wakes every session that listens to anything in this database" } else { "" };
-    match major {
-        ..14 => report.error(
-            "version",
-            &format!("PostgreSQL {major} is older than what is tested"),
-            "use 14 or newer; 15 to 18 are supported by PostgreSQL's own releases",
-        ),
-        14 => report.warning("version", "PostgreSQL 14 gets no more releases", "upgrade: 15 to 18 work"),
-        15..=18 => report.ok("version", &format!("PostgreSQL {major}: {wakes}")),
-        _ => report.ok("version", &format!("PostgreSQL {major}: a notification wakes the sessions that listen to it")),
-    }
-}
-
-fn check_encoding(encoding: String, report: &mut Report) {
-    if encoding == "UTF8" {
-        report.ok("encoding", "UTF8");
-    } else {
-        report.failure("encoding", &ConnectError::Encoding { encoding }.into());
-    }
-}
-
-fn check_writable(is_standby: bool, is_read_only: bool, report: &mut Report) {
-    let why = match (is_standby, is_read_only) {
-        (true, _) => "it is a standby",
-        (false, true) => "transactions are read-only, as `default_transaction_read_only` says",
-        (false, false) => return report.ok("read-only", "the server takes writes"),
-    };
-    report.error(
-        "read-only",
-        &format!("this PostgreSQL server takes no writes, and so no notifications: {why}"),
-        "give the address of the primary, or `target_session_attrs=read-write` with the addresses of all",
-    );
-}
-
-fn check_tls(is_encrypted: bool, settings: &Settings, report: &mut Report) {
-    let is_here = settings.config().get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
-        #[cfg(unix)]
-        Host::Unix(_) => true,
-    });
-    match (is_encrypted, is_here) {
-        (true, _) => report.ok("tls", "the connection is encrypted"),
-        (false, true) => report.ok("tls", "the connection is not encrypted, and stays on this machine"),
-        (false, false) => report.warning(
-            "tls",
-            "the connection is not encrypted: a machine in between reads passwords and messages",
-            "add `sslmode=verify-full` to the database URL, with `sslrootcert=FILE` where the server's certificate is not from a known issuer",
-        ),
-    }
-}
-
-fn check_clock(server: f64, before: f64, after: f64, report: &mut Report) {
-    // The server read its clock in between.
-    let ahead = if server > after { server - after } else { (server - before).min(0.0) };
-    let round_trip = after - before;
-    if ahead.abs() < 2.0 {
-        report.ok("clock", &format!("the clocks agree; the database answers in {:.1} ms", round_trip * 1000.0));
-    } else {
-        let than = if ahead > 0.0 { "ahead of" } else { "behind" };
-        report.warning(
-            "clock",
-            &format!("the database's clock is {:.1} s {than} this machine's", ahead.abs()),
-            "let both be set by NTP: times in logs and handshakes cannot be compared",
-        );
-    }
-}
-
 async fn check_queue(client: &Client, usage: f64, old: Duration, report: &mut Report) -> Result<(), Error> {
-    let percent = usage * 100.0;
     let mut holders = Vec::new();
     for row in client.query_typed(OLD_TRANSACTIONS, &[(&old.as_secs_f64(), Type::FLOAT8)]).await? {
         let (pid, name, state, seconds): (i32, String, String, f64) =
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         holders.push(format!("pid {pid} ({name}, {state}) for {seconds:.0} s"));
     }
-    let says = format!("the notification queue of the whole server is {percent:.1} % full");
-    let remedy = if holders.is_empty() {
-        "find the session that listens and does not read, or whose transaction is open for long, in pg_stat_activity of all \
-         databases, and end it with pg_terminate_backend"
-            .to_owned()
-    } else {
-        format!("transactions are open for long: {}; end them, or SELECT pg_terminate_backend(pid)", holders.join("; "))
-    };
-    match usage {
-        0.5.. => {
-            report.error("queue", &format!("{says}: when it is full, no transaction that notifies commits"), &remedy)
-        }
-        0.05.. => report.warning("queue", &says, &remedy),
-        _ if !holders.is_empty() => {
-            report.warning("queue", &format!("{says}; transactions that listen keep it from being emptied"), &remedy);
-        }
-        _ => report.ok("queue", &says),
-    }
+    report.add(judge::queue(usage, &holders));
     Ok(())
-}
-
-fn check_connections(limit: i64, used: i64, name: &str, report: &mut Report) {
-    let free = limit - used;
-    let says = format!("{used} of {limit} connections are in use ({name})");
-    if free < 2 * SESSIONS_OF_NODE {
-        let remedy = format!("raise it, or use fewer: a node needs up to {SESSIONS_OF_NODE}");
-        report.warning("connections", &says, &remedy);
-    } else {
-        report.ok("connections", &says);
-    }
-}
-
-fn check_timeout(name: String, milliseconds: i64, role: &str, report: &mut Report) {
-    let least = match name.as_str() {
-        // A node asks something on its listening session every 5 s.
-        "idle_session_timeout" => 10_000,
-        "lock_timeout" => 1000,
-        _ => 5000,
-    };
-    if milliseconds == 0 || milliseconds >= least {
-        let value = if milliseconds == 0 { "none".to_owned() } else { format!("{milliseconds} ms") };
-        return report.ok("timeouts", &format!("{name}: {value}"));
-    }
-    report.warning(
-        "timeouts",
-        &format!("{name} is {milliseconds} ms for this role: PostgreSQL ends what a node does after that"),
-        &format!("ALTER ROLE {} SET {name} = '{}s'", quoted(role), least / 1000 * 3),
-    );
-}
-
-pub(super) fn quoted(name: &str) -> String {
-    socketio_pg_core::protocol::channel::quote_identifier(name)
 }
 
 /// One value of one row; `None` without a row, or when it is null.

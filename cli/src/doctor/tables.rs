@@ -5,13 +5,14 @@ use std::time::Duration;
 use socketio_pg_core::{
     Cluster, SqlFunctions,
     backend::{Backend, table::TableName},
+    protocol::channel::quote_identifier,
 };
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio_postgres::{Client, Error, types::Type};
 
 use super::{
-    report::Report,
-    server::{Server, failure, quoted, value},
+    report::{Finding, Report},
+    server::{Server, failure, value},
 };
 use crate::{
     arguments::{Doctor, Target},
@@ -40,28 +41,29 @@ pub(super) async fn check(
     for check in checks {
         match check.problem {
             Some(problem) => {
-                report.failure("tables", &problem.into());
+                report.add(Finding::failure("tables", problem.into()));
                 continue;
             }
-            None => report.ok("tables", &format!("{} has its columns, and {} its rights", check.table, server.role)),
+            None => report
+                .add(Finding::ok("tables", format!("{} has its columns, and {} its rights", check.table, server.role))),
         }
         for statement in check.improvements {
-            report.warning(
+            report.add(Finding::warning(
                 "tables",
-                &format!("{} lacks something", check.table),
-                &format!("run as its owner: {statement}"),
-            );
+                format!("{} lacks something", check.table),
+                format!("run as its owner: {statement}"),
+            ));
         }
         if let Err(error) = check_rows(client, &check.table, report).await {
-            report.failure("tables", &failure(error));
+            report.add(Finding::failure("tables", failure(error)));
         }
     }
     if let Err(error) = check_age(client, &target.table, report).await {
-        report.failure("tables", &failure(error));
+        report.add(Finding::failure("tables", failure(error)));
     }
     check_outbox(target, &backend, client, report).await;
     if let Err(error) = check_functions(client, &command.schema, report).await {
-        report.failure("functions", &failure(error));
+        report.add(Finding::failure("functions", failure(error)));
     }
     backend.close();
     Ok(())
@@ -80,14 +82,14 @@ FROM pg_catalog.pg_stat_all_tables WHERE relid = pg_catalog.to_regclass($1)";
         (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
     let says = format!("{table}: {live} rows, {dead} dead rows, {size} KiB, last vacuum {vacuumed}");
     if dead >= DEAD_ROWS && dead > 5 * live {
-        report.warning(
+        report.add(Finding::warning(
             "vacuum",
             &says,
-            &format!("VACUUM {name}; if autovacuum does not keep up: ALTER TABLE {name} SET (autovacuum_vacuum_scale_factor = 0, \
+            format!("VACUUM {name}; if autovacuum does not keep up: ALTER TABLE {name} SET (autovacuum_vacuum_scale_factor = 0, \
                       autovacuum_vacuum_threshold = 10000), and look for transactions and replication slots that are old"),
-        );
+        ));
     } else {
-        report.ok("vacuum", &says);
+        report.add(Finding::ok("vacuum", &says));
     }
     Ok(())
 }
@@ -106,12 +108,12 @@ async fn check_age(client: &Client, table: &str, report: &mut Report) -> Result<
     let Ok(rows) = rows else { return Ok(()) };
     let oldest: Option<f64> = rows.first().map_or(Ok(None), |row| row.try_get(0))?;
     match oldest {
-        Some(age) if age > OLD_ATTACHMENTS => report.warning(
+        Some(age) if age > OLD_ATTACHMENTS => report.add(Finding::warning(
             "cleaning up",
-            &format!("the oldest attachment is {age:.0} s old"),
+            format!("the oldest attachment is {age:.0} s old"),
             "servers delete attachments that are older than 30 s: is one running, and does its role have the right to DELETE?",
-        ),
-        _ => report.ok("cleaning up", "no attachment is old"),
+        )),
+        _ => report.add(Finding::ok("cleaning up", "no attachment is old")),
     }
     Ok(())
 }
@@ -120,7 +122,7 @@ async fn check_outbox(target: &Target, backend: &TokioPostgresBackend, client: &
     let Some(outbox) = &target.outbox else {
         let statement = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
         if value::<bool>(client, statement, "socket_io_outbox").await.ok().flatten() == Some(true) {
-            report.ok("outbox", "the table socket_io_outbox exists: with --outbox it is looked into");
+            report.add(Finding::ok("outbox", "the table socket_io_outbox exists: with --outbox it is looked into"));
         }
         return;
     };
@@ -128,20 +130,20 @@ async fn check_outbox(target: &Target, backend: &TokioPostgresBackend, client: &
     let Ok(state) = backend.look_at_outbox(outbox, i64::MIN).await else { return };
     let age = Duration::from_millis(state.waited.unsigned_abs());
     match state.oldest {
-        Some(_) if age > OLD_OUTBOX => report.error(
+        Some(_) if age > OLD_OUTBOX => report.add(Finding::error(
             "outbox",
-            &format!("a row of {outbox} has been waiting for {} s", age.as_secs()),
+            format!("a row of {outbox} has been waiting for {} s", age.as_secs()),
             "a server with `Options::outbox` publishes it: is one running, and what does its log say?",
-        ),
-        _ => report.ok("outbox", &format!("no row of {outbox} waits for long")),
+        )),
+        _ => report.add(Finding::ok("outbox", format!("no row of {outbox} waits for long"))),
     }
 }
 
 async fn check_functions(client: &Client, schema: &str, report: &mut Report) -> Result<(), Error> {
-    let function = format!("{}.version()", quoted(schema));
+    let function = format!("{}.version()", quote_identifier(schema));
     let statement = "SELECT pg_catalog.to_regprocedure($1) IS NOT NULL";
     if value::<bool>(client, statement, &function).await? != Some(true) {
-        report.ok("functions", &format!("no SQL functions are installed in the schema {schema}"));
+        report.add(Finding::ok("functions", format!("no SQL functions are installed in the schema {schema}")));
         return Ok(());
     }
     let rows = client.query_typed(&format!("SELECT {function}::text"), &[]).await?;
@@ -149,13 +151,13 @@ async fn check_functions(client: &Client, schema: &str, report: &mut Report) -> 
     let installed = installed.unwrap_or_default();
     let current = SqlFunctions::VERSION;
     if installed == current.to_string() {
-        report.ok("functions", &format!("the SQL functions are current (version {current})"));
+        report.add(Finding::ok("functions", format!("the SQL functions are current (version {current})")));
     } else {
-        report.warning(
+        report.add(Finding::warning(
             "functions",
-            &format!("the SQL functions have version {installed}, and this command knows {current}"),
+            format!("the SQL functions have version {installed}, and this command knows {current}"),
             "install the newer ones: socketio-pg sql functions | psql; they replace the older ones",
-        );
+        ));
     }
     Ok(())
 }

@@ -250,3 +250,51 @@ async fn a_server_that_does_not_answer_is_named() {
     node.cluster.close().await;
     other.cluster.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_of_different_versions_are_told() {
+    let Some(database) = database() else { return };
+    let url = database.url();
+    let node = server(&url, Options::default()).await;
+    // Another Rust server, of a later version: it answers every question.
+    let (client, mut connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let (sender, mut questions) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+            if let tokio_postgres::AsyncMessage::Notification(notification) = message {
+                let _ = sender.send(serde_json::from_str::<Value>(notification.payload()).unwrap());
+            }
+        }
+    });
+    client.batch_execute("LISTEN \"socket.io#/\"").await.unwrap();
+    let answering = tokio::spawn(async move {
+        while let Some(message) = questions.recv().await {
+            if message["data"]["packet"][0] == "socketio-pg:node" {
+                let answer = serde_json::json!({
+                    "type": 10, "uid": "00000000000000ff", "nsp": "/",
+                    "data": { "requestId": message["data"]["requestId"], "packet": { "language": "Rust", "version": "9.9.9" } },
+                });
+                client.execute("SELECT pg_notify('socket.io#/', $1)", &[&answer.to_string()]).await.unwrap();
+            }
+        }
+    });
+    Findings::of(&url, &[], 3).await.have("versions", "warning", &["9.9.9", env!("CARGO_PKG_VERSION")]);
+    answering.abort();
+    node.cluster.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sequence_that_a_crash_resets_is_told() {
+    let Some(database) = database() else { return };
+    let url = database.url();
+    // Only then there are sequences without a log.
+    let version = database.execute("SELECT current_setting('server_version_num')").unwrap().unwrap();
+    if version.parse::<i32>().unwrap() < 150_000 {
+        return;
+    }
+    let node = server(&url, Options::default()).await;
+    database.execute("ALTER SEQUENCE socket_io_attachments_id_seq SET UNLOGGED").unwrap();
+    let findings = Findings::of(&url, &[], 3).await;
+    findings.have("tables", "warning", &["ALTER SEQUENCE public.socket_io_attachments_id_seq SET LOGGED"]);
+    node.cluster.close().await;
+}
