@@ -150,6 +150,8 @@ async fn sql_and_rust_emit_the_same_message() {
         let statement = "SELECT socketio.emit('e', $1::text::jsonb, 'r', except_rooms => ARRAY['x'], compress => true)";
         functions.client.execute(statement, &[&text]).await.unwrap();
         let from_sql = functions.next().await;
+        let last_attachment = "SELECT payload FROM socket_io_attachments ORDER BY id DESC LIMIT 1";
+        let last_attachment = functions.client.query_opt(last_attachment, &[]).await.unwrap();
         emitter.emit("e", &data, &functions.client).await.unwrap();
         let from_rust = functions.next().await;
         assert_eq!(event(&from_sql), event(&from_rust), "{document}");
@@ -161,7 +163,12 @@ async fn sql_and_rust_emit_the_same_message() {
         assert_eq!((&from_sql.uid, &from_sql.nsp, &from_sql.relay), (&from_rust.uid, &from_rust.nsp, &from_rust.relay));
         assert!(from_sql.nonce.is_some());
         let Body::Broadcast(data) = &from_sql.body else { panic!("{from_sql:?}") };
-        sizes[usize::from(matches!(data.packet.data, Payload::Value(_)))] += 1;
+        let is_attachment = matches!(data.packet.data, Payload::Value(_));
+        sizes[usize::from(is_attachment)] += 1;
+        if is_attachment {
+            // What was decoded is written back byte for byte.
+            assert_eq!(from_sql.into_msgpack().unwrap(), last_attachment.unwrap().get::<_, Vec<u8>>(0), "{document}");
+        }
 
         let Some(bytes) = bytes else { continue };
         let statement = r#"SELECT socketio.server_side_emit('e', $1::text::jsonb,
@@ -260,6 +267,11 @@ async fn everything_that_an_emitter_does_has_its_function() {
         .batch_execute("BEGIN; SELECT socketio.emit('e'); SELECT socketio.emit('e'); COMMIT")
         .await
         .unwrap();
+    functions.next().await;
+    functions.next().await;
+    // Also where the application repeats the random numbers.
+    let repeated = "SELECT setseed(0.5); SELECT socketio.emit('e', '1');";
+    functions.client.batch_execute(&format!("BEGIN; {repeated} {repeated} COMMIT")).await.unwrap();
     functions.next().await;
     functions.next().await;
     functions.client.batch_execute("BEGIN; SELECT socketio.emit('e'); ROLLBACK").await.unwrap();
@@ -408,6 +420,16 @@ async fn what_cannot_be_emitted_says_what_to_do() {
     let bytes = r#"args => ARRAY['{"_placeholder":true,"num":0}']::jsonb[], attachments => ARRAY['\x00']::bytea[]"#;
     let message = functions.emitted(&format!("SELECT socketio.emit('e', '{deepest}', {bytes})")).await;
     assert!(event(&message).starts_with(&format!(r#"["e",{deepest},"#)));
+    let deep_objects = |levels: usize| format!("{}[]{}", r#"{"a":"#.repeat(levels - 1), "}".repeat(levels - 1));
+    let message = functions.emitted(&format!("SELECT socketio.emit('e', '{}')", deep_objects(119))).await;
+    assert_eq!(event(&message), format!(r#"["e",{}]"#, deep_objects(119)));
+    for levels in [120, 1000] {
+        // As a table stores it: compressed, it looks small.
+        let store = format!("CREATE TABLE deep_{levels} AS SELECT '{}'::jsonb AS document", deep_objects(levels));
+        functions.client.batch_execute(&store).await.unwrap();
+        let (_, error) = functions.error(&format!("SELECT socketio.emit('e', document) FROM deep_{levels}")).await;
+        assert!(error.contains("are nested too deep"), "{error}");
+    }
     // Attachments are counted from 0, whatever the array's bounds are.
     let message =
         functions.emitted(r#"SELECT socketio.emit('e', attachments => '[5:6]={"\\x01","\\x02"}'::bytea[])"#).await;
@@ -591,6 +613,35 @@ async fn sql_and_rust_write_the_same_rows_into_the_outbox_and_notify_nothing_els
     assert!(state == SqlState::UNDEFINED_TABLE && text.contains("outbox_schema_sql"), "{state:?} {text}");
 }
 
+/// As the statement of the Rust emitter does.
+#[tokio::test]
+async fn a_function_that_writes_into_the_outbox_wakes_servers_only_while_none_has_the_turn() {
+    let options = Options::default().outbox(Outbox::default());
+    let Some(mut functions) = Functions::install_with(&options, &["socket.io#/", "socket.io?outbox"]).await else {
+        return;
+    };
+    for call in ["emit('e', '1')", "emit('e')"] {
+        for (milliseconds, wakes) in [(9000, false), (-1, true), (200, true), (5000, false), (3_600_000, true)] {
+            let now = "(extract(epoch FROM clock_timestamp()) * 1000)::int8";
+            let turn = format!("SELECT setval('socket_io_outbox_turn', {now} + {milliseconds})");
+            functions.client.batch_execute(&format!("{turn}; SELECT socketio.{call}")).await.unwrap();
+            if wakes {
+                let notified = timeout(DEADLINE, functions.notified.recv()).await.unwrap().unwrap();
+                assert_eq!(notified, ("socket.io?outbox".to_owned(), String::new()), "{call}, {milliseconds} ms");
+            }
+            functions.nothing_was_notified().await;
+        }
+    }
+    let rows = functions.database.execute("SELECT count(*) FROM socket_io_outbox").unwrap();
+    assert_eq!(rows.as_deref(), Some("10"));
+    // The table and its sequence are others now, with the same names.
+    let again = outbox_schema_sql("socket_io_outbox").unwrap();
+    let again = format!("DROP TABLE socket_io_outbox; {again}; SELECT socketio.emit('e', '1')");
+    functions.client.batch_execute(&again).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let notified = timeout(DEADLINE, functions.notified.recv()).await.unwrap().unwrap();
+    assert_eq!(notified.0, "socket.io?outbox");
+}
+
 #[tokio::test]
 async fn functions_are_not_installed_where_others_could_plant_some() {
     let Some(functions) = Functions::install().await else { return };
@@ -632,6 +683,33 @@ async fn the_channel_of_a_long_prefix_is_cut() {
     }
 }
 
+/// Functions and operators with the names and parameters of PostgreSQL's own.
+const PLANTED_AS_OWN: &str = "
+    CREATE FUNCTION planted.refuse(result text) RETURNS text LANGUAGE sql
+        AS $$ SELECT format('RETURNS %s LANGUAGE plpgsql AS ''BEGIN RAISE EXCEPTION ''''planted code runs''''; END''', result) $$;
+    DO $$ DECLARE one record; BEGIN
+        FOR one IN
+            SELECT proname, pg_get_function_identity_arguments(oid) AS parameters, prorettype::regtype::text AS result
+            FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND provariadic = 0 AND proname IN (
+                'abs', 'clock_timestamp', 'date_part', 'hashfloat8extended', 'jsonb_path_exists',
+                'pg_sequence_last_value', 'random'
+            )
+        LOOP
+            EXECUTE format('CREATE FUNCTION planted.%I(%s) %s', one.proname, one.parameters, planted.refuse(one.result));
+        END LOOP;
+        FOR one IN
+            SELECT oprname, oprleft::regtype AS l, oprright::regtype AS r, oprresult::regtype::text AS result, oid
+            FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace
+                AND oprname IN ('=', '<>', '<', '<=', '-', '*', '~~')
+                AND oprleft::regtype::text IN ('text', 'integer', 'bigint', 'double precision', 'anyarray')
+                AND oprright::regtype::text IN ('text', 'integer', 'bigint', 'double precision', 'anyarray')
+        LOOP
+            EXECUTE format('CREATE FUNCTION planted.operator_%s(%s, %s) %s', one.oid, one.l, one.r, planted.refuse(one.result));
+            EXECUTE format('CREATE OPERATOR planted.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = planted.operator_%s)',
+                one.oprname, one.l, one.r, one.oid);
+        END LOOP;
+    END $$";
+
 #[tokio::test]
 async fn what_is_planted_in_the_search_path_is_not_run() {
     let Some(mut functions) = Functions::install().await else { return };
@@ -656,10 +734,13 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
         CREATE OPERATOR",
     );
     functions.client.batch_execute(&planted).await.unwrap();
+    functions.client.batch_execute(PLANTED_AS_OWN).await.unwrap_or_else(|error| panic!("{error:?}"));
     functions.client.batch_execute("SET search_path = planted, pg_catalog, public").await.unwrap();
     // The plants work.
-    let (_, text) = functions.error("SELECT 'a'::text || 'b'::text").await;
-    assert!(text.contains("planted code runs"), "{text}");
+    for planted in ["'a'::text || 'b'::text", "'{}'::text[] = '{}'::text[]", "random()", "1::int8 - 1::int8"] {
+        let (_, text) = functions.error(&format!("SELECT {planted}")).await;
+        assert!(text.contains("planted code runs"), "{planted}: {text}");
+    }
     let install = SqlFunctions::new(&Options::default()).unwrap().install_sql();
     let install = functions.client.batch_execute(&install).await;
     install.unwrap_or_else(|error| panic!("{error:?}"));

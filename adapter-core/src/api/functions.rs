@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use socketio_pg_protocol::channel::quote_identifier;
+use socketio_pg_protocol::channel::{self, quote_identifier};
 
 use crate::{
     backend::{
@@ -66,16 +66,20 @@ const PUBLIC: [&str; 7] = [
 ];
 
 /// Those that they call.
-const INTERNAL: [&str; 14] = [
+const INTERNAL: [&str; 18] = [
     "internal_emit(text,jsonb,text,text,text[],text[],jsonb[],bytea[],boolean,boolean)",
     "internal_event(text,jsonb,jsonb[],bytea[],text[])",
-    "internal_levels(jsonb)",
     "internal_move(integer,text[],text,text,text[],text[])",
     "internal_msgpack(jsonb,bytea[])",
+    "internal_msgpack_attachment(jsonb,bytea[])",
     "internal_msgpack_binary(bytea)",
     "internal_msgpack_data(integer,text,jsonb,jsonb,bytea[])",
     "internal_msgpack_integer(numeric)",
+    "internal_msgpack_length(integer,integer,bytea,bytea)",
+    "internal_msgpack_number(numeric)",
+    "internal_msgpack_part(jsonb,text,bytea,numeric,bytea[])",
     "internal_msgpack_text(text)",
+    "internal_msgpack_utf8(bytea)",
     "internal_notify(text,text)",
     "internal_notify_attachment(text,text,bytea,text)",
     "internal_publish(integer,text,text,bytea[],jsonb,jsonb)",
@@ -90,10 +94,12 @@ const FOR_EVERYBODY: [&str; 2] = ["emit_change()", "version()"];
 const EVERYONE: &str = "every client 0b6f7c6d2a4e4d6f";
 
 const TEMPLATE: &str = include_str!("functions.sql");
+const MSGPACK: &str = include_str!("functions/msgpack.sql");
+const EMIT: &str = include_str!("functions/emit.sql");
 
 impl SqlFunctions {
     /// Changes when a function does. `socketio.version()` tells which one is installed.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 
     /// The functions for a cluster with these options, in the schema `socketio`.
     ///
@@ -184,10 +190,20 @@ END $@tag@$;
                 "for_everybody" => text.push_str(&self.signatures(&FOR_EVERYBODY)),
                 "everyone" => text.push_str(EVERYONE),
                 "version" => _ = write!(text, "{}", Self::VERSION),
+                "msgpack" => text.push_str(&self.fill(MSGPACK)),
+                "object" => text.push_str(&self.fill(MSGPACK_OBJECT)),
+                "emit" => text.push_str(&self.fill(EMIT)),
                 "tables" if self.outbox.is_some() => text.push_str(&self.fill(WRITE_INTO_OUTBOX)),
                 "tables" => {
                     let notify = if self.log.is_some() { NOTIFY_AND_LOG } else { NOTIFY };
-                    text.push_str(&self.fill(&[notify, ATTACH].concat()));
+                    text.push_str(&self.fill(&[notify, ATTACH, EMIT].concat()));
+                }
+                "publish" if self.outbox.is_some() => text.push_str(&self.fill(PUBLISH_INTO_OUTBOX)),
+                "publish" if self.log.is_some() => text.push_str(&self.fill(PUBLISH_AND_LOG)),
+                "publish" => text.push_str(&self.fill(PUBLISH)),
+                // The channel is not longer than a channel may be.
+                "longest_namespace" => {
+                    _ = write!(text, "{}", channel::MAX_BYTES.saturating_sub(self.prefix.len() + "#".len()));
                 }
                 "log_literal" => text.push_str(&literal(&self.log_table())),
                 "outbox_literal" => text.push_str(&literal(&self.outbox_table())),
@@ -202,8 +218,9 @@ END $@tag@$;
                 "notify" if self.log.is_none() && self.outbox.is_none() => text.push_str("pg_notify"),
                 "notify" => _ = write!(text, "{schema}.internal_notify"),
                 "wake" => text.push_str(&literal(&wake_channel(&self.prefix))),
-                "margin" => _ = write!(text, "{MARGIN}"),
-                "longest_turn" => _ = write!(text, "{LONGEST_TURN}"),
+                // A turn that is neither over soon nor too long is this far from their middle at most.
+                "middle_of_turn" => _ = write!(text, "{}", (LONGEST_TURN + MARGIN) / 2),
+                "half_turn" => _ = write!(text, "{}", (LONGEST_TURN - MARGIN) / 2),
                 // Ends no text that is quoted with it.
                 "tag" => text.push_str(&self.tag()),
                 other => _ = write!(text, "@{other}@"),
@@ -229,6 +246,42 @@ END $@tag@$;
         (0_u64..).map(|number| format!("socketio{number}")).find(is_free).unwrap_or_default()
     }
 }
+
+/// An expression that packs the object `element`, a part of [`MSGPACK`]. Each step is a query of its own,
+/// so that PostgreSQL takes it once for each value.
+const MSGPACK_OBJECT: &str = "(
+    SELECT @schema@.internal_msgpack_length(count(*)::int, 128, E'\\\\xde', E'\\\\xdf') || coalesce(string_agg(
+        @schema@.internal_msgpack_utf8(name)
+        || @schema@.internal_msgpack_part(entry, entries.kind, entries.content, entries.number, attachments),
+        ''
+    ), '')
+    FROM (
+        SELECT
+            convert_to(key, 'UTF8') AS name, entry, typed.kind,
+            CASE WHEN typed.kind = 'string' THEN convert_to(entry #>> '{}', 'UTF8') END AS content,
+            CASE WHEN typed.kind = 'number' THEN entry::numeric END AS number
+        FROM (
+            SELECT key, entry, jsonb_typeof(entry) AS kind
+            FROM (
+                SELECT key, element -> key AS entry
+                FROM (SELECT jsonb_object_keys(element) AS key) AS keys OFFSET 0
+            ) AS pairs OFFSET 0
+        ) AS typed OFFSET 0
+    ) AS entries
+)";
+
+/// How `emit` publishes a small message. An expression costs less than a statement, and needs no
+/// result: what `pg_notify` returns is never null.
+const PUBLISH: &str = "IF pg_catalog.pg_notify(@prefix@ OPERATOR(pg_catalog.||) '#' OPERATOR(pg_catalog.||) namespace, payload) IS NULL THEN
+            NULL;
+        END IF;";
+
+const PUBLISH_AND_LOG: &str = "PERFORM @schema@.internal_notify(@prefix@ OPERATOR(pg_catalog.||) '#' OPERATOR(pg_catalog.||) namespace, payload);";
+
+/// A part of a text of [`WRITE_INTO_OUTBOX`].
+const PUBLISH_INTO_OUTBOX: &str = "INSERT INTO $@tag@_function$, outbox, $@tag@_function$ (channel, payload)
+        VALUES (@prefix@ OPERATOR(pg_catalog.||) '#' OPERATOR(pg_catalog.||) namespace, payload);
+        $@tag@_function$, wake, $@tag@_function$";
 
 /// In plpgsql, as these others are: functions in SQL are planned in each statement that calls them.
 const NOTIFY: &str = "CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
@@ -291,15 +344,19 @@ BEGIN
         RAISE EXCEPTION 'there is no table %, or no sequence beside it', @outbox_literal@
             USING ERRCODE = 'undefined_table', HINT = 'Create them first, as outbox_schema_sql says.';
     END IF;
-    -- Read after the row is written, as a server relies on.
+    -- Read after the row is written, as a server relies on. A function reads it in an expression, which
+    -- costs less than a query.
     wake := pg_catalog.concat($@tag@_function$
-        IF NOT coalesce((
-            SELECT last_value - (date_part('epoch', clock_timestamp()) * 1000)::int8 BETWEEN @margin@ AND @longest_turn@
-            FROM $@tag@_function$, turn, $@tag@_function$
-        ), false) THEN
-            PERFORM pg_notify(@wake@, '');
+        IF NOT coalesce(pg_catalog.abs(
+            pg_catalog.pg_sequence_last_value($@tag@_function$, pg_catalog.quote_literal(turn), $@tag@_function$::pg_catalog.regclass)
+            OPERATOR(pg_catalog.-) @middle_of_turn@::pg_catalog.int8 OPERATOR(pg_catalog.-) (
+                pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000::pg_catalog.float8
+            )
+        ) OPERATOR(pg_catalog.<=) @half_turn@::pg_catalog.float8, false) THEN
+            PERFORM pg_catalog.pg_notify(@wake@, '');
         END IF;
     $@tag@_function$);
+    EXECUTE pg_catalog.concat($@tag@_function$@emit@$@tag@_function$);
     EXECUTE pg_catalog.concat($@tag@_function$
         CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
         RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
@@ -354,7 +411,9 @@ mod tests {
         assert!(text.contains(r#"CREATE SCHEMA IF NOT EXISTS "x""y$socketio1_body$";"#));
         assert!(text.contains(r"channel text := E'a''b\\@prefix@socketio0' || '#' || namespace;"));
         assert!(text.contains("$socketio2_body$") && !text.contains("$socketio0_body$"));
-        for token in ["@threshold@", "@version@", "@attach@", "@tables@", "@log_literal@", "@schema_literal@"] {
+        for token in
+            ["@threshold@", "@version@", "@attach@", "@tables@", "@publish@", "@log_literal@", "@schema_literal@"]
+        {
             assert!(!text.contains(token), "{token}");
         }
         assert!(text.contains("interval(secs => 3600.0)"));

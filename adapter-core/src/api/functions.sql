@@ -56,133 +56,11 @@ BEGIN
 END $@tag@_checks$;
 
 -- The functions that others may call have a search path without any schema that others can write
--- to: an object of the same name cannot take the place of one of PostgreSQL's. Those whose name
--- begins with internal_ are only called by these, and so run with their search path.
+-- to: an object of the same name cannot take the place of one of PostgreSQL's. emit has none, and
+-- names every schema instead. The functions whose name begins with internal_ are only called by
+-- these, and so run with their search path; internal_emit has its own, as emit calls it.
 
--- A value as MessagePack, in the shortest form, as Node.js's encoder writes it. An object
--- {"_placeholder": true, "num": n} is the attachment with this number, counted from 0.
-CREATE OR REPLACE FUNCTION @schema@.internal_msgpack(value jsonb, attachments bytea[])
-RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
-DECLARE
-    kind text := jsonb_typeof(value);
-    number numeric;
-    count int;
-    content bytea;
-BEGIN
-    CASE kind
-    WHEN 'string' THEN
-        RETURN @schema@.internal_msgpack_text(value #>> '{}');
-    WHEN 'number' THEN
-        number := value::numeric;
-        IF number = trunc(number) AND number BETWEEN -9223372036854775808 AND 18446744073709551615 THEN
-            RETURN @schema@.internal_msgpack_integer(number);
-        END IF;
-        -- A double has no larger numbers, and none that are nearer to 0. JavaScript reads them so, too.
-        RETURN E'\\xcb'::bytea || float8send(CASE
-            WHEN abs(number) >= 179769313486231580793728971405301e276 THEN
-                CASE WHEN number > 0 THEN 'Infinity' ELSE '-Infinity' END::float8
-            WHEN abs(number) <= 24703282292062327208e-343 THEN 0
-            ELSE number::float8
-        END);
-    WHEN 'boolean' THEN
-        RETURN CASE WHEN value = 'true' THEN E'\\xc3' ELSE E'\\xc2' END::bytea;
-    WHEN 'null' THEN
-        RETURN E'\\xc0'::bytea;
-    WHEN 'array' THEN
-        SELECT string_agg(@schema@.internal_msgpack(element, attachments), '' ORDER BY position), count(*)
-        INTO content, count
-        FROM jsonb_array_elements(value) WITH ORDINALITY AS elements(element, position);
-        RETURN CASE
-            WHEN count < 16 THEN substring(int4send(144 + count) FROM 4)
-            WHEN count < 65536 THEN E'\\xdc'::bytea || substring(int4send(count) FROM 3)
-            ELSE E'\\xdd'::bytea || int4send(count)
-        END || coalesce(content, '');
-    ELSE
-        IF attachments IS NOT NULL AND value -> '_placeholder' = 'true' THEN
-            IF jsonb_typeof(value -> 'num') = 'number' THEN
-                number := value ->> 'num';
-            END IF;
-            IF number BETWEEN 0 AND cardinality(attachments) - 1 AND number = trunc(number) THEN
-                content := attachments[number::int + 1];
-            END IF;
-            IF content IS NULL THEN
-                RAISE EXCEPTION 'the placeholder % has no attachment', value
-                    USING ERRCODE = 'invalid_parameter_value',
-                        HINT = 'Attachments are counted from 0. None of them may be null.';
-            END IF;
-            RETURN @schema@.internal_msgpack_binary(content);
-        END IF;
-        SELECT
-            string_agg(@schema@.internal_msgpack_text(key) || @schema@.internal_msgpack(entry, attachments), ''),
-            count(*)
-        INTO content, count
-        FROM jsonb_each(value) AS entries(key, entry);
-        RETURN CASE
-            WHEN count < 16 THEN substring(int4send(128 + count) FROM 4)
-            WHEN count < 65536 THEN E'\\xde'::bytea || substring(int4send(count) FROM 3)
-            ELSE E'\\xdf'::bytea || int4send(count)
-        END || coalesce(content, '');
-    END CASE;
-END $@tag@_body$;
-
-CREATE OR REPLACE FUNCTION @schema@.internal_msgpack_integer(number numeric)
-RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
-    SELECT CASE
-        WHEN number BETWEEN 0 AND 127 THEN substring(int4send(number::int) FROM 4)
-        WHEN number BETWEEN -32 AND -1 THEN substring(int4send(number::int) FROM 4)
-        WHEN number > 4294967295 THEN E'\\xcf'::bytea || int8send(
-            CASE WHEN number > 9223372036854775807 THEN number - 18446744073709551616 ELSE number END::int8
-        )
-        WHEN number > 65535 THEN E'\\xce'::bytea || substring(int8send(number::int8) FROM 5)
-        WHEN number > 255 THEN E'\\xcd'::bytea || substring(int4send(number::int) FROM 3)
-        WHEN number > 127 THEN E'\\xcc'::bytea || substring(int4send(number::int) FROM 4)
-        WHEN number >= -128 THEN E'\\xd0'::bytea || substring(int4send(number::int) FROM 4)
-        WHEN number >= -32768 THEN E'\\xd1'::bytea || substring(int4send(number::int) FROM 3)
-        WHEN number >= -2147483648 THEN E'\\xd2'::bytea || int4send(number::int)
-        ELSE E'\\xd3'::bytea || int8send(number::int8)
-    END
-$@tag@_body$;
-
-CREATE OR REPLACE FUNCTION @schema@.internal_msgpack_text(value text)
-RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
-DECLARE
-    content bytea := convert_to(value, 'UTF8');
-    bytes int := octet_length(content);
-BEGIN
-    RETURN CASE
-        WHEN bytes < 32 THEN substring(int4send(160 + bytes) FROM 4)
-        WHEN bytes < 256 THEN E'\\xd9'::bytea || substring(int4send(bytes) FROM 4)
-        WHEN bytes < 65536 THEN E'\\xda'::bytea || substring(int4send(bytes) FROM 3)
-        ELSE E'\\xdb'::bytea || int4send(bytes)
-    END || content;
-END $@tag@_body$;
-
-CREATE OR REPLACE FUNCTION @schema@.internal_msgpack_binary(content bytea)
-RETURNS bytea LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
-DECLARE
-    bytes int := octet_length(content);
-BEGIN
-    RETURN CASE
-        WHEN bytes < 256 THEN E'\\xc4'::bytea || substring(int4send(bytes) FROM 4)
-        WHEN bytes < 65536 THEN E'\\xc5'::bytea || substring(int4send(bytes) FROM 3)
-        ELSE E'\\xc6'::bytea || int4send(bytes)
-    END || content;
-END $@tag@_body$;
-
--- How many levels of arrays and objects are in each other.
-CREATE OR REPLACE FUNCTION @schema@.internal_levels(value jsonb)
-RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
-BEGIN
-    CASE jsonb_typeof(value)
-    WHEN 'array' THEN
-        RETURN 1 + coalesce((SELECT max(@schema@.internal_levels(element)) FROM jsonb_array_elements(value) AS element), 0);
-    WHEN 'object' THEN
-        RETURN 1 + coalesce((SELECT max(@schema@.internal_levels(entry)) FROM jsonb_each(value) AS entries(key, entry)), 0);
-    ELSE
-        RETURN 0;
-    END CASE;
-END $@tag@_body$;
-
+@msgpack@
 -- [event, ...arguments], as JSON.
 CREATE OR REPLACE FUNCTION @schema@.internal_event(
     event text, data jsonb, args jsonb[], attachments bytea[], reserved text[]
@@ -210,7 +88,7 @@ BEGIN
             FROM generate_series(0, cardinality(attachments) - 1) AS nums(num)
         ), '[]');
     END IF;
-    IF cardinality(attachments) > (
+    IF attachments IS NOT NULL AND cardinality(attachments) > (
         SELECT count(DISTINCT num)
         FROM jsonb_path_query(packet, 'strict $.** ? (@.type() == "object" && @._placeholder == true).num') AS nums(num)
     ) THEN
@@ -218,10 +96,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'Write {"_placeholder": true, "num": 0} where the first of them belongs, and so on.';
     END IF;
-    -- Counted only where there may be as many.
-    IF length(packet::text) - length(translate(packet::text, '[{', '')) > 120
-        AND @schema@.internal_levels(packet) > 120
-    THEN
+    -- The packet itself is at level 0.
+    IF jsonb_path_exists(packet, 'strict $.**{120} ? (@.type() == "array" || @.type() == "object")') THEN
         RAISE EXCEPTION 'the arguments of the event "%" are nested too deep', event
             USING ERRCODE = 'program_limit_exceeded',
                 HINT = 'Not all servers read more than 120 levels of arrays and objects in each other.';
@@ -277,32 +153,6 @@ BEGIN
     PERFORM @notify@(channel, payload);
 END $@tag@_body$;
 
--- The data of a message as MessagePack, its keys in the order of Node.js's emitter.
-CREATE OR REPLACE FUNCTION @schema@.internal_msgpack_data(
-    kind int, namespace text, packet jsonb, rest jsonb, attachments bytea[]
-)
-RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
-    SELECT CASE kind
-        WHEN 3 THEN -- packet: type, data, nsp; opts: rooms, flags, except
-            E'\\x82a67061636b6574'::bytea || E'\\x83a47479706502a464617461'::bytea
-            || @schema@.internal_msgpack(packet, attachments)
-            || E'\\xa36e7370'::bytea || @schema@.internal_msgpack_text(namespace)
-            || E'\\xa46f707473'::bytea || E'\\x83a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
-            || E'\\xa5666c616773'::bytea || @schema@.internal_msgpack(rest -> 'flags', NULL::bytea[])
-            || E'\\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
-        WHEN 6 THEN -- opts: rooms, except; close
-            E'\\x82a46f707473'::bytea || E'\\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
-            || E'\\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
-            || E'\\xa5636c6f7365'::bytea || @schema@.internal_msgpack(rest -> 'close', NULL::bytea[])
-        WHEN 9 THEN -- packet
-            E'\\x81a67061636b6574'::bytea || @schema@.internal_msgpack(packet, attachments)
-        ELSE -- opts: rooms, except; rooms
-            E'\\x82a46f707473'::bytea || E'\\x82a5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'rooms', NULL::bytea[])
-            || E'\\xa6657863657074'::bytea || @schema@.internal_msgpack(rest -> 'except', NULL::bytea[])
-            || E'\\xa5726f6f6d73'::bytea || @schema@.internal_msgpack(rest -> 'targets', NULL::bytea[])
-    END
-$@tag@_body$;
-
 -- Rooms as JSON. A room that is null is an error: a name that was put together with something that
 -- is null would otherwise mean all clients.
 CREATE OR REPLACE FUNCTION @schema@.internal_rooms(rooms text[])
@@ -332,7 +182,7 @@ CREATE OR REPLACE FUNCTION @schema@.internal_emit(
     event text, data jsonb, room text, namespace text, rooms text[], except_rooms text[], args jsonb[],
     attachments bytea[], volatile boolean, compress boolean
 )
-RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $@tag@_body$
 DECLARE
     selected jsonb := @schema@.internal_selection(room, rooms);
     excepted jsonb := @schema@.internal_rooms(except_rooms);
@@ -355,52 +205,6 @@ BEGIN
         packet,
         jsonb_build_object('rooms', selected, 'flags', flags, 'except', excepted)
     );
-END $@tag@_body$;
-
--- Emits an event to the clients in a room, in any of several rooms, or to all.
---
--- data is the event's argument. More arguments are given as args, binary ones as attachments:
--- {"_placeholder": true, "num": 0} in the arguments stands for the first of them, and without
--- other arguments each is an argument of its own.
---
--- Most events are small and simple. The message of these is made here, in one expression: PostgreSQL
--- prepares each expression again in each transaction, which costs more than most of them do.
-CREATE OR REPLACE FUNCTION @schema@.emit(
-    event text,
-    data jsonb DEFAULT NULL,
-    room text DEFAULT '@everyone@',
-    namespace text DEFAULT '/',
-    rooms text[] DEFAULT '{"@everyone@"}',
-    except_rooms text[] DEFAULT '{}',
-    args jsonb[] DEFAULT NULL,
-    attachments bytea[] DEFAULT NULL,
-    volatile boolean DEFAULT NULL,
-    compress boolean DEFAULT NULL
-)
-RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $@tag@_body$
-DECLARE
-    payload text;
-BEGIN
-    payload := CASE WHEN rooms = '{"@everyone@"}' AND except_rooms = '{}' AND args IS NULL AND attachments IS NULL
-        AND volatile IS NULL AND compress IS NULL AND room IS NOT NULL AND pg_column_size(data) < 4000
-        AND namespace LIKE '/%' AND octet_length(@prefix@ || '#' || namespace) <= 63
-        AND event NOT IN ('connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener')
-        AND length(data::text) - length(translate(data::text, '[{', '')) < 120
-    THEN
-        concat(
-            '{"type":3,"data":{"packet":{"type":2,"data":[', to_json(event), ', ', data, '],"nsp":', to_json(namespace),
-            '},"opts":{"rooms":[', CASE WHEN room <> '@everyone@' THEN to_json(room) END,
-            '],"flags":{},"except":[]}},"uid":"emitter","nsp":', to_json(namespace),
-            ',"source":"_sio_adapter","nonce":"', (random() * 9007199254740992)::int8, '-', (date_part('epoch', clock_timestamp()) * 1000000)::int8, '"}'
-        )
-    END;
-    IF octet_length(payload) < @threshold@ THEN
-        PERFORM @notify@(@prefix@ || '#' || namespace, payload);
-    ELSE
-        PERFORM @schema@.internal_emit(
-            event, data, room, namespace, rooms, except_rooms, args, attachments, volatile, compress
-        );
-    END IF;
 END $@tag@_body$;
 
 -- Emits an event to the servers of a namespace. They cannot respond.
