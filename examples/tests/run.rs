@@ -64,6 +64,15 @@ async fn transactions_send_the_event_only_if_they_commit() -> Outcome {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn outbox_publishes_what_transactions_wrote() -> Outcome {
+    let Some(database) = database() else { return Ok(()) };
+    let environment = [("DATABASE_URL", &*database.url())];
+    let lines = Program::start(env!("CARGO_BIN_EXE_outbox"), &[], &environment)?.succeeded().await?;
+    assert_eq!(lines, ["100 orders were committed, 0 events wait", "the kitchen heard of 100 orders"]);
+    Ok(())
+}
+
 const PGBOUNCER: Tool = Tool {
     name: "PgBouncer",
     is_there: || pgbouncer().is_some(),
