@@ -1,0 +1,72 @@
+"""Reading attachments, from a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import psycopg
+
+from . import statements
+from .connection import Connection, close, connect, within
+from .errors import NotUsable, Unreadable
+from .names import table_identifier
+from .options import Options
+
+_log = logging.getLogger("socketio_postgres")
+#: A row lives for at least 30 s.
+_GIVE_UP_AFTER = 25.0
+
+
+class Missing(NotUsable):
+    """The row of a message is gone, or could not be read in time: the message is lost."""
+
+    kind = "attachment missing"
+
+
+class Attachments:
+    """Fetches one attachment after the other."""
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._url = url
+        self._options = options
+        self._statement = statements.fetch(table_identifier(options.table)).encode()
+        self._connection: Connection | None = None
+
+    async def fetch(self, row: int) -> bytes:
+        """Tries again while the database is away. Raises `Missing` or `Unreadable`."""
+        loop = asyncio.get_running_loop()
+        end, delay = loop.time() + _GIVE_UP_AFTER, 0.1
+        while True:
+            try:
+                return await self._fetch(row)
+            except psycopg.OperationalError as error:
+                await self.close()
+                if loop.time() + delay > end:
+                    raise Missing(f"attachment {row} could not be read: {error}") from error
+            except psycopg.Error as error:
+                raise Missing(f"attachment {row} cannot be read: {' '.join(str(error).split())}") from error
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, 2)
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        await close(connection)
+
+    async def _fetch(self, row: int) -> bytes:
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._url, self._options.connect_timeout)
+        connection, limit = self._connection, self._options.max_attachment_bytes
+
+        async def read() -> tuple[int | None, bytes | None] | None:
+            cursor = connection.cursor(binary=True)
+            found = await (await cursor.execute(self._statement, [limit, row])).fetchone()
+            return None if found is None else (found[0], found[1])
+
+        found = await within(connection, self._options.query_timeout, read())
+        if found is None or found[0] is None:
+            raise Missing(f"attachment {row} is gone")
+        size, payload = found
+        if payload is None:
+            raise Unreadable(f"attachment {row} has {size} bytes, over max_attachment_bytes ({limit})")
+        return payload

@@ -1,0 +1,296 @@
+"""The client manager of `socketio.AsyncServer`."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from contextvars import ContextVar
+from typing import Any
+
+from socketio import AsyncManager
+
+from .cluster import Cluster
+from .errors import Closed, ClusterError, InvalidNamespace, InvalidValue, NotConnected, ResponseTimeout
+from .namespace import ClusterNamespace
+from .node import Node
+from .options import Health, Options
+from .sockets import LocalSockets
+from .wire import Opts, is_name
+
+_log = logging.getLogger("socketio_postgres")
+#: The `auth` of the client that connects in this task.
+_auth: ContextVar[Any] = ContextVar("auth", default=None)
+_LONGEST_RETRY = 10.0
+
+
+class PostgresManager(AsyncManager):  # type: ignore[misc]
+    """Connects an `AsyncServer` with all other servers on the same database.
+
+        manager = PostgresManager("postgres://user:password@localhost/database")
+        sio = socketio.AsyncServer(client_manager=manager, async_mode="asgi")
+        app = socketio.ASGIApp(sio, on_startup=manager.start, on_shutdown=manager.close)
+
+    The methods of `sio` then reach the clients of all servers. `of` is a handle for what python-socketio
+    has no method for: sockets of other servers, acknowledgements of many clients, events between servers.
+
+    Raises `ConfigurationError` when the URL or an option cannot work. Nothing is connected before `start`.
+    """
+
+    name = "postgres"
+
+    def __init__(self, url: str, options: Options | None = None, *, logger: Any = None) -> None:
+        super().__init__()
+        self.logger = logger
+        self._sockets = LocalSockets(self)
+        self._cluster = Cluster(url, options or Options(), self._sockets)
+        self._starting: asyncio.Task[None] | None = None
+
+    # Joining and leaving the cluster
+
+    async def start(self) -> None:
+        """Joins the cluster: returns once this server hears the others and has announced itself.
+
+        Raises `NotConnected` when it cannot. Without it, the first client that connects starts the
+        manager, and until then this server is not in the cluster.
+        """
+        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
+            self._starting = asyncio.create_task(self._start())
+        await asyncio.shield(self._starting)
+
+    async def close(self) -> None:
+        """Leaves the cluster, so that no other server waits for this one. It cannot start again."""
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        await self._cluster.close()
+
+    async def __aenter__(self) -> PostgresManager:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def health(self) -> Health:
+        """How it is at this moment, for a readiness probe. It asks nobody."""
+        return self._cluster.health()
+
+    def of(self, namespace: str = "/") -> ClusterNamespace:
+        """One namespace on all servers. Raises `InvalidNamespace`."""
+        self._cluster.add(namespace)
+        return ClusterNamespace(self._node, self._cluster, namespace)
+
+    # What python-socketio calls
+
+    def set_server(self, server: Any) -> None:
+        super().set_server(server)
+        handle_connect = server._handle_connect
+
+        async def with_auth(eio_sid: str, namespace: str, data: Any) -> None:
+            # python-socketio tells its managers of a client, but not of the `auth` that it gave.
+            token = _auth.set(data)
+            try:
+                await handle_connect(eio_sid, namespace, data)
+            finally:
+                _auth.reset(token)
+
+        server._handle_connect = with_auth
+
+    def initialize(self) -> None:
+        super().initialize()
+        if self._starting is None and not self._cluster.is_closed:
+            self._starting = asyncio.create_task(self._start_until_it_works())
+
+    async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        accept = self._cluster.options.accept_namespace
+        try:
+            if namespace not in self._static() and accept is not None and not accept(namespace):
+                return None
+            await self._cluster.join(namespace)
+        except InvalidNamespace as error:
+            _log.debug("a client is refused: %s", error)
+            return None
+        except Closed:
+            return None
+        sid: str | None = await super().pre_connect(eio_sid, namespace)
+        if sid is not None:
+            self._sockets.connected(namespace, sid, _auth.get())
+        return sid
+
+    async def emit(
+        self,
+        event: Any,
+        data: Any,
+        namespace: str | None = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        callback: Any = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `AsyncServer.emit`, to the clients of all servers.
+
+        With a callback, it is called once for each client that acknowledges. The clients of other
+        servers hand on the first argument of their acknowledgement only.
+
+        Raises `PublishError` when other servers do not get the event; local clients get it all the same.
+        """
+        namespace = namespace or "/"
+        opts = Opts(_rooms(to or room), tuple(_listed(skip_sid)))
+        # A client of this server alone: no other server need hear of it.
+        local = bool(kwargs.get("ignore_queue")) or (
+            len(opts.rooms) == 1 and self._sockets.is_local(namespace, opts.rooms[0])
+        )
+        packet = [event, *_arguments(data)]
+        node = await self._node(namespace)
+        if callback is None:
+            await node.emit(packet, opts, {}, local)
+            return
+        timeout = self._cluster.options.ack_timeout
+        wait = await node.ask_clients(packet, opts, {}, timeout, local, lambda given: self._call(callback, given))
+        self._cluster.spawn(_ignore_timeout(wait()))
+
+    async def can_disconnect(self, sid: str, namespace: str) -> bool:
+        if self._sockets.is_local(namespace, sid):
+            return bool(self.is_connected(sid, namespace))
+        node = await self._node(namespace)
+        await node.disconnect(Opts((sid,)), close=False)
+        return False
+
+    async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        if kwargs.get("ignore_queue"):
+            await super().disconnect(sid, namespace)
+            self._sockets.disconnected(namespace, sid)
+            return
+        node = await self._node(namespace)
+        await node.disconnect(Opts((sid,)), close=False, local=self._sockets.is_local(namespace, sid))
+
+    async def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
+        if eio_sid is not None or self._sockets.is_local(namespace, sid):
+            await super().enter_room(sid, namespace, room, eio_sid=eio_sid)
+        else:
+            node = await self._node(namespace)
+            await node.join_rooms(list(_rooms(room)), Opts((sid,)))
+
+    async def leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        if self._sockets.is_local(namespace, sid):
+            await super().leave_room(sid, namespace, room)
+        else:
+            node = await self._node(namespace)
+            await node.leave_rooms(list(_rooms(room)), Opts((sid,)))
+
+    async def close_room(self, room: Any, namespace: str) -> None:
+        if self.is_sid_room(namespace, room):
+            raise ValueError("cannot close a sid room")
+        node = await self._node(namespace)
+        await node.leave_rooms(list(_rooms(room)), Opts(_rooms(room)))
+
+    async def trigger_callback(self, sid: str, id: int, data: Any) -> None:
+        # Under 0 python-socketio keeps the counter of ids. A client must not be able to take it away.
+        callback = self.callbacks.get(sid, {}).pop(id, None) if id else None
+        if callback is None:
+            _log.debug("%s has acknowledged what it was not asked, or too late", sid)
+            return
+        self._call(callback, tuple(data or ()))
+
+    # How it works
+
+    async def _start(self) -> None:
+        if self.server is None:
+            raise NotConnected("the manager has no server: give it to socketio.AsyncServer as client_manager first")
+        if self._cluster.is_closed:
+            raise Closed("the manager has left the cluster: make a new one")
+        self._add_static()
+        try:
+            await self._cluster.start()
+        except ClusterError as error:
+            # python-socketio's ASGIApp does not say why a start has failed.
+            _log.error("the server is not in the cluster: %s", error)
+            await self._cluster.stop()
+            raise
+        self._cluster.spawn(self._follow_handlers())
+
+    async def _start_until_it_works(self) -> None:
+        delay = 0.5
+        while True:
+            try:
+                await self._start()
+                return
+            except NotConnected:
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _LONGEST_RETRY)
+
+    async def _follow_handlers(self) -> None:
+        """Joins the namespaces that get their first handler later."""
+        while True:
+            await asyncio.sleep(1)
+            self._add_static()
+            await self._cluster.join_lasting()
+
+    def _add_static(self) -> None:
+        for namespace in self._static():
+            try:
+                self._cluster.add(namespace)
+            except InvalidNamespace as error:
+                self._cluster.problem("invalid namespace", error)
+
+    async def _node(self, namespace: str | None) -> Node:
+        """The node of a namespace, whether the manager was started or not. Raises `NotConnected`."""
+        if self.server is None:
+            raise NotConnected("the manager has no server. In a process without a server, use AsyncEmitter")
+        self.initialize()
+        return await self._cluster.join(namespace or "/")
+
+    def _static(self) -> set[str]:
+        """The namespaces of the application, which every server of a cluster listens to."""
+        listed = self.server.namespaces if isinstance(self.server.namespaces, (list, tuple, set)) else ["/"]
+        found = {*listed, *self.server.handlers, *self.server.namespace_handlers}
+        return {namespace for namespace in found if namespace != "*"}
+
+    def _call(self, callback: Any, given: tuple[Any, ...]) -> None:
+        """Calls the application. Nothing waits for a coroutine: no message, and no client."""
+        try:
+            returned = callback(*given)
+        except Exception:
+            _log.exception("a callback has failed")
+            return
+        if inspect.isawaitable(returned):
+            self._cluster.spawn(_logged(returned))
+
+
+async def _logged(returned: Any) -> None:
+    try:
+        await returned
+    except Exception:
+        _log.exception("a callback has failed")
+
+
+async def _ignore_timeout(waiting: Any) -> None:
+    try:
+        await waiting
+    except ResponseTimeout as error:
+        _log.debug("not all clients have acknowledged: %s", error)
+
+
+def _arguments(data: Any) -> list[Any]:
+    """python-socketio: a tuple is several arguments, None is none, all else is one."""
+    if isinstance(data, tuple):
+        return list(data)
+    return [] if data is None else [data]
+
+
+def _rooms(room: Any) -> tuple[Any, ...]:
+    rooms = _listed(room)
+    if room is not None and not rooms:
+        raise InvalidValue("the list of rooms is empty: name a room, or leave it out to reach all clients")
+    for each in rooms:
+        if not is_name(each):
+            raise InvalidValue(f"a room is a {type(each).__name__}: other servers know strings and numbers only")
+    return tuple(rooms)
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]

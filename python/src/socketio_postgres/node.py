@@ -1,0 +1,373 @@
+"""A node: one namespace of this server in the cluster. docs/protocol.md is the specification."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from . import wire
+from .errors import Malformed, NotUsable, ResponseTimeout
+from .handlers import Handlers
+from .members import Members
+from .names import reply_channel_pattern
+from .options import Options
+from .publisher import Effect
+from .requests import MISSING, Acknowledgements, Request
+from .sockets import LocalSockets
+from .values import restore_buffers, to_wire
+from .wire import Incoming, Opts, Type
+
+
+class Network(Protocol):
+    """What a node needs of its process."""
+
+    options: Options
+    sockets: LocalSockets
+    handlers: Handlers
+
+    def send(self, channel: str, message: dict[str, Any], effect: Effect | None) -> asyncio.Future[None]:
+        """Queues a message. The future fails with `PublishError` when it cannot be published."""
+
+    def problem(self, kind: str, text: object) -> None:
+        """Counts and logs what could not be used."""
+
+    def spawn(self, work: Any) -> None:
+        """Runs a task until the process leaves the cluster."""
+
+
+class Node:
+    """The other servers that this one knows in a namespace, what it asks them, and what they ask."""
+
+    def __init__(self, network: Network, namespace: str, channel: str) -> None:
+        self.namespace = namespace
+        self.channel = channel
+        self.uid = secrets.token_hex(8)
+        options = network.options
+        self.members = Members(options.heartbeat_timeout, options.max_servers)
+        self._network = network
+        self._published = time.monotonic()
+        self._requests: dict[str, Request] = {}
+        self._reply_channel = reply_channel_pattern(options.channel_prefix)
+
+    # Membership
+
+    def announce(self) -> None:
+        """Is called whenever it listens, at first and after the connection was lost."""
+        self._send(Type.INITIAL_HEARTBEAT)
+
+    def leave(self) -> None:
+        """Sends the close message. Requests that still wait end with what they have."""
+        self._send(Type.ADAPTER_CLOSE)
+        for request in list(self._requests.values()):
+            for uid in list(request.missing):
+                request.gone(uid)
+
+    def heard(self, uid: str) -> None:
+        """A message of another server has arrived."""
+        if uid != wire.EMITTER and not self.members.heard(uid, time.monotonic()):
+            self._network.problem("too many servers", f"max_servers ({self._network.options.max_servers})")
+
+    def beat(self, interval: float) -> None:
+        """Sends a heartbeat if nothing was published for this long."""
+        if time.monotonic() - self._published >= interval:
+            self._send(Type.HEARTBEAT)
+
+    def forget_silent(self) -> None:
+        for uid in self.members.silent(time.monotonic()):
+            self._gone(uid)
+
+    def _gone(self, uid: str) -> None:
+        for request in list(self._requests.values()):
+            request.gone(uid)
+
+    # What the application does
+
+    async def emit(self, event: list[Any], opts: Opts, flags: dict[str, Any], local: bool = False) -> None:
+        """Raises `InvalidEvent`, `InvalidValue`, and `PublishError` after local clients have got it."""
+        wire.check_event(event[0])
+        event = to_wire(event)
+
+        async def deliver() -> None:
+            sockets = self._network.sockets
+            await sockets.deliver(self.namespace, event, sockets.select(self.namespace, opts))
+
+        if local:
+            await deliver()
+        else:
+            data = {"packet": {"type": wire.EVENT, "data": event}, "opts": _written(opts, flags)}
+            await self._send(Type.BROADCAST, data, deliver)
+
+    async def ask_clients(
+        self,
+        event: list[Any],
+        opts: Opts,
+        flags: dict[str, Any],
+        timeout: float,
+        local: bool = False,
+        each: Callable[[tuple[Any, ...]], None] | None = None,
+    ) -> Callable[[], Any]:
+        """Emits an event that clients acknowledge. Await what it returns for the acknowledgements: it
+        raises `ResponseTimeout`."""
+        wire.check_event(event[0])
+        event = to_wire(event)
+        request = Acknowledgements([] if local else self.members, each)
+        asked: list[tuple[str, int]] = []
+
+        def acknowledged(*given: Any) -> None:
+            request.acknowledged(self.uid, given)
+
+        async def deliver() -> None:
+            # The sockets of this server count as those of one more server.
+            sockets = self._network.sockets
+            sids = sockets.select(self.namespace, opts)
+            try:
+                asked.extend(await sockets.deliver(self.namespace, event, sids, acknowledged))
+            finally:
+                request.counted(self.uid, len(asked))
+
+        # Until it has had its effect here.
+        request.missing.add(self.uid)
+        self._requests[request.id] = request
+        try:
+            if local:
+                await deliver()
+            else:
+                flags = {**flags, "timeout": round(timeout * 1000)}
+                data = {
+                    "packet": {"type": wire.EVENT, "data": event},
+                    "requestId": request.id,
+                    "opts": _written(opts, flags),
+                }
+                await self._send(Type.BROADCAST, data, deliver)
+        except BaseException:
+            self._requests.pop(request.id, None)
+            raise
+
+        async def acknowledgements() -> list[Any]:
+            try:
+                return await self._finish(request, timeout, "operation has timed out")
+            finally:
+                self._network.sockets.forget(asked)
+
+        return acknowledgements
+
+    async def fetch_sockets(self, opts: Opts, timeout: float, local: bool = False) -> list[dict[str, Any]]:
+        """Descriptions of sockets of all servers. Raises `ResponseTimeout` and `PublishError`."""
+        sockets = self._network.sockets
+        own = sockets.describe(self.namespace, sockets.select(self.namespace, opts))
+        if local or not len(self.members):
+            return own
+        request = Request(self.members)
+        self._requests[request.id] = request
+        data = {"opts": _written(opts, {}), "requestId": request.id}
+        try:
+            await self._ask(request, Type.FETCH_SOCKETS, data)
+            theirs = await self._finish(request, timeout)
+        except ResponseTimeout as error:
+            error.responses = own + [socket for sockets in error.responses for socket in sockets]
+            raise
+        return own + [socket for sockets in theirs for socket in sockets]
+
+    async def join_rooms(self, rooms: list[Any], opts: Opts, local: bool = False) -> None:
+        await self._change(Type.SOCKETS_JOIN, opts, {"rooms": rooms}, self._network.sockets.join, local)
+
+    async def leave_rooms(self, rooms: list[Any], opts: Opts, local: bool = False) -> None:
+        await self._change(Type.SOCKETS_LEAVE, opts, {"rooms": rooms}, self._network.sockets.leave, local)
+
+    async def _change(
+        self, kind: Type, opts: Opts, what: dict[str, list[Any]], change: Callable[..., None], local: bool
+    ) -> None:
+        async def effect() -> None:
+            change(self.namespace, self._network.sockets.select(self.namespace, opts), what["rooms"])
+
+        if local:
+            await effect()
+        else:
+            await self._send(kind, {"opts": _written(opts, {}), **what}, effect)
+
+    async def disconnect(self, opts: Opts, close: bool, local: bool = False) -> None:
+        async def effect() -> None:
+            sockets = self._network.sockets
+            await sockets.disconnect(self.namespace, sockets.select(self.namespace, opts), close)
+
+        if local:
+            await effect()
+        else:
+            await self._send(Type.DISCONNECT_SOCKETS, {"opts": _written(opts, {}), "close": close}, effect)
+
+    async def server_side_emit(self, event: list[Any]) -> None:
+        wire.check_event(event[0], wire.RESERVED_BETWEEN_SERVERS)
+        await self._send(Type.SERVER_SIDE_EMIT, {"packet": to_wire(event)})
+
+    async def ask_servers(self, event: list[Any], timeout: float) -> list[Any]:
+        """One response of each other server. Raises `ResponseTimeout` and `PublishError`."""
+        wire.check_event(event[0], wire.RESERVED_BETWEEN_SERVERS)
+        event = to_wire(event)
+        if not len(self.members):
+            return []
+        request = Request(self.members)
+        self._requests[request.id] = request
+        await self._ask(request, Type.SERVER_SIDE_EMIT, {"requestId": request.id, "packet": event})
+        return await self._finish(request, timeout)
+
+    async def _ask(self, request: Request, kind: Type, data: dict[str, Any]) -> None:
+        try:
+            await self._send(kind, data)
+        except BaseException:
+            self._requests.pop(request.id, None)
+            raise
+
+    async def _finish(self, request: Request, timeout: float, text: str = "") -> list[Any]:
+        try:
+            if await request.wait(timeout):
+                return request.responses
+            text = text or f"timeout reached: missing {len(request.missing)} responses"
+            raise ResponseTimeout(text, request.responses)
+        finally:
+            self._requests.pop(request.id, None)
+
+    # What other servers ask
+
+    async def receive(self, incoming: Incoming) -> None:
+        """Handles a message of another server. Raises `NotUsable`."""
+        uid, kind, message = incoming.uid, incoming.kind, incoming.body
+        if kind == Type.ADAPTER_CLOSE:
+            self.members.left(uid, time.monotonic())
+            self._gone(uid)
+        elif kind == Type.INITIAL_HEARTBEAT:
+            self._send(Type.HEARTBEAT)
+        elif kind == Type.HEARTBEAT:
+            pass
+        elif kind == Type.BROADCAST:
+            await self._on_broadcast(message)
+        elif kind in (Type.SOCKETS_JOIN, Type.SOCKETS_LEAVE, Type.DISCONNECT_SOCKETS):
+            await self._on_change(kind, wire.data_of(message))
+        elif kind == Type.FETCH_SOCKETS:
+            self._on_fetch_sockets(message)
+        elif kind == Type.SERVER_SIDE_EMIT:
+            self._on_server_side_emit(message)
+        elif kind in _RESPONSES:
+            self._on_response(uid, kind, wire.data_of(message))
+        else:
+            self._network.problem("unknown type", kind)
+
+    async def _on_broadcast(self, message: dict[str, Any]) -> None:
+        data = wire.data_of(message)
+        opts, request_id = wire.opts_of(data), wire.request_id_of(data)
+        event, sockets = wire.event_of(data), self._network.sockets
+        sids = [] if event is None else sockets.select(self.namespace, opts)
+        if event is None or request_id is None:
+            if event is not None:
+                await sockets.deliver(self.namespace, event, sids)
+            elif request_id is not None:
+                self._respond(message, Type.BROADCAST_CLIENT_COUNT, {"requestId": request_id, "clientCount": 0})
+        else:
+            await self._deliver_and_count(message, event, sids, opts, request_id)
+        if event is None:
+            raise Malformed("the packet of a broadcast is not an event that clients may get")
+
+    async def _deliver_and_count(
+        self, message: dict[str, Any], event: list[Any], sids: list[str], opts: Opts, request_id: str
+    ) -> None:
+        def acknowledged(*given: Any) -> None:
+            self._respond_with(message, Type.BROADCAST_ACK, request_id, given[0] if given else MISSING)
+
+        sockets, asked = self._network.sockets, []
+        try:
+            asked = await sockets.deliver(self.namespace, event, sids, acknowledged)
+        finally:
+            # Exactly once, also when the event cannot be written for these clients.
+            self._respond(message, Type.BROADCAST_CLIENT_COUNT, {"requestId": request_id, "clientCount": len(asked)})
+        if asked:
+            # The sender does not wait any longer, so this server does not keep it any longer.
+            seconds = min(opts.seconds or self._network.options.ack_timeout, 86_400)
+            asyncio.get_running_loop().call_later(seconds, sockets.forget, asked)
+
+    async def _on_change(self, kind: int, data: dict[str, Any]) -> None:
+        opts, sockets = wire.opts_of(data), self._network.sockets
+        rooms = () if kind == Type.DISCONNECT_SOCKETS else wire.rooms_of(data)
+        sids = sockets.select(self.namespace, opts)
+        if kind == Type.SOCKETS_JOIN:
+            sockets.join(self.namespace, sids, rooms)
+        elif kind == Type.SOCKETS_LEAVE:
+            sockets.leave(self.namespace, sids, rooms)
+        else:
+            await sockets.disconnect(self.namespace, sids, data.get("close") is True)
+
+    def _on_fetch_sockets(self, message: dict[str, Any]) -> None:
+        data = wire.data_of(message)
+        opts, request_id = wire.opts_of(data), wire.needed_request_id_of(data)
+        sockets = self._network.sockets
+        described = sockets.describe(self.namespace, sockets.select(self.namespace, opts))
+        self._respond(message, Type.FETCH_SOCKETS_RESPONSE, {"requestId": request_id, "sockets": described})
+
+    def _on_server_side_emit(self, message: dict[str, Any]) -> None:
+        data = wire.data_of(message)
+        event, request_id = wire.server_event_of(data), wire.request_id_of(data)
+
+        def respond(value: Any) -> None:
+            if request_id is not None:
+                value = value if value is MISSING else to_wire(value)
+                self._respond_with(message, Type.SERVER_SIDE_EMIT_RESPONSE, request_id, value)
+
+        self._network.handlers.handle(self.namespace, event, respond)
+
+    def _on_response(self, uid: str, kind: int, data: dict[str, Any]) -> None:
+        request_id = wire.request_id_of(data)
+        request = None if request_id is None else self._requests.get(request_id)
+        if request is None:
+            return  # another server has asked, or it is too late
+        of_clients = kind in (Type.BROADCAST_CLIENT_COUNT, Type.BROADCAST_ACK)
+        if isinstance(request, Acknowledgements) != of_clients:
+            raise Malformed("a response is of another type than its request")
+        if isinstance(request, Acknowledgements):
+            if kind == Type.BROADCAST_ACK:
+                request.acknowledged(uid, (data["packet"],) if "packet" in data else ())
+            else:
+                request.counted(uid, wire.count_of(data))
+        elif kind == Type.FETCH_SOCKETS_RESPONSE:
+            request.responded(uid, [restore_buffers(socket) for socket in wire.sockets_of(data)])
+        else:
+            request.responded(uid, data.get("packet"))
+
+    # Sending
+
+    def _respond_with(self, message: dict[str, Any], kind: Type, request_id: str, value: Any) -> None:
+        """A response without a value has no key for it."""
+        try:
+            data = {"requestId": request_id}
+            self._respond(message, kind, data if value is MISSING else {**data, "packet": to_wire(value)})
+        except NotUsable as error:
+            self._network.problem(error.kind, error)
+
+    def _respond(self, message: dict[str, Any], kind: Type, data: dict[str, Any]) -> None:
+        channel = message.get("replyTo")
+        if isinstance(channel, str) and self._reply_channel.match(channel):
+            # Only the requester hears it, so it is not a sign of life for the others.
+            self._network.send(channel, wire.new_message(kind, self.uid, self.namespace, data), None)
+        else:
+            self._send(kind, data)
+
+    def _send(
+        self, kind: Type, data: dict[str, Any] | None = None, effect: Effect | None = None
+    ) -> asyncio.Future[None]:
+        self._published = time.monotonic()
+        message = wire.new_message(kind, self.uid, self.namespace, data)
+        return self._network.send(self.channel, message, effect)
+
+
+_RESPONSES = frozenset(
+    {
+        Type.FETCH_SOCKETS_RESPONSE,
+        Type.SERVER_SIDE_EMIT_RESPONSE,
+        Type.BROADCAST_CLIENT_COUNT,
+        Type.BROADCAST_ACK,
+    }
+)
+
+
+def _written(opts: Opts, flags: dict[str, Any]) -> dict[str, Any]:
+    return {"rooms": list(opts.rooms), "except": list(opts.without), "flags": flags}

@@ -1,0 +1,88 @@
+"""Requests that wait for the responses of other servers and of clients."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+#: A value that a client or a server has not given: its acknowledgement was empty.
+MISSING = object()
+#: Responses of one request that are kept.
+_MOST_RESPONSES = 1_000_000
+
+
+class Request:
+    """Waits for one response of each server, until the server leaves or dies."""
+
+    def __init__(self, servers: Iterable[str]) -> None:
+        self.id = secrets.token_hex(8)
+        self.responses: list[Any] = []
+        self.missing = set(servers)
+        self._complete = asyncio.Event()
+
+    def responded(self, uid: str, response: Any) -> None:
+        """The response of a server that the request does not wait for is accepted, too."""
+        self._keep(response)
+        self.gone(uid)
+
+    def gone(self, uid: str) -> None:
+        self.missing.discard(uid)
+        self._check()
+
+    def _check(self) -> None:
+        if self._is_complete():
+            self._complete.set()
+
+    def _is_complete(self) -> bool:
+        return not self.missing
+
+    def _keep(self, response: Any) -> None:
+        if len(self.responses) < _MOST_RESPONSES:
+            self.responses.append(response)
+
+    async def wait(self, timeout: float) -> bool:
+        """Whether the request was complete in time."""
+        self._check()
+        try:
+            await asyncio.wait_for(self._complete.wait(), timeout)
+            return True
+        except asyncio.TimeoutError:
+            return False
+
+
+class Acknowledgements(Request):
+    """Waits for the number of clients of each server, and for as many acknowledgements."""
+
+    def __init__(self, servers: Iterable[str], each: Callable[[tuple[Any, ...]], None] | None = None) -> None:
+        """With `each`, acknowledgements are handed on as they come instead of being kept."""
+        super().__init__(servers)
+        self._each = each
+        # For each server; below zero while acknowledgements come before the number.
+        self._outstanding: dict[str, int] = defaultdict(int)
+        self._counted: set[str] = set()
+
+    def counted(self, uid: str, clients: int) -> None:
+        if uid in self._counted:
+            return  # a second number would make it wait for clients that do not exist
+        self._counted.add(uid)
+        self._outstanding[uid] += clients
+        self.missing.discard(uid)
+        self._check()
+
+    def acknowledged(self, uid: str, given: tuple[Any, ...]) -> None:
+        if self._each is not None:
+            self._each(given)
+        else:
+            self._keep(given[0] if given else None)
+        self._outstanding[uid] -= 1
+        self._check()
+
+    def gone(self, uid: str) -> None:
+        self._outstanding.pop(uid, None)
+        super().gone(uid)
+
+    def _is_complete(self) -> bool:
+        return not self.missing and not any(self._outstanding.values())

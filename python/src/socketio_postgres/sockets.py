@@ -1,0 +1,230 @@
+"""The clients of this server, in one place: what a message does to sockets of python-socketio."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from bidict import bidict
+from engineio import packet as eio_packet
+from socketio import packet as sio_packet
+
+from .errors import InvalidValue
+from .values import to_wire
+from .wire import Opts, is_name
+
+_log = logging.getLogger("socketio_postgres")
+
+
+@dataclass
+class _Socket:
+    """What python-socketio does not keep about a socket."""
+
+    issued: float
+    auth: Any = None
+    data: Any = field(default_factory=dict)
+
+
+class LocalSockets:
+    """Selects, describes and changes the sockets of this server."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+        self._sockets: dict[tuple[str, str], _Socket] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # What the manager tells
+
+    def connected(self, namespace: str, sid: str, auth: Any) -> None:
+        self._sockets[namespace, sid] = _Socket(time.time(), auth)
+
+    def disconnected(self, namespace: str, sid: str) -> None:
+        self._sockets.pop((namespace, sid), None)
+
+    def has_clients(self, namespace: str) -> bool:
+        return namespace in self._manager.rooms
+
+    def set_data(self, namespace: str, sid: str, data: Any) -> None:
+        """Raises `InvalidValue`, or `KeyError` when the socket is not on this server."""
+        self._sockets[namespace, sid].data = to_wire(data)
+
+    # Selection
+
+    def select(self, namespace: str, opts: Opts) -> list[str]:
+        """The sockets that a message is for, each once."""
+        rooms: dict[Any, Any] = self._manager.rooms.get(namespace) or {}
+        leaving = self._manager.pending_disconnect.get(namespace, ())
+        if opts.rooms:
+            found: dict[str, None] = {}
+            for room in opts.rooms:
+                if room is not None:
+                    found.update(dict.fromkeys(rooms.get(room, ())))
+        else:
+            # A client whose connect handler still runs may be refused: it is not one of all.
+            connecting = self._manager.pending_connect.get(namespace, ())
+            found = dict.fromkeys(sid for sid in rooms.get(None, ()) if sid not in connecting)
+        for room in opts.without:
+            if room is not None:
+                for sid in rooms.get(room, ()):
+                    found.pop(sid, None)
+        return [sid for sid in found if sid not in leaving]
+
+    def is_local(self, namespace: str, sid: Any) -> bool:
+        return bool(self._manager.is_connected(sid, namespace) or self._manager.is_pre_connected(sid, namespace))
+
+    def ids(self, namespace: str) -> list[str]:
+        return list((self._manager.rooms.get(namespace) or {}).get(None, ()))
+
+    # Events
+
+    async def deliver(
+        self, namespace: str, event: list[Any], sids: Iterable[str], acknowledged: Callable[..., None] | None = None
+    ) -> list[tuple[str, int]]:
+        """Sends an event. With `acknowledged`, asks each client for an acknowledgement, and returns
+        what `forget` takes."""
+        server = self._manager.server
+        asked: list[tuple[str, int]] = []
+        shared: list[Any] | None = None
+        for sid in sids:
+            eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
+            if eio_sid is None:
+                continue
+            if acknowledged is None:
+                # The same packet for all.
+                shared = self._encoded(server, namespace, event, None) if shared is None else shared
+                packets = shared
+            else:
+                number = self._manager._generate_ack_id(sid, acknowledged)
+                asked.append((sid, number))
+                packets = self._encoded(server, namespace, event, number)
+            self._spawn(self._send(server, eio_sid, packets))
+        # Each of these tasks now hands its packets on, in this order. They end at once, except when a
+        # client turns out to be gone: then its disconnect handler runs, for which others do not wait.
+        await asyncio.sleep(0)
+        return asked
+
+    def forget(self, asked: Iterable[tuple[str, int]]) -> None:
+        """Waits no longer for these acknowledgements."""
+        for sid, number in asked:
+            self._manager.callbacks.get(sid, {}).pop(number, None)
+
+    def _encoded(self, server: Any, namespace: str, event: list[Any], number: int | None) -> list[Any]:
+        encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
+        parts = encoded if isinstance(encoded, list) else [encoded]
+        return [eio_packet.Packet(eio_packet.MESSAGE, part) for part in parts]
+
+    async def _send(self, server: Any, eio_sid: str, packets: list[Any]) -> None:
+        try:
+            for each in packets:
+                await server._send_eio_packet(eio_sid, each)
+        except Exception as error:  # the client is gone
+            _log.debug("an event was not sent to %s: %r", eio_sid, error)
+
+    # Rooms
+
+    def join(self, namespace: str, sids: Iterable[str], rooms: Iterable[Any]) -> None:
+        of_namespace = self._manager.rooms.get(namespace)
+        for sid in sids:
+            eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
+            for room in rooms:
+                if of_namespace is not None and eio_sid is not None and is_name(room):
+                    # Not basic_enter_room, which refuses rooms that are named like sockets.
+                    of_namespace.setdefault(room, bidict())[sid] = eio_sid
+
+    def leave(self, namespace: str, sids: Iterable[str], rooms: Iterable[Any]) -> None:
+        for sid in sids:
+            for room in rooms:
+                # A socket stays in the room of its own id, by which python-socketio finds it.
+                if is_name(room) and room != sid:
+                    self._manager.basic_leave_room(sid, namespace, room)
+
+    # Disconnecting
+
+    async def disconnect(self, namespace: str, sids: Iterable[str], close: bool) -> None:
+        """Disconnects sockets, without waiting for their handlers. With `close`, the connections of
+        these clients end, and so all namespaces that they are in."""
+        server = self._manager.server
+        for sid in list(sids):
+            eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
+            if eio_sid is None:
+                continue
+            namespaces = list(self._manager.get_namespaces()) if close else [namespace]
+            for each in namespaces:
+                if (local := self._manager.sid_from_eio_sid(eio_sid, each)) is not None:
+                    self._spawn(server.disconnect(local, namespace=each, ignore_queue=True))
+            if close:
+                self._spawn(self._close(server, eio_sid))
+        # Each of these tasks has now marked its socket as one that leaves, so later messages are not
+        # for it.
+        await asyncio.sleep(0)
+
+    async def _close(self, server: Any, eio_sid: str) -> None:
+        # After the packets that say so, which are sent first.
+        await asyncio.sleep(0)
+        with suppress(Exception):
+            await asyncio.wait_for(server.eio.disconnect(eio_sid), 10)
+
+    # Descriptions
+
+    def describe(self, namespace: str, sids: Iterable[str]) -> list[dict[str, Any]]:
+        """The sockets as other servers see them."""
+        found = []
+        for sid in sids:
+            socket = self._sockets.get((namespace, sid))
+            eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
+            if socket is None or eio_sid is None:
+                continue
+            rooms = [room for room in self._manager.get_rooms(sid, namespace) if is_name(room) and room != sid]
+            environ = self._manager.server.environ.get(eio_sid) or {}
+            described = {"id": sid, "handshake": handshake(environ, socket.issued, socket.auth)}
+            found.append({**described, "rooms": [sid, *rooms], "data": socket.data})
+        return found
+
+    # Tasks
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a socket could not be disconnected", exc_info=error)
+
+
+def handshake(environ: dict[str, Any], issued: float, auth: Any) -> dict[str, Any]:
+    """How a client connected, with the keys that Node.js has."""
+    scope = environ.get("asgi.scope") or {}
+    client = scope.get("client")
+    headers = {
+        key[5:].replace("_", "-").lower(): value
+        for key, value in environ.items()
+        if key.startswith("HTTP_") and isinstance(value, str)
+    }
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if isinstance(environ.get(key), str) and environ[key]:
+            headers[key.replace("_", "-").lower()] = environ[key]
+    query = parse_qs(environ.get("QUERY_STRING") or "", keep_blank_values=True)
+    try:
+        auth = to_wire(auth)
+    except InvalidValue:
+        auth = None
+    scheme = scope.get("scheme") or environ.get("wsgi.url_scheme") or "http"
+    return {
+        "headers": headers,
+        "time": time.strftime("%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)", time.gmtime(issued)),
+        "address": str(client[0] if client else environ.get("REMOTE_ADDR") or ""),
+        "xdomain": "origin" in headers,
+        "secure": scheme in ("https", "wss"),
+        "issued": int(issued * 1000),
+        "url": str(environ.get("RAW_URI") or environ.get("PATH_INFO") or ""),
+        "query": {key: values[0] if len(values) == 1 else values for key, values in query.items()},
+        "auth": auth if isinstance(auth, dict) else {},
+    }
