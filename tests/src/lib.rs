@@ -54,7 +54,7 @@ pub use install::install;
 pub use node::{Kind, Node};
 pub use options::{NodeOptions, Parser};
 pub use proxy::Proxy;
-pub use python::{PYTHON, python_environment, python_node};
+pub use python::{PYTHON, python_environment, python_node, python_server};
 pub use tool::{NODE, Tool, database, require};
 pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_all_members};
 pub use watch::Gap;

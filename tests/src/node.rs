@@ -61,6 +61,12 @@ pub enum Kind {
         /// The interpreter of an environment with the packages of `tests/python/requirements.txt`.
         interpreter: PathBuf,
     },
+    /// A server of python-socketio on this project's package in `python/`. See
+    /// [`python_server`](crate::python_server).
+    PythonServer {
+        /// The interpreter of an environment with the packages of `python/requirements.txt`.
+        interpreter: PathBuf,
+    },
 }
 
 /// A running server or emitter. Dropping it kills the process, as [`kill`](Self::kill) does.
@@ -261,12 +267,25 @@ impl Kind {
                 command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join("node.py"));
                 command
             }
+            Self::PythonServer { interpreter } => {
+                let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+                let mut command = Command::new(interpreter);
+                command.arg(tests.join("python-server").join("server.py"));
+                // The package as it is in the repository.
+                command.env("PYTHONPATH", tests.with_file_name("python").join("src"));
+                command.env("PYTHONDONTWRITEBYTECODE", "1");
+                command
+            }
         })
     }
 
     fn language(&self) -> Language {
         match self {
-            Self::NodeServer | Self::NodeCluster { .. } | Self::NodeEmitter | Self::Python { .. } => Language::Node,
+            Self::NodeServer
+            | Self::NodeCluster { .. }
+            | Self::NodeEmitter
+            | Self::Python { .. }
+            | Self::PythonServer { .. } => Language::Node,
             Self::RustServer { .. }
             | Self::RustEmitter { .. }
             | Self::SqlFunctions { .. }
@@ -284,6 +303,7 @@ impl Kind {
             Self::SqlFunctions { .. } => "SQL functions",
             Self::OutboxPublisher { .. } => "publisher of the outbox",
             Self::Python { .. } => "Python node",
+            Self::PythonServer { .. } => "Python server",
         }
     }
 }

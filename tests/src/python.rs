@@ -27,14 +27,31 @@ pub const PYTHON: Tool = Tool {
 /// With `CI` set, instead of returning `None`.
 #[must_use]
 pub fn python_node(target: &str) -> Option<Kind> {
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join("requirements.txt");
+    let interpreter = interpreter(target, "node-python", &requirements)?;
+    Some(Kind::Python { interpreter })
+}
+
+/// The server in Python, with the packages of `python/requirements.txt` in an environment below
+/// `target`, as [`python_node`] has it.
+///
+/// # Panics
+/// With `CI` set, instead of returning `None`.
+#[must_use]
+pub fn python_server(target: &str) -> Option<Kind> {
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("python").join("requirements.txt");
+    let interpreter = interpreter(target, "package-python", &requirements)?;
+    Some(Kind::PythonServer { interpreter })
+}
+
+fn interpreter(target: &str, name: &str, requirements: &Path) -> Option<PathBuf> {
     if !require(&PYTHON) {
         return None;
     }
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join("requirements.txt");
-    match python_environment(&Path::new(target).join("node-python"), &requirements) {
-        Ok(interpreter) => Some(Kind::Python { interpreter }),
+    match python_environment(&Path::new(target).join(name), requirements) {
+        Ok(interpreter) => Some(interpreter),
         Err(error) => {
-            missing("packages for the node in Python", &error.to_string());
+            missing(&format!("packages of {}", requirements.display()), &error.to_string());
             None
         }
     }

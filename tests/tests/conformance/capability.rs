@@ -16,7 +16,7 @@ pub(crate) enum Capability {
 }
 
 /// What the node in Python lacks: its sockets are virtual.
-pub(crate) const PYTHON_LACKS: &[Capability] =
+pub(crate) const VIRTUAL_SOCKETS_LACK: &[Capability] =
     &[Capability::Handshakes, Capability::SharedConnections, Capability::DynamicNamespaces];
 
 impl Capability {

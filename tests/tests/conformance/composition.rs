@@ -1,8 +1,8 @@
 //! The three servers of a cluster, and how they are started.
 
-use crate::capability::{Capability, PYTHON_LACKS};
+use crate::capability::{self, Capability};
 use serde_json::{Value, json};
-use socketio_pg_tests::{Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, Parser, python_node};
+use socketio_pg_tests::{Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, Parser, python_node, python_server};
 use std::{
     path::PathBuf,
     sync::{Arc, LazyLock},
@@ -40,6 +40,10 @@ pub(crate) enum Seat {
     },
     /// The node that was written from the specification alone.
     Python,
+    /// A server of python-socketio on this project's package.
+    PythonServer {
+        parser: Parser,
+    },
 }
 
 /// A running server.
@@ -77,17 +81,41 @@ impl Composition {
             seats.rotate_right(index);
             all.push(Self::of(seats));
         }
+        all.extend(Self::with_python_servers(node));
         all
     }
 
-    /// Whether it is in the table of the node in Python.
+    /// Alone, beside each of the others, and with the other parser.
+    fn with_python_servers(node: Seat) -> Vec<Self> {
+        let [python, msgpack] = [Parser::Common, Parser::MsgPack].map(|parser| Seat::PythonServer { parser });
+        let mut all = vec![Self::of([python; 3])];
+        for (index, &backend) in BACKENDS.iter().enumerate() {
+            let mut seats = [python, node, Seat::Rust { backend, parser: Parser::Common }];
+            seats.rotate_right(index);
+            all.push(Self::of(seats));
+        }
+        all.push(Self::of([msgpack, node, msgpack]));
+        all
+    }
+
+    /// Whether it is in the table of Python.
     pub(crate) fn has_python(&self) -> bool {
-        self.seats.contains(&Seat::Python)
+        self.seats.iter().any(|seat| matches!(seat, Seat::Python | Seat::PythonServer { .. }))
+    }
+
+    /// Whether the machine has what its servers need.
+    pub(crate) fn can_run(&self) -> bool {
+        let is_there = |seat: &Seat| match seat {
+            Seat::Python => python().is_some(),
+            Seat::PythonServer { .. } => python_socketio().is_some(),
+            _ => true,
+        };
+        self.seats.iter().all(is_there)
     }
 
     /// Whether one of its servers lacks a capability.
     pub(crate) fn lacks(&self, capability: Capability) -> bool {
-        self.has_python() && PYTHON_LACKS.contains(&capability)
+        self.seats.iter().any(|seat| seat.lacks().contains(&capability))
     }
 
     fn of(seats: [Seat; 3]) -> Self {
@@ -130,7 +158,8 @@ impl Seat {
             Self::Node { .. } => Kind::NodeServer,
             Self::Worker => Kind::NodeCluster { workers: 1 },
             Self::Rust { backend, .. } => Kind::RustServer { program: program(), backend: backend.to_owned() },
-            Self::Python => python().expect("compositions with Python run only where it is").clone(),
+            Self::Python => python().expect("`can_run` was asked").clone(),
+            Self::PythonServer { .. } => python_socketio().expect("`can_run` was asked").clone(),
         };
         let node = Arc::new(Node::start(&kind, &options.clone().parser(self.parser())).await?);
         let worker = (self == Self::Worker).then_some(0);
@@ -149,7 +178,7 @@ impl Seat {
     /// The parser of its clients.
     pub(crate) fn parser(self) -> Parser {
         match self {
-            Self::Node { parser } | Self::Rust { parser, .. } => parser,
+            Self::Node { parser } | Self::Rust { parser, .. } | Self::PythonServer { parser } => parser,
             Self::Worker | Self::Python => Parser::Common,
         }
     }
@@ -166,6 +195,7 @@ impl Seat {
             Self::Node { .. } => "N".to_owned(),
             Self::Worker => "W".to_owned(),
             Self::Python => "P".to_owned(),
+            Self::PythonServer { .. } => "S".to_owned(),
             Self::Rust { backend, .. } if backend == BACKENDS[0] => "R".to_owned(),
             Self::Rust { backend, .. } => backend.get(..1).unwrap_or(backend).to_uppercase(),
         }
@@ -178,6 +208,14 @@ impl Seat {
             Self::Worker => "a worker of a Node cluster".to_owned(),
             Self::Rust { backend, .. } => format!("Rust on {backend}"),
             Self::Python => "the node in Python".to_owned(),
+            Self::PythonServer { .. } => "a server of python-socketio".to_owned(),
+        }
+    }
+
+    fn lacks(self) -> &'static [Capability] {
+        match self {
+            Self::Python => capability::VIRTUAL_SOCKETS_LACK,
+            _ => &[],
         }
     }
 }
@@ -242,8 +280,14 @@ pub(crate) fn one_list(name: &Value, args: &Value) -> Value {
 }
 
 /// The node in Python; `None` when a tool is missing on the machine, which is then reported once.
-pub(crate) fn python() -> Option<&'static Kind> {
+fn python() -> Option<&'static Kind> {
     static PYTHON: LazyLock<Option<Kind>> = LazyLock::new(|| python_node(env!("CARGO_TARGET_TMPDIR")));
+    PYTHON.as_ref()
+}
+
+/// The server in Python; `None` when a tool is missing on the machine, which is then reported once.
+fn python_socketio() -> Option<&'static Kind> {
+    static PYTHON: LazyLock<Option<Kind>> = LazyLock::new(|| python_server(env!("CARGO_TARGET_TMPDIR")));
     PYTHON.as_ref()
 }
 

@@ -323,10 +323,13 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "128 levels",
-        about: "not Node.js but a Rust server with the MessagePack parser: it refuses values of more than 128 levels",
+        about: "not Node.js but a Rust server with the MessagePack parser, and a server in Python: they refuse values of more than 128 levels",
         scenario: "deep nesting",
         show: Show::As(|composition, seen| {
-            let is_limited = |seat: Seat| seat.is_rust() && seat.parser() == Parser::MsgPack;
+            let is_limited = |seat: Seat| match seat {
+                Seat::Rust { parser, .. } => parser == Parser::MsgPack,
+                seat => matches!(seat, Seat::PythonServer { .. }),
+            };
             for (client, seat) in composition.clients() {
                 if is_limited(composition.actor()) || is_limited(seat) {
                     seen[client] = json!([90]);

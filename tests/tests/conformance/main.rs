@@ -62,9 +62,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS; // skipped, as `require` has reported
     }
 
-    if compositions.iter().any(Composition::has_python) && composition::python().is_none() {
-        compositions.retain(|composition| !composition.has_python());
-    }
+    compositions.retain(Composition::can_run);
 
     let started = Instant::now();
     let columns = stream::iter(compositions).map(|composition| column(composition, &scenarios));
