@@ -7,6 +7,7 @@ from typing import Any
 
 import socketio
 from fastapi import FastAPI
+
 from socketio_postgres import PostgresManager
 
 database = os.environ.get("DATABASE_URL", "postgres://postgres@localhost/postgres")

@@ -2,6 +2,7 @@ import os
 
 import socketio
 import uvicorn
+
 from socketio_postgres import PostgresManager
 
 database = os.environ.get("DATABASE_URL", "postgres://postgres@localhost/postgres")

@@ -4,6 +4,7 @@ import os
 import sys
 
 import psycopg
+
 from socketio_postgres import Emitter
 
 database = os.environ.get("DATABASE_URL", "postgres://postgres@localhost/postgres")

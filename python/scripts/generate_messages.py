@@ -26,7 +26,7 @@ Generated from protocol/schema by scripts/generate_messages.py: do not edit.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict, Union
+from typing import Any, Literal, TypedDict
 
 from typing_extensions import NotRequired
 
@@ -71,11 +71,7 @@ def documented(text: str, indent: str) -> list[str]:
 
 def definition(name: str, schema: dict[str, Any]) -> str:
     if "properties" not in schema:
-        text = f"{name} = {annotation(schema)}"
-        if " | " in text:
-            name, of = text.split(" = ")
-            text = f"{name} = Union[{', '.join(of.split(' | '))}]"
-        return "\n".join([text, *documented(schema["description"], "")])
+        return "\n".join([f"{name} = {annotation(schema)}", *documented(schema["description"], "")])
     required = set(schema.get("required", []))
     fields = {}
     for key, value in schema["properties"].items():
@@ -113,8 +109,8 @@ def generate() -> str:
     definitions = messages["$defs"]
     parts = [definition(name, definitions[name]) for name in in_order(definitions)]
     parts.append(definition(header["title"], header))
-    members = ",\n    ".join(annotation(each) for each in messages["oneOf"])
-    union = f"{messages['title']} = Union[\n    {members},\n]"
+    members = "\n    | ".join(annotation(each) for each in messages["oneOf"])
+    union = f"{messages['title']} = (\n    {members}\n)"
     parts.append("\n".join([union, *documented(messages["description"], "")]))
     return HEAD + "\n\n\n".join(parts) + "\n"
 

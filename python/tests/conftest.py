@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import socketio
 import uvicorn
+
 from socketio_postgres import Gap, Options, PostgresManager
 
 #: For hangs only: tests wait for events.
@@ -37,7 +38,7 @@ def database() -> Iterator[str]:
         pytest.skip(_MISSING)
     name = f"python_{secrets.token_hex(6)}"
     with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" ENCODING \'UTF8\' TEMPLATE template0'.encode())
+        connection.execute(f"CREATE DATABASE \"{name}\" ENCODING 'UTF8' TEMPLATE template0".encode())
         yield urlunsplit(urlsplit(base)._replace(path=f"/{name}"))
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
@@ -118,8 +119,8 @@ async def start(database: str) -> AsyncIterator[StartServer]:
             manager = PostgresManager(url, Options(**{"on_gap": gaps.append, **options}))
             sio = socketio.AsyncServer(client_manager=manager, async_mode="asgi", **(server or {}))
             found = Server(manager, sio, gaps=gaps)
-            await manager.start()
             stack.push_async_callback(manager.close)
+            await manager.start()
             await _serve(stack, found)
             return found
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from conftest import DEADLINE, StartServer, until
+
 from socketio_postgres import AsyncEmitter, Emitter, InvalidEvent, InvalidValue, ResponseTimeout
 
 

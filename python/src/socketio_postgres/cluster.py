@@ -93,7 +93,17 @@ class Cluster:
             ) from None
 
     async def stop(self) -> None:
-        """Ends all tasks but the one that publishes. `start` can be called again."""
+        """Ends all tasks and connections. After a start that has failed, `start` can be called again."""
+        await self._end_tasks()
+        publishing, self._publishing = self._publishing, None
+        if publishing is not None:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+        await self._publisher.close()
+        await self._attachments.close()
+
+    async def _end_tasks(self) -> None:
+        """All but the one that publishes."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -103,17 +113,14 @@ class Cluster:
         if self.is_closed:
             return
         self.is_closed = True
-        await self.stop()
+        await self._end_tasks()
         await self.handlers.close()
         if self._listened.is_set():
             for node in self._nodes.values():
                 node.leave()
         if self._publishing is not None:
             await self._publisher.flush(self.options.query_timeout)
-            self._publishing.cancel()
-            await asyncio.gather(self._publishing, return_exceptions=True)
-        await self._publisher.close()
-        await self._attachments.close()
+        await self.stop()
 
     def add(self, namespace: str) -> None:
         """A namespace that this server takes part in until it is closed. Raises `InvalidNamespace`."""

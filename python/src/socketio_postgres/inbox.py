@@ -52,6 +52,9 @@ class Inbox:
         except NotUsable as error:
             self._problem(error.kind, error)
             return
+        except Exception as error:  # whatever is wrong with it, the listener goes on
+            self._problem("failed", f"a notification: {error!r}")
+            return
         node = self._receiver(channel, incoming)
         if node is None:
             return

@@ -5,7 +5,7 @@ Generated from protocol/schema by scripts/generate_messages.py: do not edit.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict, Union
+from typing import Any, Literal, TypedDict
 
 from typing_extensions import NotRequired
 
@@ -60,7 +60,7 @@ while the request waits.
 """
 
 
-Room = Union[str, float, None]
+Room = str | float | None
 """The name of a room: a string or a number. The number 7 and the string "7" name two rooms. A
 Node.js application that says `io.to(undefined)` sends null, which readers must survive.
 """
@@ -353,21 +353,21 @@ class NotificationHeader(TypedDict):
     attachmentId: str
 
 
-ClusterMessage = Union[
-    InitialHeartbeatMessage,
-    HeartbeatMessage,
-    BroadcastMessage,
-    SocketsJoinMessage,
-    SocketsLeaveMessage,
-    DisconnectSocketsMessage,
-    FetchSocketsMessage,
-    FetchSocketsResponseMessage,
-    ServerSideEmitMessage,
-    ServerSideEmitResponseMessage,
-    BroadcastClientCountMessage,
-    BroadcastAckMessage,
-    AdapterCloseMessage,
-]
+ClusterMessage = (
+    InitialHeartbeatMessage
+    | HeartbeatMessage
+    | BroadcastMessage
+    | SocketsJoinMessage
+    | SocketsLeaveMessage
+    | DisconnectSocketsMessage
+    | FetchSocketsMessage
+    | FetchSocketsResponseMessage
+    | ServerSideEmitMessage
+    | ServerSideEmitResponseMessage
+    | BroadcastClientCountMessage
+    | BroadcastAckMessage
+    | AdapterCloseMessage
+)
 """A message from one node to all others that listen on the channel of its namespace. `type` tells
 what it is. Writers keep to the order of keys that is given here, as Node.js does; readers take any
 order, and ignore keys and types that they do not know.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from .cluster import Cluster
-from .errors import InvalidValue
+from .errors import InvalidValue, ResponseTimeout
 from .node import Node
 from .wire import Opts, is_name
 
@@ -24,7 +24,7 @@ class Selection:
     _node: Callable[[str], Awaitable[Node]]
     _cluster: Cluster
     namespace: str
-    _opts: Opts = Opts()
+    _opts: Opts = field(default_factory=Opts)
     _flags: dict[str, Any] = field(default_factory=dict)
     _local: bool = False
     _seconds: float | None = None
@@ -78,10 +78,15 @@ class Selection:
     async def fetch_sockets(self) -> list[RemoteSocket]:
         """The sockets of all servers.
 
-        Raises `ResponseTimeout` when a server does not respond in time (5 s), and `PublishError`.
+        Raises `ResponseTimeout`, with those that were found, when a server does not respond in time (5 s),
+        and `PublishError`.
         """
         node = await self._node(self.namespace)
-        found = await node.fetch_sockets(self._opts, self._limit(), self._local)
+        try:
+            found = await node.fetch_sockets(self._opts, self._limit(), self._local)
+        except ResponseTimeout as error:
+            error.responses = [RemoteSocket._of(self, each) for each in error.responses]
+            raise
         return [RemoteSocket._of(self, each) for each in found]
 
     async def sockets_join(self, *rooms: str | float) -> None:

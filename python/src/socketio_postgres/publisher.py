@@ -58,9 +58,8 @@ class Publisher:
             await self._give_up()
             raise NotConnected(f"the database cannot be used: {_text(error)}") from error
         if not exists:
-            raise NotConnected(
-                f"the table {self._options.table} is missing: set create_table, or run:{statements.create_table(self._table)}"
-            )
+            statement = statements.create_table(self._table)
+            raise NotConnected(f"the table {self._options.table} is missing: set create_table, or run:{statement}")
 
     def send(self, outgoing: Outgoing, effect: Effect | None = None) -> asyncio.Future[None]:
         """Queues a message. The future is done once it is published and has had its effect.
@@ -207,7 +206,9 @@ class Publisher:
     async def _connected(self) -> Connection:
         if self._connection is not None:
             try:
-                # Notices an end that came while nothing was published, before anything is sent.
+                # Notices an end that came while nothing was published, before anything is sent: the
+                # first call reads PostgreSQL's reason, the second one that nothing follows.
+                self._connection.pgconn.consume_input()
                 self._connection.pgconn.consume_input()
             except psycopg.Error:
                 await self._give_up()

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 #: A value that a client or a server has not given: its acknowledgement was empty.
@@ -46,11 +47,10 @@ class Request:
     async def wait(self, timeout: float) -> bool:
         """Whether the request was complete in time."""
         self._check()
-        try:
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._complete.wait(), timeout)
-            return True
-        except asyncio.TimeoutError:
-            return False
+        # Also when it became complete at the last moment.
+        return self._complete.is_set()
 
 
 class Acknowledgements(Request):

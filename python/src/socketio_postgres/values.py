@@ -172,7 +172,7 @@ def _reason(error: BaseException) -> str:
 
 def _integer(digits: str) -> int | float:
     # Python limits the number of digits that it reads, and the exact value is not needed.
-    if len(digits) < 17:
+    if len(digits) < 16:
         return int(digits)
     number = _rounded(int(digits)) if len(digits) < 20 else float(digits)
     # 1e400 written out is Infinity to JavaScript, which clients see as null.

@@ -85,7 +85,7 @@ def read_attachment(payload: bytes) -> Incoming:
 
 def _incoming(message: dict[str, Any], row: int | None) -> Incoming:
     kind, nsp = message.get("type"), message.get("nsp")
-    if isinstance(kind, bool) or not isinstance(kind, (int, float)) or int(kind) != kind:
+    if isinstance(kind, bool) or not isinstance(kind, (int, float)) or not -1e9 < kind < 1e9 or int(kind) != kind:
         raise Malformed(f"type {_short(kind)}")
     if nsp is not None and not isinstance(nsp, str):
         raise Malformed(f"nsp {_short(nsp)}")
