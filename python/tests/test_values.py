@@ -93,12 +93,14 @@ def captured() -> list[dict[str, Any]]:
 def test_what_node_js_sent_is_read_and_written_as_it_was() -> None:
     inline = attached = 0
     for line in captured():
+        if "type" not in json.loads(line["payload"]):
+            continue  # what an application's own worker has sent to its primary
         incoming = read_notification(line["payload"])
         if line["attachment_hex"] is None:
             # In this order of keys, too. Node.js writes some numbers otherwise: 1e21 and 1e+21.
             written = write_json(incoming.body)
             assert written is not None
-            assert json.loads(written) == json.loads(line["payload"])
+            assert json.loads(written, parse_int=float) == json.loads(line["payload"], parse_int=float)
             inline += written.decode() == line["payload"]
         elif line["attachment_hex"]:
             payload = bytes.fromhex(line["attachment_hex"])
