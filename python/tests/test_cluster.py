@@ -207,6 +207,12 @@ async def test_what_cannot_be_sent_is_refused_where_it_is_made(start: StartServe
         await one.sio.emit("e", deep)
     with pytest.raises(InvalidValue, match="strings and numbers"):
         await one.sio.emit("e", to=b"room")
+    with pytest.raises(InvalidValue, match="strings and numbers"):
+        await one.sio.emit("e", skip_sid=[object()])
+    with pytest.raises(InvalidValue, match="strings and numbers"):
+        await one.manager.of("/").to(float("nan")).emit("e")
+    with pytest.raises(InvalidValue, match="no room"):
+        one.manager.of("/").to()
 
 
 async def test_a_client_cannot_break_its_acknowledgements_for_others(start: StartServer) -> None:

@@ -85,6 +85,17 @@ async def test_without_the_database_local_clients_get_events_and_the_sender_an_e
     assert len(one.gaps) == 1
 
 
+async def test_checks_of_the_connection_lose_no_notification(start: StartServer) -> None:
+    one, two = await start(), await start(check_interval=0.001)
+    await one.count(2)
+    b = await two.client()
+    for number in range(300):
+        await one.sio.emit("n", number)
+    await one.sio.emit("end")
+    await b.wait_for("end")
+    assert [args[1] for args in b.received if args[0] == "n"] == list(range(300))
+
+
 async def test_a_connection_that_stalls_without_an_error_is_replaced(
     start: StartServer, proxy: tuple[str, Proxy]
 ) -> None:
@@ -315,6 +326,8 @@ async def test_a_server_that_leaves_is_forgotten_and_one_that_dies_is_not_waited
     await two.count(1)
     with pytest.raises(Closed):
         await one.sio.emit("too late")
+    with pytest.raises(Closed):
+        await one.manager.start()
 
 
 async def test_a_request_that_is_cancelled_leaves_nothing_behind(start: StartServer) -> None:

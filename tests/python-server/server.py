@@ -128,7 +128,9 @@ class Server:
     # Events
 
     async def op_emit(self, command: dict):
-        if command.keys() & {"except", "volatile", "compress", "timeout"}:
+        # python-socketio does not publish what is for one client of this server: here it is a room.
+        is_of_client = any(self.manager.is_connected(room, command.get("nsp", "/")) for room in command.get("rooms", []))
+        if is_of_client or command.keys() & {"except", "volatile", "compress", "timeout"}:
             await (await self.selection(command)).emit(command["event"], *command.get("args", []))
             return
         # The API of python-socketio where it can say what is asked for.

@@ -272,14 +272,20 @@ class Cluster:
             now = time.monotonic()
             # After a pause of this process itself, what the others sent has yet to be read.
             was_stopped, last = now - last > options.heartbeat_timeout / 2, now
-            for node in list(self._nodes.values()):
-                node.beat(options.heartbeat_interval)
-                if not was_stopped:
-                    node.forget_silent()
-            self._leave_idle()
-            if self._overflow_since is not None:
-                self._report(Gap(self._overflow_since, datetime.now(timezone.utc)))
-                self._overflow_since = None
+            try:
+                self._tick(was_stopped)
+            except Exception:  # a defect, but without heartbeats the others would take this server for dead
+                _log.exception("the heartbeat has failed")
+
+    def _tick(self, was_stopped: bool) -> None:
+        for node in list(self._nodes.values()):
+            node.beat(self.options.heartbeat_interval)
+            if not was_stopped:
+                node.forget_silent()
+        self._leave_idle()
+        if self._overflow_since is not None:
+            self._report(Gap(self._overflow_since, datetime.now(timezone.utc)))
+            self._overflow_since = None
 
     async def _clean_up(self) -> None:
         """Deletes old attachments while there are any, and every 10 minutes."""

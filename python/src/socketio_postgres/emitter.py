@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import psycopg
 
 from . import statements, wire
-from .errors import InvalidValue, PublishError
+from .errors import PublishError
 from .names import channel_of, check_namespace, check_prefix, table_identifier
 from .values import to_wire
-from .wire import Type, is_name
+from .wire import Type, named_rooms
 
 Self = TypeVar("Self", bound="_Emission")
 
@@ -41,11 +41,11 @@ class _Emission:
 
     def to(self: Self, *rooms: str | float) -> Self:
         """Sockets in any of these rooms. The id of a socket is the name of a room, too."""
-        return replace(self, _rooms=self._rooms + _checked(rooms))
+        return replace(self, _rooms=self._rooms + named_rooms(rooms))
 
     def except_(self: Self, *rooms: str | float) -> Self:
         """But not the sockets in any of these rooms."""
-        return replace(self, _without=self._without + _checked(rooms))
+        return replace(self, _without=self._without + named_rooms(rooms))
 
     @property
     def volatile(self: Self) -> Self:
@@ -54,7 +54,7 @@ class _Emission:
 
     def compress(self: Self, value: bool) -> Self:
         """Whether transports may compress the event."""
-        return replace(self, _flags={**self._flags, "compress": value})
+        return replace(self, _flags={**self._flags, "compress": bool(value)})
 
     def _event(self, event: str, arguments: tuple[Any, ...]) -> _Statement:
         wire.check_event(event)
@@ -62,10 +62,10 @@ class _Emission:
         return self._statement(Type.BROADCAST, {"packet": packet, "opts": self._opts()})
 
     def _join(self, rooms: tuple[Any, ...]) -> _Statement:
-        return self._statement(Type.SOCKETS_JOIN, {"opts": self._opts(), "rooms": list(_checked(rooms))})
+        return self._statement(Type.SOCKETS_JOIN, {"opts": self._opts(), "rooms": list(named_rooms(rooms))})
 
     def _leave(self, rooms: tuple[Any, ...]) -> _Statement:
-        return self._statement(Type.SOCKETS_LEAVE, {"opts": self._opts(), "rooms": list(_checked(rooms))})
+        return self._statement(Type.SOCKETS_LEAVE, {"opts": self._opts(), "rooms": list(named_rooms(rooms))})
 
     def _disconnect(self, close: bool) -> _Statement:
         return self._statement(Type.DISCONNECT_SOCKETS, {"opts": self._opts(), "close": close})
@@ -177,12 +177,3 @@ def _refused(error: psycopg.Error) -> PublishError:
     if isinstance(error, psycopg.errors.UndefinedTable):
         text += ". The first server creates the attachments table at its start; `table` must be the same for all"
     return PublishError(f"the event is not sent: {text}")
-
-
-def _checked(rooms: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not rooms:
-        raise InvalidValue("no room is named: leave the call out to reach all sockets")
-    for room in rooms:
-        if not is_name(room):
-            raise InvalidValue(f"a room is a {type(room).__name__}: other servers know strings and numbers only")
-    return rooms

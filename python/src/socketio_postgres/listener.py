@@ -72,7 +72,7 @@ class Listener:
             try:
                 connection = await connect(self._url, self._options.connect_timeout)
                 await self._serve(connection)
-            except (psycopg.Error, OSError) as error:
+            except Exception as error:  # whatever it is, without this task the server hears nothing more
                 self._lost(error)
             finally:
                 self.is_listening = False

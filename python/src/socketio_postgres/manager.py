@@ -16,7 +16,7 @@ from .namespace import ClusterNamespace
 from .node import Node
 from .options import Health, Options
 from .sockets import LocalSockets
-from .wire import Opts, is_name
+from .wire import Opts, checked_rooms
 
 _log = logging.getLogger("socketio_postgres")
 #: The `auth` of the client that connects in this task.
@@ -51,10 +51,13 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
     async def start(self) -> None:
         """Joins the cluster: returns once this server hears the others and has announced itself.
 
-        Raises `NotConnected` when it cannot. Without it, the first client that connects starts the
-        manager, and until then this server is not in the cluster.
+        Raises `NotConnected` when it cannot, and `Closed` after `close`. Without it, the first client that
+        connects starts the manager, and until then this server is not in the cluster.
         """
-        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
+        if self._cluster.is_closed:
+            raise Closed("the manager has left the cluster: make a new one")
+        has_failed = self._starting is not None and self._starting.done() and self._starting.exception() is not None
+        if self._starting is None or has_failed:
             self._starting = asyncio.create_task(self._start())
         await asyncio.shield(self._starting)
 
@@ -137,7 +140,7 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         Raises `PublishError` when other servers do not get the event; local clients get it all the same.
         """
         namespace = namespace or "/"
-        opts = Opts(_rooms(to or room), tuple(_listed(skip_sid)))
+        opts = Opts(_rooms(to or room), checked_rooms(_listed(skip_sid)))
         # A client of this server alone: no other server need hear of it.
         local = bool(kwargs.get("ignore_queue")) or (
             len(opts.rooms) == 1 and self._sockets.is_local(namespace, opts.rooms[0])
@@ -199,8 +202,6 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
     async def _start(self) -> None:
         if self.server is None:
             raise NotConnected("the manager has no server: give it to socketio.AsyncServer as client_manager first")
-        if self._cluster.is_closed:
-            raise Closed("the manager has left the cluster: make a new one")
         self._add_static()
         try:
             await self._cluster.start()
@@ -284,10 +285,7 @@ def _rooms(room: Any) -> tuple[Any, ...]:
     rooms = _listed(room)
     if room is not None and not rooms:
         raise InvalidValue("the list of rooms is empty: name a room, or leave it out to reach all clients")
-    for each in rooms:
-        if not is_name(each):
-            raise InvalidValue(f"a room is a {type(each).__name__}: other servers know strings and numbers only")
-    return tuple(rooms)
+    return checked_rooms(rooms)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from .cluster import Cluster
 from .errors import InvalidValue, ResponseTimeout
 from .node import Node
-from .wire import Opts, is_name
+from .wire import Opts, is_name, named_rooms
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -31,11 +31,11 @@ class Selection:
 
     def to(self, *rooms: str | float) -> Selection:
         """Sockets in any of these rooms. The id of a socket is the name of a room, too."""
-        return replace(self, _opts=replace(self._opts, rooms=self._opts.rooms + _checked(rooms)))
+        return replace(self, _opts=replace(self._opts, rooms=self._opts.rooms + named_rooms(rooms)))
 
     def except_(self, *rooms: str | float) -> Selection:
         """But not the sockets in any of these rooms."""
-        return replace(self, _opts=replace(self._opts, without=self._opts.without + _checked(rooms)))
+        return replace(self, _opts=replace(self._opts, without=self._opts.without + named_rooms(rooms)))
 
     @property
     def local(self) -> Selection:
@@ -49,7 +49,7 @@ class Selection:
 
     def compress(self, value: bool) -> Selection:
         """Whether the transports of other servers may compress the event."""
-        return replace(self, _flags={**self._flags, "compress": value})
+        return replace(self, _flags={**self._flags, "compress": bool(value)})
 
     def timeout(self, seconds: float) -> Selection:
         """How long responses and acknowledgements are waited for."""
@@ -91,11 +91,11 @@ class Selection:
 
     async def sockets_join(self, *rooms: str | float) -> None:
         """Makes the sockets join rooms. Raises `PublishError`."""
-        await (await self._node(self.namespace)).join_rooms(list(_checked(rooms)), self._opts, self._local)
+        await (await self._node(self.namespace)).join_rooms(list(named_rooms(rooms)), self._opts, self._local)
 
     async def sockets_leave(self, *rooms: str | float) -> None:
         """Makes the sockets leave rooms. Raises `PublishError`."""
-        await (await self._node(self.namespace)).leave_rooms(list(_checked(rooms)), self._opts, self._local)
+        await (await self._node(self.namespace)).leave_rooms(list(named_rooms(rooms)), self._opts, self._local)
 
     async def disconnect_sockets(self, close: bool = False) -> None:
         """Disconnects the sockets; with `close`, the connections of their clients. Raises `PublishError`."""
@@ -201,12 +201,3 @@ class RemoteSocket:
     async def disconnect(self, close: bool = False) -> None:
         """Raises `PublishError`."""
         await self._selection.disconnect_sockets(close)
-
-
-def _checked(rooms: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not rooms:
-        raise InvalidValue("no room is named: leave the call out to reach all sockets")
-    for room in rooms:
-        if not is_name(room):
-            raise InvalidValue(f"a room is a {type(room).__name__}: other servers know strings and numbers only")
-    return rooms

@@ -61,6 +61,8 @@ class Node:
     def leave(self) -> None:
         """Sends the close message. Requests that still wait end with what they have."""
         self._send(Type.ADAPTER_CLOSE)
+        for uid in [self.uid, *self.members]:
+            self._gone(uid)
         for request in list(self._requests.values()):
             for uid in list(request.missing):
                 request.gone(uid)

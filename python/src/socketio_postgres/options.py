@@ -47,7 +47,7 @@ class Options:
     cleanup_interval: float = 30.0
     #: How long requests to other servers wait for the responses.
     request_timeout: float = 5.0
-    #: How long callbacks of clients are waited for.
+    #: How long clients have for callbacks. Not shorter than the timeouts of `AsyncServer.call`.
     ack_timeout: float = 60.0
 
     #: A connection that does not go through a pooler, when the first URL does.

@@ -84,9 +84,13 @@ class Publisher:
             self._wake.clear()
             while self._queue:
                 batch = self._next_batch()
-                errors = await self._publish_batch(batch)
-                for item, error in zip(batch, errors, strict=True):
-                    await self._finish(item, error)
+                try:
+                    errors = await self._publish_batch(batch)
+                except Exception as error:  # a defect, but later messages must go out
+                    _log.exception("a batch could not be published")
+                    errors = [PublishError(f"the message could not be published: {error!r}")] * len(batch)
+                for item, failure in zip(batch, errors, strict=True):
+                    await self._finish(item, failure)
             self._idle.set()
 
     async def flush(self, timeout: float) -> None:

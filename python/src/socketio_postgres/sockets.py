@@ -20,6 +20,31 @@ from .values import to_wire
 from .wire import Opts, is_name
 
 _log = logging.getLogger("socketio_postgres")
+#: How long a client may take for the packet that says that it is disconnected.
+_CLOSE_AFTER = 10.0
+#: As Node.js, which keeps the first of these when a client has sent several.
+_ONCE = frozenset(
+    {
+        "age",
+        "authorization",
+        "content-length",
+        "content-type",
+        "etag",
+        "expires",
+        "from",
+        "host",
+        "if-modified-since",
+        "if-unmodified-since",
+        "last-modified",
+        "location",
+        "max-forwards",
+        "proxy-authorization",
+        "referer",
+        "retry-after",
+        "server",
+        "user-agent",
+    }
+)
 
 
 @dataclass
@@ -165,10 +190,14 @@ class LocalSockets:
         await asyncio.sleep(0)
 
     async def _close(self, server: Any, eio_sid: str) -> None:
-        # After the packets that say so, which are sent first.
+        """Ends a connection once the client has taken the packets that say so, or does not take them."""
         await asyncio.sleep(0)
+        connection = server.eio.sockets.get(eio_sid)
         with suppress(Exception):
-            await asyncio.wait_for(server.eio.disconnect(eio_sid), 10)
+            # In one response to a client that polls, the end of the connection would come first.
+            await asyncio.wait_for(connection.queue.join(), _CLOSE_AFTER)
+        with suppress(Exception):
+            await asyncio.wait_for(server.eio.disconnect(eio_sid), _CLOSE_AFTER)
 
     # Descriptions
 
@@ -203,14 +232,7 @@ def handshake(environ: dict[str, Any], issued: float, auth: Any) -> dict[str, An
     """How a client connected, with the keys that Node.js has."""
     scope = environ.get("asgi.scope") or {}
     client = scope.get("client")
-    headers = {
-        key[5:].replace("_", "-").lower(): value
-        for key, value in environ.items()
-        if key.startswith("HTTP_") and isinstance(value, str)
-    }
-    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if isinstance(environ.get(key), str) and environ[key]:
-            headers[key.replace("_", "-").lower()] = environ[key]
+    headers = _headers(environ, scope)
     query = parse_qs(environ.get("QUERY_STRING") or "", keep_blank_values=True)
     try:
         auth = to_wire(auth)
@@ -225,6 +247,21 @@ def handshake(environ: dict[str, Any], issued: float, auth: Any) -> dict[str, An
         "secure": scheme in ("https", "wss"),
         "issued": int(issued * 1000),
         "url": str(environ.get("RAW_URI") or environ.get("PATH_INFO") or ""),
-        "query": {key: values[0] if len(values) == 1 else values for key, values in query.items()},
+        "query": {key: values[-1] for key, values in query.items()},
         "auth": auth if isinstance(auth, dict) else {},
     }
+
+
+def _headers(environ: dict[str, Any], scope: dict[str, Any]) -> dict[str, str]:
+    """The headers of the first request, with several of one name joined as by Node.js."""
+    if "headers" not in scope:  # not ASGI
+        named = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
+        return {key: str(value) for key, value in named.items()}
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        if key not in headers:
+            headers[key] = text
+        elif key not in _ONCE:
+            headers[key] += ("; " if key == "cookie" else ", ") + text
+    return headers

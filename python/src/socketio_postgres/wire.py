@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from .errors import InvalidEvent, Malformed
+from .errors import InvalidEvent, InvalidValue, Malformed
 from .values import read_json, read_messagepack, write_json, write_messagepack
 
 #: What PostgreSQL takes as the payload of a notification.
@@ -162,7 +163,26 @@ def is_event(event: Any) -> bool:
 
 def is_name(name: Any) -> bool:
     """Whether a value names an event or a room: a string or a number. In Python, True equals 1."""
-    return isinstance(name, (str, int, float)) and not isinstance(name, bool)
+    if isinstance(name, float):
+        return math.isfinite(name)
+    return isinstance(name, (str, int)) and not isinstance(name, bool)
+
+
+def checked_rooms(rooms: Iterable[Any]) -> tuple[Any, ...]:
+    """Rooms that the application names. Raises `InvalidValue`."""
+    found = tuple(rooms)
+    for room in found:
+        if not is_name(room):
+            raise InvalidValue(f"a room is a {type(room).__name__}: other servers know strings and numbers only")
+    return found
+
+
+def named_rooms(rooms: Iterable[Any]) -> tuple[Any, ...]:
+    """As `checked_rooms`, where the application must name one. Raises `InvalidValue`."""
+    found = checked_rooms(rooms)
+    if not found:
+        raise InvalidValue("no room is named: name one, or leave the call out to reach all sockets")
+    return found
 
 
 def sockets_of(data: dict[str, Any]) -> list[dict[str, Any]]:

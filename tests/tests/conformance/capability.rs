@@ -13,11 +13,16 @@ pub(crate) enum Capability {
     SharedConnections,
     /// A namespace is created with its first client.
     DynamicNamespaces,
+    /// The name of a namespace may have a question mark in it.
+    QuestionMarks,
 }
 
 /// What the node in Python lacks: its sockets are virtual.
 pub(crate) const VIRTUAL_SOCKETS_LACK: &[Capability] =
     &[Capability::Handshakes, Capability::SharedConnections, Capability::DynamicNamespaces];
+
+/// What python-socketio lacks: it takes a question mark for the end of a namespace's name.
+pub(crate) const PYTHON_SOCKETIO_LACKS: &[Capability] = &[Capability::QuestionMarks];
 
 impl Capability {
     /// The missing capability, as the table shows it.
@@ -26,6 +31,7 @@ impl Capability {
             Self::Handshakes => "handshakes by HTTP",
             Self::SharedConnections => "connections that several namespaces share",
             Self::DynamicNamespaces => "dynamic namespaces",
+            Self::QuestionMarks => "namespaces with a question mark",
         }
     }
 }

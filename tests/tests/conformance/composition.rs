@@ -215,6 +215,7 @@ impl Seat {
     fn lacks(self) -> &'static [Capability] {
         match self {
             Self::Python => capability::VIRTUAL_SOCKETS_LACK,
+            Self::PythonServer { .. } => capability::PYTHON_SOCKETIO_LACKS,
             _ => &[],
         }
     }

@@ -13,7 +13,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("namespaces are apart", apart),
         Scenario::new(UNICODE, everything),
-        Scenario::new(ODD, everything),
+        Scenario::new(ODD, everything).needs(Capability::QuestionMarks),
         Scenario::new(DYNAMIC, dynamic).needs(Capability::DynamicNamespaces),
         Scenario::new(LONG, long),
         Scenario::new(QUOTE, quote),

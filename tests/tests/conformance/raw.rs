@@ -86,8 +86,24 @@ impl RawClient {
             stream.read_to_end(&mut answer).await?;
             Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
         };
-        exchange.await.map_err(|error| refused(&error.to_string()))
+        let answer = exchange.await.map_err(|error| refused(&error.to_string()))?;
+        Ok(without_chunks(&answer).unwrap_or(answer))
     }
+}
+
+/// The answer with its body in one piece, if a server has sent it in chunks.
+fn without_chunks(answer: &str) -> Option<String> {
+    let (head, mut rest) = answer.split_once("\r\n\r\n")?;
+    if !head.to_lowercase().contains("transfer-encoding: chunked") {
+        return None;
+    }
+    let mut body = String::new();
+    while let Some((size, chunk)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).ok()?;
+        body += chunk.get(..size)?;
+        rest = chunk.get(size + 2..)?;
+    }
+    Some(format!("{head}\r\n\r\n{body}"))
 }
 
 fn refused(text: &str) -> Error {
