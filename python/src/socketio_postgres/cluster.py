@@ -25,6 +25,7 @@ from .node import Node
 from .options import Gap, Health, Options
 from .publisher import Effect, Publisher
 from .sockets import LocalSockets
+from .tasks import end
 from .wire import Incoming, Type, write_message
 
 _log = logging.getLogger("socketio_postgres")
@@ -94,26 +95,19 @@ class Cluster:
 
     async def stop(self) -> None:
         """Ends all tasks and connections. After a start that has failed, `start` can be called again."""
-        await self._end_tasks()
+        await end(self._tasks)
         publishing, self._publishing = self._publishing, None
         if publishing is not None:
-            publishing.cancel()
-            await asyncio.gather(publishing, return_exceptions=True)
+            await end([publishing])
         await self._publisher.close()
         await self._attachments.close()
-
-    async def _end_tasks(self) -> None:
-        """All but the one that publishes."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self) -> None:
         """Leaves: a close message of each namespace is the last that this server sends."""
         if self.is_closed:
             return
         self.is_closed = True
-        await self._end_tasks()
+        await end(self._tasks)
         await self.handlers.close()
         if self._listened.is_set():
             for node in self._nodes.values():

@@ -10,6 +10,7 @@ from typing import Any
 
 from .errors import InvalidEvent
 from .requests import MISSING
+from .tasks import end
 from .wire import RESERVED_BETWEEN_SERVERS, check_event
 
 _log = logging.getLogger("socketio_postgres")
@@ -63,6 +64,4 @@ class Handlers:
             _log.debug("the handler of %r failed", name, exc_info=error)
 
     async def close(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)

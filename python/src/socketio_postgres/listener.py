@@ -113,14 +113,16 @@ class Listener:
     async def _is_readable(self, connection: Connection) -> bool:
         """Waits until something arrives or is wanted. False when it is time for a check."""
         loop, descriptor = asyncio.get_running_loop(), connection.fileno()
+        end = loop.time() + self._options.check_interval
+        # Not asyncio.wait_for, which costs a task for each notification.
+        timer = loop.call_at(end, self._wake.set)
         loop.add_reader(descriptor, self._wake.set)
         try:
-            await asyncio.wait_for(self._wake.wait(), self._options.check_interval)
-            return True
-        except asyncio.TimeoutError:
-            return False
+            await self._wake.wait()
+            return loop.time() < end
         finally:
             self._wake.clear()
+            timer.cancel()
             loop.remove_reader(descriptor)
 
     def _drain(self, connection: Connection) -> None:

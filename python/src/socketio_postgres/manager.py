@@ -16,6 +16,7 @@ from .namespace import ClusterNamespace
 from .node import Node
 from .options import Health, Options
 from .sockets import LocalSockets
+from .tasks import end
 from .wire import Opts, checked_rooms
 
 _log = logging.getLogger("socketio_postgres")
@@ -64,8 +65,7 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
     async def close(self) -> None:
         """Leaves the cluster, so that no other server waits for this one. It cannot start again."""
         if self._starting is not None and not self._starting.done():
-            self._starting.cancel()
-            await asyncio.gather(self._starting, return_exceptions=True)
+            await end([self._starting])
         await self._cluster.close()
 
     async def __aenter__(self) -> PostgresManager:

@@ -15,14 +15,17 @@ pub(crate) enum Capability {
     DynamicNamespaces,
     /// The name of a namespace may have a question mark in it.
     QuestionMarks,
+    /// A client is refused when its `auth` is not an object.
+    AuthChecked,
 }
 
 /// What the node in Python lacks: its sockets are virtual.
 pub(crate) const VIRTUAL_SOCKETS_LACK: &[Capability] =
-    &[Capability::Handshakes, Capability::SharedConnections, Capability::DynamicNamespaces];
+    &[Capability::Handshakes, Capability::SharedConnections, Capability::DynamicNamespaces, Capability::AuthChecked];
 
-/// What python-socketio lacks: it takes a question mark for the end of a namespace's name.
-pub(crate) const PYTHON_SOCKETIO_LACKS: &[Capability] = &[Capability::QuestionMarks];
+/// What python-socketio lacks: it takes a question mark for the end of a namespace's name, gives any
+/// `auth` to the application, and does not answer when `auth` is not JSON.
+pub(crate) const PYTHON_SOCKETIO_LACKS: &[Capability] = &[Capability::QuestionMarks, Capability::AuthChecked];
 
 impl Capability {
     /// The missing capability, as the table shows it.
@@ -32,6 +35,7 @@ impl Capability {
             Self::SharedConnections => "connections that several namespaces share",
             Self::DynamicNamespaces => "dynamic namespaces",
             Self::QuestionMarks => "namespaces with a question mark",
+            Self::AuthChecked => "clients that are refused for their auth",
         }
     }
 }

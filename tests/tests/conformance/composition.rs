@@ -41,9 +41,7 @@ pub(crate) enum Seat {
     /// The node that was written from the specification alone.
     Python,
     /// A server of python-socketio on this project's package.
-    PythonServer {
-        parser: Parser,
-    },
+    PythonServer,
 }
 
 /// A running server.
@@ -85,29 +83,28 @@ impl Composition {
         all
     }
 
-    /// Alone, beside each of the others, and with the other parser.
+    /// Alone, and beside each of the others. Not with the MessagePack parser: python-socketio's says in
+    /// a way that a server disconnects a client which JavaScript's does not understand.
     fn with_python_servers(node: Seat) -> Vec<Self> {
-        let [python, msgpack] = [Parser::Common, Parser::MsgPack].map(|parser| Seat::PythonServer { parser });
-        let mut all = vec![Self::of([python; 3])];
+        let mut all = vec![Self::of([Seat::PythonServer; 3])];
         for (index, &backend) in BACKENDS.iter().enumerate() {
-            let mut seats = [python, node, Seat::Rust { backend, parser: Parser::Common }];
+            let mut seats = [Seat::PythonServer, node, Seat::Rust { backend, parser: Parser::Common }];
             seats.rotate_right(index);
             all.push(Self::of(seats));
         }
-        all.push(Self::of([msgpack, node, msgpack]));
         all
     }
 
     /// Whether it is in the table of Python.
     pub(crate) fn has_python(&self) -> bool {
-        self.seats.iter().any(|seat| matches!(seat, Seat::Python | Seat::PythonServer { .. }))
+        self.seats.iter().any(|seat| matches!(seat, Seat::Python | Seat::PythonServer))
     }
 
     /// Whether the machine has what its servers need.
     pub(crate) fn can_run(&self) -> bool {
         let is_there = |seat: &Seat| match seat {
             Seat::Python => python().is_some(),
-            Seat::PythonServer { .. } => python_socketio().is_some(),
+            Seat::PythonServer => python_socketio().is_some(),
             _ => true,
         };
         self.seats.iter().all(is_there)
@@ -159,7 +156,7 @@ impl Seat {
             Self::Worker => Kind::NodeCluster { workers: 1 },
             Self::Rust { backend, .. } => Kind::RustServer { program: program(), backend: backend.to_owned() },
             Self::Python => python().expect("`can_run` was asked").clone(),
-            Self::PythonServer { .. } => python_socketio().expect("`can_run` was asked").clone(),
+            Self::PythonServer => python_socketio().expect("`can_run` was asked").clone(),
         };
         let node = Arc::new(Node::start(&kind, &options.clone().parser(self.parser())).await?);
         let worker = (self == Self::Worker).then_some(0);
@@ -178,8 +175,8 @@ impl Seat {
     /// The parser of its clients.
     pub(crate) fn parser(self) -> Parser {
         match self {
-            Self::Node { parser } | Self::Rust { parser, .. } | Self::PythonServer { parser } => parser,
-            Self::Worker | Self::Python => Parser::Common,
+            Self::Node { parser } | Self::Rust { parser, .. } => parser,
+            Self::Worker | Self::Python | Self::PythonServer => Parser::Common,
         }
     }
 
@@ -195,7 +192,7 @@ impl Seat {
             Self::Node { .. } => "N".to_owned(),
             Self::Worker => "W".to_owned(),
             Self::Python => "P".to_owned(),
-            Self::PythonServer { .. } => "S".to_owned(),
+            Self::PythonServer => "S".to_owned(),
             Self::Rust { backend, .. } if backend == BACKENDS[0] => "R".to_owned(),
             Self::Rust { backend, .. } => backend.get(..1).unwrap_or(backend).to_uppercase(),
         }
@@ -208,14 +205,14 @@ impl Seat {
             Self::Worker => "a worker of a Node cluster".to_owned(),
             Self::Rust { backend, .. } => format!("Rust on {backend}"),
             Self::Python => "the node in Python".to_owned(),
-            Self::PythonServer { .. } => "a server of python-socketio".to_owned(),
+            Self::PythonServer => "a server of python-socketio".to_owned(),
         }
     }
 
     fn lacks(self) -> &'static [Capability] {
         match self {
             Self::Python => capability::VIRTUAL_SOCKETS_LACK,
-            Self::PythonServer { .. } => capability::PYTHON_SOCKETIO_LACKS,
+            Self::PythonServer => capability::PYTHON_SOCKETIO_LACKS,
             _ => &[],
         }
     }

@@ -328,7 +328,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         show: Show::As(|composition, seen| {
             let is_limited = |seat: Seat| match seat {
                 Seat::Rust { parser, .. } => parser == Parser::MsgPack,
-                seat => matches!(seat, Seat::PythonServer { .. }),
+                seat => seat == Seat::PythonServer,
             };
             for (client, seat) in composition.clients() {
                 if is_limited(composition.actor()) || is_limited(seat) {

@@ -15,7 +15,7 @@ use tokio::{
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::new("raw clients: auth of all kinds", auth).needs(Capability::Handshakes),
+        Scenario::new("raw clients: auth of all kinds", auth).needs(Capability::AuthChecked),
         Scenario::new("raw clients: query and headers", query_and_headers).needs(Capability::Handshakes),
         Scenario::new("raw clients: a burst while the client does not poll", burst).needs(Capability::Handshakes),
     ]
