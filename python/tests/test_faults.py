@@ -68,6 +68,12 @@ async def test_without_the_database_local_clients_get_events_and_the_sender_an_e
     with pytest.raises(PublishError, match="no other server gets the message"):
         await one.sio.emit("lost", 1)
     assert await a.wait_for("lost") == (1,)
+    # Its acknowledgements are not lost either.
+    called: list[tuple[Any, ...]] = []
+    a.replies["ask"] = 1
+    with pytest.raises(PublishError):
+        await one.sio.emit("ask", callback=lambda *args: called.append(args))
+    await until(lambda: called == [(1,)])
     # What concerns clients of this server alone needs no database.
     await one.sio.emit("own", to=a.sid)
     await a.wait_for("own")

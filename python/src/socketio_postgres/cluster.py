@@ -68,6 +68,8 @@ class Cluster:
 
     async def start(self) -> None:
         """Returns once this server listens and has announced itself. Raises `NotConnected`."""
+        self._listened.clear()
+        self._own_heard.clear()
         await self._publisher.prepare()
         for namespace in self._lasting - self._nodes.keys():
             self._new_node(namespace)

@@ -146,6 +146,8 @@ class Node:
                 await self._send(Type.BROADCAST, data, deliver)
         except BaseException:
             self._requests.pop(request.id, None)
+            # Clients of this server have got it, or still get it, and may acknowledge.
+            asyncio.get_running_loop().call_later(timeout, self._network.sockets.forget, asked)
             raise
 
         async def acknowledgements() -> list[Any]:
