@@ -181,6 +181,9 @@ BAD = [
     '{"type":3,"uid":"x","attachmentId":"many"}',
     '{"type":3,"uid":"x","attachmentId":1e400}',
     '{"type":3,"uid":"x","attachmentId":[1]}',
+    '{"type":3,"uid":"x","attachmentId":true}',
+    '{"type":3,"uid":"x","attachmentId":"1_7"}',
+    '{"type":3,"uid":"x","attachmentId":"9999999999999999999"}',
 ]
 
 

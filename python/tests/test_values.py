@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from socketio_postgres import InvalidValue
 from socketio_postgres.errors import NotUsable, Unreadable
 from socketio_postgres.values import (
-    has_binary,
     read_json,
     read_messagepack,
     restore_buffers,
@@ -55,6 +54,14 @@ def test_json_gives_back_what_it_was_given(value: Any) -> None:
 @given(values)
 def test_messagepack_gives_back_what_it_was_given(value: Any) -> None:
     assert read_messagepack(write_messagepack(to_wire(value))) == value
+
+
+def has_binary(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(has_binary, value.values()))
+    if isinstance(value, list):
+        return any(map(has_binary, value))
+    return isinstance(value, bytes)
 
 
 @given(values)

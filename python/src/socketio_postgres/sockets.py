@@ -103,9 +103,6 @@ class LocalSockets:
     def is_local(self, namespace: str, sid: Any) -> bool:
         return bool(self._manager.is_connected(sid, namespace) or self._manager.is_pre_connected(sid, namespace))
 
-    def ids(self, namespace: str) -> list[str]:
-        return list((self._manager.rooms.get(namespace) or {}).get(None, ()))
-
     # Events
 
     async def deliver(

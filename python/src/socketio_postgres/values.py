@@ -129,15 +129,6 @@ def check_depth(value: Any) -> None:
         level, depth = [item for item in below if isinstance(item, (dict, list))], depth + 1
 
 
-def has_binary(value: Any) -> bool:
-    """Whether JSON cannot express the value."""
-    if isinstance(value, dict):
-        return any(map(has_binary, value.values()))
-    if isinstance(value, list):
-        return any(map(has_binary, value))
-    return isinstance(value, bytes)
-
-
 def restore_buffers(value: Any) -> Any:
     """Restores binary that Node.js has written as `{"type": "Buffer", "data": [1, 2]}`."""
     if isinstance(value, list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -22,6 +23,7 @@ EVENT = 2
 #: Ids are kept, so longer ones are refused.
 _ID_BYTES = 256
 _LARGEST_ROW = 2**63 - 1
+_ROW = re.compile(r"[1-9][0-9]{0,18}\Z")
 
 #: Clients that get an event with one of these names disconnect.
 RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
@@ -65,15 +67,13 @@ def read_notification(payload: str) -> Incoming:
     if not isinstance(message, dict):
         raise Malformed("a notification is not a JSON object")
     reference = message.get("attachmentId")
-    if reference in ("", 0, False, None) or reference != reference:
+    if reference in ("", 0, False, None):
         return _incoming(message, None)
-    try:
-        row = int(reference) if isinstance(reference, str) and len(reference) < 20 else int(float(reference))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise Malformed(f"attachmentId {_short(reference)}") from error
-    if not 0 < row <= _LARGEST_ROW:
+    # A number that stands for itself is read, too.
+    digits = str(reference) if isinstance(reference, int) else reference
+    if not isinstance(digits, str) or _ROW.match(digits) is None or int(digits) > _LARGEST_ROW:
         raise Malformed(f"attachmentId {_short(reference)}")
-    return _incoming(message, row)
+    return _incoming(message, int(digits))
 
 
 def read_attachment(payload: bytes) -> Incoming:
