@@ -2,7 +2,9 @@
 
 use crate::capability::{self, Capability};
 use serde_json::{Value, json};
-use socketio_pg_tests::{Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, Parser, python_node, python_server};
+use socketio_pg_tests::{
+    Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, Parser, python_node, python_server,
+};
 use std::{
     path::PathBuf,
     sync::{Arc, LazyLock},
