@@ -460,3 +460,12 @@ async def test_closing_ends_while_something_arrives(start: StartServer) -> None:
     cluster._inbox._wake.set()
     await asyncio.sleep(0)
     await asyncio.wait_for(one.manager.close(), DEADLINE)
+
+
+async def test_cleaning_up_does_not_disturb_what_is_published(start: StartServer) -> None:
+    one = await start(cleanup_interval=0.001, query_timeout=3.0)
+    # As if attachments came all the time.
+    one.manager._cluster._attachments_seen = float("inf")
+    for number in range(500):
+        await one.sio.emit("n", number)
+    assert one.manager.health().problems == {}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import socketio
 import uvicorn
-from socketio_postgres import InvalidNamespace, Options, PostgresManager, PublishError, ResponseTimeout
+from socketio_postgres import InvalidNamespace, Options, PostgresManager, ResponseTimeout
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "python"))
 from lines import commands, log, say, tell  # noqa: E402
@@ -225,14 +225,9 @@ class Server:
             operation = getattr(self, f"op_{command.get('op')}", None)
             if operation is None:
                 raise Refused(f"unknown op: {command.get('op')}")
-            try:
-                result = operation(command)
-                if inspect.isawaitable(result):
-                    result = await result
-            except PublishError as error:
-                # As Node.js, which does not tell the sender.
-                log(f"not published: {error}")
-                result = None
+            result = operation(command)
+            if inspect.isawaitable(result):
+                result = await result
             say({"id": command.get("id"), "ok": result})
         except KeyError as error:
             say({"id": command.get("id"), "error": f"there is no {error}"})

@@ -1,4 +1,4 @@
-"""Reading attachments, from a connection of its own."""
+"""Reading attachments, and deleting old ones, on a connection of its own."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ class Missing(NotUsable):
 
 
 class Attachments:
-    """Fetches one attachment after the other."""
+    """Fetches one attachment after the other. psycopg lets one statement wait for the other."""
 
     def __init__(self, url: str, options: Options) -> None:
         self._url = url
         self._options = options
         self._statement = statements.fetch(table_identifier(options.table)).encode()
+        self._clean_up = statements.clean_up(table_identifier(options.table)).encode()
         self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
 
     async def fetch(self, row: int) -> bytes:
         """Tries again while the database is away. Raises `Missing` or `Unreadable`."""
@@ -49,14 +51,22 @@ class Attachments:
             await asyncio.sleep(delay)
             delay = min(2 * delay, 2)
 
+    async def delete_old(self, seconds: float) -> None:
+        """Deletes attachments of all servers. Raises `psycopg.Error`.
+
+        Not on the connection that publishes, which one task alone may use.
+        """
+        connection = await self._connected()
+        parameters: list[object] = [seconds]
+        work = connection.execute(self._clean_up, parameters)
+        await within(connection, self._options.query_timeout, work)
+
     async def close(self) -> None:
         connection, self._connection = self._connection, None
         await close(connection)
 
     async def _fetch(self, row: int) -> bytes:
-        if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._url, self._options.connect_timeout)
-        connection, limit = self._connection, self._options.max_attachment_bytes
+        connection, limit = await self._connected(), self._options.max_attachment_bytes
 
         async def read() -> tuple[int | None, bytes | None] | None:
             cursor = connection.cursor(binary=True)
@@ -70,3 +80,9 @@ class Attachments:
         if payload is None:
             raise Unreadable(f"attachment {row} has {size} bytes, over max_attachment_bytes ({limit})")
         return payload
+
+    async def _connected(self) -> Connection:
+        async with self._connecting:
+            if self._connection is None or self._connection.closed:
+                self._connection = await connect(self._url, self._options.connect_timeout)
+            return self._connection

@@ -292,7 +292,7 @@ class Cluster:
             if now - self._attachments_seen > 3 * interval and now - last < 600:
                 continue
             try:
-                await self._publisher.delete_old(interval)
+                await self._attachments.delete_old(interval)
                 last = now
             except psycopg.Error as error:
                 self.problem("not cleaned up", error)

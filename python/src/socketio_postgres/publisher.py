@@ -46,9 +46,15 @@ class Publisher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._connection: Connection | None = None
+        #: One task at a time uses the connection.
+        self._using = asyncio.Lock()
 
     async def prepare(self) -> None:
         """Connects, and creates the table unless it is there. Raises `NotConnected`."""
+        async with self._using:
+            await self._prepare()
+
+    async def _prepare(self) -> None:
         try:
             connection = await self._connected()
             if self._options.create_table:
@@ -106,10 +112,6 @@ class Publisher:
         self._queue.clear()
         await self._give_up()
 
-    async def delete_old(self, seconds: float) -> None:
-        """Deletes attachments of all servers. Raises `psycopg.Error`."""
-        await self._execute(await self._connected(), statements.clean_up(self._table), [seconds])
-
     # One batch
 
     def _next_batch(self) -> list[_Item]:
@@ -149,6 +151,10 @@ class Publisher:
         return [error.public if error else None for error in alone]
 
     async def _try(self, batch: list[_Item]) -> _Failed | None:
+        async with self._using:
+            return await self._try_alone(batch)
+
+    async def _try_alone(self, batch: list[_Item]) -> _Failed | None:
         try:
             connection = await self._connected()
         except psycopg.Error as error:
@@ -208,6 +214,7 @@ class Publisher:
     # The connection
 
     async def _connected(self) -> Connection:
+        # Under the lock: what it reads here would be missed by a statement that waits for it.
         if self._connection is not None:
             try:
                 # Notices an end that came while nothing was published, before anything is sent: the
