@@ -10,6 +10,7 @@ import psycopg
 
 from . import statements, wire
 from .errors import PublishError
+from .messages import Flags
 from .names import channel_of, check_namespace, check_prefix, table_identifier
 from .values import to_wire
 from .wire import Type, named_rooms
@@ -28,7 +29,7 @@ class _Emission:
     payload_threshold: int = 8000
     _rooms: tuple[Any, ...] = ()
     _without: tuple[Any, ...] = ()
-    _flags: dict[str, Any] = field(default_factory=dict)
+    _flags: Flags = field(default_factory=Flags)
 
     def __post_init__(self) -> None:
         check_namespace(self.namespace)

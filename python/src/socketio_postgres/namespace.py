@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from .cluster import Cluster
 from .errors import InvalidValue, ResponseTimeout
+from .messages import Flags
 from .node import Node
 from .wire import Opts, is_name, named_rooms
 
@@ -25,7 +26,7 @@ class Selection:
     _cluster: Cluster
     namespace: str
     _opts: Opts = field(default_factory=Opts)
-    _flags: dict[str, Any] = field(default_factory=dict)
+    _flags: Flags = field(default_factory=Flags)
     _local: bool = False
     _seconds: float | None = None
 

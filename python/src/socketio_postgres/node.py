@@ -12,6 +12,7 @@ from . import wire
 from .errors import Malformed, NotUsable, ResponseTimeout
 from .handlers import Handlers
 from .members import Members
+from .messages import Flags, Selector
 from .names import reply_channel_pattern
 from .options import Options
 from .publisher import Effect
@@ -87,7 +88,7 @@ class Node:
 
     # What the application does
 
-    async def emit(self, event: list[Any], opts: Opts, flags: dict[str, Any], local: bool = False) -> None:
+    async def emit(self, event: list[Any], opts: Opts, flags: Flags, local: bool = False) -> None:
         """Raises `InvalidEvent`, `InvalidValue`, and `PublishError` after local clients have got it."""
         wire.check_event(event[0])
         event = to_wire(event)
@@ -106,7 +107,7 @@ class Node:
         self,
         event: list[Any],
         opts: Opts,
-        flags: dict[str, Any],
+        flags: Flags,
         timeout: float,
         local: bool = False,
         each: Callable[[tuple[Any, ...]], None] | None = None,
@@ -161,7 +162,8 @@ class Node:
     async def fetch_sockets(self, opts: Opts, timeout: float, local: bool = False) -> list[dict[str, Any]]:
         """Descriptions of sockets of all servers. Raises `ResponseTimeout` and `PublishError`."""
         sockets = self._network.sockets
-        own = sockets.describe(self.namespace, sockets.select(self.namespace, opts))
+        described = sockets.describe(self.namespace, sockets.select(self.namespace, opts))
+        own: list[dict[str, Any]] = [dict(each) for each in described]
         if local or not len(self.members):
             return own
         request = Request(self.members)
@@ -373,5 +375,5 @@ _RESPONSES = frozenset(
 )
 
 
-def _written(opts: Opts, flags: dict[str, Any]) -> dict[str, Any]:
+def _written(opts: Opts, flags: Flags) -> Selector:
     return {"rooms": list(opts.rooms), "except": list(opts.without), "flags": flags}

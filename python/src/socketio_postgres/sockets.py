@@ -16,6 +16,7 @@ from engineio import packet as eio_packet
 from socketio import packet as sio_packet
 
 from .errors import InvalidValue
+from .messages import Handshake, SocketDescription
 from .values import to_wire
 from .wire import Opts, is_name
 
@@ -198,9 +199,9 @@ class LocalSockets:
 
     # Descriptions
 
-    def describe(self, namespace: str, sids: Iterable[str]) -> list[dict[str, Any]]:
+    def describe(self, namespace: str, sids: Iterable[str]) -> list[SocketDescription]:
         """The sockets as other servers see them."""
-        found = []
+        found: list[SocketDescription] = []
         for sid in sids:
             socket = self._sockets.get((namespace, sid))
             eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
@@ -208,8 +209,8 @@ class LocalSockets:
                 continue
             rooms = [room for room in self._manager.get_rooms(sid, namespace) if is_name(room) and room != sid]
             environ = self._manager.server.environ.get(eio_sid) or {}
-            described = {"id": sid, "handshake": handshake(environ, socket.issued, socket.auth)}
-            found.append({**described, "rooms": [sid, *rooms], "data": socket.data})
+            how = handshake(environ, socket.issued, socket.auth)
+            found.append({"id": sid, "handshake": how, "rooms": [sid, *rooms], "data": socket.data})
         return found
 
     # Tasks
@@ -225,7 +226,7 @@ class LocalSockets:
             _log.error("a socket could not be disconnected", exc_info=error)
 
 
-def handshake(environ: dict[str, Any], issued: float, auth: Any) -> dict[str, Any]:
+def handshake(environ: dict[str, Any], issued: float, auth: Any) -> Handshake:
     """How a client connected, with the keys that Node.js has."""
     scope = environ.get("asgi.scope") or {}
     client = scope.get("client")
@@ -249,16 +250,16 @@ def handshake(environ: dict[str, Any], issued: float, auth: Any) -> dict[str, An
     }
 
 
-def _headers(environ: dict[str, Any], scope: dict[str, Any]) -> dict[str, str]:
+def _headers(environ: dict[str, Any], scope: dict[str, Any]) -> dict[str, str | list[str]]:
     """The headers of the first request, with several of one name joined as by Node.js."""
     if "headers" not in scope:  # not ASGI
         named = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
         return {key: str(value) for key, value in named.items()}
-    headers: dict[str, str] = {}
+    headers: dict[str, str | list[str]] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         if key not in headers:
             headers[key] = text
         elif key not in _ONCE:
-            headers[key] += ("; " if key == "cookie" else ", ") + text
+            headers[key] = f"{headers[key]}{'; ' if key == 'cookie' else ', '}{text}"
     return headers
