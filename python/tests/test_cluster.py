@@ -128,6 +128,17 @@ async def test_servers_send_each_other_events(start: StartServer) -> None:
         await one.manager.of("/").server_side_emit_with_ack("unknown", timeout=0.3)
 
 
+async def test_events_without_a_handler_of_their_own_go_to_the_one_for_all(start: StartServer) -> None:
+    one, two = await pair(start)
+    heard: list[tuple[Any, ...]] = []
+    two.manager.of("/").on("*")(lambda *args: heard.append(args))
+    two.manager.of("/").on("known")(lambda *args: heard.append(args))
+    for event in ("known", "unknown", "*"):
+        await one.manager.of("/").server_side_emit(event, 1)
+    await until(lambda: len(heard) == 3)
+    assert heard == [(1,), ("unknown", 1), ("*", 1)]
+
+
 async def test_a_handler_that_fails_is_counted_and_answers_nothing(start: StartServer) -> None:
     one, two = await pair(start)
 

@@ -38,7 +38,7 @@ class Handlers:
         """Starts the handler. `respond` gets what it returns; not when it fails, or when there is none."""
         handlers, name, arguments = self._handlers.get(namespace, {}), event[0], event[1:]
         handler = handlers.get(name)
-        if handler is None:
+        if handler is None or name == ALL:
             handler, arguments = handlers.get(ALL), event
         if handler is None:
             return
