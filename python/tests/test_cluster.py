@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import socketio
 from conftest import DEADLINE, StartServer, until
 
 from socketio_postgres import AsyncEmitter, Emitter, InvalidEvent, InvalidValue, ResponseTimeout
@@ -108,8 +109,25 @@ async def test_sockets_of_all_servers_are_found_and_moved(start: StartServer) ->
     assert await found[a.sid].emit_with_ack("ask") == 5
     await found[a.sid].disconnect()
     await asyncio.wait_for(a.is_disconnected.wait(), DEADLINE)
-    await one.sio.disconnect(b.sid)
+    await one.manager.of("/").to(b.sid).disconnect_sockets(close=True)
     await asyncio.wait_for(b.is_disconnected.wait(), DEADLINE)
+
+
+async def test_disconnecting_can_end_the_connection_and_all_its_namespaces(start: StartServer) -> None:
+    one, two = await pair(start, server={"namespaces": ["/", "/second"]})
+    client, other = socketio.AsyncClient(reconnection=False), await two.client()
+    await client.connect(f"http://127.0.0.1:{two.port}", namespaces=["/", "/second"], transports=["websocket"])
+    await one.sio.disconnect(client.get_sid("/"))
+    await until(lambda: "/" not in client.namespaces)
+    assert "/second" in client.namespaces
+    await one.manager.of("/second").disconnect_sockets(close=True)
+    await until(lambda: len(two.sio.eio.sockets) == 1)
+    # Only where it was said.
+    await one.manager.of("/").local.disconnect_sockets(close=True)
+    assert not other.is_disconnected.is_set()
+    await one.manager.of("/").disconnect_sockets(close=True)
+    await until(lambda: two.sio.eio.sockets == {})
+    await asyncio.wait_for(client.wait(), DEADLINE)
 
 
 async def test_servers_send_each_other_events(start: StartServer) -> None:

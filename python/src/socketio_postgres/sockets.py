@@ -23,6 +23,8 @@ from .wire import Opts, is_name
 _log = logging.getLogger("socketio_postgres")
 #: How long a client may take for the packet that says that it is disconnected.
 _CLOSE_AFTER = 10.0
+#: How long it may take to close the connection by itself.
+_CLOSES_ITSELF = 2.0
 #: As Node.js, which keeps the first of these when a client has sent several.
 _ONCE = frozenset(
     {
@@ -191,9 +193,16 @@ class LocalSockets:
         """Ends a connection once the client has taken the packets that say so, or does not take them."""
         await asyncio.sleep(0)
         connection = server.eio.sockets.get(eio_sid)
-        with suppress(Exception):
+        if connection is None:
+            return
+        with suppress(asyncio.TimeoutError):
             # In one response to a client that polls, the end of the connection would come first.
             await asyncio.wait_for(connection.queue.join(), _CLOSE_AFTER)
+        # Clients in JavaScript close a connection by themselves that has no namespace any more. Until then,
+        # the end of the connection could still overtake the packets in what they read.
+        end = asyncio.get_running_loop().time() + _CLOSES_ITSELF
+        while not connection.closed and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
         with suppress(Exception):
             await asyncio.wait_for(server.eio.disconnect(eio_sid), _CLOSE_AFTER)
 
