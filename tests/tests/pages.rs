@@ -215,6 +215,8 @@ fn the_pages_of_the_aliases_name_every_method() {
         let page = read(&format!("{backend}/src/lib.rs")) + &read(&format!("{backend}/src/emitter.rs"));
         for file in ["cluster", "serve", "namespace", "server_side", "emitter"] {
             let text = read(&format!("adapter-core/src/api/{file}.rs"));
+            // What is hidden from the documentation is not for applications.
+            let text = text.replace("#[doc(hidden)]\n    pub ", "");
             let public = text.lines().filter_map(|line| {
                 let line = line.strip_prefix("    pub ")?;
                 line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")

@@ -1,6 +1,12 @@
 //! The application's handle of the cluster.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::{Mutex, RwLock};
 use socketio_pg_protocol::message::{Room, SocketDescription};
@@ -48,6 +54,20 @@ struct Shared<B: Backend> {
     server: RwLock<Option<Box<dyn Server>>>,
     /// The server to which the namespaces belong.
     serves: Mutex<Option<Uid>>,
+    /// Whether the data of each socket also says which client the socket belongs to.
+    tells_clients: AtomicBool,
+}
+
+impl<B: Backend> Shared<B> {
+    fn new(databases: Databases<B>, aliases: Aliases) -> Self {
+        Self {
+            databases,
+            aliases,
+            server: RwLock::default(),
+            serves: Mutex::default(),
+            tells_clients: AtomicBool::default(),
+        }
+    }
 }
 
 impl<B: Backend> Clone for Cluster<B> {
@@ -80,9 +100,7 @@ impl<B: Backend> Cluster<B> {
         let backend = backend.try_into().map_err(Into::into)?;
         let aliases = Aliases::new(options.max_remote_sockets);
         let databases = Databases::connect_one(backend, options).await?;
-        Ok(Self {
-            shared: Arc::new(Shared { databases, aliases, server: RwLock::default(), serves: Mutex::default() }),
-        })
+        Ok(Self { shared: Arc::new(Shared::new(databases, aliases)) })
     }
 
     /// Connects a node to a cluster whose namespaces are spread over several databases: `rule` maps
@@ -128,9 +146,7 @@ impl<B: Backend> Cluster<B> {
         let backends = backends.collect::<Result<Vec<B>, _>>()?;
         let aliases = Aliases::new(options.max_remote_sockets);
         let databases = Databases::connect(backends, Box::new(rule), options).await?;
-        Ok(Self {
-            shared: Arc::new(Shared { databases, aliases, server: RwLock::default(), serves: Mutex::default() }),
-        })
+        Ok(Self { shared: Arc::new(Shared::new(databases, aliases)) })
     }
 
     /// Checks the tables that nodes with these options need: whether they exist, have the necessary
@@ -176,6 +192,20 @@ impl<B: Backend> Cluster<B> {
         F: Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sync + 'static,
     {
         *self.shared.server.write() = Some(Box::new(Attached::new(server.clone(), address)));
+    }
+
+    /// Makes this server tell, in the data of each of its sockets under the key `_admin`, which
+    /// client the socket belongs to and by which transport: there the Admin UI of Node.js's servers
+    /// looks for it. [Attaches](Self::attach) the server if none is attached.
+    ///
+    /// For `socketio-pg-admin-ui`; an application does not need it.
+    #[doc(hidden)]
+    pub fn tell_clients<A: Adapter>(&self, server: &SocketIo<A>) {
+        self.shared.tells_clients.store(true, Ordering::Relaxed);
+        let mut attached = self.shared.server.write();
+        if attached.is_none() {
+            *attached = Some(Box::new(Attached::new(server.clone(), handshake::plain_address)));
+        }
     }
 
     /// A stream of what happens to the node from now on: see [`Event`](crate::Event). Each call
@@ -272,7 +302,7 @@ impl<B: Backend> Cluster<B> {
     /// `None` for a socket that is being disconnected.
     pub(crate) fn describe(&self, namespace: &str, sid: Sid, rooms: Vec<Room>) -> Option<SocketDescription> {
         let details = match &*self.shared.server.read() {
-            Some(server) => Some(server.describe(namespace, sid)?),
+            Some(server) => Some(server.describe(namespace, sid, self.shared.tells_clients.load(Ordering::Relaxed))?),
             None => None,
         };
         Some(describe::description(sid, rooms, details))

@@ -14,7 +14,7 @@ use crate::{
     api::{cluster::Cluster, responses::Acknowledgements, socket::ClusterSocket},
     backend::Backend,
     error::Error,
-    node::{handlers::Handlers, namespace::Namespace, requester::Requester, requests::fetch_remote, shared::Node},
+    node::{handlers::Handlers, namespace::Namespace, requester::Requester, requests::fetch_in_time, shared::Node},
     outbound::effect::Effect,
     socketio::{arguments, room},
 };
@@ -262,17 +262,29 @@ impl<B: Backend> ClusterNamespace<B> {
     /// [`Error::Timeout`] when a node does not respond in time, as in Node.js.
     #[doc(alias = "fetchSockets")]
     pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
+        let (sockets, missing) = self.fetch_sockets_in_time().await?;
+        missing.map_or(Ok(sockets), Err)
+    }
+
+    /// As [`Self::fetch_sockets`], but a node that does not respond in time costs its own sockets
+    /// only: the sockets of all other nodes, and [`Error::Timeout`] beside them, which names the
+    /// nodes that are missing. [`Self::timeout`] says how long to wait.
+    ///
+    /// # Errors
+    /// When the nodes could not be asked.
+    pub async fn fetch_sockets_in_time(&self) -> Result<(Vec<ClusterSocket>, Option<Error>), Error> {
         let namespace = self.namespace()?;
         let selector = self.selector();
         let local = namespace.local().map(|local| local.describe(&selector)).unwrap_or_default();
         let uid = namespace.uid();
         let mut sockets: Vec<_> =
             local.into_iter().map(|socket| ClusterSocket::new(Some(uid.clone()), socket)).collect();
-        if !self.local {
-            let remote = fetch_remote(self.node()?, &namespace, selector).await?;
-            sockets.extend(remote.into_iter().map(|(node, socket)| ClusterSocket::new(node, socket)));
+        if self.local {
+            return Ok((sockets, None));
         }
-        Ok(sockets)
+        let (remote, missing) = fetch_in_time(self.node()?, &namespace, selector).await?;
+        sockets.extend(remote.into_iter().map(|(node, socket)| ClusterSocket::new(node, socket)));
+        Ok((sockets, missing))
     }
 
     /// One socket, on whichever node it is. The operations on it do what Node.js's `RemoteSocket`

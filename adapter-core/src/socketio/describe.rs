@@ -8,10 +8,10 @@ use std::{
 use http::request::Parts;
 use serde::Serialize;
 use socketio_pg_protocol::{
-    EncodeError, Payload, SocketId,
+    EncodeError, Payload, SocketId, Value,
     message::{Handshake, Room, SocketDescription},
 };
-use socketioxide::{SocketIo, adapter::Adapter};
+use socketioxide::{SocketIo, adapter::Adapter, extract::SocketRef};
 use socketioxide_core::Sid;
 
 use crate::socketio::handshake;
@@ -33,7 +33,7 @@ use crate::socketio::handshake;
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[doc(alias = "socket.data")]
 pub struct SocketData(Payload);
 
@@ -49,8 +49,9 @@ impl SocketData {
 
 /// The server whose sockets are described, with its type erased.
 pub(crate) trait Server: Send + Sync {
-    /// Handshake and data of a connected socket.
-    fn describe(&self, namespace: &str, sid: Sid) -> Option<(Payload, Option<Payload>)>;
+    /// Handshake and data of a connected socket; with `of_client`, the data also says which client
+    /// the socket belongs to.
+    fn describe(&self, namespace: &str, sid: Sid, of_client: bool) -> Option<(Payload, Option<Payload>)>;
 
     /// Disconnects a client from all its namespaces; it then closes its connection.
     fn disconnect_everywhere(&self, sid: Sid);
@@ -75,7 +76,7 @@ where
     A: Adapter,
     F: Fn(&Parts) -> Option<IpAddr> + Send + Sync,
 {
-    fn describe(&self, namespace: &str, sid: Sid) -> Option<(Payload, Option<Payload>)> {
+    fn describe(&self, namespace: &str, sid: Sid, of_client: bool) -> Option<(Payload, Option<Payload>)> {
         // socketioxide keeps a socket until its disconnect handler has ended, Node.js does not.
         let socket = self.server.of(namespace)?.get_socket(sid).filter(|socket| socket.connected())?;
         if !handshake::is_recorded(&socket) && !self.told.swap(true, Ordering::Relaxed) {
@@ -86,6 +87,7 @@ where
             );
         }
         let data = socket.extensions.get::<SocketData>().map(|data| data.0);
+        let data = if of_client { Some(with_client(&socket, data)) } else { data };
         Some((handshake::write(&socket, &self.address)?, data))
     }
 
@@ -113,4 +115,22 @@ pub(crate) fn description(id: Sid, rooms: Vec<Room>, details: Option<(Payload, O
         // Node.js's sockets always have an object here.
         data: data.or_else(|| Payload::from_json("{}").ok()),
     }
+}
+
+/// Adds to the data of a socket what Socket.IO's Admin UI reads there: the client, and its
+/// transport. Data that is not an object stays as it is.
+fn with_client<A: Adapter>(socket: &SocketRef<A>, data: Option<Payload>) -> Payload {
+    let transport: &str = socket.transport_type().into();
+    // The id of a socket is the id of its client, of which Node.js's servers tell this much.
+    let client = socket.id.as_str().chars().take(12).collect::<String>();
+    let of_client = Value::Map(vec![("clientId".into(), client.into()), ("transport".into(), transport.into())]);
+    let data = data.unwrap_or_else(|| Payload::Value(Value::Map(Vec::new())));
+    let Ok(Value::Map(mut entries)) = data.clone().into_value() else { return data };
+    entries.retain(|(key, _)| key.as_str() != Some("_admin"));
+    entries.push(("_admin".into(), of_client));
+    let extended = Value::Map(entries);
+    if extended.has_binary() {
+        return Payload::Value(extended);
+    }
+    Payload::from_json(extended.to_json()).unwrap_or(data)
 }
