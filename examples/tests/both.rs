@@ -81,6 +81,32 @@ async fn auth_shows_who_is_logged_in_to_every_server() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn admin_ui_lists_the_sockets_of_both_servers_to_an_admin() -> Outcome {
+    let Some(database) = require(&NODE).then(database).flatten() else { return Ok(()) };
+    // The password is `right`.
+    let hash = "$2a$08$VSVrEQJFUiJRNDkvMLnFvehPJijkLSCdIlMW2AWBxD3y3X4aqJ4bu";
+    let environment = [("DATABASE_URL", &*database.url()), ("ADMIN_PASSWORD_HASH", hash)];
+    let mut one = Program::start(program!("admin-ui"), ANY_PORT, &environment)?;
+    let one_port = one.port().await?;
+    let mut other = Program::start(program!("admin-ui"), ANY_PORT, &environment)?;
+    let clients = ClientHost::shared().await?;
+    let user = clients.connect(other.port().await?, &Connect::default()).await?;
+
+    let credentials = json!({ "username": "admin", "password": "right" });
+    let admin = clients.connect(one_port, &Connect::to("/admin").auth(credentials)).await?;
+    let list = admin.wait_for_packet("all_sockets").await?;
+    let listed = list[0].as_array().into_iter().flatten().find(|socket| socket["id"] == user.id());
+    let rooms = listed.ok_or("the socket of the other server is not listed")?["rooms"].clone();
+    assert!(rooms.as_array().is_some_and(|rooms| rooms.contains(&json!("lobby"))), "{rooms}");
+
+    let session = admin.wait_for_packet("session").await?[0].clone();
+    clients.connect(one_port, &Connect::to("/admin").auth(json!({ "sessionId": session }))).await?;
+    let refused = clients.connect(one_port, &Connect::to("/admin").auth(json!({ "username": "admin" }))).await;
+    assert!(refused.err().ok_or("it was not refused")?.to_string().contains("invalid credentials"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tls_says_whether_the_certificate_is_trusted() -> Outcome {
     // Says so where there is no PostgreSQL.
     if database().is_none() {

@@ -9,8 +9,13 @@ use std::{
 };
 
 /// The crates that applications use.
-const SHIPPED: [&str; 4] =
-    ["socketio-pg-protocol", "socketio-pg-core", "socketio-pg-tokio-postgres", "socketio-pg-diesel"];
+const SHIPPED: [&str; 5] = [
+    "socketio-pg-protocol",
+    "socketio-pg-core",
+    "socketio-pg-tokio-postgres",
+    "socketio-pg-diesel",
+    "socketio-pg-admin-ui",
+];
 
 /// Crates that may occur in several versions, with the reason.
 const SEVERAL_VERSIONS: [(&str, &str); 1] =
