@@ -2,6 +2,7 @@
 
 import { createServer } from "node:http";
 import msgpackParser from "socket.io-msgpack-parser";
+import { instrument } from "@socket.io/admin-ui";
 import { Server } from "socket.io";
 import { event, log } from "./wire.mjs";
 
@@ -14,15 +15,17 @@ export class Host {
   #dynamic;
   #statics;
   #join;
+  #adminUi;
   // name of a namespace -> resolves once it takes part in the cluster
   #joined = new Map();
   // name of a namespace -> event -> its acknowledgement
   #replies = new Map();
 
   /** `join(nsp)` resolves once the namespace's adapter takes part in the cluster. */
-  constructor({ namespaces, dynamicNamespaces, parser }, adapter, join) {
+  constructor({ namespaces, dynamicNamespaces, parser, adminUi }, adapter, join) {
     this.#join = join;
     this.#statics = namespaces;
+    this.#adminUi = adminUi;
     this.#dynamic = dynamicNamespaces;
     this.#io = new Server(this.#http, {
       adapter,
@@ -41,6 +44,10 @@ export class Host {
     await Promise.all(this.#statics.map((name) => this.#joined.get(this.#io.of(name).name)));
     for (const pattern of this.#dynamic) {
       this.#io.of(pattern).on("connection", (socket) => this.#onConnection(socket));
+    }
+    if (this.#adminUi) {
+      instrument(this.#io, this.#adminUi);
+      await this.#joined.get(this.#adminUi.namespaceName ?? "/admin");
     }
     // Exclusive: the workers of a cluster would share one port.
     await new Promise((resolve) => this.#http.listen({ port: 0, host: "127.0.0.1", exclusive: true }, resolve));

@@ -26,6 +26,8 @@ export function readOptions() {
       // Node.js only: set up as the adapter's README shows it. Such a server crashes when its
       // listening connection is lost.
       unprotected: { type: "boolean", default: false },
+      // The Admin UI, with these options as JSON: those of `instrument`.
+      "admin-ui": ONE,
     },
   });
   if (values["database-url"] === undefined) {
@@ -52,6 +54,7 @@ export function readOptions() {
     poolSize: number("pool-size"),
     clusterWorkers: number("cluster-workers"),
     protected: !values.unprotected,
+    adminUi: values["admin-ui"] && JSON.parse(values["admin-ui"]),
     channelPrefix: values["channel-prefix"] ?? "socket.io",
     tableName: values.table ?? "socket_io_attachments",
     // What the packages are given: only options that were set, because undefined would replace a

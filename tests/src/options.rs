@@ -25,6 +25,7 @@ pub struct NodeOptions {
     pool_size: usize,
     borrowed_pool: Option<usize>,
     unprotected: bool,
+    admin_ui: Option<serde_json::Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -72,6 +73,7 @@ impl NodeOptions {
             pool_size: 2,
             borrowed_pool: None,
             unprotected: false,
+            admin_ui: None,
         }
     }
 
@@ -203,6 +205,12 @@ impl NodeOptions {
         self
     }
 
+    /// Adds the Admin UI, with the options of Node.js's `instrument`.
+    pub fn admin_ui(mut self, options: serde_json::Value) -> Self {
+        self.admin_ui = Some(options);
+        self
+    }
+
     pub(crate) fn arguments(&self, language: Language) -> Vec<String> {
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
         let single = [
@@ -225,6 +233,7 @@ impl NodeOptions {
                 "--borrowed-pool",
                 self.borrowed_pool.filter(|_| language == Language::Rust).map(|connections| connections.to_string()),
             ),
+            ("--admin-ui", self.admin_ui.as_ref().map(ToString::to_string)),
             ("--parser", self.parser.map(|parser| parser.name().to_owned())),
             ("--pool-size", Some(self.pool_size.to_string())),
         ];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use socketio_pg_admin_ui::{AdminOptions, Mode};
 use socketio_pg_core::{CatchUp, Outbox};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
@@ -52,6 +53,9 @@ pub(crate) struct Options {
     pub(crate) dynamic_namespaces: Vec<String>,
     #[arg(long, value_enum, default_value = "common")]
     pub(crate) parser: Parser,
+    /// The Admin UI, with the options of Node.js's `instrument` as JSON.
+    #[arg(long)]
+    pub(crate) admin_ui: Option<String>,
     /// Accepted because other nodes have it; this node needs only its own few connections.
     #[arg(long)]
     pool_size: Option<usize>,
@@ -119,6 +123,23 @@ impl Options {
             options = options.outbox(Outbox::default());
         }
         options
+    }
+
+    pub(crate) fn admin(&self) -> Result<Option<AdminOptions>, Box<dyn std::error::Error>> {
+        let Some(json) = &self.admin_ui else { return Ok(None) };
+        let json: serde_json::Value = serde_json::from_str(json)?;
+        let mut options = AdminOptions::default();
+        options = match (json["auth"]["username"].as_str(), json["auth"]["password"].as_str()) {
+            (Some(username), Some(hash)) => options.basic_auth(username, hash),
+            _ => options.no_auth(),
+        };
+        if let Some(id) = json["serverId"].as_str() {
+            options = options.server_id(id);
+        }
+        if json["mode"] == "production" {
+            options = options.mode(Mode::Production);
+        }
+        Ok(Some(options.read_only(json["readonly"] == true)))
     }
 
     pub(crate) fn tokio_postgres(&self) -> Result<TokioPostgresBackend, Box<dyn std::error::Error>> {

@@ -54,6 +54,10 @@ pub(crate) async fn run<B: Backend>(cluster: Cluster<B>, options: &Options) -> R
         io.dyn_ns(pattern.clone(), on_connect.with(record_handshake).with(crowd::serve).with(report))?;
     }
 
+    if let Some(options) = options.admin()? {
+        socketio_pg_admin_ui::instrument(&io, &cluster, options).await?;
+    }
+
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
     let listener = listener.tap_io(|connection| {
