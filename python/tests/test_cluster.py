@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ import socketio
 from conftest import DEADLINE, StartServer, until
 
 from socketio_postgres import AsyncEmitter, Emitter, InvalidEvent, InvalidValue, ResponseTimeout
+from socketio_postgres.version import VERSION
 
 
 async def pair(start: StartServer, **options: Any) -> Any:
@@ -144,6 +146,24 @@ async def test_servers_send_each_other_events(start: StartServer) -> None:
     assert heard == [(1, b"\x02")]
     with pytest.raises(ResponseTimeout, match="missing 1 responses"):
         await one.manager.of("/").server_side_emit_with_ack("unknown", timeout=0.3)
+
+
+async def test_a_server_tells_about_itself_whoever_asks(start: StartServer) -> None:
+    one, two = await pair(start, node_name="web-1")
+    a, b = await two.client(), await two.client()
+    await one.manager.of("/").to(a.sid).sockets_join("red")
+    ask = one.manager.of("/").server_side_emit_with_ack
+    told = {"name": "web-1", "language": "Python", "version": VERSION}
+    assert await ask("socketio-pg:node") == [{**told, "sockets": 2}]
+    assert await ask("socketio-pg:node", {"rooms": ["red"], "except": []}) == [{**told, "sockets": 1}]
+    assert await ask("socketio-pg:node", {"rooms": [], "except": [b.sid]}) == [{**told, "sockets": 1}]
+    with pytest.raises(ResponseTimeout):
+        await ask("socketio-pg:node", 7, timeout=0.3)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    project = Path(__file__).parents[1].joinpath("pyproject.toml").read_text()
+    assert f'version = "{VERSION}"' in project
 
 
 async def test_events_without_a_handler_of_their_own_go_to_the_one_for_all(start: StartServer) -> None:

@@ -19,6 +19,7 @@ from .publisher import Effect
 from .requests import MISSING, Acknowledgements, Request
 from .sockets import LocalSockets
 from .values import restore_buffers, to_wire
+from .version import VERSION
 from .wire import Incoming, Opts, Type
 
 
@@ -313,6 +314,11 @@ class Node:
     def _on_server_side_emit(self, message: dict[str, Any]) -> None:
         data = wire.data_of(message)
         event, request_id = wire.server_event_of(data), wire.request_id_of(data)
+        if event[0] == wire.ABOUT_SERVER:
+            if request_id is not None:
+                told = self._about_itself(event[1] if len(event) > 1 else None)
+                self._respond_with(message, Type.SERVER_SIDE_EMIT_RESPONSE, request_id, told)
+            return
 
         def respond(value: Any) -> None:
             if request_id is not None:
@@ -320,6 +326,15 @@ class Node:
                 self._respond_with(message, Type.SERVER_SIDE_EMIT_RESPONSE, request_id, value)
 
         self._network.handlers.handle(self.namespace, event, respond)
+
+    def _about_itself(self, query: Any) -> dict[str, Any]:
+        sockets = self._network.sockets
+        return {
+            "name": self._network.options.node_name,
+            "language": "Python",
+            "version": VERSION,
+            "sockets": len(sockets.select(self.namespace, wire.query_of(query))),
+        }
 
     def _on_response(self, uid: str, kind: int, data: dict[str, Any]) -> None:
         request_id = wire.request_id_of(data)

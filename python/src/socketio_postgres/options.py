@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -50,6 +52,9 @@ class Options:
     #: How long clients have for callbacks. Not shorter than the timeouts of `AsyncServer.call`.
     ack_timeout: float = 60.0
 
+    #: What this server calls itself when it is asked, as `socketio-pg nodes` does. By default the host
+    #: and the process.
+    node_name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     #: A connection that does not go through a pooler, when the first URL does.
     listen_url: str | None = None
     #: Whether the attachments table is created when it is missing.

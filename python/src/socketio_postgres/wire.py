@@ -29,6 +29,8 @@ _ROW = re.compile(r"[1-9][0-9]{0,18}\Z")
 RESERVED = frozenset({"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"})
 #: Names that Node.js's servers refuse for events between servers.
 RESERVED_BETWEEN_SERVERS = frozenset({"connect", "connection", "new_namespace"})
+#: The event that asks a server about itself.
+ABOUT_SERVER = "socketio-pg:node"
 
 
 class Type(IntEnum):
@@ -123,6 +125,11 @@ def opts_of(data: dict[str, Any]) -> Opts:
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 <= timeout < math.inf:
         timeout = None
     return Opts(_rooms(opts, "rooms"), _rooms(opts, "except"), timeout)
+
+
+def query_of(argument: Any) -> Opts:
+    """Which sockets whoever asks about this server wants to be counted; all without an argument."""
+    return opts_of({"opts": {} if argument is None else argument})
 
 
 def rooms_of(data: dict[str, Any]) -> tuple[Any, ...]:
