@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use socketio_pg_core::{CatchUp, Options, Outbox};
+use socketio_pg_core::{CatchUp, Options, Outbox, backend::table::TableName, protocol::channel};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all went well; 1 it failed; 2 the command line is wrong; 3 an answer is incomplete, or \
@@ -32,18 +32,18 @@ pub(crate) struct Target {
     #[arg(long, default_value = "socket.io", global = true, value_name = "PREFIX")]
     pub(crate) prefix: String,
     /// The attachments table
-    #[arg(long, default_value = "socket_io_attachments", global = true, value_name = "TABLE")]
+    #[arg(long, default_value = "socket_io_attachments", global = true, value_name = "TABLE", value_parser = table)]
     pub(crate) table: String,
     /// The table of the catch-up log, where the cluster has one
     #[arg(long, global = true, value_name = "TABLE", num_args = 0..=1, require_equals = true,
-          default_missing_value = "socket_io_log")]
+          default_missing_value = "socket_io_log", value_parser = table)]
     pub(crate) log: Option<String>,
     /// How far back the log goes, as the servers have it
     #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) retention: Duration,
     /// The table of the outbox, where the cluster has one: what is emitted is written there
     #[arg(long, global = true, value_name = "TABLE", num_args = 0..=1, require_equals = true,
-          default_missing_value = "socket_io_outbox")]
+          default_missing_value = "socket_io_outbox", value_parser = table)]
     pub(crate) outbox: Option<String>,
     /// Write a line of JSON for each result
     #[arg(long, global = true)]
@@ -51,12 +51,16 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    pub(crate) fn catch_up(&self) -> Option<CatchUp> {
+        self.log.as_ref().map(|log| CatchUp::last(self.retention).table(log))
+    }
+
     /// The same as the options of a node.
     pub(crate) fn options(&self) -> Options {
         let mut options =
             Options::default().channel_prefix(&self.prefix).table(&self.table).create_table(false).node_name("cli");
-        if let Some(log) = &self.log {
-            options = options.catch_up(CatchUp::last(self.retention).table(log));
+        if let Some(log) = self.catch_up() {
+            options = options.catch_up(log);
         }
         if let Some(outbox) = &self.outbox {
             options = options.outbox(Outbox::default().table(outbox));
@@ -116,29 +120,38 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Nodes {
     /// A namespace; can be repeated. Without it: `/`, and all that Rust servers tell of
-    #[arg(long, short, value_name = "NAMESPACE")]
+    #[arg(long, short, value_name = "NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: Vec<String>,
     /// Keep the list current until it is interrupted
     #[arg(long, short)]
     pub(crate) watch: bool,
-    /// How long to wait for answers
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
-    pub(crate) wait: Duration,
+    #[command(flatten)]
+    pub(crate) survey: SurveyArguments,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Sockets {
     /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE")]
+    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: String,
     #[command(flatten)]
     pub(crate) selection: Selection,
     /// Only how many there are on each server
     #[arg(long)]
     pub(crate) count: bool,
+    #[command(flatten)]
+    pub(crate) survey: SurveyArguments,
     /// How long to wait for each server
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
+}
+
+/// How servers are found.
+#[derive(Debug, Args)]
+pub(crate) struct SurveyArguments {
+    /// How long servers may take to say that they are there
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) wait: Duration,
 }
 
 /// Which sockets.
@@ -155,7 +168,7 @@ pub(crate) struct Selection {
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
     /// A namespace; can be repeated. Without it: `/`, and all that Rust servers tell of
-    #[arg(long, short, value_name = "NAMESPACE")]
+    #[arg(long, short, value_name = "NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: Vec<String>,
     /// Only messages of this type, by name (broadcast, sockets-join, …) or number; can be repeated
     #[arg(long = "type", short = 't', value_name = "TYPE", value_parser = kind)]
@@ -193,7 +206,7 @@ pub(crate) struct Emit {
     #[command(flatten)]
     pub(crate) arguments: EventArguments,
     /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE")]
+    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: String,
     #[command(flatten)]
     pub(crate) selection: Selection,
@@ -206,6 +219,8 @@ pub(crate) struct Emit {
     /// Wait for the clients' acknowledgements and write them
     #[arg(long, conflicts_with = "volatile")]
     pub(crate) ack: bool,
+    #[command(flatten)]
+    pub(crate) survey: SurveyArguments,
     /// How long clients may take to acknowledge
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
@@ -225,7 +240,7 @@ pub(crate) struct Rooms {
     #[arg(required = true, value_name = "ROOM")]
     pub(crate) rooms: Vec<String>,
     /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE")]
+    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: String,
     #[command(flatten)]
     pub(crate) selection: Selection,
@@ -234,7 +249,7 @@ pub(crate) struct Rooms {
 #[derive(Debug, Args)]
 pub(crate) struct Disconnect {
     /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE")]
+    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: String,
     #[command(flatten)]
     pub(crate) selection: Selection,
@@ -253,11 +268,13 @@ pub(crate) struct ServerSideEmit {
     #[command(flatten)]
     pub(crate) arguments: EventArguments,
     /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE")]
+    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: String,
     /// Wait for the servers' responses and write them
     #[arg(long)]
     pub(crate) ack: bool,
+    #[command(flatten)]
+    pub(crate) survey: SurveyArguments,
     /// How long servers may take to respond
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
@@ -267,7 +284,7 @@ pub(crate) struct ServerSideEmit {
 pub(crate) struct Doctor {
     /// A namespace whose servers are asked; can be repeated. Without it: `/`, and all that Rust servers
     /// tell of
-    #[arg(long, short, value_name = "NAMESPACE")]
+    #[arg(long, short, value_name = "NAMESPACE", value_parser = namespace)]
     pub(crate) namespace: Vec<String>,
     /// The schema of the SQL functions
     #[arg(long, default_value = "socketio", value_name = "SCHEMA")]
@@ -334,6 +351,16 @@ fn kind(text: &str) -> Result<u64, String> {
     let number = KINDS.iter().position(|name| *name == text).map(|index| index as u64 + 1);
     let number = number.or_else(|| text.parse().ok());
     number.ok_or_else(|| format!("no type of message: give a number or one of {}", KINDS.join(", ")))
+}
+
+/// As Socket.IO does it, a namespace begins with a slash.
+fn namespace(text: &str) -> Result<String, String> {
+    let name = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
+    channel::problem(&name).map_or(Ok(name), |reason| Err(reason.to_owned()))
+}
+
+fn table(text: &str) -> Result<String, String> {
+    TableName::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -1,5 +1,6 @@
 //! `doctor`: everything that can be wrong with the database and the cluster, each with its remedy.
 
+mod asking;
 mod cluster;
 mod judge;
 mod report;
@@ -25,7 +26,14 @@ pub(crate) async fn run(target: &Target, command: &Doctor) -> Result<(), Failure
 
 /// Stops at what makes all other checks fail.
 async fn check(target: &Target, command: &Doctor, report: &mut Report) -> Result<(), Failure> {
-    let settings = match Settings::parse(database::url(target)?) {
+    let url = match database::url(target) {
+        Ok(url) => url,
+        Err(failure) => {
+            report.add(Finding::failure("url", failure));
+            return Ok(());
+        }
+    };
+    let settings = match Settings::parse(url) {
         Ok(settings) => settings,
         Err(error) => {
             report.add(Finding::failure("url", ConnectError::from(error).into()));
@@ -58,9 +66,11 @@ async fn check(target: &Target, command: &Doctor, report: &mut Report) -> Result
     match session.prove_hearing().await {
         Ok(()) => report.add(Finding::ok("listen", "notifications arrive through this connection")),
         Err(failure) => {
-            report.add(Finding::failure("listen", failure));
+            let remedy = "give --database-url the address of PostgreSQL itself, and servers the same for listening";
+            report.add(Finding::failure("listen", failure).with_remedy(remedy));
             return Ok(());
         }
     }
-    cluster::check(&mut session, &client, command, report).await
+    drop(client);
+    cluster::check(&mut session, target, command, report).await
 }

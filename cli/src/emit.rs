@@ -29,10 +29,6 @@ use crate::{
     survey::Survey,
 };
 
-/// How long servers may take to say that they are there, before something is emitted that they
-/// answer.
-const SURVEY: Duration = Duration::from_secs(1);
-
 /// How much longer than clients servers may take to answer.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -93,7 +89,7 @@ async fn emit_with_ack(target: &Target, command: &arguments::Emit, arguments: Ar
     if broadcast::RESERVED_EVENTS.contains(&command.event.as_str()) {
         return Err(Error::ReservedEvent { event: command.event.clone() }.into());
     }
-    let (mut session, survey) = known_servers(target, &command.namespace).await?;
+    let (mut session, survey) = known_servers(target, &command.namespace, command.survey.wait).await?;
     let request = new_request();
     let mut opts = command.selection.selector();
     if let Some(flags) = &mut opts.flags {
@@ -104,15 +100,15 @@ async fn emit_with_ack(target: &Target, command: &arguments::Emit, arguments: Ar
     }
     let packet = Packet::event(arguments.packet(&command.event));
     let body = Body::Broadcast(Broadcast { packet, request_id: Some(request.clone()), opts });
-    session.publish(&command.namespace, body).await?;
+    session.publish_and_log(&command.namespace, body).await?;
     let mut waiting = Waiting::new(request, survey.uids(&command.namespace), command.timeout);
-    let (mut clients, mut acknowledged) = (0, 0);
+    let (mut clients, mut acknowledged) = (0_u64, 0_u64);
     while !waiting.nodes.is_empty() || acknowledged < clients {
         let Some((uid, body)) = waiting.next(&mut session).await? else { break };
         match body {
             Body::BroadcastClientCount(count) => {
                 waiting.nodes.remove(&uid);
-                clients += count.client_count;
+                clients = clients.saturating_add(count.client_count);
             }
             Body::BroadcastAck(ack) => {
                 acknowledged += 1;
@@ -143,14 +139,13 @@ async fn server_side_emit_with_ack(
     if server_side::RESERVED_EVENTS.contains(&command.event.as_str()) {
         return Err(Error::ReservedEvent { event: command.event.clone() }.into());
     }
-    let (mut session, survey) = known_servers(target, &command.namespace).await?;
+    let (mut session, survey) = known_servers(target, &command.namespace, command.survey.wait).await?;
     let request = new_request();
     let packet = arguments.packet(&command.event);
     session
         .publish(&command.namespace, Body::ServerSideEmit(ServerSideEmit { request_id: Some(request.clone()), packet }))
         .await?;
     let mut waiting = Waiting::new(request, survey.uids(&command.namespace), command.timeout);
-    let all = waiting.nodes.len();
     while !waiting.nodes.is_empty() {
         let Some((uid, body)) = waiting.next(&mut session).await? else { break };
         if let Body::ServerSideEmitResponse(response) = body {
@@ -158,7 +153,8 @@ async fn server_side_emit_with_ack(
             print_answer(target, &survey, &uid, response.packet.as_ref());
         }
     }
-    let answered = all - waiting.nodes.len();
+    let answered = waiting.answered.len();
+    let all = answered + waiting.nodes.len();
     if waiting.nodes.is_empty() {
         if !target.json {
             output::note(&format!("{answered} of {all} servers responded"));
@@ -169,16 +165,20 @@ async fn server_side_emit_with_ack(
     Err(Failure::Incomplete(format!("{answered} of {all} servers responded within {:?}{silent}", command.timeout)))
 }
 
-async fn known_servers(target: &Target, namespace: &str) -> Result<(Session, Survey), Failure> {
+async fn known_servers(target: &Target, namespace: &str, wait: Duration) -> Result<(Session, Survey), Failure> {
+    if target.outbox.is_some() {
+        return Err(Failure::failed(
+            "what is acknowledged does not go through the outbox: leave out --outbox, or --ack",
+        ));
+    }
     let mut session = Session::open(target).await?;
     session.prove_hearing().await?;
     let mut survey = Survey::default();
     survey.ask(&mut session, namespace).await?;
-    survey.listen_until(&mut session, Instant::now() + SURVEY).await?;
+    survey.listen_until(&mut session, Instant::now() + wait).await?;
     if survey.nodes().next().is_none() {
-        return Err(Failure::Incomplete(format!(
-            "no server answered in the namespace {namespace:?}, so nothing was emitted: are namespace, prefix and database right?"
-        )));
+        // Nothing was emitted.
+        return Err(Failure::no_server(&session.namespaces(), target));
     }
     Ok((session, survey))
 }
@@ -196,12 +196,13 @@ struct Waiting {
     request: RequestId,
     /// The nodes that have not answered.
     nodes: BTreeSet<NodeId>,
+    answered: BTreeSet<NodeId>,
     deadline: Instant,
 }
 
 impl Waiting {
     fn new(request: RequestId, nodes: BTreeSet<NodeId>, timeout: Duration) -> Self {
-        Self { request, nodes, deadline: Instant::now() + timeout + GRACE }
+        Self { request, nodes, answered: BTreeSet::new(), deadline: Instant::now() + timeout + GRACE }
     }
 
     /// The next answer. `None` when the time is over, or when no node is left that could answer.
@@ -209,11 +210,17 @@ impl Waiting {
         while let Some(heard) = session.next_until(self.deadline).await? {
             let Ok(message) = heard.message else { continue };
             let Some(uid) = message.uid.filter(|uid| !uid.is_emitter()) else { continue };
+            // A server that was slower than the survey was asked as well.
+            if matches!(message.body, Body::Heartbeat | Body::InitialHeartbeat) && !self.answered.contains(&uid) {
+                self.nodes.insert(uid);
+                continue;
+            }
             if matches!(message.body, Body::AdapterClose) {
                 self.nodes.remove(&uid);
                 return Ok(Some((uid, message.body)));
             }
             if message.body.is_response() && message.body.request_id() == Some(&self.request) {
+                self.answered.insert(uid.clone());
                 return Ok(Some((uid, message.body)));
             }
         }
@@ -222,8 +229,7 @@ impl Waiting {
 
     /// Which nodes did not answer, for people.
     fn silent(&self, survey: &Survey) -> String {
-        let name = |uid: &NodeId| survey.name(uid).map_or_else(|| uid.to_string(), |name| format!("{uid} ({name})"));
-        let names: Vec<_> = self.nodes.iter().map(name).collect();
+        let names: Vec<_> = self.nodes.iter().map(|uid| survey.full_name(uid)).collect();
         if names.is_empty() { String::new() } else { format!("; no answer from {}", names.join(", ")) }
     }
 }
@@ -257,9 +263,9 @@ impl Serialize for Arguments {
 fn argument(text: &str) -> Result<Value, Failure> {
     let Some(path) = text.strip_prefix('@') else {
         return Value::from_json(text).map_err(|_| {
-            let quoted = serde_json::Value::from(text);
+            let quoted = output::shell_quoted(&serde_json::Value::from(text).to_string());
             Failure::failed(format!(
-                "the argument {text:?} is not JSON: for a text, write it with quotes, as '{quoted}'; for the bytes of a \
+                "the argument {text:?} is not JSON: for a text, write it with quotes, as {quoted}; for the bytes of a \
                  file, write @ and its name"
             ))
         });

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use socketio_pg_core::{ConnectError, Error, backend::BackendError};
 
-use crate::output;
+use crate::{arguments::Target, output};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -18,6 +18,15 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn failed(text: impl ToString) -> Self {
         Self::Failed(text.to_string())
+    }
+
+    /// Nobody answered.
+    pub(crate) fn no_server(namespaces: &[String], target: &Target) -> Self {
+        Self::Incomplete(format!(
+            "no server answered in {} on channels that begin with {:?}: are namespace, prefix and database right?",
+            namespaces.join(", "),
+            target.prefix
+        ))
     }
 
     pub(crate) fn print(&self) {

@@ -23,22 +23,30 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often servers are asked while they are watched. A server that speaks may be silent for 5 s.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
+/// In how many rounds the sockets of servers that do not tell how many they have are counted once:
+/// that costs all servers a description of each socket.
+const COUNT_AGAIN: u32 = 12;
+
 pub(crate) async fn run(target: &Target, command: &Nodes) -> Result<(), Failure> {
     let mut session = Session::open(target).await?;
     session.prove_hearing().await?;
-    let mut survey = Survey::of_namespaces(&mut session, &command.namespace, command.wait).await?;
-    count_sockets(&mut survey, &mut session, command.wait).await?;
+    let mut survey = Survey::of_namespaces(&mut session, &command.namespace, command.survey.wait).await?;
+    count_sockets(&mut survey, &mut session, command.survey.wait).await?;
     if command.watch {
-        return watch(survey, session, target.json, command.wait).await;
+        return watch(survey, session, target.json, command).await;
     }
     print(&survey, target.json);
     if survey.nodes().next().is_none() {
-        return Err(Failure::Incomplete(format!(
-            "no server answered within {:?} on channels that begin with {:?}: are namespace, prefix and database right?",
-            command.wait, target.prefix
-        )));
+        return Err(Failure::no_server(&session.namespaces(), target));
     }
-    Ok(())
+    let incomplete = survey.incomplete();
+    if incomplete.is_empty() || !command.namespace.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Incomplete(format!(
+        "more namespaces than a server can tell of: {}; name those that you look for with --namespace",
+        incomplete.join(", ")
+    )))
 }
 
 /// Asks servers that do not tell how many sockets they have for their sockets. Others answer too.
@@ -63,20 +71,30 @@ async fn count_sockets(survey: &mut Survey, session: &mut Session, wait: Duratio
 }
 
 /// Shows the servers as they come and go.
-async fn watch(mut survey: Survey, mut session: Session, json: bool, wait: Duration) -> Result<(), Failure> {
-    loop {
+async fn watch(mut survey: Survey, mut session: Session, json: bool, command: &Nodes) -> Result<(), Failure> {
+    for round in 1_u32.. {
         let again = Instant::now() + ASK_AGAIN;
         while Instant::now() < again {
-            output::begin_screen();
+            if !json {
+                output::begin_screen();
+            }
             print(&survey, json);
             survey.listen_until(&mut session, Instant::now() + Duration::from_secs(1)).await?;
             survey.forget_silent(HEARTBEAT_TIMEOUT);
-            session.forget_kept();
         }
         survey.ask_again(&mut session).await?;
-        survey.listen_until(&mut session, Instant::now() + wait).await?;
-        count_sockets(&mut survey, &mut session, wait).await?;
+        survey.listen_until(&mut session, Instant::now() + command.survey.wait).await?;
+        if command.namespace.is_empty() {
+            for namespace in survey.new_namespaces(&session) {
+                survey.ask(&mut session, &namespace).await?;
+            }
+        }
+        if round.is_multiple_of(COUNT_AGAIN) {
+            survey.count_again();
+        }
+        count_sockets(&mut survey, &mut session, command.survey.wait).await?;
     }
+    Ok(())
 }
 
 fn print(survey: &Survey, json: bool) {
@@ -106,6 +124,7 @@ fn print(survey: &Survey, json: bool) {
 fn as_json(namespace: &str, uid: &NodeId, seen: &Seen) -> serde_json::Value {
     let info = seen.info.clone().unwrap_or_default();
     json!({
+        "time": output::now_in_milliseconds(),
         "name": info.name,
         "language": info.language,
         "version": info.version,

@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},
     process,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
@@ -33,7 +34,40 @@ pub(crate) fn text(text: &str) {
 pub(crate) fn json(value: &impl Serialize) {
     // trees of JSON, written to memory
     let line = serde_json::to_string(value).unwrap_or_else(|error| format!(r#"{{"error":"{error}"}}"#));
-    text(&format!("{line}\n"));
+    text(&format!("{}\n", one_line(&line)));
+}
+
+/// The same JSON without line breaks, and without what a terminal would obey. Line breaks stand
+/// between its tokens, where the sender wrote them; what is left stands in its texts.
+fn one_line(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for char in json.chars() {
+        match char {
+            '\n' | '\r' | '\t' => line.push(' '),
+            char if is_obeyed(char) => {
+                let units =
+                    char.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+                line.push_str(&units);
+            }
+            char => line.push(char),
+        }
+    }
+    line
+}
+
+/// The text as one word for a shell.
+pub(crate) fn shell_quoted(text: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:=@%+,".contains(char);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// In milliseconds since 1970.
+pub(crate) fn now_in_milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Something for people beside the results.
@@ -95,7 +129,11 @@ fn printable_lines(text: &str) -> String {
 /// Control characters, and characters that change the direction or cannot be seen.
 fn is_obeyed(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            char,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// The text, cut to a number of characters.
@@ -140,6 +178,22 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_escaped() {
         assert_eq!(printable("a\x1b[2Jb\u{9b}c\n\u{202e}d é 日"), "a\\u{1b}[2Jb\\u{9b}c\\u{a}\\u{202e}d é 日");
+    }
+
+    #[test]
+    fn json_is_one_line_that_means_the_same() {
+        let written = "{\"a\":[1,\n\t2],\"b\":\"\u{9b}\u{e0041}é\"}";
+        let line = one_line(written);
+        assert_eq!(line, r#"{"a":[1,  2],"b":"\u009b\udb40\udc41é"}"#);
+        let values = [written, &line].map(|text| serde_json::from_str::<serde_json::Value>(text).expect("it is JSON"));
+        assert_eq!(values[0], values[1]);
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(shell_quoted("public.chat"), "public.chat");
+        assert_eq!(shell_quoted("it's"), r"'it'\''s'");
+        assert_eq!(shell_quoted(""), "''");
     }
 
     #[test]

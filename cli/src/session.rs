@@ -1,10 +1,13 @@
 //! Listens to a cluster, and speaks to it without being a node of it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use socketio_pg_core::{
-    ConnectError, Error,
-    backend::{Backend, BackendError, Content, FetchLimits, Incoming, Listener, Outgoing, Row},
+    CatchUp, ConnectError, Error,
+    backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Incoming, Listener, Outgoing, Row},
     protocol::{
         Body, Message, NodeId, Notification, Relay, RequestId,
         budget::Budget,
@@ -18,7 +21,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::{arguments::Target, database, failure::Failure};
 
 /// Larger attachments are not fetched.
-const MAX_ATTACHMENT_BYTES: usize = 100 << 20;
+const MAX_ATTACHMENT_BYTES: usize = 1 << 30;
+
+/// The types of responses. Other attachments are fetched for those who watch only.
+const RESPONSES: [u64; 4] = [8, 10, 11, 12];
 
 /// How long a message to itself may take.
 const ECHO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +38,9 @@ pub(crate) struct Session {
     listener: TokioPostgresListener,
     prefix: String,
     table: String,
+    log: Option<CatchUp>,
+    /// Whether all messages are wanted, with their attachments: not only responses.
+    watches: bool,
     /// The namespaces on whose channels it listens.
     namespaces: BTreeSet<String>,
     /// What came, and whose attachment is being fetched.
@@ -40,7 +49,7 @@ pub(crate) struct Session {
     /// forgets connections ends it.
     check_at: Instant,
     /// What came while something else was waited for.
-    kept: Vec<Heard>,
+    kept: VecDeque<Heard>,
 }
 
 /// A notification.
@@ -66,11 +75,18 @@ impl Session {
             listener,
             prefix: target.prefix.clone(),
             table: target.table.clone(),
+            log: target.catch_up(),
+            watches: false,
             namespaces: BTreeSet::new(),
             pending: None,
             check_at: Instant::now() + CHECK_INTERVAL,
-            kept: Vec::new(),
+            kept: VecDeque::new(),
         })
+    }
+
+    /// A session that gets all messages, with their attachments.
+    pub(crate) async fn watch(target: &Target) -> Result<Self, Failure> {
+        Ok(Self { watches: true, ..Self::open(target).await? })
     }
 
     /// Listens on the channel of a namespace. False when it does already.
@@ -99,20 +115,36 @@ impl Session {
         self.backend
             .publish(&self.table, None, &[Outgoing { channel: own.clone(), content, is_logged: false }])
             .await?;
+        let heard = self.hear_echo(&own).await;
+        // A pooler may give this session to others, who did not ask for its notifications.
+        let unlistened = self.listener.unlisten(&[own]).await;
+        heard?;
+        Ok(unlistened?)
+    }
+
+    async fn hear_echo(&mut self, own: &str) -> Result<(), Failure> {
         let deadline = Instant::now() + ECHO_TIMEOUT;
         loop {
             match timeout_at(deadline, self.listener.next()).await {
-                Ok(Ok(incoming)) if incoming.channel == own => break,
+                Ok(Ok(incoming)) if incoming.channel == own => return Ok(()),
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => return Err(ConnectError::NotListening { waited: ECHO_TIMEOUT }.into()),
             }
         }
-        Ok(self.listener.unlisten(&[own]).await?)
     }
 
     /// Publishes a message as an emitter, which no node counts as a member.
     pub(crate) async fn publish(&self, namespace: &str, body: Body) -> Result<(), Failure> {
+        self.publish_to(namespace, body, None).await
+    }
+
+    /// The same, for what servers are to read in the catch-up log when they did not hear it.
+    pub(crate) async fn publish_and_log(&self, namespace: &str, body: Body) -> Result<(), Failure> {
+        self.publish_to(namespace, body, self.log.as_ref()).await
+    }
+
+    async fn publish_to(&self, namespace: &str, body: Body, log: Option<&CatchUp>) -> Result<(), Failure> {
         let mut message = Message::new(NodeId::emitter(), namespace, body);
         message.relay = Relay::marked();
         message.nonce = Some(random_id());
@@ -120,34 +152,38 @@ impl Session {
             Encoded::Inline(payload) => Content::Inline(payload),
             Encoded::Attachment { body, before_id, after_id } => Content::Attachment { body, before_id, after_id },
         };
-        let outgoing = Outgoing { channel: channel::name(&self.prefix, namespace), content, is_logged: false };
-        Ok(self.backend.publish(&self.table, None, &[outgoing]).await?)
+        let channel = channel::name(&self.prefix, namespace);
+        let outgoing = Outgoing { channel, content, is_logged: log.is_some() };
+        Ok(self.backend.publish(&self.table, log, &[outgoing]).await?)
     }
 
-    /// The next message, with its attachment, in the order in which they were sent.
-    pub(crate) async fn next(&mut self) -> Result<Heard, Failure> {
-        if !self.kept.is_empty() {
-            return Ok(self.kept.remove(0));
+    /// The next message that a survey did not take, in the order in which they were sent. `None` when
+    /// the time is over.
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Result<Option<Heard>, Failure> {
+        match self.kept.pop_front() {
+            // However much comes, the caller gets to look at the time.
+            Some(heard) if Instant::now() < deadline => Ok(Some(heard)),
+            Some(heard) => {
+                self.kept.push_front(heard);
+                Ok(None)
+            }
+            None => self.next_until(deadline).await,
         }
-        self.receive().await
     }
 
-    /// The same, until a time; `None` then.
+    /// The next message that arrives. `None` when the time is over.
     pub(crate) async fn next_until(&mut self, deadline: Instant) -> Result<Option<Heard>, Failure> {
-        match timeout_at(deadline, self.receive()).await {
-            Ok(heard) => heard.map(Some),
-            Err(_) => Ok(None),
+        if Instant::now() >= deadline {
+            return Ok(None);
         }
+        timeout_at(deadline, self.receive()).await.map_or(Ok(None), |heard| heard.map(Some))
     }
 
-    /// Keeps a message for [`Self::next`].
+    /// Keeps a message for [`Self::next`], for those who watch.
     pub(crate) fn keep(&mut self, heard: Heard) {
-        self.kept.push(heard);
-    }
-
-    /// Forgets the messages that were kept.
-    pub(crate) fn forget_kept(&mut self) {
-        self.kept.clear();
+        if self.watches {
+            self.kept.push_back(heard);
+        }
     }
 
     /// Cancel-safe: a notification whose attachment is being fetched is read again by the next call.
@@ -155,7 +191,7 @@ impl Session {
         let incoming = match &self.pending {
             Some(incoming) => incoming.clone(),
             None => {
-                let incoming = self.listener_next().await?;
+                let incoming = self.listener_next().await.map_err(lost)?;
                 self.pending.insert(incoming).clone()
             }
         };
@@ -182,7 +218,10 @@ impl Session {
         let mut bytes = incoming.payload.len();
         let (message, is_attachment) = match Notification::decode(&incoming.payload) {
             Ok(Notification::Inline(message)) => (Ok(message), false),
-            Ok(Notification::Attachment(header)) => (self.fetch(&header, &mut bytes).await?, true),
+            Ok(Notification::Attachment(header)) if self.wants(&header) => {
+                (self.fetch(&header, &mut bytes).await?, true)
+            }
+            Ok(Notification::Attachment(_)) => (Err("its attachment was not fetched".to_owned()), true),
             Err(error) => (Err(error.to_string()), false),
         };
         // Names over 63 bytes are cut in the name of the channel.
@@ -190,11 +229,20 @@ impl Session {
         Ok(Heard { namespace: named.unwrap_or(of_channel), bytes, is_attachment, message })
     }
 
-    async fn fetch(&self, header: &Header, bytes: &mut usize) -> Result<Result<Message, String>, BackendError> {
+    fn wants(&self, header: &Header) -> bool {
+        self.watches || header.kind.is_some_and(|kind| RESPONSES.contains(&kind))
+    }
+
+    /// What keeps one attachment from being read is no reason to stop, unless it is the connection.
+    async fn fetch(&self, header: &Header, bytes: &mut usize) -> Result<Result<Message, String>, Failure> {
         let id = header.attachment_id;
         let mut limits = FetchLimits::NONE;
         (limits.each, limits.together) = (MAX_ATTACHMENT_BYTES, MAX_ATTACHMENT_BYTES);
-        let rows = self.backend.fetch(&self.table, &[id], limits).await?;
+        let rows = match self.backend.fetch(&self.table, &[id], limits).await {
+            Ok(rows) => rows,
+            Err(error) if error.kind() == ErrorKind::Connection => return Err(lost(error)),
+            Err(error) => return Ok(Err(format!("its attachment {id} cannot be read: {error}"))),
+        };
         Ok(match rows.into_iter().next() {
             Some(Row::Body(body)) => {
                 *bytes += body.len();
@@ -204,6 +252,12 @@ impl Session {
             _ => Err(format!("its attachment {id} is not in the table `{}`", self.table)),
         })
     }
+}
+
+fn lost(error: BackendError) -> Failure {
+    Failure::failed(format!(
+        "the connection to PostgreSQL was lost ({error}): what is sent until the command is run again is not seen"
+    ))
 }
 
 /// 8 random bytes in hex, as Node.js writes its ids.

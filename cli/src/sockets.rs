@@ -19,15 +19,15 @@ use crate::{
     survey::Survey,
 };
 
-/// How long servers may take to say that they are there.
-const SURVEY: std::time::Duration = std::time::Duration::from_secs(1);
-
 pub(crate) async fn run(target: &Target, command: &Sockets) -> Result<(), Failure> {
     let mut session = Session::open(target).await?;
     session.prove_hearing().await?;
     let mut survey = Survey::default();
     survey.ask_for(&mut session, &command.namespace, command.selection.query()).await?;
-    survey.listen_until(&mut session, Instant::now() + SURVEY).await?;
+    survey.listen_until(&mut session, Instant::now() + command.survey.wait).await?;
+    if survey.nodes().next().is_none() {
+        return Err(Failure::no_server(&session.namespaces(), target));
+    }
     let all_counted = survey.nodes().all(|(.., seen)| seen.sockets.is_some());
     if command.count && all_counted {
         print_counts(&survey, target.json);
@@ -42,8 +42,7 @@ pub(crate) async fn run(target: &Target, command: &Sockets) -> Result<(), Failur
     if found.missing.is_empty() {
         return Ok(());
     }
-    let name = |uid| survey.name(uid).map_or_else(|| uid.to_string(), |name| format!("{uid} ({name})"));
-    let missing: Vec<_> = found.missing.iter().map(name).collect();
+    let missing: Vec<_> = found.missing.iter().map(|uid| survey.full_name(uid)).collect();
     Err(Failure::Incomplete(format!("no answer within {:?} from {}", command.timeout, missing.join(", "))))
 }
 
@@ -61,6 +60,7 @@ async fn fetch(session: &mut Session, survey: &mut Survey, command: &Sockets) ->
     session.publish(&command.namespace, body).await?;
     let deadline = Instant::now() + command.timeout;
     let mut sockets = Vec::new();
+    let mut answered = BTreeSet::new();
     while !missing.is_empty() {
         let Some(heard) = session.next_until(deadline).await? else { break };
         survey.note(&heard);
@@ -68,7 +68,12 @@ async fn fetch(session: &mut Session, survey: &mut Survey, command: &Sockets) ->
         match (message.uid, message.body) {
             (Some(uid), Body::FetchSocketsResponse(response)) if response.request_id == request => {
                 missing.remove(&uid);
+                answered.insert(uid.clone());
                 sockets.extend(response.sockets.into_iter().map(|socket| (uid.clone(), socket)));
+            }
+            // It was slower than the survey, and has been asked as well.
+            (Some(uid), Body::Heartbeat | Body::InitialHeartbeat) if !answered.contains(&uid) && !uid.is_emitter() => {
+                missing.insert(uid);
             }
             (Some(uid), Body::AdapterClose) => {
                 missing.remove(&uid);
@@ -80,7 +85,8 @@ async fn fetch(session: &mut Session, survey: &mut Survey, command: &Sockets) ->
 }
 
 fn print_counts(survey: &Survey, json: bool) {
-    let total: u64 = survey.nodes().filter_map(|(.., seen)| seen.sockets).sum();
+    let counts = survey.nodes().filter_map(|(.., seen)| seen.sockets);
+    let total = counts.fold(0_u64, u64::saturating_add);
     if json {
         for (namespace, uid, seen) in survey.nodes() {
             output::json(&json!({

@@ -1,12 +1,12 @@
 //! Finds out which nodes there are: asks all of them, and listens to what they say.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
 use socketio_pg_core::protocol::{
-    Body, NodeId, Payload, RequestId,
+    Body, NodeId, Payload, RequestId, channel,
     message::{Selector, ServerSideEmit},
     node_info::{EVENT, NodeInfo, NodeQuery},
 };
@@ -18,12 +18,23 @@ use crate::{
     session::{Heard, Session, new_request},
 };
 
+/// Each role that can notify can invent nodes and namespaces: more are not remembered.
+const MAX_NODES: usize = 10_000;
+const MAX_NAMESPACES: usize = 1000;
+
+/// Nodes tell of namespaces, whose nodes tell of others, and so on.
+const MAX_ROUNDS: usize = 3;
+
 /// The nodes of some namespaces, as far as they were heard.
 #[derive(Default)]
 pub(crate) struct Survey {
     nodes: BTreeMap<(String, NodeId), Seen>,
+    /// The names that nodes tell.
+    names: HashMap<NodeId, String>,
     /// The questions that nodes may still answer.
     asked: Vec<RequestId>,
+    /// Namespaces that nodes have told of since somebody looked.
+    told: BTreeSet<String>,
 }
 
 /// A node in one namespace.
@@ -70,28 +81,42 @@ impl Survey {
         let main = ["/".to_owned()];
         let mut next: BTreeSet<String> =
             if namespaces.is_empty() { &main } else { namespaces }.iter().cloned().collect();
-        let mut asked = BTreeSet::new();
-        while !next.is_empty() {
+        for _ in 0..MAX_ROUNDS {
             for namespace in &next {
                 survey.ask(session, namespace).await?;
             }
-            asked.append(&mut next);
             survey.listen_until(session, Instant::now() + wait).await?;
-            if namespaces.is_empty() {
-                next = survey.told_namespaces().filter(|name| !asked.contains(*name)).map(str::to_owned).collect();
+            next = survey.new_namespaces(session);
+            if next.is_empty() || !namespaces.is_empty() {
+                break;
             }
         }
         Ok(survey)
     }
 
-    /// Asks the nodes of all namespaces again; sockets are counted anew.
+    /// Asks the nodes of all namespaces again.
     pub(crate) async fn ask_again(&mut self, session: &mut Session) -> Result<(), Failure> {
         self.asked.clear();
-        self.nodes.values_mut().for_each(|seen| seen.sockets = None);
         for namespace in session.namespaces() {
             self.ask(session, &namespace).await?;
         }
         Ok(())
+    }
+
+    /// The namespaces that nodes have told of, and that nobody asked about.
+    pub(crate) fn new_namespaces(&mut self, session: &Session) -> BTreeSet<String> {
+        if self.told.is_empty() {
+            return BTreeSet::new();
+        }
+        let known: BTreeSet<_> = session.namespaces().into_iter().collect();
+        let places = MAX_NAMESPACES.saturating_sub(known.len());
+        let told = std::mem::take(&mut self.told);
+        told.into_iter().filter(|name| !known.contains(name) && channel::problem(name).is_none()).take(places).collect()
+    }
+
+    /// Forgets how many sockets the nodes have that do not tell it by themselves.
+    pub(crate) fn count_again(&mut self) {
+        self.nodes.values_mut().filter(|seen| seen.info.is_none()).for_each(|seen| seen.sockets = None);
     }
 
     /// Listens until a time.
@@ -115,13 +140,24 @@ impl Survey {
             self.nodes.remove(&key);
             return false;
         }
-        let seen = self.nodes.entry(key).or_insert(Seen { heard: Instant::now(), info: None, sockets: None });
+        // Every node says that it is there when it is asked, so that other messages need not tell.
+        let tells = is_own || matches!(message.body, Body::Heartbeat | Body::InitialHeartbeat);
+        if tells && self.nodes.len() < MAX_NODES && !self.nodes.contains_key(&key) {
+            self.nodes.insert(key.clone(), Seen { heard: Instant::now(), info: None, sockets: None });
+        }
+        let Some(seen) = self.nodes.get_mut(&key) else { return is_own };
         seen.heard = Instant::now();
         match &message.body {
             Body::ServerSideEmitResponse(response) if is_own => {
                 let info = response.packet.as_ref().and_then(|packet| packet.deserialize::<NodeInfo>().ok());
-                seen.sockets = info.as_ref().and_then(|info| info.sockets);
-                seen.info = info;
+                let Some(info) = info else { return is_own };
+                seen.sockets = info.sockets;
+                if let Some(name) = &info.name {
+                    self.names.insert(key.1, name.clone());
+                }
+                let places = MAX_NAMESPACES.saturating_sub(self.told.len());
+                self.told.extend(info.namespaces.iter().flatten().take(places).cloned());
+                seen.info = Some(info);
             }
             Body::FetchSocketsResponse(response) if is_own => {
                 seen.sockets = u64::try_from(response.sockets.len()).ok();
@@ -139,6 +175,11 @@ impl Survey {
     /// Forgets nodes that were not heard for so long.
     pub(crate) fn forget_silent(&mut self, silence: Duration) {
         self.nodes.retain(|_, seen| seen.heard.elapsed() < silence);
+        let nodes = &self.nodes;
+        let is_there = |uid: &NodeId| nodes.keys().any(|(_, other)| other == uid);
+        if self.names.len() > self.nodes.len() {
+            self.names.retain(|uid, _| is_there(uid));
+        }
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (&str, &NodeId, &Seen)> {
@@ -152,12 +193,23 @@ impl Survey {
 
     /// The name that a node tells, if it does.
     pub(crate) fn name(&self, uid: &NodeId) -> Option<&str> {
-        self.nodes().filter(|(_, other, _)| *other == uid).find_map(|(.., seen)| seen.info.as_ref()?.name.as_deref())
+        self.names.get(uid).map(String::as_str)
     }
 
-    /// The namespaces that nodes tell of.
-    fn told_namespaces(&self) -> impl Iterator<Item = &str> {
-        self.nodes.values().filter_map(|seen| seen.info.as_ref()?.namespaces.as_ref()).flatten().map(String::as_str)
+    /// A node's uid, with its name where it tells one.
+    pub(crate) fn full_name(&self, uid: &NodeId) -> String {
+        self.name(uid).map_or_else(|| uid.to_string(), |name| format!("{uid} ({name})"))
+    }
+
+    /// Nodes that have more namespaces than they could name.
+    pub(crate) fn incomplete(&self) -> Vec<String> {
+        let lacks = |seen: &Seen| {
+            let info = seen.info.as_ref();
+            let named = info.and_then(|info| info.namespaces.as_ref()).map_or(0, Vec::len);
+            info.and_then(|info| info.namespace_count).is_some_and(|count| count > named as u64 && named > 0)
+        };
+        let nodes: BTreeSet<_> = self.nodes().filter(|(.., seen)| lacks(seen)).map(|(_, uid, _)| uid).collect();
+        nodes.into_iter().map(|uid| self.full_name(uid)).collect()
     }
 }
 

@@ -6,7 +6,7 @@ mod top;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use self::{filter::Filter, top::Top};
 use crate::{
@@ -24,15 +24,11 @@ const SURVEY: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(target: &Target, command: &Watch) -> Result<(), Failure> {
-    let mut session = Session::open(target).await?;
+    let mut session = Session::watch(target).await?;
     session.prove_hearing().await?;
     let survey = Survey::of_namespaces(&mut session, &command.namespace, SURVEY).await?;
     if !target.json && !command.top {
-        output::note(&format!(
-            "watching {}: {} servers are known; end with Ctrl-C",
-            session.namespaces().join(", "),
-            survey.nodes().count()
-        ));
+        output::note(&format!("watching {}; end with Ctrl-C", session.namespaces().join(", ")));
     }
     Watcher { filter: Filter::new(command), survey, left: command.limit, json: target.json, command }
         .watch(session)
@@ -54,19 +50,29 @@ impl Watcher<'_> {
         let mut report = Instant::now() + self.command.interval;
         let mut ask = Instant::now() + ASK_AGAIN;
         while self.left != Some(0) {
-            tokio::select! {
-                // What has come is counted before time is looked at.
-                biased;
-                heard = session.next() => self.take(&heard?, &mut top),
-                () = sleep_until(report), if self.command.top => {
-                    top.print(&self.survey);
-                    report += self.command.interval;
-                }
-                () = sleep_until(ask) => {
-                    self.survey.ask_again(&mut session).await?;
-                    ask += ASK_AGAIN;
+            // However much comes, the time is looked at after each message.
+            let until = if self.command.top { ask.min(report) } else { ask };
+            if let Some(heard) = session.next(until).await? {
+                self.take(&heard, &mut top);
+                if self.command.namespace.is_empty() {
+                    for namespace in self.survey.new_namespaces(&session) {
+                        self.survey.ask(&mut session, &namespace).await?;
+                    }
                 }
             }
+            let now = Instant::now();
+            if self.command.top && now >= report {
+                top.print(&self.survey);
+                report = now + self.command.interval;
+            }
+            if now >= ask {
+                self.survey.forget_silent(ASK_AGAIN);
+                self.survey.ask_again(&mut session).await?;
+                ask = now + ASK_AGAIN;
+            }
+        }
+        if self.command.top {
+            top.print(&self.survey);
         }
         Ok(())
     }

@@ -6,10 +6,17 @@ use socketio_pg_connection::application_name;
 use tokio_postgres::Client;
 
 use super::{
+    asking::ask,
     report::{Finding, Report, counted},
     server::failure,
 };
-use crate::{arguments::Doctor, failure::Failure, session::Session, survey::Survey};
+use crate::{
+    arguments::{Doctor, Target},
+    database,
+    failure::Failure,
+    session::Session,
+    survey::Survey,
+};
 
 /// How long servers may take to answer.
 const SURVEY: Duration = Duration::from_secs(2);
@@ -31,7 +38,7 @@ WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_p
 
 pub(super) async fn check(
     session: &mut Session,
-    client: &Client,
+    target: &Target,
     command: &Doctor,
     report: &mut Report,
 ) -> Result<(), Failure> {
@@ -47,7 +54,12 @@ pub(super) async fn check(
         ));
     } else {
         let namespaces: BTreeSet<_> = uids.iter().map(|(namespace, _)| *namespace).collect();
-        let most = namespaces.iter().map(|name| uids.iter().filter(|(of, _)| of == name).count()).max().unwrap_or(0);
+        // A server is one process, with a uid in each namespace. One that tells no name is counted where
+        // most of them are.
+        let names: BTreeSet<_> = told.iter().filter_map(|info| info.name.as_deref()).collect();
+        let nameless =
+            |name: &str| known.iter().filter(|(of, uid, _)| *of == name && survey.name(uid).is_none()).count();
+        let most = names.len() + namespaces.iter().map(|name| nameless(name)).max().unwrap_or(0);
         report.add(Finding::ok(
             "servers",
             format!(
@@ -71,7 +83,16 @@ pub(super) async fn check(
         ));
     }
     let names: BTreeSet<_> = told.iter().filter_map(|info| Some(application_name(info.name.as_deref()?))).collect();
-    if let Err(error) = check_sessions(client, &names, report).await {
+    // Another session, as the first was idle meanwhile, which its role may not be for long.
+    let client = match database::client(target).await {
+        Ok(client) => client,
+        Err(failure) => {
+            report.add(Finding::failure("sessions", failure));
+            return Ok(());
+        }
+    };
+    let asked_all = command.namespace.is_empty();
+    if let Err(error) = check_sessions(&client, &names, (asked_all, target.outbox.is_some()), report).await {
         report.add(Finding::failure("sessions", failure(error)));
     }
     Ok(())
@@ -80,26 +101,35 @@ pub(super) async fn check(
 async fn check_sessions(
     client: &Client,
     names: &BTreeSet<String>,
+    (asked_all, has_outbox): (bool, bool),
     report: &mut Report,
 ) -> Result<(), tokio_postgres::Error> {
     let own = application_name("cli");
     let mut silent = Vec::new();
-    for row in client.query_typed(SESSIONS, &[]).await? {
+    for row in ask(client, SESSIONS, &[]).await? {
         let name: String = row.try_get(0)?;
         if name != own && !names.contains(&name) {
             silent.push(name.trim_start_matches("socketio-pg ").to_owned());
         }
     }
-    if silent.is_empty() {
+    let others = silent.join(", ");
+    if !asked_all {
+        report.add(Finding::ok("sessions", "with --namespace it cannot be told which servers hang"));
+    } else if silent.is_empty() {
         report.add(Finding::ok("sessions", "every Rust server that is connected answered"));
+    } else if has_outbox {
+        let says =
+            format!("these are connected, and did not answer, as processes do that only publish the outbox: {others}");
+        report.add(Finding::ok("sessions", says));
     } else {
         report.add(Finding::warning(
             "sessions",
-            format!("these Rust servers are connected, and did not answer: {}", silent.join(", ")),
-            "a server that hangs does not answer; nor does one with another --prefix, or with none of the namespaces that were asked",
+            format!("these Rust servers are connected, and did not answer: {others}"),
+            "a server that hangs does not answer; nor does one with another --prefix, one without namespaces, or one that only publishes \
+             an outbox (then give --outbox)",
         ));
     }
-    let rows = client.query_typed(LISTENERS, &[]).await?;
+    let rows = ask(client, LISTENERS, &[]).await?;
     let others: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
     let others = counted(usize::try_from(others).unwrap_or(0), "other session");
     report.add(Finding::ok(

@@ -36,17 +36,25 @@ pub(super) fn encoding(encoding: String) -> Finding {
     }
 }
 
-pub(super) fn writable(is_standby: bool, is_read_only: bool) -> Finding {
-    let why = match (is_standby, is_read_only) {
-        (true, _) => "it is a standby",
-        (false, true) => "transactions are read-only, as `default_transaction_read_only` says",
-        (false, false) => return Finding::ok("read-only", "the server takes writes"),
-    };
-    Finding::error(
-        "read-only",
-        format!("this PostgreSQL server takes no writes, and so no notifications: {why}"),
-        "give the address of the primary, or `target_session_attrs=read-write` with the addresses of all",
-    )
+/// `is_read_only` is what the role's transactions are by default.
+pub(super) fn writable(is_standby: bool, is_read_only: bool, role: &str) -> Finding {
+    match (is_standby, is_read_only) {
+        (true, _) => Finding::error(
+            "read-only",
+            "this PostgreSQL server takes no writes, and so no notifications: it is a standby",
+            "give the address of the primary, or `target_session_attrs=read-write` with the addresses of all",
+        ),
+        (false, true) => Finding::error(
+            "read-only",
+            "transactions are read-only, as `default_transaction_read_only` says: attachments, a catch-up log and an outbox cannot be \
+             written",
+            format!(
+                "ALTER ROLE {} SET default_transaction_read_only = off, unless this is a server that is about to become a standby",
+                quote_identifier(role)
+            ),
+        ),
+        (false, false) => Finding::ok("read-only", "the server takes writes"),
+    }
 }
 
 pub(super) fn tls(is_encrypted: bool, settings: &Settings) -> Finding {
@@ -82,25 +90,24 @@ pub(super) fn clock(server: f64, before: f64, after: f64) -> Finding {
     )
 }
 
-/// `usage` is from 0 to 1; `holders` are transactions that are open for long.
-pub(super) fn queue(usage: f64, holders: &[String]) -> Finding {
-    let says = format!("the notification queue of the whole server is {:.1} % full", usage * 100.0);
-    let remedy = if holders.is_empty() {
-        "find the session that listens and does not read, or whose transaction is open for long, in pg_stat_activity of all \
-         databases, and end it with pg_terminate_backend"
-            .to_owned()
-    } else {
-        format!("transactions are open for long: {}; end them, or SELECT pg_terminate_backend(pid)", holders.join("; "))
-    };
+/// `usage` is from 0 to 1; `holders` are transactions that are open for long, of this role alone unless
+/// `sees_others`.
+pub(super) fn queue(usage: f64, holders: &[String], sees_others: bool) -> Finding {
+    let mut says = format!("the notification queue of the whole server is {:.1} % full", usage * 100.0);
+    if !holders.is_empty() {
+        says += &format!("; transactions that are open for long, and may listen: {}", holders.join("; "));
+    }
+    if !sees_others {
+        says += "; transactions of other roles are hidden from this one, which GRANT pg_read_all_stats changes";
+    }
+    let remedy = "find the session that listens and does not read, or that listens in a transaction that is open for long, in \
+                  pg_stat_activity of all databases, and end it with SELECT pg_terminate_backend(pid)";
     match usage {
         0.5.. => {
-            Finding::error("queue", format!("{says}: when it is full, no transaction that notifies commits"), remedy)
+            Finding::error("queue", format!("{says}. When it is full, no transaction that notifies commits"), remedy)
         }
         0.05.. => Finding::warning("queue", says, remedy),
-        _ if holders.is_empty() => Finding::ok("queue", says),
-        _ => {
-            Finding::warning("queue", format!("{says}; a transaction that listens keeps it from being emptied"), remedy)
-        }
+        _ => Finding::ok("queue", says),
     }
 }
 
@@ -112,8 +119,9 @@ pub(super) fn connections(limit: i64, used: i64, name: &str) -> Finding {
     Finding::warning("connections", says, format!("raise it, or use fewer: a node needs up to {SESSIONS_OF_NODE}"))
 }
 
-/// A setting of the role, in milliseconds; 0 is no limit.
-pub(super) fn timeout(name: String, milliseconds: i64, role: &str) -> Finding {
+/// A setting of the session, in milliseconds; 0 is no limit. `source` says where it was set, as
+/// `pg_settings` has it.
+pub(super) fn timeout(name: String, milliseconds: i64, source: String, (role, database): (&str, &str)) -> Finding {
     let least = match name.as_str() {
         // A node asks something on its listening session every 5 s.
         "idle_session_timeout" => 10_000,
@@ -126,11 +134,18 @@ pub(super) fn timeout(name: String, milliseconds: i64, role: &str) -> Finding {
     if milliseconds >= least {
         return Finding::ok("timeouts", format!("{name}: {milliseconds} ms"));
     }
-    Finding::warning(
-        "timeouts",
-        format!("{name} is {milliseconds} ms for this role: PostgreSQL ends what a node does after that"),
-        format!("ALTER ROLE {} SET {name} = '{}s'", quote_identifier(role), least / 1000 * 3),
-    )
+    let (role, database) = (quote_identifier(role), quote_identifier(database));
+    let set = format!("SET {name} = '{}s'", least / 1000 * 3);
+    let remedy = match source.as_str() {
+        "database user" => format!("ALTER ROLE {role} IN DATABASE {database} {set}"),
+        "client" | "environment variable" => {
+            format!("change it in the database URL (`options`), or in PGOPTIONS: {set}")
+        }
+        // What is set for the role wins over what is set for the database, for all, or in a file.
+        _ => format!("ALTER ROLE {role} {set}"),
+    };
+    let says = format!("{name} is {milliseconds} ms for this role: PostgreSQL ends what a node does after that");
+    Finding::warning("timeouts", says, remedy)
 }
 
 #[cfg(test)]
@@ -147,9 +162,11 @@ mod tests {
 
     #[test]
     fn servers_that_take_no_writes_are_errors() {
-        assert!(writable(true, true).is("error", &["standby", "target_session_attrs"]));
-        assert!(writable(false, true).is("error", &["default_transaction_read_only"]));
-        assert!(writable(false, false).is("ok", &[]));
+        assert!(writable(true, true, "app").is("error", &["standby", "target_session_attrs"]));
+        assert!(
+            writable(false, true, "app").is("error", &["ALTER ROLE \"app\" SET default_transaction_read_only = off"])
+        );
+        assert!(writable(false, false, "app").is("ok", &[]));
     }
 
     #[test]
@@ -172,10 +189,22 @@ mod tests {
 
     #[test]
     fn the_queue_is_judged_by_how_full_it_is() {
-        assert!(queue(0.001, &[]).is("ok", &["0.1 %"]));
-        assert!(queue(0.1, &[]).is("warning", &["10.0 %", "pg_terminate_backend"]));
-        assert!(queue(0.6, &["pid 17".to_owned()]).is("error", &["no transaction that notifies commits", "pid 17"]));
-        assert!(queue(0.0, &["pid 17".to_owned()]).is("warning", &["pid 17"]));
+        assert!(queue(0.001, &[], true).is("ok", &["0.1 %"]));
+        assert!(queue(0.0, &["pid 17".to_owned()], false).is("ok", &["may listen: pid 17", "pg_read_all_stats"]));
+        assert!(queue(0.1, &[], true).is("warning", &["10.0 %", "pg_terminate_backend"]));
+        assert!(
+            queue(0.6, &["pid 17".to_owned()], true).is("error", &["no transaction that notifies commits", "pid 17"])
+        );
+    }
+
+    #[test]
+    fn a_setting_is_changed_where_it_was_made() {
+        let of = |source: &str| timeout("lock_timeout".into(), 50, source.into(), ("app", "chat"));
+        assert!(of("user").is("warning", &["ALTER ROLE \"app\" SET lock_timeout = '3s'"]));
+        assert!(of("database").is("warning", &["ALTER ROLE \"app\" SET"]));
+        assert!(of("database user").is("warning", &["ALTER ROLE \"app\" IN DATABASE \"chat\" SET"]));
+        assert!(of("client").is("warning", &["`options`", "PGOPTIONS"]));
+        assert!(timeout("statement_timeout".into(), 0, "default".into(), ("app", "chat")).is("ok", &["none"]));
     }
 
     #[test]

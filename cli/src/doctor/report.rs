@@ -44,6 +44,10 @@ impl Finding {
         Self { check, level: Level::Error, says, remedy: None }
     }
 
+    pub(super) fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
+    }
+
     #[cfg(test)]
     pub(super) fn is(&self, level: &str, words: &[&str]) -> bool {
         let text = format!("{} {}", self.says, self.remedy.as_deref().unwrap_or_default());

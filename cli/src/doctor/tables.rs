@@ -1,16 +1,16 @@
 //! The tables, what is in them, and the functions that emit.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use socketio_pg_core::{
-    Cluster, SqlFunctions,
+    Cluster, ConnectError, SqlFunctions,
     backend::{Backend, table::TableName},
-    protocol::channel::quote_identifier,
 };
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio_postgres::{Client, Error, types::Type};
 
 use super::{
+    asking::ask,
     report::{Finding, Report},
     server::{Server, failure, value},
 };
@@ -18,6 +18,7 @@ use crate::{
     arguments::{Doctor, Target},
     database,
     failure::Failure,
+    output::shell_quoted,
 };
 
 /// Nodes delete attachments that are 30 s old, every 30 s.
@@ -41,7 +42,17 @@ pub(super) async fn check(
     for check in checks {
         match check.problem {
             Some(problem) => {
-                report.add(Finding::failure("tables", problem.into()));
+                let what = match &problem {
+                    ConnectError::MissingTable { .. } => Some("table"),
+                    ConnectError::MissingLog { .. } => Some("log"),
+                    ConnectError::MissingOutbox { .. } => Some("outbox"),
+                    _ => None,
+                };
+                let finding = Finding::failure("tables", problem.into());
+                report.add(match what {
+                    Some(what) => finding.with_remedy(install(target, what, "")),
+                    None => finding,
+                });
                 continue;
             }
             None => report
@@ -62,7 +73,7 @@ pub(super) async fn check(
         report.add(Finding::failure("tables", failure(error)));
     }
     check_outbox(target, &backend, client, report).await;
-    if let Err(error) = check_functions(client, &command.schema, report).await {
+    if let Err(error) = check_functions(client, target, &command.schema, report).await {
         report.add(Finding::failure("functions", failure(error)));
     }
     backend.close();
@@ -76,7 +87,7 @@ SELECT n_live_tup, n_dead_tup,
     pg_catalog.pg_total_relation_size(relid) / 1024
 FROM pg_catalog.pg_stat_all_tables WHERE relid = pg_catalog.to_regclass($1)";
     let Ok(name) = TableName::parse(table) else { return Ok(()) };
-    let rows = client.query_typed(statement, &[(&name.to_string(), Type::TEXT)]).await?;
+    let rows = ask(client, statement, &[(&name.to_string(), Type::TEXT)]).await?;
     let Some(row) = rows.first() else { return Ok(()) };
     let (live, dead, vacuumed, size): (i64, i64, String, i64) =
         (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
@@ -103,9 +114,12 @@ async fn check_age(client: &Client, table: &str, report: &mut Report) -> Result<
     }
     let statement =
         format!("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - min(created_at)) FROM {name}");
-    let rows = client.query_typed(&statement, &[]).await;
-    // Without the right or the column, that is reported already.
-    let Ok(rows) = rows else { return Ok(()) };
+    let rows = match ask(client, &statement, &[]).await {
+        Ok(rows) => rows,
+        // Without the right or the column, that is reported already.
+        Err(error) if error.code().is_some_and(|code| code.code().starts_with("42")) => return Ok(()),
+        Err(error) => return Err(error),
+    };
     let oldest: Option<f64> = rows.first().map_or(Ok(None), |row| row.try_get(0))?;
     match oldest {
         Some(age) if age > OLD_ATTACHMENTS => report.add(Finding::warning(
@@ -139,25 +153,60 @@ async fn check_outbox(target: &Target, backend: &TokioPostgresBackend, client: &
     }
 }
 
-async fn check_functions(client: &Client, schema: &str, report: &mut Report) -> Result<(), Error> {
-    let function = format!("{}.version()", quote_identifier(schema));
-    let statement = "SELECT pg_catalog.to_regprocedure($1) IS NOT NULL";
-    if value::<bool>(client, statement, &function).await? != Some(true) {
+/// The installed version is read, not called: anybody who may create a schema can put a function of that
+/// name there, and it would run with the rights of whoever runs `doctor`.
+const INSTALLED: &str = "
+SELECT prosrc FROM pg_catalog.pg_proc JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = pronamespace
+WHERE nspname = $1 AND proname = 'version' AND pronargs = 0";
+
+async fn check_functions(client: &Client, target: &Target, schema: &str, report: &mut Report) -> Result<(), Error> {
+    let Some(source) = value::<String>(client, INSTALLED, schema).await? else {
         report.add(Finding::ok("functions", format!("no SQL functions are installed in the schema {schema}")));
         return Ok(());
-    }
-    let rows = client.query_typed(&format!("SELECT {function}::text"), &[]).await?;
-    let installed: Option<String> = rows.first().map_or(Ok(None), |row| row.try_get(0))?;
-    let installed = installed.unwrap_or_default();
-    let current = SqlFunctions::VERSION;
-    if installed == current.to_string() {
-        report.add(Finding::ok("functions", format!("the SQL functions are current (version {current})")));
-    } else {
-        report.add(Finding::warning(
-            "functions",
-            format!("the SQL functions have version {installed}, and this command knows {current}"),
-            "install the newer ones: socketio-pg sql functions | psql; they replace the older ones",
-        ));
-    }
+    };
+    let digits: String = source.chars().filter(char::is_ascii_digit).collect();
+    report.add(functions(digits.parse().unwrap_or(0), &install(target, "functions", schema)));
     Ok(())
+}
+
+fn functions(installed: u32, install: &str) -> Finding {
+    let current = SqlFunctions::VERSION;
+    let says = format!("the SQL functions have version {installed}, and this command knows {current}");
+    match installed.cmp(&current) {
+        Ordering::Equal => Finding::ok("functions", format!("the SQL functions are current (version {current})")),
+        Ordering::Less => {
+            Finding::warning("functions", says, format!("install the newer ones, which replace them: {install}"))
+        }
+        Ordering::Greater => Finding::warning("functions", says, "upgrade this command, and the servers"),
+    }
+}
+
+/// The command line that installs something with the same options.
+fn install(target: &Target, what: &str, schema: &str) -> String {
+    let mut words = vec!["socketio-pg".to_owned(), "sql".to_owned(), what.to_owned()];
+    let mut option = |name: &str, value: &str, default: &str| {
+        if value != default {
+            words.push(format!("{name}={}", shell_quoted(value)));
+        }
+    };
+    option("--table", &target.table, "socket_io_attachments");
+    option("--log", target.log.as_deref().unwrap_or_default(), "");
+    option("--outbox", target.outbox.as_deref().unwrap_or_default(), "");
+    if what == "functions" {
+        option("--prefix", &target.prefix, "socket.io");
+        option("--schema", schema, "socketio");
+    }
+    format!("{} | psql \"$DATABASE_URL\"", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_functions_are_compared() {
+        assert!(functions(SqlFunctions::VERSION, "x").is("ok", &["current"]));
+        assert!(functions(1, "the command").is("warning", &["version 1", "the command"]));
+        assert!(functions(SqlFunctions::VERSION + 1, "x").is("warning", &["upgrade this command"]));
+    }
 }

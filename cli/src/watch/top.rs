@@ -69,24 +69,29 @@ impl Top {
             messages: sum.messages + count.messages,
             bytes: sum.bytes + count.bytes,
         });
-        let name = |uid: &Option<String>| {
-            let Some(uid) = uid else { return "-".to_owned() };
-            survey.name(&uid.as_str().into()).map_or_else(|| uid.clone(), str::to_owned)
-        };
         if self.json {
+            let time = output::now_in_milliseconds();
             for ((uid, what, namespace), count) in &rows {
+                let server = uid.as_ref().and_then(|uid| survey.name(&uid.as_str().into()));
                 output::json(&json!({
-                    "uid": uid, "server": name(uid), "what": what, "namespace": namespace,
+                    "time": time, "uid": uid, "server": server, "what": what, "namespace": namespace,
                     "messagesPerSecond": rate(count.messages), "bytesPerSecond": rate(count.bytes),
                 }));
             }
             return;
         }
+        let name = |uid: &Option<String>| {
+            let Some(uid) = uid else { return "-".to_owned() };
+            survey.name(&uid.as_str().into()).map_or_else(|| uid.clone(), str::to_owned)
+        };
         output::begin_screen();
         let mut table = Table::new(&["MESSAGES/S", "BYTES/S", "SENDER", "NAMESPACE", "WHAT"]);
         let numbers = |count: Count| [format!("{:.1}", rate(count.messages)), format!("{:.0}", rate(count.bytes))];
         for ((uid, what, namespace), count) in rows.iter().take(ROWS) {
             table.row(numbers(*count).into_iter().chain([name(uid), namespace.clone(), what.clone()]));
+        }
+        if rows.len() > ROWS {
+            table.row(["…".to_owned(), String::new(), format!("{} others", rows.len() - ROWS)]);
         }
         table.row(numbers(all).into_iter().chain(["in all".to_owned()]));
         table.print();

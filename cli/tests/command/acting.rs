@@ -108,7 +108,9 @@ async fn what_cannot_be_emitted_is_refused() {
         assert!(ended.stderr.contains(phrase), "{}", ended.stderr);
     }
     let ended = run(&url, &["emit", "order", "--ack"]).await.with(3);
-    assert!(ended.stderr.contains("nothing was emitted"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no server answered in / "), "{}", ended.stderr);
+    let ended = run(&url, &["emit", "order", "--ack", "--outbox"]).await.with(1);
+    assert!(ended.stderr.contains("leave out --outbox"), "{}", ended.stderr);
     let ended = run("", &["emit", "order"]).await.with(1);
     assert!(ended.stderr.contains("DATABASE_URL"), "{}", ended.stderr);
 }

@@ -1,6 +1,6 @@
 //! `doctor`, in every state that it knows.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use socketio_pg_core::{Options, Outbox};
 use socketio_pg_tests::{
     database,
@@ -11,6 +11,7 @@ use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 
 use crate::{
+    fake_node::fake_node,
     program::run,
     servers::{RustServer, Servers},
 };
@@ -96,9 +97,13 @@ async fn tables_and_rights_have_the_texts_of_connect() {
     let Some(database) = database() else { return };
     let url = database.url();
     let findings = Findings::of(&url, &["--log", "--outbox"], 1).await;
-    findings.have("tables", "error", &["the attachments table `socket_io_attachments` is missing"]);
-    findings.have("tables", "error", &["`socket_io_log`", "log_schema_sql"]);
-    findings.have("tables", "error", &["`socket_io_outbox`", "outbox_schema_sql"]);
+    findings.have(
+        "tables",
+        "error",
+        &["the attachments table `socket_io_attachments` is missing", "socketio-pg sql table"],
+    );
+    findings.have("tables", "error", &["`socket_io_log`", "socketio-pg sql log --log=socket_io_log"]);
+    findings.have("tables", "error", &["`socket_io_outbox`", "socketio-pg sql outbox"]);
     let node = server(&url, Options::default()).await;
     let poor = role(&database, "poor", "");
     let findings = Findings::of(&poor, &[], 1).await;
@@ -106,7 +111,12 @@ async fn tables_and_rights_have_the_texts_of_connect() {
     database.execute("GRANT SELECT, INSERT, DELETE ON socket_io_attachments TO poor").unwrap();
     Findings::of(&poor, &[], 1).await.have("tables", "error", &["GRANT USAGE ON SEQUENCE"]);
     database.execute("GRANT USAGE ON SEQUENCE socket_io_attachments_id_seq TO poor").unwrap();
-    Findings::of(&poor, &[], 0).await.are_all_ok();
+    let findings = Findings::of(&poor, &[], 0).await;
+    findings.are_all_ok();
+    // The sessions of the node, which has another role, are counted.
+    let connections = findings.0.iter().find(|finding| finding["check"] == "connections").unwrap();
+    let used: u64 = connections["says"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(used >= 3, "{connections}");
     database.execute("DROP INDEX socket_io_attachments_created_at_idx").ok();
     database.execute("ALTER TABLE socket_io_attachments DROP COLUMN payload").unwrap();
     Findings::of(&url, &[], 1).await.have("tables", "error", &["it has no column", "ADD COLUMN", "payload"]);
@@ -136,7 +146,7 @@ async fn the_roles_settings_are_looked_at() {
     assert!(version >= 140_000);
     database.execute("ALTER ROLE hasty SET default_transaction_read_only = on").unwrap();
     let findings = Findings::of(&url, &[], 1).await;
-    findings.have("read-only", "error", &["default_transaction_read_only", "address of the primary"]);
+    findings.have("read-only", "error", &["ALTER ROLE \"hasty\" SET default_transaction_read_only = off"]);
     node.cluster.close().await;
 }
 
@@ -158,7 +168,14 @@ async fn a_pooler_in_transaction_mode_is_told() {
     let url = role(&database, "pooled", "IN ROLE postgres");
     let pooler = Pooler::start(Mode::Transaction, server_of_its_own.port().unwrap(), &url).await.unwrap();
     let findings = Findings::of(pooler.url(), &[], 1).await;
-    findings.have("listen", "error", &["a transaction pooler such as PgBouncer", "with_listen_config"]);
+    findings.have("listen", "error", &["a transaction pooler such as PgBouncer", "--database-url"]);
+    // It leaves nothing behind in sessions that others use next.
+    let (client, connection) = tokio_postgres::connect(pooler.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let left = "SELECT current_setting('statement_timeout') || current_setting('lock_timeout') ||
+                (SELECT count(*) FROM pg_listening_channels())";
+    let row = client.query_typed(left, &[]).await.unwrap().remove(0);
+    assert_eq!(row.get::<_, String>(0), "000");
     node.cluster.close().await;
 }
 
@@ -224,8 +241,8 @@ async fn a_transaction_that_is_open_for_long_is_named() {
     let node = server(&url, Options::default()).await;
     Findings::of(&url, &[], 0).await.have("queue", "ok", &["0.0 % full"]);
     let client = open_transaction(&url).await;
-    let findings = Findings::of(&url, &["--old-transaction", "0.01"], 3).await;
-    findings.have("queue", "warning", &["forgotten, idle in transaction", "pg_terminate_backend"]);
+    let findings = Findings::of(&url, &["--old-transaction", "0.01"], 0).await;
+    findings.have("queue", "ok", &["forgotten, idle in transaction", "may listen"]);
     drop(client);
     node.cluster.close().await;
 }
@@ -256,30 +273,10 @@ async fn servers_of_different_versions_are_told() {
     let Some(database) = database() else { return };
     let url = database.url();
     let node = server(&url, Options::default()).await;
-    // Another Rust server, of a later version: it answers every question.
-    let (client, mut connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-    let (sender, mut questions) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
-            if let tokio_postgres::AsyncMessage::Notification(notification) = message {
-                let _ = sender.send(serde_json::from_str::<Value>(notification.payload()).unwrap());
-            }
-        }
-    });
-    client.batch_execute("LISTEN \"socket.io#/\"").await.unwrap();
-    let answering = tokio::spawn(async move {
-        while let Some(message) = questions.recv().await {
-            if message["data"]["packet"][0] == "socketio-pg:node" {
-                let answer = serde_json::json!({
-                    "type": 10, "uid": "00000000000000ff", "nsp": "/",
-                    "data": { "requestId": message["data"]["requestId"], "packet": { "language": "Rust", "version": "9.9.9" } },
-                });
-                client.execute("SELECT pg_notify('socket.io#/', $1)", &[&answer.to_string()]).await.unwrap();
-            }
-        }
-    });
+    // Another Rust server, of a later version.
+    let other = fake_node(&url, &["/"], || json!({ "language": "Rust", "version": "9.9.9" })).await;
     Findings::of(&url, &[], 3).await.have("versions", "warning", &["9.9.9", env!("CARGO_PKG_VERSION")]);
-    answering.abort();
+    other.abort();
     node.cluster.close().await;
 }
 
@@ -296,5 +293,21 @@ async fn a_sequence_that_a_crash_resets_is_told() {
     database.execute("ALTER SEQUENCE socket_io_attachments_id_seq SET UNLOGGED").unwrap();
     let findings = Findings::of(&url, &[], 3).await;
     findings.have("tables", "warning", &["ALTER SEQUENCE public.socket_io_attachments_id_seq SET LOGGED"]);
+    node.cluster.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_others_planted_is_not_called() {
+    let Some(database) = database() else { return };
+    let url = database.url();
+    let node = server(&url, Options::default()).await;
+    database
+        .execute(
+            "CREATE TABLE called (); CREATE SCHEMA socketio;
+             CREATE FUNCTION socketio.version() RETURNS int LANGUAGE sql AS 'INSERT INTO public.called DEFAULT VALUES; SELECT 1'",
+        )
+        .unwrap();
+    Findings::of(&url, &[], 3).await.have("functions", "warning", &["have version"]);
+    assert_eq!(database.execute("SELECT count(*) FROM called").unwrap().as_deref(), Some("0"));
     node.cluster.close().await;
 }

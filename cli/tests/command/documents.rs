@@ -35,7 +35,7 @@ async fn sql_can_be_run_as_it_is_written() {
     let sql = run("", &["sql", "remove-functions", "--schema", "emitting"]).await.with(0);
     database.execute(&sql.stdout).unwrap();
     assert!(database.execute("SELECT emitting.emit('order', '{}')").is_err());
-    let ended = run("", &["sql", "table", "--table", "a.b.c.d"]).await.with(1);
+    let ended = run("", &["sql", "table", "--table", "a.b.c.d"]).await.with(2);
     assert!(ended.stderr.contains("error:"), "{}", ended.stderr);
 }
 

@@ -1,11 +1,12 @@
 //! `nodes`, `sockets` and `watch` beside Node.js.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use socketio_pg_tests::binary;
 
 use crate::{
+    fake_node::{UID, fake_node},
     program::{Running, run},
     servers::Servers,
 };
@@ -65,8 +66,10 @@ async fn nodes_watch_sees_who_leaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_servers_the_answer_is_incomplete() {
     let Some(database) = socketio_pg_tests::database() else { return };
-    let ended = run(&database.url(), &["nodes"]).await.with(3);
-    assert!(ended.stderr.contains("no server answered"), "{}", ended.stderr);
+    for arguments in [&["nodes"][..], &["sockets"], &["sockets", "--count"], &["nodes", "--namespace", "chat"]] {
+        let ended = run(&database.url(), arguments).await.with(3);
+        assert!(ended.stderr.contains("no server answered in /"), "{}", ended.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +105,7 @@ async fn a_server_that_does_not_answer_is_named() {
     let beating = tokio::spawn(async move {
         loop {
             database.execute(&format!("SELECT pg_notify('socket.io#/', '{heartbeat}')")).unwrap();
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
     let ended = run(&url, &["sockets", "--json", "--timeout", "1"]).await.with(3);
@@ -124,7 +127,7 @@ async fn watch_shows_what_flows() {
     let first = loop {
         emit("order", json!([{ "id": 17 }])).await;
         let waiting = watching.wait_for("the event", |line| line["name"] == "BROADCAST");
-        if let Ok(first) = tokio::time::timeout(std::time::Duration::from_millis(500), waiting).await {
+        if let Ok(first) = tokio::time::timeout(Duration::from_millis(500), waiting).await {
             break first;
         }
     };
@@ -150,7 +153,7 @@ async fn top_counts_what_flows() {
     let namespace = servers.diesel.cluster.of("/");
     let emitting = tokio::spawn(async move {
         while namespace.emit("tick", "0123456789").await.is_ok() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
     let row = watching.wait_for("the event", |row| row["what"] == "BROADCAST tick").await;
@@ -159,4 +162,81 @@ async fn top_counts_what_flows() {
     assert!(row["bytesPerSecond"].as_f64() > row["messagesPerSecond"].as_f64());
     emitting.abort();
     servers.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_tells_of_itself_cannot_break_the_command() {
+    let Some(database) = socketio_pg_tests::database() else { return };
+    let url = database.url();
+    // Names that no channel can have, a new namespace in each answer, more sockets than there can be.
+    let mut round = 0;
+    let node = fake_node(&url, &["/"], move || {
+        round += 1;
+        json!({ "name": "x\u{1b}[2J", "sockets": u64::MAX, "namespaces": ["/", "/a\u{0}b", format!("/new{round}")] })
+    })
+    .await;
+    let nodes = run(&url, &["nodes", "--wait", "0.5"]).await.with(0);
+    assert!(nodes.stdout.contains(UID) && nodes.stdout.contains("x\\u{1b}[2J"), "{}", nodes.stdout);
+    assert!(!nodes.stdout.contains('\x1b'), "{:?}", nodes.stdout);
+    let counted = run(&url, &["sockets", "--count"]).await.with(0);
+    assert!(counted.stdout.contains("18446744073709551615"), "{}", counted.stdout);
+    node.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watch_goes_on_behind_what_it_cannot_read() {
+    let Some(database) = socketio_pg_tests::database() else { return };
+    let url = database.url();
+    let mut watching = Running::start(&url, &["watch", "--json"]);
+    // It listens when it shows what is sent. The table does not exist.
+    let attached = r#"{"uid":"a","type":3,"attachmentId":"17"}"#;
+    loop {
+        database.execute(&format!("SELECT pg_notify('socket.io#/', '{attached}')")).unwrap();
+        let waiting = watching.wait_for("the attachment", |line| line["attachment"] == true);
+        if let Ok(line) = tokio::time::timeout(Duration::from_millis(500), waiting).await {
+            assert!(line["problem"].as_str().unwrap().contains("attachment 17"), "{line}");
+            break;
+        }
+    }
+    let event =
+        r#"{"type":3,"data":{"packet":{"type":2,"data":["x",E]},"opts":{"rooms":[],"except":[]}},"uid":"a","nsp":"/"}"#;
+    let event = event.replace('E', "\n1,\"\u{9b}\"");
+    database.execute(&format!("SELECT pg_notify('socket.io#/', '{event}')")).unwrap();
+    let line = watching.wait_for("the event", |line| line["name"] == "BROADCAST").await;
+    assert_eq!(line["message"]["data"]["packet"]["data"], json!(["x", 1, "\u{9b}"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn top_writes_however_much_flows() {
+    let Some(database) = socketio_pg_tests::database() else { return };
+    let url = database.url();
+    let flood = r#"SELECT count(pg_notify('socket.io#/', '{"type":2,"uid":"' || n || '","nsp":"/"}')) FROM generate_series(1, 20000) AS n"#;
+    let flooding = tokio::task::spawn_blocking({
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = move || {
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                database.execute(flood).unwrap();
+            }
+        };
+        let stop_when_dropped = StopWhenDropped(stop);
+        let mut watching = Running::start(&url, &["watch", "--top", "--all", "--json", "--interval", "0.2"]);
+        tokio::spawn(async move {
+            let _stop = stop_when_dropped;
+            for _ in 0..3 {
+                watching.wait_for("a row", |row| row["what"] == "HEARTBEAT").await;
+            }
+        });
+        thread
+    });
+    flooding.await.unwrap();
+}
+
+/// Ends the flood when the test has seen enough, or has failed.
+struct StopWhenDropped(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
 }

@@ -5,6 +5,7 @@
 mod acting;
 mod doctor;
 mod documents;
+mod fake_node;
 mod looking;
 mod program;
 mod servers;
