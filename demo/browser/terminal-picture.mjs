@@ -16,7 +16,7 @@ const env = { ...process.env, DATABASE_URL: database, CLICOLOR_FORCE: "1" };
 const run = (...args) => execFileSync(program, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
 
 async function watch() {
-  const watching = spawn(program, ["watch", "--limit", "4"], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const watching = spawn(program, ["watch", "--type", "broadcast", "--type", "sockets-join", "--type", "server-side-emit", "--limit", "4"], { env, stdio: ["ignore", "pipe", "pipe"] });
   let text = "";
   watching.stdout.on("data", (chunk) => (text += chunk));
   await once(watching.stderr, "data");
@@ -39,7 +39,7 @@ const prompt = (command) => `\x1b[32m$\x1b[0m socketio-pg ${command}\n`;
 const doctor = run("doctor").split("\n").slice(0, 7).join("\n");
 const text = [
   prompt("nodes") + run("nodes"),
-  prompt("watch --limit 4") + (await watch()),
+  prompt("watch --type broadcast --type sockets-join --type server-side-emit --limit 4") + (await watch()),
   prompt("doctor") + doctor + "\n…",
 ].join("\n");
 
