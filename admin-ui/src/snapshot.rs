@@ -1,8 +1,8 @@
 //! Sockets as they are now: one of this server, or all of the cluster.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use socketio_pg_core::{Cluster, Error, backend::Backend};
 
 use crate::protocol::AdminSocket;
@@ -10,6 +10,10 @@ use crate::protocol::AdminSocket;
 /// How long an admin who connects waits for the other servers. What is missing after that belongs
 /// to servers that are dead or hang.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// For how many namespaces the other servers are asked at the same time: a server may have many
+/// thousand, and the application's own requests need places, too.
+const REQUESTS_AT_ONCE: usize = 32;
 
 /// A socket of this server; `None` when it has gone.
 pub(crate) async fn local_socket<B: Backend>(cluster: &Cluster<B>, namespace: &str, id: &str) -> Option<AdminSocket> {
@@ -21,21 +25,65 @@ pub(crate) async fn local_socket<B: Backend>(cluster: &Cluster<B>, namespace: &s
 
 /// The sockets of these namespaces on all servers that respond.
 pub(crate) async fn all_sockets<B: Backend>(cluster: &Cluster<B>, namespaces: &[String]) -> Vec<AdminSocket> {
-    let fetching = namespaces.iter().map(|namespace| async move {
-        let fetched = cluster.of(namespace).timeout(PATIENCE).fetch_sockets_in_time().await;
-        let (sockets, missing) = match fetched {
-            Ok(fetched) => fetched,
-            // The other servers cannot be asked.
-            Err(error) => (local_sockets(cluster, namespace).await, Some(error)),
-        };
-        if let Some(error) = missing.filter(|error| !matches!(error, Error::UnknownNamespace(_))) {
-            tracing::warn!(namespace, %error, "an admin does not see all sockets");
-        }
-        sockets.into_iter().map(|socket| AdminSocket::new(namespace, socket)).collect::<Vec<_>>()
-    });
-    join_all(fetching).await.into_iter().flatten().collect()
+    let deadline = Instant::now() + PATIENCE;
+    let fetching = namespaces.iter().map(|namespace| sockets_of(cluster.clone(), namespace.clone(), deadline));
+    let fetching: Vec<BoxFuture<'static, _>> = fetching.map(FutureExt::boxed).collect();
+    let fetched: Vec<Vec<_>> = stream::iter(fetching).buffered(REQUESTS_AT_ONCE).collect().await;
+    fetched.into_iter().flatten().collect()
+}
+
+async fn sockets_of<B: Backend>(cluster: Cluster<B>, namespace: String, deadline: Instant) -> Vec<AdminSocket> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let (sockets, missing) = match cluster.of(&namespace).timeout(left).fetch_sockets_in_time().await {
+        Ok(fetched) => fetched,
+        // The other servers cannot be asked.
+        Err(error) => (local_sockets(&cluster, &namespace).await, Some(error)),
+    };
+    if let Some(error) = missing.filter(|error| !matches!(error, Error::UnknownNamespace(_))) {
+        tracing::warn!(namespace, %error, "an admin does not see all sockets");
+    }
+    sockets.into_iter().map(|socket| AdminSocket::new(&namespace, socket)).collect()
 }
 
 async fn local_sockets<B: Backend>(cluster: &Cluster<B>, namespace: &str) -> Vec<socketio_pg_core::ClusterSocket> {
     cluster.of(namespace).local().fetch_sockets().await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use socketio_pg_core::{
+        Options, PostgresAdapter,
+        testing::memory::{MemoryBackend, MemoryDatabase},
+    };
+    use socketioxide::{SocketIo, adapter::Emitter};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_list_of_many_namespaces_leaves_places_for_other_requests() {
+        let database = MemoryDatabase::default();
+        let names: Vec<String> = (0..3 * REQUESTS_AT_ONCE).map(|number| format!("/{number}")).collect();
+        let mut servers = Vec::new();
+        for _ in 0..2 {
+            let cluster = Cluster::connect(database.backend(), Options::default()).await.expect("it connects");
+            type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
+            let (_, io) = SocketIo::builder().with_adapter::<Adapter>(cluster.clone()).build_layer();
+            for name in &names {
+                io.ns(name.clone(), async || {}).await.expect("it joins");
+            }
+            servers.push((cluster, io));
+        }
+        let cluster = &servers[0].0;
+        while names.iter().any(|name| cluster.of(name).server_count() < 2) {
+            tokio::task::yield_now().await;
+        }
+        let mut most = 0;
+        let mut listing = Box::pin(all_sockets(cluster, &names));
+        while futures_util::poll!(&mut listing).is_pending() {
+            let waiting = cluster.health().namespaces.iter().map(|namespace| namespace.requests).sum();
+            most = most.max(waiting);
+            tokio::task::yield_now().await;
+        }
+        assert!((1..=REQUESTS_AT_ONCE).contains(&most), "{most} requests at once");
+    }
 }

@@ -1,7 +1,7 @@
 //! Finds out which nodes there are: asks all of them, and listens to what they say.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -175,11 +175,8 @@ impl Survey {
     /// Forgets nodes that were not heard for so long.
     pub(crate) fn forget_silent(&mut self, silence: Duration) {
         self.nodes.retain(|_, seen| seen.heard.elapsed() < silence);
-        let nodes = &self.nodes;
-        let is_there = |uid: &NodeId| nodes.keys().any(|(_, other)| other == uid);
-        if self.names.len() > self.nodes.len() {
-            self.names.retain(|uid, _| is_there(uid));
-        }
+        let there: HashSet<&NodeId> = self.nodes.keys().map(|(_, uid)| uid).collect();
+        self.names.retain(|uid, _| there.contains(uid));
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (&str, &NodeId, &Seen)> {
