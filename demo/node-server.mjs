@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 const require = createRequire(new URL("../tests/node/package.json", import.meta.url));
 const { Server } = require("socket.io");
 const { createAdapter } = require("@socket.io/postgres-adapter");
+const { instrument } = require("@socket.io/admin-ui");
 const { Pool } = require("pg");
 
 const { values: options } = parseArgs({
@@ -43,12 +44,16 @@ const io = new Server(httpServer, {
   serveClient: false,
 });
 
+// Without a password: the demo listens on loopback only.
+instrument(io, { auth: false, serverId: node });
+
 // What `socketio-pg nodes` shows of this server.
 io.on("socketio-pg:node", (query, respond) => respond?.({ name: node, language: "Node.js" }));
 
 io.on("connection", (socket) => {
   const from = { id: socket.id, node, name: String(socket.handshake.auth.name ?? "Guest") };
-  socket.data = { node, name: from.name };
+  // Beside what the Admin UI keeps there.
+  Object.assign(socket.data, { node, name: from.name });
 
   socket.emit("hello", from);
   socket.broadcast.emit("joined", from);

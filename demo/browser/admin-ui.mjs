@@ -11,7 +11,7 @@ import { launch } from "./browser.mjs";
 export const require = createRequire(new URL("../../tests/node/package.json", import.meta.url));
 
 const PAGE = join(dirname(require.resolve("@socket.io/admin-ui")), "..", "ui", "dist");
-const ICONS = dirname(createRequire(import.meta.url).resolve("@mdi/font/package.json"));
+const ICONS = dirname(require.resolve("@mdi/font/package.json"));
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png" };
 const DEADLINE_MS = 20_000;
 
@@ -62,7 +62,7 @@ export class AdminUi {
 }
 
 /** The page: what a user can do in it, and what it shows. */
-class Page {
+export class Page {
   errors = [];
 
   constructor(page) {

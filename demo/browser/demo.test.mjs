@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
+import { Page as AdminPage } from "./admin-ui.mjs";
 import { launch, open } from "./browser.mjs";
 
 const url = process.argv[2];
@@ -192,6 +193,28 @@ test("a second window is seen coming, counted, and seen going", async () => {
     await pane.counts(3, 3);
     for (const { socket, name, on } of newcomers) await pane.notices(socket, `${name} left ${on}`);
   }
+});
+
+test("a link leads to the Admin UI, which lists every server", async () => {
+  const context = page.context();
+  const elsewhere = [];
+  const note = (request) => new URL(request.url()).hostname !== "127.0.0.1" && elsewhere.push(request.url());
+  context.on("request", note);
+  const opened = context.waitForEvent("page");
+  await page.locator("#admin-ui").click();
+  const admin = new AdminPage(await opened);
+  await admin.loggedIn();
+  await admin.show("servers");
+  const names = panes.map(({ name }) => name).sort();
+  const rows = await admin.rows((rows) => rows.length === names.length, "all servers");
+  assert.deepEqual(rows.map(([name]) => name).sort(), names);
+  await admin.show("sockets");
+  const ids = await Promise.all(panes.map((pane) => pane.socket()));
+  await admin.rows((rows) => ids.every((id) => rows.some((row) => row[0] === id)), "all sockets");
+  context.off("request", note);
+  assert.deepEqual(elsewhere, []);
+  assert.deepEqual(admin.errors, []);
+  await admin.page.close();
 });
 
 test("a narrow window stacks the panes and nothing overflows", async () => {

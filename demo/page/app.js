@@ -9,7 +9,7 @@ const NAMES = ["Otter", "Heron", "Lynx", "Marten", "Wren", "Badger", "Osprey", "
 /** "one", "two", …: small numbers as words. */
 const spelled = (n) => ["no", "one", "two", "three", "four", "five"][n] ?? String(n);
 
-const { servers } = await (await fetch("servers.json")).json();
+const { servers, adminUi } = await (await fetch("servers.json")).json();
 
 document.querySelector("#lead").textContent = lead();
 if (kinds().length < 2) document.querySelector("h1 em").textContent = `${spelled(servers.length)} servers`;
@@ -28,6 +28,13 @@ servers.forEach((server, index) => {
 document.querySelector("#change-row").addEventListener("click", async () => {
   const response = await fetch("row", { method: "POST" });
   if (!response.ok) console.error(await response.text());
+});
+
+const link = document.querySelector("#admin-ui");
+link.hidden = !adminUi;
+// The Admin UI asks for a server when it is first opened. It is of the same origin as this page.
+link.addEventListener("click", () => {
+  localStorage.setItem("server_url", localStorage.getItem("server_url") ?? location.origin);
 });
 
 /** How many servers there are in each language: `["two in Rust", "one in Node.js"]`. */

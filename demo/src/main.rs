@@ -4,6 +4,7 @@
 //! node. It prints the page's address, which is the only line on standard output; explanations go
 //! to standard error. See `demo/README.md`.
 
+mod admin_page;
 mod node_server;
 mod page;
 mod rust_node;
@@ -12,6 +13,7 @@ mod visitor;
 
 use std::{error::Error, io::Write as _, process::ExitCode};
 
+use admin_page::AdminPage;
 use clap::Parser;
 use node_server::{NodeServer, StartError};
 use page::ServerInfo;
@@ -65,13 +67,16 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 
     let servers: Vec<ServerInfo> =
         rust_nodes.iter().map(RustNode::info).chain(node_server.as_ref().map(NodeServer::info)).cloned().collect();
+    let admin_page = AdminPage::read(&node_server::packages())?;
+    let page = page::router(&servers, admin_page.is_some()).merge(table.router());
+    let page = page.merge(admin_page.map(AdminPage::router).unwrap_or_default());
     for node in &mut rust_nodes {
-        node.serve(page::router(&servers).merge(table.router()));
+        node.serve(page.clone());
     }
 
     eprintln!("\nThe servers know nothing of each other but that database. Each has a pane on this page:");
     eprintln!("draw, write or drop a file in one of them, and watch the others. A button changes a row of a table:");
-    eprintln!("PostgreSQL itself tells all panes.\n");
+    eprintln!("PostgreSQL itself tells all panes. A link leads to Socket.IO's Admin UI with all servers.\n");
     writeln!(std::io::stdout(), "http://127.0.0.1:{}/", servers[0].port)?;
     eprintln!("\nCtrl-C stops everything.");
     asked_to_stop().await?;

@@ -1,6 +1,11 @@
 //! The Node.js node: a process that runs `demo/node-server.mjs`.
 
-use std::{io, path::Path, process::Stdio, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use serde::Deserialize;
 use socketio_pg_tests::install;
@@ -50,7 +55,7 @@ impl NodeServer {
     pub(crate) async fn start(name: &str, database_url: &str) -> Result<Self, StartError> {
         Command::new("node").arg("--version").output().await.map_err(StartError::NoNode)?;
         let demo = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let packages = demo.join("../tests/node");
+        let packages = packages();
         if !packages.join("node_modules").is_dir() {
             eprintln!("  (installing the Node node's packages: once, a few seconds)");
         }
@@ -84,6 +89,11 @@ impl NodeServer {
             eprintln!("{} did not end by itself", self.info.name);
         }
     }
+}
+
+/// Where the npm packages are: those of the test nodes.
+pub(crate) fn packages() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/node")
 }
 
 async fn read_ready(process: &mut Child) -> io::Result<Ready> {

@@ -53,9 +53,9 @@ pub(crate) enum Kind {
     Node,
 }
 
-/// Serves the page for these servers.
-pub(crate) fn router(servers: &[ServerInfo]) -> Router {
-    let list = serde_json::json!({ "servers": servers }).to_string();
+/// Serves the page for these servers, with a link to the Admin UI or without.
+pub(crate) fn router(servers: &[ServerInfo], has_admin_page: bool) -> Router {
+    let list = serde_json::json!({ "servers": servers, "adminUi": has_admin_page }).to_string();
     let list = Router::new().route("/servers.json", get(async || ([(CONTENT_TYPE, JSON)], list)));
     FILES.into_iter().fold(list, |router, (path, kind, content)| {
         router.route(path, get(async move || ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], content)))

@@ -6,6 +6,7 @@ use std::{
 };
 
 use axum::{Router, extract::ConnectInfo, serve::ListenerExt};
+use socketio_pg_admin_ui::{AdminOptions, instrument};
 use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter, record_handshake};
 use socketioxide::{SocketIo, extract::SocketRef, handler::ConnectHandler, layer::SocketIoLayer};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -55,6 +56,8 @@ impl RustNode {
         let here = Here { node: info.name.clone(), cluster: cluster.clone(), io: io.clone() };
         let welcome = async move |socket: SocketRef<PgAdapter>, auth| visitor::welcome(here, socket, auth).await;
         io.ns("/", welcome.with(record_handshake)).await?;
+        // Without a password: the demo listens on loopback only.
+        instrument(&io, &cluster, AdminOptions::default().no_auth()).await?;
         Ok(Self { info, cluster, layer, listener: Some(listener), server: None })
     }
 
