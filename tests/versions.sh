@@ -54,17 +54,12 @@ if [ ${#chosen[@]} -eq 0 ]; then
   if [ -n "${PG_BIN:-}" ] && [[ $PG_BIN != npm* ]]; then chosen+=("$PG_BIN"); fi
 fi
 
-suites=(
-  "socketio-pg-tokio-postgres backend"
-  "socketio-pg-diesel backend"
-  "socketio-pg-tests catch_up"
-  "socketio-pg-tests sql_functions"
-  "socketio-pg-tests outbox"
-)
+# The contract of the backends is a suite of both.
+suites=(backend catch_up sql_functions outbox)
 if [ -n "$short" ]; then
-  suites+=("socketio-pg-tests conformance RDN")
+  suites+=("conformance RDN")
 else
-  suites+=("socketio-pg-tests postgres_rules" "socketio-pg-tests conformance" "socketio-pg-tests faults")
+  suites+=(postgres_rules conformance faults)
 fi
 
 mkdir -p target/versions
@@ -80,11 +75,12 @@ for version in "${chosen[@]}"; do
     *) name=$version binaries=npm:$version ;;
   esac
   for suite in "${suites[@]}"; do
-    read -r package test words <<<"$suite"
-    log=target/versions/$name-${package#socketio-pg-}-$test.log
+    read -r test words <<<"$suite"
+    log=target/versions/$name-$test.log
     begin=$SECONDS
+    # Of the whole workspace: with the features of one package, all would be compiled again.
     # shellcheck disable=SC2086 # words are many
-    if PG_BIN=$binaries cargo test --locked -p "$package" --test "$test" -- $words >"$log" 2>&1; then
+    if PG_BIN=$binaries cargo test --locked --workspace --no-fail-fast --test "$test" -- $words >"$log" 2>&1; then
       outcome=passed
     else
       outcome="FAILED: $log"
@@ -93,7 +89,7 @@ for version in "${chosen[@]}"; do
       grep -E '^✗|FAILED|panicked|error' "$log" | head -40 >&2
       tail -5 "$log" >&2
     fi
-    line=$(printf '%-8s %-42s %5d s  %s' "$name" "${package#socketio-pg-} $test${words:+ $words}" $((SECONDS - begin)) "$outcome")
+    line=$(printf '%-8s %-20s %5d s  %s' "$name" "$suite" $((SECONDS - begin)) "$outcome")
     echo "$line"
     summary+=$line$'\n'
   done
