@@ -1,0 +1,28 @@
+//! Drives *test nodes*: processes that host one Socket.IO server, a number of clients or an emitter,
+//! in any language, and take commands as JSON lines.
+//!
+//! Everything that waits gives up after a time, [`DEADLINE`] by default, with an error that lists
+//! what came instead and what the process wrote to stderr.
+
+mod barrier;
+mod client;
+mod error;
+mod node;
+mod options;
+mod process;
+
+pub use barrier::barrier;
+pub use client::{Client, ClientHost, Connect, Packet};
+pub use error::Error;
+pub use node::{Node, Program};
+pub use options::{NodeOptions, Parser};
+
+/// The time limit of each wait: long enough for a busy machine, so that only what never comes
+/// fails.
+pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(40);
+
+/// Bytes as they are written in arguments and answers: `{"$bin": "<base64>"}`.
+pub fn binary(bytes: impl AsRef<[u8]>) -> serde_json::Value {
+    use base64::Engine as _;
+    serde_json::json!({ "$bin": base64::engine::general_purpose::STANDARD.encode(bytes) })
+}

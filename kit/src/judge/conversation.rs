@@ -1,0 +1,290 @@
+//! What goes on among nodes: requests and their responses, joining, living and leaving.
+
+use super::{
+    Entry, Finding, Rule, example,
+    form::{self, Parsed},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+/// Whose messages are judged, and what they must send in time. By default all, and nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Expectations {
+    /// The uids of nodes that are known to be right.
+    pub(crate) trusted: Vec<String>,
+    /// How long a node may take for what it must send; `None` when a transcript has no times.
+    pub(crate) patience: Option<Duration>,
+    /// How long it may be silent.
+    pub(crate) silence: Option<Duration>,
+}
+
+/// What was said so far.
+pub(crate) struct Conversation {
+    expectations: Expectations,
+    findings: Vec<Finding>,
+    line: usize,
+    now: Option<Duration>,
+    nodes: BTreeMap<(String, String), Node>,
+    requests: HashMap<String, Request>,
+    /// Responses that are still missing: from whom, by when.
+    due: Vec<Due>,
+    messages: Vec<Message>,
+}
+
+/// A message of a node that is judged.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) nsp: String,
+    pub(crate) text: String,
+}
+
+#[derive(Default)]
+struct Node {
+    last: Option<Duration>,
+    has_closed: bool,
+}
+
+struct Request {
+    kind: u64,
+    uid: String,
+    nsp: String,
+    /// How many responses of each type each node has sent, and how many 12 its 11 allows.
+    responses: HashMap<(String, u64), usize>,
+    counts: HashMap<String, f64>,
+}
+
+struct Due {
+    uid: String,
+    nsp: String,
+    kind: u64,
+    request: Option<String>,
+    by: Duration,
+    since: String,
+}
+
+impl Conversation {
+    pub(crate) fn new(expectations: Expectations) -> Self {
+        Self {
+            expectations,
+            findings: Vec::new(),
+            line: 0,
+            now: None,
+            nodes: BTreeMap::new(),
+            requests: HashMap::new(),
+            due: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+
+    fn is_judged(&self, uid: &str) -> bool {
+        !self.expectations.trusted.iter().any(|trusted| trusted == uid)
+    }
+
+    /// The next notification.
+    pub(crate) fn hear(&mut self, entry: &Entry) {
+        self.line += 1;
+        self.now = entry.at;
+        self.miss(entry.at);
+        let mut findings = Vec::new();
+        let parsed = form::read(entry, &mut findings);
+        let is_judged = parsed.as_ref().is_none_or(|message| self.is_judged(&message.uid));
+        if is_judged {
+            let nsp = parsed.as_ref().map(|message| message.nsp.clone());
+            findings.into_iter().for_each(|finding| self.found(finding, nsp.as_deref()));
+        }
+        let Some(message) = parsed else { return };
+        if is_judged {
+            self.messages.push(Message { nsp: message.nsp.clone(), text: message.text.clone() });
+        }
+        self.live(&message, is_judged);
+        match message.kind {
+            3 | 7 | 9 if message.request.is_some() => self.request(&message),
+            8 | 10 | 11 | 12 => self.response(&message, is_judged),
+            _ => {}
+        }
+    }
+
+    /// The messages of judged nodes.
+    pub(crate) fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// What was found, after the last notification.
+    pub(crate) fn finish(mut self) -> Vec<Finding> {
+        self.miss(self.now);
+        self.findings
+    }
+
+    /// What was found, and which nodes have left without a 13, at the time when all processes have ended.
+    pub(crate) fn finish_at(mut self, end: Duration) -> Vec<Finding> {
+        self.miss(Some(end));
+        let open: Vec<_> = self.nodes.iter().filter(|(_, node)| !node.has_closed).map(|(key, _)| key.clone()).collect();
+        for (uid, nsp) in open.into_iter().filter(|(uid, _)| uid != "emitter") {
+            if self.is_judged(&uid) {
+                let expected = example::message(13, &uid, &nsp, "");
+                let finding = Finding::new(Rule::Close, format!("the node {uid} was closed, and sent no 13"));
+                self.found(finding.expected(expected), Some(&nsp));
+            }
+        }
+        self.findings
+    }
+
+    fn found(&mut self, mut finding: Finding, nsp: Option<&str>) {
+        finding.line.get_or_insert(self.line);
+        finding.nsp = nsp.map(str::to_owned);
+        self.findings.push(finding);
+    }
+
+    /// The first message, silence, and what follows a 13.
+    fn live(&mut self, message: &Parsed, is_judged: bool) {
+        if message.uid == "emitter" || message.uid.is_empty() {
+            return;
+        }
+        let key = (message.uid.clone(), message.nsp.clone());
+        let is_new = !self.nodes.contains_key(&key);
+        let now = self.now;
+        let node = self.nodes.entry(key).or_default();
+        let (before, had_closed) = (node.last, node.has_closed);
+        node.last = now;
+        node.has_closed |= message.kind == 13;
+        let text = &message.text;
+        if is_judged && self.expectations.patience.is_some() && is_new && message.kind != 1 {
+            let finding = Finding::new(Rule::Announce, "the first message of the node is not a 1").sent(text);
+            self.found(finding.expected(example::message(1, &message.uid, &message.nsp, "")), Some(&message.nsp));
+        }
+        if is_judged && had_closed {
+            let finding = Finding::new(Rule::AfterClose, "the node has sent its 13 before").sent(text);
+            self.found(finding, Some(&message.nsp));
+        }
+        if let (true, false, Some(limit), Some(before), Some(now)) =
+            (is_judged, had_closed, self.expectations.silence, before, now)
+            && now.saturating_sub(before) > limit
+        {
+            let silent = now.saturating_sub(before).as_secs_f64();
+            let finding = Finding::new(Rule::Heartbeat, format!("the node was silent for {silent:.1} s before this"));
+            let expected = example::message(2, &message.uid, &message.nsp, "");
+            self.found(finding.sent(text).expected(expected), Some(&message.nsp));
+        }
+        // Any message proves that the node lives, but only a 2 is the response to a 1.
+        if message.kind == 2 {
+            self.due.retain(|due| (due.kind, &due.uid, &due.nsp) != (2, &message.uid, &message.nsp));
+        }
+        if message.kind == 1 {
+            self.expect(message, 2, None);
+        }
+        if message.kind == 13 {
+            self.due.retain(|due| (&due.uid, &due.nsp) != (&message.uid, &message.nsp));
+        }
+    }
+
+    fn request(&mut self, message: &Parsed) {
+        let Some(id) = message.request.clone() else { return };
+        let request = Request {
+            kind: message.kind,
+            uid: message.uid.clone(),
+            nsp: message.nsp.clone(),
+            responses: HashMap::new(),
+            counts: HashMap::new(),
+        };
+        self.requests.insert(id.clone(), request);
+        // Responses on another channel are not heard here.
+        match message.kind {
+            3 if !message.has_reply_channel => self.expect(message, 11, Some(id)),
+            7 if !message.has_reply_channel => self.expect(message, 8, Some(id)),
+            // An application need not acknowledge a 9.
+            _ => {}
+        }
+    }
+
+    /// Every other node that is judged must respond.
+    fn expect(&mut self, message: &Parsed, kind: u64, request: Option<String>) {
+        let (Some(now), Some(patience)) = (self.now, self.expectations.patience) else { return };
+        let others = self.nodes.iter().filter(|((uid, nsp), node)| {
+            uid != &message.uid && nsp == &message.nsp && !node.has_closed && self.is_judged(uid)
+        });
+        let due: Vec<Due> = others
+            .map(|((uid, nsp), _)| Due {
+                uid: uid.clone(),
+                nsp: nsp.clone(),
+                kind,
+                request: request.clone(),
+                by: now + patience,
+                since: message.text.clone(),
+            })
+            .collect();
+        self.due.extend(due);
+    }
+
+    /// Reports the responses that are overdue.
+    fn miss(&mut self, now: Option<Duration>) {
+        let Some(now) = now else { return };
+        let (overdue, due) = std::mem::take(&mut self.due).into_iter().partition(|due| due.by < now);
+        self.due = due;
+        for Due { uid, nsp, kind, request, since, .. } in Vec::<Due>::from_iter(overdue) {
+            let rule = match kind {
+                2 => Rule::Greet,
+                8 => Rule::Sockets,
+                _ => Rule::ClientCount,
+            };
+            let text = format!("the node {uid} sent no {kind} in response to {}", super::cut(&since));
+            let expected = example::message(kind, &uid, &nsp, request.as_deref().unwrap_or_default());
+            self.found(Finding::new(rule, text).expected(expected), Some(&nsp));
+        }
+    }
+
+    fn response(&mut self, message: &Parsed, is_judged: bool) {
+        let Some(id) = message.request.as_ref() else { return };
+        self.due.retain(|due| (due.kind, &due.uid, due.request.as_ref()) != (message.kind, &message.uid, Some(id)));
+        let mut found = Vec::new();
+        let has_requests = !self.requests.is_empty();
+        let sent = |rule: Rule, problem: String| Finding::new(rule, problem).sent(&message.text);
+        match self.requests.get_mut(id) {
+            None if has_requests => {
+                found.push(sent(Rule::NobodyAsked, format!("no request has the `requestId` {id:?}")));
+            }
+            None => {}
+            Some(request) => {
+                let asked = match request.kind {
+                    3 => [11, 12].as_slice(),
+                    7 => &[8],
+                    _ => &[10],
+                };
+                let expected = |kind: u64| example::message(kind, &message.uid, &request.nsp, id);
+                if request.uid == message.uid {
+                    let text = format!("the node responds to its own {}", request.kind);
+                    found.push(sent(Rule::OwnMessages, text).expected("nothing"));
+                }
+                if request.nsp != message.nsp {
+                    let text = format!("the request was sent in {:?}, the response in {:?}", request.nsp, message.nsp);
+                    found.push(sent(Rule::NobodyAsked, text).expected(expected(message.kind)));
+                }
+                if !asked.contains(&message.kind) {
+                    let text = format!("a {} is not answered by a {}", request.kind, message.kind);
+                    found.push(sent(Rule::NobodyAsked, text).expected(expected(asked[0])));
+                }
+                let times = request.responses.entry((message.uid.clone(), message.kind)).or_default();
+                *times += 1;
+                if message.kind != 12 && *times > 1 {
+                    let rule = super::shape::rule(message.kind);
+                    found.push(sent(rule, format!("the node has sent its {} before", message.kind)).expected("nothing"));
+                }
+                if let Some(count) = message.client_count {
+                    request.counts.insert(message.uid.clone(), count);
+                }
+                let acks = request.responses.get(&(message.uid.clone(), 12)).copied().unwrap_or_default();
+                if let Some(count) = request.counts.get(&message.uid)
+                    && acks as f64 > *count
+                {
+                    let text = format!("the node has sent {acks} acknowledgements, and a `clientCount` of {count}");
+                    let right = expected(11).replace(r#""clientCount":0"#, &format!(r#""clientCount":{acks}"#));
+                    found.push(sent(Rule::ClientCount, text).expected(right));
+                }
+            }
+        }
+        if is_judged {
+            found.into_iter().for_each(|finding| self.found(finding, Some(&message.nsp)));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What nodes sent, judged: each message alone, and as a part of what went on.
+//!
+//! A [`Transcript`] has the notifications of a cluster in their order, each with its attachment.
+//! [`judge`] names the messages that break a rule of the protocol, with the rule, its place in
+//! `docs/protocol.md`, and what should have been sent.
+
+mod conversation;
+mod example;
+mod form;
+mod rule;
+mod shape;
+mod transcript;
+
+pub use self::{
+    rule::{Level, Rule},
+    transcript::{Entry, Transcript, TranscriptError},
+};
+
+pub(crate) use self::conversation::{Conversation, Expectations};
+
+/// After how many characters a message is cut in a finding.
+const SHOWN_CHARACTERS: usize = 600;
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The rule.
+    pub rule: Rule,
+    /// The number of the notification in the transcript, from 1.
+    pub line: Option<usize>,
+    /// The namespace, where it is known.
+    pub nsp: Option<String>,
+    /// What is wrong.
+    pub problem: String,
+    /// The message that was sent.
+    pub sent: Option<String>,
+    /// The message that should have been sent.
+    pub expected: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn new(rule: Rule, problem: impl Into<String>) -> Self {
+        Self { rule, line: None, nsp: None, problem: problem.into(), sent: None, expected: None }
+    }
+
+    pub(crate) fn sent(mut self, message: &str) -> Self {
+        self.sent = Some(cut(message));
+        self
+    }
+
+    pub(crate) fn expected(mut self, message: impl Into<String>) -> Self {
+        self.expected = Some(message.into());
+        self
+    }
+}
+
+/// Judges a transcript: what every node in it sent.
+///
+/// ```
+/// use socketio_pg_kit::judge::{Rule, Transcript, judge};
+///
+/// let line = r##"{"channel":"socket.io#/","payload":"{\"type\":\"2\",\"uid\":\"8f42b1c09d5e7a36\",\"nsp\":\"/\"}"}"##;
+/// let findings = judge(&Transcript::read(line)?);
+/// assert_eq!(findings[0].rule, Rule::Type);
+/// assert_eq!(findings[0].expected.as_deref(), Some(r#"{"type":2,"uid":"8f42b1c09d5e7a36","nsp":"/"}"#));
+/// # Ok::<(), socketio_pg_kit::judge::TranscriptError>(())
+/// ```
+pub fn judge(transcript: &Transcript) -> Vec<Finding> {
+    let mut conversation = Conversation::new(Expectations::default());
+    for entry in &transcript.entries {
+        conversation.hear(entry);
+    }
+    conversation.finish()
+}
+
+/// Text that fits into a report.
+pub(crate) fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}

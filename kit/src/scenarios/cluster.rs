@@ -1,0 +1,161 @@
+//! The three servers that scenarios with the same settings share.
+
+use super::{
+    fixture::Fixture,
+    scenario::{Outcome, Scenario},
+    stage::{Server, Stage},
+};
+use crate::harness::{ClientHost, Error, NodeOptions};
+use parking_lot::Mutex;
+use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The server settings of a scenario. All scenarios with the same settings share the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Settings {
+    /// With Node.js's defaults.
+    Main,
+    /// With another prefix, another table and another threshold, and ten connections for each
+    /// Node.js server.
+    Custom,
+    /// With short heartbeats, so that servers soon notice a dead node.
+    ShortHeartbeats,
+}
+
+impl Settings {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Main, Self::Custom, Self::ShortHeartbeats];
+
+    /// The options of the servers, whose prefix and table begin with these names.
+    pub fn options(self, database_url: String, names: &Names) -> NodeOptions {
+        let options = NodeOptions::new(database_url).channel_prefix(&names.prefix).table(&names.table);
+        match self {
+            Self::Main => options,
+            Self::Custom => options
+                .channel_prefix(format!("{}-app", names.prefix))
+                .table(format!("{}_app", names.table))
+                .payload_threshold(400)
+                .pool_size(10),
+            Self::ShortHeartbeats => options
+                .channel_prefix(format!("{}-mortal", names.prefix))
+                .heartbeat_interval(Duration::from_millis(500))
+                .heartbeat_timeout(Duration::from_millis(3000)),
+        }
+    }
+}
+
+/// What channels and tables are called.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// What the names of channels begin with.
+    pub prefix: String,
+    /// The attachments table.
+    pub table: String,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { prefix: "socket.io".to_owned(), table: "socket_io_attachments".to_owned() }
+    }
+}
+
+/// The servers of a composition with the same settings.
+pub struct Cluster {
+    pub(crate) stage: Arc<dyn Stage>,
+    pub(crate) servers: [Server; 3],
+    pub(crate) options: NodeOptions,
+    pub(crate) host: Arc<ClientHost>,
+    /// The namespaces that no scenario uses at the moment.
+    free_namespaces: Mutex<Vec<String>>,
+    /// How many servers the others do not count, because they do not announce themselves.
+    uncounted: AtomicUsize,
+}
+
+/// The namespaces of scenarios that are not about a namespace.
+fn spaces(scenarios_at_once: usize) -> impl Iterator<Item = String> {
+    (0..scenarios_at_once).map(|number| format!("/space-{number}"))
+}
+
+/// All namespaces of the servers of a cluster but the dynamic ones.
+pub(crate) fn namespaces<'a>(
+    scenarios_at_once: usize,
+    scenarios: impl IntoIterator<Item = &'a Scenario>,
+) -> Vec<String> {
+    let own = scenarios.into_iter().filter_map(Scenario::namespace);
+    std::iter::once("/".to_owned()).chain(spaces(scenarios_at_once)).chain(own).collect()
+}
+
+impl Cluster {
+    /// Starts servers on which this many scenarios can run at the same time, besides those in a
+    /// namespace of their own.
+    ///
+    /// # Errors
+    /// When a server does not start.
+    pub async fn start<'a>(
+        stage: Arc<dyn Stage>,
+        options: NodeOptions,
+        scenarios_at_once: usize,
+        scenarios: impl IntoIterator<Item = &'a Scenario>,
+        host: Arc<ClientHost>,
+    ) -> Result<Self, Error> {
+        let all = namespaces(scenarios_at_once, scenarios).into_iter();
+        let with_all = all.fold(options.clone(), NodeOptions::namespace);
+        let with_all = with_all.dynamic_namespace("^/dynamic-[0-9]+$", "/dynamic-{number}");
+        let servers = stage.start(&with_all).await?;
+        let free_namespaces = Mutex::new(spaces(scenarios_at_once).collect());
+        Ok(Self { stage, servers, options, host, free_namespaces, uncounted: AtomicUsize::new(0) })
+    }
+
+    /// Runs a scenario in a namespace of its own, and leaves the servers as they were.
+    ///
+    /// # Errors
+    /// When a server or a client does not do what the scenario needs.
+    pub async fn run(self: Arc<Self>, scenario: Scenario) -> Outcome {
+        let nsp = scenario.namespace().or_else(|| self.free_namespaces.lock().pop()).unwrap_or_default();
+        let fixture = Fixture::new(self.clone(), nsp.clone());
+        let (view, all_clients) = (fixture.in_namespace(&nsp), fixture.all_clients.clone());
+        let outcome = (scenario.run)(fixture).await;
+        let clients = std::mem::take(&mut *all_clients.lock());
+        for client in clients {
+            // Many of them have left already.
+            let _ = client.disconnect().await;
+        }
+        let left = view.wait_for_no_sockets().await;
+        if scenario.namespace().is_none() {
+            self.free_namespaces.lock().push(nsp);
+        }
+        let observation = outcome?;
+        left.map(|()| observation)
+    }
+
+    /// Its servers.
+    pub(crate) fn servers(&self) -> &[Server; 3] {
+        &self.servers
+    }
+
+    pub(crate) fn uncounted(&self) -> usize {
+        self.uncounted.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a server counts all three, and notes how many it does not count after a while.
+    pub(crate) async fn allow_uncounted(&self, counter: usize, wait: Duration) -> Result<usize, Error> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let counted = self.servers[counter].call("serverCount", json!({ "nsp": "/" })).await?;
+            let uncounted = 3_u64.saturating_sub(counted.as_u64().unwrap_or_default());
+            if uncounted == 0 || Instant::now() > deadline {
+                let uncounted = usize::try_from(uncounted).unwrap_or_default();
+                self.uncounted.store(uncounted, Ordering::Relaxed);
+                return Ok(uncounted);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

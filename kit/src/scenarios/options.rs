@@ -1,0 +1,36 @@
+//! Another prefix, another table and another threshold.
+
+use super::{
+    cluster::Settings,
+    fixture::Fixture,
+    scenario::{Outcome, Scenario, observed},
+};
+use serde_json::{Value, json};
+use crate::harness::binary;
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![Scenario::new("prefix, table and threshold of one's own", of_ones_own).on(Settings::Custom)]
+}
+
+async fn of_ones_own(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    let events = [
+        ("short", json!(["needle-short"])),
+        ("long", json!([format!("needle-long {}", "x".repeat(400))])),
+        ("binary", json!(["needle-binary", binary([1])])),
+    ];
+    for (event, args) in &events {
+        fixture.act("emit", json!({ "event": event, "args": args })).await?;
+        for client in clients.all() {
+            assert_eq!(Value::from(client.wait_for_packet(event).await?), *args, "{event}");
+        }
+    }
+    let mut stored = Vec::new();
+    let table = fixture.table();
+    for needle in ["needle-short", "needle-long", "needle-binary"] {
+        let query = format!("SELECT count(*) FROM {table} WHERE position('{needle}'::bytea IN payload) > 0");
+        stored.push(fixture.stage().execute(&query).await?);
+    }
+    observed(json!(stored), json!(["0", "1", "1"]))
+}
