@@ -28,16 +28,12 @@
 //! runtimes: they do not depend on the runtime that created them.
 
 mod authority;
-mod barrier;
 mod client;
-mod error;
 mod every_operation;
 pub mod fault;
 mod install;
-mod node;
-mod options;
+mod kind;
 pub mod pooler;
-mod process;
 mod proxy;
 mod python;
 pub mod sessions;
@@ -46,28 +42,18 @@ mod traffic;
 mod watch;
 
 pub use authority::Authority;
-pub use barrier::barrier;
-pub use client::{Client, ClientHost, Connect, Packet};
-pub use error::Error;
+pub use client::ClientHost;
 pub use every_operation::everything_works;
 pub use install::install;
-pub use node::{Kind, Node};
-pub use options::{NodeOptions, Parser};
+pub use kind::Kind;
 pub use proxy::Proxy;
 pub use python::{PYTHON, python_environment, python_node, python_server};
+pub use socketio_pg_kit::harness::{
+    Client, Connect, DEADLINE, Error, Node, NodeOptions, Packet, Parser, Program, barrier, binary,
+};
 pub use tool::{NODE, Tool, database, require};
 pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_all_members};
-pub use watch::Gap;
-
-/// The time limit of each wait: long enough for a busy machine, so that only what never comes
-/// fails.
-pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(40);
-
-/// Bytes as they are written in arguments and answers: `{"$bin": "<base64>"}`.
-pub fn binary(bytes: impl AsRef<[u8]>) -> serde_json::Value {
-    use base64::Engine as _;
-    serde_json::json!({ "$bin": base64::engine::general_purpose::STANDARD.encode(bytes) })
-}
+pub use watch::{Gap, Watch};
 
 /// The examples of the README compile.
 #[cfg(doctest)]

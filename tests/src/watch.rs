@@ -14,12 +14,27 @@ pub struct Gap {
     pub is_recovered: bool,
 }
 
-impl Node {
+/// What a Rust node reports about itself.
+pub trait Watch {
     /// When a Rust node may have missed messages, as it reports.
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn gaps(&self) -> Result<Vec<Gap>, Error> {
+    fn gaps(&self) -> impl Future<Output = Result<Vec<Gap>, Error>> + Send;
+
+    /// How many messages a Rust node could not use, and how many it dropped because of a limit, as
+    /// it reports.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    fn counts(&self) -> impl Future<Output = Result<(u64, u64), Error>> + Send;
+
+    /// The node's resident memory in KiB; 0 if the system does not report it.
+    fn memory(&self) -> u64;
+}
+
+impl Watch for Node {
+    async fn gaps(&self) -> Result<Vec<Gap>, Error> {
         let gaps = self.call("gaps", Value::Null).await?;
         let time = |value: &Value| value.as_f64().unwrap_or_default();
         let gap = |gap: &Value| Gap {
@@ -30,18 +45,12 @@ impl Node {
         Ok(gaps.as_array().into_iter().flatten().map(gap).collect())
     }
 
-    /// How many messages a Rust node could not use, and how many it dropped because of a limit, as
-    /// it reports.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn counts(&self) -> Result<(u64, u64), Error> {
+    async fn counts(&self) -> Result<(u64, u64), Error> {
         let counts = self.call("counts", Value::Null).await?;
         Ok((counts["rejected"].as_u64().unwrap_or_default(), counts["dropped"].as_u64().unwrap_or_default()))
     }
 
-    /// The node's resident memory in KiB; 0 if the system does not report it.
-    pub fn memory(&self) -> u64 {
+    fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()

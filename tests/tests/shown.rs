@@ -9,7 +9,7 @@ const SERVERS: [&str; 5] = [
     "examples/src/bin/graceful.rs",
     "adapter-tokio-postgres/examples/server.rs",
     "adapter-diesel/examples/server.rs",
-    "tests/src/bin/test-node/server.rs",
+    "kit/src/partner/server.rs",
 ];
 
 /// Other lines that each must have, word for word.

@@ -1,6 +1,7 @@
 //! One test node: a server or an emitter.
 
-use super::{Client, Error, NodeOptions,
+use super::{
+    Client, Error, NodeOptions,
     process::{Process, all},
 };
 use serde_json::{Value, json};

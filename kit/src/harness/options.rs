@@ -237,14 +237,8 @@ impl NodeOptions {
             ("--check-interval-ms", self.check_interval.filter(|_| takes_all).map(milliseconds)),
             ("--query-timeout-ms", self.query_timeout.filter(|_| takes_all).map(milliseconds)),
             ("--catch-up-ms", self.catch_up.filter(|_| takes_all).map(milliseconds)),
-            (
-                "--max-inbox-bytes",
-                self.max_inbox_bytes.filter(|_| takes_all).map(|bytes| bytes.to_string()),
-            ),
-            (
-                "--borrowed-pool",
-                self.borrowed_pool.filter(|_| takes_all).map(|connections| connections.to_string()),
-            ),
+            ("--max-inbox-bytes", self.max_inbox_bytes.filter(|_| takes_all).map(|bytes| bytes.to_string())),
+            ("--borrowed-pool", self.borrowed_pool.filter(|_| takes_all).map(|connections| connections.to_string())),
             ("--admin-ui", self.admin_ui.as_ref().map(ToString::to_string)),
             ("--parser", self.parser.map(|parser| parser.name().to_owned())),
             ("--pool-size", Some(self.pool_size.to_string())),

@@ -65,7 +65,8 @@ struct Event {
 impl Process {
     /// Starts a process and waits for its first line.
     pub(crate) async fn start(name: &str, command: &mut Command, patience: Duration) -> Result<Self, Error> {
-        let process = Self::spawn(name, command, patience).map_err(|source| Error::Io { node: name.to_owned(), source })?;
+        let process =
+            Self::spawn(name, command, patience).map_err(|source| Error::Io { node: name.to_owned(), source })?;
         process.wait("line that says it is ready", all, |state| state.ready.is_some().then_some(())).await?;
         Ok(process)
     }

@@ -268,7 +268,8 @@ impl Conversation {
                 *times += 1;
                 if message.kind != 12 && *times > 1 {
                     let rule = super::shape::rule(message.kind);
-                    found.push(sent(rule, format!("the node has sent its {} before", message.kind)).expected("nothing"));
+                    found
+                        .push(sent(rule, format!("the node has sent its {} before", message.kind)).expected("nothing"));
                 }
                 if let Some(count) = message.client_count {
                     request.counts.insert(message.uid.clone(), count);

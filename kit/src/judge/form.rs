@@ -29,9 +29,11 @@ pub(super) fn read(entry: &Entry, findings: &mut Vec<Finding>) -> Option<Parsed>
     let payload = &entry.payload;
     if payload.len() > MAX_PAYLOAD {
         let text = format!("the payload has {} bytes, which PostgreSQL refuses", payload.len());
-        findings.push(Finding::new(Rule::Inline, text).sent(payload).expected(
-            r#"{"uid":"…","type":3,"nsp":"/","attachmentId":"<the id of a row with the message>"}"#,
-        ));
+        findings.push(
+            Finding::new(Rule::Inline, text)
+                .sent(payload)
+                .expected(r#"{"uid":"…","type":3,"nsp":"/","attachmentId":"<the id of a row with the message>"}"#),
+        );
     }
     let value = match Value::from_json(payload) {
         Ok(value @ Value::Map(_)) => value,
@@ -61,7 +63,9 @@ fn attached(header: &Value, id: &Value, entry: &Entry, findings: &mut Vec<Findin
     let Some(row) = entry.attachment() else {
         let text = format!("there is no row {}", id.as_str().map_or_else(|| id.to_json(), str::to_owned));
         let finding = Finding::new(Rule::Row, text).sent(payload);
-        findings.push(finding.expected(with(header, "attachmentId", Value::Str("<the id of the row>".to_owned())).to_json()));
+        findings.push(
+            finding.expected(with(header, "attachmentId", Value::Str("<the id of the row>".to_owned())).to_json()),
+        );
         return None;
     };
     let value = match Value::from_msgpack(&row) {
@@ -72,7 +76,8 @@ fn attached(header: &Value, id: &Value, entry: &Entry, findings: &mut Vec<Findin
             return None;
         }
         Err(error) => {
-            findings.push(Finding::new(Rule::MessagePack, format!("the row is not MessagePack: {error}")).sent(payload));
+            findings
+                .push(Finding::new(Rule::MessagePack, format!("the row is not MessagePack: {error}")).sent(payload));
             return None;
         }
     };
@@ -128,7 +133,8 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
             None
         }
         None => {
-            findings.push(wrong(Rule::Uid, "`uid` is missing: Node.js takes the message for one of its own".to_owned()));
+            findings
+                .push(wrong(Rule::Uid, "`uid` is missing: Node.js takes the message for one of its own".to_owned()));
             None
         }
     };

@@ -82,7 +82,8 @@ impl PartnerArguments {
     /// Responses go to the channel of the namespace, where the kit hears them.
     fn options(&self) -> Options {
         let milliseconds = Duration::from_millis;
-        let mut options = Options::default().channel_prefix(&self.channel_prefix).table(&self.table).reply_channel(false);
+        let mut options =
+            Options::default().channel_prefix(&self.channel_prefix).table(&self.table).reply_channel(false);
         if let Some(bytes) = self.payload_threshold {
             options = options.payload_threshold(bytes);
         }

@@ -84,7 +84,9 @@ fn read_json(text: &str) -> Option<Value> {
     deserializer.disable_recursion_limit();
     match Value::deserialize(&mut deserializer) {
         Ok(value) => Some(value),
-        Err(_) => socketio_pg_core::protocol::Value::from_json(text).ok().map(|value| super::arguments::to_json(&value)),
+        Err(_) => {
+            socketio_pg_core::protocol::Value::from_json(text).ok().map(|value| super::arguments::to_json(&value))
+        }
     }
 }
 

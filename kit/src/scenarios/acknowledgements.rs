@@ -6,8 +6,8 @@ use super::{
     scenario::{Outcome, Scenario, observed},
     unordered,
 };
-use serde_json::{Map, Value, json};
 use crate::harness::{Error, binary};
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// For acknowledgements that must come: long enough for a busy machine.

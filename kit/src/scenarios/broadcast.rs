@@ -4,8 +4,8 @@ use super::{
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
 };
-use serde_json::{Value, json};
 use crate::harness::Error;
+use serde_json::{Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

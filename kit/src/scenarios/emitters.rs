@@ -6,8 +6,8 @@ use super::{
     scenario::{Outcome, Scenario, observed},
     stage::Emitter,
 };
-use serde_json::{Map, Value, json};
 use crate::harness::{Connect, Error, Node, binary};
+use serde_json::{Map, Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

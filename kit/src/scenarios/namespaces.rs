@@ -6,8 +6,8 @@ use super::{
     scenario::{Outcome, Scenario, observed},
     stage::Stage,
 };
-use serde_json::{Map, Value, json};
 use crate::harness::{Connect, Error, binary};
+use serde_json::{Map, Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -167,11 +167,7 @@ async fn each_to_each(fixture: Fixture, hears: Hears) -> Outcome {
     observed(seen.into(), json!({ "a": all, "b": all, "c": all }))
 }
 
-async fn settle(
-    fixture: &Fixture,
-    clients: &super::fixture::Clients,
-    hears: Hears,
-) -> Result<(), Error> {
+async fn settle(fixture: &Fixture, clients: &super::fixture::Clients, hears: Hears) -> Result<(), Error> {
     for (index, sender) in fixture.servers().iter().enumerate() {
         let marker = format!("marker of {index}");
         fixture.call(sender, "emit", json!({ "event": marker })).await?;

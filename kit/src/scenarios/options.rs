@@ -5,8 +5,8 @@ use super::{
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
 };
-use serde_json::{Value, json};
 use crate::harness::binary;
+use serde_json::{Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario::new("prefix, table and threshold of one's own", of_ones_own).on(Settings::Custom)]

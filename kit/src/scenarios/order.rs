@@ -5,8 +5,8 @@ use super::{
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
 };
-use serde_json::{Value, json};
 use crate::harness::Client;
+use serde_json::{Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario::new("order of small and large events", alternating).on(Settings::Custom)]

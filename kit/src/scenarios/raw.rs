@@ -2,12 +2,12 @@
 
 use super::{
     capability::Capability,
-    stage::Server,
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
+    stage::Server,
 };
-use serde_json::{Map, Value, json};
 use crate::harness::{Error, Parser};
+use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -5,8 +5,8 @@ use super::{
     scenario::{Outcome, Scenario, observed},
     sorted,
 };
-use serde_json::{Map, Value, json};
 use crate::harness::{Error, binary};
+use serde_json::{Map, Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

@@ -4,11 +4,10 @@ use super::{
     cluster::Settings,
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
-    sorted,
-    unordered,
+    sorted, unordered,
 };
-use serde_json::{Map, Value, json};
 use crate::harness::{Error, binary};
+use serde_json::{Map, Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

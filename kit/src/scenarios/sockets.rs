@@ -2,14 +2,14 @@
 
 use super::{
     capability::Capability,
-    stage::Server,
     cluster::Settings,
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
     sorted,
+    stage::Server,
 };
-use serde_json::{Map, Value, json};
 use crate::harness::{Connect, Error, binary};
+use serde_json::{Map, Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {

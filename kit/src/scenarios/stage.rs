@@ -18,8 +18,8 @@ pub trait Stage: Send + Sync {
     /// Whether one of its servers lacks a capability.
     fn lacks(&self, capability: Capability) -> bool;
 
-    /// Executes SQL in the database, and returns the first value.
-    fn execute<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<String, Error>>;
+    /// Executes SQL in the database, and returns the first value, if there is one.
+    fn execute<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>>;
 
     /// An emitter, which is started with the first scenario that wants it.
     fn emitter<'a>(&'a self, which: Emitter, options: &'a NodeOptions) -> BoxFuture<'a, Result<Arc<Node>, Error>> {

@@ -4,9 +4,9 @@ use super::{
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
 };
+use crate::harness::{Error, binary};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use crate::harness::{Error, binary};
 use std::collections::BTreeMap;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {

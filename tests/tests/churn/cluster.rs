@@ -3,6 +3,7 @@
 use crate::{Result, names::PATTERN};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Proxy};
 use socketio_pg_throwaway::{Database, Server};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};

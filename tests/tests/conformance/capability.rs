@@ -1,23 +1,6 @@
-//! Capabilities that some servers lack, and a scenario may need.
-//!
-//! A scenario [says what it needs](crate::scenario::Scenario::needs), a kind of server what it
-//! lacks. Both are checked: the suite fails when a scenario fails because of a need that it does
-//! not declare, and when a scenario succeeds without a capability that it declares.
+//! What some servers lack of what a scenario may need.
 
-/// A capability that a scenario may need of every server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Capability {
-    /// Clients connect by HTTP, and that request is their handshake.
-    Handshakes,
-    /// A client is in several namespaces over one connection, which can be closed.
-    SharedConnections,
-    /// A namespace is created with its first client.
-    DynamicNamespaces,
-    /// The name of a namespace may have a question mark in it.
-    QuestionMarks,
-    /// A client is refused when its `auth` is not an object.
-    AuthChecked,
-}
+use socketio_pg_kit::scenarios::Capability;
 
 /// What the node in Python lacks: its sockets are virtual.
 pub(crate) const VIRTUAL_SOCKETS_LACK: &[Capability] =
@@ -26,16 +9,3 @@ pub(crate) const VIRTUAL_SOCKETS_LACK: &[Capability] =
 /// What python-socketio lacks: it takes a question mark for the end of a namespace's name, gives any
 /// `auth` to the application, and does not answer when `auth` is not JSON.
 pub(crate) const PYTHON_SOCKETIO_LACKS: &[Capability] = &[Capability::QuestionMarks, Capability::AuthChecked];
-
-impl Capability {
-    /// The missing capability, as the table shows it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Handshakes => "handshakes by HTTP",
-            Self::SharedConnections => "connections that several namespaces share",
-            Self::DynamicNamespaces => "dynamic namespaces",
-            Self::QuestionMarks => "namespaces with a question mark",
-            Self::AuthChecked => "clients that are refused for their auth",
-        }
-    }
-}

@@ -1,10 +1,8 @@
 //! The three servers of a cluster, and how they are started.
 
-use crate::capability::{self, Capability};
-use serde_json::{Value, json};
-use socketio_pg_tests::{
-    Client, ClientHost, Connect, Error, Kind, Node, NodeOptions, Parser, python_node, python_server,
-};
+use crate::capability;
+use socketio_pg_kit::scenarios::{Capability, Server};
+use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Parser, python_node, python_server};
 use std::{
     path::PathBuf,
     sync::{Arc, LazyLock},
@@ -44,15 +42,6 @@ pub(crate) enum Seat {
     Python,
     /// A server of python-socketio on this project's package.
     PythonServer,
-}
-
-/// A running server.
-#[derive(Clone)]
-pub(crate) struct Server {
-    pub(crate) seat: Seat,
-    pub(crate) node: Arc<Node>,
-    pub(crate) port: u16,
-    worker: Option<usize>,
 }
 
 impl Composition {
@@ -161,8 +150,10 @@ impl Seat {
             Self::PythonServer => python_socketio().expect("`can_run` was asked").clone(),
         };
         let node = Arc::new(Node::start(&kind, &options.clone().parser(self.parser())).await?);
-        let worker = (self == Self::Worker).then_some(0);
-        Ok(Server { seat: self, port: node.port(), node, worker })
+        match self {
+            Self::Worker => Ok(Server::workers(&node).remove(0)),
+            _ => Ok(Server::new(node, self.parser())),
+        }
     }
 
     /// Whether it runs on Node.js, as a server or as a worker.
@@ -218,65 +209,6 @@ impl Seat {
             _ => &[],
         }
     }
-}
-
-impl Server {
-    fn workers(primary: &Arc<Node>) -> Vec<Self> {
-        let ports = primary.worker_ports().into_iter().enumerate();
-        ports
-            .map(|(index, port)| Self { seat: Seat::Worker, node: primary.clone(), port, worker: Some(index) })
-            .collect()
-    }
-
-    /// Connects a client, or adds a virtual socket.
-    pub(crate) async fn connect(&self, host: &ClientHost, how: Connect) -> Result<Client, Error> {
-        match self.seat {
-            Seat::Python => self.node.add_socket(&how).await,
-            _ => host.connect(self.port, &how.parser(self.seat.parser())).await,
-        }
-    }
-
-    /// As [`Node::call`].
-    pub(crate) async fn call(&self, op: &str, mut fields: Value) -> Result<Value, Error> {
-        if let Some(worker) = self.worker {
-            fields["worker"] = json!(worker);
-        }
-        self.node.call(op, fields).await
-    }
-
-    /// Waits until it counts this many servers.
-    pub(crate) async fn wait_for_server_count(&self, nsp: &str, count: usize) -> Result<(), Error> {
-        match self.worker {
-            Some(worker) => self.node.wait_for_worker_server_count(worker, nsp, count).await,
-            None => self.node.wait_for_server_count(nsp, count).await,
-        }
-    }
-
-    /// Waits for an event of another server, and returns its arguments.
-    pub(crate) async fn wait_for_server_side(&self, nsp: &str, name: &str) -> Result<Value, Error> {
-        let awaited = format!("serverSide event {name:?} in {nsp}");
-        let mut event = self
-            .node
-            .wait_for_event(&awaited, |event| self.is_server_side(event, nsp) && event["name"] == name)
-            .await?;
-        Ok(event["args"].take())
-    }
-
-    /// The events of other servers after the first so many, each as `[name, ...args]`.
-    pub(crate) fn server_side_events(&self, nsp: &str, after: usize) -> Vec<Value> {
-        let events = self.node.events().into_iter().skip(after).filter(|event| self.is_server_side(event, nsp));
-        events.map(|event| one_list(&event["name"], &event["args"])).collect()
-    }
-
-    fn is_server_side(&self, event: &Value, nsp: &str) -> bool {
-        let worker = self.worker.map_or(Value::Null, Value::from);
-        event["event"] == "serverSide" && event["nsp"] == nsp && event["worker"] == worker
-    }
-}
-
-/// `[name, ...args]`.
-pub(crate) fn one_list(name: &Value, args: &Value) -> Value {
-    std::iter::once(name).chain(args.as_array().into_iter().flatten()).cloned().collect()
 }
 
 /// The node in Python; `None` when a tool is missing on the machine, which is then reported once.

@@ -2,11 +2,9 @@
 //!
 //! The list is strict: when a defect disappears, the suite fails until its entry is removed.
 
-use crate::{
-    composition::{Composition, Seat},
-    values::refused_by_node,
-};
+use crate::composition::{Composition, Seat};
 use serde_json::{Value, json};
+use socketio_pg_kit::scenarios::refused_by_node;
 use socketio_pg_tests::{Parser, binary};
 
 /// A defect of Node.js.
@@ -374,7 +372,7 @@ impl Composition {
 /// Doubles these events, in the order of the others.
 fn twice(events: &Value, which: impl Fn(&Value) -> bool) -> Value {
     let events = events.as_array().into_iter().flatten();
-    crate::fixture::sorted(
+    socketio_pg_kit::scenarios::sorted(
         events.flat_map(|event| std::iter::repeat_n(event.clone(), if which(event) { 2 } else { 1 })),
     )
 }

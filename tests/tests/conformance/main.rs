@@ -11,32 +11,19 @@
 mod capability;
 mod composition;
 mod defects;
-mod fixture;
 mod report;
-mod scenario;
-
-mod acknowledgements;
-mod broadcast;
-mod emitters;
-mod membership;
-mod namespaces;
-mod options;
-mod order;
-mod raw;
-mod remote_sockets;
-mod rooms;
-mod server_side;
-mod sizes;
-mod sockets;
-mod values;
+mod stage;
 
 use composition::Composition;
-use fixture::{Cluster, Settings};
 use futures_util::{StreamExt, stream};
 use report::{Cell, Column};
-use scenario::Scenario;
+use socketio_pg_kit::{
+    harness,
+    scenarios::{Cluster, Names, Scenario, Settings, differences},
+};
 use socketio_pg_tests::{ClientHost, NODE, database, require};
 use socketio_pg_throwaway::Database;
+use stage::Servers;
 use std::{
     io::Write as _,
     process::ExitCode,
@@ -127,7 +114,7 @@ async fn cells(composition: &Composition, scenarios: &[Scenario]) -> Vec<Cell> {
     let mut cells = vec![failed("it was not run"); scenarios.len()];
     // One host for each composition, because a host keeps all that its clients ever got.
     let host = match ClientHost::start().await {
-        Ok(host) => Arc::new(host),
+        Ok(host) => Arc::new(host.into_inner()),
         Err(error) => return vec![failed(&format!("the clients did not start: {error}")); scenarios.len()],
     };
     let runs =
@@ -143,7 +130,7 @@ async fn with_settings(
     settings: Settings,
     composition: &Composition,
     scenarios: &[Scenario],
-    host: Arc<ClientHost>,
+    host: Arc<harness::ClientHost>,
     database: Arc<Database>,
 ) -> Vec<(usize, Cell)> {
     let of_settings = scenarios.iter().enumerate().filter(|(_, scenario)| scenario.settings == settings);
@@ -151,8 +138,10 @@ async fn with_settings(
     if of_settings.is_empty() {
         return Vec::new();
     }
-    let namespaces = of_settings.iter().filter_map(|(_, scenario)| scenario.namespace());
-    let cluster = match Cluster::start(composition, settings, SCENARIOS_AT_ONCE, namespaces, host, database).await {
+    let servers = Servers::new(composition, database);
+    let options = settings.options(servers.url(), &Names::default());
+    let own = of_settings.iter().map(|(_, scenario)| *scenario);
+    let cluster = match Cluster::start(Arc::new(servers), options, SCENARIOS_AT_ONCE, own, host).await {
         Ok(cluster) => Arc::new(cluster),
         Err(error) => {
             let cell = failed(&format!("the servers did not start: {error}"));
@@ -161,7 +150,7 @@ async fn with_settings(
     };
     let cells = stream::iter(of_settings).map(|(index, scenario)| {
         let cluster = cluster.clone();
-        async move { (index, cell(scenario, cluster).await) }
+        async move { (index, cell(scenario, composition, cluster).await) }
     });
     cells.buffer_unordered(SCENARIOS_AT_ONCE).collect().await
 }
@@ -171,9 +160,9 @@ fn failed(reason: &str) -> Cell {
 }
 
 /// Runs one scenario on one composition. It must fail if the composition lacks what it needs.
-async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
-    let lacking = scenario.needs.filter(|&capability| cluster.composition.lacks(capability));
-    match (lacking, run_scenario(scenario, cluster).await) {
+async fn cell(scenario: &Scenario, composition: &Composition, cluster: Arc<Cluster>) -> Cell {
+    let lacking = scenario.needs.filter(|&capability| composition.lacks(capability));
+    match (lacking, run_scenario(scenario, composition, cluster).await) {
         (None, cell) => cell,
         (Some(capability), Cell::Failed(_)) => Cell::LeftOut(capability),
         (Some(capability), _) => {
@@ -182,8 +171,7 @@ async fn cell(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
     }
 }
 
-async fn run_scenario(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
-    let composition = cluster.composition.clone();
+async fn run_scenario(scenario: &Scenario, composition: &Composition, cluster: Arc<Cluster>) -> Cell {
     let run = cluster.run(scenario.clone());
     // In a task, so that a panic fails only this scenario.
     let observation = match tokio::spawn(tokio::time::timeout(SCENARIO_DEADLINE, run)).await {
@@ -192,12 +180,12 @@ async fn run_scenario(scenario: &Scenario, cluster: Arc<Cluster>) -> Cell {
         Err(panic) => return failed(&panic.to_string()),
         Ok(Err(_)) => return failed(&format!("it took longer than {} s", SCENARIO_DEADLINE.as_secs())),
     };
-    let (shown, defects) = defects::shown(&composition, scenario.name, &observation.expected);
+    let (shown, defects) = defects::shown(composition, scenario.name, &observation.expected);
     let Some(shown) = shown else { return Cell::Defects(defects) };
     if observation.seen == shown {
         return if defects.is_empty() { Cell::AsExpected } else { Cell::Defects(defects) };
     }
-    let mut reason = report::differences(&observation.seen, &shown);
+    let mut reason = differences(&observation.seen, &shown);
     if observation.seen == observation.expected {
         reason = format!("    the defect {} has disappeared: take it off the list\n{reason}", defects.join("+"));
     }

@@ -7,6 +7,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use socketio_pg_core::backend::table::{DEFAULT_LOG, log_schema_sql, schema_sql};
+use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::{
     Client, ClientHost, Connect, DEADLINE, Kind, Member, Node, NodeOptions, Proxy, Speaks,
     fault::{Place, execute},

@@ -6,6 +6,7 @@ use crate::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
+use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::{Connect, DEADLINE, Packet, everything_works};
 use socketio_pg_throwaway::Builder;
 use std::{

@@ -4,6 +4,7 @@ use crate::{
     case::{AfterFault, Case, FAR_ONLY, Result},
     cluster::{Cluster, FAR},
 };
+use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::fault::Fault;
 use std::{sync::Arc, time::Instant};
 

@@ -7,6 +7,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::Watch as _;
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -6,6 +6,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use serde_json::json;
+use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::fault::Fault;
 use std::{
     sync::Arc,

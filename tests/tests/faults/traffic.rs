@@ -4,6 +4,7 @@ use crate::{
     case::{AfterFault, Result, Seen},
     cluster::{Cluster, FAR, NAMES, NEAR, NODE},
 };
+use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::{Error, Told, Traffic, judge};
 use std::{collections::HashSet, time::Duration};
 

@@ -3,6 +3,7 @@
 use crate::Result;
 use serde_json::{Value, json};
 use socketio_pg_core::backend::table::{log_schema_sql, schema_sql};
+use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::{
     ClientHost, Connect, Error, Kind, Member, Node, NodeOptions, Proxy, Speaks, Told,
     fault::{Place, execute},

@@ -1,6 +1,7 @@
 //! The results of a soak so far.
 
 use crate::cluster::{Asked, Cluster};
+use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::{Member, Sent, Speaks, Told, fault::Fault, judge};
 use std::{
     collections::{BTreeMap, HashSet},

@@ -14,7 +14,7 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 use tokio_postgres::NoTls;
 
-use crate::commands::{Answer, failed};
+use socketio_pg_kit::partner::commands::{Answer, failed};
 
 type Failure = Box<dyn std::error::Error>;
 type DieselPool = deadpool::Pool<AsyncPgConnection>;

@@ -1,6 +1,6 @@
 //! The requests that clients of the churn suite send to their server; `host.mjs` does the same.
 
-use std::{convert::Infallible, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use socketioxide::{
     extract::{AckSender, Data, SocketRef},
 };
 
-use crate::arguments::{self, Arguments};
+use socketio_pg_kit::partner::arguments::{self, Arguments};
 
 /// An event that a client asks its server to emit.
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ struct Saying {
 
 /// A middleware: a client that has been accepted may send at once, perhaps before the connect
 /// handler runs.
-pub(crate) async fn serve<A: Adapter>(socket: SocketRef<A>) -> Result<(), Infallible> {
+pub(crate) fn serve<A: Adapter>(socket: &SocketRef<A>) {
     socket.on("test:join", async |socket: SocketRef<A>, Data(rooms): Data<Vec<String>>, done: AckSender<A>| {
         socket.join(rooms);
         acknowledge(done, &Json::Null);
@@ -62,7 +62,6 @@ pub(crate) async fn serve<A: Adapter>(socket: SocketRef<A>) -> Result<(), Infall
         }
         acknowledge(done, &json!({ "responses": responses, "error": error }));
     });
-    Ok(())
 }
 
 /// The result of a future, unless it is dropped before.

@@ -9,10 +9,9 @@ use socketio_pg_tokio_postgres::{Emitter, SqlFunctions};
 use tokio::sync::Mutex;
 use tokio_postgres::{GenericClient, NoTls, types::ToSql};
 
-use crate::{
-    commands::{self, Answer, Command, failed, say},
-    options::Options,
-};
+use socketio_pg_kit::partner::commands::{self, Answer, Command, failed, say};
+
+use crate::options::Options;
 
 /// Serves on tokio-postgres until the end of input.
 pub(crate) async fn tokio_postgres(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
@@ -51,7 +50,7 @@ pub(crate) async fn publish_outbox<B: Backend>(
     cluster: socketio_pg_core::Cluster<B>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     say(&json!({ "ready": true, "port": 0, "uid": "outbox" }));
-    commands::serve(|command| async move { Err(format!("no such op: {}", command.op)) }).await?;
+    commands::serve(|command| async move { Err(format!("unknown op: {}", command.op)) }).await?;
     cluster.close().await;
     Ok(())
 }
@@ -124,7 +123,7 @@ async fn call_function(client: &impl GenericClient, schema: &str, command: &Comm
             vec![&close, &nsp, &except],
         ),
         "close" => return Ok(Value::Null),
-        unknown => return Err(format!("no such op: {unknown}")),
+        unknown => return Err(format!("unknown op: {unknown}")),
     };
     // An empty list would select no socket.
     let mut selection = String::new();
@@ -240,7 +239,7 @@ where
         "disconnectSockets" => emitter.disconnect_sockets(fields.flag("close"), connection).await,
         "serverSideEmit" => emitter.server_side_emit(fields.required("event")?, &fields.args(), connection).await,
         "close" => Ok(()),
-        unknown => return Err(format!("no such op: {unknown}")),
+        unknown => return Err(format!("unknown op: {unknown}")),
     }
     .map_err(failed)?;
     Ok(Value::Null)

@@ -10,12 +10,9 @@
 //! Lines with a key `event` are reports without a command. Logs go to stderr. At the end of input
 //! the node leaves the cluster.
 
-mod arguments;
 mod borrowed_pool;
-mod commands;
 mod crowd;
 mod emitter;
-mod operations;
 mod options;
 mod server;
 
@@ -36,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         (Backend::TokioPostgres, Role::Emitter) => emitter::tokio_postgres(&options).await,
         (Backend::TokioPostgres, Role::Server) => {
             let cluster = Cluster::connect(options.tokio_postgres()?, options.cluster()).await?;
-            server::run(cluster, &options).await
+            server::serve(cluster, &options).await
         }
         (Backend::TokioPostgres, Role::OutboxPublisher) => {
             let cluster = Cluster::connect(options.tokio_postgres()?, options.cluster()).await?;
@@ -49,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         (Backend::Diesel, Role::Emitter) => emitter::diesel(&options).await,
         (Backend::Diesel, Role::Server) => {
             let cluster = socketio_pg_diesel::Cluster::connect(options.diesel()?, options.cluster()).await?;
-            server::run(cluster, &options).await
+            server::serve(cluster, &options).await
         }
     }
 }
