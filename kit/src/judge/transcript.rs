@@ -58,13 +58,17 @@ impl Transcript {
 }
 
 impl Entry {
+    pub(crate) fn new(channel: String, payload: String, row: Option<Vec<u8>>, at: Duration) -> Self {
+        Self { channel, payload, attachment_hex: row.map(|row| hex(&row)), at: Some(at) }
+    }
+
     /// The row.
     pub(crate) fn attachment(&self) -> Option<Vec<u8>> {
         self.attachment_hex.as_deref().and_then(unhex)
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -118,6 +118,11 @@ impl Cluster {
     /// # Errors
     /// When a server or a client does not do what the scenario needs.
     pub async fn run(self: Arc<Self>, scenario: Scenario) -> Outcome {
+        self.run_in_namespace(scenario).await.1
+    }
+
+    /// As [`run`](Self::run), with the namespace.
+    pub(crate) async fn run_in_namespace(self: Arc<Self>, scenario: Scenario) -> (String, Outcome) {
         let nsp = scenario.namespace().or_else(|| self.free_namespaces.lock().pop()).unwrap_or_default();
         let fixture = Fixture::new(self.clone(), nsp.clone());
         let (view, all_clients) = (fixture.in_namespace(&nsp), fixture.all_clients.clone());
@@ -129,10 +134,9 @@ impl Cluster {
         }
         let left = view.wait_for_no_sockets().await;
         if scenario.namespace().is_none() {
-            self.free_namespaces.lock().push(nsp);
+            self.free_namespaces.lock().push(nsp.clone());
         }
-        let observation = outcome?;
-        left.map(|()| observation)
+        (nsp, outcome.and_then(|observation| left.map(|()| observation)))
     }
 
     /// Its servers.

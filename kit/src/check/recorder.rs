@@ -1,0 +1,113 @@
+//! Hears all messages of a cluster while scenarios run, and judges them.
+
+use crate::{
+    judge::{Conversation, Entry, Expectations},
+    scenarios::Names,
+};
+use parking_lot::Mutex;
+use socketio_pg_core::{
+    backend::{Backend, BackendError, FetchLimits, Incoming, Listener, Row},
+    protocol::{Notification, channel},
+};
+use socketio_pg_tokio_postgres::{TokioPostgresBackend, TokioPostgresListener};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+
+/// Larger attachments are not fetched.
+const MAX_ATTACHMENT_BYTES: usize = 1 << 28;
+
+/// How long messages that were sent may still be on their way.
+const ON_ITS_WAY: Duration = Duration::from_millis(300);
+
+pub(super) struct Recorder {
+    conversation: Arc<Mutex<Conversation>>,
+    started: Instant,
+    stop: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<Result<(), BackendError>>,
+}
+
+impl Recorder {
+    pub(super) async fn start(
+        url: &str,
+        names: &Names,
+        namespaces: &[String],
+        expectations: Expectations,
+    ) -> Result<Self, BackendError> {
+        let backend = TokioPostgresBackend::try_from(url)?;
+        let mut listener = backend.connect_listener().await?;
+        let channels: Vec<String> = namespaces.iter().map(|nsp| channel::name(&names.prefix, nsp)).collect();
+        listener.listen(&channels).await?;
+        let conversation = Arc::new(Mutex::new(Conversation::new(expectations)));
+        let started = Instant::now();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(record(backend, listener, names.table.clone(), conversation.clone(), started, stopped));
+        Ok(Self { conversation, started, stop, task })
+    }
+
+    pub(super) fn conversation(&self) -> &Arc<Mutex<Conversation>> {
+        &self.conversation
+    }
+
+    /// What was heard, after all nodes have ended.
+    pub(super) async fn finish(self) -> Result<(Conversation, Duration), BackendError> {
+        let _ = self.stop.send(());
+        let ended = self.task.await.unwrap_or(Ok(()));
+        let elapsed = self.started.elapsed();
+        ended?;
+        let conversation =
+            std::mem::replace(&mut *self.conversation.lock(), Conversation::new(Expectations::default()));
+        Ok((conversation, elapsed))
+    }
+}
+
+async fn record(
+    backend: TokioPostgresBackend,
+    mut listener: TokioPostgresListener,
+    table: String,
+    conversation: Arc<Mutex<Conversation>>,
+    started: Instant,
+    mut stopped: oneshot::Receiver<()>,
+) -> Result<(), BackendError> {
+    let mut is_stopped = false;
+    loop {
+        let incoming = if is_stopped {
+            match timeout(ON_ITS_WAY, listener.next()).await {
+                Ok(incoming) => incoming?,
+                Err(_) => return Ok(()),
+            }
+        } else {
+            tokio::select! {
+                incoming = listener.next() => incoming?,
+                _ = &mut stopped => {
+                    is_stopped = true;
+                    continue;
+                }
+            }
+        };
+        let entry = read(&backend, &table, incoming, started.elapsed()).await?;
+        conversation.lock().hear(&entry);
+    }
+}
+
+async fn read(
+    backend: &TokioPostgresBackend,
+    table: &str,
+    Incoming { channel, payload, .. }: Incoming,
+    at: Duration,
+) -> Result<Entry, BackendError> {
+    let attachment = match Notification::decode(&payload) {
+        Ok(Notification::Attachment(header)) => {
+            let mut limits = FetchLimits::NONE;
+            (limits.each, limits.together) = (MAX_ATTACHMENT_BYTES, MAX_ATTACHMENT_BYTES);
+            match backend.fetch(table, &[header.attachment_id], limits).await?.into_iter().next() {
+                Some(Row::Body(body)) => Some(body.to_vec()),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    Ok(Entry::new(channel.to_string(), payload.to_string(), attachment, at))
+}

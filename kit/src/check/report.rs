@@ -1,0 +1,161 @@
+//! What came of a check.
+
+use crate::judge::Level;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// What is right with a node and what is not.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// The scenarios that were played, each on its cluster.
+    pub played: Vec<Played>,
+    /// What is wrong, each rule once.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// A scenario that was played.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Played {
+    /// Its name.
+    pub scenario: &'static str,
+    /// Its servers: C for the candidate, R for Rust, N for Node.js. The first acts.
+    pub cluster: String,
+    /// The level that needs it.
+    pub level: Level,
+    /// What came of it.
+    pub result: PlayResult,
+}
+
+/// What came of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlayResult {
+    /// All is right.
+    Right,
+    /// Something is wrong: a mistake says what.
+    Wrong,
+    /// The candidate does not have the op.
+    Cannot(String),
+}
+
+/// A rule that the node does not keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mistake {
+    /// The level that needs it.
+    pub level: Level,
+    /// The rule.
+    pub rule: String,
+    /// Where the rule stands.
+    pub place: String,
+    /// In which cluster and namespace, or scenario, it showed first.
+    pub shown_in: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What the node sent.
+    pub sent: Vec<String>,
+    /// What it should have sent.
+    pub expected: Option<String>,
+    /// How often it showed.
+    pub times: usize,
+}
+
+impl Report {
+    /// The level that the node has reached: nothing that it needs is wrong or missing. `None` when
+    /// it does not reach the first.
+    pub fn level(&self) -> Option<Level> {
+        let reached = |level: &Level| {
+            let mut played = self.played.iter().filter(|played| played.level == *level).peekable();
+            played.peek().is_some()
+                && played.all(|played| played.result == PlayResult::Right)
+                && self.mistakes.iter().all(|mistake| mistake.level != *level)
+        };
+        Level::ALL.into_iter().take_while(reached).last()
+    }
+
+    pub(super) fn add(&mut self, mistake: Mistake) {
+        let same = |other: &&mut Mistake| (&other.rule, &other.place) == (&mistake.rule, &mistake.place);
+        match self.mistakes.iter_mut().find(same) {
+            Some(known) => known.times += 1,
+            None => self.mistakes.push(mistake),
+        }
+    }
+
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for level in Level::ALL {
+            let of_level = |played: &&Played| played.level == level;
+            let count = |result: fn(&PlayResult) -> bool| {
+                self.played.iter().filter(of_level).filter(|played| result(&played.result)).count()
+            };
+            let right = count(|result| *result == PlayResult::Right);
+            let wrong = count(|result| *result == PlayResult::Wrong);
+            let cannot = count(|result| matches!(result, PlayResult::Cannot(_)));
+            let _ = writeln!(text, "{level:<9} {right} right, {wrong} wrong, {cannot} not played for lack of an op");
+        }
+        let mut lacking: Vec<&str> = Vec::new();
+        for played in &self.played {
+            if let PlayResult::Cannot(op) = &played.result
+                && !lacking.contains(&op.as_str())
+            {
+                lacking.push(op);
+            }
+        }
+        if !lacking.is_empty() {
+            let _ = writeln!(text, "the node has no {}", lacking.join(", "));
+        }
+        for (index, mistake) in self.mistakes.iter().enumerate() {
+            let _ = write!(text, "\n{}. {}\n", index + 1, mistake.text());
+        }
+        let level = self.level().map_or("none", Level::name);
+        let _ = write!(text, "\nlevel: {level}\n");
+        text
+    }
+}
+
+impl Mistake {
+    /// The mistake for people, in several lines.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n   rule: {} ({})\n", self.problem, self.rule, self.place);
+        let times = if self.times > 1 { format!(", {} times in all", self.times) } else { String::new() };
+        let _ = writeln!(text, "   shown in: {}{times}", self.shown_in);
+        for sent in &self.sent {
+            let _ = writeln!(text, "   sent:     {sent}");
+        }
+        if let Some(expected) = &self.expected {
+            let _ = writeln!(text, "   expected: {expected}");
+        }
+        text.trim_end().to_owned()
+    }
+}
+
+impl Report {
+    /// The report for programs: one object.
+    pub fn json(&self) -> Value {
+        json!({
+            "level": self.level().map(Level::name),
+            "played": self.played.iter().map(|played| json!({
+                "scenario": played.scenario,
+                "cluster": played.cluster,
+                "level": played.level.name(),
+                "result": match &played.result {
+                    PlayResult::Right => "right".to_owned(),
+                    PlayResult::Wrong => "wrong".to_owned(),
+                    PlayResult::Cannot(op) => format!("cannot: {op}"),
+                },
+            })).collect::<Value>(),
+            "mistakes": self.mistakes.iter().map(|mistake| json!({
+                "level": mistake.level.name(),
+                "rule": mistake.rule,
+                "place": mistake.place,
+                "shownIn": mistake.shown_in,
+                "problem": mistake.problem,
+                "sent": mistake.sent,
+                "expected": mistake.expected,
+                "times": mistake.times,
+            })).collect::<Value>(),
+        })
+    }
+}
