@@ -106,6 +106,13 @@ pub(crate) enum Command {
     /// Write the SQL of tables and functions
     #[command(after_help = "Example: socketio-pg sql functions | psql \"$DATABASE_URL\"")]
     Sql(Sql),
+    /// Whether a node, in any language, does what the protocol says
+    #[command(after_help = "Examples: socketio-pg check --command \"python my_node.py\"\n          \
+                            socketio-pg check --wire-only transcript.jsonl")]
+    Check(Check),
+    /// A partner of the node that `check` checks
+    #[command(hide = true)]
+    CheckPartner(Partner),
     /// Write completions for a shell
     #[command(after_help = "Example: socketio-pg completions bash > /etc/bash_completion.d/socketio-pg")]
     Completions {
@@ -295,6 +302,54 @@ pub(crate) struct Doctor {
     /// Only warnings and errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The command that starts the node, as a shell reads it; options follow it
+    #[arg(long, short, value_name = "COMMAND", required_unless_present_any = ["wire_only", "recordings"])]
+    pub(crate) command: Option<String>,
+    /// Judge a transcript instead: JSON lines with channel, payload and attachment_hex; `-` is the input
+    #[arg(long, value_name = "FILE", conflicts_with = "command")]
+    pub(crate) wire_only: Option<PathBuf>,
+    /// Write recorded traffic of Node.js and refused messages into a folder
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["command", "wire_only"])]
+    pub(crate) recordings: Option<PathBuf>,
+    /// Check no level above this one
+    #[arg(long, value_enum, default_value = "complete")]
+    pub(crate) level: CheckLevel,
+    /// Play only scenarios with this in their names; can be repeated
+    #[arg(long, value_name = "WORD")]
+    pub(crate) scenario: Vec<String>,
+    /// A cluster of three, C for your node, R for Rust, N for Node.js, the first one acts; can be repeated
+    #[arg(long, value_name = "LETTERS")]
+    pub(crate) cluster: Vec<String>,
+    /// No clusters with Node.js
+    #[arg(long)]
+    pub(crate) no_node: bool,
+    /// How long to wait for anything
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) patience: Duration,
+}
+
+/// How far a node has come.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CheckLevel {
+    /// Its sockets get what others send
+    Hears,
+    /// It is a member, and sends to the sockets of others
+    Speaks,
+    /// It responds to requests
+    Answers,
+    /// It sends requests itself
+    Complete,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Partner {
+    /// The command line of the partner, not of this command
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
 }
 
 #[derive(Debug, Args)]

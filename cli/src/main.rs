@@ -1,6 +1,7 @@
 //! The command `socketio-pg`: looks into a Socket.IO cluster on PostgreSQL, and acts on it.
 
 mod arguments;
+mod check;
 mod database;
 mod doctor;
 mod documents;
@@ -49,6 +50,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Doctor(command) => doctor::run(target, command).await,
         Command::Schema(command) => documents::schema(command),
         Command::Sql(command) => documents::sql(target, command),
+        Command::Check(command) => check::run(target, command).await,
+        Command::CheckPartner(command) => check::partner(&command.arguments).await,
         Command::Completions { shell } => documents::completions(*shell),
         Command::Man => documents::man(),
     }

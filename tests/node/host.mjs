@@ -55,6 +55,11 @@ export class Host {
   }
 
   /** The id of the node in the namespace "/". */
+  /** The id of the node in each namespace. */
+  get uids() {
+    return Object.fromEntries([...this.#io._nsps].map(([name, nsp]) => [name, nsp.adapter.uid]));
+  }
+
   get uid() {
     return this.#io.of("/").adapter.uid;
   }

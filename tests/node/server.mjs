@@ -50,7 +50,7 @@ async function runServer() {
     host.close();
     await pool.idle();
   });
-  print({ ready: true, port, uid: host.uid });
+  print({ ready: true, port, uid: host.uid, uids: host.uids });
 }
 
 async function runWorker() {

@@ -40,6 +40,31 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// The finding for people, in several lines.
+    pub fn text(&self) -> String {
+        let line = self.line.map(|line| format!("message {line}: ")).unwrap_or_default();
+        let mut text = format!("{line}{}\n   rule: {} ({})\n", self.problem, self.rule.text(), self.rule.place());
+        for (name, message) in [("sent:    ", &self.sent), ("expected:", &self.expected)] {
+            if let Some(message) = message {
+                text.push_str(&format!("   {name} {message}\n"));
+            }
+        }
+        text
+    }
+
+    /// The finding for programs: one object.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "message": self.line,
+            "namespace": self.nsp,
+            "problem": self.problem,
+            "rule": self.rule.text(),
+            "place": self.rule.place(),
+            "sent": self.sent,
+            "expected": self.expected,
+        })
+    }
+
     pub(crate) fn new(rule: Rule, problem: impl Into<String>) -> Self {
         Self { rule, line: None, nsp: None, problem: problem.into(), sent: None, expected: None }
     }

@@ -1,0 +1,121 @@
+//! `check`: whether a node, in any language, does what the protocol says.
+
+use std::{
+    env, fs, io,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use clap::Parser;
+use socketio_pg_kit::{
+    archive::RECORDINGS,
+    check::Check,
+    judge::{Level, Transcript, judge},
+    partner::{self, PartnerArguments},
+};
+
+use crate::{
+    arguments::{self, CheckLevel, Target},
+    database,
+    failure::Failure,
+    output,
+};
+
+pub(crate) async fn run(target: &Target, command: &arguments::Check) -> Result<(), Failure> {
+    if let Some(file) = &command.wire_only {
+        return wire_only(target, file);
+    }
+    if let Some(folder) = &command.recordings {
+        return recordings(folder);
+    }
+    let level = match command.level {
+        CheckLevel::Hears => Level::Hears,
+        CheckLevel::Speaks => Level::Speaks,
+        CheckLevel::Answers => Level::Answers,
+        CheckLevel::Complete => Level::Complete,
+    };
+    let client = database::client(target).await?;
+    let check = Check {
+        command: command.command.clone().unwrap_or_default(),
+        database_url: database::url(target)?.to_owned(),
+        partner: (env::current_exe().map_err(Failure::failed)?, vec!["check-partner".to_owned(), "--".to_owned()]),
+        node: if command.no_node { None } else { node() },
+        clusters: command.cluster.clone(),
+        scenarios: command.scenario.clone(),
+        level,
+        patience: command.patience,
+    };
+    let report = check.run(client, output::note).await.map_err(Failure::failed)?;
+    if target.json {
+        output::json(&report.json());
+    } else {
+        output::text(&report.text());
+    }
+    if !report.mistakes.is_empty() {
+        return Err(Failure::Failed(format!("the node breaks {} rules", report.mistakes.len())));
+    }
+    if report.level() < Some(level) {
+        return Err(Failure::Incomplete(format!("the node does not reach the level {level}")));
+    }
+    Ok(())
+}
+
+/// Where the Node.js server is kept; `None` when there is no Node.js, which is said.
+fn node() -> Option<PathBuf> {
+    let runs = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|it| it.status.success());
+    if !runs("node") || !runs("npm") {
+        output::warning("no clusters with Node.js: install Node.js 18.3 or later with npm for these, or say --no-node");
+        return None;
+    }
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_else(env::temp_dir);
+    Some(cache.join("socketio-pg").join(concat!("node-", env!("CARGO_PKG_VERSION"))))
+}
+
+fn wire_only(target: &Target, file: &Path) -> Result<(), Failure> {
+    let mut text = String::new();
+    let read = if file == Path::new("-") {
+        io::stdin().read_to_string(&mut text).map(drop)
+    } else {
+        fs::read_to_string(file).map(|read| text = read)
+    };
+    read.map_err(|error| Failure::failed(format!("{} cannot be read: {error}", file.display())))?;
+    let transcript = Transcript::read(&text).map_err(Failure::failed)?;
+    let findings = judge(&transcript);
+    for finding in &findings {
+        if target.json {
+            output::json(&finding.json());
+        } else {
+            output::text(&format!("{}\n", finding.text()));
+        }
+    }
+    if findings.is_empty() {
+        output::note(&format!("{} messages, and nothing wrong with them", transcript.entries.len()));
+        return Ok(());
+    }
+    Err(Failure::Failed(format!("{} mistakes in {} messages", findings.len(), transcript.entries.len())))
+}
+
+fn recordings(folder: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::failed(format!("{} cannot be written: {error}", folder.display()));
+    fs::create_dir_all(folder).map_err(failed)?;
+    for recording in RECORDINGS {
+        fs::write(folder.join(recording.name), recording.text).map_err(failed)?;
+        output::note(&folder.join(recording.name).display().to_string());
+    }
+    Ok(())
+}
+
+#[derive(Parser)]
+struct PartnerLine {
+    #[command(flatten)]
+    arguments: PartnerArguments,
+}
+
+/// This program as a partner.
+pub(crate) async fn partner(arguments: &[String]) -> Result<(), Failure> {
+    let line = PartnerLine::try_parse_from(std::iter::once(&"partner".to_owned()).chain(arguments));
+    let line = line.map_err(Failure::failed)?;
+    partner::serve(&line.arguments).await.map_err(Failure::failed)
+}
