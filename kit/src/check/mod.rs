@@ -229,6 +229,7 @@ impl Run<'_> {
             let level = level(scenario, self.seats);
             report.played.push(Played { scenario: scenario.name, cluster: self.name.to_owned(), level, result });
         }
+        recorder.wait_for_what_is_owed().await;
         for server in cluster.servers() {
             // Whatever comes of it shows in what was sent.
             let _ = server.node().close().await;

@@ -30,8 +30,6 @@ pub(super) const NODE_HAS_DEFECTS: &[&str] = &[
     "a namespace with a quote",
     "fetchSockets: binary data",
     "the key __proto__ in attachments",
-    "what Node.js sent in attachments",
-    "what Node.js sent inline",
     "values in attachments",
     "values inline",
     "deep nesting",
@@ -54,8 +52,6 @@ const PARTS: &[Part] = &[
     part("the key __proto__ inline", Hears, Speaks, "values"),
     part("the key __proto__ in attachments", Hears, Speaks, "messagepack"),
     part("deep nesting", Complete, Complete, "values"),
-    part("what Node.js sent inline", Complete, Complete, "values"),
-    part("what Node.js sent in attachments", Complete, Complete, "messagepack"),
     part("order of small and large events", Hears, Speaks, "attachments"),
     part("prefix, table and threshold of one's own", Hears, Speaks, "transport"),
     part("acknowledgements: small values", Answers, Complete, "acknowledgements"),
@@ -101,19 +97,13 @@ const PARTS: &[Part] = &[
     part("a namespace with a quote", Speaks, Speaks, "channels"),
 ];
 
-/// The headings that the plan names.
-#[cfg(test)]
-pub(super) fn headings() -> impl Iterator<Item = &'static str> {
-    PARTS.iter().map(|part| part.heading)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scenarios::{Capability, Scenario};
 
-    /// What is about clients and their transports, and emitters, is not a matter of a node's
-    /// protocol.
+    /// What is about clients and their transports, recordings and emitters, is not a matter of a
+    /// node's protocol.
     fn is_left_out(scenario: &Scenario) -> bool {
         const CLIENTS: [Capability; 4] = [
             Capability::Handshakes,
@@ -122,7 +112,7 @@ mod tests {
             Capability::AuthChecked,
         ];
         scenario.needs.is_some_and(|need| CLIENTS.contains(&need))
-            || ["emitter", "SQL functions"].iter().any(|word| scenario.name.contains(word))
+            || ["emitter", "SQL functions", "what Node.js sent"].iter().any(|word| scenario.name.contains(word))
     }
 
     #[test]
@@ -132,6 +122,23 @@ mod tests {
         }
         for part in PARTS {
             assert!(Scenario::all().iter().any(|it| it.name == part.scenario), "{}", part.scenario);
+        }
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
+        let page = std::fs::read_to_string(page).expect("the specification is there");
+        let anchor = |line: &str| -> Option<String> {
+            let text = line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#'))?;
+            let kept = text
+                .to_lowercase()
+                .chars()
+                .filter(|char| char.is_alphanumeric() || "-_ ".contains(*char))
+                .collect::<String>();
+            Some(kept.replace(' ', "-"))
+        };
+        let anchors: Vec<String> = page.lines().filter_map(anchor).collect();
+        let headings =
+            PARTS.iter().map(|part| part.heading).chain(crate::judge::Rule::ALL.iter().map(|it| it.heading()));
+        for heading in headings {
+            assert!(anchors.iter().any(|anchor| anchor == heading), "the specification has no #{heading}");
         }
         for name in NODE_HAS_DEFECTS {
             assert!(of(name).is_some(), "{name}");

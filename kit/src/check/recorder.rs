@@ -51,6 +51,13 @@ impl Recorder {
         &self.conversation
     }
 
+    /// Returns once no node owes anything any more, or its time is over.
+    pub(super) async fn wait_for_what_is_owed(&self) {
+        while self.conversation.lock().is_owed(self.started.elapsed()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// What was heard, after all nodes have ended.
     pub(super) async fn finish(self) -> Result<(Conversation, Duration), BackendError> {
         let _ = self.stop.send(());

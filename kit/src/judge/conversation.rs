@@ -111,6 +111,11 @@ impl Conversation {
         }
     }
 
+    /// Whether a node may still send what it owes.
+    pub(crate) fn is_owed(&self, now: Duration) -> bool {
+        self.due.iter().any(|due| due.by >= now)
+    }
+
     /// The messages of judged nodes.
     pub(crate) fn messages(&self) -> &[Message] {
         &self.messages

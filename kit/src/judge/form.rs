@@ -4,7 +4,7 @@ use super::{
     Entry, Finding, Rule, example,
     shape::{self, number},
 };
-use socketio_pg_core::protocol::{MAX_ID_BYTES, Value};
+use socketio_pg_core::protocol::{DecodeErrorKind, MAX_ID_BYTES, Value};
 
 /// The longest payload of a notification.
 const MAX_PAYLOAD: usize = 7999;
@@ -41,6 +41,8 @@ pub(super) fn read(entry: &Entry, findings: &mut Vec<Finding>) -> Option<Parsed>
             findings.push(Finding::new(Rule::Payload, "the payload is not an object").sent(payload));
             return None;
         }
+        // JSON may be deeper than this project reads it.
+        Err(error) if error.kind() == DecodeErrorKind::TooDeep => return None,
         Err(error) => {
             findings.push(Finding::new(Rule::Payload, format!("the payload is not JSON: {error}")).sent(payload));
             return None;

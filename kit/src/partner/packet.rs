@@ -43,9 +43,7 @@ impl Partial {
         let id = rest[..digits].parse().ok();
         rest = &rest[digits..];
         let data = if rest.is_empty() { Value::Null } else { read_json(rest)? };
-        // A query belongs to the connection, not to the name.
-        let nsp = nsp.split('?').next().unwrap_or(nsp).to_owned();
-        Some(Self { packet: Packet { kind, nsp, id, data }, wanted, parts: Vec::new() })
+        Some(Self { packet: Packet { kind, nsp: nsp.to_owned(), id, data }, wanted, parts: Vec::new() })
     }
 
     pub(super) fn add(&mut self, part: Vec<u8>) {

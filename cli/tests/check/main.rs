@@ -1,0 +1,151 @@
+//! `check` on a right node and on wrong ones.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::Mutex,
+};
+
+use serde_json::Value;
+use socketio_pg_kit::archive::RECORDINGS;
+use socketio_pg_tests::{Kind, database, python_node};
+use socketio_pg_throwaway::Database;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tests").join("python")
+}
+
+/// Python with the packages of the node; `None` when something is missing, which is reported.
+fn python() -> Option<String> {
+    let Some(Kind::Python { interpreter }) = python_node(env!("CARGO_TARGET_TMPDIR")) else { return None };
+    Some(interpreter.display().to_string())
+}
+
+fn socketio_pg(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_socketio-pg")).args(arguments).output().unwrap()
+}
+
+fn check(database: &Database, node: &str, arguments: &[&str]) -> (Value, Output) {
+    let url = database.url();
+    let all = [&["check", "--json", "--no-node", "-d", &url, "--command", node], arguments].concat();
+    let output = socketio_pg(&all);
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (report, output)
+}
+
+/// Each with a cluster and a scenario that show it, and the place of the rule that it breaks.
+const MUTANTS: [(&str, &str, &str, &str, &str); 14] = [
+    ("answers_itself", "CRC", "fetchSockets by every selector", "channels", "the node responds to its own 7"),
+    ("delivers_twice", "CRC", "emit to all", "3-broadcast", "\"emit to all\" has another outcome"),
+    ("ignores_except", "RCR", "emit to rooms", "which-sockets-opts", "\"emit to rooms and except rooms\""),
+    ("heartbeat_type_is_text", "RCR", "emit to all", "messages", "`type` is \"2\""),
+    ("does_not_greet", "RCR", "emit to all", "1-initial_heartbeat", "sent no 2 in response to"),
+    ("does_not_close", "RCR", "emit to all", "13-adapter_close", "sent no 13"),
+    ("response_without_request", "RCR", "fetchSockets by", "8-fetch_sockets_response", "`requestId` is missing"),
+    ("response_in_another_namespace", "RCR", "fetchSockets by", "messages", "`nsp` is \"/elsewhere\""),
+    ("counts_one_too_many", "RCR", "acknowledgements: no client", "11-broadcast_client_count", "no answer"),
+    ("writes_null", "RCR", "emit to all", "messages", "`data` is null"),
+    ("header_names_another_row", "CRC", "large and binary events", "attachments", "there is no row"),
+    ("binary_inline", "CRC", "large and binary events", "attachments", "\"large and binary events\""),
+    ("long_inline", "CRC", "large and binary events", "attachments", "payload string too long"),
+    ("hashes_channels", "RCR", "emit to all", "channels", "no message of yours came on"),
+];
+
+#[test]
+fn each_wrong_node_is_told_its_mistake() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let rest = Mutex::new(MUTANTS.to_vec());
+    std::thread::scope(|scope| {
+        let work = || {
+            while let Some((mutant, cluster, scenario, place, problem)) = { rest.lock().unwrap().pop() } {
+                let node = format!("{python} {} {mutant}", folder().join("mutant.py").display());
+                let wanted = ["--cluster", cluster, "--scenario", scenario, "--patience", "3"];
+                let (report, output) = check(&database, &node, &wanted);
+                let place = format!("docs/protocol.md#{place}");
+                let is_told = |mistake: &Value| {
+                    mistake["place"] == place.as_str() && mistake["problem"].as_str().unwrap().contains(problem)
+                };
+                assert!(report["mistakes"].as_array().unwrap().iter().any(is_told), "{mutant}: {report:#}");
+                assert_eq!(output.status.code(), Some(1), "{mutant}");
+            }
+        };
+        for _ in 0..3 {
+            scope.spawn(work);
+        }
+    });
+}
+
+/// The same scenarios and clusters as the wrong nodes, and some more.
+#[test]
+fn the_right_node_makes_no_mistake() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let node = format!("{python} {}", folder().join("node.py").display());
+    let mut wanted = vec!["--cluster", "RCR", "--cluster", "CRC", "--patience", "40"];
+    for word in ["emit to", "large and binary", "fetchSockets by", "no client", "Unicode", "serverSideEmit: a"] {
+        wanted.extend(["--scenario", word]);
+    }
+    let (report, output) = check(&database, &node, &wanted);
+    assert_eq!(report["mistakes"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["level"], "complete", "{report:#}");
+    assert!(output.status.success());
+    let left = database.execute("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'socketio%'").unwrap();
+    assert_eq!(left.as_deref(), Some("0"), "the kit drops its tables");
+}
+
+/// Runs as the specification shows it.
+#[test]
+fn the_node_of_the_specification_speaks() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs").join("protocol.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, program) = page.split_once("```python\n").expect("the page shows a program");
+    let (program, _) = program.split_once("```").unwrap();
+    assert!(program.lines().count() <= 40, "it has 40 lines at most");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.py");
+    std::fs::write(&file, program).unwrap();
+    let node = format!("{python} {}", file.display());
+    let wanted = ["--cluster", "RCR", "--cluster", "CRC", "--level", "speaks", "--patience", "40"];
+    let (report, _) =
+        check(&database, &node, &[&wanted[..], &["--scenario", "emit to", "--scenario", "by socket id"]].concat());
+    assert_eq!(report["mistakes"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["level"], "speaks", "{report:#}");
+}
+
+fn wire_only(lines: &str) -> Output {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), lines).unwrap();
+    socketio_pg(&["check", "--json", "--wire-only", file.path().to_str().unwrap()])
+}
+
+#[test]
+fn recordings_of_node_js_are_right() {
+    for recording in RECORDINGS.iter().filter(|it| it.name != "refused.jsonl") {
+        // A recording of a Node.js cluster has a message of an application between its processes.
+        let is_message = |line: &&str| !line.contains("any user IPC message");
+        let lines: Vec<&str> = recording.text.lines().filter(is_message).collect();
+        let output = wire_only(&lines.join("\n"));
+        assert!(output.status.success(), "{}: {output:?}", recording.name);
+    }
+}
+
+#[test]
+fn every_refused_message_is_told() {
+    let refused = RECORDINGS.iter().find(|it| it.name == "refused.jsonl").unwrap().text;
+    for line in refused.lines() {
+        let refused: Value = serde_json::from_str(line).unwrap();
+        let payload = refused["message"].to_string();
+        let output = wire_only(&serde_json::json!({ "channel": "socket.io#/", "payload": payload }).to_string());
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        assert!(!output.stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn what_is_not_a_transcript_is_said() {
+    let output = wire_only("{\"channel\":1}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("line 1 is not a notification") && text.contains("attachment_hex"), "{text}");
+}
