@@ -262,7 +262,7 @@ impl Run<'_> {
         };
         let part = plan::of(scenario.name).expect("only scenarios of the plan are played");
         let conversation = recorder.conversation().lock();
-        let own = conversation.messages().iter().rev().filter(|message| message.nsp == nsp);
+        let own = conversation.messages().rev().filter(|message| message.nsp == nsp);
         let sent: Vec<String> = own.take(SHOWN_MESSAGES).map(|message| cut(&message.text)).collect();
         report.add(Mistake {
             level: level(scenario, self.seats),

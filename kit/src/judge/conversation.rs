@@ -36,6 +36,7 @@ pub(crate) struct Conversation {
 /// A message of a node that is judged.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
+    uid: String,
     pub(crate) nsp: String,
     pub(crate) text: String,
 }
@@ -101,7 +102,11 @@ impl Conversation {
         }
         let Some(message) = parsed else { return };
         if is_judged {
-            self.messages.push(Message { nsp: message.nsp.clone(), text: message.text.clone() });
+            self.messages.push(Message {
+                uid: message.uid.clone(),
+                nsp: message.nsp.clone(),
+                text: message.text.clone(),
+            });
         }
         self.live(&message, is_judged);
         match message.kind {
@@ -117,8 +122,9 @@ impl Conversation {
     }
 
     /// The messages of judged nodes.
-    pub(crate) fn messages(&self) -> &[Message] {
-        &self.messages
+    pub(crate) fn messages(&self) -> impl DoubleEndedIterator<Item = &Message> {
+        // Some nodes are known only after their first message.
+        self.messages.iter().filter(|message| self.is_judged(&message.uid))
     }
 
     /// What was found, after the last notification.
