@@ -156,6 +156,9 @@ impl Conversation {
     /// The first message, silence, and what follows a 13.
     fn live(&mut self, message: &Parsed, is_judged: bool) {
         if message.uid == "emitter" || message.uid.is_empty() {
+            if message.kind == 1 {
+                self.expect(message, 2, None);
+            }
             return;
         }
         let key = (message.uid.clone(), message.nsp.clone());
