@@ -117,7 +117,7 @@ fn sockets(sockets: Option<&Value>) -> Checked {
         if !matches!(socket, Value::Map(_)) {
             return wrong("a socket is not an object");
         }
-        if !socket.get("id").and_then(Value::as_str).is_some_and(|id| id.len() <= MAX_ID_BYTES) {
+        if socket.get("id").and_then(Value::as_str).is_none_or(|id| id.len() > MAX_ID_BYTES) {
             return wrong("a socket has no `id`");
         }
         if socket.get("rooms").and_then(Value::as_array).is_none() {

@@ -108,7 +108,7 @@ impl Connection {
             };
             match partial.map(Partial::complete) {
                 Some(Ok(packet)) if packet.nsp == self.nsp => return Ok(Some(packet)),
-                Some(Err(partial)) => self.partial = Some(partial),
+                Some(Err(partial)) => self.partial = Some(*partial),
                 _ => {}
             }
         }

@@ -51,9 +51,9 @@ impl Partial {
     }
 
     /// The packet, once all of its binary is there.
-    pub(super) fn complete(self) -> Result<Packet, Self> {
+    pub(super) fn complete(self) -> Result<Packet, Box<Self>> {
         if self.parts.len() < self.wanted {
-            return Err(self);
+            return Err(Box::new(self));
         }
         let Self { packet, parts, wanted } = self;
         let data = if wanted == 0 { packet.data } else { with_parts(packet.data, &parts) };
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_packet_with_binary_is_read_and_written() {
         let mut partial = Partial::read(r#"51-/admin,7["e",{"_placeholder":true,"num":0}]"#).expect("a packet");
-        partial = partial.complete().expect_err("its binary is missing");
+        partial = *partial.complete().expect_err("its binary is missing");
         partial.add(vec![1, 2]);
         let packet = partial.complete().expect("it is complete");
         let expected =
