@@ -18,7 +18,7 @@ pub(crate) const MARKER: &str = "test:barrier";
 /// because their workers hear each other without PostgreSQL. Every server that has one of the
 /// `clients` must hear them all.
 ///
-/// [`NodeOptions::pool_size`]: crate::NodeOptions::pool_size
+/// [`NodeOptions::pool_size`]: super::NodeOptions::pool_size
 ///
 /// # Errors
 /// When a marker does not arrive in time.
