@@ -23,8 +23,8 @@ from .wire import Opts, is_name
 _log = logging.getLogger("socketio_postgres")
 #: How long a client may take for the packet that says that it is disconnected.
 _CLOSE_AFTER = 10.0
-#: How long it may take to close the connection by itself.
-_CLOSES_ITSELF = 2.0
+#: How long it may take to close the connection by itself, on a busy machine as well.
+_CLOSES_ITSELF = 5.0
 #: As Node.js, which keeps the first of these when a client has sent several.
 _ONCE = frozenset(
     {
