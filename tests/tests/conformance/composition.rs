@@ -86,6 +86,12 @@ impl Composition {
         all
     }
 
+    /// Whether it runs only if it is named: what these servers do to each other, they do beside
+    /// others too.
+    pub(crate) fn is_by_name_only(&self) -> bool {
+        self.seats == [Seat::PythonServer; 3]
+    }
+
     /// Whether it is in the table of Python.
     pub(crate) fn has_python(&self) -> bool {
         self.seats.iter().any(|seat| matches!(seat, Seat::Python | Seat::PythonServer))

@@ -7,6 +7,7 @@
 //!
 //! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs the scenarios with one of the
 //! words in their names, and the compositions whose name without spaces is one of them, e.g. `RNN`.
+//! Servers in Python alone, `SSS`, run only if they are named.
 
 mod capability;
 mod composition;
@@ -90,7 +91,9 @@ fn selected(words: &[String]) -> (Vec<Composition>, Vec<Scenario>) {
     let (mut compositions, mut scenarios) = (Composition::all(), Scenario::all());
     let is_composition = |word: &String| Composition::all().iter().any(|it| it.name.replace(' ', "") == *word);
     let (names, parts): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| is_composition(word));
-    if !names.is_empty() {
+    if names.is_empty() {
+        compositions.retain(|it| !it.is_by_name_only());
+    } else {
         compositions.retain(|it| names.iter().any(|name| it.name.replace(' ', "") == **name));
     }
     if !parts.is_empty() {
