@@ -110,9 +110,6 @@ pub(crate) enum Command {
     #[command(after_help = "Examples: socketio-pg check --command \"python my_node.py\"\n          \
                             socketio-pg check --wire-only transcript.jsonl")]
     Check(Check),
-    /// A partner of the node that `check` checks
-    #[command(hide = true)]
-    CheckPartner(Partner),
     /// Write completions for a shell
     #[command(after_help = "Example: socketio-pg completions bash > /etc/bash_completion.d/socketio-pg")]
     Completions {
@@ -306,7 +303,7 @@ pub(crate) struct Doctor {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The command that starts the node, as a shell reads it; options follow it
+    /// The program that starts the node, as a shell reads it, with variables before it; options follow it
     #[arg(long, short, value_name = "COMMAND", required_unless_present_any = ["wire_only", "recordings"])]
     pub(crate) command: Option<String>,
     /// Judge a transcript instead: JSON lines with channel, payload and attachment_hex; `-` is the input
@@ -343,13 +340,6 @@ pub(crate) enum CheckLevel {
     Answers,
     /// It sends requests itself
     Complete,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Partner {
-    /// The command line of the partner, not of this command
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) arguments: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -437,7 +427,7 @@ mod tests {
 
     #[test]
     fn every_command_has_an_example() {
-        for command in Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        for command in Arguments::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(&format!("socketio-pg {}", command.get_name())), "{}", command.get_name());
         }

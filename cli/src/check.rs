@@ -39,14 +39,14 @@ pub(crate) async fn run(target: &Target, command: &arguments::Check) -> Result<(
     let check = Check {
         command: command.command.clone().unwrap_or_default(),
         database_url: database::url(target)?.to_owned(),
-        partner: (env::current_exe().map_err(Failure::failed)?, vec!["check-partner".to_owned(), "--".to_owned()]),
+        partner: (env::current_exe().map_err(Failure::failed)?, vec![PARTNER.to_owned()]),
         node: if command.no_node { None } else { node() },
         clusters: command.cluster.clone(),
         scenarios: command.scenario.clone(),
         level,
         patience: command.patience,
     };
-    let report = check.run(client, output::note).await.map_err(Failure::failed)?;
+    let report = check.run(client, output::note, stopped()).await.map_err(Failure::failed)?;
     if target.json {
         output::json(&report.json());
     } else {
@@ -59,6 +59,28 @@ pub(crate) async fn run(target: &Target, command: &arguments::Check) -> Result<(
         return Err(Failure::Incomplete(format!("the node does not reach the level {level}")));
     }
     Ok(())
+}
+
+/// Returns when the command is to end: the kit's tables must be dropped.
+async fn stopped() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated() => {}
+    }
+}
+
+async fn terminated() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        terminate.recv().await;
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Where the Node.js server is kept; `None` when there is no Node.js, which is said.
@@ -107,15 +129,27 @@ fn recordings(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The argument with which this program is started as a partner. It is not for users, so it is none
+/// of the commands.
+const PARTNER: &str = "check-partner";
+
+/// The command line of a partner.
 #[derive(Parser)]
-struct PartnerLine {
+#[command(name = PARTNER)]
+pub(crate) struct Partner {
     #[command(flatten)]
     arguments: PartnerArguments,
 }
 
-/// This program as a partner.
-pub(crate) async fn partner(arguments: &[String]) -> Result<(), Failure> {
-    let line = PartnerLine::try_parse_from(std::iter::once(&"partner".to_owned()).chain(arguments));
-    let line = line.map_err(Failure::failed)?;
-    partner::serve(&line.arguments).await.map_err(Failure::failed)
+impl Partner {
+    /// `None` when this program is not a partner.
+    pub(crate) fn parse_if_it_is() -> Option<Self> {
+        let is_partner = env::args_os().nth(1).is_some_and(|argument| argument == PARTNER);
+        is_partner.then(|| Self::parse_from(env::args_os().skip(1)))
+    }
+
+    /// Serves until the end of input.
+    pub(crate) async fn run(&self) -> Result<(), Failure> {
+        partner::serve(&self.arguments).await.map_err(Failure::failed)
+    }
 }

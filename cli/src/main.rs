@@ -21,13 +21,17 @@ use clap::Parser;
 
 use self::{
     arguments::{Arguments, Command},
+    check::Partner,
     failure::Failure,
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(arguments).await {
+    let outcome = match Partner::parse_if_it_is() {
+        Some(partner) => partner.run().await,
+        None => run(Arguments::parse()).await,
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();
@@ -51,7 +55,6 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Schema(command) => documents::schema(command),
         Command::Sql(command) => documents::sql(target, command),
         Command::Check(command) => check::run(target, command).await,
-        Command::CheckPartner(command) => check::partner(&command.arguments).await,
         Command::Completions { shell } => documents::completions(*shell),
         Command::Man => documents::man(),
     }

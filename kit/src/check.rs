@@ -29,7 +29,8 @@ const SHOWN_MESSAGES: usize = 4;
 /// What to check, and how.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// The command that starts the candidate, as a shell reads it. Options follow it.
+    /// The program that starts the candidate, as a shell reads it, with variables before it. Options
+    /// follow it.
     pub command: String,
     /// The database.
     pub database_url: String,
@@ -60,6 +61,15 @@ pub enum CheckError {
     /// The name of a cluster.
     #[error("a cluster is three letters, C for your node, R for Rust, N for Node.js, such as RCR: not {0:?}")]
     Cluster(String),
+    /// A cluster has a Node.js server, and there is none.
+    #[error("the cluster {0:?} has a Node.js server: install Node.js 18.3 or later with npm, and leave out --no-node")]
+    NoNode(String),
+    /// No scenario of the level is for the clusters.
+    #[error("nothing to play: no scenario of the level {0} has the words and is for the clusters")]
+    NothingToPlay(Level),
+    /// The check was stopped.
+    #[error("stopped before the end; the tables of the kit are dropped")]
+    Stopped,
     /// No scenario has the words in its name.
     #[error("no scenario has {0:?} in its name")]
     NoScenario(Vec<String>),
@@ -73,11 +83,18 @@ pub enum CheckError {
 
 impl Check {
     /// Plays all scenarios. `progress` is told what is being done. The kit's tables have names of
-    /// their own, and are dropped at the end.
+    /// their own, and are dropped at the end, also when `stop` ends the check before.
     ///
     /// # Errors
-    /// When the database or a partner fails. What is wrong with the candidate is in the report.
-    pub async fn run(&self, client: Client, mut progress: impl FnMut(&str)) -> Result<Report, CheckError> {
+    /// When the database or a partner fails, or the check is stopped. What is wrong with the
+    /// candidate is in the report.
+    pub async fn run(
+        &self,
+        client: Client,
+        mut progress: impl FnMut(&str),
+        stop: impl Future<Output = ()>,
+    ) -> Result<Report, CheckError> {
+        let mut stop = std::pin::pin!(stop);
         let clusters = self.seats()?;
         let scenarios = self.selected()?;
         if let Some(folder) = self.node.clone() {
@@ -85,11 +102,14 @@ impl Check {
             let installed = tokio::task::spawn_blocking(move || install_node(&folder)).await;
             installed.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(CheckError::Node)?;
         }
+        // A node that is not gone may hold a lock on a table that is to be dropped.
+        client.batch_execute("SET lock_timeout = '10s'").await?;
         let client = Arc::new(client);
         let programs =
             Programs { candidate: self.command.clone(), partner: self.partner.clone(), node: self.node.clone() };
         let host = Arc::new(ClientHost::start_command(&mut programs.partner("clients"), self.patience).await?);
-        let mut report = Report::default();
+        let is_partial = !self.clusters.is_empty() || !self.scenarios.is_empty();
+        let mut report = Report { is_partial, ..Report::default() };
         for (name, seats) in clusters {
             for settings in Settings::ALL {
                 let own = |scenario: &&Scenario| scenario.settings == settings && self.is_played(scenario, seats);
@@ -104,12 +124,18 @@ impl Check {
                     client.batch_execute(&schema_sql(table).unwrap_or_default()).await?;
                 }
                 let run = Run { check: self, programs: &programs, client: &client, host: &host, name: &name, seats };
-                let result = run.play(settings, &names, &scenarios, &mut report).await;
+                let result = tokio::select! {
+                    played = run.play(settings, &names, &scenarios, &mut report) => played,
+                    () = &mut stop => Err(CheckError::Stopped),
+                };
                 for table in &tables {
                     client.batch_execute(&format!("DROP TABLE IF EXISTS {table}")).await?;
                 }
                 result?;
             }
+        }
+        if report.played.is_empty() && report.mistakes.is_empty() {
+            return Err(CheckError::NothingToPlay(self.level));
         }
         Ok(report)
     }
@@ -123,6 +149,7 @@ impl Check {
         let seats = names.into_iter().map(|name| {
             let seats: Option<Vec<Seat>> = name.chars().map(Seat::of).collect();
             match seats.and_then(|seats| <[Seat; 3]>::try_from(seats).ok()) {
+                Some(seats) if seats.contains(&Seat::Node) && self.node.is_none() => Err(CheckError::NoNode(name)),
                 Some(seats) => Ok((name, seats)),
                 None => Err(CheckError::Cluster(name)),
             }
@@ -202,6 +229,7 @@ impl Run<'_> {
             Cluster::start(Arc::new(stage), options, SCENARIOS_AT_ONCE, scenarios.iter().copied(), self.host.clone());
         let cluster = match started.await {
             Ok(cluster) => Arc::new(cluster),
+            Err(error @ Error::Partner(_)) => return Err(error.into()),
             Err(error) => {
                 report.add(self.not_started(&error));
                 return Ok(());

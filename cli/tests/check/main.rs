@@ -90,8 +90,88 @@ fn the_right_node_makes_no_mistake() {
     assert_eq!(report["mistakes"], serde_json::json!([]), "{report:#}");
     assert_eq!(report["level"], "complete", "{report:#}");
     assert!(output.status.success());
-    let left = database.execute("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'socketio%'").unwrap();
-    assert_eq!(left.as_deref(), Some("0"), "the kit drops its tables");
+    assert_eq!(tables(&database), "0", "the kit drops its tables");
+}
+
+/// How many tables of the kit there are.
+fn tables(database: &Database) -> String {
+    database.execute("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'socketio%'").unwrap().unwrap()
+}
+
+/// A program in Python that is to be checked.
+fn script(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::with_suffix(".py").unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+/// A node logs what it likes, in any encoding, and may need variables.
+#[test]
+fn other_lines_and_variables_do_no_harm() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let text = format!(
+        "import os, runpy, sys\n\
+         assert os.environ['NODE_MODE'] == 'a b'\n\
+         for output in (sys.stdout, sys.stderr):\n    \
+             output.buffer.write(b'd\\xe9marr\\xe9\\n')\n    output.flush()\n\
+         sys.path.insert(0, {folder:?})\n\
+         runpy.run_path({folder:?} + '/node.py', run_name='__main__')\n",
+        folder = folder().display().to_string()
+    );
+    let node = script(&text);
+    let node = format!("NODE_MODE='a b' {python} {}", node.path().display());
+    let (report, _) = check(&database, &node, &["--cluster", "CRC", "--scenario", "emit to all", "--patience", "40"]);
+    assert_eq!(report["mistakes"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["played"][0]["result"], "right", "{report:#}");
+    assert_eq!(report["partial"], true);
+}
+
+#[test]
+fn a_node_that_closes_its_output_ends_with_the_check() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let node = script("import os, time\nos.close(1)\nos.close(2)\ntime.sleep(3600)\n");
+    let node = format!("{python} {}", node.path().display());
+    let (report, output) =
+        check(&database, &node, &["--cluster", "RCR", "--scenario", "emit to all", "--patience", "1"]);
+    let problem = report["mistakes"][0]["problem"].as_str().unwrap();
+    assert!(problem.contains("no line that says it is ready within 1 s"), "{problem}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn what_cannot_be_played_is_no_mistake_of_the_node() {
+    let Some(database) = database() else { return };
+    let url = database.url();
+    let of = ["check", "-d", &url, "--no-node", "--command", "no-such-node", "--scenario", "emit to all"];
+    for (arguments, expected) in [
+        (["--cluster", "NCN"].as_slice(), r#"the cluster "NCN" has a Node.js server: install Node.js"#),
+        (&["--cluster", "CRC", "--level", "hears"], "nothing to play: no scenario of the level hears"),
+        (&["--cluster", "ABC"], "a cluster is three letters"),
+    ] {
+        let output = socketio_pg(&[&of[..], arguments].concat());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(expected), "{text}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{text}");
+    }
+}
+
+/// The signal comes from the node, which is started when the tables are there.
+#[cfg(unix)]
+#[test]
+fn a_check_that_is_interrupted_drops_its_tables() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let url = database.url();
+    for signal in ["SIGINT", "SIGTERM"] {
+        let text = format!("import os, signal, time\nos.kill(os.getppid(), signal.{signal})\ntime.sleep(3600)\n");
+        let node = script(&text);
+        let node = format!("{python} {}", node.path().display());
+        let of = ["check", "--no-node", "-d", &url, "--command", &node, "--cluster", "RCR"];
+        let output = socketio_pg(&[&of[..], &["--scenario", "emit to all", "--patience", "600"]].concat());
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("stopped before the end"), "{told}");
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert_eq!(tables(&database), "0");
+    }
 }
 
 /// Runs as the specification shows it.

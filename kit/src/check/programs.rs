@@ -1,8 +1,7 @@
 //! The programs of which the kit builds clusters: the candidate, Rust and Node.js.
 
 use crate::{
-    harness::{Error, Program},
-    harness::{Node, NodeOptions, Parser},
+    harness::{Error, Node, NodeOptions, Parser, Program},
     judge::Conversation,
     scenarios::{Capability, Server, Stage},
 };
@@ -85,12 +84,12 @@ impl Programs {
     }
 }
 
-/// The command as a shell reads it; options follow it.
+/// One program as a shell reads it, with variables before it; options follow it.
 #[cfg(unix)]
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("sh");
-    // exec: a signal must reach the node, not the shell.
-    shell.args(["-c", &format!("exec {command} \"$@\""), "check"]);
+    // exec: a signal must reach the node, not the shell. env: variables may stand before the program.
+    shell.args(["-c", &format!("exec env {command} \"$@\""), "check"]);
     shell
 }
 
@@ -112,12 +111,14 @@ pub(super) struct Partners {
 
 impl Partners {
     async fn start_one(&self, seat: Seat, options: &NodeOptions) -> Result<Server, Error> {
-        let node = Node::start(&Started { programs: &self.programs, seat }, options).await?;
-        if seat != Seat::Candidate {
-            let uids = node.ready("uids");
-            let uids = uids.as_object().into_iter().flatten().filter_map(|(_, uid)| uid.as_str().map(str::to_owned));
-            self.conversation.lock().trust(uids.chain([node.uid()]));
+        let started = Node::start(&Started { programs: &self.programs, seat }, options).await;
+        if seat == Seat::Candidate {
+            return Ok(Server::new(Arc::new(started?), Parser::Common));
         }
+        let node = started.map_err(|error| Error::Partner(Box::new(error)))?;
+        let uids = node.ready("uids");
+        let uids = uids.as_object().into_iter().flatten().filter_map(|(_, uid)| uid.as_str().map(str::to_owned));
+        self.conversation.lock().trust(uids.chain([node.uid()]));
         Ok(Server::new(Arc::new(node), Parser::Common))
     }
 }

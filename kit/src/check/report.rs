@@ -12,6 +12,8 @@ pub struct Report {
     pub played: Vec<Played>,
     /// What is wrong, each rule once.
     pub mistakes: Vec<Mistake>,
+    /// Whether only some scenarios or clusters were chosen: the level is that of these.
+    pub is_partial: bool,
 }
 
 /// A scenario that was played.
@@ -110,7 +112,8 @@ impl Report {
             let _ = write!(text, "\n{}. {}\n", index + 1, mistake.text());
         }
         let level = self.level().map_or("none", Level::name);
-        let _ = write!(text, "\nlevel: {level}\n");
+        let partial = if self.is_partial { ", of the chosen scenarios and clusters" } else { "" };
+        let _ = write!(text, "\nlevel: {level}{partial}\n");
         text
     }
 }
@@ -136,6 +139,7 @@ impl Report {
     pub fn json(&self) -> Value {
         json!({
             "level": self.level().map(Level::name),
+            "partial": self.is_partial,
             "played": self.played.iter().map(|played| json!({
                 "scenario": played.scenario,
                 "cluster": played.cluster,

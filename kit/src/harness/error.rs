@@ -51,6 +51,10 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A server of the kit did not start, which says nothing of the candidate.
+    #[error("a server beside the node that is checked did not start: {0}")]
+    Partner(Box<Self>),
+
     /// The packages of the Node.js test nodes cannot be installed.
     #[error("`npm ci` in {directory} failed: {reason}\ninstall Node.js with npm, or run it there by hand to see more")]
     Install {

@@ -19,6 +19,9 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
+/// How often a process is looked at that has closed its output and still runs.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// How many lines of stderr are kept for error messages.
 const STDERR_LINES: usize = 100;
 /// How many events are shown in error messages, and after how many characters each is cut.
@@ -284,15 +287,22 @@ impl Shared {
     }
 
     fn read_stdout(&self, stdout: impl Read) {
-        for line in BufReader::new(stdout).lines() {
-            let Ok(line) = line else { break };
+        for line in lines(stdout) {
             self.take_line(&line);
             self.changed.notify_waiters();
         }
     }
 
     fn end(&self) {
-        let status = lock(&self.child).wait().ok();
+        // The lock is free in between: a process may have closed its output and go on, until it is
+        // killed.
+        let status = loop {
+            match lock(&self.child).try_wait() {
+                Ok(None) => thread::sleep(LOOK_AGAIN),
+                Ok(status) => break status,
+                Err(_) => break None,
+            }
+        };
         let mut state = lock(&self.state);
         state.ended = true;
         state.status = status;
@@ -327,8 +337,7 @@ impl Shared {
     }
 
     fn read_stderr(&self, stderr: impl Read) {
-        for line in BufReader::new(stderr).lines() {
-            let Ok(line) = line else { break };
+        for line in lines(stderr) {
             let mut state = lock(&self.state);
             if state.stderr.len() == STDERR_LINES {
                 state.stderr.pop_front();
@@ -358,6 +367,13 @@ impl State {
         last.reverse();
         last
     }
+}
+
+/// The lines of an output. What is not UTF-8 is replaced: reading must go on, or the process could
+/// no longer write.
+fn lines(output: impl Read) -> impl Iterator<Item = String> {
+    let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
+    lines.map(|line| String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned())
 }
 
 /// For waits on everything that a process reports.

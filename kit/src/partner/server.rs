@@ -120,10 +120,9 @@ pub async fn run<B: Backend, E: Extension>(
     let uids = settings.namespaces.iter().filter_map(|nsp| Some((nsp.clone(), json!(cluster.of(nsp).uid()?))));
     say(&json!({ "ready": true, "port": port, "uid": uid, "uids": uids.collect::<Map<_, _>>() }));
     let node = Arc::new(Node { io: io.clone(), cluster: cluster.clone(), events, extension });
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let is_terminated = tokio::select! {
         served = commands::serve(|command| node.clone().carry_out(command)) => served.map(|()| false)?,
-        _ = terminated.recv() => true,
+        terminated = terminated() => terminated.map(|()| true)?,
     };
     io.close().await;
     cluster.close().await;
@@ -132,6 +131,18 @@ pub async fn run<B: Backend, E: Extension>(
         std::process::exit(0);
     }
     Ok(())
+}
+
+/// Returns at SIGTERM, which Windows does not have.
+async fn terminated() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::terminate())?.recv().await;
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    std::future::pending().await
 }
 
 async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
