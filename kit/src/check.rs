@@ -11,7 +11,7 @@ pub use self::report::{Mistake, PlayResult, Played, Report};
 use crate::{
     harness::{ClientHost, Error},
     judge::{Expectations, Finding, Level, Rule, cut},
-    scenarios::{Cluster, Names, Scenario, Settings, differences, namespaces},
+    scenarios::{Cluster, Names, Scenario, Settings, differences, namespaces, shows_node_defect},
 };
 use futures_util::{StreamExt, stream};
 use programs::{Partners, Programs, Seat, install_node};
@@ -168,9 +168,8 @@ impl Check {
     }
 
     fn is_played(&self, scenario: &Scenario, seats: [Seat; 3]) -> bool {
-        let is_beside_node = seats.contains(&Seat::Node);
         level(scenario, seats) <= self.level
-            && !(is_beside_node && plan::NODE_HAS_DEFECTS.contains(&scenario.name))
+            && !shows_node_defect(scenario.name, seats.map(|seat| seat == Seat::Node))
             // It is about the first server alone.
             && !(scenario.name == "serverSideEmit: alone in the cluster" && seats[0] != Seat::Candidate)
     }

@@ -14,6 +14,7 @@ mod emitters;
 mod fixture;
 mod membership;
 mod namespaces;
+mod node_defects;
 mod options;
 mod order;
 mod raw;
@@ -32,6 +33,7 @@ pub use self::{
     cluster::{Cluster, Names, Settings},
     differences::differences,
     fixture::Fixture,
+    node_defects::shows_node_defect,
     scenario::{Observation, Outcome, Scenario},
     stage::{Emitter, Server, Stage},
     values::refused_by_node,

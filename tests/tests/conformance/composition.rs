@@ -86,6 +86,11 @@ impl Composition {
         all
     }
 
+    /// Whether its servers are single ones, whose clients have the common parser.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.seats.iter().all(|&seat| seat != Seat::Worker && seat.parser() == Parser::Common)
+    }
+
     /// Whether it runs only if it is named: what these servers do to each other, they do beside
     /// others too.
     pub(crate) fn is_by_name_only(&self) -> bool {

@@ -45,6 +45,12 @@ pub(crate) fn shown(composition: &Composition, scenario: &str, expected: &Value)
     (shown, names)
 }
 
+/// Whether one of these is a defect of Node.js: the list has two of others.
+pub(crate) fn has_one_of_node(names: &[&str]) -> bool {
+    let of_others = |defect: &&Defect| defect.about.starts_with("not Node.js but ");
+    names.iter().any(|name| !DEFECTS.iter().filter(of_others).any(|defect| defect.name == *name))
+}
+
 const CLIENTS: [&str; 3] = ["a", "b", "c"];
 const SERVERS: [&str; 3] = ["one", "two", "three"];
 

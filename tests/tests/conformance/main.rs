@@ -15,12 +15,12 @@ mod defects;
 mod report;
 mod stage;
 
-use composition::Composition;
+use composition::{Composition, Seat};
 use futures_util::{StreamExt, stream};
 use report::{Cell, Column};
 use socketio_pg_kit::{
     harness,
-    scenarios::{Cluster, Names, Scenario, Settings, differences},
+    scenarios::{Cluster, Names, Scenario, Settings, differences, shows_node_defect},
 };
 use socketio_pg_tests::{ClientHost, NODE, database, require};
 use socketio_pg_throwaway::Database;
@@ -44,6 +44,11 @@ async fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let (mut compositions, scenarios) = selected(&words);
     if std::env::args().any(|word| word == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    if scenarios.is_empty() {
+        // No failure: `cargo test WORD` gives its word to every suite.
+        say(&format!("nothing is run: {words:?} is in no scenario's name, and is no composition"));
         return ExitCode::SUCCESS;
     }
     if !require(&NODE) || database().is_none() {
@@ -184,6 +189,10 @@ async fn run_scenario(scenario: &Scenario, composition: &Composition, cluster: A
         Ok(Err(_)) => return failed(&format!("it took longer than {} s", SCENARIO_DEADLINE.as_secs())),
     };
     let (shown, defects) = defects::shown(composition, scenario.name, &observation.expected);
+    let is_node = composition.seats.map(Seat::is_node);
+    if composition.is_plain() && shows_node_defect(scenario.name, is_node) != defects::has_one_of_node(&defects) {
+        return failed("the kit's `shows_node_defect` says of this cell what the list of defects does not");
+    }
     let Some(shown) = shown else { return Cell::Defects(defects) };
     if observation.seen == shown {
         return if defects.is_empty() { Cell::AsExpected } else { Cell::Defects(defects) };
