@@ -35,17 +35,21 @@ struct Dependency {
 
 /// What an application builds for a crate with default features, the crate itself included.
 fn tree(package: &str, arguments: &[&str]) -> BTreeSet<Dependency> {
+    let tree = cargo_tree(&[&["--edges=normal", "--package", package], arguments].concat());
+    assert!(tree.iter().any(|dependency| dependency.name == package), "cargo tree says something else: {tree:?}");
+    tree
+}
+
+fn cargo_tree(arguments: &[&str]) -> BTreeSet<Dependency> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--edges=normal", "--prefix=none", "--format={p} [{f}]", "--package", package])
+        .args(["tree", "--locked", "--prefix=none", "--format={p} [{f}]"])
         .args(arguments)
         .current_dir(workspace())
         .output()
         .expect("cargo can be run");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
-    let tree: BTreeSet<_> = text.lines().filter(|line| !line.is_empty()).map(dependency).collect();
-    assert!(tree.iter().any(|dependency| dependency.name == package), "cargo tree says something else: {text}");
-    tree
+    text.lines().filter(|line| !line.is_empty()).map(dependency).collect()
 }
 
 /// Reads `name v1.2.3 (a note) [feature,feature] (*)`.
@@ -103,6 +107,23 @@ fn no_crate_comes_in_several_versions() {
     for (name, reason) in SEVERAL_VERSIONS {
         assert!(excused.contains(name), "{name} needs no excuse any more ({reason}): take it off the list");
     }
+}
+
+/// Otherwise steps of `.ci/run` that build few packages would compile many dependencies again.
+#[test]
+fn socketio_pg_dependencies_asks_for_every_feature_that_the_workspace_asks_for() {
+    let others = |mut tree: BTreeSet<Dependency>| {
+        tree.retain(|it| !it.name.starts_with("socketio-pg"));
+        tree
+    };
+    let workspace = others(cargo_tree(&["--workspace", "--all-features"]));
+    let package = others(cargo_tree(&["--edges=normal,build", "--package=socketio-pg-dependencies"]));
+    let lacking: Vec<_> = workspace.difference(&package).collect();
+    let only_here: Vec<_> = package.difference(&workspace).collect();
+    assert!(
+        lacking.is_empty() && only_here.is_empty(),
+        "tests/dependencies/Cargo.toml lacks features or crates: {lacking:#?}\nonly it has: {only_here:#?}"
+    );
 }
 
 #[test]

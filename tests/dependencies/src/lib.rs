@@ -1,0 +1,1 @@
+//! Nothing: this package only asks for features, as its `Cargo.toml` says.
