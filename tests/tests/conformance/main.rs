@@ -58,8 +58,12 @@ async fn main() -> ExitCode {
     compositions.retain(Composition::can_run);
 
     let started = Instant::now();
-    let columns = stream::iter(compositions).map(|composition| column(composition, &scenarios));
-    let columns: Vec<Column> = columns.buffered(COMPOSITIONS_AT_ONCE).collect().await;
+    let columns = stream::iter(compositions).enumerate();
+    let columns = columns.map(async |(index, composition)| (index, column(composition, &scenarios).await));
+    // In any order: a composition that is slow must not keep the others from beginning.
+    let mut columns: Vec<(usize, Column)> = columns.buffer_unordered(COMPOSITIONS_AT_ONCE).collect().await;
+    columns.sort_by_key(|&(index, _)| index);
+    let columns: Vec<Column> = columns.into_iter().map(|(_, column)| column).collect();
 
     let [mut passed, mut failed, mut left_out] = [0; 3];
     for (index, scenario) in scenarios.iter().enumerate() {

@@ -78,18 +78,21 @@ async fn main() -> ExitCode {
         });
         chosen.map(move |backend| (*case, backend))
     });
-    let results: Vec<_> = stream::iter(cells)
-        .map(|(case, backend)| {
+    let mut results: Vec<_> = stream::iter(cells)
+        .enumerate()
+        .map(|(index, (case, backend))| {
             let (host, server) = (host.clone(), server.clone());
-            async move { (case, backend, cell(case, backend, host, server).await) }
+            async move { (index, case, backend, cell(case, backend, host, server).await) }
         })
-        .buffered(AT_ONCE)
+        // In any order: a case that is slow must not keep the others from beginning.
+        .buffer_unordered(AT_ONCE)
         .collect()
         .await;
+    results.sort_by_key(|&(index, ..)| index);
 
     let mut rows = Vec::new();
     let mut failures = 0;
-    for (case, backend, result) in results {
+    for (_, case, backend, result) in results {
         match result {
             Ok(seen) => rows.push((case, backend, seen)),
             Err(_) => failures += 1,
