@@ -6,6 +6,8 @@
 #[path = "../../protocol/tests/recordings/mod.rs"]
 mod recordings;
 
+#[path = "language_types/compiled.rs"]
+mod compiled;
 #[path = "language_types/samples.rs"]
 mod samples;
 #[path = "language_types/typescript.rs"]

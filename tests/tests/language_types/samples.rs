@@ -35,9 +35,12 @@ const RANDOM: usize = 300;
 
 /// Samples of all kinds, each on a line of a file.
 pub(crate) fn write(file: &Path) {
-    let samples = recorded().into_iter().chain(random()).chain(wrong());
-    let lines: Vec<String> = samples.map(|sample| serde_json::to_string(&sample).unwrap()).collect();
+    let lines: Vec<String> = all().map(|sample| serde_json::to_string(&sample).unwrap()).collect();
     fs::write(file, lines.join("\n")).unwrap();
+}
+
+pub(crate) fn all() -> impl Iterator<Item = Sample> {
+    recorded().into_iter().chain(random()).chain(wrong())
 }
 
 fn recorded() -> Vec<Sample> {
@@ -87,7 +90,7 @@ fn wrong() -> Vec<Sample> {
         .map(|case| {
             let payload = case["message"].to_string();
             let is_read = Notification::decode(&payload).is_ok();
-            Sample { json: is_read.then(|| payload.clone()), payload: Some(payload), row: None, same: true }
+            Sample { json: is_read.then(|| payload.clone()), payload: Some(payload), row: None, same: false }
         })
         .collect()
 }
