@@ -28,7 +28,13 @@ fn java_reads_what_the_crate_reads_and_writes_the_same() {
     let classes = folder("java");
     let sources = ["java/socketio/pg/messages", "java/test"].map(|folder| files(&types().join(folder), "java"));
     let javac = ["-Xlint:all", "-Werror", "--release", "17", "-d"];
-    run(Command::new("javac").args(javac).arg(&classes).args(sources.concat()));
+    let shown = folder("java-shown").join("Shown.java");
+    let around = "import java.util.*;\nimport socketio.pg.messages.Message;\ninterface Shown {\n\
+                  interface Decoder { Object decode(String payload); }\n\
+                  void deliver(List<Object> rooms, Object data);\nvoid publish(Map<String, Object> message);\n\
+                  default void shown(Decoder decoder, String payload, String uid) {\n@\n}\n}\n";
+    fs::write(&shown, around.replace('@', &shown_in("java"))).unwrap();
+    run(Command::new("javac").args(javac).arg(&classes).arg(shown).args(sources.concat()));
     let cases = cases("java-cases");
     assert_report(&run(Command::new("java").arg("-cp").arg(classes).arg("Cases").arg(cases)));
 }
@@ -40,6 +46,16 @@ fn go_reads_what_the_crate_reads_and_writes_the_same() {
     }
     let go = types().join("go");
     assert_eq!(run(Command::new("gofmt").arg("-l").arg(&go)), "", "files that gofmt would change");
+    let shown = folder("go-shown");
+    let around = "package shown\nimport \"socketio-pg/messages\"\n\
+                  func shown(payload []byte, uid string, deliver func([]any, any), publish func([]byte, error) error) error {\n@\nreturn nil\n}\n";
+    fs::write(shown.join("shown.go"), around.replace('@', &shown_in("go"))).unwrap();
+    let module = format!(
+        "module shown\ngo 1.19\nrequire socketio-pg/messages v0.0.0\nreplace socketio-pg/messages => {}\n",
+        go.display()
+    );
+    fs::write(shown.join("go.mod"), module).unwrap();
+    run(Command::new("go").args(["build", "./..."]).current_dir(shown));
     run(Command::new("go").args(["vet", "./..."]).current_dir(&go));
     let mut test = Command::new("go");
     assert_report(&run(test.args(["test", "-v", "-count=1", "./..."]).env("CASES", cases("go")).current_dir(&go)));
@@ -52,8 +68,22 @@ fn csharp_reads_what_the_crate_reads_and_writes_the_same() {
     }
     let program = folder("csharp").join("cases.exe");
     let sources = ["csharp", "csharp/test"].map(|folder| files(&types().join(folder), "cs"));
-    run(Command::new("mcs").arg("-warnaserror").arg(format!("-out:{}", program.display())).args(sources.concat()));
+    let shown = folder("csharp-shown").join("Shown.cs");
+    let around = "using System.Collections.Generic;\nusing SocketIO.Postgres;\npublic interface IDecoder { object Decode(string payload); }\n\
+                  public abstract class Shown {\nprotected abstract void Deliver(List<object> rooms, object data);\n\
+                  protected abstract void Publish(Dictionary<string, object> message);\n\
+                  public void Run(IDecoder decoder, string payload, string uid) {\n@\n}\n}\n";
+    fs::write(&shown, around.replace('@', &shown_in("csharp"))).unwrap();
+    let mut mcs = Command::new("mcs");
+    run(mcs.arg("-warnaserror").arg(format!("-out:{}", program.display())).arg(shown).args(sources.concat()));
     assert_report(&run(Command::new("mono").arg(program).arg(cases("csharp-cases"))));
+}
+
+/// What the page of all languages shows of one.
+fn shown_in(language: &str) -> String {
+    let page = fs::read_to_string(types().join("README.md")).unwrap();
+    let (_, block) = page.split_once(&format!("```{language}\n")).unwrap();
+    block.split_once("\n```").unwrap().0.to_owned()
 }
 
 /// Large compilers are not worth their time in CI: what is committed was compiled when it last changed, and
