@@ -9,6 +9,7 @@
 #[path = "properties/cluster.rs"]
 mod cluster;
 mod documents;
+mod mutations;
 #[path = "properties/schemas.rs"]
 mod schemas;
 

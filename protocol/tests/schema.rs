@@ -249,6 +249,26 @@ fn every_recorded_notification_is_valid() {
     }
 }
 
+/// Readers ignore keys that they do not know, and writers may write them.
+#[test]
+fn unknown_keys_are_allowed_everywhere() {
+    let [written, read] = VARIANTS.map(|variant| validator(&format!("{variant}.json")));
+    let mut count = 0;
+    for (scenario, message) in messages() {
+        // Headers and the query have no keys of the protocol.
+        let parts = PARTS.iter().filter(|part| !part.contains("handshake/"));
+        for part in parts.chain([&""]) {
+            let mut extended = message.clone();
+            let Some(Value::Object(object)) = extended.pointer_mut(&part.replace('*', "0")) else { continue };
+            object.insert("unheardOf".into(), json!({ "type": 13 }));
+            assert_eq!(complaints(&read, &extended), [""; 0], "{scenario}: {part}");
+            assert_eq!(written.is_valid(&extended), !is_dropped_by_node_js(&message), "{scenario}: {part}");
+            count += 1;
+        }
+    }
+    assert!(count > 1000, "only {count} objects");
+}
+
 /// Takes recorded messages and breaks each of their parts, one after another: leaves it out, or
 /// puts in a value of another type.
 #[test]

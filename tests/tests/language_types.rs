@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+#[path = "../../protocol/tests/mutations/mod.rs"]
+mod mutations;
 #[path = "../../protocol/tests/recordings/mod.rs"]
 mod recordings;
 

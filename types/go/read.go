@@ -77,7 +77,7 @@ type input struct {
 func read(value any) (*input, error) {
 	values, ok := value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("a message is not an object, but %T", value)
+		return nil, fmt.Errorf("not a message: it is not an object, but %T", value)
 	}
 	var err error
 	return &input{values, "", &err}, nil

@@ -10,7 +10,7 @@ use proptest::{
 use serde::Serialize;
 use socketio_pg_protocol::{Notification, Value, budget::MAX_PAYLOAD, strategies};
 
-use crate::recordings;
+use crate::{mutations, recordings};
 
 /// A notification, or only a row.
 #[derive(Serialize)]
@@ -33,6 +33,9 @@ const REFUSED_BY_NODE_JS: &str = "\"__proto__\"";
 /// How many random messages there are of each kind.
 const RANDOM: usize = 300;
 
+/// How many of them are broken.
+const BROKEN: usize = 2000;
+
 /// Samples of all kinds, each on a line of a file.
 pub(crate) fn write(file: &Path) {
     let lines: Vec<String> = all().map(|sample| serde_json::to_string(&sample).unwrap()).collect();
@@ -40,7 +43,7 @@ pub(crate) fn write(file: &Path) {
 }
 
 pub(crate) fn all() -> impl Iterator<Item = Sample> {
-    recorded().into_iter().chain(random()).chain(wrong())
+    recorded().into_iter().chain(random()).chain(wrong()).chain(broken())
 }
 
 fn recorded() -> Vec<Sample> {
@@ -93,6 +96,30 @@ fn wrong() -> Vec<Sample> {
             Sample { json: is_read.then(|| payload.clone()), payload: Some(payload), row: None, same: false }
         })
         .collect()
+}
+
+/// Random messages with parts that are missing, or of another type. Some are read nevertheless.
+fn broken() -> Vec<Sample> {
+    let mut runner = TestRunner::deterministic();
+    let strategy = (strategies::message(strategies::json()), mutations::changes(mutations::KEYS, 1..4));
+    let mut samples = Vec::new();
+    while samples.len() < BROKEN {
+        let (message, changes) = strategy.new_tree(&mut runner).unwrap().current();
+        // Without lone surrogates, which serde_json does not read.
+        let Ok(mut tree) = serde_json::from_str::<serde_json::Value>(&message.to_json().unwrap()) else { continue };
+        for (at, change) in changes {
+            change.apply(&mut tree, at);
+        }
+        let payload = tree.to_string();
+        // Where all numbers are doubles, this is none that is whole.
+        let is_beyond_doubles = payload.contains(&u64::MAX.to_string());
+        if payload.len() > MAX_PAYLOAD || is_beyond_doubles {
+            continue;
+        }
+        let is_read = Notification::decode(&payload).is_ok();
+        samples.push(Sample { json: is_read.then(|| payload.clone()), payload: Some(payload), row: None, same: false });
+    }
+    samples
 }
 
 fn hex(bytes: &[u8]) -> String {

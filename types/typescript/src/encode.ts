@@ -64,7 +64,11 @@ const hasBinary = (value: unknown): boolean => {
   if (value instanceof ArrayBuffer) {
     throw new ProtocolError("an ArrayBuffer would arrive as an empty object: wrap it in a Uint8Array");
   }
-  if ("toJSON" in value && typeof value.toJSON === "function") return false;
+  if ("toJSON" in value && typeof value.toJSON === "function") {
+    const json: unknown = value.toJSON();
+    // A date is a text.
+    return json !== value && hasBinary(json);
+  }
   return Object.values(value).some(hasBinary);
 };
 

@@ -29,7 +29,8 @@ test("the values are those that the crate reads, and are written as it writes th
       continue;
     }
     const { message } = read({ payload, row });
-    assert.deepEqual(tree(message), JSON.parse(json), line.slice(0, 500));
+    // JavaScript writes -0 as 0.
+    assert.deepEqual(tree(message), tree(JSON.parse(json)), line.slice(0, 500));
     count.read += 1;
     if (!isWritable(message) || same === false) continue;
     const encoded = encode(message, { threshold: row === undefined ? 8000 : 0 });
