@@ -36,15 +36,17 @@ fn it_reads_and_writes_the_values_of_the_crate() {
         output.lines().find_map(|line| line.split_once("{\"read\"").map(|(_, rest)| format!("{{\"read\"{rest}")));
     let count: Value = serde_json::from_str(&count.unwrap()).unwrap();
     let least = |key: &str, least: u64| assert!(count[key].as_u64() > Some(least), "{count}");
-    least("read", 1000);
+    least("read", 1500);
     least("written", 600);
-    least("refused", 10);
+    least("refused", 500);
 }
 
 #[test]
-fn its_types_fit_every_recorded_message_and_no_wrong_one() {
+fn types_fit_every_recorded_message_and_no_wrong_one() {
     let Some(package) = package() else { return };
-    for variant in ["writer", "reader"] {
+    // The package's own, and those that anybody generates.
+    let sources = [("writer", "src/writer.ts"), ("reader", "../../protocol/schema/reader-types.json")];
+    for (variant, source) in sources {
         let folder = folder(&format!("typescript-{variant}"));
         let messages = recordings::messages().map(|(_, message)| message);
         // The compiler gives up on literals that are nested too deep.
@@ -61,7 +63,7 @@ fn its_types_fit_every_recorded_message_and_no_wrong_one() {
         fs::write(&files[0], accepted.join("\n")).unwrap();
         fs::write(&files[1], refused.collect::<Vec<_>>().join("\n")).unwrap();
         let mut node = Command::new("node");
-        let output = run(node.arg("scripts/literals.mjs").arg(variant).args(files).arg(folder).current_dir(&package));
+        let output = run(node.arg("scripts/literals.mjs").arg(source).args(files).arg(folder).current_dir(&package));
         let report: Value = serde_json::from_str(output.trim()).unwrap_or_else(|error| panic!("{error}: {output}"));
         assert!(report["accepted"].as_u64() > Some(400) && report["refused"].as_u64() > Some(15), "{report}");
     }

@@ -1,22 +1,32 @@
-// Makes the compiler check messages against the types: literals.mjs VARIANT ACCEPTED REFUSED FOLDER
+// Makes the compiler check messages against the types: literals.mjs TYPES ACCEPTED REFUSED FOLDER
+//
+// TYPES is a file of this package, or a schema, of which the types are then generated as they are by
+// a user who knows nothing but the schema.
 //
 // ACCEPTED has one message in each line. REFUSED has {"because","message"} in each line. Messages
 // with "range" have the right types and a wrong value, which TypeScript cannot detect.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { compileFromFile } from "json-schema-to-typescript";
 import ts from "typescript";
 
-const [variant, ...paths] = process.argv.slice(2);
-const [accepted, refused, folder] = paths.map((path) => resolve(path));
-const types = fileURLToPath(new URL(`../src/${variant}.js`, import.meta.url));
+const [source, accepted, refused, folder] = process.argv.slice(2).map((path) => resolve(path));
+
+let types = source;
+if (source.endsWith(".json")) {
+  types = join(folder, "messages.ts");
+  const text = await compileFromFile(source);
+  writeFileSync(types, text);
+  const numbered = [...text.matchAll(/^export (?:type|interface) (\w+\d)\b/gm)].map(([, name]) => name);
+  if (numbered.length > 0) throw new Error(`types without a name of their own: ${numbered.join(", ")}`);
+}
 
 const lines = (file) => readFileSync(file, "utf8").trim().split("\n");
 const statement = (message, number) => `export const m${number}: ClusterMessage = ${JSON.stringify(message)};`;
 const check = (name, statements) => {
   const file = join(folder, name);
-  writeFileSync(file, [`import type { ClusterMessage } from ${JSON.stringify(types)};`, ...statements].join("\n"));
+  writeFileSync(file, [`import type { ClusterMessage } from ${JSON.stringify(types.replace(/ts$/, "js"))};`, ...statements].join("\n"));
   const options = { strict: true, noEmit: true, skipLibCheck: true, types: [], module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2022 };
   const program = ts.createProgram([file], options);
   return ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, " "));

@@ -41,6 +41,8 @@ export const encode = (message: ClusterMessage, { threshold = MAX_PAYLOAD_BYTES 
 };
 
 const header = ({ uid, type, nsp }: ClusterMessage, id: bigint | number | string): string => {
+  // Any other is an error of the reader, long after it was published.
+  if (!/^[1-9][0-9]{0,18}$/.test(String(id))) throw new ProtocolError(`${id} is not the number of a row`);
   const named = Buffer.byteLength(nsp) <= MAX_HEADER_NAMESPACE_BYTES ? { nsp } : {};
   return JSON.stringify({ uid, type, ...named, attachmentId: String(id) });
 };

@@ -52,6 +52,12 @@ test("binary is an attachment, wherever it is", () => {
   assert.deepEqual(decodeRow(encode(broadcast("a", Buffer.from([1]))).row).message.data.packet.data[1], new Uint8Array([1]));
 });
 
+test("a header has the number of a row", () => {
+  const { header } = encode(heartbeat, { threshold: 0 });
+  for (const id of ["", "0", -1, 1.5, "1;", 1e21, undefined]) assert.throws(() => header(id), ProtocolError, String(id));
+  assert.equal(header("17"), '{"uid":"8f42b1c09d5e7a36","type":2,"nsp":"/","attachmentId":"17"}');
+});
+
 test("a date stays a date in a row", () => {
   const when = new Date(1_700_000_000_123);
   assert.deepEqual(decodeRow(encode(broadcast("at", when), { threshold: 0 }).row).message, broadcast("at", when));
