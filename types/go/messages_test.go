@@ -3,10 +3,12 @@ package messages
 import (
 	"bufio"
 	"encoding/json"
+	"math"
 	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The same values as the Rust crate: CASES has {"json","read"} in each line, a message, and whether it is read.
@@ -103,6 +105,32 @@ func TestNullIsAValueOfTheApplication(t *testing.T) {
 		read, err := Parse(text)
 		if err != nil || (read.Body.(*ServerSideEmitResponse).Packet == nil) != (packet == nil) {
 			t.Fatal(read, err)
+		}
+	}
+}
+
+// As decoders of MessagePack return them.
+func TestOtherValuesThanThoseOfJSONArePassedOn(t *testing.T) {
+	event := []any{"picture", []byte{1, 2}, time.Unix(17, 0), int8(-1), uint64(1 << 60)}
+	value := map[string]any{
+		"type": int8(3), "uid": "a", "nsp": "/",
+		"data": map[string]any{
+			"packet": map[string]any{"type": uint64(2), "data": event},
+			"opts":   map[string]any{"rooms": []any{}, "except": []any{}, "flags": map[string]any{}},
+		},
+	}
+	message, err := Read(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, err := message.Map()
+	if err != nil || !reflect.DeepEqual(written["data"].(map[string]any)["packet"].(map[string]any)["data"], any(event)) {
+		t.Fatal(written, err)
+	}
+	for _, kind := range []any{1.5, -1, math.NaN(), math.Inf(1), 1e300, json.Number("x"), "3", nil, true} {
+		value["type"] = kind
+		if _, err := Read(value); err == nil {
+			t.Fatal(kind)
 		}
 	}
 }

@@ -12,7 +12,7 @@ use crate::notification::Header;
 const LOCAL: &str = "#/$defs/";
 
 /// Node.js takes a socket with this key for something else. The type has no such field.
-pub(super) const FORBIDDEN_OF_SOCKETS: &str = "server";
+const FORBIDDEN_OF_SOCKETS: &str = "server";
 
 /// What writers produce, as the types of this crate say it.
 pub(super) fn of_writers() -> Map<String, Value> {
@@ -24,7 +24,8 @@ pub(super) fn of_writers() -> Map<String, Value> {
     generator.subschema_for::<Header>();
     let mut definitions = generator.take_definitions(false);
     if let Some(socket) = definitions.get_mut("SocketDescription") {
-        socket["properties"][FORBIDDEN_OF_SOCKETS] = false.into();
+        // Not a key whose schema is `false`: generators of types do not know that.
+        socket["not"] = json!({ "required": [FORBIDDEN_OF_SOCKETS] });
     }
     if let Some(header) = definitions.get_mut(&header_name()) {
         header["examples"] = examples::attachments().map(|(header, _)| header.clone()).collect();

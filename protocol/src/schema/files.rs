@@ -190,13 +190,6 @@ fn row(variant: Variant) -> Document {
 /// `discriminator` is OpenAPI's. Validators do not know it and would try each type in turn: they get
 /// [`any_message`].
 fn types(variant: Variant, definitions: &Map<String, Value>) -> Document {
-    let mut definitions = definitions.clone();
-    for definition in definitions.values_mut() {
-        // Forbidden keys: no type says this.
-        if let Some(properties) = definition.get_mut("properties").and_then(Value::as_object_mut) {
-            properties.retain(|_, property| *property != Value::Bool(false));
-        }
-    }
     let mapping = FORMS.iter().map(|form| (form.kind.to_string(), reference(&form.title())["$ref"].clone()));
     let schema = json!({
         "oneOf": FORMS.iter().map(|form| reference(&form.title())).collect::<Vec<_>>(),

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    definitions::{FORBIDDEN_OF_SOCKETS, header_name, referenced, references},
+    definitions::{header_name, referenced, references},
     examples,
     forms::ANY_TYPE,
     messages::FORMS,
@@ -66,8 +66,8 @@ pub(super) fn tolerant(mut definitions: Map<String, Value>) -> Map<String, Value
     let written = definitions.clone();
     // An application may use any value as the name of a room.
     definitions["Room"]["type"] = json!(ANY_TYPE);
-    if let Some(properties) = definitions["SocketDescription"]["properties"].as_object_mut() {
-        properties.shift_remove(FORBIDDEN_OF_SOCKETS);
+    if let Some(socket) = definitions["SocketDescription"].as_object_mut() {
+        socket.shift_remove("not");
     }
     for form in FORMS {
         definitions[&form.title()]["examples"] = examples::messages(form.kind).into();

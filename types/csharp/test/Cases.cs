@@ -61,6 +61,25 @@ public static class Cases
         Check(((IDictionary)answer["data"]).Contains("packet"), "null is a value");
         answer = new Message("a", "/", new ServerSideEmitResponse { RequestId = "r" }).ToDictionary();
         Check(!((IDictionary)answer["data"]).Contains("packet"), "it is missing");
+        // As decoders of MessagePack return them.
+        var data = new object[] { "picture", new byte[] { 1, 2 }, DateTime.UtcNow, ulong.MaxValue };
+        var packet = new Dictionary<object, object> { { "type", (byte)2 }, { "data", data } };
+        var body = new Dictionary<object, object> { { "packet", packet }, { "opts", new Dictionary<object, object>() } };
+        var value = new Dictionary<object, object> { { "type", 3 }, { "uid", "a" }, { "nsp", "/" }, { "data", body } };
+        Check(((Broadcast)Message.Read(value).Body).Packet.Data == (object)data, "it is passed on");
+        foreach (var kind in new object[] { 1.5, -1, double.NaN, double.PositiveInfinity, 1e300, ulong.MaxValue, "3", true, null })
+        {
+            value["type"] = kind;
+            try
+            {
+                Message.Read(value);
+            }
+            catch (InvalidMessageException)
+            {
+                continue;
+            }
+            Check(false, "" + kind);
+        }
         var header = NotificationHeader.Read(new Dictionary<string, object> { { "type", 3.0 }, { "attachmentId", " +17\n" } });
         Check(header.AttachmentId == 17 && header.Type == 3 && header.Nsp == null, "a header");
         foreach (var id in new object[] { "x", "", 1.5, true, null, "9223372036854775808" })

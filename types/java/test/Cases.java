@@ -1,3 +1,4 @@
+import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -55,6 +56,21 @@ public final class Cases {
         refused("it has no body", new Message("a", "/", null));
         Message answer = new Message("a", "/", new Message.ServerSideEmitResponse("r", null));
         check(((Map<?, ?>) answer.toMap().get("data")).containsKey("packet"), "null is a value");
+        // As decoders of MessagePack return them.
+        List<Object> event = List.of("picture", new byte[] {1, 2}, java.time.Instant.EPOCH, BigInteger.ONE.shiftLeft(63));
+        Map<String, Object> packet = Map.of("type", (byte) 2, "data", event);
+        Map<String, Object> value = new LinkedHashMap<>(Map.of("type", 3, "uid", "a", "nsp", "/", "data", Map.of("packet", packet, "opts", Map.of())));
+        Message picture = Message.read(value);
+        check(((Message.Broadcast) picture.body()).packet().data() == event, "it is passed on");
+        for (Object kind : new Object[] {1.5, -1, Double.NaN, Double.POSITIVE_INFINITY, 1e300, BigInteger.ONE.shiftLeft(64), "3", true}) {
+            value.put("type", kind);
+            try {
+                Message.read(value);
+            } catch (InvalidMessage expected) {
+                continue;
+            }
+            throw new AssertionError(kind);
+        }
         Message.NotificationHeader header = Message.NotificationHeader.read(Map.of("uid", "a", "type", 3.0, "attachmentId", " +17\n"));
         check(header.attachmentId() == 17 && header.type() == 3 && header.nsp() == null, header.toString());
         for (Object id : new Object[] {"x", "", 1.5, true, "9223372036854775808"}) {
