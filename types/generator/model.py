@@ -125,11 +125,12 @@ class _Model:
         ]
 
     def field(self, key: str, written: dict[str, Any], read: dict[str, Any], is_read: bool, is_written: bool) -> Field:
-        common = {"key": key, "doc": paragraphs(written)[0], "read": is_read, "written": is_written, "of": None}
+        common: dict[str, Any] = {"key": key, "doc": paragraphs(written)[0], "read": is_read, "written": is_written, "of": None}
         name = referenced(written)
         schema = self.written[name] if name else written
         common["doc"] = common["doc"] or paragraphs(schema)[0]
-        is_any = is_anything(self.read[referenced(read)] if referenced(read) in self.read else read)
+        read_name = referenced(read)
+        is_any = is_anything(self.read[read_name] if read_name else read)
         common["null"] = not is_any and is_nullable(read)
         kind = schema["type"]
         if key == "attachmentId":
