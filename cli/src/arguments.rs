@@ -101,7 +101,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Write the JSON Schemas and the AsyncAPI document of the protocol
     #[command(after_help = "Examples: socketio-pg schema --output schemas\n          \
-                            socketio-pg schema messages.json")]
+                            socketio-pg schema writer.json")]
     Schema(Schema),
     /// Write the SQL of tables and functions
     #[command(after_help = "Example: socketio-pg sql functions | psql \"$DATABASE_URL\"")]
@@ -344,7 +344,7 @@ pub(crate) enum CheckLevel {
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
-    /// One document, such as messages.json; without it, and without --output, their names
+    /// One document, such as reader.json; without it, and without --output, their names
     #[arg(conflicts_with = "output")]
     pub(crate) document: Option<String>,
     /// Write all documents into this folder
@@ -436,9 +436,10 @@ mod tests {
     #[test]
     fn types_are_the_protocols() {
         let documents = socketio_pg_core::protocol::schema::documents();
-        let of_messages = documents.iter().filter_map(|document| document.path.strip_prefix("messages/"));
-        let names: Vec<_> = of_messages.map(|file| file.trim_end_matches(".json")).collect();
-        assert_eq!(names, KINDS);
+        let paths: Vec<_> = documents.iter().map(|document| document.path.as_str()).collect();
+        let of_messages = KINDS.map(|kind| format!("writer-{kind}.json"));
+        let first = paths.iter().position(|path| *path == of_messages[0]).expect("there is a document of each type");
+        assert_eq!(paths[first..first + KINDS.len()], of_messages);
         for (name, number) in KINDS.iter().zip(1..) {
             assert_eq!(super::kind(name), Ok(number));
         }

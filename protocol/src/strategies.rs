@@ -1,8 +1,8 @@
 //! Strategies for [`proptest`]: messages, application data, and the life of a cluster.
 //!
 //! They are exported so that every program that works with this protocol can be tested against all
-//! of it. What [`message`] makes is valid by the schemas that the feature `schema` exports, and
-//! more unusual than real traffic.
+//! of it. What [`message`] makes is valid by the schemas for readers that the feature `schema`
+//! exports, with a namespace also by those for writers, and more unusual than real traffic.
 //!
 //! ```
 //! use proptest::prelude::*;

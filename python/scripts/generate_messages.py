@@ -1,4 +1,4 @@
-"""Writes src/socketio_postgres/messages.py from the JSON Schemas in protocol/schema.
+"""Writes src/socketio_postgres/messages.py from protocol/schema/writer-types.json.
 
     python scripts/generate_messages.py           writes the file
     python scripts/generate_messages.py --check   fails if the file is not what it would write
@@ -104,11 +104,9 @@ def in_order(definitions: dict[str, Any]) -> list[str]:
 
 
 def generate() -> str:
-    messages = json.loads((SCHEMAS / "messages.json").read_text())
-    header = json.loads((SCHEMAS / "notification-header.json").read_text())
+    messages = json.loads((SCHEMAS / "writer-types.json").read_text())
     definitions = messages["$defs"]
     parts = [definition(name, definitions[name]) for name in in_order(definitions)]
-    parts.append(definition(header["title"], header))
     members = "\n    | ".join(annotation(each) for each in messages["oneOf"])
     union = f"{messages['title']} = (\n    {members}\n)"
     parts.append("\n".join([union, *documented(messages["description"], "")]))

@@ -23,6 +23,10 @@ def main(schema: Path, accepted: Path, refused: Path, folder: Path) -> int:
         print(f"types without a name of their own: {numbered}", file=sys.stderr)
         return 1
 
+    if "discriminator='type'" not in module.read_text():
+        print("it is not a discriminated union", file=sys.stderr)
+        return 1
+
     sys.path.insert(0, str(folder))
     from messages import ClusterMessage
     from pydantic import ValidationError
@@ -44,8 +48,11 @@ def main(schema: Path, accepted: Path, refused: Path, folder: Path) -> int:
         try:
             ClusterMessage.model_validate_json(json.dumps(case["message"]), strict=True)
             failures.append(f"accepted, although {case['because']}")
-        except ValidationError:
-            pass
+        except ValidationError as error:
+            # A message of one type is not tried as all others.
+            kinds = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+            if len(kinds) > 1:
+                failures.append(f"{case['because']}: judged as {kinds}")
 
     for failure in failures:
         print(failure, file=sys.stderr)

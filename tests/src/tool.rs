@@ -25,6 +25,15 @@ pub const NODE: Tool = Tool {
     remedy: "install it (Debian: apt-get install nodejs npm; macOS: brew install node)",
 };
 
+/// Java's compiler: for the types in Java.
+pub const JAVA: Tool = Tool {
+    name: "a JDK, 17 or later",
+    is_there: || {
+        Command::new("javac").args(["--release", "17", "--version"]).output().is_ok_and(|it| it.status.success())
+    },
+    remedy: "install it (Debian: apt-get install default-jdk-headless; macOS: brew install openjdk)",
+};
+
 /// Whether a tool is there. If not, the test skips itself: `if !require(&NODE) { return }`. One
 /// line on stderr says so, which the test harness does not hide.
 ///

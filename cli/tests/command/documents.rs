@@ -9,14 +9,14 @@ async fn schemas_are_those_of_the_repository() {
     let folder = tempfile::tempdir().unwrap();
     run("", &["schema", "--output", &folder.path().display().to_string()]).await.with(0);
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/schema");
-    for name in ["messages.json", "asyncapi.json", "messages/broadcast.json"] {
+    for name in ["common.json", "asyncapi.json", "reader-broadcast.json"] {
         let expected = fs::read_to_string(committed.join(name)).unwrap();
         assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), expected, "{name}");
         assert_eq!(run("", &["schema", name]).await.with(0).stdout, expected, "{name}");
     }
-    assert!(run("", &["schema"]).await.with(0).stdout.lines().any(|line| line == "messages.json"));
+    assert!(run("", &["schema"]).await.with(0).stdout.lines().any(|line| line == "writer.json"));
     let ended = run("", &["schema", "nothing.json"]).await.with(1);
-    assert!(ended.stderr.contains("messages.json"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("writer.json"), "{}", ended.stderr);
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn the_manual_has_every_command() {
 #[tokio::test]
 async fn a_reader_may_stop_early() {
     let program = env!("CARGO_BIN_EXE_socketio-pg");
-    let script = format!("{program} schema messages.json | head -c 1 >/dev/null; {program} man 2>&1 | head -c 1");
+    let script = format!("{program} schema writer.json | head -c 1 >/dev/null; {program} man 2>&1 | head -c 1");
     let ended = tokio::process::Command::new("sh").args(["-c", &script]).output().await.unwrap();
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
 }

@@ -1,16 +1,20 @@
 //! Channels, operations and their time limits, as an AsyncAPI document.
 
-use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{attachment::MESSAGEPACK, examples, messages::FORMS, messages::Form, settings};
+use super::{
+    attachment::MESSAGEPACK,
+    definitions::{header_name, redirect},
+    examples,
+    messages::{ANY_MESSAGE, FORMS, Form},
+    variant::Variant,
+};
 use crate::{
-    Message,
     budget::MAX_PAYLOAD,
     channel,
     cluster::REQUEST_TIMEOUT,
     message::liveness::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT},
-    notification::{CLEANUP_INTERVAL, DEFAULT_TABLE, Header},
+    notification::{CLEANUP_INTERVAL, DEFAULT_TABLE},
 };
 
 /// The version of the description. Messages carry no version: see the specification.
@@ -123,9 +127,6 @@ const EXCHANGES: &[Exchange] = &[
 ];
 
 pub(super) fn document() -> Value {
-    let mut generator =
-        settings().with(|settings| settings.definitions_path = "/components/schemas".into()).into_generator();
-    let messages = messages(&mut generator);
     json!({
         "asyncapi": "3.1.0",
         "info": {
@@ -150,7 +151,7 @@ pub(super) fn document() -> Value {
             "attachments": attachments_channel(),
         },
         "operations": operations(),
-        "components": { "messages": messages, "schemas": generator.take_definitions(true) },
+        "components": { "messages": messages(), "schemas": schemas() },
     })
 }
 
@@ -302,14 +303,29 @@ fn on(id: &str) -> String {
     format!("on{}{rest}", first.to_uppercase())
 }
 
-fn messages(generator: &mut SchemaGenerator) -> Map<String, Value> {
+/// What nodes write, since the document shows what is on the channels.
+fn schemas() -> Map<String, Value> {
+    let mut schemas = Variant::Writer.definitions();
+    for schema in schemas.values_mut() {
+        redirect(schema, &|name| format!("#/components/schemas/{name}"));
+    }
+    let any = json!({
+        "title": "ClusterMessage",
+        "description": ANY_MESSAGE,
+        "oneOf": FORMS.iter().map(|form| reference("components/schemas", &form.title())).collect::<Vec<_>>(),
+    });
+    schemas.insert("ClusterMessage".to_owned(), any);
+    schemas
+}
+
+fn messages() -> Map<String, Value> {
     let mut messages: Map<String, Value> =
-        FORMS.iter().map(|form| (form.identifier.to_owned(), message(form, generator))).collect();
+        FORMS.iter().map(|form| (form.identifier.to_owned(), message(form))).collect();
     let header = json!({
         "name": "NOTIFICATION_HEADER",
         "title": "The header of an attachment",
         "contentType": "application/json",
-        "payload": payload(generator.subschema_for::<Header>()),
+        "payload": payload(&header_name()),
         "examples": named(examples::attachments().map(|(header, _)| header.clone())),
     });
     messages.insert("NotificationHeader".to_owned(), header);
@@ -318,18 +334,18 @@ fn messages(generator: &mut SchemaGenerator) -> Map<String, Value> {
         "title": "A message in the attachments table",
         "summary": "A message of any type, in MessagePack.",
         "contentType": MESSAGEPACK,
-        "payload": payload(generator.subschema_for::<Message>()),
+        "payload": payload("ClusterMessage"),
     });
     messages.insert("Attachment".to_owned(), attachment);
     messages
 }
 
-fn message(form: &Form, generator: &mut SchemaGenerator) -> Value {
+fn message(form: &Form) -> Value {
     let mut message = json!({
         "name": form.name,
         "title": format!("{}: {}", form.kind, form.name),
         "contentType": "application/json",
-        "payload": payload(form.reference(generator)),
+        "payload": payload(&form.title()),
         "examples": named(examples::messages(form.kind)),
     });
     if form.has_request_id() {
@@ -341,7 +357,8 @@ fn message(form: &Form, generator: &mut SchemaGenerator) -> Value {
     message
 }
 
-fn payload(schema: Schema) -> Value {
+fn payload(schema: &str) -> Value {
+    let schema = reference("components/schemas", schema);
     json!({ "schemaFormat": "application/schema+json;version=draft-2020-12", "schema": schema })
 }
 

@@ -1,23 +1,18 @@
-//! The schema of an attachment's row, and of a message in MessagePack.
+//! The schema of an attachment's row, and of what only MessagePack has.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::examples;
-use crate::Message;
 
 /// The media type of MessagePack.
 pub(super) const MESSAGEPACK: &str = "application/vnd.msgpack";
 
-pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
-    let message = generator.subschema_for::<Message>();
-    let definitions = generator.definitions_mut();
-    definitions.insert("MessagePackBinary".into(), binary());
-    definitions.insert("MessagePackTimestamp".into(), timestamp());
-    json_schema!({
-        "description": "A row of the attachments table: a message that does not fit into a notification, or that holds \
-                        binary. A notification header points to it. Every node deletes rows that are older than its \
-                        cleanup interval (30 s by default), also those of other nodes.",
+/// The description and the schema of a row, whose message is as another document says.
+pub(super) fn schema(message: &str) -> (&'static str, Value) {
+    let description = "A row of the attachments table: a message that does not fit into a notification, or that holds \
+                       binary. A notification header points to it. Every node deletes rows that are older than its \
+                       cleanup interval (30 s by default), also those of other nodes.";
+    let schema = json!({
         "type": "object",
         "properties": {
             "id": {
@@ -40,12 +35,19 @@ pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
                 "type": "string",
                 "contentMediaType": MESSAGEPACK,
                 "contentEncoding": "base16",
-                "contentSchema": message,
+                "contentSchema": { "$ref": message },
             },
         },
         "required": ["id", "payload"],
         "examples": examples::attachments().map(|(header, payload)| row(header, payload)).collect::<Vec<_>>(),
-    })
+    });
+    (description, schema)
+}
+
+/// Adds what application data may be in MessagePack, and only there.
+pub(super) fn add_parts(parts: &mut Map<String, Value>) {
+    parts.insert("MessagePackBinary".into(), binary());
+    parts.insert("MessagePackTimestamp".into(), timestamp());
 }
 
 fn row(header: &Value, payload: &str) -> Value {
@@ -55,6 +57,7 @@ fn row(header: &Value, payload: &str) -> Value {
 
 fn binary() -> Value {
     json!({
+        "title": "MessagePackBinary",
         "description": "Binary in application data, of an attachment: MessagePack `bin 8`, `bin 16` or `bin 32`, from \
                         a Buffer or a typed array. JSON has no binary: in a FETCH_SOCKETS_RESPONSE, and only there, Node.js \
                         writes `{\"type\":\"Buffer\",\"data\":[1,2,3]}` instead. Here the bytes of the value in hex.",
@@ -67,6 +70,7 @@ fn binary() -> Value {
 
 fn timestamp() -> Value {
     json!({
+        "title": "MessagePackTimestamp",
         "description": "A date in application data, of an attachment: MessagePack extension type -1. Its bytes, big \
                         endian, are 4: seconds since 1970 (u32); or 8: nanoseconds (30 bits) and seconds (34 bits); or \
                         12: nanoseconds (u32) and seconds (i64). In JSON a date is the string of JavaScript's \

@@ -11,6 +11,9 @@ use crate::{
     message::{Flags, Room},
 };
 
+/// All types of JSON. Generators take a schema without a type for an object.
+pub(super) const ANY_TYPE: &[&str] = &["null", "boolean", "integer", "number", "string", "array", "object"];
+
 /// The keys that a message of any type may have, apart from `type` and `data`, in their order.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]
@@ -20,8 +23,7 @@ pub(super) struct Common {
     /// The namespace, such as `/` or `/admin`. Every writer must write it: Node.js's adapters drop
     /// a message without it. Node.js's emitter does not write it, so readers take it from the
     /// channel where it is missing.
-    #[schemars(with = "String", skip_serializing_if = "Option::is_none")]
-    nsp: Option<String>,
+    nsp: String,
     /// Marks the message for the workers of a Node.js cluster (`setupPrimary`), which ignore
     /// messages without it. Adapters of Node.js outside such a cluster do not write it; other
     /// readers ignore it. Write it, so that every node reads the message.
@@ -125,8 +127,8 @@ impl JsonSchema for Payload {
         json_schema!({
             "description": "Data of the application: any JSON value, of which the protocol reads nothing. In an \
                             attachment it is any MessagePack value, which may also hold binary (`bin`) and dates \
-                            (extension type -1); see `MessagePackBinary` and `MessagePackTimestamp` in attachment.json.",
-            "type": ["null", "boolean", "integer", "number", "string", "array", "object"],
+                            (extension type -1); see `MessagePackBinary` and `MessagePackTimestamp` in common.json.",
+            "type": ANY_TYPE,
         })
     }
 }

@@ -1,12 +1,10 @@
 //! Schemas of messages: one for each type, and one for any of them.
 
-use std::borrow::Cow;
-
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::{examples, forms::Common};
-use crate::{Message, Payload, message::Body};
+use crate::{Payload, message::Body};
 
 /// All types of messages.
 pub(super) const FORMS: &[Form] = Body::<Payload>::FORMS;
@@ -51,7 +49,7 @@ impl Form {
         self.is_response() || self.is_request()
     }
 
-    pub(super) fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         let number_and_name = format!("{}: {}.", self.kind, self.name);
         let mut properties = Map::new();
         properties
@@ -70,41 +68,27 @@ impl Form {
             });
             properties.append(common);
         }
-        required.push("uid");
+        required.extend(["uid", "nsp"]);
         json_schema!({
             "description": format!("{number_and_name} {}", self.documentation.trim()),
             "type": "object",
             "properties": properties,
             "required": required,
-            "examples": examples::messages(self.kind),
+            // Of Node.js's emitter there are messages without a namespace.
+            "examples": examples::messages(self.kind).into_iter().filter(|message| message.get("nsp").is_some()).collect::<Vec<_>>(),
         })
     }
 
-    /// Adds the schema to the definitions, and returns a reference to it.
-    pub(super) fn reference(&self, generator: &mut SchemaGenerator) -> Schema {
+    /// Adds the schema to the definitions, before the parts that it needs.
+    pub(super) fn add(&self, generator: &mut SchemaGenerator) {
         let title = self.title();
-        if !generator.definitions().contains_key(&title) {
-            // Reserves its place first, so that the definitions that it needs come after it.
-            generator.definitions_mut().insert(title.clone(), Value::Null);
-            let schema = self.schema(generator);
-            generator.definitions_mut().insert(title.clone(), schema.to_value());
-        }
-        Schema::new_ref(format!("#{}/{title}", generator.settings().definitions_path))
+        generator.definitions_mut().insert(title.clone(), Value::Null);
+        let schema = self.schema(generator);
+        generator.definitions_mut().insert(title, schema.to_value());
     }
 }
 
-impl JsonSchema for Message {
-    fn schema_name() -> Cow<'static, str> {
-        "ClusterMessage".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let messages: Vec<Schema> = FORMS.iter().map(|form| form.reference(generator)).collect();
-        json_schema!({
-            "description": "A message from one node to all others that listen on the channel of its namespace. `type` \
-                            tells what it is. Writers keep to the order of keys that is given here, as Node.js does; \
-                            readers take any order, and ignore keys and types that they do not know.",
-            "oneOf": messages,
-        })
-    }
-}
+/// What the documents say of a message of any type.
+pub(super) const ANY_MESSAGE: &str = "A message from one node to all others that listen on the channel of its namespace. \
+    `type` tells what it is. Writers keep to the order of keys that is given here, as Node.js does; readers take any \
+    order, and ignore keys and types that they do not know.";

@@ -20,7 +20,7 @@ class InitialHeartbeatMessage(TypedDict):
 
     type: Literal[1]
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     nodeId: NotRequired[str]
     nonce: NotRequired[str]
@@ -33,7 +33,7 @@ class HeartbeatMessage(TypedDict):
 
     type: Literal[2]
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     nodeId: NotRequired[str]
     nonce: NotRequired[str]
@@ -42,7 +42,7 @@ class HeartbeatMessage(TypedDict):
 ApplicationData = Any
 """Data of the application: any JSON value, of which the protocol reads nothing. In an attachment
 it is any MessagePack value, which may also hold binary (`bin`) and dates (extension type -1); see
-`MessagePackBinary` and `MessagePackTimestamp` in attachment.json.
+`MessagePackBinary` and `MessagePackTimestamp` in common.json.
 """
 
 
@@ -99,7 +99,7 @@ class BroadcastMessage(TypedDict):
     type: Literal[3]
     data: BroadcastData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     nodeId: NotRequired[str]
     nonce: NotRequired[str]
@@ -119,7 +119,7 @@ class SocketsJoinMessage(TypedDict):
     type: Literal[4]
     data: SocketsJoinData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     nodeId: NotRequired[str]
     nonce: NotRequired[str]
@@ -140,7 +140,7 @@ class SocketsLeaveMessage(TypedDict):
     type: Literal[5]
     data: SocketsLeaveData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     nodeId: NotRequired[str]
     nonce: NotRequired[str]
@@ -161,7 +161,7 @@ class DisconnectSocketsMessage(TypedDict):
     type: Literal[6]
     data: DisconnectSocketsData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     nodeId: NotRequired[str]
     nonce: NotRequired[str]
@@ -182,7 +182,7 @@ class FetchSocketsMessage(TypedDict):
     type: Literal[7]
     data: FetchSocketsData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     nodeId: NotRequired[str]
     nonce: NotRequired[str]
@@ -235,7 +235,7 @@ class FetchSocketsResponseMessage(TypedDict):
     type: Literal[8]
     data: FetchSocketsResponseData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     requesterUid: NotRequired[NodeId]
     nodeId: NotRequired[str]
@@ -258,7 +258,7 @@ class ServerSideEmitMessage(TypedDict):
     type: Literal[9]
     data: ServerSideEmitData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     nodeId: NotRequired[str]
     nonce: NotRequired[str]
@@ -278,7 +278,7 @@ class ServerSideEmitResponseMessage(TypedDict):
     type: Literal[10]
     data: ServerSideEmitResponseData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     requesterUid: NotRequired[NodeId]
     nodeId: NotRequired[str]
@@ -302,7 +302,7 @@ class BroadcastClientCountMessage(TypedDict):
     type: Literal[11]
     data: BroadcastClientCountData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     requesterUid: NotRequired[NodeId]
     nodeId: NotRequired[str]
@@ -324,7 +324,7 @@ class BroadcastAckMessage(TypedDict):
     type: Literal[12]
     data: BroadcastAckData
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     requesterUid: NotRequired[NodeId]
     nodeId: NotRequired[str]
@@ -338,7 +338,7 @@ class AdapterCloseMessage(TypedDict):
 
     type: Literal[13]
     uid: NodeId
-    nsp: NotRequired[str]
+    nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
     nodeId: NotRequired[str]
     nonce: NotRequired[str]

@@ -1,0 +1,3 @@
+module socketio-pg/messages
+
+go 1.19

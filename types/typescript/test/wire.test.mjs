@@ -1,0 +1,42 @@
+// The same values as the Rust crate: CASES has {"payload","row","json"} in each line, a notification,
+// the bytes of its row in hex, and the message as the crate reads it. `json` is null if it is refused.
+//
+// cargo test -p socketio-pg-tests --test language_types
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { decode, decodeRow, encode, isWritable, ProtocolError } from "../dist/index.js";
+
+const cases = process.env.CASES;
+const lines = cases === undefined ? [] : readFileSync(cases, "utf8").trim().split("\n");
+
+/** As the crate writes binary in JSON. */
+const tree = (value) => JSON.parse(JSON.stringify(value, (_, of) => (of instanceof Uint8Array ? Buffer.from(of) : of)));
+
+const read = ({ payload, row }) => {
+  const decoded = payload === undefined ? undefined : decode(payload);
+  return decoded?.kind === "message" || decoded?.kind === "unknown" ? decoded : decodeRow(Buffer.from(row, "hex"));
+};
+
+test("the values are those that the crate reads, and are written as it writes them", { skip: cases === undefined && "CASES is not set" }, (context) => {
+  const count = { read: 0, refused: 0, written: 0 };
+  for (const line of lines) {
+    const { payload, row, json, same } = JSON.parse(line);
+    if (json === null) {
+      assert.throws(() => read({ payload, row }), ProtocolError, line.slice(0, 500));
+      count.refused += 1;
+      continue;
+    }
+    const { message } = read({ payload, row });
+    // JavaScript writes -0 as 0.
+    assert.deepEqual(tree(message), tree(JSON.parse(json)), line.slice(0, 500));
+    count.read += 1;
+    if (!isWritable(message) || same === false) continue;
+    const encoded = encode(message, { threshold: row === undefined ? 8000 : 0 });
+    if (row === undefined) assert.equal(encoded.payload, payload);
+    else assert.equal(Buffer.from(encoded.row).toString("hex"), row, line.slice(0, 500));
+    count.written += 1;
+  }
+  context.diagnostic(JSON.stringify(count));
+});
