@@ -35,7 +35,7 @@ pub(crate) async fn run(target: &Target, command: &Nodes) -> Result<(), Failure>
     if command.watch {
         return watch(survey, session, target.json, command).await;
     }
-    print(&survey, target.json);
+    print(&survey, target.json, |table| table.print());
     if survey.nodes().next().is_none() {
         return Err(Failure::no_server(&session.namespaces(), target));
     }
@@ -75,10 +75,7 @@ async fn watch(mut survey: Survey, mut session: Session, json: bool, command: &N
     for round in 1_u32.. {
         let again = Instant::now() + ASK_AGAIN;
         while Instant::now() < again {
-            if !json {
-                output::begin_screen();
-            }
-            print(&survey, json);
+            print(&survey, json, Table::print_screen);
             survey.listen_until(&mut session, Instant::now() + Duration::from_secs(1)).await?;
             survey.forget_silent(HEARTBEAT_TIMEOUT);
         }
@@ -97,7 +94,7 @@ async fn watch(mut survey: Survey, mut session: Session, json: bool, command: &N
     Ok(())
 }
 
-fn print(survey: &Survey, json: bool) {
+fn print(survey: &Survey, json: bool, print_table: impl FnOnce(&mut Table)) {
     if json {
         for (namespace, uid, seen) in survey.nodes() {
             output::json(&as_json(namespace, uid, seen));
@@ -118,7 +115,7 @@ fn print(survey: &Survey, json: bool) {
             format!("{:.1} s ago", seen.heard.elapsed().as_secs_f64()),
         ]);
     }
-    table.print();
+    print_table(&mut table);
 }
 
 fn as_json(namespace: &str, uid: &NodeId, seen: &Seen) -> serde_json::Value {
