@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     arguments::{Nodes, Target},
+    connected,
     failure::Failure,
     output::{self, Table},
     session::{Session, new_request},
@@ -36,17 +37,23 @@ pub(crate) async fn run(target: &Target, command: &Nodes) -> Result<(), Failure>
         return watch(survey, session, target.json, command).await;
     }
     print(&survey, target.json, |table| table.print());
-    if survey.nodes().next().is_none() {
-        return Err(Failure::no_server(&session.namespaces(), target));
+    let wait = command.survey.wait;
+    let mut missing = connected::missing(target, &mut session, &survey, (&command.namespace, wait)).await?;
+    let uncounted = survey.uncounted();
+    if !uncounted.is_empty() {
+        let names = survey.full_names(uncounted);
+        missing.push(format!(
+            "no answer within {wait:?} to how many sockets they have from {names}. Give them more time with --wait"
+        ));
     }
     let incomplete = survey.incomplete();
-    if incomplete.is_empty() || !command.namespace.is_empty() {
-        return Ok(());
+    if !incomplete.is_empty() && command.namespace.is_empty() {
+        missing.push(format!(
+            "more namespaces than a server can tell of: {}; name those that you look for with --namespace",
+            survey.full_names(incomplete)
+        ));
     }
-    Err(Failure::Incomplete(format!(
-        "more namespaces than a server can tell of: {}; name those that you look for with --namespace",
-        incomplete.join(", ")
-    )))
+    Failure::unless_complete(&missing)
 }
 
 /// Asks servers that do not tell how many sockets they have for their sockets. Others answer too.
@@ -99,6 +106,9 @@ fn print(survey: &Survey, json: bool, print_table: impl FnOnce(&mut Table)) {
         for (namespace, uid, seen) in survey.nodes() {
             output::json(&as_json(namespace, uid, seen));
         }
+        return;
+    }
+    if survey.nodes().next().is_none() {
         return;
     }
     let mut table = Table::new(&["NAME", "LANGUAGE", "VERSION", "UID", "NAMESPACE", "SOCKETS", "HEARD"]);

@@ -40,8 +40,7 @@ impl Finding {
 
     /// An error whose text has its remedy, as a node that connects has it.
     pub(super) fn failure(check: &'static str, failure: Failure) -> Self {
-        let (Failure::Failed(says) | Failure::Incomplete(says)) = failure;
-        Self { check, level: Level::Error, says, remedy: None }
+        Self { check, level: Level::Error, says: failure.into_text(), remedy: None }
     }
 
     pub(super) fn with_remedy(self, remedy: impl Into<String>) -> Self {
