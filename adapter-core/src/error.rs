@@ -162,7 +162,10 @@ pub enum ConnectError {
         waited: Duration,
     },
     /// It took longer than `Options::connect_timeout`.
-    #[error("connecting took longer than {0:?}: raise `Options::connect_timeout` if this database is that slow")]
+    #[error(
+        "connecting took longer than {0:?}: raise `Options::connect_timeout` if this database is that slow; `socketio-pg doctor` says whether \
+         another session locks a table"
+    )]
     Timeout(Duration),
     /// One of several databases cannot be joined.
     #[error("database {database}, counted from 0: {error}")]

@@ -65,6 +65,11 @@ fn one_line(json: &str) -> String {
     line
 }
 
+/// `1 server`, `2 servers`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The text as one word for a shell.
 pub(crate) fn shell_quoted(text: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:=@%+,".contains(char);

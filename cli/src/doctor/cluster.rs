@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tokio_postgres::Client;
 
-use super::report::{Finding, Report, counted};
+use super::report::{Finding, Report};
 use crate::{
     arguments::{Doctor, Target},
     asking::{self, ask},
     connected, database,
     failure::Failure,
+    output::counted,
     session::Session,
     survey::Survey,
 };

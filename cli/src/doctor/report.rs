@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     failure::Failure,
-    output::{self, DIM, GREEN, RED, RESET, YELLOW, printable},
+    output::{self, DIM, GREEN, RED, RESET, YELLOW, counted, printable},
 };
 
 /// How bad it is.
@@ -102,9 +102,4 @@ impl Report {
             _ => Err(Failure::Failed(text)),
         }
     }
-}
-
-/// `1 server`, `2 servers`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
