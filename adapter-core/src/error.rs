@@ -5,7 +5,11 @@ use std::{convert::Infallible, error::Error as StdError, fmt, sync::Arc, time::D
 use socketio_pg_protocol::{DecodeError, EncodeError, NodeId, channel};
 use socketioxide_core::adapter::errors::{AdapterError, BroadcastError};
 
-use crate::backend::{BackendError, ErrorKind, error::PrepareError};
+use crate::backend::{
+    BackendError, ErrorKind,
+    error::{PrepareError, has_timed_out},
+    table::literal,
+};
 
 /// Why a node could not join its cluster.
 #[derive(thiserror::Error)]
@@ -110,6 +114,20 @@ pub enum ConnectError {
         /// The statement that corrects it.
         statement: String,
     },
+    /// A table could not be read, because another session holds a lock on it.
+    #[error(
+        "the table `{table}` could not be read in time ({error}): most likely another session has an ACCESS EXCLUSIVE lock on it, or waits \
+         for one, as LOCK TABLE, ALTER TABLE, TRUNCATE and VACUUM FULL do. This finds it: SELECT pid, granted, application_name, state, query \
+         FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE mode = 'AccessExclusiveLock' AND relation = {}::regclass. Let its \
+         transaction end, or end it with SELECT pg_terminate_backend(pid)",
+        literal(table)
+    )]
+    TableLocked {
+        /// The table: the attachments table, the catch-up log or the outbox, as the options name it.
+        table: String,
+        /// What PostgreSQL said, or that it did not answer in time.
+        error: BackendError,
+    },
     /// The table of the catch-up log does not exist, and was not created.
     #[error(
         "the table `{table}` of the catch-up log is not there ({error}): run the SQL that the backend crate exports as \
@@ -144,7 +162,10 @@ pub enum ConnectError {
         waited: Duration,
     },
     /// It took longer than `Options::connect_timeout`.
-    #[error("connecting took longer than {0:?}: raise `Options::connect_timeout` if this database is that slow")]
+    #[error(
+        "connecting took longer than {0:?}: raise `Options::connect_timeout` if this database is that slow; `socketio-pg doctor` says whether \
+         another session locks a table"
+    )]
     Timeout(Duration),
     /// One of several databases cannot be joined.
     #[error("database {database}, counted from 0: {error}")]
@@ -219,6 +240,9 @@ impl ConnectError {
     /// What is wrong with a table that exists.
     fn of_table(table: &str, error: BackendError, of_attachments: bool) -> Result<Self, BackendError> {
         let table = table.to_owned();
+        if has_timed_out(&error) {
+            return Ok(Self::TableLocked { table, error });
+        }
         match error.into_preparation()? {
             PrepareError::Rights { role, missing, owner, statement } => {
                 Ok(Self::MissingRights { table, role, missing: missing.to_string(), owner, statement })

@@ -76,9 +76,10 @@ impl Connector {
                 None => self.establish().await,
             }
         };
-        tokio::time::timeout(total_connect_timeout(self.settings.config()), connecting)
-            .await
-            .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))
+        let limit = total_connect_timeout(self.settings.config());
+        tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
+            Err(BackendError::new(ErrorKind::Connection, format!("it did not answer within {limit:?}")))
+        })
     }
 
     /// Tells the server, in the background, that a statement's result is not needed any more.

@@ -363,9 +363,10 @@ where
         let (config, tls, slow_hosts) = (sessions.named(), tls.clone(), slow_hosts.clone());
         Box::pin(async move {
             let connecting = TokioPostgresListener::connect(&config, tls, &slow_hosts);
-            tokio::time::timeout(total_connect_timeout(&config), connecting)
-                .await
-                .unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed)))
+            let limit = total_connect_timeout(&config);
+            tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
+                Err(BackendError::new(ErrorKind::Connection, format!("it did not answer within {limit:?}")))
+            })
         })
     })
 }

@@ -53,7 +53,7 @@ pub(crate) async fn run(target: &Target, command: &arguments::Check) -> Result<(
         output::text(&report.text());
     }
     if !report.mistakes.is_empty() {
-        return Err(Failure::Failed(format!("the node breaks {} rules", report.mistakes.len())));
+        return Err(Failure::Failed(format!("the node breaks {}", output::counted(report.mistakes.len(), "rule"))));
     }
     if report.level() < Some(level) {
         return Err(Failure::Incomplete(format!("the node does not reach the level {level}")));

@@ -1,8 +1,8 @@
 //! `doctor`: everything that can be wrong with the database and the cluster, each with its remedy.
 
-mod asking;
 mod cluster;
 mod judge;
+mod locks;
 mod report;
 mod server;
 mod tables;
@@ -13,7 +13,7 @@ use socketio_pg_core::ConnectError;
 use self::report::{Finding, Report};
 use crate::{
     arguments::{Doctor, Target},
-    database,
+    asking, database,
     failure::Failure,
     session::Session,
 };
@@ -51,7 +51,7 @@ async fn check(target: &Target, command: &Doctor, report: &mut Report) -> Result
     let server = match server::check(&client, &settings, command.old_transaction, report).await {
         Ok(server) => server,
         Err(error) => {
-            report.add(Finding::failure("server", server::failure(error)));
+            report.add(Finding::failure("server", asking::failure(error)));
             return Ok(());
         }
     };

@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer, ser::SerializeTuple};
 use serde_json::json;
 use socketio_pg_core::{
     Error,
+    backend::ErrorKind,
     protocol::{
         Body, NodeId, Payload, RequestId, Value,
         message::{Broadcast, Packet, ServerSideEmit, broadcast, server_side},
@@ -19,15 +20,19 @@ use socketio_pg_core::{
 };
 use socketio_pg_tokio_postgres::Emitter;
 use tokio::time::Instant;
+use tokio_postgres::Transaction;
 
 use crate::{
     arguments::{self, Disconnect, EventArguments, Rooms, Selection, Target},
-    database,
+    asking, connected, database,
     failure::Failure,
     output, payload,
     session::{Session, new_request},
     survey::Survey,
 };
+
+/// How long emitting may wait for a lock of another session.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much longer than clients servers may take to answer.
 const GRACE: Duration = Duration::from_secs(1);
@@ -44,24 +49,24 @@ pub(crate) async fn emit(target: &Target, command: &arguments::Emit) -> Result<(
     if command.no_compress {
         emitter = emitter.compress(false);
     }
-    Ok(emitter.emit(&command.event, &arguments, &database::client(target).await?).await?)
+    send(target, async |transaction| emitter.emit(&command.event, &arguments, transaction).await).await
 }
 
 pub(crate) async fn join(target: &Target, command: &Rooms) -> Result<(), Failure> {
     let emitter = emitter(target, &command.namespace, &command.selection);
     let rooms = command.rooms.iter().map(String::as_str);
-    Ok(emitter.sockets_join(rooms, &database::client(target).await?).await?)
+    send(target, async |transaction| emitter.sockets_join(rooms, transaction).await).await
 }
 
 pub(crate) async fn leave(target: &Target, command: &Rooms) -> Result<(), Failure> {
     let emitter = emitter(target, &command.namespace, &command.selection);
     let rooms = command.rooms.iter().map(String::as_str);
-    Ok(emitter.sockets_leave(rooms, &database::client(target).await?).await?)
+    send(target, async |transaction| emitter.sockets_leave(rooms, transaction).await).await
 }
 
 pub(crate) async fn disconnect(target: &Target, command: &Disconnect) -> Result<(), Failure> {
     let emitter = emitter(target, &command.namespace, &command.selection);
-    Ok(emitter.disconnect_sockets(command.close, &database::client(target).await?).await?)
+    send(target, async |transaction| emitter.disconnect_sockets(command.close, transaction).await).await
 }
 
 pub(crate) async fn server_side_emit(target: &Target, command: &arguments::ServerSideEmit) -> Result<(), Failure> {
@@ -70,7 +75,25 @@ pub(crate) async fn server_side_emit(target: &Target, command: &arguments::Serve
         return server_side_emit_with_ack(target, command, arguments).await;
     }
     let emitter = Emitter::with_options(&target.options()).of(&command.namespace);
-    Ok(emitter.server_side_emit(&command.event, &arguments, &database::client(target).await?).await?)
+    send(target, async |transaction| emitter.server_side_emit(&command.event, &arguments, transaction).await).await
+}
+
+/// Emits in a transaction that does not wait for long when another session locks a table.
+async fn send(target: &Target, emit: impl AsyncFnOnce(&Transaction<'_>) -> Result<(), Error>) -> Result<(), Failure> {
+    let mut client = database::client(target).await?;
+    let transaction = client.transaction().await.map_err(asking::failure)?;
+    let lock_timeout = format!("SET LOCAL lock_timeout = '{}s'", LOCK_TIMEOUT.as_secs());
+    transaction.batch_execute(&lock_timeout).await.map_err(asking::failure)?;
+    emit(&transaction).await.map_err(|error| match &error {
+        Error::Publish(reason) if reason.kind() != ErrorKind::Connection => Failure::failed(format!(
+            "{error}: `socketio-pg doctor` says what is wrong with the database, and what to do"
+        )),
+        _ => error.into(),
+    })?;
+    transaction.commit().await.map_err(|error| match error.as_db_error() {
+        Some(refused) => Failure::failed(format!("the message was not published: {}", refused.message())),
+        None => Failure::failed(format!("it is not known whether the message was published: {error}")),
+    })
 }
 
 fn emitter(target: &Target, namespace: &str, selection: &Selection) -> Emitter {
@@ -117,17 +140,11 @@ async fn emit_with_ack(target: &Target, command: &arguments::Emit, arguments: Ar
             _ => {}
         }
     }
-    if waiting.nodes.is_empty() && acknowledged >= clients {
-        if !target.json {
-            output::note(&format!("{acknowledged} of {clients} clients acknowledged"));
-        }
-        return Ok(());
-    }
-    let silent = waiting.silent(&survey);
-    Err(Failure::Incomplete(format!(
-        "{acknowledged} of {clients} clients acknowledged within {:?}{silent}",
-        command.timeout
-    )))
+    let says = format!("{acknowledged} of {clients} clients acknowledged");
+    let is_complete = waiting.nodes.is_empty() && acknowledged >= clients;
+    let missing = (!is_complete).then(|| format!("{says} within {:?}{}", command.timeout, waiting.silent(&survey)));
+    let asked = (&*command.namespace, command.survey.wait);
+    end(target, &mut session, &survey, asked, (says, missing)).await
 }
 
 /// Emits an event to servers, and writes what they respond.
@@ -155,14 +172,32 @@ async fn server_side_emit_with_ack(
     }
     let answered = waiting.answered.len();
     let all = answered + waiting.nodes.len();
-    if waiting.nodes.is_empty() {
-        if !target.json {
-            output::note(&format!("{answered} of {all} servers responded"));
-        }
-        return Ok(());
+    let says = format!("{answered} of {all} servers responded");
+    let is_complete = waiting.nodes.is_empty();
+    let missing = (!is_complete).then(|| format!("{says} within {:?}{}", command.timeout, waiting.silent(&survey)));
+    let asked = (&*command.namespace, command.survey.wait);
+    end(target, &mut session, &survey, asked, (says, missing)).await
+}
+
+/// Says how many have answered, and who has not. Servers that are connected and unknown may belong to
+/// another cluster, so that they make the answer no failure.
+async fn end(
+    target: &Target,
+    session: &mut Session,
+    survey: &Survey,
+    (namespace, wait): (&str, Duration),
+    (says, missing): (String, Option<String>),
+) -> Result<(), Failure> {
+    for silent in connected::missing(target, session, survey, (&[namespace.to_owned()], wait)).await? {
+        output::warning(&silent);
     }
-    let silent = waiting.silent(&survey);
-    Err(Failure::Incomplete(format!("{answered} of {all} servers responded within {:?}{silent}", command.timeout)))
+    if let Some(missing) = missing {
+        return Err(Failure::Incomplete(missing));
+    }
+    if !target.json {
+        output::note(&says);
+    }
+    Ok(())
 }
 
 async fn known_servers(target: &Target, namespace: &str, wait: Duration) -> Result<(Session, Survey), Failure> {
@@ -178,7 +213,8 @@ async fn known_servers(target: &Target, namespace: &str, wait: Duration) -> Resu
     survey.listen_until(&mut session, Instant::now() + wait).await?;
     if survey.nodes().next().is_none() {
         // Nothing was emitted.
-        return Err(Failure::no_server(&session.namespaces(), target));
+        let asked = (&[namespace.to_owned()][..], wait);
+        Failure::unless_complete(&connected::missing(target, &mut session, &survey, asked).await?)?;
     }
     Ok((session, survey))
 }
@@ -229,8 +265,10 @@ impl Waiting {
 
     /// Which nodes did not answer, for people.
     fn silent(&self, survey: &Survey) -> String {
-        let names: Vec<_> = self.nodes.iter().map(|uid| survey.full_name(uid)).collect();
-        if names.is_empty() { String::new() } else { format!("; no answer from {}", names.join(", ")) }
+        if self.nodes.is_empty() {
+            return String::new();
+        }
+        format!("; no answer from {}", survey.full_names(&self.nodes))
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use socketio_pg_core::{ConnectError, Error, backend::BackendError};
 
-use crate::{arguments::Target, output};
+use crate::output;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -20,13 +20,15 @@ impl Failure {
         Self::Failed(text.to_string())
     }
 
-    /// Nobody answered.
-    pub(crate) fn no_server(namespaces: &[String], target: &Target) -> Self {
-        Self::Incomplete(format!(
-            "no server answered in {} on channels that begin with {:?}: are namespace, prefix and database right?",
-            namespaces.join(", "),
-            target.prefix
-        ))
+    /// What is missing in what was written; nothing, when nothing is.
+    pub(crate) fn unless_complete(missing: &[String]) -> Result<(), Self> {
+        if missing.is_empty() { Ok(()) } else { Err(Self::Incomplete(missing.join("\n"))) }
+    }
+
+    /// Why it failed.
+    pub(crate) fn into_text(self) -> String {
+        let (Self::Failed(text) | Self::Incomplete(text)) = self;
+        text
     }
 
     pub(crate) fn print(&self) {

@@ -1,7 +1,9 @@
 //! The command `socketio-pg`: looks into a Socket.IO cluster on PostgreSQL, and acts on it.
 
 mod arguments;
+mod asking;
 mod check;
+mod connected;
 mod database;
 mod doctor;
 mod documents;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     arguments::{Nodes, Target},
+    connected,
     failure::Failure,
     output::{self, Table},
     session::{Session, new_request},
@@ -35,18 +36,24 @@ pub(crate) async fn run(target: &Target, command: &Nodes) -> Result<(), Failure>
     if command.watch {
         return watch(survey, session, target.json, command).await;
     }
-    print(&survey, target.json);
-    if survey.nodes().next().is_none() {
-        return Err(Failure::no_server(&session.namespaces(), target));
+    print(&survey, target.json, |table| table.print());
+    let wait = command.survey.wait;
+    let mut missing = connected::missing(target, &mut session, &survey, (&command.namespace, wait)).await?;
+    let uncounted = survey.uncounted();
+    if !uncounted.is_empty() {
+        let names = survey.full_names(uncounted);
+        missing.push(format!(
+            "no answer within {wait:?} to how many sockets they have from {names}. Give them more time with --wait"
+        ));
     }
     let incomplete = survey.incomplete();
-    if incomplete.is_empty() || !command.namespace.is_empty() {
-        return Ok(());
+    if !incomplete.is_empty() && command.namespace.is_empty() {
+        missing.push(format!(
+            "more namespaces than a server can tell of: {}; name those that you look for with --namespace",
+            survey.full_names(incomplete)
+        ));
     }
-    Err(Failure::Incomplete(format!(
-        "more namespaces than a server can tell of: {}; name those that you look for with --namespace",
-        incomplete.join(", ")
-    )))
+    Failure::unless_complete(&missing)
 }
 
 /// Asks servers that do not tell how many sockets they have for their sockets. Others answer too.
@@ -75,10 +82,7 @@ async fn watch(mut survey: Survey, mut session: Session, json: bool, command: &N
     for round in 1_u32.. {
         let again = Instant::now() + ASK_AGAIN;
         while Instant::now() < again {
-            if !json {
-                output::begin_screen();
-            }
-            print(&survey, json);
+            print(&survey, json, Table::print_screen);
             survey.listen_until(&mut session, Instant::now() + Duration::from_secs(1)).await?;
             survey.forget_silent(HEARTBEAT_TIMEOUT);
         }
@@ -97,11 +101,14 @@ async fn watch(mut survey: Survey, mut session: Session, json: bool, command: &N
     Ok(())
 }
 
-fn print(survey: &Survey, json: bool) {
+fn print(survey: &Survey, json: bool, print_table: impl FnOnce(&mut Table)) {
     if json {
         for (namespace, uid, seen) in survey.nodes() {
             output::json(&as_json(namespace, uid, seen));
         }
+        return;
+    }
+    if survey.nodes().next().is_none() {
         return;
     }
     let mut table = Table::new(&["NAME", "LANGUAGE", "VERSION", "UID", "NAMESPACE", "SOCKETS", "HEARD"]);
@@ -118,7 +125,7 @@ fn print(survey: &Survey, json: bool) {
             format!("{:.1} s ago", seen.heard.elapsed().as_secs_f64()),
         ]);
     }
-    table.print();
+    print_table(&mut table);
 }
 
 fn as_json(namespace: &str, uid: &NodeId, seen: &Seen) -> serde_json::Value {

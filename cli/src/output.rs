@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 pub(crate) const BOLD: &str = "\x1b[1m";
 pub(crate) const DIM: &str = "\x1b[2m";
@@ -18,6 +19,15 @@ pub(crate) const RESET: &str = "\x1b[0m";
 
 /// Moves to the top left and clears the rest of the terminal.
 const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// What stands between two columns of a table.
+const GAP: &str = "  ";
+
+/// The width that a column keeps in a narrow terminal.
+const MIN_WIDTH: usize = 8;
+
+/// The width to which columns are filled where there is no terminal.
+const MAX_PADDING: usize = 60;
 
 /// A line for people. Colours are left out where they cannot be shown.
 pub(crate) fn line(text: &str) {
@@ -55,6 +65,11 @@ fn one_line(json: &str) -> String {
     line
 }
 
+/// `1 server`, `2 servers`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The text as one word for a shell.
 pub(crate) fn shell_quoted(text: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./:=@%+,".contains(char);
@@ -83,19 +98,17 @@ pub(crate) fn error(text: &str) {
     let _ = writeln!(anstream::stderr(), "{RED}error:{RESET} {}", printable_lines(text));
 }
 
-/// Begins a screen that replaces the one before. Without a terminal, screens follow each other.
-pub(crate) fn begin_screen() {
-    if io::stdout().is_terminal() {
-        text(CLEAR);
-    }
-}
-
-/// The characters that fit into a line; `None` where there is no terminal.
-pub(crate) fn width() -> Option<usize> {
+/// The columns and rows of the terminal; `None` where there is none.
+fn terminal() -> Option<(usize, usize)> {
     if !io::stdout().is_terminal() {
         return None;
     }
-    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+    terminal_size::terminal_size().map(|(width, height)| (usize::from(width.0), usize::from(height.0)))
+}
+
+/// The columns that fit into a line; `None` where there is no terminal.
+pub(crate) fn width() -> Option<usize> {
+    terminal().map(|(width, _)| width)
 }
 
 /// Whoever reads the output may stop early, as `head` does.
@@ -136,10 +149,27 @@ fn is_obeyed(char: char) -> bool {
         )
 }
 
-/// The text, cut to a number of characters.
+/// The columns of a terminal that a character takes. One that joins the character before it takes
+/// none, but the selector of emoji makes that one wider.
+fn columns(char: char) -> usize {
+    if char == '\u{fe0f}' { 1 } else { char.width().unwrap_or(0) }
+}
+
+/// The text, cut to a number of columns.
 pub(crate) fn cut(text: &str, width: Option<usize>) -> String {
-    let Some(width) = width.filter(|width| text.chars().count() > *width) else { return text.to_owned() };
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    let Some(width) = width.filter(|width| text.width() > *width) else { return text.to_owned() };
+    let mut left = width.saturating_sub(1);
+    let fits = |char: &char| {
+        let rest = left.checked_sub(columns(*char));
+        left = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// The text, filled with blanks to a number of columns.
+pub(crate) fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
 /// Rows in columns that are as wide as they must be.
@@ -157,17 +187,60 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
     }
 
+    /// Writes all rows, as wide as the terminal.
     pub(crate) fn print(&self) {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let length = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
-        let width = |column| self.rows.iter().map(|row| length(row, column)).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        let limit = self::width();
-        for (number, row) in self.rows.iter().enumerate() {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-            let text = cut(cells.collect::<Vec<_>>().join("  ").trim_end(), limit);
+        let limit = width();
+        let lines = self.lines(limit);
+        for (number, text) in lines.enumerate() {
             line(&if number == 0 { format!("{BOLD}{text}{RESET}") } else { text });
         }
+    }
+
+    /// Writes the rows that fit on the screen, which replaces the one before. Without a terminal,
+    /// screens follow each other.
+    pub(crate) fn print_screen(&mut self) {
+        if let Some((_, height)) = terminal() {
+            // The line below the last one has the cursor.
+            let places = height.saturating_sub(1).max(2);
+            if self.rows.len() > places {
+                let others = self.rows.len() - (places - 1);
+                self.rows.truncate(places - 1);
+                self.rows.push(vec![format!("… {others} others")]);
+            }
+            text(CLEAR);
+        }
+        self.print();
+    }
+
+    fn lines(&self, limit: Option<usize>) -> impl Iterator<Item = String> {
+        let widths = self.widths(limit);
+        self.rows.iter().map(move |row| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| match limit {
+                Some(_) => pad(&cut(cell, Some(*width)), *width),
+                None => pad(cell, *width),
+            });
+            cut(cells.collect::<Vec<_>>().join(GAP).trim_end(), limit)
+        })
+    }
+
+    /// The widths of the columns. Where there is a limit, the widest give way.
+    fn widths(&self, limit: Option<usize>) -> Vec<usize> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let length = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.width());
+        let width = |column| self.rows.iter().map(|row| length(row, column)).max().unwrap_or(0);
+        let mut widths: Vec<usize> = (0..columns).map(width).collect();
+        let Some(limit) = limit else {
+            // A long text is not a reason to fill all other rows.
+            widths.iter_mut().for_each(|width| *width = (*width).min(MAX_PADDING));
+            return widths;
+        };
+        let limit = limit.saturating_sub(GAP.len() * columns.saturating_sub(1));
+        widths.iter_mut().for_each(|width| *width = (*width).min(limit.max(MIN_WIDTH)));
+        while widths.iter().sum::<usize>() > limit {
+            let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > MIN_WIDTH) else { break };
+            *widest -= 1;
+        }
+        widths
     }
 }
 
@@ -197,9 +270,56 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_are_cut() {
-        assert_eq!(cut("日本語です", Some(3)), "日本…");
-        assert_eq!(cut("日本語", Some(3)), "日本語");
+    fn long_lines_are_cut_to_columns() {
+        assert_eq!(cut("abcde", Some(3)), "ab…");
+        assert_eq!(cut("日本語です", Some(6)), "日本…");
+        assert_eq!(cut("日本語です", Some(10)), "日本語です");
+        assert_eq!(cut("e\u{301}e\u{301}e\u{301}", Some(2)), "e\u{301}…");
         assert_eq!(cut("日本語", None), "日本語");
+        assert_eq!(cut("日本語", Some(0)), "…");
+    }
+
+    fn table(cells: &[[&str; 3]]) -> Table {
+        let mut table = Table::new(&["NAME", "ROOMS", "DATA"]);
+        cells.iter().for_each(|row| table.row(row.map(str::to_owned)));
+        table
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_a_terminal_shows_them() {
+        let rows = [["web-1", "a", "1"], ["日本", "👍", "2"], ["e\u{301}", "❤\u{fe0f}", "3"], ["x\u{1b}[m", "🇩🇪", "4"]];
+        let lines: Vec<_> = table(&rows).lines(None).collect();
+        let expected = [
+            "NAME       ROOMS  DATA",
+            "web-1      a      1",
+            "日本       👍     2",
+            "e\u{301}          ❤\u{fe0f}     3",
+            "x\\u{1b}[m  🇩🇪     4",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn the_widest_columns_give_way_in_a_narrow_terminal() {
+        let long = "x".repeat(100);
+        let rows = [["web-1", "orders", &long], ["日本語日本語日本語", "a", "2"]];
+        let lines: Vec<_> = table(&rows).lines(Some(40)).collect();
+        assert!(lines.iter().all(|line| line.width() <= 40), "{lines:#?}");
+        assert!(
+            lines[1].starts_with("web-1 ") && lines[1].contains("  orders  x") && lines[1].ends_with('…'),
+            "{lines:#?}"
+        );
+        assert!(lines[2].starts_with("日本語日") && lines[2].ends_with("  2"), "{lines:#?}");
+        for width in 0..30 {
+            assert!(table(&rows).lines(Some(width)).all(|line| line.width() <= width.max(1)), "{width}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_does_not_fill_all_other_rows() {
+        let long = "x".repeat(10_000);
+        let lines: Vec<_> = table(&[["a", &long, "1"], ["b", "c", "2"]]).lines(None).collect();
+        assert_eq!(lines[1].len(), "NAME  ".len() + 10_000 + "  1".len());
+        assert_eq!(lines[2].len(), "NAME  ".len() + MAX_PADDING + "  2".len());
     }
 }

@@ -16,7 +16,7 @@ use socketio_pg_core::{
     },
 };
 use socketio_pg_tokio_postgres::{TokioPostgresBackend, TokioPostgresListener};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{arguments::Target, database, failure::Failure};
 
@@ -28,6 +28,12 @@ const RESPONSES: [u64; 4] = [8, 10, 11, 12];
 
 /// How long a message to itself may take.
 const ECHO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long PostgreSQL may take to publish a message.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long reading an attachment may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a session that is idle is asked something.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -43,8 +49,8 @@ pub(crate) struct Session {
     watches: bool,
     /// The namespaces on whose channels it listens.
     namespaces: BTreeSet<String>,
-    /// What came, and whose attachment is being fetched.
-    pending: Option<Incoming>,
+    /// What came, whose attachment is being fetched, and until when that may take.
+    pending: Option<(Incoming, Instant)>,
     /// When the session is asked something, so that neither `idle_session_timeout` nor a router that
     /// forgets connections ends it.
     check_at: Instant,
@@ -154,7 +160,13 @@ impl Session {
         };
         let channel = channel::name(&self.prefix, namespace);
         let outgoing = Outgoing { channel, content, is_logged: log.is_some() };
-        Ok(self.backend.publish(&self.table, log, &[outgoing]).await?)
+        let batch = [outgoing];
+        let publishing = timeout(PUBLISH_TIMEOUT, self.backend.publish(&self.table, log, &batch));
+        Ok(publishing.await.map_err(|_| {
+            Failure::failed(format!(
+                "PostgreSQL did not take the message within {PUBLISH_TIMEOUT:?}: `socketio-pg doctor` says who locks the table"
+            ))
+        })??)
     }
 
     /// The next message that a survey did not take, in the order in which they were sent. `None` when
@@ -188,14 +200,14 @@ impl Session {
 
     /// Cancel-safe: a notification whose attachment is being fetched is read again by the next call.
     async fn receive(&mut self) -> Result<Heard, Failure> {
-        let incoming = match &self.pending {
-            Some(incoming) => incoming.clone(),
+        let (incoming, deadline) = match &self.pending {
+            Some(pending) => pending.clone(),
             None => {
                 let incoming = self.listener_next().await.map_err(lost)?;
-                self.pending.insert(incoming).clone()
+                self.pending.insert((incoming, Instant::now() + FETCH_TIMEOUT)).clone()
             }
         };
-        let heard = self.read(&incoming).await?;
+        let heard = self.read(&incoming, deadline).await?;
         self.pending = None;
         Ok(heard)
     }
@@ -213,13 +225,14 @@ impl Session {
         }
     }
 
-    async fn read(&self, incoming: &Incoming) -> Result<Heard, Failure> {
+    async fn read(&self, incoming: &Incoming, deadline: Instant) -> Result<Heard, Failure> {
         let of_channel = channel::namespace(&self.prefix, &incoming.channel).unwrap_or_default().to_owned();
         let mut bytes = incoming.payload.len();
         let (message, is_attachment) = match Notification::decode(&incoming.payload) {
             Ok(Notification::Inline(message)) => (Ok(message), false),
             Ok(Notification::Attachment(header)) if self.wants(&header) => {
-                (self.fetch(&header, &mut bytes).await?, true)
+                let fetched = timeout_at(deadline, self.fetch(&header, &mut bytes)).await;
+                (fetched.unwrap_or_else(|_| Ok(Err(slow(&self.table))))?, true)
             }
             Ok(Notification::Attachment(_)) => (Err("its attachment was not fetched".to_owned()), true),
             Err(error) => (Err(error.to_string()), false),
@@ -252,6 +265,13 @@ impl Session {
             _ => Err(format!("its attachment {id} is not in the table `{}`", self.table)),
         })
     }
+}
+
+/// A session that locks the table may do so for ever.
+fn slow(table: &str) -> String {
+    format!(
+        "its attachment was not read within {FETCH_TIMEOUT:?}: `socketio-pg doctor` says who locks the table `{table}`"
+    )
 }
 
 fn lost(error: BackendError) -> Failure {

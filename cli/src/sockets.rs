@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     arguments::{Sockets, Target},
+    connected,
     failure::Failure,
     output::{self, Table},
     payload,
@@ -25,25 +26,30 @@ pub(crate) async fn run(target: &Target, command: &Sockets) -> Result<(), Failur
     let mut survey = Survey::default();
     survey.ask_for(&mut session, &command.namespace, command.selection.query()).await?;
     survey.listen_until(&mut session, Instant::now() + command.survey.wait).await?;
+    let asked = (std::slice::from_ref(&command.namespace), command.survey.wait);
     if survey.nodes().next().is_none() {
-        return Err(Failure::no_server(&session.namespaces(), target));
+        return Failure::unless_complete(&connected::missing(target, &mut session, &survey, asked).await?);
     }
     let all_counted = survey.nodes().all(|(.., seen)| seen.sockets.is_some());
-    if command.count && all_counted {
-        print_counts(&survey, target.json);
-        return Ok(());
+    let mut missing = Vec::new();
+    if !command.count || !all_counted {
+        let found = fetch(&mut session, &mut survey, command).await?;
+        if !found.missing.is_empty() {
+            missing.push(format!(
+                "no answer within {:?} from {}. Give them more time with --timeout",
+                command.timeout,
+                survey.full_names(&found.missing)
+            ));
+        }
+        if !command.count {
+            print(&survey, &found.sockets, target.json);
+        }
     }
-    let found = fetch(&mut session, &mut survey, command).await?;
     if command.count {
         print_counts(&survey, target.json);
-    } else {
-        print(&survey, &found.sockets, target.json);
     }
-    if found.missing.is_empty() {
-        return Ok(());
-    }
-    let missing: Vec<_> = found.missing.iter().map(|uid| survey.full_name(uid)).collect();
-    Err(Failure::Incomplete(format!("no answer within {:?} from {}", command.timeout, missing.join(", "))))
+    missing.extend(connected::missing(target, &mut session, &survey, asked).await?);
+    Failure::unless_complete(&missing)
 }
 
 struct Found {

@@ -193,20 +193,43 @@ impl Survey {
         self.names.get(uid).map(String::as_str)
     }
 
+    /// How many servers there are of each name. A server has a uid in each namespace.
+    pub(crate) fn servers_by_name(&self) -> BTreeMap<&str, usize> {
+        let mut servers = BTreeMap::new();
+        let mut of_namespace = BTreeMap::<_, usize>::new();
+        for (namespace, uid, _) in self.nodes() {
+            let Some(name) = self.name(uid) else { continue };
+            let count = of_namespace.entry((name, namespace)).or_default();
+            *count += 1;
+            let most = servers.entry(name).or_default();
+            *most = (*count).max(*most);
+        }
+        servers
+    }
+
+    /// Nodes of which it is not known how many sockets they have.
+    pub(crate) fn uncounted(&self) -> BTreeSet<&NodeId> {
+        self.nodes().filter(|(.., seen)| seen.sockets.is_none()).map(|(_, uid, _)| uid).collect()
+    }
+
     /// A node's uid, with its name where it tells one.
-    pub(crate) fn full_name(&self, uid: &NodeId) -> String {
+    fn full_name(&self, uid: &NodeId) -> String {
         self.name(uid).map_or_else(|| uid.to_string(), |name| format!("{uid} ({name})"))
     }
 
+    /// Nodes, for people.
+    pub(crate) fn full_names<'a>(&self, uids: impl IntoIterator<Item = &'a NodeId>) -> String {
+        uids.into_iter().map(|uid| self.full_name(uid)).collect::<Vec<_>>().join(", ")
+    }
+
     /// Nodes that have more namespaces than they could name.
-    pub(crate) fn incomplete(&self) -> Vec<String> {
+    pub(crate) fn incomplete(&self) -> BTreeSet<&NodeId> {
         let lacks = |seen: &Seen| {
             let info = seen.info.as_ref();
             let named = info.and_then(|info| info.namespaces.as_ref()).map_or(0, Vec::len);
             info.and_then(|info| info.namespace_count).is_some_and(|count| count > named as u64 && named > 0)
         };
-        let nodes: BTreeSet<_> = self.nodes().filter(|(.., seen)| lacks(seen)).map(|(_, uid, _)| uid).collect();
-        nodes.into_iter().map(|uid| self.full_name(uid)).collect()
+        self.nodes().filter(|(.., seen)| lacks(seen)).map(|(_, uid, _)| uid).collect()
     }
 }
 

@@ -15,8 +15,8 @@ use crate::message::{Room, Selector};
 /// The event that asks for a [`NodeInfo`]. Applications should not use it for anything else.
 pub const EVENT: &str = "socketio-pg:node";
 
-/// How many bytes the names in [`NodeInfo::namespaces`] may have together, so that the response
-/// fits into a notification.
+/// How many bytes the names in [`NodeInfo::namespaces`] may have together, as they are written in
+/// JSON, so that the response fits into a notification. A name that no longer fits is left out.
 pub const MAX_NAMESPACE_BYTES: usize = 4000;
 
 /// Which sockets a node should count: see [`NodeInfo::sockets`].

@@ -5,10 +5,13 @@
 
 use std::{net::TcpListener, time::Duration};
 
+use socketio_pg_core::backend::Backend;
+use socketio_pg_diesel::DieselBackend;
 use socketio_pg_tests::database;
 use socketio_pg_throwaway::Database;
 use socketio_pg_tokio_postgres::{
-    CatchUp, Cluster, ConnectError, Event, Options, PostgresAdapter, TokioPostgresBackend, log_schema_sql, schema_sql,
+    CatchUp, Cluster, ConnectError, Event, Options, Outbox, PostgresAdapter, TokioPostgresBackend, log_schema_sql,
+    schema_sql,
 };
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio_postgres::{Config, NoTls, config::SslMode};
@@ -224,6 +227,39 @@ async fn a_table_with_another_column_says_how_to_repair_it() {
     says(&error, &[r#"no column "created_at""#, "`Options::table`"]);
     database.execute(statement).unwrap();
     Cluster::connect(database.url(), Options::default()).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_table_that_another_session_locks_says_how_to_find_it() {
+    let Some(database) = database() else { return };
+    let options = Options::default().outbox(Outbox::default()).query_timeout(Duration::from_secs(1));
+    Cluster::connect(database.url(), options.clone()).await.unwrap().close().await;
+    let (client, connection) = tokio_postgres::connect(&database.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("BEGIN; LOCK TABLE socket_io_outbox").await.unwrap();
+    let phrases =
+        ["`socket_io_outbox` could not be read in time", "an ACCESS EXCLUSIVE lock", "pg_terminate_backend(pid)"];
+    // The role waits for a lock for ever, and then only for a while.
+    check_locked(&TokioPostgresBackend::try_from(database.url()).unwrap(), &options, &phrases).await;
+    check_locked(&DieselBackend::try_from(database.url()).unwrap(), &options, &phrases).await;
+    let hasty = format!("{}?options=-c%20lock_timeout%3D100", database.url());
+    let error = refusal(hasty.parse().unwrap(), options.clone()).await;
+    says(&error, &phrases);
+    check_locked(&DieselBackend::try_from(hasty).unwrap(), &options, &phrases).await;
+    // The statement in the text finds the session.
+    let text = error.to_string();
+    let statement = text.split("This finds it: ").nth(1).unwrap().split(". Let its").next().unwrap();
+    let found = database.execute(statement).unwrap();
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    assert_eq!(found, Some(pid.to_string()));
+}
+
+/// Checks that the outbox, and it alone, is found to be locked.
+async fn check_locked<B: Backend>(backend: &B, options: &Options, phrases: &[&str]) {
+    let checks = socketio_pg_core::Cluster::<B>::check_tables(backend, options).await;
+    let problems: Vec<_> = checks.into_iter().filter_map(|check| check.problem).collect();
+    let [error @ ConnectError::TableLocked { .. }] = &problems[..] else { panic!("{problems:?}") };
+    says(error, phrases);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::{
     backend::{
-        Backend, BackendError,
+        Backend, BackendError, in_time,
         prepare::{self, Prepare},
         table::TableSpec,
     },
@@ -33,18 +33,21 @@ pub(crate) async fn check_tables<B: Backend>(backend: &B, options: &Options) -> 
             checks.push(TableCheck { table: table.to_owned(), problem, improvements });
         };
     let table = options.table.as_str();
-    let prepared = backend.prepare(table, false).await;
+    // A session of a role without time-outs waits for a locked table for ever.
+    let limit = options.query_timeout;
+    let prepared = in_time(limit, backend.prepare(table, false)).await;
     let improvements = prepare::improvements(backend, table, &TableSpec::ATTACHMENTS).await;
     add(table, prepared, improvements, ConnectError::preparing);
     if let Some(log) = &options.catch_up {
         let table = log.table_name();
-        let prepared = backend.prepare_log(table, false).await;
+        let prepared = in_time(limit, backend.prepare_log(table, false)).await;
         let improvements = prepare::improvements(backend, table, &TableSpec::LOG).await;
         add(table, prepared, improvements, ConnectError::preparing_log);
     }
     if let Some(outbox) = &options.outbox {
         let table = outbox.table_name();
-        add(table, backend.prepare_outbox(table, false).await, Vec::new(), ConnectError::preparing_outbox);
+        let prepared = in_time(limit, backend.prepare_outbox(table, false)).await;
+        add(table, prepared, Vec::new(), ConnectError::preparing_outbox);
     }
     checks
 }

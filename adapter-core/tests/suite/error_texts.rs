@@ -61,6 +61,10 @@ fn connecting() {
             owner: "app".to_owned(),
             statement: r#"ALTER TABLE "socket_io_attachments" ADD COLUMN "payload" bytea;"#.to_owned(),
         },
+        &ConnectError::TableLocked {
+            table: r#"chat."Out'box""#.to_owned(),
+            error: database(ErrorKind::Timeout, "canceling statement due to lock timeout"),
+        },
         &ConnectError::MissingLog {
             table: "socket_io_log".to_owned(),
             error: database(ErrorKind::Permission, "permission denied for schema public"),

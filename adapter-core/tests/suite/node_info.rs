@@ -68,6 +68,24 @@ async fn many_namespaces_still_fit_into_a_notification() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn names_that_json_makes_longer_still_fit_into_a_notification() {
+    let database = MemoryDatabase::default();
+    let node = Node::start(&database).await;
+    // Six bytes each, as JSON writes them; and one name that does not fit at all.
+    let escaped = "\u{1}".repeat(30);
+    for number in 100..200 {
+        node.io.ns(format!("/{number}{escaped}"), async || {}).await.unwrap();
+    }
+    node.io.ns(format!("/0{}", "x".repeat(5000)), async || {}).await.unwrap();
+    let mut listener = ask(&database, json!([EVENT])).await;
+    let message = response(&mut listener).await;
+    let info = &message["data"]["packet"];
+    assert_eq!(info["namespaceCount"], 102, "{message}");
+    // 187 bytes each.
+    assert_eq!(info["namespaces"].as_array().unwrap().len(), 1 + 3996 / 187);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_query_that_cannot_be_read_is_reported_and_stops_nothing() {
     let database = MemoryDatabase::default();
     let node = Node::start(&database).await;

@@ -2,31 +2,21 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use socketio_pg_connection::application_name;
 use tokio_postgres::Client;
 
-use super::{
-    asking::ask,
-    report::{Finding, Report, counted},
-    server::failure,
-};
+use super::report::{Finding, Report};
 use crate::{
     arguments::{Doctor, Target},
-    database,
+    asking::{self, ask},
+    connected, database,
     failure::Failure,
+    output::counted,
     session::Session,
     survey::Survey,
 };
 
 /// How long servers may take to answer.
 const SURVEY: Duration = Duration::from_secs(2);
-
-/// Sessions of Rust nodes by their `application_name`, which every role may see.
-const SESSIONS: &str = "
-SELECT DISTINCT application_name FROM pg_catalog.pg_stat_activity
-WHERE datname = pg_catalog.current_database() AND pg_catalog.starts_with(application_name, 'socketio-pg ')
-ORDER BY 1
-";
 
 /// Sessions whose last statement was LISTEN. Those of other roles may be hidden.
 const LISTENERS: &str = "
@@ -54,12 +44,10 @@ pub(super) async fn check(
         ));
     } else {
         let namespaces: BTreeSet<_> = uids.iter().map(|(namespace, _)| *namespace).collect();
-        // A server is one process, with a uid in each namespace. One that tells no name is counted where
-        // most of them are.
-        let names: BTreeSet<_> = told.iter().filter_map(|info| info.name.as_deref()).collect();
-        let nameless =
-            |name: &str| known.iter().filter(|(of, uid, _)| *of == name && survey.name(uid).is_none()).count();
-        let most = names.len() + namespaces.iter().map(|name| nameless(name)).max().unwrap_or(0);
+        // One that tells no name here may be one that tells it elsewhere.
+        let of_namespace = |name: &str| uids.iter().filter(|(of, _)| *of == name).count();
+        let named: usize = survey.servers_by_name().into_values().sum();
+        let most = namespaces.iter().map(|name| of_namespace(name)).max().unwrap_or(0).max(named);
         report.add(Finding::ok(
             "servers",
             format!(
@@ -82,7 +70,6 @@ pub(super) async fn check(
             "that works while you upgrade; see docs/upgrades.md",
         ));
     }
-    let names: BTreeSet<_> = told.iter().filter_map(|info| Some(application_name(info.name.as_deref()?))).collect();
     // Another session, as the first was idle meanwhile, which its role may not be for long.
     let client = match database::client(target).await {
         Ok(client) => client,
@@ -92,26 +79,19 @@ pub(super) async fn check(
         }
     };
     let asked_all = command.namespace.is_empty();
-    if let Err(error) = check_sessions(&client, &names, (asked_all, target.outbox.is_some()), report).await {
-        report.add(Finding::failure("sessions", failure(error)));
+    if let Err(error) = check_sessions(&client, &survey, (asked_all, target.outbox.is_some()), report).await {
+        report.add(Finding::failure("sessions", asking::failure(error)));
     }
     Ok(())
 }
 
 async fn check_sessions(
     client: &Client,
-    names: &BTreeSet<String>,
+    survey: &Survey,
     (asked_all, has_outbox): (bool, bool),
     report: &mut Report,
 ) -> Result<(), tokio_postgres::Error> {
-    let own = application_name("cli");
-    let mut silent = Vec::new();
-    for row in ask(client, SESSIONS, &[]).await? {
-        let name: String = row.try_get(0)?;
-        if name != own && !names.contains(&name) {
-            silent.push(name.trim_start_matches("socketio-pg ").to_owned());
-        }
-    }
+    let silent = connected::silent(client, survey).await?;
     let others = silent.join(", ");
     if !asked_all {
         report.add(Finding::ok("sessions", "with --namespace it cannot be told which servers hang"));

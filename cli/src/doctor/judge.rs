@@ -58,11 +58,16 @@ pub(super) fn writable(is_standby: bool, is_read_only: bool, role: &str) -> Find
 }
 
 pub(super) fn tls(is_encrypted: bool, settings: &Settings) -> Finding {
-    let is_here = settings.config().get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
-        #[cfg(unix)]
-        Host::Unix(_) => true,
-    });
+    let config = settings.config();
+    // Where there are addresses, the names are those of certificates.
+    let is_here = match config.get_hostaddrs() {
+        [] => config.get_hosts().iter().all(|host| match host {
+            Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+            #[cfg(unix)]
+            Host::Unix(_) => true,
+        }),
+        addresses => addresses.iter().all(IpAddr::is_loopback),
+    };
     match (is_encrypted, is_here) {
         (true, _) => Finding::ok("tls", "the connection is encrypted"),
         (false, true) => Finding::ok("tls", "the connection is not encrypted, and stays on this machine"),
@@ -176,6 +181,11 @@ mod tests {
         for host in ["localhost", "127.0.0.1", "%2Ftmp"] {
             assert!(tls(false, &settings(host)).is("ok", &["stays on this machine"]), "{host}");
         }
+        let at = |name: &str, address: &str| {
+            Settings::parse(&format!("host={name} hostaddr={address} user=user dbname=x")).expect("a URL")
+        };
+        assert!(tls(false, &at("db.example.com", "127.0.0.1")).is("ok", &[]), "the address says where it is");
+        assert!(tls(false, &at("localhost", "192.0.2.1")).is("warning", &[]));
         assert!(tls(true, &settings("db.example.com")).is("ok", &["encrypted"]));
     }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     failure::Failure,
-    output::{self, DIM, GREEN, RED, RESET, YELLOW, printable},
+    output::{self, DIM, GREEN, RED, RESET, YELLOW, counted, printable},
 };
 
 /// How bad it is.
@@ -40,8 +40,7 @@ impl Finding {
 
     /// An error whose text has its remedy, as a node that connects has it.
     pub(super) fn failure(check: &'static str, failure: Failure) -> Self {
-        let (Failure::Failed(says) | Failure::Incomplete(says)) = failure;
-        Self { check, level: Level::Error, says, remedy: None }
+        Self { check, level: Level::Error, says: failure.into_text(), remedy: None }
     }
 
     pub(super) fn with_remedy(self, remedy: impl Into<String>) -> Self {
@@ -103,9 +102,4 @@ impl Report {
             _ => Err(Failure::Failed(text)),
         }
     }
-}
-
-/// `1 server`, `2 servers`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

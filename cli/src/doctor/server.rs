@@ -2,15 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use socketio_pg_connection::{POOLER_REMEDY, Settings};
+use socketio_pg_connection::Settings;
 use tokio_postgres::{Client, Error, types::Type};
 
 use super::{
-    asking::ask,
     judge,
     report::{Finding, Report},
 };
-use crate::failure::Failure;
+use crate::asking::ask;
 
 /// What the other checks need to know.
 pub(super) struct Server {
@@ -87,13 +86,6 @@ pub(super) async fn check(
         report.add(judge::timeout(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, (&role, &database)));
     }
     Ok(Server { role })
-}
-
-/// Why a statement of `doctor` failed, with the remedies of a node.
-pub(super) fn failure(error: Error) -> Failure {
-    let is_mixed_up = error.code().is_some_and(|code| ["42P05", "26000"].contains(&code.code()));
-    let text = error.as_db_error().map_or_else(|| error.to_string(), |refused| refused.message().to_owned());
-    Failure::failed(if is_mixed_up { format!("{text}: {POOLER_REMEDY}") } else { text })
 }
 
 fn now() -> f64 {

@@ -1,21 +1,23 @@
 //! The tables, what is in them, and the functions that emit.
 
-use std::{cmp::Ordering, time::Duration};
+use std::{cmp::Ordering, collections::BTreeSet, time::Duration};
 
 use socketio_pg_core::{
     Cluster, ConnectError, SqlFunctions,
     backend::{Backend, table::TableName},
 };
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
-use tokio_postgres::{Client, Error, types::Type};
+use tokio::time::timeout;
+use tokio_postgres::{Client, Error, error::SqlState, types::Type};
 
 use super::{
-    asking::ask,
+    locks::{LOCK_TIMEOUT, locked},
     report::{Finding, Report},
-    server::{Server, failure, value},
+    server::{Server, value},
 };
 use crate::{
     arguments::{Doctor, Target},
+    asking::{self, ask},
     database,
     failure::Failure,
     output::shell_quoted,
@@ -38,26 +40,17 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let backend = database::backend(target)?;
-    let checks = Cluster::<TokioPostgresBackend>::check_tables(&backend, &target.options()).await;
+    let options = target.options().query_timeout(LOCK_TIMEOUT);
+    let checks = Cluster::<TokioPostgresBackend>::check_tables(&backend, &options).await;
+    // What keeps a table from being read is reported once.
+    let mut unusable = BTreeSet::new();
     for check in checks {
-        match check.problem {
-            Some(problem) => {
-                let what = match &problem {
-                    ConnectError::MissingTable { .. } => Some("table"),
-                    ConnectError::MissingLog { .. } => Some("log"),
-                    ConnectError::MissingOutbox { .. } => Some("outbox"),
-                    _ => None,
-                };
-                let finding = Finding::failure("tables", problem.into());
-                report.add(match what {
-                    Some(what) => finding.with_remedy(install(target, what, "")),
-                    None => finding,
-                });
-                continue;
-            }
-            None => report
-                .add(Finding::ok("tables", format!("{} has its columns, and {} its rights", check.table, server.role))),
+        if let Some(problem) = check.problem {
+            report.add(of_problem(problem, target, client, &check.table).await);
+            unusable.insert(check.table);
+            continue;
         }
+        report.add(Finding::ok("tables", format!("{} has its columns, and {} its rights", check.table, server.role)));
         for statement in check.improvements {
             report.add(Finding::warning(
                 "tables",
@@ -66,18 +59,45 @@ pub(super) async fn check(
             ));
         }
         if let Err(error) = check_rows(client, &check.table, report).await {
-            report.add(Finding::failure("tables", failure(error)));
+            report.add(of_error("tables", error, client, &check.table).await);
+            unusable.insert(check.table);
         }
     }
-    if let Err(error) = check_age(client, &target.table, report).await {
-        report.add(Finding::failure("tables", failure(error)));
+    if !unusable.contains(&target.table)
+        && let Err(error) = check_age(client, &target.table, report).await
+    {
+        report.add(of_error("tables", error, client, &target.table).await);
     }
-    check_outbox(target, &backend, client, report).await;
+    match &target.outbox {
+        Some(outbox) if unusable.contains(outbox) => {}
+        Some(outbox) => check_outbox(outbox, &backend, report).await,
+        None => look_for_outbox(client, report).await,
+    }
     if let Err(error) = check_functions(client, target, &command.schema, report).await {
-        report.add(Finding::failure("functions", failure(error)));
+        report.add(Finding::failure("functions", asking::failure(error)));
     }
     backend.close();
     Ok(())
+}
+
+/// Why a node cannot use a table, with the command that makes it, or with who locks it.
+async fn of_problem(problem: ConnectError, target: &Target, client: &Client, table: &str) -> Finding {
+    let what = match &problem {
+        ConnectError::MissingTable { .. } => "table",
+        ConnectError::MissingLog { .. } => "log",
+        ConnectError::MissingOutbox { .. } => "outbox",
+        ConnectError::TableLocked { .. } => return locked("tables", client, table).await,
+        _ => return Finding::failure("tables", problem.into()),
+    };
+    Finding::failure("tables", problem.into()).with_remedy(install(target, what, ""))
+}
+
+/// Why a statement about a table failed.
+async fn of_error(check: &'static str, error: Error, client: &Client, table: &str) -> Finding {
+    if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        return locked(check, client, table).await;
+    }
+    Finding::failure(check, asking::failure(error))
 }
 
 async fn check_rows(client: &Client, table: &str, report: &mut Report) -> Result<(), Error> {
@@ -132,16 +152,9 @@ async fn check_age(client: &Client, table: &str, report: &mut Report) -> Result<
     Ok(())
 }
 
-async fn check_outbox(target: &Target, backend: &TokioPostgresBackend, client: &Client, report: &mut Report) {
-    let Some(outbox) = &target.outbox else {
-        let statement = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
-        if value::<bool>(client, statement, "socket_io_outbox").await.ok().flatten() == Some(true) {
-            report.add(Finding::ok("outbox", "the table socket_io_outbox exists: with --outbox it is looked into"));
-        }
-        return;
-    };
+async fn check_outbox(outbox: &str, backend: &TokioPostgresBackend, report: &mut Report) {
     // What keeps it from being read is reported with the tables.
-    let Ok(state) = backend.look_at_outbox(outbox, i64::MIN).await else { return };
+    let Ok(Ok(state)) = timeout(LOCK_TIMEOUT, backend.look_at_outbox(outbox, i64::MIN)).await else { return };
     let age = Duration::from_millis(state.waited.unsigned_abs());
     match state.oldest {
         Some(_) if age > OLD_OUTBOX => report.add(Finding::error(
@@ -150,6 +163,14 @@ async fn check_outbox(target: &Target, backend: &TokioPostgresBackend, client: &
             "a server with `Options::outbox` publishes it: is one running, and what does its log say?",
         )),
         _ => report.add(Finding::ok("outbox", format!("no row of {outbox} waits for long"))),
+    }
+}
+
+/// Whether there is an outbox that was not named.
+async fn look_for_outbox(client: &Client, report: &mut Report) {
+    let statement = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
+    if value::<bool>(client, statement, "socket_io_outbox").await.ok().flatten() == Some(true) {
+        report.add(Finding::ok("outbox", "the table socket_io_outbox exists: with --outbox it is looked into"));
     }
 }
 

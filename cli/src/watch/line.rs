@@ -7,7 +7,7 @@ use socketio_pg_core::protocol::{Body, Message, Payload};
 
 use super::filter::{changed_rooms, selector};
 use crate::{
-    output::{BOLD, CYAN, DIM, RED, RESET, YELLOW, cut, printable},
+    output::{BOLD, CYAN, DIM, RED, RESET, YELLOW, cut, pad, printable},
     payload,
     session::Heard,
     survey::Survey,
@@ -34,9 +34,9 @@ pub(super) fn text(heard: &Heard, survey: &Survey, now: Duration, width: Option<
             _ => "",
         },
     };
-    let sender = cut(&printable(&sender), Some(SENDER_WIDTH));
+    let sender = pad(&cut(&printable(&sender), Some(SENDER_WIDTH)), SENDER_WIDTH);
     let says = cut(&printable(&says), left);
-    format!("{DIM}{}{RESET} {sender:SENDER_WIDTH$} {colour}{kind:TYPE_WIDTH$}{RESET} {says}", time_of_day(now))
+    format!("{DIM}{}{RESET} {sender} {colour}{kind:TYPE_WIDTH$}{RESET} {says}", time_of_day(now))
 }
 
 fn sender(message: &Message, survey: &Survey) -> String {

@@ -84,16 +84,15 @@ impl Top {
             let Some(uid) = uid else { return "-".to_owned() };
             survey.name(&uid.as_str().into()).map_or_else(|| uid.clone(), str::to_owned)
         };
-        output::begin_screen();
         let mut table = Table::new(&["MESSAGES/S", "BYTES/S", "SENDER", "NAMESPACE", "WHAT"]);
         let numbers = |count: Count| [format!("{:.1}", rate(count.messages)), format!("{:.0}", rate(count.bytes))];
+        table.row(numbers(all).into_iter().chain(["in all".to_owned()]));
         for ((uid, what, namespace), count) in rows.iter().take(ROWS) {
             table.row(numbers(*count).into_iter().chain([name(uid), namespace.clone(), what.clone()]));
         }
         if rows.len() > ROWS {
-            table.row(["…".to_owned(), String::new(), format!("{} others", rows.len() - ROWS)]);
+            table.row([format!("… {} others", rows.len() - ROWS)]);
         }
-        table.row(numbers(all).into_iter().chain(["in all".to_owned()]));
-        table.print();
+        table.print_screen();
     }
 }

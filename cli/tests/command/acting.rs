@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use socketio_pg_tests::binary;
 
-use crate::{program::run, servers::Servers};
+use crate::{lock::Lock, program::run, servers::Servers};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_reach_the_clients_of_every_server() {
@@ -113,4 +113,36 @@ async fn what_cannot_be_emitted_is_refused() {
     assert!(ended.stderr.contains("leave out --outbox"), "{}", ended.stderr);
     let ended = run("", &["emit", "order"]).await.with(1);
     assert!(ended.stderr.contains("DATABASE_URL"), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_locked_table_is_given_up() {
+    let Some(database) = socketio_pg_tests::database() else { return };
+    let url = database.url();
+    for what in ["table", "outbox"] {
+        let sql = run("", &["sql", what, "--outbox"]).await.with(0);
+        database.execute(&sql.stdout).unwrap();
+    }
+    let _locks = [Lock::on(&url, "socket_io_attachments").await, Lock::on(&url, "socket_io_outbox").await];
+    let large = format!("\"{}\"", "x".repeat(20_000));
+    for arguments in [&["emit", "order", &large][..], &["join", "vip", "--room", "orders", "--outbox"]] {
+        let ended = run(&url, arguments).await.with(1);
+        let says = "the message was not published";
+        assert!(ended.stderr.contains(says) && ended.stderr.contains("socketio-pg doctor"), "{}", ended.stderr);
+    }
+    // What needs no table does not wait.
+    run(&url, &["emit", "order"]).await.with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_cannot_be_used_is_a_matter_for_the_doctor() {
+    let Some(database) = socketio_pg_tests::database() else { return };
+    let large = format!("\"{}\"", "x".repeat(20_000));
+    let missing = &["emit", "order", &large][..];
+    database.execute("CREATE TABLE socket_io_outbox (id int)").unwrap();
+    for arguments in [missing, &["emit", "order", "--outbox"]] {
+        let ended = run(&database.url(), arguments).await.with(1);
+        let says = "`socketio-pg doctor` says what is wrong with the database";
+        assert!(ended.stderr.contains("was not published") && ended.stderr.contains(says), "{}", ended.stderr);
+    }
 }

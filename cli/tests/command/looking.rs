@@ -3,12 +3,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
+use socketio_pg_core::Options;
 use socketio_pg_tests::binary;
 
 use crate::{
     fake_node::{UID, fake_node},
+    lock::Lock,
     program::{Running, run},
-    servers::Servers,
+    servers::{HangingServer, Servers},
 };
 
 fn texts(values: &[Value], key: &str) -> BTreeSet<String> {
@@ -111,8 +113,81 @@ async fn a_server_that_does_not_answer_is_named() {
     let ended = run(&url, &["sockets", "--json", "--timeout", "1"]).await.with(3);
     assert!(ended.stderr.contains("no answer within 1s from 00000000000000ff"), "{}", ended.stderr);
     assert_eq!(ended.json().len(), 3);
+    let ended = run(&url, &["nodes", "--json", "--namespace", "/"]).await.with(3);
+    let says = "no answer within 1s to how many sockets they have from 00000000000000ff";
+    assert!(ended.stderr.contains(says) && ended.stderr.contains("--wait"), "{}", ended.stderr);
+    assert_eq!(ended.json().len(), 4);
     beating.abort();
     servers.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_slower_than_the_question_is_named() {
+    let Some(servers) = Servers::start().await else { return };
+    let url = servers.url();
+    let slow = HangingServer::start(&url, Options::default().node_name("slow-1")).await;
+    let twin = HangingServer::start(&url, Options::default().node_name("web-1")).await;
+    run(&url, &["nodes"]).await.with(0);
+    run(&url, &["sockets", "--namespace", "/chat"]).await.with(0);
+    let hangs = [slow.hang(), twin.hang()];
+    let of_twin = "web-1 (2 servers of this name are connected, 1 answered)";
+    for arguments in [
+        &["nodes", "--json", "--wait", "0.5"][..],
+        &["nodes", "--namespace", "/chat", "--wait", "0.5"],
+        &["sockets", "--wait", "0.5"],
+        &["sockets", "--count", "--namespace", "/chat", "--wait", "0.5"],
+    ] {
+        let ended = run(&url, arguments).await.with(3);
+        for phrase in ["no answer within 500ms from Rust servers", "slow-1", of_twin, "more time with --wait"] {
+            assert!(ended.stderr.contains(phrase), "{arguments:?}: not {phrase:?} in {}", ended.stderr);
+        }
+        assert!(!ended.stdout.is_empty());
+    }
+    let ended = run(&url, &["emit", "none", "--ack", "--room", "nobody", "--wait", "0.5"]).await.with(0);
+    assert!(ended.stderr.contains("slow-1"), "{}", ended.stderr);
+    // Where the namespace is another server's only, they answer in the main one.
+    let given_time = run(&url, &["nodes", "--json", "--wait", "6"]);
+    let end_of_hang = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(hangs);
+    };
+    let (nodes, ()) = tokio::join!(given_time, end_of_hang);
+    let names: Vec<_> = nodes.with(0).json().into_iter().filter(|node| node["namespace"] == "/").collect();
+    assert_eq!(names.iter().filter(|node| node["name"] == "web-1").count(), 2, "{names:#?}");
+    assert!(names.iter().any(|node| node["name"] == "slow-1"), "{names:#?}");
+    slow.close().await;
+    twin.close().await;
+    servers.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_the_namespace_is_not_missing() {
+    let Some(servers) = Servers::start().await else { return };
+    let url = servers.url();
+    servers.diesel.io.delete_ns("/chat");
+    let nodes = run(&url, &["nodes", "--json", "--namespace", "/chat"]).await.with(0).json();
+    assert_eq!(texts(&nodes, "name"), ["web-1".to_owned()].into());
+    servers.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wide_characters_take_their_columns() {
+    let Some(database) = socketio_pg_tests::database() else { return };
+    let url = database.url();
+    let mut names = ["日本語", "e\u{301}te\u{301}", "👍", "\u{1b}]0;x\u{7}"].into_iter().cycle();
+    let node = fake_node(&url, &["/"], move || json!({ "name": names.next(), "language": "x", "sockets": 1 })).await;
+    // The names, and how many columns they take.
+    for (name, takes) in [("日本語", 6), ("e\u{301}te\u{301}", 3), ("👍", 2), ("\\u{1b}]0;x\\u{7}", 15)] {
+        let width = takes.max("NAME".len());
+        let table = run(&url, &["nodes", "--wait", "0.3"]).await.with(0).stdout;
+        let mut lines = table.lines();
+        let column = lines.next().unwrap().find("LANGUAGE").unwrap();
+        let line = lines.next().unwrap();
+        let expected = format!("{name}{}  x ", " ".repeat(width - takes));
+        assert!(line.starts_with(&expected), "{table}");
+        assert_eq!(column, width + 2, "{table}");
+    }
+    node.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,6 +279,29 @@ async fn watch_goes_on_behind_what_it_cannot_read() {
     database.execute(&format!("SELECT pg_notify('socket.io#/', '{event}')")).unwrap();
     let line = watching.wait_for("the event", |line| line["name"] == "BROADCAST").await;
     assert_eq!(line["message"]["data"]["packet"]["data"], json!(["x", 1, "\u{9b}"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watch_goes_on_while_the_attachments_are_locked() {
+    let Some(database) = socketio_pg_tests::database() else { return };
+    let url = database.url();
+    database.execute("CREATE TABLE socket_io_attachments (id bigint, payload bytea)").unwrap();
+    let _lock = Lock::on(&url, "socket_io_attachments").await;
+    let mut watching = Running::start(&url, &["watch", "--json", "--all"]);
+    let attached = r#"{"uid":"a","type":3,"attachmentId":"17"}"#;
+    let heartbeat = r#"{"type":2,"uid":"b","nsp":"/"}"#;
+    loop {
+        for payload in [attached, heartbeat] {
+            database.execute(&format!("SELECT pg_notify('socket.io#/', '{payload}')")).unwrap();
+        }
+        let waiting = watching.wait_for("the attachment", |line| line["attachment"] == true);
+        if let Ok(line) = tokio::time::timeout(Duration::from_secs(8), waiting).await {
+            let problem = line["problem"].as_str().unwrap();
+            assert!(problem.contains("not read within 5s") && problem.contains("socketio-pg doctor"), "{line}");
+            break;
+        }
+    }
+    watching.wait_for("what came behind it", |line| line["uid"] == "b").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ mod acting;
 mod doctor;
 mod documents;
 mod fake_node;
+mod lock;
 mod looking;
 mod program;
 mod servers;

@@ -14,11 +14,15 @@ use socketioxide::{
     extract::{AckSender, SocketRef},
     handler::ConnectHandler,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
 
 /// A server in this process.
 pub(crate) struct RustServer<B: Backend> {
     pub(crate) cluster: Cluster<B>,
+    pub(crate) io: SocketIo<PostgresAdapter<Emitter, B>>,
     pub(crate) port: u16,
 }
 
@@ -44,7 +48,62 @@ impl<B: Backend> RustServer<B> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move { axum::serve(listener, axum::Router::new().layer(layer)).await });
-        Self { cluster, port }
+        Self { cluster, io, port }
+    }
+}
+
+/// A server that can hang: it has the one thread of its runtime to itself.
+pub(crate) struct HangingServer {
+    commands: mpsc::UnboundedSender<Command>,
+    closed: oneshot::Receiver<()>,
+}
+
+enum Command {
+    /// Does nothing else until the sender is dropped.
+    Hang(std::sync::mpsc::Receiver<()>),
+    Close,
+}
+
+/// A server that hangs until this is dropped.
+#[must_use]
+pub(crate) struct Hang(#[allow(dead_code, reason = "dropping it is what counts")] std::sync::mpsc::Sender<()>);
+
+impl HangingServer {
+    pub(crate) async fn start(url: &str, options: Options) -> Self {
+        let (commands, mut taken) = mpsc::unbounded_channel();
+        let (close, closed) = oneshot::channel();
+        let (ready, is_ready) = oneshot::channel();
+        let url = url.to_owned();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let server = RustServer::<TokioPostgresBackend>::start(&url, options).await;
+                let _ = ready.send(());
+                while let Some(command) = taken.recv().await {
+                    match command {
+                        // On purpose, this blocks the thread of all tasks.
+                        Command::Hang(until) => drop(until.recv()),
+                        Command::Close => break,
+                    }
+                }
+                server.cluster.close().await;
+                let _ = close.send(());
+            });
+        });
+        is_ready.await.unwrap();
+        Self { commands, closed }
+    }
+
+    pub(crate) fn hang(&self) -> Hang {
+        let (hang, until) = std::sync::mpsc::channel();
+        self.commands.send(Command::Hang(until)).unwrap_or_else(|_| panic!("the server has ended"));
+        Hang(hang)
+    }
+
+    /// Lets it leave.
+    pub(crate) async fn close(self) {
+        let _ = self.commands.send(Command::Close);
+        self.closed.await.unwrap();
     }
 }
 

@@ -28,10 +28,11 @@ impl<B: Backend> Node<B> {
         let query: Option<NodeQuery> = Payload::Value(argument.unwrap_or(Value::Nil)).deserialize()?;
         let sockets = namespace.local().map(|local| local.count(&query.unwrap_or_default().into()));
         let all = self.namespaces.all();
-        let mut bytes = 0;
-        let fits = |name: &&str| {
-            bytes += name.len();
-            bytes <= MAX_NAMESPACE_BYTES
+        let mut left = MAX_NAMESPACE_BYTES;
+        let mut fits = |name: &&str| {
+            let rest = left.checked_sub(bytes_as_json(name));
+            left = rest.unwrap_or(left);
+            rest.is_some()
         };
         let info = NodeInfo {
             name: Some(self.options.name_of_node()),
@@ -39,10 +40,16 @@ impl<B: Backend> Node<B> {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             sockets: sockets.and_then(|sockets| u64::try_from(sockets).ok()),
             namespaces: Some(
-                all.iter().map(|namespace| namespace.name()).take_while(fits).map(str::to_owned).collect(),
+                all.iter().map(|namespace| namespace.name()).filter(&mut fits).map(str::to_owned).collect(),
             ),
             namespace_count: u64::try_from(all.len()).ok(),
         };
         Ok(Payload::from_serialize(&info)?)
     }
+}
+
+/// How many bytes a text takes in a list, with what is escaped in it.
+fn bytes_as_json(text: &str) -> usize {
+    const COMMA: usize = 1;
+    serde_json::to_string(text).map_or(usize::MAX, |json| json.len() + COMMA)
 }
