@@ -18,7 +18,7 @@
 //!
 //! # Writing a backend
 //!
-//! 1. Take the SQL from [`sql`], [`log_sql`], [`outbox_sql`] and [`inspect::INSPECT_TABLE_SQL`]: it
+//! 1. Take the SQL from [`sql`], [`log_sql`], [`outbox_sql`], [`sessions_sql`] and [`inspect::INSPECT_TABLE_SQL`]: it
 //!    is the same for every driver. A backend binds its parameters and reads its rows. [`TableName::parse`] reads
 //!    the names of tables, and [`Columns`](sql::Columns) takes a batch apart.
 //!
@@ -30,6 +30,7 @@
 //!    | [`fetch`](Backend::fetch) | [`sql::fetch`]; [`Row::new`] makes a row of what it returns |
 //!    | [`mark`](Backend::mark), [`read_log`](Backend::read_log) | [`log_sql::mark`], [`log_sql::read`] |
 //!    | [`sweep_batch`](Backend::sweep_batch) | [`sql::sweep`] |
+//!    | [`look`](Listener::look) | [`sessions_sql::look`]; [`sessions_sql::sighting`] reads a row |
 //!    | [`publish_outbox`](Backend::publish_outbox), [`look_at_outbox`](Backend::look_at_outbox) | [`outbox_sql::publish`], [`outbox_sql::look`] |
 //!
 //! 2. Use one connection for publishing, some others for the rest, and one for each [`Listener`].
@@ -57,10 +58,13 @@ pub mod log_sql;
 pub(crate) mod outbox;
 pub mod outbox_sql;
 pub mod prepare;
+pub mod sessions_sql;
 pub mod sql;
 pub mod table;
 
 use std::{future::Future, time::Duration};
+
+use socketio_pg_protocol::{SessionId, cluster::Sighting};
 
 pub(crate) use self::error::{has_timed_out, in_time};
 use self::table::TableName;
@@ -201,8 +205,15 @@ pub trait Listener: Send + 'static {
         false
     }
 
-    /// Sends a keep-alive query and waits for the answer. The caller puts a timeout around it.
+    /// Sends a keep-alive query and waits for the answer. The caller puts a timeout around it. It is an
+    /// empty statement: after it others do not see the session any more that a look has shown them.
     fn check(&mut self) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Looks at the sessions of all nodes in the database, and lets others see this one by this
+    /// name, or not at all: see [`sessions_sql::look`]. LISTEN and UNLISTEN keep the name from then on:
+    /// [`sessions_sql::mark`]. It is a keep-alive query as well, and the caller puts a timeout around
+    /// it. Dropping the future leaves the session sound.
+    fn look(&mut self, name: Option<SessionId>) -> impl Future<Output = Result<Vec<Sighting>, BackendError>> + Send;
 }
 
 /// A notification as it came from PostgreSQL.

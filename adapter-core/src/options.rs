@@ -54,6 +54,7 @@ pub struct Options {
     pub(crate) max_nodes: usize,
     pub(crate) max_remote_sockets: usize,
     pub(crate) reply_channel: bool,
+    pub(crate) watch_sessions: bool,
     pub(crate) catch_up: Option<CatchUp>,
     pub(crate) outbox: Option<Outbox>,
 }
@@ -82,6 +83,7 @@ impl Default for Options {
             max_nodes: cluster::Config::default().max_nodes,
             max_remote_sockets: 100_000,
             reply_channel: true,
+            watch_sessions: false,
             catch_up: None,
             outbox: None,
         }
@@ -281,6 +283,28 @@ impl Options {
         self
     }
 
+    /// Whether the node sends no heartbeats while all other nodes of a namespace can see in
+    /// PostgreSQL that it lives. Default: false. Set it on all nodes: one that does not look gets
+    /// heartbeats from all others.
+    ///
+    /// The node asks for the sessions of all nodes twice in a
+    /// [`heartbeat_interval`](Self::heartbeat_interval), in place of keep-alive queries. This writes
+    /// nothing: a cluster at rest costs no transaction number and no WAL. The question itself is what
+    /// the others see, so that a process that hangs is noticed in the same time as without
+    /// heartbeats. They begin again as soon as there is a server on Node.js, or another that does
+    /// not look; when the node cannot see the sessions of the others, as under a role that may not;
+    /// or when `track_activities` is off. [`NamespaceHealth::is_silent`](crate::NamespaceHealth)
+    /// tells which is so.
+    ///
+    /// Notifications that come while such a question is under way wait for its answer, mostly about a
+    /// millisecond. Leave it off where each statement is logged (`log_statement = all`), or where
+    /// `pg_stat_activity` is expensive: for each question PostgreSQL takes memory of
+    /// `max_connections` times `track_activity_query_size`.
+    pub fn watch_sessions(mut self, enabled: bool) -> Self {
+        self.watch_sessions = enabled;
+        self
+    }
+
     /// A reply channel of this process alone.
     pub(crate) fn new_reply_channel(&self) -> Option<ReplyChannel> {
         if !self.reply_channel {
@@ -338,6 +362,7 @@ impl Options {
             .heartbeat_interval(self.heartbeat_interval)
             .heartbeat_timeout(self.heartbeat_timeout)
             .max_nodes(self.max_nodes)
+            .watches(self.watch_sessions)
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConnectError> {

@@ -4,12 +4,13 @@ use crate::{
     connector::Connector,
     diagnosis::{self, Concern},
 };
-use diesel::QueryResult;
 use diesel::pg::PgNotification;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryResult, QueryableByName};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::{FutureExt, StreamExt};
-use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener};
-use socketio_pg_core::protocol::channel::quote_identifier;
+use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener, sessions_sql};
+use socketio_pg_core::protocol::{SessionId, channel::quote_identifier, cluster::Sighting};
 use std::{
     fmt,
     pin::pin,
@@ -25,11 +26,13 @@ pub struct DieselListener {
     connection: AsyncPgConnection,
     /// Why the session ended, when [`Listener::take_next`] found out first.
     end: Option<BackendError>,
+    /// What others see of the session stands before each statement.
+    mark: String,
 }
 
 impl DieselListener {
     pub(crate) async fn connect(connector: &Connector) -> Result<Self, BackendError> {
-        Ok(Self { connection: connector.connect().await?, end: None })
+        Ok(Self { connection: connector.connect().await?, end: None, mark: String::new() })
     }
 
     /// Runs a command for all channels in one round trip.
@@ -37,7 +40,7 @@ impl DieselListener {
         let statements: Vec<String> =
             channels.iter().map(|channel| format!("{command} {}", quote_identifier(channel))).collect();
         let begun = Instant::now();
-        let result = self.connection.batch_execute(&statements.join(";")).await;
+        let result = self.connection.batch_execute(&format!("{}{}", self.mark, statements.join(";"))).await;
         self.explain(result, begun.elapsed()).await
     }
 
@@ -91,6 +94,29 @@ impl Listener for DieselListener {
         let result = self.connection.batch_execute("").await;
         self.explain(result, begun.elapsed()).await
     }
+
+    async fn look(&mut self, name: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
+        self.mark = sessions_sql::mark(name);
+        let begun = Instant::now();
+        let rows = diesel::sql_query(sessions_sql::look(name)).load::<SessionRow>(&mut self.connection).await;
+        match rows {
+            Ok(rows) => {
+                let read = |row: &SessionRow| sessions_sql::sighting(&row.session, row.changed, row.age);
+                Ok(rows.iter().filter_map(read).collect())
+            }
+            Err(error) => Err(diagnosis::explain(&mut self.connection, Concern::Session, error, begun.elapsed()).await),
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct SessionRow {
+    #[diesel(sql_type = Text)]
+    session: String,
+    #[diesel(sql_type = BigInt)]
+    changed: i64,
+    #[diesel(sql_type = BigInt)]
+    age: i64,
 }
 
 impl fmt::Debug for DieselListener {

@@ -2,12 +2,12 @@
 
 use crate::error;
 use socketio_pg_connection::{SlowHosts, connect, connecting};
-use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener};
-use socketio_pg_core::protocol::channel::quote_identifier;
+use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener, sessions_sql};
+use socketio_pg_core::protocol::{SessionId, channel::quote_identifier, cluster::Sighting};
 use std::{fmt, future::poll_fn};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Connection, Notification, Socket,
+    AsyncMessage, Client, Config, Connection, Notification, SimpleQueryMessage, SimpleQueryRow, Socket,
     tls::{MakeTlsConnect, TlsConnect},
 };
 
@@ -17,6 +17,8 @@ pub struct TokioPostgresListener {
     incoming: mpsc::UnboundedReceiver<Result<Notification, BackendError>>,
     /// Why the session ended, when [`Listener::take_next`] found out first.
     end: Option<BackendError>,
+    /// What others see of the session stands before each statement.
+    mark: String,
     driver: JoinHandle<()>,
 }
 
@@ -32,14 +34,14 @@ impl TokioPostgresListener {
         // Unbounded, as the socket must be read at all times; the reader bounds what it keeps.
         let (sender, incoming) = mpsc::unbounded_channel();
         let driver = tokio::spawn(drive(connection, sender));
-        Ok(Self { client, incoming, end: None, driver })
+        Ok(Self { client, incoming, end: None, mark: String::new(), driver })
     }
 
     /// Runs a command for all channels in one round trip.
     async fn for_each(&self, command: &str, channels: &[String]) -> Result<(), BackendError> {
         let statements: Vec<String> =
             channels.iter().map(|channel| format!("{command} {}", quote_identifier(channel))).collect();
-        self.client.batch_execute(&statements.join(";")).await.map_err(error::in_session)
+        self.client.batch_execute(&format!("{}{}", self.mark, statements.join(";"))).await.map_err(error::in_session)
     }
 }
 
@@ -78,7 +80,23 @@ impl Listener for TokioPostgresListener {
     }
 
     async fn check(&mut self) -> Result<(), BackendError> {
-        self.client.check_connection().await.map_err(error::in_session)
+        // Not `check_connection`: what that sends leaves the latest statement in place, and changes its
+        // time, so that others would take it for another look.
+        self.client.batch_execute("").await.map_err(error::in_session)
+    }
+
+    async fn look(&mut self, name: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
+        self.mark = sessions_sql::mark(name);
+        // One round trip, which the prepared form would not be.
+        let rows = self.client.simple_query(&sessions_sql::look(name)).await.map_err(error::in_session)?;
+        let number = |row: &SimpleQueryRow, column| row.get(column).and_then(|text| text.parse().ok());
+        Ok(rows
+            .iter()
+            .filter_map(|message| {
+                let SimpleQueryMessage::Row(row) = message else { return None };
+                sessions_sql::sighting(row.get(0)?, number(row, 1)?, number(row, 2)?)
+            })
+            .collect())
     }
 }
 

@@ -9,9 +9,9 @@ use socketio_pg_protocol::{
     Body, Message, NodeId, RequestId,
     cluster::{Action, Config, Progress},
     message::{
-        BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Selector, ServerSideEmitResponse, SocketsJoin,
+        BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Selector, ServerSideEmitResponse, SocketsJoin, Watch,
     },
-    strategies::{Operation, Player},
+    strategies::{Operation, Player, session},
 };
 
 /// Fewer than there are nodes to hear from.
@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_secs(3600);
 /// Takes any bytes as operations, and performs them on two nodes at once.
 pub fn check(data: &[u8]) {
     let start = Instant::now();
-    let config = Config::default().max_nodes(MAX_NODES);
+    let config = Config::default().max_nodes(MAX_NODES).watches(true);
     let mut twin = Player::new(start, config);
     let mut witness = Witness::new(Player::new(start, config));
     for operation in Operations(data.iter().take(1000)) {
@@ -54,6 +54,10 @@ impl Iterator for Operations<'_> {
             7 => Operation::ServerSideEmit(self.timeout()?),
             8 => Operation::Broadcast(self.timeout()?),
             9 => Operation::Cancel(usize::from(self.byte()? % REQUESTS)),
+            10 => {
+                let seen = self.byte()?;
+                Operation::Look(seen >= 128, (0..4).filter(|number| seen & (1 << number) != 0).collect())
+            }
             _ => Operation::Hear(Box::new(self.message()?)),
         })
     }
@@ -85,7 +89,11 @@ impl Operations<'_> {
             1 => Some("/other".to_owned()),
             _ => Some("/".to_owned()),
         };
-        Some(Message { body, uid, nsp, relay: Default::default(), nonce: None, reply_to: None })
+        let watch = match sender % 5 {
+            0 => Some(Watch { session: session(sender / 5 % 4), needs_heartbeats: sender % 2 == 0 }),
+            _ => None,
+        };
+        Some(Message { body, uid, nsp, relay: Default::default(), nonce: None, reply_to: None, watch })
     }
 
     fn body(&mut self) -> Option<Body> {

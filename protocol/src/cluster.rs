@@ -22,16 +22,18 @@
 mod membership;
 mod recipient;
 mod requests;
+mod watch;
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use self::{membership::Membership, recipient::RulesBody};
+use self::{membership::Membership, recipient::RulesBody, watch::Watching};
 pub use self::{
     recipient::{LocalRequest, Recipient, RulesMessage},
     requests::{Outcome, Progress},
+    watch::{Look, Sighting, Sightings},
 };
 use crate::{
     Body, Message, NodeId, Payload, RequestId,
@@ -54,6 +56,9 @@ pub struct Config {
     /// How many other nodes are remembered. Any new uid counts as a node, so this bounds what
     /// forged or confused senders can do. Default: 1000.
     pub max_nodes: usize,
+    /// Whether the node can look at the sessions in the database, so that it need not send
+    /// heartbeats to those that see its own: see [`NodeRules::looked`]. Default: false.
+    pub watches: bool,
 }
 
 impl Default for Config {
@@ -62,6 +67,7 @@ impl Default for Config {
             heartbeat_interval: liveness::HEARTBEAT_INTERVAL,
             heartbeat_timeout: liveness::HEARTBEAT_TIMEOUT,
             max_nodes: 1000,
+            watches: false,
         }
     }
 }
@@ -85,6 +91,13 @@ impl Config {
     #[must_use]
     pub fn max_nodes(mut self, nodes: usize) -> Self {
         self.max_nodes = nodes;
+        self
+    }
+
+    /// Sets [`Config::watches`].
+    #[must_use]
+    pub fn watches(mut self, watches: bool) -> Self {
+        self.watches = watches;
         self
     }
 }
@@ -140,6 +153,7 @@ pub struct NodeRules {
     quiet_since: Option<Instant>,
     /// Since when a new node waits for a heartbeat in reply: see [`NodeRules::hear`].
     heartbeat_reply_due: Option<Instant>,
+    watching: Watching,
     actions: VecDeque<Action>,
 }
 
@@ -155,6 +169,7 @@ impl NodeRules {
             published: None,
             quiet_since: None,
             heartbeat_reply_due: None,
+            watching: Watching::default(),
             actions: VecDeque::new(),
         }
     }
@@ -194,6 +209,7 @@ impl NodeRules {
     pub fn join(&mut self, now: Instant) {
         self.published = Some(now);
         self.assume_peers(now);
+        self.was_disconnected(now);
         self.publish(now, Body::InitialHeartbeat);
     }
 
@@ -210,6 +226,7 @@ impl NodeRules {
     pub fn published(&mut self, now: Instant) {
         if self.published.is_some() {
             self.published = Some(now);
+            self.watching.is_silent = false;
         }
     }
 
@@ -218,6 +235,7 @@ impl NodeRules {
     pub fn not_published(&mut self, now: Instant) {
         // Not the interval of a quiet node, which differs once the node has published earlier.
         let interval = self.config.heartbeat_interval;
+        self.has_not_said(now);
         let Some(published) = &mut self.published else { return };
         // The heartbeat is then due in a fifth of the interval.
         if let Some(earlier) = now.checked_sub(interval - interval / 5) {
@@ -228,13 +246,16 @@ impl NodeRules {
     /// Handles a message from the channel. Returns the request, if it is one for local sockets: the
     /// caller carries it out after the actions.
     pub fn handle(&mut self, now: Instant, message: Message) -> Option<LocalRequest> {
-        let Message { body, uid, nsp, .. } = message;
+        let Message { body, uid, nsp, watch, .. } = message;
         if uid.as_ref() == Some(&self.uid) || nsp.is_some_and(|nsp| nsp != self.nsp) {
             return None;
         }
         match &uid {
             Some(uid) if matches!(body, Body::AdapterClose) => self.members.departs(now, uid, &self.config),
-            Some(uid) => self.heard(now, uid),
+            Some(uid) => {
+                self.heard(now, uid);
+                self.heard_of_session(now, uid, &body, watch);
+            }
             None => {}
         }
         if matches!(body, Body::InitialHeartbeat) && self.published.is_some() {
@@ -252,8 +273,12 @@ impl NodeRules {
     /// nothing.
     pub fn heard(&mut self, now: Instant, uid: &NodeId) {
         if *uid != self.uid && !uid.is_emitter() {
-            self.members.heard(now, uid, &self.config, &mut self.actions);
+            let is_known = self.members.heard(now, uid, &self.config, &mut self.actions);
             self.assume_peers(now);
+            if !is_known {
+                // It may need heartbeats.
+                self.is_unsure(now);
+            }
         }
     }
 
@@ -266,7 +291,9 @@ impl NodeRules {
     ///
     /// A new node gets a heartbeat in reply with the next [`Self::handle_timeout`], which is due at
     /// once; one heartbeat serves several new nodes.
-    pub fn hear<P>(&mut self, now: Instant, uid: Option<&NodeId>, body: &Body<P>) -> bool {
+    pub fn hear<P>(&mut self, now: Instant, message: &Message<P>) -> bool {
+        let Message { body, uid, watch, .. } = message;
+        let uid = uid.as_ref();
         if uid == Some(&self.uid) {
             return false;
         }
@@ -278,6 +305,7 @@ impl NodeRules {
         }
         if let Some(uid) = uid {
             self.heard(now, uid);
+            self.heard_of_session(now, uid, body, *watch);
         }
         if matches!(body, Body::InitialHeartbeat) && self.published.is_some() {
             self.heartbeat_reply_due.get_or_insert(now);
@@ -312,9 +340,12 @@ impl NodeRules {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(node) = self.members.pop_silent(now, self.config.heartbeat_timeout) {
             self.node_left(node, false);
+            // Perhaps it was this node that could not hear.
+            self.is_unsure(now);
         }
         self.requests.expire(now, &mut self.actions);
-        if self.heartbeat_reply_due.take_if(|due| *due <= now).is_some() {
+        let must_tell = self.published.is_some() && self.watching.must_tell(now);
+        if self.heartbeat_reply_due.take_if(|due| *due <= now).is_some() || must_tell {
             self.publish(now, Body::Heartbeat);
         }
         let (interval, _) = self.heartbeat_schedule();
@@ -325,8 +356,10 @@ impl NodeRules {
     /// is due within half an interval goes along, so that the heartbeats of all namespaces of a
     /// process come to share one transaction.
     pub fn heartbeat_along(&mut self, now: Instant) {
-        let (interval, _) = self.heartbeat_schedule();
-        self.heartbeat_if_silent(now, interval / 2);
+        if !self.watching.is_silent {
+            let (interval, _) = self.heartbeat_schedule();
+            self.heartbeat_if_silent(now, interval / 2);
+        }
     }
 
     /// When [`Self::handle_timeout`] next has something to do. A heartbeat may be sent earlier,
@@ -335,7 +368,8 @@ impl NodeRules {
         let (interval, slack) = self.heartbeat_schedule();
         let heartbeat = self.published.map(|published| after(after(published, interval), slack));
         let silent = self.members.oldest().map(|heard| after(heard, self.config.heartbeat_timeout));
-        [heartbeat, self.heartbeat_reply_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
+        let tells = self.watching.tells_at().filter(|_| self.published.is_some());
+        [heartbeat, tells, self.heartbeat_reply_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
     }
 
     /// Asks the other nodes for their sockets.
@@ -416,6 +450,9 @@ impl NodeRules {
 
     fn publish(&mut self, now: Instant, body: Body) {
         self.published(now);
+        if body.is_heartbeat() {
+            self.watching.says(now);
+        }
         self.actions.push_back(Action::Publish(body));
     }
 

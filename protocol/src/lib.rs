@@ -52,6 +52,7 @@ pub mod peek;
 mod reply_channel;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod session_id;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 pub mod value;
@@ -63,5 +64,6 @@ pub use self::{
     notification::Notification,
     payload::{BorrowedPayload, Payload},
     reply_channel::ReplyChannel,
+    session_id::SessionId,
     value::Value,
 };

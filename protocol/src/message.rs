@@ -39,7 +39,7 @@ pub use self::{
     server_side::{ServerSideEmit, ServerSideEmitResponse},
     sockets::{FetchSockets, FetchSocketsResponse, Handshake, SocketDescription},
 };
-use crate::{NodeId, ReplyChannel, payload::Payload};
+use crate::{NodeId, ReplyChannel, SessionId, payload::Payload};
 
 /// A message from one node to all others that listen on the namespace's channel.
 ///
@@ -70,23 +70,39 @@ pub struct Message<P = Payload> {
     /// requesters listen on both. A name that does not have the shape of a [`ReplyChannel`] is read
     /// as missing.
     pub reply_to: Option<ReplyChannel>,
+    /// On heartbeats: that the node need not send them to nodes that can see its session.
+    ///
+    /// An extension of ours. Nodes that do not know it go on sending heartbeats, and get them.
+    pub watch: Option<Watch>,
 }
 
 impl<P> Message<P> {
     /// A message of a node.
     pub fn new(uid: NodeId, nsp: impl Into<String>, body: Body<P>) -> Self {
-        Self { body, uid: Some(uid), nsp: Some(nsp.into()), relay: Relay::default(), nonce: None, reply_to: None }
+        Self {
+            body,
+            uid: Some(uid),
+            nsp: Some(nsp.into()),
+            relay: Relay::default(),
+            nonce: None,
+            reply_to: None,
+            watch: None,
+        }
     }
 }
 
 impl<P: Serialize> Serialize for Message<P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { body, uid, nsp, relay, nonce, reply_to } = self;
+        let Self { body, uid, nsp, relay, nonce, reply_to, watch } = self;
         let optional = [uid.is_some(), nsp.is_some(), nonce.is_some(), reply_to.is_some()];
         let optional = optional.map(usize::from).iter().sum::<usize>();
-        let entries = body.entries() + optional + relay.entries();
+        let entries = body.entries() + optional + relay.entries() + watch.map_or(0, Watch::entries);
         let mut map = serializer.serialize_map(Some(entries))?;
         body.write(&mut map)?;
+        // Before the `uid`: a node recognizes its own messages by how they end.
+        if let Some(watch) = watch {
+            watch.write(&mut map)?;
+        }
         if let Some(uid) = uid {
             map.serialize_entry("uid", uid)?;
         }
@@ -145,6 +161,44 @@ impl Relay {
             map.serialize_entry("nodeId", id)?;
         }
         Ok(())
+    }
+}
+
+/// What a node tells of its session in a heartbeat: others may see there that it lives.
+///
+/// Every node that tells this asks the database again and again, over the session on which it
+/// listens, for the sessions of all nodes (`pg_stat_activity`). That question is its own sign of
+/// life, and shows it those of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// The session.
+    pub session: SessionId,
+    /// Whether the node has to hear heartbeats all the same: it does not see every other node, or
+    /// is not sure that every other node knows it.
+    pub needs_heartbeats: bool,
+}
+
+impl Watch {
+    /// The value of `heartbeats` of a node that has to hear some.
+    pub(crate) const NEEDED: &'static str = "needed";
+
+    fn entries(self) -> usize {
+        1 + usize::from(self.needs_heartbeats)
+    }
+
+    fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("session", &self.session)?;
+        if self.needs_heartbeats {
+            map.serialize_entry("heartbeats", Self::NEEDED)?;
+        }
+        Ok(())
+    }
+}
+
+impl<P> Body<P> {
+    /// Whether it only says that its node lives: 1, INITIAL_HEARTBEAT, or 2, HEARTBEAT.
+    pub fn is_heartbeat(&self) -> bool {
+        matches!(self, Self::InitialHeartbeat | Self::Heartbeat)
     }
 }
 

@@ -19,7 +19,7 @@ mod messages;
 mod values;
 
 pub use self::{
-    cluster::{Operation, Player, operation},
+    cluster::{Operation, Player, operation, session},
     messages::{flags, message, namespace, node_id, options, request_id, room, socket_id},
     values::{data, json},
 };

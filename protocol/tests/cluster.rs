@@ -52,6 +52,13 @@ impl Node {
         self.actions()
     }
 
+    /// A message comes, and is queued behind others.
+    fn arrive(&mut self, from: Option<&str>, body: Body) -> bool {
+        let mut message = Message::new("".into(), "/", body);
+        message.uid = from.map(NodeId::from);
+        self.cluster.hear(self.now, &message)
+    }
+
     fn handle_in_order(&mut self, message: Message) {
         let Recipient::Rules(body) = Recipient::from(message.body) else { panic!("a message for local sockets") };
         self.cluster.handle_in_order(message.uid, body);
@@ -152,15 +159,15 @@ fn a_silent_node_is_dropped_after_ten_seconds() {
 #[test]
 fn a_node_whose_close_message_is_queued_is_not_silent_however_long_the_queue_is() {
     let mut node = Node::with_peers(&["b", "c"]);
-    let (b, close_message) = (NodeId::from("b"), Message::new("b".into(), "/", Body::AdapterClose));
-    assert!(node.cluster.hear(node.now, Some(&b), &close_message.body));
-    assert!(!node.cluster.hear(node.now, Some(&b), &close_message.body), "one is enough");
+    let close_message = Message::new("b".into(), "/", Body::AdapterClose);
+    assert!(node.cluster.hear(node.now, &close_message));
+    assert!(!node.cluster.hear(node.now, &close_message), "one is enough");
     let actions = node.wait(11 * SECOND);
     assert!(actions.contains(&Action::NodeLeft { node: "c".into(), closed: false }), "{actions:?}");
     assert_eq!(node.cluster.server_count(), 2);
     assert!(node.cluster.next_timeout().is_none_or(|next| next > node.now), "nothing is due for it");
     node.handle_in_order(close_message);
-    assert_eq!(node.actions(), [Action::NodeLeft { node: b, closed: true }]);
+    assert_eq!(node.actions(), [Action::NodeLeft { node: "b".into(), closed: true }]);
 }
 
 #[test]
@@ -249,7 +256,7 @@ fn what_waits_for_its_turn_proves_at_once_that_its_sender_lives() {
     let mut node = Node::with_peers(&["b"]);
     for _ in 0..5 {
         node.wait(4 * SECOND);
-        assert!(node.cluster.hear(node.now, Some(&"b".into()), &no_sockets("q")), "it is kept");
+        assert!(node.arrive(Some("b"), no_sockets("q")), "it is kept");
     }
     assert_eq!(node.cluster.server_count(), 2);
     // By the time it is handled, it does not prove any more that the node lives.
@@ -262,8 +269,8 @@ fn what_waits_for_its_turn_proves_at_once_that_its_sender_lives() {
 fn heartbeats_need_not_be_kept_and_newcomers_are_greeted_together() {
     let mut node = Node::joined();
     for name in ["b", "c"] {
-        assert!(!node.cluster.hear::<Payload>(node.now, Some(&name.into()), &Body::InitialHeartbeat));
-        assert!(!node.cluster.hear::<Payload>(node.now, Some(&name.into()), &Body::Heartbeat));
+        assert!(!node.arrive(Some(name), Body::InitialHeartbeat));
+        assert!(!node.arrive(Some(name), Body::Heartbeat));
         assert_eq!(node.actions(), [Action::NodeJoined(name.into())]);
     }
     assert_eq!(node.cluster.next_timeout(), Some(node.now), "a newcomer waits for nothing");
@@ -276,10 +283,10 @@ fn heartbeats_need_not_be_kept_and_newcomers_are_greeted_together() {
 #[test]
 fn only_the_close_message_of_a_known_node_is_kept() {
     let mut node = Node::with_peers(&["b"]);
-    assert!(!node.cluster.hear::<Payload>(node.now, Some(&"x".into()), &Body::AdapterClose));
-    assert!(!node.cluster.hear::<Payload>(node.now, None, &Body::AdapterClose));
-    assert!(!node.cluster.hear::<Payload>(node.now, Some(&"me".into()), &Body::AdapterClose));
-    assert!(node.cluster.hear::<Payload>(node.now, Some(&"b".into()), &Body::AdapterClose));
+    assert!(!node.arrive(Some("x"), Body::AdapterClose));
+    assert!(!node.arrive(None, Body::AdapterClose));
+    assert!(!node.arrive(Some("me"), Body::AdapterClose));
+    assert!(node.arrive(Some("b"), Body::AdapterClose));
     node.handle_in_order(Message::new("b".into(), "/", Body::AdapterClose));
     assert_eq!(node.actions(), [Action::NodeLeft { node: "b".into(), closed: true }]);
     assert_eq!(node.cluster.server_count(), 1);
@@ -530,11 +537,11 @@ fn a_node_that_still_sends_long_after_its_close_message_is_known() {
 fn stragglers_that_arrive_before_the_close_message_is_handled_are_not_a_newcomer() {
     let mut node = Node::with_peers(&["b"]);
     let close_message = Message::new("b".into(), "/", Body::AdapterClose);
-    assert!(node.cluster.hear(node.now, Some(&"b".into()), &close_message.body));
-    node.cluster.hear(node.now, Some(&"b".into()), &Body::<Payload>::Heartbeat);
+    assert!(node.cluster.hear(node.now, &close_message));
+    node.arrive(Some("b"), Body::Heartbeat);
     node.handle_in_order(close_message);
     assert_eq!(node.actions(), [Action::NodeLeft { node: "b".into(), closed: true }]);
-    node.cluster.hear(node.now, Some(&"b".into()), &Body::<Payload>::Heartbeat);
+    node.arrive(Some("b"), Body::Heartbeat);
     assert_eq!(node.actions(), []);
     assert_eq!(node.cluster.server_count(), 1);
 }

@@ -3,9 +3,10 @@
 use std::{io, process::Command};
 
 /// Sessions on which Rust nodes listen, by their last statement. Their keep-alive query is an empty
-/// statement.
+/// statement, or a look at the sessions of all nodes.
 pub const LISTENERS: &str = "datname = current_database() AND application_name LIKE 'socketio-pg%'
-     AND (query = '' OR query LIKE 'LISTEN%' OR query LIKE 'UNLISTEN%')";
+     AND (query = '' OR query LIKE 'LISTEN%' OR query LIKE 'UNLISTEN%'
+          OR query LIKE '/* socketio-pg %' OR query LIKE '%pg_catalog.pg_stat_activity%')";
 /// Sessions on which Rust nodes publish.
 pub const PUBLISHERS: &str =
     "datname = current_database() AND application_name LIKE 'socketio-pg%' AND query LIKE '%pg_notify%'";

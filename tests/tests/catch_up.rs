@@ -82,7 +82,7 @@ impl<B: Backend> RustNode<B> {
 /// Breaks the listening connections of the Rust nodes.
 fn break_connections(database: &Database) {
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name LIKE 'socketio-pg%' AND query LIKE 'LISTEN%'";
+        WHERE datname = current_database() AND application_name LIKE 'socketio-pg%' AND (query LIKE 'LISTEN%' OR query LIKE '/* socketio-pg %')";
     database.execute(kill).unwrap();
 }
 

@@ -15,6 +15,13 @@ namespace SocketIO.Postgres
     /// </summary>
     public sealed class Message
     {
+        /// <summary>The name of the session on which the node listens, and in which others can see that it lives. It is
+        /// optional to write and to read: a node that does not write it sends heartbeats, and gets them.</summary>
+        public string Session { get; set; }
+
+        /// <summary>That the node has to hear heartbeats although it has a `session`. Missing: it has not.</summary>
+        public string Heartbeats { get; set; }
+
         /// <summary>The sender.</summary>
         public string Uid { get; set; }
 
@@ -68,6 +75,8 @@ namespace SocketIO.Postgres
             var kind = input.Whole("type").Value;
             return new Message
             {
+                Session = input.Text("session", 0, Rule.Optional | Rule.Lenient),
+                Heartbeats = input.Text("heartbeats", 0, Rule.Optional | Rule.Lenient),
                 Uid = input.Text("uid", 256, Rule.Optional | Rule.Null),
                 Nsp = input.Text("nsp", 0, Rule.Optional | Rule.Null),
                 Source = input.Text("source", 0, Rule.Optional | Rule.Lenient),
@@ -88,6 +97,8 @@ namespace SocketIO.Postgres
             output.Put("type", Body.Kind);
             var data = Body.ToDictionary("/data");
             if (data != null) output.Put("data", data);
+            output.Text("session", Session, false, null);
+            output.Text("heartbeats", Heartbeats, false, "needed");
             output.Text("uid", Uid, true, null);
             output.Text("nsp", Nsp, true, null);
             output.Text("source", Source, false, "_sio_adapter");

@@ -6,6 +6,11 @@ import "fmt"
 
 // Message is a message from one node to all others of its namespace.
 type Message struct {
+	// The name of the session on which the node listens, and in which others can see that it lives. It is optional
+	// to write and to read: a node that does not write it sends heartbeats, and gets them.
+	Session *string
+	// That the node has to hear heartbeats although it has a `session`. Missing: it has not.
+	Heartbeats *string
 	// The sender.
 	UID *string
 	// The namespace, such as `/` or `/admin`. Every writer must write it: Node.js's adapters drop a message without
@@ -45,6 +50,8 @@ func Read(value any) (*Message, error) {
 		return nil, err
 	}
 	message := &Message{
+		Session:      in.text("session", rule{optional: true, lenient: true}),
+		Heartbeats:   in.text("heartbeats", rule{optional: true, lenient: true}),
 		UID:          in.text("uid", rule{optional: true, null: true, limit: 256}),
 		Nsp:          in.text("nsp", rule{optional: true, null: true}),
 		Source:       in.text("source", rule{optional: true, lenient: true}),
@@ -107,6 +114,8 @@ func (message *Message) Map() (map[string]any, error) {
 	if data != nil {
 		out.put("data", data.values)
 	}
+	out.text("session", message.Session, false, "")
+	out.text("heartbeats", message.Heartbeats, false, "needed")
 	out.text("uid", message.UID, true, "")
 	out.text("nsp", message.Nsp, true, "")
 	out.text("source", message.Source, false, "_sio_adapter")

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
+use socketio_pg_protocol::{SessionId, cluster::Sighting};
 use tokio::{
     sync::{
         mpsc::{self, error::TryRecvError},
@@ -68,10 +69,18 @@ pub(crate) enum Arrival<'a> {
 enum Command {
     Listen { channel: String, done: Waiter },
     Unlisten { channel: String },
+    Look { name: Option<SessionId>, seen: oneshot::Sender<Seen> },
 }
 
 /// Resolves once a LISTEN is in place.
 pub(crate) type Listening = BoxFuture<'static, Result<(), Error>>;
+
+/// What a look at the sessions showed, and when it was asked for.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) asked: std::time::Instant,
+    pub(crate) sessions: Vec<Sighting>,
+}
 
 /// The callers that wait until a channel is listened to.
 type Waiter = oneshot::Sender<Result<(), Error>>;
@@ -122,6 +131,14 @@ impl Link {
     pub(crate) fn unlisten(&self, channel: String) {
         // A link that has ended listens to nothing.
         let _ = self.commands.send(Command::Unlisten { channel });
+    }
+
+    /// Looks at the sessions of all nodes in the database, and lets others see the node's own by this
+    /// name. The receiver ends without an answer when that fails.
+    pub(crate) fn look(&self, name: Option<SessionId>) -> oneshot::Receiver<Seen> {
+        let (seen, answer) = oneshot::channel();
+        let _ = self.commands.send(Command::Look { name, seen });
+        answer
     }
 }
 
@@ -353,6 +370,8 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                     Some(Command::Unlisten { channel }) => {
                         self.give_up(&channel);
                     }
+                    // There is no session that could be seen.
+                    Some(Command::Look { .. }) => {}
                 },
             }
         }
@@ -381,7 +400,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                         // While notifications keep coming, the arms below have no turn.
                         let _ = keep_position(&mut self.log).now_or_never();
                         match self.commands.try_recv() {
-                            Ok(command) => self.carry_out(&mut listener, command).await,
+                            Ok(command) => self.carry_out(&mut listener, command).await.map(drop),
                             Err(TryRecvError::Empty) => Ok(()),
                             Err(TryRecvError::Disconnected) => return End::Unwanted,
                         }
@@ -390,7 +409,15 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                 },
                 command = self.commands.recv() => match command {
                     None => return End::Unwanted,
-                    Some(command) => self.carry_out(&mut listener, command).await,
+                    Some(command) => {
+                        let asked = Instant::now();
+                        self.carry_out(&mut listener, command).await.map(|has_looked| {
+                            if has_looked {
+                                *heard = asked;
+                                check.reset();
+                            }
+                        })
+                    }
                 },
                 () = keep_position(&mut self.log) => Ok(()),
                 _ = check.tick() => {
@@ -421,11 +448,13 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
     }
 
     /// Carries out a command and those that are queued behind it, so that many namespaces cost one
-    /// round trip; their number is limited, so that what arrives meanwhile does not wait long.
-    async fn carry_out(&mut self, listener: &mut B::Listener, command: Command) -> Result<(), BackendError> {
+    /// round trip; their number is limited, so that what arrives meanwhile does not wait long. Tells
+    /// whether it has looked at the sessions, which needs no keep-alive query after it.
+    async fn carry_out(&mut self, listener: &mut B::Listener, command: Command) -> Result<bool, BackendError> {
         let mut listen = Vec::new();
         let mut unlisten = BTreeSet::new();
         let mut in_place = Vec::new();
+        let mut look = None;
         let mut next = Some(command);
         let mut carried_out = 0;
         while let Some(command) = next {
@@ -453,6 +482,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                         }
                     }
                 }
+                Command::Look { name, seen } => look = Some((name, seen)),
             }
             carried_out += 1;
             next = if carried_out < MAX_LISTEN { self.commands.try_recv().ok() } else { None };
@@ -463,7 +493,50 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
             timeout(self.check_interval, work).await.unwrap_or_else(|_| Err(silent()))?;
         }
         self.in_place(&in_place);
-        self.listen_to(listener, &listen, self.check_interval).await
+        self.listen_to(listener, &listen, self.check_interval).await?;
+        // Last: others see the latest statement of the session.
+        match look {
+            Some((name, seen)) => self.look(listener, name, seen).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn look(
+        &mut self,
+        listener: &mut B::Listener,
+        name: Option<SessionId>,
+        seen: oneshot::Sender<Seen>,
+    ) -> Result<(), BackendError> {
+        let asked = Instant::now().into_std();
+        let Ok(answer) = timeout(self.check_interval, listener.look(name)).await else {
+            // In a storm the answer comes behind notifications that prove that the server lives.
+            let mut has_come = false;
+            for _ in 0..MAX_AT_ONCE {
+                if !listener.take_next(&mut |channel, payload| self.take(channel, payload)) {
+                    break;
+                }
+                has_come = true;
+            }
+            if has_come {
+                self.events.counters().heard();
+                return Ok(());
+            }
+            return Err(silent());
+        };
+        match answer {
+            Ok(sessions) => {
+                self.events.counters().heard();
+                // The node may be leaving.
+                let _ = seen.send(Seen { asked, sessions });
+                Ok(())
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Connection | ErrorKind::ReadOnly) => Err(error),
+            // The session is sound.
+            Err(error) => {
+                tracing::debug!(%error, "cannot look at the sessions in the database, so heartbeats are sent");
+                Ok(())
+            }
+        }
     }
 }
 

@@ -70,6 +70,10 @@ impl<B: Backend> Intake<B> {
         match arrival {
             Arrival::Notification { channel, payload } => self.notification(channel, payload),
             Arrival::Restored => {
+                // Announcing the node again waits behind other messages, and looks do not.
+                if let Some(node) = self.node.upgrade() {
+                    node.doubt_sessions();
+                }
                 self.push(Item::Restored);
                 // A writer may have tried to wake the node meanwhile.
                 if let Some(node) = self.node.upgrade() {
@@ -114,7 +118,7 @@ impl<B: Backend> Intake<B> {
                     _ => of_channel,
                 };
                 let Some(namespace) = namespace else { return };
-                let is_kept = node.hear(&namespace, message.uid.as_ref(), &message.body);
+                let is_kept = node.hear(&namespace, &message);
                 if !is_kept || is_unwanted_response(&namespace, &message.body) {
                     return;
                 }

@@ -153,11 +153,16 @@ impl Namespace {
     }
 
     pub(crate) fn health(&self) -> NamespaceHealth {
+        let (nodes, is_silent) = {
+            let rules = self.lock();
+            (rules.server_count(), rules.is_silent())
+        };
         NamespaceHealth {
             name: self.name.clone(),
             uid: self.uid.clone(),
-            nodes: self.lock().server_count(),
+            nodes,
             requests: self.waiting.lock().len(),
+            is_silent,
         }
     }
 

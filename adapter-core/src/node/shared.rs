@@ -9,6 +9,7 @@ mod probe;
 mod register;
 mod send;
 mod server_side;
+mod sessions;
 mod tasks;
 
 use std::sync::{
@@ -25,7 +26,7 @@ use tokio::{
 };
 
 pub(in crate::node) use self::{clock::keep_time, probe::own_channel, tasks::Tasks};
-use self::{probe::Probe, register::Register};
+use self::{probe::Probe, register::Register, sessions::OwnSession};
 use crate::{
     backend::{Backend, outbox::wake_channel},
     error::Error,
@@ -50,6 +51,8 @@ pub(crate) struct Node<B: Backend> {
     /// The channel on which only this process receives responses. Written into its requests.
     reply_channel: Option<ReplyChannel>,
     namespaces: Register,
+    /// In which session other nodes see this one.
+    session: Arc<OwnSession>,
     /// The runtime of the node's tasks. The node leaves on it when it is dropped elsewhere.
     runtime: Handle,
     /// `None` once the node has left.
@@ -93,6 +96,7 @@ impl<B: Backend> Node<B> {
             handlers,
             reply_channel: options.new_reply_channel(),
             namespaces: Register::default(),
+            session: Arc::new(OwnSession::new()),
             runtime: Handle::current(),
             tasks: RwLock::default(),
             has_left: watch::Sender::new(false),

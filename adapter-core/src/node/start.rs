@@ -106,7 +106,7 @@ fn start<B: Backend>(node: &Arc<Node<B>>) -> oneshot::Receiver<Result<(), Backen
     let (link, started, link_task) = Link::start(backend.clone(), options, events.clone(), log, take);
     let mut tasks = vec![
         link_task,
-        tokio::spawn(keep_time(Arc::downgrade(node), node.clock().clone())),
+        tokio::spawn(keep_time(Arc::downgrade(node), node.clock().clone(), options.clone())),
         tokio::spawn(sweep(backend.clone(), options.clone(), node.attachments().clone(), events.clone())),
     ];
     if let Some(log) = &options.catch_up {

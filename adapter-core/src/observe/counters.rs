@@ -8,6 +8,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::{
     backend::BackendError,
@@ -84,6 +85,8 @@ struct Link {
 pub(crate) struct Publishing {
     pub(crate) last_error: Option<Failure>,
     pub(crate) consecutive_failures: u64,
+    /// Since when a batch is under way.
+    batch_since: Option<Instant>,
 }
 
 impl Default for Counters {
@@ -189,6 +192,28 @@ impl Counters {
 
     pub(crate) fn publishing(&self) -> Publishing {
         self.publishing.lock().clone()
+    }
+
+    /// A batch is under way until the result is dropped.
+    pub(crate) fn batch_begins(&self, now: Instant) -> BatchUnderWay<'_> {
+        self.publishing.lock().batch_since = Some(now);
+        BatchUnderWay(self)
+    }
+
+    /// Whether the latest batch has failed, or one has been under way for this long.
+    pub(crate) fn cannot_publish(&self, patience: Duration) -> bool {
+        let publishing = self.publishing.lock();
+        let is_stuck = publishing.batch_since.is_some_and(|since| since.elapsed() >= patience);
+        is_stuck || publishing.consecutive_failures > 0
+    }
+}
+
+/// Of batches, one at a time is under way.
+pub(crate) struct BatchUnderWay<'a>(&'a Counters);
+
+impl Drop for BatchUnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.publishing.lock().batch_since = None;
     }
 }
 

@@ -194,6 +194,9 @@ pub struct NamespaceHealth {
     pub nodes: usize,
     /// Requests of this node that wait for responses of other nodes.
     pub requests: usize,
+    /// Whether this node sends no heartbeats there, because all others see that it lives:
+    /// [`Options::watch_sessions`](crate::Options::watch_sessions).
+    pub is_silent: bool,
 }
 
 /// Something that failed.

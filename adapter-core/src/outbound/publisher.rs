@@ -492,6 +492,7 @@ impl<B: Backend> BatchWriter<B> {
 
     async fn publish_together(&self, batch: &[Outgoing]) -> Result<(), BackendError> {
         let started = tokio::time::Instant::now();
+        let _under_way = self.events.counters().batch_begins(started);
         let span = tracing::debug_span!("publish", messages = batch.len());
         in_time(self.limit, self.tables.publish(&*self.backend, batch)).instrument(span).await?;
         let took = started.elapsed();

@@ -80,6 +80,9 @@ macro_rules! backend_tests {
             a_session_is_drained_while_no_task_waits
             a_killed_session_fails_and_another_hears_again
             a_dropped_session_is_gone_from_the_server
+            sessions_see_each_other
+            a_session_of_another_role_is_not_seen
+            a_look_that_fails_leaves_the_session_sound
         );
         $crate::backend_tests!(@module $fixture schema:
             the_table_has_the_shape_that_node_gives_it

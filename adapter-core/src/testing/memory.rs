@@ -15,6 +15,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use socketio_pg_protocol::{SessionId, cluster::Sighting};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -47,6 +48,7 @@ struct Held {
     log: bool,
     publications: bool,
     listens: bool,
+    looks: bool,
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +106,8 @@ struct Session {
     channels: BTreeSet<String>,
     incoming: mpsc::UnboundedSender<Incoming>,
     unread: Arc<AtomicUsize>,
+    /// The name in its last look, and when that was.
+    seen: Option<(SessionId, Duration)>,
 }
 
 impl MemoryDatabase {
@@ -204,6 +208,11 @@ impl MemoryDatabase {
     /// Makes each LISTEN wait, or continues them.
     pub fn hold_listens(&self, are_held: bool) {
         self.held.send_modify(|held| held.listens = are_held);
+    }
+
+    /// Makes each look at the sessions wait, or continues them.
+    pub fn hold_looks(&self, are_held: bool) {
+        self.held.send_modify(|held| held.looks = are_held);
     }
 
     /// Refuses batches with attachments, as a table on a full disk would.
@@ -529,7 +538,7 @@ impl Backend for MemoryBackend {
         state.last_session += 1;
         let id = state.last_session;
         let unread = Arc::<AtomicUsize>::default();
-        let session = Session { channels: BTreeSet::new(), incoming: sender, unread: unread.clone() };
+        let session = Session { channels: BTreeSet::new(), incoming: sender, unread: unread.clone(), seen: None };
         state.sessions.insert(id, session);
         Ok(MemoryListener { database: self.database.clone(), id, incoming, unread })
     }
@@ -578,6 +587,20 @@ impl Listener for MemoryListener {
 
     async fn check(&mut self) -> Result<(), BackendError> {
         self.with_session(|_| ())
+    }
+
+    async fn look(&mut self, name: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
+        self.database.released(|held| held.looks).await?;
+        let now = self.database.state.lock().clock.now();
+        self.with_session(|session| session.seen = name.map(|name| (name, now)))?;
+        let state = self.database.state.lock();
+        let sightings = state.sessions.values().filter_map(|session| {
+            let (session, changed) = session.seen?;
+            let age = now.saturating_sub(changed);
+            let changed = i64::try_from(changed.as_micros()).unwrap_or(i64::MAX);
+            Some(Sighting { session, changed, age })
+        });
+        Ok(sightings.collect())
     }
 }
 

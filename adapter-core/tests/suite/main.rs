@@ -31,3 +31,4 @@ mod spans;
 mod split;
 mod surrogates;
 mod sweep;
+mod watching;

@@ -20,6 +20,7 @@ pub struct NodeOptions {
     max_inbox_bytes: Option<usize>,
     catch_up: Option<Duration>,
     outbox: bool,
+    watch_sessions: bool,
     namespaces: Vec<String>,
     dynamic_namespaces: Vec<DynamicNamespace>,
     parser: Option<Parser>,
@@ -62,6 +63,7 @@ impl NodeOptions {
             max_inbox_bytes: None,
             catch_up: None,
             outbox: false,
+            watch_sessions: false,
             namespaces: Vec::new(),
             dynamic_namespaces: Vec::new(),
             parser: None,
@@ -167,6 +169,13 @@ impl NodeOptions {
         self
     }
 
+    /// Makes a Rust server send no heartbeats while all others see its session.
+    #[must_use]
+    pub fn watch_sessions(mut self) -> Self {
+        self.watch_sessions = true;
+        self
+    }
+
     /// Makes a Rust server publish the outbox, and a Rust emitter and the SQL functions write into
     /// it.
     pub fn outbox(mut self) -> Self {
@@ -252,6 +261,9 @@ impl NodeOptions {
         // In one argument, so that a value may begin with a dash.
         let mut arguments: Vec<_> =
             single.chain(namespaces).chain(dynamic).map(|(name, value)| format!("{name}={value}")).collect();
+        if self.watch_sessions && takes_all {
+            arguments.push("--watch-sessions".to_owned());
+        }
         if self.outbox && takes_all {
             arguments.push("--outbox".to_owned());
         }

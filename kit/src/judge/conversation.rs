@@ -45,6 +45,8 @@ pub(crate) struct Message {
 struct Node {
     last: Option<Duration>,
     has_closed: bool,
+    /// Whether its last 1 or 2 told a `session`.
+    has_session: bool,
 }
 
 struct Request {
@@ -165,6 +167,11 @@ impl Conversation {
         let is_new = !self.nodes.contains_key(&key);
         let now = self.now;
         let node = self.nodes.entry(key).or_default();
+        // Others may see in its session that it lives. A transcript does not show who sees it.
+        let may_be_silent = node.has_session;
+        if matches!(message.kind, 1 | 2) {
+            node.has_session = message.has_session;
+        }
         let (before, had_closed) = (node.last, node.has_closed);
         node.last = now;
         node.has_closed |= message.kind == 13;
@@ -180,6 +187,7 @@ impl Conversation {
         if let (true, false, Some(limit), Some(before), Some(now)) =
             (is_judged, had_closed, self.expectations.silence, before, now)
             && now.saturating_sub(before) > limit
+            && !may_be_silent
         {
             let silent = now.saturating_sub(before).as_secs_f64();
             let finding = Finding::new(Rule::Heartbeat, format!("the node was silent for {silent:.1} s before this"));

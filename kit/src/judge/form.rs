@@ -22,6 +22,7 @@ pub(crate) struct Parsed {
     /// As JSON.
     pub(crate) text: String,
     pub(crate) has_reply_channel: bool,
+    pub(crate) has_session: bool,
 }
 
 /// Reads a notification, and tells what is wrong with it.
@@ -162,7 +163,7 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
     if value.get("source").is_some_and(|source| source.as_str() != Some("_sio_adapter")) {
         findings.push(wrong(Rule::Source, "`source` is another".to_owned()));
     }
-    for key in ["data", "requesterUid", "nodeId", "nonce", "replyTo"] {
+    for key in ["data", "session", "heartbeats", "requesterUid", "nodeId", "nonce", "replyTo"] {
         if matches!(value.get(key), Some(Value::Nil)) {
             let finding = wrong(Rule::Absent, format!("`{key}` is null"));
             findings.push(finding.expected(without(value, key).to_json()));
@@ -183,6 +184,7 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
         request: request.map(str::to_owned),
         client_count: data.and_then(|data| data.get("clientCount")).and_then(number),
         has_reply_channel: value.get("replyTo").is_some(),
+        has_session: value.get("session").is_some(),
         text,
     })
 }

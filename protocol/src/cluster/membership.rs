@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Action, Config, after};
-use crate::NodeId;
+use super::{Action, Config, Look, after};
+use crate::{NodeId, message::Watch};
 
 /// The other nodes, and when each was last heard.
 #[derive(Debug, Default)]
@@ -60,6 +60,26 @@ struct Heard {
     /// The node's entry in `by_time`, not later than `last`. A node that is leaving has none: it
     /// does not become silent any more.
     place: Option<Instant>,
+    /// What the node said of its session in its last heartbeat, if this node has heard that since
+    /// it joined.
+    watch: Option<Watch>,
+}
+
+/// Which of the other nodes were seen in a look.
+pub(super) struct Seen {
+    /// Whether all were that can be.
+    pub(super) all: bool,
+    /// Whether one of them has not given a sign of life for longer than it takes to look again.
+    pub(super) is_late: bool,
+    /// Whether all can be seen, and none of them has to hear heartbeats.
+    pub(super) are_content: bool,
+}
+
+impl Heard {
+    /// Whether the node needs no heartbeats.
+    fn is_content(&self) -> bool {
+        self.watch.is_some_and(|watch| !watch.needs_heartbeats)
+    }
 }
 
 impl Membership {
@@ -75,8 +95,14 @@ impl Membership {
         self.heard.contains_key(node)
     }
 
-    /// Notes that a message of this node has come.
-    pub(super) fn heard(&mut self, now: Instant, node: &NodeId, config: &Config, actions: &mut VecDeque<Action>) {
+    /// Notes that a message of this node has come. Returns whether the node is remembered.
+    pub(super) fn heard(
+        &mut self,
+        now: Instant,
+        node: &NodeId,
+        config: &Config,
+        actions: &mut VecDeque<Action>,
+    ) -> bool {
         if let Some(heard) = self.heard.get_mut(node) {
             heard.last = now;
             if let Some(place) = &mut heard.place
@@ -90,11 +116,42 @@ impl Membership {
             // A straggler.
         } else if self.heard.len() >= config.max_nodes {
             actions.push_back(Action::TooManyNodes(node.clone()));
+            return false;
         } else {
-            self.heard.insert(node.clone(), Heard { last: now, place: Some(now) });
+            self.heard.insert(node.clone(), Heard { last: now, place: Some(now), watch: None });
             self.by_time.insert((now, node.clone()));
             actions.push_back(Action::NodeJoined(node.clone()));
         }
+        true
+    }
+
+    /// Notes what a node said of its session in a heartbeat. Returns whether the node is known, and
+    /// has to hear heartbeats.
+    pub(super) fn said(&mut self, node: &NodeId, watch: Option<Watch>) -> bool {
+        let Some(heard) = self.heard.get_mut(node) else { return false };
+        heard.watch = watch;
+        heard.place.is_some() && !heard.is_content()
+    }
+
+    /// What nodes said of their sessions counts only when they say it again.
+    pub(super) fn forget_sessions(&mut self) {
+        self.heard.values_mut().for_each(|heard| heard.watch = None);
+    }
+
+    /// Notes which nodes live because their sessions do.
+    pub(super) fn looked(&mut self, look: &Look, soon: Duration) -> Seen {
+        let mut seen = Seen { all: true, is_late: false, are_content: true };
+        for heard in self.heard.values_mut().filter(|heard| heard.place.is_some()) {
+            seen.are_content &= heard.is_content();
+            let Some(watch) = heard.watch else { continue };
+            match look.sessions.get(&watch.session) {
+                // Its place may be behind: see `by_time`.
+                Some(alive) => heard.last = heard.last.max(*alive),
+                None => seen.all = false,
+            }
+            seen.is_late |= after(heard.last, soon) <= look.asked;
+        }
+        seen
     }
 
     /// Notes the close message of a node: messages that it sent earlier may still come.

@@ -8,8 +8,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Body, Message, Relay, number};
-use crate::{NodeId, ReplyChannel, error::DecodeError, id::MAX_ID_BYTES, payload::BorrowedPayload, value::Value};
+use super::{Body, Message, Relay, Watch, number};
+use crate::{
+    NodeId, ReplyChannel, SessionId, error::DecodeError, id::MAX_ID_BYTES, payload::BorrowedPayload, value::Value,
+};
 
 /// A form in which application data is read.
 ///
@@ -45,6 +47,7 @@ pub(crate) struct Envelope<P> {
     pub(crate) relay: Relay,
     pub(crate) nonce: Option<String>,
     pub(crate) reply_to: Option<ReplyChannel>,
+    pub(crate) watch: WatchFields,
     pub(crate) attachment_id: Option<AttachmentIdField>,
 }
 
@@ -61,12 +64,12 @@ impl<'a> Envelope<BorrowedPayload<'a>> {
 
 impl<P> Envelope<P> {
     fn map<Q>(self, mut convert: impl FnMut(P) -> Q) -> Envelope<Q> {
-        let Self { kind, body, uid, nsp, relay, nonce, reply_to, attachment_id } = self;
+        let Self { kind, body, uid, nsp, relay, nonce, reply_to, watch, attachment_id } = self;
         let body = body.map(|body| {
             let Ok(body) = body.try_map(&mut |data| Ok::<_, Infallible>(convert(data)));
             body
         });
-        Envelope { kind, body, uid, nsp, relay, nonce, reply_to, attachment_id }
+        Envelope { kind, body, uid, nsp, relay, nonce, reply_to, watch, attachment_id }
     }
 
     /// Rejects identifiers that are too long to be kept.
@@ -92,8 +95,22 @@ impl<P> Envelope<P> {
             Some(body) => body,
             None => Body::bare(kind)?,
         };
-        let Self { uid, nsp, relay, nonce, reply_to, .. } = self;
-        Ok(Message { body, uid, nsp, relay, nonce, reply_to })
+        let Self { uid, nsp, relay, nonce, reply_to, watch, .. } = self;
+        Ok(Message { body, uid, nsp, relay, nonce, reply_to, watch: watch.watch() })
+    }
+}
+
+/// What stands at `session` and `heartbeats`.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct WatchFields {
+    session: Option<SessionId>,
+    needs_heartbeats: bool,
+}
+
+impl WatchFields {
+    fn watch(self) -> Option<Watch> {
+        let Self { session, needs_heartbeats } = self;
+        session.map(|session| Watch { session, needs_heartbeats })
     }
 }
 
@@ -134,6 +151,8 @@ enum Key {
     NodeId,
     Nonce,
     ReplyTo,
+    Session,
+    Heartbeats,
     #[serde(other)]
     Other,
 }
@@ -158,6 +177,7 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                     relay: Relay::default(),
                     nonce: None,
                     reply_to: None,
+                    watch: WatchFields::default(),
                     attachment_id: None,
                 };
                 let mut late: Option<P::Late> = None;
@@ -180,6 +200,14 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                         Key::ReplyTo => {
                             let name = map.next_value::<Text>()?.0;
                             envelope.reply_to = name.as_deref().and_then(ReplyChannel::parse);
+                        }
+                        Key::Session => {
+                            let session = map.next_value::<Text>()?.0;
+                            envelope.watch.session = session.as_deref().and_then(SessionId::parse);
+                        }
+                        Key::Heartbeats => {
+                            let heartbeats = map.next_value::<Text>()?.0;
+                            envelope.watch.needs_heartbeats = heartbeats.as_deref() == Some(Watch::NEEDED);
                         }
                         Key::Other => {
                             map.next_value::<IgnoredAny>()?;

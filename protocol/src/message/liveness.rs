@@ -3,7 +3,7 @@
 //! | type | name | sent by | answered by |
 //! |---|---|---|---|
 //! | 1 | INITIAL_HEARTBEAT | a node that joins, once it listens | 2, from every other node |
-//! | 2 | HEARTBEAT | a silent node after 5 s, or 60 s when long alone; in answer to 1 | nothing |
+//! | 2 | HEARTBEAT | a silent node after 5 s, or 60 s when long alone, unless all others see its session; in answer to 1 | nothing |
 //! | 13 | ADAPTER_CLOSE | a node that leaves in good order | nothing |
 //!
 //! Wire form: `{"type":1,"uid":"8f42b1c09d5e7a36","nsp":"/"}`.
@@ -20,3 +20,7 @@ pub const QUIET_INTERVALS: u32 = 12;
 
 /// How long after its last message a node is taken for dead, by default.
 pub const HEARTBEAT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// For how many heartbeat intervals a node that joined, could not publish, or dropped a silent node
+/// asks for heartbeats, although it sees the sessions of all nodes that it knows.
+pub const UNSURE_INTERVALS: u32 = 3;

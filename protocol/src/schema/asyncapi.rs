@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The version of the description. Messages carry no version: see the specification.
-const VERSION: &str = "1.2.0";
+const VERSION: &str = "1.3.0";
 
 /// An operation of a node, which other nodes see too.
 struct Exchange {

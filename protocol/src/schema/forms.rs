@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    NodeId, Payload, Relay, ReplyChannel, channel,
-    message::{Flags, Room},
+    NodeId, Payload, Relay, ReplyChannel, SessionId, channel,
+    message::{Flags, Room, Watch},
 };
 
 /// All types of JSON. Generators take a schema without a type for an object.
@@ -18,6 +18,14 @@ pub(super) const ANY_TYPE: &[&str] = &["null", "boolean", "integer", "number", "
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]
 pub(super) struct Common {
+    /// The name of the session on which the node listens, and in which others can see that it
+    /// lives. It is optional to write and to read: a node that does not write it sends heartbeats,
+    /// and gets them.
+    #[schemars(with = "SessionId", skip_serializing_if = "Option::is_none")]
+    session: Option<SessionId>,
+    /// That the node has to hear heartbeats although it has a `session`. Missing: it has not.
+    #[schemars(with = "String", skip_serializing_if = "Option::is_none", extend("const" = Watch::NEEDED))]
+    heartbeats: Option<String>,
     /// The sender.
     uid: NodeId,
     /// The namespace, such as `/` or `/admin`. Every writer must write it: Node.js's adapters drop
@@ -49,6 +57,20 @@ pub(super) struct Common {
     /// requester listens on both.
     #[schemars(with = "ReplyChannel", skip_serializing_if = "Option::is_none")]
     reply_to: Option<ReplyChannel>,
+}
+
+impl JsonSchema for SessionId {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SessionId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{16}$", "examples": ["5f0c1d2e3b4a6978"] })
+    }
 }
 
 impl JsonSchema for ReplyChannel {

@@ -42,6 +42,8 @@ const TOLERATED: &[(&str, &str, &[Tolerance])] = &[
     (MESSAGES, "nodeId", &[AnyButLongText]),
     (MESSAGES, "nonce", &[AnyButLongText]),
     (MESSAGES, "replyTo", &[Any]),
+    (MESSAGES, "session", &[Any]),
+    (MESSAGES, "heartbeats", &[Any]),
     ("EventPacket", "type", &[Whole]),
     ("EventPacket", "data", &[Any]),
     ("EventPacket", "nsp", &[Any]),

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use proptest::{option, prelude::*};
+use proptest::{collection, option, prelude::*};
 
 use crate::{
-    Body, Message, NodeId, RequestId, Value,
-    cluster::{Action, Config, NodeRules, Recipient},
+    Body, Message, NodeId, RequestId, SessionId, Value,
+    cluster::{Action, Config, Look, NodeRules, Recipient},
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Packet, Selector, ServerSideEmit,
-        ServerSideEmitResponse,
+        ServerSideEmitResponse, Watch,
     },
 };
 
@@ -30,6 +30,8 @@ pub enum Operation {
     Publish,
     /// It sends heartbeats of other namespaces.
     HeartbeatAlong,
+    /// It looks at the sessions, and sees its own or not, and some others: see [`session`].
+    Look(bool, Vec<u8>),
     /// It asks for sockets, and waits this long.
     FetchSockets(Duration),
     /// It emits to the other servers, and waits this long for responses.
@@ -75,6 +77,10 @@ impl Player {
             }
             Operation::Publish => self.cluster.published(now),
             Operation::HeartbeatAlong => self.cluster.heartbeat_along(now),
+            Operation::Look(is_seen, seen) => {
+                let sessions = seen.into_iter().map(|number| (session(number), now)).collect();
+                self.cluster.looked(now, &Look { asked: now, is_seen, sessions });
+            }
             Operation::FetchSockets(timeout) => {
                 let id = self.next_request();
                 self.cluster.fetch_sockets(now, id, Selector::all(), timeout);
@@ -93,7 +99,7 @@ impl Player {
             Operation::Hear(message) => drop(self.cluster.handle(now, *message)),
             Operation::Arrive(message) => {
                 if message.nsp.as_deref().is_none_or(|nsp| nsp == self.cluster.namespace())
-                    && self.cluster.hear(now, message.uid.as_ref(), &message.body)
+                    && self.cluster.hear(now, &message)
                 {
                     self.line.push_back(*message);
                 }
@@ -135,6 +141,8 @@ pub fn operation() -> BoxedStrategy<Operation> {
         4 => (0..6_000_u64).prop_map(|ms| Operation::Wait(Duration::from_millis(ms))),
         1 => Just(Operation::Publish),
         1 => Just(Operation::HeartbeatAlong),
+        4 => (any::<bool>(), collection::vec(0..SESSIONS, 0..2 * usize::from(SESSIONS)))
+            .prop_map(|(is_seen, seen)| Operation::Look(is_seen, seen)),
         2 => timeout().prop_map(Operation::FetchSockets),
         2 => timeout().prop_map(Operation::ServerSideEmit),
         3 => timeout().prop_map(Operation::Broadcast),
@@ -144,6 +152,19 @@ pub fn operation() -> BoxedStrategy<Operation> {
         8 => Just(Operation::HandleNext),
     ]
     .boxed()
+}
+
+/// How many sessions there are.
+const SESSIONS: u8 = 4;
+
+/// A session with a small number.
+pub fn session(number: u8) -> SessionId {
+    SessionId::new(number.into())
+}
+
+fn watch() -> impl Strategy<Value = Watch> {
+    (0..SESSIONS, any::<bool>())
+        .prop_map(|(number, needs_heartbeats)| Watch { session: session(number), needs_heartbeats })
 }
 
 /// How many requests messages answer.
@@ -156,13 +177,9 @@ fn heard() -> impl Strategy<Value = Message> {
         1 => Just(NodeId::from("me")),
     ];
     let nsp = prop_oneof![1 => Just(None), 8 => Just(Some("/".to_owned())), 1 => Just(Some("/other".to_owned()))];
-    (answer_or_other(), option::weighted(0.95, sender), nsp).prop_map(|(body, uid, nsp)| Message {
-        body,
-        uid,
-        nsp,
-        relay: Default::default(),
-        nonce: None,
-        reply_to: None,
+    (answer_or_other(), option::weighted(0.95, sender), nsp, option::of(watch())).prop_map(|(body, uid, nsp, watch)| {
+        let watch = watch.filter(|_| body.is_heartbeat());
+        Message { body, uid, nsp, relay: Default::default(), nonce: None, reply_to: None, watch }
     })
 }
 

@@ -4,11 +4,11 @@ use proptest::{collection, option, prelude::*};
 
 use super::values::{broken_text, text};
 use crate::{
-    Body, MAX_ID_BYTES, Message, NodeId, Payload, Relay, ReplyChannel, RequestId, SocketId, Value,
+    Body, MAX_ID_BYTES, Message, NodeId, Payload, Relay, ReplyChannel, RequestId, SessionId, SocketId, Value,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSockets, FetchSocketsResponse, Flags,
         KeyOrder, Packet, Room, Selector, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
-        SocketsLeave,
+        SocketsLeave, Watch,
     },
 };
 
@@ -25,14 +25,11 @@ pub fn message(data: BoxedStrategy<Value>) -> BoxedStrategy<Message> {
         }),
     ];
     let (nonce, reply_to) = (option::weighted(0.1, id()), option::weighted(0.1, reply_channel()));
-    (body(data), node_id(), option::weighted(0.9, namespace()), relay, nonce, reply_to)
-        .prop_map(|(body, uid, nsp, relay, nonce, reply_to)| Message {
-            body,
-            uid: Some(uid),
-            nsp,
-            relay,
-            nonce,
-            reply_to,
+    let watch = option::weighted(0.1, watch());
+    (body(data), node_id(), option::weighted(0.9, namespace()), relay, nonce, reply_to, watch)
+        .prop_map(|(body, uid, nsp, relay, nonce, reply_to, watch)| {
+            let watch = watch.filter(|_| body.is_heartbeat());
+            Message { body, uid: Some(uid), nsp, relay, nonce, reply_to, watch }
         })
         .boxed()
 }
@@ -56,6 +53,13 @@ fn id() -> impl Strategy<Value = String> {
 fn reply_channel() -> BoxedStrategy<ReplyChannel> {
     ("[a-z.?#]{0,46}", any::<u64>())
         .prop_filter_map("the prefix is fit for it", |(prefix, number)| ReplyChannel::new(&prefix, number))
+        .boxed()
+}
+
+/// What a heartbeat tells of the session of its node.
+fn watch() -> BoxedStrategy<Watch> {
+    (any::<u64>().prop_map(SessionId::new), any::<bool>())
+        .prop_map(|(session, needs_heartbeats)| Watch { session, needs_heartbeats })
         .boxed()
 }
 

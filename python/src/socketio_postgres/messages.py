@@ -19,6 +19,8 @@ class InitialHeartbeatMessage(TypedDict):
     """
 
     type: Literal[1]
+    session: NotRequired[str]
+    heartbeats: NotRequired[Literal["needed"]]
     uid: NodeId
     nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
@@ -32,6 +34,8 @@ class HeartbeatMessage(TypedDict):
     """
 
     type: Literal[2]
+    session: NotRequired[str]
+    heartbeats: NotRequired[Literal["needed"]]
     uid: NodeId
     nsp: str
     source: NotRequired[Literal["_sio_adapter"]]

@@ -19,6 +19,7 @@ use socketio_pg_core::{
         OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport, emission::Emission,
         table::TableName,
     },
+    protocol::{SessionId, cluster::Sighting},
     testing::memory::{MemoryBackend, MemoryDatabase, MemoryListener},
 };
 use tokio::{sync::watch, time::Instant};
@@ -210,7 +211,7 @@ impl NodeListener {
         self.on_the_way.retain(|(arrives, _)| *arrives <= now);
     }
 
-    fn look(&mut self) -> Result<(), BackendError> {
+    fn state(&mut self) -> Result<(), BackendError> {
         if self.breaks.has_changed().unwrap_or(true) {
             self.broke();
         }
@@ -221,15 +222,15 @@ impl NodeListener {
 impl Listener for NodeListener {
     async fn listen(&mut self, channels: &[String]) -> Result<(), BackendError> {
         self.faults.travel().await;
-        self.look()?;
+        self.state()?;
         self.inner.listen(channels).await?;
         self.faults.travel().await;
-        self.look()
+        self.state()
     }
 
     async fn unlisten(&mut self, channels: &[String]) -> Result<(), BackendError> {
         self.faults.travel().await;
-        self.look()?;
+        self.state()?;
         self.inner.unlisten(channels).await
     }
 
@@ -258,7 +259,7 @@ impl Listener for NodeListener {
 
     async fn check(&mut self) -> Result<(), BackendError> {
         self.faults.travel().await;
-        self.look()?;
+        self.state()?;
         self.inner.check().await?;
         // The answer comes on the same line, after earlier notifications.
         while let Some(Ok(incoming)) = self.inner.next().now_or_never() {
@@ -267,7 +268,19 @@ impl Listener for NodeListener {
         let last = self.on_the_way.back().map(|(arrives, _)| *arrives);
         let arrives = (Instant::now() + self.faults.delay()).max(last.unwrap_or_else(Instant::now));
         tokio::time::sleep_until(arrives).await;
-        self.look()
+        self.state()
+    }
+
+    async fn look(&mut self, name: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
+        self.faults.travel().await;
+        self.state()?;
+        if self.faults.fails() && !self.faults.is_dead.load(Ordering::Relaxed) {
+            return Err(BackendError::new(ErrorKind::Timeout, "the simulation cancelled the statement"));
+        }
+        let sightings = self.inner.look(name).await?;
+        self.faults.travel().await;
+        self.state()?;
+        Ok(sightings)
     }
 }
 

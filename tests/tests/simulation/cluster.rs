@@ -215,7 +215,8 @@ impl SimulatedCluster {
             wall.set(self.conditions.node_clock(&mut self.random));
         }
         self.determined.next_clock(&wall);
-        let options = self.conditions.options.clone();
+        let watches = self.random.random_range(0..100) < self.conditions.watching;
+        let options = self.conditions.options.clone().watch_sessions(watches);
         let starting = Node::start(index, self.epoch, &self.database, faults, options, clients, wall);
         // A node may fail to start while the database is away.
         if let Ok(node) = starting.await {

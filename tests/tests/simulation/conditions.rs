@@ -35,6 +35,8 @@ pub(crate) struct Conditions {
     pub(crate) has_log: bool,
     /// Whether emitters write into the outbox.
     pub(crate) has_outbox: bool,
+    /// How many servers in a hundred look at the sessions of the others.
+    pub(crate) watching: u32,
 }
 
 impl Conditions {
@@ -71,6 +73,7 @@ impl Conditions {
             options,
             has_log,
             has_outbox,
+            watching: [0, 50, 100, 100][random.random_range(0..4)],
         }
     }
 

@@ -50,6 +50,14 @@ export interface InitialHeartbeatMessage {
    */
   type: 1;
   /**
+   * The name of the session on which the node listens, and in which others can see that it lives. It is optional to write and to read: a node that does not write it sends heartbeats, and gets them.
+   */
+  session?: string;
+  /**
+   * That the node has to hear heartbeats although it has a `session`. Missing: it has not.
+   */
+  heartbeats?: "needed";
+  /**
    * The sender.
    */
   uid: NodeId;
@@ -78,6 +86,14 @@ export interface HeartbeatMessage {
    * 2: HEARTBEAT.
    */
   type: 2;
+  /**
+   * The name of the session on which the node listens, and in which others can see that it lives. It is optional to write and to read: a node that does not write it sends heartbeats, and gets them.
+   */
+  session?: string;
+  /**
+   * That the node has to hear heartbeats although it has a `session`. Missing: it has not.
+   */
+  heartbeats?: "needed";
   /**
    * The sender.
    */

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
-use socketio_pg_protocol::{Body, cluster::Action};
+use socketio_pg_protocol::{
+    Body,
+    cluster::{Action, Look},
+};
 use tokio::sync::Notify;
 
-use super::Node;
-use crate::backend::Backend;
+use super::{Node, sessions::Looks};
+use crate::{backend::Backend, options::Options};
 
 impl<B: Backend> Node<B> {
     /// Tells all namespaces the time. When one of them has a heartbeat to send, others whose
@@ -36,7 +39,9 @@ impl<B: Backend> Node<B> {
 
 /// Wakes the namespaces when their time-outs are due. Heartbeats that are due at about the same
 /// time go out together.
-pub(in crate::node) async fn keep_time<B: Backend>(node: Weak<Node<B>>, clock: Arc<Notify>) {
+pub(in crate::node) async fn keep_time<B: Backend>(node: Weak<Node<B>>, clock: Arc<Notify>, options: Options) {
+    // Asked for by this task: a clock that hangs must look dead to other nodes.
+    let mut looks = options.watch_sessions.then(|| Looks::new(node.clone(), &options));
     loop {
         let next = {
             let Some(node) = node.upgrade() else { return };
@@ -48,8 +53,19 @@ pub(in crate::node) async fn keep_time<B: Backend>(node: Weak<Node<B>>, clock: A
                 let Some(node) = node.upgrade() else { return };
                 node.tell_time();
             }
+            look = next_look(&mut looks) => {
+                let Some(node) = node.upgrade() else { return };
+                node.looked(&look);
+            }
             () = clock.notified() => {}
         }
+    }
+}
+
+async fn next_look<B: Backend>(looks: &mut Option<Looks<B>>) -> Look {
+    match looks {
+        Some(looks) => looks.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -45,9 +45,9 @@ impl<B: Backend> Node<B> {
 
     /// Notes who sent a message that has just arrived. Returns whether the message must also be
     /// handled, in order.
-    pub(crate) fn hear<P>(&self, namespace: &Namespace, uid: Option<&NodeId>, body: &Body<P>) -> bool {
+    pub(crate) fn hear<P>(&self, namespace: &Namespace, message: &Message<P>) -> bool {
         let mut is_kept = false;
-        let actions = namespace.with_cluster(|cluster, now| is_kept = cluster.hear(now, uid, body));
+        let actions = namespace.with_cluster(|cluster, now| is_kept = cluster.hear(now, message));
         self.note(namespace, actions);
         is_kept
     }

@@ -12,10 +12,7 @@ use crate::{
     backend::Backend,
     error::Error,
     node::namespace::Namespace,
-    outbound::{
-        effect::Effect,
-        publisher::{Published, Publisher},
-    },
+    outbound::publisher::{Published, Publisher},
 };
 
 impl<B: Backend> Node<B> {
@@ -37,7 +34,8 @@ impl<B: Backend> Node<B> {
                     let published = self
                         .outgoing(namespace, namespace.uid().clone(), body, None)
                         .and_then(|outgoing| {
-                            let queued = publisher.map(|publisher| publisher.queue(outgoing, Effect::none()));
+                            let queued = publisher
+                                .map(|publisher| publisher.queue(outgoing, self.session.effect_of_close_message()));
                             queued.and_then(Result::ok).ok_or(Error::Closed)
                         })
                         .inspect_err(|error| tracing::debug!(%error, "could not publish a close message"));

@@ -36,6 +36,7 @@ impl<B: Backend> Node<B> {
         Error::check_namespace(namespace.name())?;
         let mut message = Message::new(sender, namespace.name(), body);
         message.relay = Relay::marked();
+        message.watch = self.watch(namespace, &message.body);
         if message.body.is_request() {
             message.reply_to = self.reply_channel.clone();
         }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use loom::thread::{self, JoinHandle};
+use socketio_pg_protocol::{SessionId, cluster::Sighting};
 
 use super::{Publisher, Tables};
 use crate::{
@@ -110,6 +111,9 @@ impl Listener for NotListening {
     }
     async fn check(&mut self) -> Result<(), BackendError> {
         Err(BackendError::new(ErrorKind::Connection, "cannot listen"))
+    }
+    async fn look(&mut self, _: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
+        unimplemented!()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of listening sessions: names of channels, lost connections, ended sessions.
 
 use super::*;
+use socketio_pg_protocol::{SessionId, cluster::Sighting};
 use std::{
     pin::pin,
     task::{Context, Poll, Waker},
@@ -129,4 +130,80 @@ pub async fn a_dropped_session_is_gone_from_the_server<F: Fixture>(fixture: &F) 
     assert_eq!(fixture.sql(&count).as_deref(), Some("1"));
     drop(listener);
     eventually("the session is gone", || fixture.sql(&count).as_deref() == Some("0")).await;
+}
+
+/// What a look shows, by name, in the order of names.
+async fn look(listener: &mut impl Listener, name: Option<SessionId>) -> Vec<Sighting> {
+    let mut seen = soon(listener.look(name)).await.unwrap();
+    seen.sort_by_key(|sighting| sighting.session);
+    seen
+}
+
+fn names(seen: &[Sighting]) -> Vec<SessionId> {
+    seen.iter().map(|sighting| sighting.session).collect()
+}
+
+pub async fn sessions_see_each_other<F: Fixture>(fixture: &F) {
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let (mut one, mut other) = (listening(&backend, &["c"]).await, listening(&backend, &["c"]).await);
+    let (first, second) = (SessionId::new(0xa), SessionId::new(u64::MAX));
+    assert_eq!(names(&look(&mut one, Some(first)).await), [first]);
+    let seen = look(&mut other, Some(second)).await;
+    assert_eq!(names(&seen), [first, second]);
+    assert!(seen.iter().all(|sighting| sighting.age < DEADLINE), "{seen:?}");
+
+    // What a session did not do does not change its time, and what it did does.
+    let again = look(&mut other, Some(second)).await;
+    assert_eq!(again[0].changed, seen[0].changed, "it has done nothing");
+    assert!(again[1].changed > seen[1].changed, "it has looked");
+    look(&mut one, Some(first)).await;
+    let again = look(&mut other, Some(second)).await;
+    assert!(again[0].changed > seen[0].changed, "it has looked");
+
+    // Without a name it is not seen, and sees all the same.
+    assert_eq!(names(&look(&mut one, None).await), [second]);
+    assert_eq!(names(&look(&mut other, Some(second)).await), [second]);
+    look(&mut one, Some(first)).await;
+
+    // Looking takes nothing from listening.
+    backend.publish(TABLE, None, &[inline("c", "heard")]).await.unwrap();
+    assert_eq!((hear(&mut one, 1).await, hear(&mut other, 1).await), (vec!["heard".into()], vec!["heard".into()]));
+
+    drop(one);
+    loop {
+        if names(&look(&mut other, Some(second)).await) == [second] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    fixture.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '/* socketio-pg %' AND datname = current_database()");
+    assert_kind(soon(other.look(Some(second))).await, ErrorKind::Connection);
+}
+
+pub async fn a_session_of_another_role_is_not_seen<F: Fixture>(fixture: &F) {
+    let role = Role::create(fixture);
+    let superuser = fixture.backend(&fixture.url()).await.unwrap();
+    let guest = fixture.backend(&role.url("right")).await.unwrap();
+    let (first, second) = (SessionId::new(1), SessionId::new(2));
+    let (mut one, mut other) = (listening(&superuser, &["c"]).await, listening(&guest, &["c"]).await);
+    look(&mut one, Some(first)).await;
+    assert_eq!(names(&look(&mut other, Some(second)).await), [second], "it sees its own session alone");
+    assert_eq!(names(&look(&mut one, Some(first)).await), [first, second], "a superuser sees all");
+    fixture.sql(&format!("GRANT pg_read_all_stats TO {}", role.name));
+    assert_eq!(names(&look(&mut other, Some(second)).await), [first, second]);
+}
+
+pub async fn a_look_that_fails_leaves_the_session_sound<F: Fixture>(fixture: &F) {
+    let role = Role::create(fixture);
+    // A statement of a session that records nothing of what it does.
+    fixture.sql(&format!("ALTER ROLE {} SET track_activities = off", role.name));
+    let guest = fixture.backend(&role.url("right")).await.unwrap();
+    let mut listener = listening(&guest, &["c"]).await;
+    assert_eq!(look(&mut listener, Some(SessionId::new(1))).await, [], "not even itself");
+    fixture.sql("REVOKE SELECT ON pg_catalog.pg_stat_activity FROM PUBLIC");
+    let refused = soon(listener.look(Some(SessionId::new(1)))).await.unwrap_err();
+    assert!(!matches!(refused.kind(), ErrorKind::Connection | ErrorKind::ReadOnly), "{refused}");
+    fixture.sql("GRANT SELECT ON pg_catalog.pg_stat_activity TO PUBLIC");
+    guest.publish(TABLE, None, &[inline("c", "heard")]).await.unwrap();
+    assert_eq!(hear(&mut listener, 1).await, ["heard"]);
 }

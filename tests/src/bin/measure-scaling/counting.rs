@@ -10,9 +10,12 @@ use std::{
     time::Duration,
 };
 
-use socketio_pg_core::backend::{
-    Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, LogRow, OutboxBatch, OutboxProgress,
-    OutboxState, Outgoing, Position, Row, SweepBatch, TableReport, table::TableName,
+use socketio_pg_core::{
+    backend::{
+        Backend, BackendError, CatchUp, FetchLimits, Incoming, Listener, LogQuery, LogRow, OutboxBatch, OutboxProgress,
+        OutboxState, Outgoing, Position, Row, SweepBatch, TableReport, table::TableName,
+    },
+    protocol::{SessionId, cluster::Sighting},
 };
 
 /// What was delivered to all sessions together.
@@ -166,5 +169,9 @@ impl<L: Listener> Listener for CountingListener<L> {
 
     fn check(&mut self) -> impl Future<Output = Result<(), BackendError>> + Send {
         self.inner.check()
+    }
+
+    fn look(&mut self, name: Option<SessionId>) -> impl Future<Output = Result<Vec<Sighting>, BackendError>> + Send {
+        self.inner.look(name)
     }
 }

@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// Publish the outbox, or write into it.
     #[arg(long)]
     pub(crate) outbox: bool,
+    /// Send no heartbeats while all others see the session of this node.
+    #[arg(long)]
+    watch_sessions: bool,
     #[arg(long = "namespace", default_value = "/")]
     pub(crate) namespaces: Vec<String>,
     /// socketioxide's own pattern syntax: `/dynamic-{id}`.
@@ -122,7 +125,7 @@ impl Options {
         if self.outbox {
             options = options.outbox(Outbox::default());
         }
-        options
+        options.watch_sessions(self.watch_sessions)
     }
 
     pub(crate) fn admin(&self) -> Result<Option<AdminOptions>, Box<dyn std::error::Error>> {
