@@ -87,7 +87,9 @@ impl<B: Backend> Watcher<B> {
             let start = Instant::now();
             let sockets = self.look().await;
             let reports = self.compare(sockets).await;
-            pause = refresh.max(start.elapsed().saturating_mul(PAUSE_FACTOR));
+            let took = start.elapsed();
+            tracing::trace!(microseconds = took.as_micros(), "looked at the sockets of this server");
+            pause = refresh.max(took.saturating_mul(PAUSE_FACTOR));
             if self.cluster.of(&self.namespace).uid().is_none() || !self.tell(reports).await {
                 return;
             }
