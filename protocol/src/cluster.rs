@@ -235,7 +235,7 @@ impl NodeRules {
     pub fn not_published(&mut self, now: Instant) {
         // Not the interval of a quiet node, which differs once the node has published earlier.
         let interval = self.config.heartbeat_interval;
-        self.has_not_said(now);
+        self.could_not_say(now);
         let Some(published) = &mut self.published else { return };
         // The heartbeat is then due in a fifth of the interval.
         if let Some(earlier) = now.checked_sub(interval - interval / 5) {
@@ -277,7 +277,7 @@ impl NodeRules {
             self.assume_peers(now);
             if !is_known {
                 // It may need heartbeats.
-                self.is_unsure(now);
+                self.doubt(now);
             }
         }
     }
@@ -341,7 +341,7 @@ impl NodeRules {
         while let Some(node) = self.members.pop_silent(now, self.config.heartbeat_timeout) {
             self.node_left(node, false);
             // Perhaps it was this node that could not hear.
-            self.is_unsure(now);
+            self.doubt(now);
         }
         self.requests.expire(now, &mut self.actions);
         let must_tell = self.published.is_some() && self.watching.must_tell(now);

@@ -122,6 +122,31 @@ fn a_node_whose_session_does_nothing_is_dropped_after_ten_seconds() {
 }
 
 #[test]
+fn who_has_long_seen_others_is_not_quiet_when_they_vanish() {
+    let mut node = Node::settled();
+    for _ in 0..100 {
+        assert_eq!(node.wait_and_look(5 * SECOND / 2, &[0, 1]), []);
+    }
+    let mut sent = 0;
+    // Its looks fail, and it drops the other: its heartbeats are how the other finds it again.
+    for _ in 0..40 {
+        sent += node.wait(SECOND).iter().filter(|action| **action == HEARTBEAT).count();
+    }
+    assert_eq!(node.rules.server_count(), 1);
+    assert!(sent >= 7, "{sent} heartbeats in 40 s");
+}
+
+#[test]
+fn an_interval_may_be_as_long_as_no_clock_goes() {
+    let config = Config::default().heartbeat_interval(Duration::MAX / 2).heartbeat_timeout(Duration::MAX);
+    let now = Instant::now();
+    let mut node = Node { rules: NodeRules::new("me".into(), "/", config.watches(true)), now };
+    node.rules.join(now);
+    node.look(&[0]);
+    assert_eq!(node.wait(SECOND), [Action::Publish(Body::InitialHeartbeat)]);
+}
+
+#[test]
 fn a_node_that_cannot_be_seen_gets_heartbeats_and_asks_for_them() {
     for seen in [&[0_u64][..], &[1], &[]] {
         let mut node = Node::settled();

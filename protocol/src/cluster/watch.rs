@@ -129,8 +129,12 @@ impl NodeRules {
         let Some(published) = self.published.filter(|_| self.config.watches) else { return };
         // One look may fail, or not show all for a moment. What is left then until the time-out is
         // for the replies of others.
-        let soon = self.config.heartbeat_interval * 3 / 4;
+        let soon = self.config.heartbeat_interval - self.config.heartbeat_interval / 4;
         let Seen { all, is_late, are_content } = self.members.looked(look, soon);
+        if self.members.len() > 0 {
+            // They are seen instead of heard.
+            self.assume_peers(now);
+        }
         self.watching.sees_all = all && look.is_seen && !is_late;
         if self.watching.sees_all {
             self.watching.fresh_until = Some(after(now, soon));
@@ -157,7 +161,7 @@ impl NodeRules {
     /// it.
     pub fn session_is_renamed(&mut self, now: Instant) {
         self.watching.is_silent = false;
-        self.is_unsure(now);
+        self.doubt(now);
     }
 
     /// What a heartbeat of this node tells, when this is the name of its session.
@@ -175,11 +179,11 @@ impl NodeRules {
     /// say it again. [`Self::join`] does the same; call it where that has to wait.
     pub fn was_disconnected(&mut self, now: Instant) {
         self.members.forget_sessions();
-        self.is_unsure(now);
+        self.doubt(now);
     }
 
     /// Not every node may know this one.
-    pub(super) fn is_unsure(&mut self, now: Instant) {
+    pub(super) fn doubt(&mut self, now: Instant) {
         let some_heartbeats = self.config.heartbeat_interval.saturating_mul(liveness::UNSURE_INTERVALS);
         self.watching.unsure_until = Some(after(now, some_heartbeats));
         if self.config.watches {
@@ -188,8 +192,8 @@ impl NodeRules {
     }
 
     /// The node could not publish something, such as that it needs heartbeats.
-    pub(super) fn has_not_said(&mut self, now: Instant) {
-        self.is_unsure(now);
+    pub(super) fn could_not_say(&mut self, now: Instant) {
+        self.doubt(now);
         self.watching.needs_heartbeats = false;
         if let Some(tells_at) = &mut self.watching.tells_at {
             *tells_at = after(now, self.config.heartbeat_interval / 5);
