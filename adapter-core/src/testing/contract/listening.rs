@@ -217,3 +217,24 @@ pub async fn a_look_that_fails_leaves_the_session_sound<F: Fixture>(fixture: &F)
     guest.publish(TABLE, None, &[inline("c", "heard")]).await.unwrap();
     assert_eq!(hear(&mut listener, 1).await, ["heard"]);
 }
+
+pub async fn a_look_that_is_given_up_leaves_the_session_sound<F: Fixture>(fixture: &F) {
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let mut listener = listening(&backend, &["c"]).await;
+    let name = SessionId::new(1);
+    for polls in 1..=20_u32 {
+        {
+            let mut given_up = pin!(listener.look(Some(name)));
+            for _ in 0..polls {
+                if given_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_micros(200)).await;
+            }
+        }
+        assert_eq!(names(&look(&mut listener, Some(name)).await), [name], "after {polls} polls");
+        listener.listen(&[polls.to_string()]).await.unwrap();
+        backend.publish(TABLE, None, &[inline(&polls.to_string(), "heard")]).await.unwrap();
+        assert_eq!(hear(&mut listener, 1).await, ["heard"], "after {polls} polls");
+    }
+}
