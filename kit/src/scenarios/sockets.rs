@@ -206,7 +206,7 @@ async fn come_and_go(fixture: Fixture) -> Outcome {
     observed(json!([none, all, rest]), json!([[], ["a", "b", "b2", "c", "c2"], ["b", "b2", "c2"]]))
 }
 
-/// The request waits for the killed server until it counts as dead.
+/// The request waits for the killed server until it counts as dead, 3 s after its last message.
 async fn dead_node(fixture: Fixture) -> Outcome {
     fixture.wait_for_servers(3).await?;
     fixture.clients().await?;
@@ -216,7 +216,7 @@ async fn dead_node(fixture: Fixture) -> Outcome {
     fixture.connect("d", &dying, how).await?;
     let alive = found(&fixture, fixture.actor(), json!({})).await?;
     dying.node.kill().await?;
-    let missed = match found(&fixture, fixture.actor(), json!({ "timeout": 500 })).await {
+    let missed = match found(&fixture, fixture.actor(), json!({ "timeout": 1500 })).await {
         Err(Error::Refused { text }) => json!(text),
         other => other?,
     };

@@ -65,15 +65,15 @@ async fn main() -> ExitCode {
     columns.sort_by_key(|&(index, _)| index);
     let columns: Vec<Column> = columns.into_iter().map(|(_, column)| column).collect();
 
-    let [mut passed, mut failed, mut left_out] = [0; 3];
+    let [mut passed, mut left_out] = [0; 2];
+    let mut failures = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         for Column { composition, cells } in &columns {
             match &cells[index] {
                 Cell::AsExpected | Cell::Defects(_) => passed += 1,
                 Cell::LeftOut(_) => left_out += 1,
                 Cell::Failed(reason) => {
-                    failed += 1;
-                    say(&format!("✗ {} · {}\n{reason}", scenario.name, composition.name));
+                    failures.push(format!("✗ {} · {}\n{reason}", scenario.name, composition.name));
                 }
             }
         }
@@ -89,7 +89,11 @@ async fn main() -> ExitCode {
             Err(error) => say(&format!("the tables cannot be written: {error}")),
         }
     }
-    let seconds = started.elapsed().as_secs_f64();
+    // Below the tables, where whoever is shown only the end of the output sees them.
+    for failure in &failures {
+        say(failure);
+    }
+    let (failed, seconds) = (failures.len(), started.elapsed().as_secs_f64());
     say(&format!(
         "{passed} passed, {failed} failed, 0 skipped, {left_out} left out for lack of something, in {seconds:.0} s"
     ));
@@ -192,7 +196,7 @@ async fn run_scenario(scenario: &Scenario, composition: &Composition, cluster: A
         Err(panic) => return failed(&panic.to_string()),
         Ok(Err(_)) => return failed(&format!("it took longer than {} s", SCENARIO_DEADLINE.as_secs())),
     };
-    let (shown, defects) = defects::shown(composition, scenario.name, &observation.expected);
+    let (shown, defects) = defects::shown(composition, scenario.name, &observation.expected, &observation.seen);
     let is_node = composition.seats.map(Seat::is_node);
     if composition.is_plain() && shows_node_defect(scenario.name, is_node) != defects::has_one_of_node(&defects) {
         return failed("the kit's `shows_node_defect` says of this cell what the list of defects does not");

@@ -91,18 +91,18 @@ async fn main() -> ExitCode {
     results.sort_by_key(|&(index, ..)| index);
 
     let mut rows = Vec::new();
-    let mut failures = 0;
+    let mut failures = Vec::new();
     for (_, case, backend, result) in results {
         match result {
             Ok(seen) => rows.push((case, backend, seen)),
-            Err(_) => failures += 1,
+            Err(error) => failures.push(format!("✗ {} · {backend}\n    {error}", case.name)),
         }
     }
     let passed = rows.len();
     let rows = report::Rows::seen(&rows);
     let table = report::table(&all, &rows);
     say(&format!("\n{table}"));
-    let is_whole = words.is_empty() && backends.is_empty() && failures == 0;
+    let is_whole = words.is_empty() && backends.is_empty() && failures.is_empty();
     let written = match (updates_page, is_whole) {
         (true, _) => Some(report::update_page(&all, rows)),
         (false, true) => Some(report::write(&table)),
@@ -113,8 +113,12 @@ async fn main() -> ExitCode {
         Some(Err(error)) => return failed(&format!("the table cannot be written: {error}")),
         None => {}
     }
-    say(&format!("{passed} passed, {failures} failed in {:.0} s", started.elapsed().as_secs_f64()));
-    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    // Once more, below the table, where whoever is shown only the end of the output sees them.
+    for failure in &failures {
+        say(failure);
+    }
+    say(&format!("{passed} passed, {} failed in {:.0} s", failures.len(), started.elapsed().as_secs_f64()));
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn cell(case: &Case, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
