@@ -12,7 +12,8 @@ const spelled = (n) => ["no", "one", "two", "three", "four", "five"][n] ?? Strin
 const { servers, adminUi } = await (await fetch("servers.json")).json();
 
 document.querySelector("#lead").textContent = lead();
-if (kinds().length < 2) document.querySelector("h1 em").textContent = `${spelled(servers.length)} servers`;
+document.querySelector("h1 em").textContent =
+  kinds().length > 1 ? `${spelled(kinds().length)} languages` : `${spelled(servers.length)} servers`;
 const tones = new Map(servers.map(({ name }, index) => [name, TONES[index % TONES.length]]));
 const wires = new Wires(document.querySelector("#wires"), tones);
 const names = NAMES.map((name) => [Math.random(), name]).sort().map(([, name]) => name);
@@ -37,13 +38,13 @@ link.addEventListener("click", () => {
   localStorage.setItem("server_url", localStorage.getItem("server_url") ?? location.origin);
 });
 
-/** How many servers there are in each language: `["two in Rust", "one in Node.js"]`. */
+/** How many servers there are in each language: `["two in Rust", "one on Node.js"]`. */
 function kinds() {
-  const languages = { rust: "Rust", node: "Node.js" };
+  const languages = { rust: "in Rust", node: "on Node.js", python: "in Python" };
   return Object.entries(languages)
     .map(([kind, language]) => [servers.filter((server) => server.kind === kind).length, language])
     .filter(([count]) => count > 0)
-    .map(([count, language]) => `${spelled(count)} in ${language}`);
+    .map(([count, language]) => `${spelled(count)} ${language}`);
 }
 
 /** What the page shows, in two sentences. */

@@ -30,7 +30,7 @@ export class Pane {
     this.element = document.querySelector("#pane-template").content.firstElementChild.cloneNode(true);
     this.element.dataset.server = server.name;
     this.element.dataset.tone = tones.get(server.name);
-    this.#find(".badge").textContent = server.kind === "rust" ? "Rs" : "JS";
+    this.#find(".badge").textContent = { rust: "Rs", node: "JS", python: "Py" }[server.kind];
     this.#find("h2").textContent = server.name;
     this.#find(".software").textContent = `${server.software} · port ${server.port}`;
     this.#find(".me b").textContent = name;

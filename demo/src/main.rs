@@ -1,12 +1,14 @@
-//! The demo: Rust and Node.js servers in one cluster, and a page that shows them.
+//! The demo: servers in Rust, on Node.js and in Python in one cluster, and a page that shows them.
 //!
-//! `cargo demo` starts a private PostgreSQL, two Rust nodes and, if `node` is installed, a Node.js
-//! node. It prints the page's address, which is the only line on standard output; explanations go
+//! `cargo demo` starts a private PostgreSQL, two Rust nodes and, where they are installed, a Node.js
+//! node and a Python node. It prints the page's address, which is the only line on standard output; explanations go
 //! to standard error. See `demo/README.md`.
 
 mod admin_page;
+mod child;
 mod node_server;
 mod page;
+mod python_server;
 mod rust_node;
 mod table;
 mod visitor;
@@ -14,25 +16,28 @@ mod visitor;
 use std::{error::Error, io::Write as _, process::ExitCode};
 
 use admin_page::AdminPage;
+use child::{Child, StartError};
 use clap::Parser;
-use node_server::{NodeServer, StartError};
 use page::ServerInfo;
 use rust_node::RustNode;
 use socketio_pg_throwaway::Server;
 use table::Table;
 use tokio::signal;
 
-/// Rust and Node.js Socket.IO servers in one cluster over one PostgreSQL, and a page that shows
-/// them.
+/// Socket.IO servers in Rust, on Node.js and in Python in one cluster over one PostgreSQL, and a page
+/// that shows them.
 #[derive(Parser)]
 #[command(name = "demo")]
 struct Arguments {
     /// The port of the page; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Starts the Rust nodes only.
+    /// Leaves out the Node.js node.
     #[arg(long)]
     no_node: bool,
+    /// Leaves out the Python node.
+    #[arg(long)]
+    no_python: bool,
 }
 
 #[tokio::main]
@@ -47,7 +52,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    eprintln!("One Socket.IO cluster in two languages\n");
+    eprintln!("One Socket.IO cluster in several languages\n");
 
     let postgres = Server::start()?;
     let database = postgres.create_database()?;
@@ -63,10 +68,16 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         rust_nodes.push(node);
     }
     let table = Table::create(&database.url()).await?;
-    let node_server = if arguments.no_node { None } else { start_node_server(&database.url()).await? };
+    let mut children = Vec::new();
+    if !arguments.no_node {
+        children.extend(there("Node node", node_server::start("Node node", &database.url()).await)?);
+    }
+    if !arguments.no_python {
+        children.extend(there("Python node", python_server::start("Python node", &database.url()).await)?);
+    }
 
     let servers: Vec<ServerInfo> =
-        rust_nodes.iter().map(RustNode::info).chain(node_server.as_ref().map(NodeServer::info)).cloned().collect();
+        rust_nodes.iter().map(RustNode::info).chain(children.iter().map(Child::info)).cloned().collect();
     let admin_page = AdminPage::read(&node_server::packages())?;
     let page = page::router(&servers, admin_page.is_some()).merge(table.router());
     let page = page.merge(admin_page.map(AdminPage::router).unwrap_or_default());
@@ -82,8 +93,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     asked_to_stop().await?;
 
     eprintln!("\nStopping.");
-    if let Some(node) = node_server {
-        node.stop().await;
+    for child in children {
+        child.stop().await;
     }
     for node in rust_nodes {
         node.stop().await;
@@ -91,16 +102,16 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Without Node.js the demo runs with Rust nodes alone.
-async fn start_node_server(database_url: &str) -> Result<Option<NodeServer>, StartError> {
-    const NAME: &str = "Node node";
-    match NodeServer::start(NAME, database_url).await {
-        Ok(node) => {
-            started(NAME, &describe(node.info()));
-            Ok(Some(node))
+/// A server in another language: none where the language is not installed, without which the demo
+/// runs too.
+fn there(name: &str, start: Result<Child, StartError>) -> Result<Option<Child>, StartError> {
+    match start {
+        Ok(child) => {
+            started(name, &describe(child.info()));
+            Ok(Some(child))
         }
-        Err(StartError::NoNode(_)) => {
-            started(NAME, "none: `node` is not installed. Install Node.js (18.3 or later) to see both languages");
+        Err(error @ StartError::NoProgram { .. }) => {
+            started(name, &format!("none: {error}"));
             Ok(None)
         }
         Err(error) => Err(error),

@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Rust,
     /// Node.js, with socket.io.
     Node,
+    /// Python, with python-socketio.
+    Python,
 }
 
 /// Serves the page for these servers, with a link to the Admin UI or without.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::Value;
-use socketio_pg_tests::{DEADLINE, NODE, Tool, database, install, require};
+use socketio_pg_tests::{DEADLINE, NODE, Tool, database, install, python_server, require};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
@@ -36,8 +36,10 @@ async fn what_is_done_in_one_pane_is_seen_in_the_others() {
     }
     let Some(database) = database() else { return };
     install(&folder()).unwrap();
-    let demo = Demo::start(Some(&database.url())).await;
-    let test = Command::new("node").arg("demo.test.mjs").arg(&demo.url).current_dir(folder()).output().await.unwrap();
+    let (demo, kinds) = Demo::start(Some(&database.url())).await;
+    let mut test = Command::new("node");
+    test.arg("demo.test.mjs").arg(&demo.url).args(kinds).current_dir(folder());
+    let test = test.output().await.unwrap();
     assert!(
         test.status.success(),
         "{}{}",
@@ -51,9 +53,9 @@ async fn ctrl_c_stops_every_server() {
     if !require(&NODE) || database().is_none() {
         return;
     }
-    let mut demo = Demo::start(None).await;
+    let (mut demo, kinds) = Demo::start(None).await;
     let ports = demo.ports().await;
-    assert_eq!(ports.len(), 3, "two Rust nodes and a Node node");
+    assert_eq!(ports.len(), kinds.len(), "{kinds:?}");
     for port in &ports {
         TcpStream::connect(("127.0.0.1", *port)).await.unwrap();
     }
@@ -77,15 +79,23 @@ struct Demo {
 }
 
 impl Demo {
-    /// Starts it with an existing server, or with one of its own.
-    async fn start(database_url: Option<&str>) -> Self {
+    /// Starts it with an existing server, or with one of its own. Returns the languages of its
+    /// servers too: without Python, which is reported, there are three.
+    async fn start(database_url: Option<&str>) -> (Self, Vec<&'static str>) {
+        let mut kinds = vec!["rust", "rust", "node"];
+        let has_python = tokio::task::spawn_blocking(|| python_server(env!("CARGO_TARGET_TMPDIR")).is_some());
         let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+        if has_python.await.unwrap() {
+            kinds.push("python");
+        } else {
+            command.arg("--no-python");
+        }
         command.envs(database_url.map(|url| ("DATABASE_URL", url)));
         let mut process = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
         let url = output.next_line().await.unwrap().expect("the demo prints its address");
         assert!(url.starts_with("http://127.0.0.1:"), "{url:?} is not an address");
-        Self { process, url }
+        (Self { process, url }, kinds)
     }
 
     /// The ports of the demo's servers, from `/servers.json`.

@@ -61,7 +61,7 @@ fn each_wrong_node_is_told_its_mistake() {
         let work = || {
             while let Some((mutant, cluster, scenario, place, problem)) = { rest.lock().unwrap().pop() } {
                 let node = format!("{python} {} {mutant}", folder().join("mutant.py").display());
-                let wanted = ["--cluster", cluster, "--scenario", scenario, "--patience", "3"];
+                let wanted = ["--cluster", cluster, "--scenario", scenario, "--patience", "10"];
                 let (report, output) = check(&database, &node, &wanted);
                 let place = format!("docs/protocol.md#{place}");
                 let is_told = |mistake: &Value| {
