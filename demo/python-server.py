@@ -151,6 +151,7 @@ async def main():
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", options.port))
+    listener.listen()  # now, for clients that read of it below
     await manager.start()
     config = uvicorn.Config(socketio.ASGIApp(sio), log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
