@@ -1,4 +1,4 @@
-// Makes the picture of the README: three panes with a crab, an elephant and a hexagon.
+// Makes the picture of the README: four panes with a crab, an elephant, a hexagon and a snake.
 //
 //   node picture.mjs URL FILE.png [dark]
 
@@ -91,6 +91,16 @@ const elephant = {
   ink: eyes(0.5, 0.46, 0.032),
 };
 
+const snake = {
+  sky: [
+    curve([[0.575, 0.21], [0.605, 0.13], [0.645, 0.21], [0.685, 0.13], [0.715, 0.19], [0.735, 0.17]]),
+    arc([0.757, 0.155], [0.024, 0.03]),
+    curve([[0.78, 0.165], [0.795, 0.168], [0.805, 0.158]]),
+    curve([[0.795, 0.168], [0.805, 0.18]]),
+  ],
+  ink: eyes(0.76, 0.147, 0.009),
+};
+
 const heart = (x, y, size) =>
   curve([
     [x, y + size * 1.5], [x - size, y + size * 0.1], [x - size * 0.85, y - size * 0.75], [x - size * 0.4, y - size * 0.85], [x, y - size * 0.1],
@@ -99,11 +109,11 @@ const heart = (x, y, size) =>
 
 const browser = await launch();
 const { page, panes } = await open(browser, url, {
-  viewport: { width: 1400, height: 1060 },
-  deviceScaleFactor: 1.5,
+  viewport: { width: 1840, height: 1060 },
+  deviceScaleFactor: 1.25,
   colorScheme: theme,
 });
-const [rust, secondRust, node] = panes;
+const [rust, secondRust, node, python] = panes;
 for (const pane of panes) await pane.counts(panes.length, panes.length);
 
 async function sketch(pane, strokes) {
@@ -116,6 +126,7 @@ async function sketch(pane, strokes) {
 await sketch(rust, crab);
 await sketch(node, hexagon);
 await sketch(secondRust, elephant);
+await sketch(python, snake);
 await sketch(node, {
   sun: [
     arc([0.885, 0.15], [0.036, 0.0576]),
@@ -140,9 +151,12 @@ await rust.say("Hello from Rust! The crab is mine.");
 await node.reads("Hello from Rust! The crab is mine.");
 await node.say("Hello back from Node.");
 await secondRust.reads("Hello back from Node.");
+await python.say("And hello from Python.");
+await secondRust.reads("And hello from Python.");
 await secondRust.drop({ name: "view.svg", type: "image/svg+xml", bytes: Buffer.from(view) });
 await rust.pictured("view.svg");
 await node.pictured("view.svg");
+await python.pictured("view.svg");
 await node.drop({ name: "measurements.csv", type: "text/csv", bytes: Buffer.alloc(48_200, "7;") });
 await rust.received("measurements.csv");
 await secondRust.received("measurements.csv");
