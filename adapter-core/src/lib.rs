@@ -15,6 +15,8 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod inbound;
+#[doc(hidden)]
+pub mod instances;
 mod node;
 mod observe;
 mod options;

@@ -106,3 +106,8 @@ pub type ClusterNamespace = socketio_pg_core::ClusterNamespace<DieselBackend>;
 /// application needs no method of it.
 #[doc(alias("createAdapter", "PostgresAdapterOptions"))]
 pub type PostgresAdapter<E> = socketio_pg_core::PostgresAdapter<E, DieselBackend>;
+
+// Compiled here, so that applications and tests do not compile it again: `instances` says how.
+#[cfg(debug_assertions)]
+#[used]
+static APPLICATION: fn(DieselBackend) = socketio_pg_core::instances::application::<DieselBackend>;

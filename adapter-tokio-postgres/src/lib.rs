@@ -100,3 +100,8 @@ pub type ClusterNamespace = socketio_pg_core::ClusterNamespace<TokioPostgresBack
 /// application needs no method of it.
 #[doc(alias("createAdapter", "PostgresAdapterOptions"))]
 pub type PostgresAdapter<E> = socketio_pg_core::PostgresAdapter<E, TokioPostgresBackend>;
+
+// Compiled here, so that applications and tests do not compile it again: `instances` says how.
+#[cfg(debug_assertions)]
+#[used]
+static APPLICATION: fn(TokioPostgresBackend) = socketio_pg_core::instances::application::<TokioPostgresBackend>;

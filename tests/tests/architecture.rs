@@ -27,7 +27,7 @@ const LAYERS: [&[&str]; 9] = [
 const BASE: [&str; 3] = ["env", "queue", "sync"];
 
 /// Modules that may use every layer, and that no layer uses.
-const OUTSIDE: [&str; 3] = ["fuzz", "lib", "testing"];
+const OUTSIDE: [&str; 4] = ["fuzz", "instances", "lib", "testing"];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in a folder of the workspace").to_owned()
