@@ -33,6 +33,7 @@ pub use self::{
     api::{
         cluster::Cluster,
         emitter::{Emitter, PublishOn},
+        find::InTime,
         functions::SqlFunctions,
         namespace::ClusterNamespace,
         responses::{Acknowledgements, Responses},
