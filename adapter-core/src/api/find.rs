@@ -150,7 +150,7 @@ impl<B: Backend> ClusterNamespace<B> {
             return Ok(InTime { found, error: None });
         }
         let (remote, error) = ids_in_time(self.node()?, &namespace, selector).await?;
-        found.extend(remote);
+        found.extend(remote.into_iter().map(|(_, id)| id));
         Ok(InTime { found, error })
     }
 }

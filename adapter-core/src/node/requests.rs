@@ -20,7 +20,10 @@ use crate::{
 };
 
 /// Sockets of the other nodes, each with its node.
-pub(crate) type Described = Vec<(Option<NodeId>, SocketDescription)>;
+type Described = Vec<(Option<NodeId>, SocketDescription)>;
+
+/// The same, of which only the ids are known.
+type Ids = Vec<(Option<NodeId>, SocketId)>;
 
 /// The sockets of the other nodes that match.
 pub(crate) async fn fetch_remote<B: Backend>(
@@ -61,15 +64,25 @@ pub(crate) async fn count_in_time<B: Backend>(
     ask(node, namespace, selector, Some(Only::Count), add).await
 }
 
+/// The ids of the sockets of the other nodes that match, each with its node.
+pub(crate) async fn fetch_remote_ids<B: Backend>(
+    node: &Arc<Node<B>>,
+    namespace: &Arc<Namespace>,
+    selector: Selector,
+) -> Result<Ids, Error> {
+    let (ids, missing) = ids_in_time(node, namespace, selector).await?;
+    missing.map_or(Ok(ids), Err)
+}
+
 /// The ids of the sockets of the nodes that respond in time, and an error when others did not.
 pub(crate) async fn ids_in_time<B: Backend>(
     node: &Arc<Node<B>>,
     namespace: &Arc<Namespace>,
     selector: Selector,
-) -> Result<(Vec<SocketId>, Option<Error>), Error> {
-    let collect = |found: &mut Vec<SocketId>, _, progress| {
+) -> Result<(Ids, Option<Error>), Error> {
+    let collect = |found: &mut Ids, node: Option<NodeId>, progress| {
         if let Progress::Ids(ids) = progress {
-            found.extend(ids);
+            found.extend(ids.into_iter().map(|id| (node.clone(), id)));
         }
     };
     ask(node, namespace, selector, Some(Only::Ids), collect).await
