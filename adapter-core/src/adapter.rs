@@ -29,7 +29,11 @@ use crate::{
     api::cluster::Cluster,
     backend::Backend,
     error::Error,
-    node::{namespace::Namespace, requests::fetch_remote, shared::Node},
+    node::{
+        namespace::Namespace,
+        requests::{fetch_remote, fetch_remote_ids},
+        shared::Node,
+    },
     outbound::effect::{Effect, Returned},
     socketio::{
         packet::{self, Parser},
@@ -227,9 +231,10 @@ impl<E: SocketEmitter, B: Backend> CoreAdapter<E> for PostgresAdapter<E, B> {
         let mut sockets = Vec::new();
         if let Some(opts) = self.remote_options(&options, None) {
             let aliases = self.cluster.aliases();
-            for (node, socket) in fetch_remote(self.node(), &self.namespace, opts).await? {
+            // socketioxide asks for no more than that.
+            for (node, id) in fetch_remote_ids(self.node(), &self.namespace, opts).await? {
                 sockets.push(RemoteSocketData {
-                    id: aliases.alias(&socket.id),
+                    id: aliases.alias(&id),
                     server_id: aliases.server(node.as_ref()),
                     ns: self.local.path().clone(),
                 });

@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod emitter;
+pub(crate) mod find;
 pub(crate) mod functions;
 pub(crate) mod namespace;
 pub(crate) mod responses;

@@ -35,6 +35,7 @@ pub use self::{
     api::{
         cluster::Cluster,
         emitter::{Emitter, PublishOn},
+        find::InTime,
         functions::SqlFunctions,
         namespace::ClusterNamespace,
         responses::{Acknowledgements, Responses},

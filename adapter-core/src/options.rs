@@ -247,7 +247,7 @@ impl Options {
     }
 
     /// How many responses one request takes, 100 000 by default: acknowledgements, servers, or
-    /// sockets in `fetch_sockets`. With more it fails with
+    /// sockets in `fetch_sockets` and `socket_ids`; `count` counts any number. With more it fails with
     /// [`Error::TooManyResponses`](crate::Error::TooManyResponses). Without a limit, one node could
     /// respond for ever.
     pub fn max_responses(mut self, answers: usize) -> Self {

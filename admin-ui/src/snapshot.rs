@@ -35,7 +35,7 @@ pub(crate) async fn all_sockets<B: Backend>(cluster: &Cluster<B>, namespaces: &[
 async fn sockets_of<B: Backend>(cluster: Cluster<B>, namespace: String, deadline: Instant) -> Vec<AdminSocket> {
     let left = deadline.saturating_duration_since(Instant::now());
     let (sockets, missing) = match cluster.of(&namespace).timeout(left).fetch_sockets_in_time().await {
-        Ok(fetched) => fetched,
+        Ok(fetched) => (fetched.found, fetched.error),
         // The other servers cannot be asked.
         Err(error) => (local_sockets(&cluster, &namespace).await, Some(error)),
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use socketio_pg_core::protocol::{
     Body, NodeId,
-    message::{FetchSockets, Selector},
+    message::{FetchSockets, Only, Selector},
 };
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// In how many rounds the sockets of servers that do not tell how many they have are counted once:
-/// that costs all servers a description of each socket.
+/// that costs servers of Node.js a description of each socket.
 const COUNT_AGAIN: u32 = 12;
 
 pub(crate) async fn run(target: &Target, command: &Nodes) -> Result<(), Failure> {
@@ -56,7 +56,8 @@ pub(crate) async fn run(target: &Target, command: &Nodes) -> Result<(), Failure>
     Failure::unless_complete(&missing)
 }
 
-/// Asks servers that do not tell how many sockets they have for their sockets. Others answer too.
+/// Asks servers that do not tell how many sockets they have for the number. Servers of Node.js answer
+/// with their sockets; others answer too.
 async fn count_sockets(survey: &mut Survey, session: &mut Session, wait: Duration) -> Result<(), Failure> {
     let uncounted = survey.nodes().filter(|(.., seen)| seen.sockets.is_none());
     let namespaces: std::collections::BTreeSet<_> = uncounted.map(|(namespace, ..)| namespace.to_owned()).collect();
@@ -66,7 +67,7 @@ async fn count_sockets(survey: &mut Survey, session: &mut Session, wait: Duratio
     for namespace in namespaces {
         let request = new_request();
         survey.asked(request.clone());
-        let body = Body::FetchSockets(FetchSockets { opts: Selector::all(), request_id: request });
+        let body = Body::FetchSockets(FetchSockets::new(Selector::all(), request).only(Only::Count));
         session.publish(&namespace, body).await?;
     }
     let deadline = Instant::now() + wait;

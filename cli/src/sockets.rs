@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use socketio_pg_core::protocol::{
     Body, NodeId,
-    message::{FetchSockets, Room, SocketDescription},
+    message::{FetchSockets, Only, Room, SocketDescription},
 };
 use tokio::time::Instant;
 
@@ -57,12 +57,14 @@ struct Found {
     missing: BTreeSet<NodeId>,
 }
 
-/// Asks all servers for their sockets, and waits for those that are known.
+/// Asks all servers for their sockets, or for their number only, and waits for those that are known.
 async fn fetch(session: &mut Session, survey: &mut Survey, command: &Sockets) -> Result<Found, Failure> {
     let request = new_request();
     survey.asked(request.clone());
     let mut missing = survey.uids(&command.namespace);
-    let body = Body::FetchSockets(FetchSockets { opts: command.selection.selector(), request_id: request.clone() });
+    let only = command.count.then_some(Only::Count);
+    let fetch = FetchSockets { opts: command.selection.selector(), request_id: request.clone(), only };
+    let body = Body::FetchSockets(fetch);
     session.publish(&command.namespace, body).await?;
     let deadline = Instant::now() + command.timeout;
     let mut sockets = Vec::new();

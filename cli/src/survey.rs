@@ -160,7 +160,7 @@ impl Survey {
                 seen.info = Some(info);
             }
             Body::FetchSocketsResponse(response) if is_own => {
-                seen.sockets = u64::try_from(response.sockets.len()).ok();
+                seen.sockets = Some(response.told_count());
             }
             _ => {}
         }

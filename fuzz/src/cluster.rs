@@ -9,7 +9,8 @@ use socketio_pg_protocol::{
     Body, Message, NodeId, RequestId,
     cluster::{Action, Config, Progress},
     message::{
-        BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Selector, ServerSideEmitResponse, SocketsJoin, Watch,
+        BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Only, Selector, ServerSideEmitResponse, SocketsJoin,
+        Watch,
     },
     strategies::{Operation, Player, session},
 };
@@ -50,7 +51,11 @@ impl Iterator for Operations<'_> {
             1 => Operation::Leave,
             2 => Operation::Publish,
             3..=5 => Operation::Wait(Duration::from_millis(u64::from(self.byte()?) * 50)),
-            6 => Operation::FetchSockets(self.timeout()?),
+            6 => match self.byte()? % 3 {
+                0 => Operation::FetchOnly(Only::Count, self.timeout()?),
+                1 => Operation::FetchOnly(Only::Ids, self.timeout()?),
+                _ => Operation::FetchSockets(self.timeout()?),
+            },
             7 => Operation::ServerSideEmit(self.timeout()?),
             8 => Operation::Broadcast(self.timeout()?),
             9 => Operation::Cancel(usize::from(self.byte()? % REQUESTS)),
@@ -104,7 +109,14 @@ impl Operations<'_> {
             2 | 3 => Body::AdapterClose,
             4 => Body::Unknown { kind: what.into(), data: None },
             5 => Body::SocketsJoin(SocketsJoin { opts: Selector::all(), rooms: Vec::new() }),
-            6 => Body::FetchSocketsResponse(FetchSocketsResponse { request_id: self.request()?, sockets: Vec::new() }),
+            6 => {
+                let request_id = self.request()?;
+                Body::FetchSocketsResponse(match self.byte()? {
+                    0 => FetchSocketsResponse::of_count(request_id, u64::MAX),
+                    1 => FetchSocketsResponse::of_ids(request_id, vec!["s".into()]),
+                    _ => FetchSocketsResponse::full(request_id, Vec::new()),
+                })
+            }
             7 => Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id: self.request()?, packet: None }),
             8 | 9 => {
                 let (request_id, count) = (self.request()?, self.byte()?);
@@ -138,6 +150,8 @@ struct Request {
 enum Waits {
     /// For the sockets of these nodes.
     Sockets(BTreeSet<NodeId>),
+    /// For the number, or the ids, of the sockets of these nodes; each answers once.
+    Brief { only: Only, nodes: BTreeSet<NodeId>, answered: BTreeSet<NodeId> },
     /// For the responses of these nodes.
     Answers(BTreeSet<NodeId>),
     /// For the clients of these nodes: their number, if the node has sent it, less those that have
@@ -148,14 +162,14 @@ enum Waits {
 impl Waits {
     fn forget(&mut self, node: &NodeId) {
         match self {
-            Self::Sockets(nodes) | Self::Answers(nodes) => _ = nodes.remove(node),
+            Self::Sockets(nodes) | Self::Brief { nodes, .. } | Self::Answers(nodes) => _ = nodes.remove(node),
             Self::Acknowledgements(nodes) => _ = nodes.remove(node),
         }
     }
 
     fn is_settled(&self) -> bool {
         match self {
-            Self::Sockets(nodes) | Self::Answers(nodes) => nodes.is_empty(),
+            Self::Sockets(nodes) | Self::Brief { nodes, .. } | Self::Answers(nodes) => nodes.is_empty(),
             Self::Acknowledgements(nodes) => {
                 nodes.values().all(|(expected, received)| expected.is_some_and(|expected| *received >= expected))
             }
@@ -165,7 +179,7 @@ impl Waits {
     /// The nodes that have not responded in full.
     fn missing(&self) -> BTreeSet<&NodeId> {
         match self {
-            Self::Sockets(nodes) | Self::Answers(nodes) => nodes.iter().collect(),
+            Self::Sockets(nodes) | Self::Brief { nodes, .. } | Self::Answers(nodes) => nodes.iter().collect(),
             Self::Acknowledgements(nodes) => {
                 nodes.iter().filter(|(_, (expected, _))| expected.is_none()).map(|it| it.0).collect()
             }
@@ -196,6 +210,9 @@ impl Witness {
     fn note_request(&mut self, operation: &Operation) {
         let (timeout, waits) = match operation {
             Operation::FetchSockets(timeout) => (timeout, Waits::Sockets(self.members.clone())),
+            Operation::FetchOnly(only, timeout) => {
+                (timeout, Waits::Brief { only: *only, nodes: self.members.clone(), answered: BTreeSet::new() })
+            }
             Operation::ServerSideEmit(timeout) => (timeout, Waits::Answers(self.members.clone())),
             Operation::Broadcast(timeout) => {
                 (timeout, Waits::Acknowledgements(self.members.iter().map(|node| (node.clone(), (None, 0))).collect()))
@@ -225,6 +242,12 @@ impl Witness {
                     (Waits::Sockets(nodes), Progress::Sockets(_), node)
                     | (Waits::Answers(nodes), Progress::Response(_), node) => {
                         node.map(|node| nodes.remove(node));
+                    }
+                    (Waits::Brief { only: Only::Count, nodes, answered }, Progress::Count(_), _)
+                    | (Waits::Brief { only: Only::Ids, nodes, answered }, Progress::Ids(_), _) => {
+                        let node = node.clone().expect("it is the answer of a node");
+                        nodes.remove(&node);
+                        assert!(answered.insert(node), "a node was counted twice");
                     }
                     (Waits::Acknowledgements(nodes), Progress::ClientCount(count), Some(node)) => {
                         let told = nodes.entry(node.clone()).or_default().0.replace(*count);

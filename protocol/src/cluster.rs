@@ -37,7 +37,7 @@ pub use self::{
 };
 use crate::{
     Body, Message, NodeId, Payload, RequestId,
-    message::{Broadcast, FetchSockets, Selector, ServerSideEmit, liveness},
+    message::{Broadcast, FetchSockets, ServerSideEmit, liveness},
 };
 
 /// How long a request waits for responses to FETCH_SOCKETS and SERVER_SIDE_EMIT, by default.
@@ -372,13 +372,13 @@ impl NodeRules {
         [heartbeat, tells, self.heartbeat_reply_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
     }
 
-    /// Asks the other nodes for their sockets.
+    /// Asks the other nodes for their sockets, or for no more than their number or ids.
     ///
-    /// [`Progress::Sockets`] comes for each node, then [`Action::Completed`]. A node that knows no
-    /// other node completes at once and publishes nothing.
-    pub fn fetch_sockets(&mut self, now: Instant, id: RequestId, opts: Selector, timeout: Duration) {
-        let body = Body::FetchSockets(FetchSockets { opts, request_id: id.clone() });
-        self.ask(now, id, body, timeout);
+    /// [`Progress::Sockets`], [`Progress::Count`] or [`Progress::Ids`] comes for each node, as it is
+    /// asked for and whether the node answers in full or briefly; then [`Action::Completed`]. A node
+    /// that knows no other node completes at once and publishes nothing.
+    pub fn fetch_sockets(&mut self, now: Instant, fetch: FetchSockets, timeout: Duration) {
+        self.ask(now, fetch.request_id.clone(), Body::FetchSockets(fetch), timeout);
     }
 
     /// Emits an event to the other servers and asks for their responses.
@@ -397,7 +397,10 @@ impl NodeRules {
         }
         let (deadline, nodes) = (after(now, timeout), self.members.nodes());
         match body {
-            Body::FetchSockets(_) => self.requests.wait_for_sockets(id, deadline, nodes),
+            Body::FetchSockets(FetchSockets { only: None, .. }) => self.requests.wait_for_sockets(id, deadline, nodes),
+            Body::FetchSockets(FetchSockets { only: Some(only), .. }) => {
+                self.requests.wait_for_brief_answers(id, deadline, nodes, only);
+            }
             _ => self.requests.wait_for_answers(id, deadline, nodes),
         }
         self.publish(now, body);

@@ -37,7 +37,7 @@ pub use self::{
     rooms::{DisconnectSockets, SocketsJoin, SocketsLeave},
     selector::{Flags, KeyOrder, Room, Selector},
     server_side::{ServerSideEmit, ServerSideEmitResponse},
-    sockets::{FetchSockets, FetchSocketsResponse, Handshake, SocketDescription},
+    sockets::{FetchSockets, FetchSocketsResponse, Handshake, Only, SocketDescription},
 };
 use crate::{NodeId, ReplyChannel, SessionId, payload::Payload};
 

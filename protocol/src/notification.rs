@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    Message, NodeId, RequestId,
+    Message, NodeId, RequestId, SocketId,
     budget::{Budget, MAX_PAYLOAD},
     error::{DecodeError, DecodeErrorKind, EncodeError},
     message::{
@@ -183,6 +183,7 @@ impl<P> Body<P> {
         }
         match self {
             Self::FetchSocketsResponse(data) if data.sockets.iter().any(|socket| socket.id.is_too_long()) => Some("id"),
+            Self::FetchSocketsResponse(data) if data.ids.iter().flatten().any(SocketId::is_too_long) => Some("ids"),
             _ => None,
         }
     }

@@ -20,6 +20,6 @@ mod values;
 
 pub use self::{
     cluster::{Operation, Player, operation, session},
-    messages::{flags, message, namespace, node_id, options, request_id, room, socket_id},
+    messages::{flags, message, namespace, node_id, only, options, request_id, room, socket_id},
     values::{data, json},
 };

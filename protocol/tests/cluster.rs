@@ -5,10 +5,11 @@
 use std::time::{Duration, Instant};
 
 use socketio_pg_protocol::{
-    Body, Message, NodeId, Payload, RequestId,
+    Body, Message, NodeId, Payload, RequestId, SocketId,
     cluster::{Action, Config, LocalRequest, NodeRules, Outcome, Progress, Recipient},
     message::{
-        Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Packet, Selector, ServerSideEmitResponse,
+        Broadcast, BroadcastAck, BroadcastClientCount, FetchSockets, FetchSocketsResponse, Only, Packet, Selector,
+        ServerSideEmitResponse, SocketDescription,
     },
 };
 
@@ -71,7 +72,13 @@ impl Node {
     }
 
     fn fetch_sockets(&mut self, id: &str) -> Vec<Action> {
-        self.cluster.fetch_sockets(self.now, id.into(), Selector::all(), 5 * SECOND);
+        self.cluster.fetch_sockets(self.now, FetchSockets::new(Selector::all(), id.into()), 5 * SECOND);
+        self.actions()
+    }
+
+    fn fetch_only(&mut self, id: &str, only: Only) -> Vec<Action> {
+        let fetch = FetchSockets::new(Selector::all(), id.into()).only(only);
+        self.cluster.fetch_sockets(self.now, fetch, 5 * SECOND);
         self.actions()
     }
 
@@ -84,7 +91,7 @@ impl Node {
 }
 
 fn no_sockets(id: &str) -> Body {
-    Body::FetchSocketsResponse(FetchSocketsResponse { request_id: id.into(), sockets: Vec::new() })
+    Body::FetchSocketsResponse(FetchSocketsResponse::full(id.into(), Vec::new()))
 }
 
 fn count(id: &str, client_count: u64) -> Body {
@@ -322,6 +329,59 @@ fn a_request_waits_for_the_nodes_that_were_known() {
     assert_eq!(node.hear("c", no_sockets("r")), [], "it has ended");
 }
 
+fn sockets(id: &str, ids: &[&str]) -> FetchSocketsResponse {
+    let socket = |id: &&str| SocketDescription { id: (*id).into(), handshake: None, rooms: None, data: None };
+    FetchSocketsResponse::full(id.into(), ids.iter().map(socket).collect())
+}
+
+fn ids(ids: &[&str]) -> Vec<SocketId> {
+    ids.iter().map(|id| SocketId::from(*id)).collect()
+}
+
+#[test]
+fn full_and_brief_answers_are_counted() {
+    let mut node = Node::with_peers(&["b", "c", "d", "e"]);
+    let asked = node.fetch_only("r", Only::Count);
+    let [Action::Publish(Body::FetchSockets(fetch))] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(fetch.only, Some(Only::Count));
+    let answer = Body::FetchSocketsResponse;
+    let count = |node, count| progress("r", node, Progress::Count(count));
+    assert_eq!(node.hear("b", answer(FetchSocketsResponse::of_count("r".into(), 7))), [count("b", 7)]);
+    assert_eq!(node.hear("c", answer(sockets("r", &["1", "2"]))), [count("c", 2)]);
+    // It tells more than it was asked for.
+    assert_eq!(node.hear("d", answer(FetchSocketsResponse::of_ids("r".into(), ids(&["3"])))), [count("d", 1)]);
+    let both = FetchSocketsResponse { ids: Some(ids(&["4"])), ..FetchSocketsResponse::of_count("r".into(), 5) };
+    assert_eq!(node.hear("e", answer(both)), [count("e", 5), completed("r", &[], 0)]);
+}
+
+#[test]
+fn ids_are_taken_from_full_and_brief_answers() {
+    let mut node = Node::with_peers(&["b", "c", "d", "e"]);
+    node.fetch_only("r", Only::Ids);
+    let answer = Body::FetchSocketsResponse;
+    let told = |node, told: &[&str]| progress("r", node, Progress::Ids(ids(told)));
+    let brief = FetchSocketsResponse::of_ids("r".into(), ids(&["1", "2"]));
+    assert_eq!(node.hear("b", answer(brief)), [told("b", &["1", "2"])]);
+    assert_eq!(node.hear("c", answer(sockets("r", &["3"]))), [told("c", &["3"])]);
+    assert_eq!(node.hear("d", answer(FetchSocketsResponse::of_count("r".into(), 0))), [told("d", &[])]);
+    // It does not tell which ones, so it has not answered.
+    assert_eq!(node.hear("e", answer(FetchSocketsResponse::of_count("r".into(), 1))), []);
+    assert!(node.wait(5 * SECOND).contains(&completed("r", &["e"], 0)));
+}
+
+#[test]
+fn a_node_is_counted_once() {
+    let mut node = Node::with_peers(&["b", "c"]);
+    node.fetch_only("r", Only::Count);
+    let many = || Body::FetchSocketsResponse(FetchSocketsResponse::of_count("r".into(), 3));
+    assert_eq!(node.hear("b", many()), [progress("r", "b", Progress::Count(3))]);
+    assert_eq!(node.hear("b", many()), [], "an echo");
+    let nameless = Message { uid: None, ..Message::new("b".into(), "/", many()) };
+    assert!(node.cluster.handle(node.now, nameless).is_none());
+    assert_eq!(node.actions(), [], "it may be of any node");
+    assert!(node.hear("c", Body::AdapterClose).contains(&completed("r", &[], 0)), "one that left is not missing");
+}
+
 #[test]
 fn a_request_tells_who_did_not_answer() {
     let mut node = Node::with_peers(&["b", "c"]);
@@ -337,7 +397,7 @@ fn a_dead_node_is_no_longer_waited_for() {
     let mut node = Node::with_peers(&["b", "c"]);
     node.wait(4 * SECOND);
     node.hear("c", Body::Heartbeat);
-    node.cluster.fetch_sockets(node.now, "r".into(), Selector::all(), 60 * SECOND);
+    node.cluster.fetch_sockets(node.now, FetchSockets::new(Selector::all(), "r".into()), 60 * SECOND);
     node.actions();
     node.hear("c", no_sockets("r"));
     let actions = node.wait(6 * SECOND);
@@ -488,7 +548,7 @@ fn a_node_that_is_not_there_answers_nothing() {
 #[test]
 fn a_request_may_wait_as_long_as_no_clock_goes() {
     let mut node = Node::with_peers(&["a"]);
-    node.cluster.fetch_sockets(node.now, "r".into(), Selector::all(), Duration::MAX);
+    node.cluster.fetch_sockets(node.now, FetchSockets::new(Selector::all(), "r".into()), Duration::MAX);
     assert_eq!(node.actions().len(), 1);
     assert_eq!(node.hear("a", no_sockets("r")).pop(), Some(completed("r", &[], 0)));
 

@@ -12,7 +12,7 @@ use socketio_pg_protocol::{
     budget::Budget,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSockets, FetchSocketsResponse, Flags,
-        Handshake, Packet, Selector, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
+        Handshake, Only, Packet, Selector, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
         SocketsLeave,
     },
     notification::Encoded,
@@ -67,8 +67,12 @@ fn messages() -> Vec<Message> {
         Body::SocketsJoin(SocketsJoin { opts: Selector::all(), rooms: vec!["news".into()] }),
         Body::SocketsLeave(SocketsLeave { opts: Selector::all(), rooms: vec!["news".into()] }),
         Body::DisconnectSockets(DisconnectSockets { opts: Selector::rooms(["idle"]), close: true }),
-        Body::FetchSockets(FetchSockets { opts: Selector::all(), request_id: request_id() }),
-        Body::FetchSocketsResponse(FetchSocketsResponse { request_id: request_id(), sockets: vec![socket()] }),
+        Body::FetchSockets(FetchSockets::new(Selector::all(), request_id())),
+        Body::FetchSockets(FetchSockets::new(Selector::all(), request_id()).only(Only::Count)),
+        Body::FetchSockets(FetchSockets::new(Selector::all(), request_id()).only(Only::Ids)),
+        Body::FetchSocketsResponse(FetchSocketsResponse::full(request_id(), vec![socket()])),
+        Body::FetchSocketsResponse(FetchSocketsResponse::of_count(request_id(), 3)),
+        Body::FetchSocketsResponse(FetchSocketsResponse::of_ids(request_id(), vec![socket().id])),
         Body::ServerSideEmit(ServerSideEmit { request_id: None, packet: json(r#"["refresh"]"#) }),
         Body::ServerSideEmit(ServerSideEmit { request_id: Some(request_id()), packet: json(r#"["how-many",1]"#) }),
         Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id: request_id(), packet: Some(json("42")) }),
@@ -80,7 +84,7 @@ fn messages() -> Vec<Message> {
         Body::Unknown { kind: 14, data: Some(json("[1]")) },
     ];
     let marked = Message { relay: Relay::marked(), nonce: Some("1".to_owned()), ..message(Body::Heartbeat) };
-    let fetch = Body::FetchSockets(FetchSockets { opts: Selector::all(), request_id: request_id() });
+    let fetch = Body::FetchSockets(FetchSockets::new(Selector::all(), request_id()));
     let reply_to = ReplyChannel::new("socket.io", 0x5f0c_1d2e_3b4a_6978);
     let with_reply_channel = Message { relay: Relay::marked(), reply_to, ..message(fetch) };
     bodies.into_iter().map(message).chain([marked, with_reply_channel]).collect()

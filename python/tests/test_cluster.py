@@ -106,6 +106,14 @@ async def test_sockets_of_all_servers_are_found_and_moved(start: StartServer) ->
     assert {socket.id for socket in await two.manager.of("/").to("blue").fetch_sockets()} == {a.sid, b.sid}
     assert {socket.id for socket in await two.manager.of("/").to(7).fetch_sockets()} == {b.sid}
     assert await two.manager.of("/").to("7").fetch_sockets() == []
+    for server in [one, two]:
+        namespace = server.manager.of("/")
+        assert await namespace.count() == 2
+        assert await namespace.to("blue").except_(7).count() == 1
+        assert await namespace.to("7").count() == 0
+        assert sorted(await namespace.socket_ids()) == sorted([a.sid, b.sid])
+        assert await namespace.to(7).socket_ids() == [b.sid]
+    assert await one.manager.of("/").local.count() == 1
 
     a.replies["ask"] = 5
     assert await found[a.sid].emit_with_ack("ask") == 5

@@ -90,6 +90,9 @@ export class Host {
       socketsLeave: publishing((nsp, command) => select(nsp, command).socketsLeave(command.leave)),
       disconnectSockets: publishing((nsp, command) => select(nsp, command).disconnectSockets(command.close)),
       fetchSockets: on(async (nsp, command) => (await select(nsp, command).fetchSockets()).map(description)),
+      // Node.js's servers ask for descriptions, and count them.
+      countSockets: on(async (nsp, command) => (await select(nsp, command).fetchSockets()).length),
+      socketIds: on(async (nsp, command) => (await select(nsp, command).fetchSockets()).map(({ id }) => id)),
       remote: on(remote),
       serverSideEmit: publishing((nsp, { event, args = [] }) => nsp.serverSideEmit(event, ...args)),
       serverSideEmitWithAck: on((nsp, { event, args = [] }) => responses(nsp.serverSideEmitWithAck(event, ...args))),

@@ -174,6 +174,12 @@ class Server:
         found = await (await self.selection(command)).fetch_sockets()
         return [{"id": it.id, "rooms": it.rooms, "handshake": it.handshake, "data": it.data} for it in found]
 
+    async def op_countSockets(self, command: dict):
+        return await (await self.selection(command)).count()
+
+    async def op_socketIds(self, command: dict):
+        return await (await self.selection(command)).socket_ids()
+
     async def op_remote(self, command: dict):
         """An operation on one socket of any server."""
         namespace = await self.namespace(command)

@@ -100,6 +100,12 @@ class Server:
     async def op_fetchSockets(self, command: dict):
         return await self._node(command).fetch_sockets(_selection(command))
 
+    async def op_countSockets(self, command: dict):
+        return len(await self.op_fetchSockets(command))
+
+    async def op_socketIds(self, command: dict):
+        return [socket["id"] for socket in await self.op_fetchSockets(command)]
+
     async def op_remote(self, command: dict):
         """An operation on all sockets, for the one socket with this id."""
         operations = {

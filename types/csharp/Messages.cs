@@ -303,10 +303,14 @@ namespace SocketIO.Postgres
         /// <summary>To be repeated in the response.</summary>
         public string RequestId { get; set; }
 
+        /// <summary>What the requester needs of the sockets, when it does not need descriptions.</summary>
+        public string Only { get; set; }
+
         internal static FetchSockets Read(Input input) => new FetchSockets
         {
             Opts = Selector.Read(input.Object("opts")),
             RequestId = input.Text("requestId", 256),
+            Only = input.Text("only", 0, Rule.Optional | Rule.Lenient),
         };
 
         internal override Dictionary<string, object> ToDictionary(string place)
@@ -314,6 +318,7 @@ namespace SocketIO.Postgres
             var output = new Output(place);
             output.Object("opts", Opts, (each, at) => each.ToDictionary(at));
             output.Text("requestId", RequestId, true, null);
+            output.Text("only", Only, false, null);
             return output.Values;
         }
     }
@@ -327,13 +332,21 @@ namespace SocketIO.Postgres
         /// <summary>The request it answers.</summary>
         public string RequestId { get; set; }
 
-        /// <summary>The sockets that match.</summary>
+        /// <summary>The sockets that match; none in an answer that has `count` or `ids`.</summary>
         public List<SocketDescription> Sockets { get; set; } = new List<SocketDescription>();
+
+        /// <summary>The number of the sockets that match, instead of the sockets.</summary>
+        public long? Count { get; set; }
+
+        /// <summary>The ids of the sockets that match, instead of the sockets.</summary>
+        public List<string> Ids { get; set; }
 
         internal static FetchSocketsResponse Read(Input input) => new FetchSocketsResponse
         {
             RequestId = input.Text("requestId", 256),
             Sockets = input.List("sockets", SocketDescription.Read),
+            Count = input.Whole("count", Rule.Optional),
+            Ids = input.Texts("ids", 256, Rule.Optional),
         };
 
         internal override Dictionary<string, object> ToDictionary(string place)
@@ -341,6 +354,8 @@ namespace SocketIO.Postgres
             var output = new Output(place);
             output.Text("requestId", RequestId, true, null);
             output.List("sockets", Sockets, (each, at) => each.ToDictionary(at));
+            output.PutIfAny("count", Count);
+            output.PutIfAny("ids", Ids);
             return output.Values;
         }
     }

@@ -128,6 +128,21 @@ namespace SocketIO.Postgres
             return objects;
         }
 
+        /// <summary>Texts of at most so many bytes each. Null if they are missing.</summary>
+        internal List<string> Texts(string key, int limit, Rule rule = Rule.Required)
+        {
+            if (Value(key, rule) == null) return null;
+            var texts = new List<string>();
+            foreach (var item in List(key, rule))
+            {
+                var place = key + "/" + texts.Count;
+                if (!(item is string text)) throw Wrong(place, "is not a string");
+                if (Encoding.UTF8.GetByteCount(text) > limit) throw Wrong(place, "has more than " + limit + " bytes");
+                texts.Add(text);
+            }
+            return texts;
+        }
+
         internal Input Object(string key, Rule rule = Rule.Required) => Inner(key, Value(key, rule));
 
         private Input Inner(string key, object value)
@@ -185,6 +200,11 @@ namespace SocketIO.Postgres
             }
             if (constant != null && constant != value) throw Wrong(key, "must be " + constant);
             Put(key, value);
+        }
+
+        internal void PutIfAny(string key, object value)
+        {
+            if (value != null) Put(key, value);
         }
 
         internal void Whole(string key, long value, long constant)

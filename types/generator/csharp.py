@@ -195,6 +195,8 @@ def _type(field: Field) -> str:
         return str(field.of)
     if field.kind == "list":
         return f"List<{field.of or 'object'}>"
+    if field.kind == "texts":
+        return "List<string>"
     return KINDS[field.kind] + ("?" if field.kind == "whole" and field.optional else "")
 
 
@@ -203,7 +205,7 @@ def _read(field: Field) -> str:
     rules += ["Rule.Null"] if field.null else []
     rules += ["Rule.Lenient"] if field.lenient else []
     arguments = [f'"{field.key}"']
-    if field.kind == "text":
+    if field.kind in ("text", "texts"):
         arguments.append(str(field.limit or 0))
     if field.kind == "list" and field.of:
         arguments.append(f"{field.of}.Read")
@@ -221,6 +223,8 @@ def _write(field: Field) -> str:
     if field.kind == "text":
         constant = f'"{field.const}"' if field.const else "null"
         return f"output.Text({key}, {required}, {constant});"
+    if field.kind == "texts" or (field.kind == "whole" and field.optional):
+        return f"output.PutIfAny({key});"
     if field.kind == "whole":
         return f"output.Whole({key}, {field.const or 0});"
     if field.kind == "any":

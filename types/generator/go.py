@@ -157,6 +157,8 @@ def _type(field: Field) -> str:
         return f"*{field.of}"
     if field.kind == "list":
         return f"[]*{field.of}" if field.of else "[]any"
+    if field.kind == "texts":
+        return "[]string"
     return ("*" if field.optional else "") + KINDS[field.kind]
 
 
@@ -205,6 +207,10 @@ def _write(field: Field, of: str) -> str:
     if field.kind == "text":
         constant = f'"{field.const}"' if field.const else '""'
         return f'out.text("{field.key}", {pointer}, {required}, {constant})'
+    if field.kind == "texts":
+        return f'out.texts("{field.key}", {value})'
+    if field.kind == "whole" and field.optional:
+        return f'out.wholeIfAny("{field.key}", {value})'
     if field.kind == "whole":
         return f'out.whole("{field.key}", {value}, {field.const or 0})'
     if field.kind == "any":

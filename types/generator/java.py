@@ -182,6 +182,8 @@ def _type(field: Field) -> str:
         return str(field.of)
     if field.kind == "list":
         return f"List<{field.of or 'Object'}>"
+    if field.kind == "texts":
+        return "List<String>"
     if field.kind == "whole" and field.optional:
         return "Long"
     return KINDS[field.kind]
@@ -192,7 +194,7 @@ def _read(field: Field) -> str:
     rules += ["Rule.NULL"] if field.null else []
     rules += ["Rule.LENIENT"] if field.lenient else []
     arguments = [f'"{field.key}"']
-    if field.kind == "text":
+    if field.kind in ("text", "texts"):
         arguments.append(str(field.limit or 0))
     if field.kind == "list" and field.of:
         arguments.append(f"{field.of}::read")
@@ -205,6 +207,8 @@ def _write(field: Field) -> str:
     if field.kind == "text":
         constant = f'"{field.const}"' if field.const else "null"
         return f"out.text({key}, {required}, {constant});"
+    if field.kind == "texts" or (field.kind == "whole" and field.optional):
+        return f"out.putIfAny({key});"
     if field.kind == "whole":
         return f"out.whole({key}, {field.const or 0});"
     if field.kind == "any":

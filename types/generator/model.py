@@ -21,7 +21,7 @@ class Field:
     """A key of an object."""
 
     key: str
-    #: "text", "bool", "whole", "row", "any", "object" or "list".
+    #: "text", "texts", "bool", "whole", "row", "any", "object" or "list".
     kind: str
     #: The name of the object, or of each object in a list.
     of: str | None
@@ -32,7 +32,7 @@ class Field:
     #: Whether null counts as missing, and whether a value of another type does.
     null: bool = False
     lenient: bool = False
-    #: The most bytes of a text.
+    #: The most bytes of a text, or of each of several.
     limit: int | None = None
     #: The one value that may be written.
     const: int | str | None = None
@@ -42,7 +42,7 @@ class Field:
     @property
     def optional(self) -> bool:
         """Whether there is a value for a missing one; a missing list is empty, and what is not said is false."""
-        return self.kind in ("text", "whole", "any") and not (self.read and self.written)
+        return self.kind in ("text", "texts", "whole", "any") and not (self.read and self.written)
 
     @property
     def words(self) -> list[str]:
@@ -150,6 +150,8 @@ class _Model:
             assert item is not None
             if is_anything(self.read[item]):
                 return Field(kind="list", **common)
+            if self.read[item]["type"] == "string":
+                return Field(kind="texts", limit=self.read[item].get("maxLength"), **common)
             return Field(kind="list", **{**common, "of": self.need(item)})
         assert kind == "object" and name is not None, (key, written)
         return Field(kind="object", **{**common, "of": self.need(name)})

@@ -301,6 +301,8 @@ type FetchSockets struct {
 	Opts *Selector
 	// To be repeated in the response.
 	RequestID string
+	// What the requester needs of the sockets, when it does not need descriptions.
+	Only *string
 }
 
 // Kind is 7.
@@ -310,6 +312,7 @@ func readFetchSockets(in *input) *FetchSockets {
 	return &FetchSockets{
 		Opts:      readSelector(in.object("opts", rule{})),
 		RequestID: value(in.text("requestId", rule{limit: 256})),
+		Only:      in.text("only", rule{optional: true, lenient: true}),
 	}
 }
 
@@ -321,6 +324,7 @@ func (object *FetchSockets) output() *output {
 	}
 	out.object("opts", object.Opts.output())
 	out.text("requestId", &object.RequestID, true, "")
+	out.text("only", object.Only, false, "")
 	return out
 }
 
@@ -334,8 +338,12 @@ func (object *FetchSockets) write() (*output, error) {
 type FetchSocketsResponse struct {
 	// The request it answers.
 	RequestID string
-	// The sockets that match.
+	// The sockets that match; none in an answer that has `count` or `ids`.
 	Sockets []*SocketDescription
+	// The number of the sockets that match, instead of the sockets.
+	Count *uint64
+	// The ids of the sockets that match, instead of the sockets.
+	Ids []string
 }
 
 // Kind is 8.
@@ -350,6 +358,8 @@ func readFetchSocketsResponse(in *input) *FetchSocketsResponse {
 	return &FetchSocketsResponse{
 		RequestID: value(in.text("requestId", rule{limit: 256})),
 		Sockets:   sockets,
+		Count:     in.whole("count", rule{optional: true}),
+		Ids:       in.texts("ids", rule{optional: true, limit: 256}),
 	}
 }
 
@@ -365,6 +375,8 @@ func (object *FetchSocketsResponse) output() *output {
 		sockets[at] = each.output()
 	}
 	out.objects("sockets", sockets)
+	out.wholeIfAny("count", object.Count)
+	out.texts("ids", object.Ids)
 	return out
 }
 

@@ -185,6 +185,25 @@ func (in *input) list(key string, rule rule) []any {
 	return items
 }
 
+// texts is nil if it is missing.
+func (in *input) texts(key string, rule rule) []string {
+	if _, ok := in.value(key, rule); !ok {
+		return nil
+	}
+	texts := []string{}
+	for at, item := range in.list(key, rule) {
+		text, ok := item.(string)
+		if !ok {
+			in.fail(fmt.Sprintf("%s/%d", key, at), "is not a string")
+		}
+		if rule.limit > 0 && len(text) > rule.limit {
+			in.fail(fmt.Sprintf("%s/%d", key, at), "has more than %d bytes", rule.limit)
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
 func (in *input) object(key string, rule rule) *input {
 	value, ok := in.value(key, rule)
 	if !ok {
@@ -273,6 +292,18 @@ func (out *output) whole(key string, value uint64, constant uint64) {
 		out.fail(key, fmt.Sprintf("must be %d", constant))
 	}
 	out.put(key, value)
+}
+
+func (out *output) wholeIfAny(key string, value *uint64) {
+	if value != nil {
+		out.put(key, *value)
+	}
+}
+
+func (out *output) texts(key string, value []string) {
+	if value != nil {
+		out.put(key, value)
+	}
 }
 
 // any writes a value that may be missing. With items it must be an array, of at least so many.

@@ -8,11 +8,11 @@ use std::{
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use socketio_pg_protocol::{
-    Body, NodeId, Payload, RequestId,
+    Body, NodeId, Payload, RequestId, SocketId,
     cluster::LocalRequest,
     message::{
-        Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSocketsResponse, Packet,
-        Room as WireRoom, Selector, SocketDescription, SocketsJoin, SocketsLeave,
+        Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSockets, FetchSocketsResponse, Only,
+        Packet, Room as WireRoom, Selector, SocketDescription, SocketsJoin, SocketsLeave,
     },
 };
 use socketioxide_core::{
@@ -47,11 +47,11 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
     fn carry_out(&self, request: LocalRequest, requester: &Requester) -> Vec<Body> {
         match request {
             LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast, requester),
-            LocalRequest::FetchSockets(fetch) => {
-                let sockets = self.describe(&fetch.opts);
-                return vec![Body::FetchSocketsResponse(FetchSocketsResponse {
-                    request_id: fetch.request_id,
-                    sockets,
+            LocalRequest::FetchSockets(FetchSockets { opts, request_id, only }) => {
+                return vec![Body::FetchSocketsResponse(match only {
+                    None => FetchSocketsResponse::full(request_id, self.describe(&opts)),
+                    Some(Only::Count) => FetchSocketsResponse::of_count(request_id, self.count(&opts)),
+                    Some(Only::Ids) => FetchSocketsResponse::of_ids(request_id, self.ids(&opts)),
                 })];
             }
             LocalRequest::SocketsJoin(SocketsJoin { opts, rooms }) => {
@@ -100,8 +100,12 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
         });
     }
 
-    fn count(&self, options: &Selector) -> usize {
-        Selection::of_message(&self.local, options).sids(&self.local).len()
+    fn count(&self, options: &Selector) -> u64 {
+        u64::try_from(self.connected(options).len()).unwrap_or(u64::MAX)
+    }
+
+    fn ids(&self, options: &Selector) -> Vec<SocketId> {
+        self.connected(options).iter().map(|sid| SocketId::from(sid.as_str())).collect()
     }
 
     fn describe(&self, options: &Selector) -> Vec<SocketDescription> {
@@ -112,6 +116,13 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
 }
 
 impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
+    /// The local sockets that match, without those that are being disconnected.
+    fn connected(&self, options: &Selector) -> Vec<Sid> {
+        let mut sids = Selection::of_message(&self.local, options).sids(&self.local);
+        self.cluster.retain_connected(self.namespace.name(), &mut sids);
+        sids
+    }
+
     /// Delivers an event of another node, and sends acknowledgements back when it asks for them.
     fn deliver(&self, Broadcast { packet, request_id, opts }: Broadcast, requester: &Requester) -> Vec<Body> {
         let event = match packet::packet_from_payload(&packet.data, self.local.path().clone(), self.parser) {

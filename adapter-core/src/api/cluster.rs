@@ -308,6 +308,13 @@ impl<B: Backend> Cluster<B> {
         Some(describe::description(sid, rooms, details))
     }
 
+    /// Leaves out the sockets that are being disconnected.
+    pub(crate) fn retain_connected(&self, namespace: &str, sids: &mut Vec<Sid>) {
+        if let Some(server) = &*self.shared.server.read() {
+            server.retain_connected(namespace, sids);
+        }
+    }
+
     /// Disconnects a client from all its namespaces; false when no server is attached.
     pub(crate) fn disconnect_everywhere(&self, sid: Sid) -> bool {
         match &*self.shared.server.read() {

@@ -11,10 +11,10 @@ use socketio_pg_protocol::{
 };
 
 use crate::{
-    api::{cluster::Cluster, responses::Acknowledgements, socket::ClusterSocket},
+    api::{cluster::Cluster, responses::Acknowledgements},
     backend::Backend,
     error::Error,
-    node::{handlers::Handlers, namespace::Namespace, requester::Requester, requests::fetch_in_time, shared::Node},
+    node::{handlers::Handlers, namespace::Namespace, requester::Requester, shared::Node},
     outbound::effect::Effect,
     socketio::{arguments, room},
 };
@@ -30,6 +30,7 @@ use crate::{
 /// # async fn example<B: Backend>(cluster: Cluster<B>) -> Result<(), Error> {
 /// cluster.of("/").to("news").except("muted").compress(false).emit("headline", "It works").await?;
 /// let everyone = cluster.of("/chat").fetch_sockets().await?;
+/// let muted = cluster.of("/chat").to("muted").count().await?;
 /// cluster.of("/chat").to("idle").disconnect_sockets(true).await?;
 /// # Ok(())
 /// # }
@@ -120,13 +121,18 @@ impl<B: Backend> ClusterNamespace<B> {
         self
     }
 
-    fn selector(&self) -> Selector {
+    pub(crate) fn selector(&self) -> Selector {
         Selector {
             rooms: self.rooms.clone(),
             except: self.except.clone(),
             flags: Some(self.flags.clone()),
             ..Selector::default()
         }
+    }
+
+    /// Whether it selects sockets of this server only.
+    pub(crate) fn is_local(&self) -> bool {
+        self.local
     }
 
     pub(crate) fn node(&self) -> Result<&Arc<Node<B>>, Error> {
@@ -253,38 +259,6 @@ impl<B: Backend> ClusterNamespace<B> {
     pub async fn disconnect_sockets(&self, close: bool) -> Result<(), Error> {
         let disconnect = DisconnectSockets { opts: self.selector(), close };
         self.everywhere(Body::DisconnectSockets(disconnect.clone()), LocalRequest::DisconnectSockets(disconnect)).await
-    }
-
-    /// The selected sockets, with rooms, handshake and data: Node.js's included, whose ids do not
-    /// fit into socketioxide's.
-    ///
-    /// # Errors
-    /// [`Error::Timeout`] when a node does not respond in time, as in Node.js.
-    #[doc(alias = "fetchSockets")]
-    pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
-        let (sockets, missing) = self.fetch_sockets_in_time().await?;
-        missing.map_or(Ok(sockets), Err)
-    }
-
-    /// As [`Self::fetch_sockets`], but a node that does not respond in time costs its own sockets
-    /// only: the sockets of all other nodes, and [`Error::Timeout`] beside them, which names the
-    /// nodes that are missing. [`Self::timeout`] says how long to wait.
-    ///
-    /// # Errors
-    /// When the nodes could not be asked.
-    pub async fn fetch_sockets_in_time(&self) -> Result<(Vec<ClusterSocket>, Option<Error>), Error> {
-        let namespace = self.namespace()?;
-        let selector = self.selector();
-        let local = namespace.local().map(|local| local.describe(&selector)).unwrap_or_default();
-        let uid = namespace.uid();
-        let mut sockets: Vec<_> =
-            local.into_iter().map(|socket| ClusterSocket::new(Some(uid.clone()), socket)).collect();
-        if self.local {
-            return Ok((sockets, None));
-        }
-        let (remote, missing) = fetch_in_time(self.node()?, &namespace, selector).await?;
-        sockets.extend(remote.into_iter().map(|(node, socket)| ClusterSocket::new(node, socket)));
-        Ok((sockets, missing))
     }
 
     /// One socket, on whichever node it is. The operations on it do what Node.js's `RemoteSocket`

@@ -12,7 +12,7 @@ use std::{
 use futures_core::stream::BoxStream;
 use parking_lot::{Mutex, MutexGuard};
 use socketio_pg_protocol::{
-    Body, NodeId, Payload, RequestId,
+    Body, NodeId, Payload, RequestId, SocketId,
     cluster::{Action, Config, LocalRequest, NodeRules, Outcome, Progress},
     message::{Broadcast, Selector, SocketDescription},
     peek::Ending,
@@ -34,8 +34,11 @@ pub(crate) trait LocalSockets: Send + Sync {
     /// each.
     fn ask_clients(&self, broadcast: Broadcast) -> BoxStream<'static, LocalAck>;
 
-    /// How many sockets match.
-    fn count(&self, options: &Selector) -> usize;
+    /// How many sockets [`Self::describe`] would describe.
+    fn count(&self, options: &Selector) -> u64;
+
+    /// The ids of the sockets that [`Self::describe`] would describe.
+    fn ids(&self, options: &Selector) -> Vec<SocketId>;
 
     /// Describes the sockets that match.
     fn describe(&self, options: &Selector) -> Vec<SocketDescription>;
@@ -210,7 +213,8 @@ impl Response {
     fn weight(&self) -> usize {
         match self {
             Self::Progress { progress: Progress::Sockets(sockets), .. } => sockets.len().max(1),
-            Self::Progress { progress: Progress::Response(_) | Progress::Ack(_), .. } => 1,
+            Self::Progress { progress: Progress::Ids(ids), .. } => ids.len().max(1),
+            Self::Progress { progress: Progress::Count(_) | Progress::Response(_) | Progress::Ack(_), .. } => 1,
             _ => 0,
         }
     }

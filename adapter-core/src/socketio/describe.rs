@@ -11,7 +11,7 @@ use socketio_pg_protocol::{
     EncodeError, Payload, SocketId, Value,
     message::{Handshake, Room, SocketDescription},
 };
-use socketioxide::{SocketIo, adapter::Adapter, extract::SocketRef};
+use socketioxide::{SocketIo, adapter::Adapter, extract::SocketRef, operators::BroadcastOperators};
 use socketioxide_core::Sid;
 
 use crate::socketio::handshake;
@@ -53,6 +53,9 @@ pub(crate) trait Server: Send + Sync {
     /// the socket belongs to.
     fn describe(&self, namespace: &str, sid: Sid, of_client: bool) -> Option<(Payload, Option<Payload>)>;
 
+    /// Leaves out the sockets that [`Self::describe`] would not describe.
+    fn retain_connected(&self, namespace: &str, sids: &mut Vec<Sid>);
+
     /// Disconnects a client from all its namespaces; it then closes its connection.
     fn disconnect_everywhere(&self, sid: Sid);
 }
@@ -77,8 +80,7 @@ where
     F: Fn(&Parts) -> Option<IpAddr> + Send + Sync,
 {
     fn describe(&self, namespace: &str, sid: Sid, of_client: bool) -> Option<(Payload, Option<Payload>)> {
-        // socketioxide keeps a socket until its disconnect handler has ended, Node.js does not.
-        let socket = self.server.of(namespace)?.get_socket(sid).filter(|socket| socket.connected())?;
+        let socket = connected(&self.server.of(namespace)?, sid)?;
         if !handshake::is_recorded(&socket) && !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 namespace,
@@ -91,6 +93,13 @@ where
         Some((handshake::write(&socket, &self.address)?, data))
     }
 
+    fn retain_connected(&self, namespace: &str, sids: &mut Vec<Sid>) {
+        match self.server.of(namespace) {
+            Some(namespace) => sids.retain(|sid| connected(&namespace, *sid).is_some()),
+            None => sids.clear(),
+        }
+    }
+
     fn disconnect_everywhere(&self, sid: Sid) {
         for namespace in self.server.nsps() {
             if let Some(socket) = namespace.get_socket(sid)
@@ -100,6 +109,12 @@ where
             }
         }
     }
+}
+
+/// A socket that is not being disconnected. socketioxide keeps a socket until its disconnect handler
+/// has ended, Node.js does not.
+fn connected<A: Adapter>(namespace: &BroadcastOperators<A>, sid: Sid) -> Option<SocketRef<A>> {
+    namespace.get_socket(sid).filter(|socket| socket.connected())
 }
 
 /// A socket in the form of FETCH_SOCKETS_RESPONSE.

@@ -80,6 +80,7 @@ struct State {
     /// A text that a channel's name must not contain.
     refused_text: Option<String>,
     published: u64,
+    published_bytes: u64,
     batches: u64,
     wakes: u64,
 }
@@ -244,6 +245,11 @@ impl MemoryDatabase {
         self.state.lock().published
     }
 
+    /// How many bytes these notifications had, and the attachments that were committed.
+    pub fn published_bytes(&self) -> u64 {
+        self.state.lock().published_bytes
+    }
+
     /// How many batches were committed.
     pub fn batches(&self) -> u64 {
         self.state.lock().batches
@@ -293,6 +299,7 @@ impl State {
                 Content::Attachment { body, before_id, after_id } => {
                     self.last_id += 1;
                     let id = self.last_id;
+                    self.published_bytes += body.len() as u64;
                     self.attachments.insert(id, (now.saturating_add(retention), body.clone()));
                     format!("{before_id}{id}{after_id}")
                 }
@@ -324,6 +331,7 @@ impl State {
 
     fn deliver(&mut self, channel: &str, payload: &str) {
         self.published += 1;
+        self.published_bytes += payload.len() as u64;
         for session in self.sessions.values().filter(|session| session.channels.contains(channel)) {
             let incoming = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
             session.unread.fetch_add(1, Ordering::Relaxed);

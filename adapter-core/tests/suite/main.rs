@@ -9,6 +9,7 @@ mod catch_up;
 mod channels;
 mod cleanup;
 mod clients;
+mod counting;
 mod entering;
 mod entering_again;
 mod error_texts;

@@ -8,7 +8,7 @@ use std::{
     sync::Mutex,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use socketio_pg_kit::archive::RECORDINGS;
 use socketio_pg_tests::{Kind, database, python_node};
 use socketio_pg_throwaway::Database;
@@ -87,7 +87,7 @@ fn the_right_node_makes_no_mistake() {
         wanted.extend(["--scenario", word]);
     }
     let (report, output) = check(&database, &node, &wanted);
-    assert_eq!(report["mistakes"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["mistakes"], json!([]), "{report:#}");
     assert_eq!(report["level"], "complete", "{report:#}");
     assert!(output.status.success());
     assert_eq!(tables(&database), "0", "the kit drops its tables");
@@ -121,7 +121,7 @@ fn other_lines_and_variables_do_no_harm() {
     let node = script(&text);
     let node = format!("NODE_MODE='a b' {python} {}", node.path().display());
     let (report, _) = check(&database, &node, &["--cluster", "CRC", "--scenario", "emit to all", "--patience", "40"]);
-    assert_eq!(report["mistakes"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["mistakes"], json!([]), "{report:#}");
     assert_eq!(report["played"][0]["result"], "right", "{report:#}");
     assert_eq!(report["partial"], true);
 }
@@ -192,7 +192,7 @@ fn the_node_of_the_specification_speaks() {
     let wanted = ["--cluster", "RCR", "--cluster", "CRC", "--level", "speaks", "--patience", "40"];
     let (report, _) =
         check(&database, &node, &[&wanted[..], &["--scenario", "emit to", "--scenario", "by socket id"]].concat());
-    assert_eq!(report["mistakes"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["mistakes"], json!([]), "{report:#}");
     assert_eq!(report["level"], "speaks", "{report:#}");
 }
 
@@ -219,9 +219,37 @@ fn every_refused_message_is_told() {
     for line in refused.lines() {
         let refused: Value = serde_json::from_str(line).unwrap();
         let payload = refused["message"].to_string();
-        let output = wire_only(&serde_json::json!({ "channel": "socket.io#/", "payload": payload }).to_string());
+        let output = wire_only(&json!({ "channel": "socket.io#/", "payload": payload }).to_string());
         assert_eq!(output.status.code(), Some(1), "{line}");
         assert!(!output.stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn a_brief_answer_is_right_only_where_one_was_asked_for() {
+    let opts = json!({ "rooms": [], "except": [], "flags": {} });
+    for (request, answer, problem) in [
+        (json!({ "only": "count" }), json!({ "count": 3 }), None),
+        (json!({ "only": "ids" }), json!({ "ids": ["a"] }), None),
+        (json!({ "only": "count" }), json!({}), None),
+        (json!({ "only": "rooms" }), json!({}), Some("`only` is neither")),
+        (json!({}), json!({ "count": 3 }), Some("`sockets` alone")),
+        (json!({}), json!({ "ids": ["a"] }), Some("`sockets` alone")),
+        (json!({ "only": "count" }), json!({ "count": 0.5 }), Some("`count` is not")),
+        (json!({ "only": "ids" }), json!({ "ids": ["a".repeat(257)] }), Some("`ids` is not")),
+    ] {
+        let line = |kind: u64, uid: &str, mut data: Value, with: &Value| {
+            data["requestId"] = json!("r");
+            data.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+            let message = json!({ "type": kind, "data": data, "uid": uid, "nsp": "/" });
+            json!({ "channel": "socket.io#/", "payload": message.to_string() }).to_string()
+        };
+        let asked = line(7, "00000000000000aa", json!({ "opts": opts }), &request);
+        let answered = line(8, "00000000000000bb", json!({ "sockets": [] }), &answer);
+        let output = wire_only(&format!("{asked}\n{answered}"));
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(i32::from(problem.is_some())), "{request} {answer}: {text}");
+        assert!(problem.is_none_or(|problem| text.contains(problem)), "{request} {answer}: {text}");
     }
 }
 

@@ -52,6 +52,7 @@ const PARTS: &[Part] = &[
     part("rooms named by numbers", Complete, Complete, "which-sockets-opts"),
     part("disconnectSockets by every selector", Answers, Complete, "6-disconnect_sockets"),
     part("fetchSockets by every selector", Answers, Complete, "7-fetch_sockets"),
+    part("fetchSockets: number and ids", Answers, Complete, "counting-sockets"),
     part("fetchSockets: rooms", Complete, Complete, "8-fetch_sockets_response"),
     part("fetchSockets: data", Complete, Complete, "8-fetch_sockets_response"),
     part("fetchSockets: binary data", Complete, Complete, "8-fetch_sockets_response"),

@@ -53,6 +53,8 @@ struct Request {
     kind: u64,
     uid: String,
     nsp: String,
+    /// Whether it is a 7 that wants no more than a number or ids.
+    is_brief: bool,
     /// How many responses of each type each node has sent, and how many 12 its 11 allows.
     responses: HashMap<(String, u64), usize>,
     counts: HashMap<String, f64>,
@@ -212,6 +214,7 @@ impl Conversation {
             kind: message.kind,
             uid: message.uid.clone(),
             nsp: message.nsp.clone(),
+            is_brief: message.is_brief,
             responses: HashMap::new(),
             counts: HashMap::new(),
         };
@@ -290,6 +293,10 @@ impl Conversation {
                 if !asked.contains(&message.kind) {
                     let text = format!("a {} is not answered by a {}", request.kind, message.kind);
                     found.push(sent(Rule::NobodyAsked, text).expected(expected(asked[0])));
+                }
+                if message.kind == 8 && message.is_brief && !request.is_brief {
+                    let text = "`count` and `ids` answer only a 7 with `only`: other nodes read `sockets` alone";
+                    found.push(sent(Rule::Sockets, text.to_owned()).expected(expected(8)));
                 }
                 let times = request.responses.entry((message.uid.clone(), message.kind)).or_default();
                 *times += 1;

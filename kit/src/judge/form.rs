@@ -23,6 +23,8 @@ pub(crate) struct Parsed {
     pub(crate) text: String,
     pub(crate) has_reply_channel: bool,
     pub(crate) has_session: bool,
+    /// Whether a 7 wants no more than a number or ids; whether an 8 tells no more.
+    pub(crate) is_brief: bool,
 }
 
 /// Reads a notification, and tells what is wrong with it.
@@ -185,6 +187,7 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
         client_count: data.and_then(|data| data.get("clientCount")).and_then(number),
         has_reply_channel: value.get("replyTo").is_some(),
         has_session: value.get("session").is_some(),
+        is_brief: data.is_some_and(|data| ["only", "count", "ids"].iter().any(|key| data.get(key).is_some())),
         text,
     })
 }

@@ -41,16 +41,17 @@ pub(super) fn check(kind: u64, data: Option<&Value>) -> Checked {
         3 => packet(data.get("packet")),
         4 | 5 if data.get("rooms").and_then(Value::as_array).is_none() => wrong("`rooms` is not an array"),
         6 if !matches!(data.get("close"), Some(Value::Bool(_))) => wrong("`close` is neither true nor false"),
-        8 => sockets(data.get("sockets")),
+        7 => match data.get("only").map(Value::as_str) {
+            None | Some(Some("count" | "ids")) => Ok(()),
+            _ => wrong("`only` is neither `count` nor `ids`"),
+        },
+        8 => sockets(data.get("sockets")).and_then(|()| brief(data)),
         9 => match data.get("packet").and_then(Value::as_array) {
             None => wrong("`packet` is not an array"),
             Some(packet) if !packet.first().is_some_and(is_name) => wrong("`packet` does not begin with the event"),
             Some(_) => Ok(()),
         },
-        11 => match data.get("clientCount").map(number) {
-            Some(Some(count)) if count >= 0.0 && count.fract() == 0.0 => Ok(()),
-            _ => wrong("`clientCount` is not a number of sockets"),
-        },
+        11 if !data.get("clientCount").is_some_and(is_count) => wrong("`clientCount` is not a number of sockets"),
         _ => Ok(()),
     }
 }
@@ -131,6 +132,24 @@ fn sockets(sockets: Option<&Value>) -> Checked {
         }
     }
     Ok(())
+}
+
+/// What stands beside `sockets` in a brief answer.
+fn brief(data: &Value) -> Checked {
+    let wrong = |text: &str| Err((Rule::Sockets, text.to_owned()));
+    if data.get("count").is_some_and(|count| !is_count(count)) {
+        return wrong("`count` is not a number of sockets");
+    }
+    let is_id = |id: &Value| id.as_str().is_some_and(|id| id.len() <= MAX_ID_BYTES);
+    if data.get("ids").is_some_and(|ids| !ids.as_array().is_some_and(|ids| ids.iter().all(is_id))) {
+        return wrong("`ids` is not an array of ids");
+    }
+    Ok(())
+}
+
+/// Whether it can be how many sockets there are.
+fn is_count(value: &Value) -> bool {
+    number(value).is_some_and(|count| count >= 0.0 && count.fract() == 0.0)
 }
 
 /// The names of events: strings, and numbers.

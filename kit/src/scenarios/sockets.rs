@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("fetchSockets by every selector", selectors),
+        Scenario::new("fetchSockets: number and ids", number_and_ids),
         Scenario::new("fetchSockets: rooms", rooms),
         Scenario::new("fetchSockets: handshake", handshake).needs(Capability::Handshakes),
         Scenario::new("fetchSockets: data", data),
@@ -84,6 +85,46 @@ async fn selectors(fixture: Fixture) -> Outcome {
         "with a timeout": ["a", "b", "c"],
     });
     observed(seen.into(), expected)
+}
+
+/// Servers that know how answer such a question briefly, others in full: each server counts both
+/// kinds of answers.
+async fn number_and_ids(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    for (client, rooms) in clients.all().into_iter().zip([json!(["red"]), json!(["red", "blue"]), json!(["blue"])]) {
+        fixture.act("socketsJoin", json!({ "rooms": [client.id()], "join": rooms })).await?;
+    }
+    let selectors = [
+        ("all", json!({})),
+        ("a room", json!({ "rooms": ["red"] })),
+        ("two rooms", json!({ "rooms": ["red", "blue"] })),
+        ("a room and not another", json!({ "rooms": ["blue"], "except": ["red"] })),
+        ("a socket", json!({ "rooms": [clients.c.id()] })),
+        ("not a socket", json!({ "except": [clients.c.id()] })),
+        ("no such room", json!({ "rooms": ["green"] })),
+    ];
+    let mut seen = Map::new();
+    for (name, server) in ["one", "two", "three"].into_iter().zip(fixture.servers()) {
+        let mut counted = Map::new();
+        for (selector, command) in &selectors {
+            let count = fixture.call(server, "countSockets", command.clone()).await?;
+            let ids = fixture.named(fixture.call(server, "socketIds", command.clone()).await?);
+            counted
+                .insert((*selector).to_owned(), json!([count, sorted(ids.as_array().into_iter().flatten().cloned())]));
+        }
+        seen.insert(name.to_owned(), counted.into());
+    }
+    let expected = json!({
+        "all": [3, ["a", "b", "c"]],
+        "a room": [2, ["a", "b"]],
+        "two rooms": [3, ["a", "b", "c"]],
+        "a room and not another": [1, ["c"]],
+        "a socket": [1, ["c"]],
+        "not a socket": [2, ["a", "b"]],
+        "no such room": [0, []],
+    });
+    observed(seen.into(), by_every_server(expected))
 }
 
 /// The one named by its own id first.

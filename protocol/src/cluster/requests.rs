@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::Action;
-use crate::{Body, NodeId, Payload, RequestId, message::SocketDescription};
+use crate::{
+    Body, NodeId, Payload, RequestId, SocketId,
+    message::{FetchSocketsResponse, Only, SocketDescription},
+};
 
 /// A response to a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +20,10 @@ use crate::{Body, NodeId, Payload, RequestId, message::SocketDescription};
 pub enum Progress {
     /// The sockets of one node.
     Sockets(Vec<SocketDescription>),
+    /// The number of the sockets of one node.
+    Count(u64),
+    /// The ids of the sockets of one node.
+    Ids(Vec<SocketId>),
     /// The response of one server, `None` when it was empty.
     Response(Option<Payload>),
     /// This many clients of one node may acknowledge.
@@ -61,6 +68,8 @@ struct Request {
 pub(super) enum Pending {
     /// Waits for the sockets of each of these nodes.
     Sockets(BTreeSet<NodeId>),
+    /// Waits for the number, or the ids, of the sockets of each of these nodes.
+    Brief { only: Only, nodes: BTreeSet<NodeId>, answered: BTreeSet<NodeId> },
     /// Waits for one response from each of these nodes.
     Answers(BTreeSet<NodeId>),
     /// Waits for a count from each node, then for as many acknowledgements.
@@ -87,14 +96,14 @@ impl Acknowledgements {
 impl Pending {
     fn is_done(&self) -> bool {
         match self {
-            Self::Sockets(nodes) | Self::Answers(nodes) => nodes.is_empty(),
+            Self::Sockets(nodes) | Self::Brief { nodes, .. } | Self::Answers(nodes) => nodes.is_empty(),
             Self::Acknowledgements(nodes) => nodes.values().all(Acknowledgements::is_done),
         }
     }
 
     fn outcome(self) -> Outcome {
         match self {
-            Self::Sockets(nodes) | Self::Answers(nodes) => {
+            Self::Sockets(nodes) | Self::Brief { nodes, .. } | Self::Answers(nodes) => {
                 Outcome { missing_nodes: nodes.into_iter().collect(), missing_acks: 0 }
             }
             Self::Acknowledgements(nodes) => Outcome {
@@ -121,6 +130,17 @@ impl Requests {
         nodes: impl Iterator<Item = &'a NodeId>,
     ) {
         self.insert(id, deadline, Pending::Sockets(nodes.cloned().collect()));
+    }
+
+    pub(super) fn wait_for_brief_answers<'a>(
+        &mut self,
+        id: RequestId,
+        deadline: Instant,
+        nodes: impl Iterator<Item = &'a NodeId>,
+        only: Only,
+    ) {
+        let (nodes, answered) = (nodes.cloned().collect(), BTreeSet::new());
+        self.insert(id, deadline, Pending::Brief { only, nodes, answered });
     }
 
     pub(super) fn wait_for_answers<'a>(
@@ -165,6 +185,14 @@ impl Requests {
                 remove(nodes, from.as_ref());
                 Progress::Sockets(data.sockets)
             }
+            (Pending::Brief { only, nodes, answered }, Body::FetchSocketsResponse(data)) => {
+                // Each node counts once, so an answer without a sender, or an echo, does not count.
+                let Some(from) = from.filter(|from| !answered.contains(from)) else { return };
+                let Some(progress) = brief(*only, data) else { return };
+                nodes.remove(&from);
+                answered.insert(from);
+                progress
+            }
             (Pending::Answers(nodes), Body::ServerSideEmitResponse(data)) => {
                 remove(nodes, from.as_ref());
                 Progress::Response(data.packet)
@@ -200,7 +228,7 @@ impl Requests {
     pub(super) fn node_left(&mut self, node: &NodeId, actions: &mut VecDeque<Action>) {
         for request in self.waiting.values_mut() {
             match &mut request.pending {
-                Pending::Sockets(nodes) | Pending::Answers(nodes) => {
+                Pending::Sockets(nodes) | Pending::Brief { nodes, .. } | Pending::Answers(nodes) => {
                     nodes.remove(node);
                 }
                 Pending::Acknowledgements(nodes) => {
@@ -245,6 +273,15 @@ impl Requests {
         if let Some(pending) = self.cancel(id) {
             actions.push_back(Action::Completed { request: id.clone(), outcome: pending.outcome() });
         }
+    }
+}
+
+/// What a node tells of its sockets, whether it answers briefly or in full; `None` when that is not
+/// what it was asked for.
+fn brief(only: Only, data: FetchSocketsResponse) -> Option<Progress> {
+    match only {
+        Only::Count => Some(Progress::Count(data.told_count())),
+        Only::Ids => data.told_ids().map(Progress::Ids),
     }
 }
 

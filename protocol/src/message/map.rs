@@ -27,9 +27,9 @@ impl<P> Body<P> {
             Self::BroadcastAck(BroadcastAck { request_id, packet }) => {
                 Body::BroadcastAck(BroadcastAck { request_id, packet: packet.map(convert).transpose()? })
             }
-            Self::FetchSocketsResponse(FetchSocketsResponse { request_id, sockets }) => {
+            Self::FetchSocketsResponse(FetchSocketsResponse { request_id, sockets, count, ids }) => {
                 let sockets = sockets.into_iter().map(|socket| socket.try_map(convert)).collect::<Result<_, _>>()?;
-                Body::FetchSocketsResponse(FetchSocketsResponse { request_id, sockets })
+                Body::FetchSocketsResponse(FetchSocketsResponse { request_id, sockets, count, ids })
             }
             Self::ServerSideEmit(ServerSideEmit { request_id, packet }) => {
                 Body::ServerSideEmit(ServerSideEmit { request_id, packet: convert(packet)? })

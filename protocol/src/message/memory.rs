@@ -28,7 +28,10 @@ impl Body {
             Self::SocketsLeave(data) => selector(&data.opts) + rooms(&data.rooms),
             Self::DisconnectSockets(data) => selector(&data.opts),
             Self::FetchSockets(data) => selector(&data.opts),
-            Self::FetchSocketsResponse(data) => list(&data.sockets, socket),
+            Self::FetchSocketsResponse(data) => {
+                let ids = data.ids.as_ref().map_or(0, |ids| list(ids, |id| block(id.as_str().len())));
+                list(&data.sockets, socket) + ids
+            }
             Self::ServerSideEmit(data) => payload(&data.packet),
             Self::ServerSideEmitResponse(data) => optional(&data.packet),
             Self::BroadcastClientCount(_) => 0,

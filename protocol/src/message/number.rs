@@ -10,6 +10,11 @@ use serde::{
 /// The greatest integer up to which a double has no gaps, 2^53.
 const MAX_SAFE: f64 = 9_007_199_254_740_992.0;
 
+/// Reads the number of a key that is there.
+pub(crate) fn deserialize_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    deserialize(deserializer).map(Some)
+}
+
 /// Reads a whole number that is not negative.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     struct Whole;

@@ -3,10 +3,14 @@
 //! Every node that gets [`FetchSockets`] answers with one [`FetchSocketsResponse`], also when it
 //! has no such socket. The requester waits for the nodes that it knew when it asked, 5 s by
 //! default.
+//!
+//! A requester that needs no more than the number or the ids of the sockets says so in
+//! [`FetchSockets::only`]. Nodes that know this extension then describe no socket; all others
+//! answer in full.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Room, Selector};
+use super::{Room, Selector, number};
 use crate::{RequestId, SocketId, payload::Payload};
 
 /// Type 7, FETCH_SOCKETS: asks for the sockets that match.
@@ -23,6 +27,33 @@ pub struct FetchSockets {
     pub opts: Selector,
     /// To be repeated in the response.
     pub request_id: RequestId,
+    /// What the requester needs of the sockets, when it does not need descriptions.
+    ///
+    /// An extension of ours: Node.js ignores it, and answers in full. Any value that a node does
+    /// not know counts as missing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "Only::deserialize_known")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("enum" = ["count", "ids"])))]
+    pub only: Option<Only>,
+}
+
+/// What a requester needs of sockets that it does not need described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Only {
+    /// How many there are: `count`.
+    Count,
+    /// Their ids: `ids`.
+    Ids,
+}
+
+impl Only {
+    fn deserialize_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        Ok(match super::envelope::text(deserializer)?.as_deref() {
+            Some("count") => Some(Self::Count),
+            Some("ids") => Some(Self::Ids),
+            _ => None,
+        })
+    }
 }
 
 /// Type 8, FETCH_SOCKETS_RESPONSE: the sockets of one node.
@@ -39,9 +70,68 @@ pub struct FetchSockets {
 pub struct FetchSocketsResponse<P = Payload> {
     /// The request it answers.
     pub request_id: RequestId,
-    /// The sockets that match.
+    /// The sockets that match; none in an answer that has `count` or `ids`.
     #[serde(deserialize_with = "super::object::deserialize_array")]
     pub sockets: Vec<SocketDescription<P>>,
+    /// The number of the sockets that match, instead of the sockets.
+    ///
+    /// An extension of ours: only for requesters that ask for it by `only`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "number::deserialize_some")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64", range(max = 9_007_199_254_740_991_u64)))]
+    pub count: Option<u64>,
+    /// The ids of the sockets that match, instead of the sockets.
+    ///
+    /// An extension of ours: only for requesters that ask for them by `only`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<SocketId>"))]
+    pub ids: Option<Vec<SocketId>>,
+}
+
+impl FetchSockets {
+    /// Asks for descriptions of the sockets.
+    pub fn new(opts: Selector, request_id: RequestId) -> Self {
+        Self { opts, request_id, only: None }
+    }
+
+    /// Asks for no more than this.
+    #[must_use]
+    pub fn only(mut self, only: Only) -> Self {
+        self.only = Some(only);
+        self
+    }
+}
+
+impl<P> FetchSocketsResponse<P> {
+    /// A full answer: the sockets.
+    pub fn full(request_id: RequestId, sockets: Vec<SocketDescription<P>>) -> Self {
+        Self { request_id, sockets, count: None, ids: None }
+    }
+
+    /// A brief answer: how many sockets match.
+    pub fn of_count(request_id: RequestId, count: u64) -> Self {
+        Self { count: Some(count), ..Self::full(request_id, Vec::new()) }
+    }
+
+    /// A brief answer: which sockets match.
+    pub fn of_ids(request_id: RequestId, ids: Vec<SocketId>) -> Self {
+        Self { ids: Some(ids), ..Self::full(request_id, Vec::new()) }
+    }
+
+    /// How many sockets an answer tells of, whether it is brief or full.
+    pub fn told_count(&self) -> u64 {
+        let told = self.ids.as_ref().map_or(self.sockets.len(), Vec::len);
+        self.count.unwrap_or_else(|| u64::try_from(told).unwrap_or(u64::MAX))
+    }
+
+    /// The ids of the sockets that an answer tells of, whether it is brief or full. `None` when it
+    /// only tells how many there are.
+    pub fn told_ids(self) -> Option<Vec<SocketId>> {
+        match (self.ids, self.count) {
+            (Some(ids), _) => Some(ids),
+            (None, Some(1..)) if self.sockets.is_empty() => None,
+            _ => Some(self.sockets.into_iter().map(|socket| socket.id).collect()),
+        }
+    }
 }
 
 /// A socket, as its node describes it to the others.

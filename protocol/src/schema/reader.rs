@@ -52,6 +52,8 @@ const TOLERATED: &[(&str, &str, &[Tolerance])] = &[
     ("Selector", "flags", &[Any]),
     ("BroadcastData", "requestId", &[Null]),
     ("DisconnectSocketsData", "close", &[Missing]),
+    ("FetchSocketsData", "only", &[Any]),
+    ("FetchSocketsResponseData", "count", &[Whole]),
     ("SocketDescription", "handshake", &[Missing, Any]),
     ("SocketDescription", "rooms", &[Missing, Null]),
     ("ServerSideEmitData", "requestId", &[Null]),

@@ -11,9 +11,10 @@ use crate::{
     Body, Message, NodeId, RequestId, SessionId, Value,
     cluster::{Action, Config, Look, NodeRules, Recipient},
     message::{
-        Broadcast, BroadcastAck, BroadcastClientCount, FetchSocketsResponse, Packet, Selector, ServerSideEmit,
-        ServerSideEmitResponse, Watch,
+        Broadcast, BroadcastAck, BroadcastClientCount, FetchSockets, FetchSocketsResponse, Only, Packet, Selector,
+        ServerSideEmit, ServerSideEmitResponse, Watch,
     },
+    strategies::{only, socket_id},
 };
 
 /// An operation on a node.
@@ -34,6 +35,8 @@ pub enum Operation {
     Look(bool, Vec<u8>),
     /// It asks for sockets, and waits this long.
     FetchSockets(Duration),
+    /// It asks for no more than this of sockets, and waits this long.
+    FetchOnly(Only, Duration),
     /// It emits to the other servers, and waits this long for responses.
     ServerSideEmit(Duration),
     /// It broadcasts, and waits this long for acknowledgements.
@@ -83,7 +86,11 @@ impl Player {
             }
             Operation::FetchSockets(timeout) => {
                 let id = self.next_request();
-                self.cluster.fetch_sockets(now, id, Selector::all(), timeout);
+                self.cluster.fetch_sockets(now, FetchSockets::new(Selector::all(), id), timeout);
+            }
+            Operation::FetchOnly(only, timeout) => {
+                let id = self.next_request();
+                self.cluster.fetch_sockets(now, FetchSockets::new(Selector::all(), id).only(only), timeout);
             }
             Operation::ServerSideEmit(timeout) => {
                 let id = self.next_request();
@@ -144,6 +151,7 @@ pub fn operation() -> BoxedStrategy<Operation> {
         4 => (any::<bool>(), collection::vec(0..SESSIONS, 0..2 * usize::from(SESSIONS)))
             .prop_map(|(is_seen, seen)| Operation::Look(is_seen, seen)),
         2 => timeout().prop_map(Operation::FetchSockets),
+        2 => (only(), timeout()).prop_map(|(only, timeout)| Operation::FetchOnly(only, timeout)),
         2 => timeout().prop_map(Operation::ServerSideEmit),
         3 => timeout().prop_map(Operation::Broadcast),
         1 => (0..REQUESTS).prop_map(Operation::Cancel),
@@ -192,7 +200,13 @@ fn answer_or_other() -> impl Strategy<Value = Body> {
         1 => Just(Body::Unknown { kind: 99, data: None }),
         1 => option::of(id()).prop_map(|request_id| Body::ServerSideEmit(ServerSideEmit { request_id, packet: event().into() })),
         4 => id().prop_map(|request_id| {
-            Body::FetchSocketsResponse(FetchSocketsResponse { request_id, sockets: Vec::new() })
+            Body::FetchSocketsResponse(FetchSocketsResponse::full(request_id, Vec::new()))
+        }),
+        2 => (id(), prop_oneof![0..3_u64, Just(u64::MAX)]).prop_map(|(request_id, count)| {
+            Body::FetchSocketsResponse(FetchSocketsResponse::of_count(request_id, count))
+        }),
+        2 => (id(), collection::vec(socket_id(), 0..3)).prop_map(|(request_id, ids)| {
+            Body::FetchSocketsResponse(FetchSocketsResponse::of_ids(request_id, ids))
         }),
         4 => id().prop_map(|request_id| Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id, packet: None })),
         5 => (id(), prop_oneof![0..3_u64, Just(u64::MAX)]).prop_map(|(request_id, client_count)| {

@@ -7,7 +7,7 @@ use crate::{
     Body, MAX_ID_BYTES, Message, NodeId, Payload, Relay, ReplyChannel, RequestId, SessionId, SocketId, Value,
     message::{
         Broadcast, BroadcastAck, BroadcastClientCount, DisconnectSockets, FetchSockets, FetchSocketsResponse, Flags,
-        KeyOrder, Packet, Room, Selector, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
+        KeyOrder, Only, Packet, Room, Selector, ServerSideEmit, ServerSideEmitResponse, SocketDescription, SocketsJoin,
         SocketsLeave, Watch,
     },
 };
@@ -148,9 +148,9 @@ fn body(data: BoxedStrategy<Value>) -> impl Strategy<Value = Body> {
         (options(), rooms()).prop_map(|(opts, rooms)| Body::SocketsJoin(SocketsJoin { opts, rooms })),
         (options(), rooms()).prop_map(|(opts, rooms)| Body::SocketsLeave(SocketsLeave { opts, rooms })),
         (options(), any::<bool>()).prop_map(|(opts, close)| Body::DisconnectSockets(DisconnectSockets { opts, close })),
-        (options(), request_id()).prop_map(|(opts, request_id)| Body::FetchSockets(FetchSockets { opts, request_id })),
-        (request_id(), collection::vec(socket(data.clone()), 0..3))
-            .prop_map(|(request_id, sockets)| Body::FetchSocketsResponse(FetchSocketsResponse { request_id, sockets })),
+        (options(), request_id(), option::weighted(0.3, only()))
+            .prop_map(|(opts, request_id, only)| Body::FetchSockets(FetchSockets { opts, request_id, only })),
+        fetch_sockets_response(data.clone()).prop_map(Body::FetchSocketsResponse),
         (option::of(request_id()), event)
             .prop_map(|(request_id, packet)| Body::ServerSideEmit(ServerSideEmit { request_id, packet })),
         (request_id(), option::of(payload(data.clone()))).prop_map(|(request_id, packet)| {
@@ -162,6 +162,24 @@ fn body(data: BoxedStrategy<Value>) -> impl Strategy<Value = Body> {
         (request_id(), option::of(payload(data)))
             .prop_map(|(request_id, packet)| Body::BroadcastAck(BroadcastAck { request_id, packet })),
     ]
+}
+
+/// What a requester needs of sockets.
+pub fn only() -> BoxedStrategy<Only> {
+    prop_oneof![Just(Only::Count), Just(Only::Ids)].boxed()
+}
+
+/// In full, or briefly; now and then both at once.
+fn fetch_sockets_response(data: BoxedStrategy<Value>) -> impl Strategy<Value = FetchSocketsResponse> {
+    let sockets = collection::vec(socket(data), 0..3);
+    let count = option::weighted(0.3, 0..1_u64 << 53);
+    let ids = option::weighted(0.3, collection::vec(socket_id(), 0..3));
+    (request_id(), sockets, count, ids).prop_map(|(request_id, sockets, count, ids)| FetchSocketsResponse {
+        request_id,
+        sockets,
+        count,
+        ids,
+    })
 }
 
 fn packet(event: impl Strategy<Value = Payload>) -> impl Strategy<Value = Packet> {

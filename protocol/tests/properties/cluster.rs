@@ -65,6 +65,8 @@ struct Request {
     involved: BTreeSet<NodeId>,
     /// The number of clients that nodes have reported.
     clients: u64,
+    /// The nodes whose number or ids of sockets came.
+    told: BTreeSet<NodeId>,
 }
 
 impl Witness {
@@ -79,9 +81,10 @@ impl Witness {
 
     fn play(&mut self, operation: Operation) {
         let timeout = match &operation {
-            Operation::FetchSockets(timeout) | Operation::ServerSideEmit(timeout) | Operation::Broadcast(timeout) => {
-                Some(*timeout)
-            }
+            Operation::FetchSockets(timeout)
+            | Operation::FetchOnly(_, timeout)
+            | Operation::ServerSideEmit(timeout)
+            | Operation::Broadcast(timeout) => Some(*timeout),
             _ => None,
         };
         match &operation {
@@ -94,7 +97,8 @@ impl Witness {
             _ => {}
         }
         if let Some(timeout) = timeout {
-            let request = Request { deadline: self.player.now + timeout, involved: self.members.clone(), clients: 0 };
+            let (deadline, involved) = (self.player.now + timeout, self.members.clone());
+            let request = Request { deadline, involved, clients: 0, told: BTreeSet::new() };
             self.requests.insert(self.player.next_request_id(), request);
         }
 
@@ -142,6 +146,10 @@ impl Witness {
             }
             Action::Progress { request, node, progress } => {
                 let request = self.requests.get_mut(&request).expect("it has not ended");
+                if let Progress::Count(_) | Progress::Ids(_) = progress {
+                    let node = node.clone().expect("it is the answer of a node");
+                    assert!(request.told.insert(node), "it was counted twice");
+                }
                 if let Some(node) = node.filter(|node| self.members.contains(node)) {
                     request.involved.insert(node);
                 }

@@ -176,6 +176,7 @@ class FetchSocketsData(TypedDict):
 
     opts: Selector
     requestId: RequestId
+    only: NotRequired[str]
 
 
 class FetchSocketsMessage(TypedDict):
@@ -229,6 +230,8 @@ class FetchSocketsResponseData(TypedDict):
 
     requestId: RequestId
     sockets: list[SocketDescription]
+    count: NotRequired[int]
+    ids: NotRequired[list[SocketId]]
 
 
 class FetchSocketsResponseMessage(TypedDict):

@@ -90,6 +90,23 @@ class Selection:
             raise
         return [RemoteSocket._of(self, each) for each in found]
 
+    async def count(self) -> int:
+        """How many sockets all servers have, as many as `fetch_sockets` would return. Servers in Rust and Python
+        respond with a number only.
+
+        Raises `ResponseTimeout`, with the numbers of the servers that responded in time (5 s), and `PublishError`.
+        """
+        node = await self._node(self.namespace)
+        return await node.count(self._opts, self._limit(), self._local)
+
+    async def socket_ids(self) -> list[str]:
+        """The ids of the sockets of all servers. Servers in Rust and Python do not describe them for that.
+
+        Raises `ResponseTimeout`, with a list of each server that responded in time (5 s), and `PublishError`.
+        """
+        node = await self._node(self.namespace)
+        return await node.socket_ids(self._opts, self._limit(), self._local)
+
     async def sockets_join(self, *rooms: str | float) -> None:
         """Makes the sockets join rooms. Raises `PublishError`."""
         await (await self._node(self.namespace)).join_rooms(list(named_rooms(rooms)), self._opts, self._local)

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from . import wire
 from .errors import Malformed, NotUsable, ResponseTimeout
@@ -16,7 +16,7 @@ from .messages import Flags, Selector
 from .names import reply_channel_pattern
 from .options import Options
 from .publisher import Effect
-from .requests import MISSING, Acknowledgements, Request
+from .requests import MISSING, Acknowledgements, Brief, Request
 from .sockets import LocalSockets
 from .values import restore_buffers, to_wire
 from .version import VERSION
@@ -178,6 +178,36 @@ class Node:
             raise
         return own + [socket for sockets in theirs for socket in sockets]
 
+    async def count(self, opts: Opts, timeout: float, local: bool = False) -> int:
+        """How many sockets there are. Raises `ResponseTimeout` and `PublishError`."""
+        return sum(await self._ask_briefly("count", len, opts, timeout, local))
+
+    async def socket_ids(self, opts: Opts, timeout: float, local: bool = False) -> list[str]:
+        """Raises `ResponseTimeout` and `PublishError`."""
+        found = await self._ask_briefly("ids", lambda sids: sids, opts, timeout, local)
+        return [sid for sids in found for sid in sids]
+
+    async def _ask_briefly(
+        self, only: Literal["count", "ids"], of: Callable[[list[str]], Any], opts: Opts, timeout: float, local: bool
+    ) -> list[Any]:
+        """What this server and each other one tells of its sockets."""
+        own = of(self._described(opts))
+        if local or not len(self.members):
+            return [own]
+        request = Brief(self.members, only)
+        self._requests[request.id] = request
+        data = {"opts": _written(opts, {}), "requestId": request.id, "only": only}
+        try:
+            await self._ask(request, Type.FETCH_SOCKETS, data)
+            return [own, *await self._finish(request, timeout)]
+        except ResponseTimeout as error:
+            error.responses = [own, *error.responses]
+            raise
+
+    def _described(self, opts: Opts) -> list[str]:
+        sockets = self._network.sockets
+        return sockets.described(self.namespace, sockets.select(self.namespace, opts))
+
     async def join_rooms(self, rooms: list[Any], opts: Opts, local: bool = False) -> None:
         await self._change(Type.SOCKETS_JOIN, opts, {"rooms": rooms}, self._network.sockets.join, local)
 
@@ -307,9 +337,15 @@ class Node:
     def _on_fetch_sockets(self, message: dict[str, Any]) -> None:
         data = wire.data_of(message)
         opts, request_id = wire.opts_of(data), wire.needed_request_id_of(data)
-        sockets = self._network.sockets
-        described = sockets.describe(self.namespace, sockets.select(self.namespace, opts))
-        self._respond(message, Type.FETCH_SOCKETS_RESPONSE, {"requestId": request_id, "sockets": described})
+        told: dict[str, Any] = {"requestId": request_id, "sockets": []}
+        only = data.get("only")
+        if only == "count":
+            told["count"] = len(self._described(opts))
+        elif only == "ids":
+            told["ids"] = self._described(opts)
+        else:
+            told["sockets"] = self._network.sockets.describe(self.namespace, self._described(opts))
+        self._respond(message, Type.FETCH_SOCKETS_RESPONSE, told)
 
     def _on_server_side_emit(self, message: dict[str, Any]) -> None:
         data = wire.data_of(message)
@@ -349,6 +385,10 @@ class Node:
                 request.acknowledged(uid, (data["packet"],) if "packet" in data else ())
             else:
                 request.counted(uid, wire.count_of(data))
+        elif isinstance(request, Brief) and kind == Type.FETCH_SOCKETS_RESPONSE:
+            told = wire.told_count_of(data) if request.only == "count" else wire.told_ids_of(data)
+            if told is not None:
+                request.responded(uid, told)
         elif kind == Type.FETCH_SOCKETS_RESPONSE:
             request.responded(uid, [restore_buffers(socket) for socket in wire.sockets_of(data)])
         else:

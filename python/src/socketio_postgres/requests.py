@@ -7,7 +7,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 #: A value that a client or a server has not given: its acknowledgement was empty.
 MISSING = object()
@@ -51,6 +51,20 @@ class Request:
             await asyncio.wait_for(self._complete.wait(), timeout)
         # Also when it became complete at the last moment.
         return self._complete.is_set()
+
+
+class Brief(Request):
+    """Waits for the number (`count`) or the `ids` of the sockets of each server. Each server counts once."""
+
+    def __init__(self, servers: Iterable[str], only: Literal["count", "ids"]) -> None:
+        super().__init__(servers)
+        self.only = only
+        self._answered: set[str] = set()
+
+    def responded(self, uid: str, response: Any) -> None:
+        if uid not in self._answered:
+            self._answered.add(uid)
+            super().responded(uid, response)
 
 
 class Acknowledgements(Request):

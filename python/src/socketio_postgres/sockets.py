@@ -208,14 +208,17 @@ class LocalSockets:
 
     # Descriptions
 
+    def described(self, namespace: str, sids: Iterable[str]) -> list[str]:
+        """Those sockets that `describe` tells of."""
+        is_there = self._manager.eio_sid_from_sid
+        return [sid for sid in sids if (namespace, sid) in self._sockets and is_there(sid, namespace) is not None]
+
     def describe(self, namespace: str, sids: Iterable[str]) -> list[SocketDescription]:
         """The sockets as other servers see them."""
         found: list[SocketDescription] = []
-        for sid in sids:
-            socket = self._sockets.get((namespace, sid))
+        for sid in self.described(namespace, sids):
+            socket = self._sockets[namespace, sid]
             eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
-            if socket is None or eio_sid is None:
-                continue
             rooms = [room for room in self._manager.get_rooms(sid, namespace) if is_name(room) and room != sid]
             environ = self._manager.server.environ.get(eio_sid) or {}
             how = handshake(environ, socket.issued, socket.auth)

@@ -203,11 +203,37 @@ def sockets_of(data: dict[str, Any]) -> list[dict[str, Any]]:
     return sockets
 
 
-def count_of(data: dict[str, Any]) -> int:
-    count = data.get("clientCount")
-    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 <= count < 2**53:
-        raise Malformed(f"clientCount {_short(count)}")
+def count_of(data: dict[str, Any], key: str = "clientCount") -> int:
+    count = data.get(key)
+    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 <= count < 2**53 or int(count) != count:
+        raise Malformed(f"{key} {_short(count)}")
     return int(count)
+
+
+def told_count_of(data: dict[str, Any]) -> int:
+    """How many sockets an 8 tells of, whether it is brief or full."""
+    sockets, ids = sockets_of(data), _ids_of(data)
+    if "count" in data:
+        return count_of(data, "count")
+    return len(sockets if ids is None else ids)
+
+
+def told_ids_of(data: dict[str, Any]) -> list[str] | None:
+    """The ids of the sockets that an 8 tells of; `None` when it only tells how many there are."""
+    sockets, ids = sockets_of(data), _ids_of(data)
+    count = count_of(data, "count") if "count" in data else 0
+    if ids is None and count > 0 and not sockets:
+        return None
+    return [socket["id"] for socket in sockets] if ids is None else ids
+
+
+def _ids_of(data: dict[str, Any]) -> list[str] | None:
+    if "ids" not in data:
+        return None
+    ids = data["ids"]
+    if not isinstance(ids, list):
+        raise Malformed(f"ids {_short(ids)}")
+    return [_id({"ids": each}, "ids") for each in ids]
 
 
 def check_event(name: Any, reserved: frozenset[str] = RESERVED) -> None:

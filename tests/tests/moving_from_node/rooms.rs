@@ -58,6 +58,8 @@ pub(crate) async fn are_found(both: &Both) -> Result {
         assert_eq!(json!(found.data), by_node["data"]);
         assert!(found.rooms.contains(&"a".to_owned()) && found.rooms.contains(&found.id.to_string()));
     }
+    // (await io.in("a").fetchSockets()).length
+    assert_eq!(cluster.of("/").to("a").count().await?, 2);
     Ok(())
 }
 

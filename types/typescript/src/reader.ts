@@ -394,6 +394,12 @@ export interface FetchSocketsData {
    * To be repeated in the response.
    */
   requestId: RequestId;
+  /**
+   * What the requester needs of the sockets, when it does not need descriptions.
+   *
+   * An extension of ours: Node.js ignores it, and answers in full. Any value that a node does not know counts as missing.
+   */
+  only?: unknown;
   [k: string]: unknown;
 }
 /**
@@ -440,9 +446,21 @@ export interface FetchSocketsResponseData {
    */
   requestId: RequestId;
   /**
-   * The sockets that match.
+   * The sockets that match; none in an answer that has `count` or `ids`.
    */
   sockets: SocketDescription[];
+  /**
+   * The number of the sockets that match, instead of the sockets.
+   *
+   * An extension of ours: only for requesters that ask for it by `only`.
+   */
+  count?: number;
+  /**
+   * The ids of the sockets that match, instead of the sockets.
+   *
+   * An extension of ours: only for requesters that ask for them by `only`.
+   */
+  ids?: SocketId[];
   [k: string]: unknown;
 }
 /**

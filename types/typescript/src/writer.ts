@@ -409,6 +409,12 @@ export interface FetchSocketsData {
    * To be repeated in the response.
    */
   requestId: RequestId;
+  /**
+   * What the requester needs of the sockets, when it does not need descriptions.
+   *
+   * An extension of ours: Node.js ignores it, and answers in full. Any value that a node does not know counts as missing.
+   */
+  only?: "count" | "ids";
 }
 /**
  * 8: FETCH_SOCKETS_RESPONSE. The response of one node to 7, FETCH_SOCKETS. Sent also when no socket matches.
@@ -453,9 +459,21 @@ export interface FetchSocketsResponseData {
    */
   requestId: RequestId;
   /**
-   * The sockets that match.
+   * The sockets that match; none in an answer that has `count` or `ids`.
    */
   sockets: SocketDescription[];
+  /**
+   * The number of the sockets that match, instead of the sockets.
+   *
+   * An extension of ours: only for requesters that ask for it by `only`.
+   */
+  count?: number;
+  /**
+   * The ids of the sockets that match, instead of the sockets.
+   *
+   * An extension of ours: only for requesters that ask for them by `only`.
+   */
+  ids?: SocketId[];
 }
 /**
  * A socket, as its node describes it to the others.

@@ -38,7 +38,7 @@ impl<B: Backend> Node<B> {
             name: Some(self.options.name_of_node()),
             language: Some("Rust".to_owned()),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            sockets: sockets.and_then(|sockets| u64::try_from(sockets).ok()),
+            sockets,
             namespaces: Some(
                 all.iter().map(|namespace| namespace.name()).filter(&mut fits).map(str::to_owned).collect(),
             ),

@@ -141,6 +141,18 @@ fn of_handles<B: Backend>() -> Vec<Operation<B>> {
             },
         },
         Operation {
+            name: "cluster.count",
+            does: Does::Nothing,
+            run: |server, _| Box::pin(async move { assert_eq!(server.cluster.of("/").count().await.unwrap(), 2) }),
+        },
+        Operation {
+            name: "cluster.socket_ids",
+            does: Does::Nothing,
+            run: |server, _| {
+                Box::pin(async move { assert_eq!(server.cluster.of("/").socket_ids().await.unwrap().len(), 2) })
+            },
+        },
+        Operation {
             name: "cluster.server_side_emit",
             does: Does::ServerSide,
             run: |server, number| {

@@ -130,6 +130,25 @@ final class Input {
         return objects;
     }
 
+    /** Texts of at most so many bytes each. Null if they are missing. */
+    List<String> texts(String key, int limit, Rule... rules) {
+        if (value(key, rules) == null) {
+            return null;
+        }
+        List<String> texts = new ArrayList<>();
+        for (Object item : list(key, rules)) {
+            String place = key + "/" + texts.size();
+            if (!(item instanceof String text)) {
+                throw wrong(place, "is not a string");
+            }
+            if (text.getBytes(StandardCharsets.UTF_8).length > limit) {
+                throw wrong(place, "has more than " + limit + " bytes");
+            }
+            texts.add(text);
+        }
+        return texts;
+    }
+
     Input object(String key, Rule... rules) {
         return inner(key, value(key, rules));
     }

@@ -275,8 +275,9 @@ public record Message(String session, String heartbeats, String uid, String nsp,
      *
      * @param opts Which sockets. The `timeout` flag tells how long the requester waits.
      * @param requestId To be repeated in the response.
+     * @param only What the requester needs of the sockets, when it does not need descriptions.
      */
-    public record FetchSockets(Selector opts, String requestId) implements Body {
+    public record FetchSockets(Selector opts, String requestId, String only) implements Body {
         @Override
         public long kind() {
             return 7;
@@ -285,7 +286,8 @@ public record Message(String session, String heartbeats, String uid, String nsp,
         private static FetchSockets read(Input in) {
             return new FetchSockets(
                 Selector.read(in.object("opts")),
-                in.text("requestId", 256));
+                in.text("requestId", 256),
+                in.text("only", 0, Rule.OPTIONAL, Rule.LENIENT));
         }
 
         @Override
@@ -293,6 +295,7 @@ public record Message(String session, String heartbeats, String uid, String nsp,
             Output out = new Output(place);
             out.object("opts", opts, Selector::toMap);
             out.text("requestId", requestId, true, null);
+            out.text("only", only, false, null);
             return out.values();
         }
     }
@@ -301,9 +304,11 @@ public record Message(String session, String heartbeats, String uid, String nsp,
      * 8: FETCH_SOCKETS_RESPONSE. The response of one node to 7, FETCH_SOCKETS. Sent also when no socket matches.
      *
      * @param requestId The request it answers.
-     * @param sockets The sockets that match.
+     * @param sockets The sockets that match; none in an answer that has `count` or `ids`.
+     * @param count The number of the sockets that match, instead of the sockets.
+     * @param ids The ids of the sockets that match, instead of the sockets.
      */
-    public record FetchSocketsResponse(String requestId, List<SocketDescription> sockets) implements Body {
+    public record FetchSocketsResponse(String requestId, List<SocketDescription> sockets, Long count, List<String> ids) implements Body {
         @Override
         public long kind() {
             return 8;
@@ -312,7 +317,9 @@ public record Message(String session, String heartbeats, String uid, String nsp,
         private static FetchSocketsResponse read(Input in) {
             return new FetchSocketsResponse(
                 in.text("requestId", 256),
-                in.list("sockets", SocketDescription::read));
+                in.list("sockets", SocketDescription::read),
+                in.whole("count", Rule.OPTIONAL),
+                in.texts("ids", 256, Rule.OPTIONAL));
         }
 
         @Override
@@ -320,6 +327,8 @@ public record Message(String session, String heartbeats, String uid, String nsp,
             Output out = new Output(place);
             out.text("requestId", requestId, true, null);
             out.list("sockets", sockets, SocketDescription::toMap);
+            out.putIfAny("count", count);
+            out.putIfAny("ids", ids);
             return out.values();
         }
     }

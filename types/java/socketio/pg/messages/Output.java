@@ -23,6 +23,12 @@ final class Output {
         values.put(key, value);
     }
 
+    void putIfAny(String key, Object value) {
+        if (value != null) {
+            put(key, value);
+        }
+    }
+
     void text(String key, String value, boolean required, String constant) {
         if (value == null) {
             if (required) {
