@@ -54,15 +54,33 @@ const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// How many notifications are taken before the clock is read and other tasks run.
 const MAX_AT_ONCE: usize = 256;
 
+/// How many of them may be handled in the link's own task. It is few, so that what arrives
+/// meanwhile soon waits where it is counted, in the inbox.
+const MAX_HANDLED_AT_ONCE: usize = 4;
+
+/// How many notifications may be handled in the link's own task before other tasks run: fewer than
+/// the 128 packets that socketioxide keeps for a client.
+const MAX_HANDLED: usize = 32;
+
 /// What the link tells the inbox, in order.
 #[derive(Debug)]
 pub(crate) enum Arrival<'a> {
     Notification {
         channel: &'a str,
         payload: &'a str,
+        turn: Turn,
     },
     /// The link is back after it was down: announce the node again.
     Restored,
+}
+
+/// When a notification may be handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// At once, in the link's task, if nothing waits before it.
+    Now,
+    /// In another task.
+    Later,
 }
 
 #[derive(Debug)]
@@ -167,7 +185,7 @@ enum End {
     Unwanted,
 }
 
-impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
+impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
     async fn run(mut self, first: oneshot::Sender<Result<(), BackendError>>) {
         let mut first = Some(first);
         let mut disconnected_since: Option<Instant> = None;
@@ -182,7 +200,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                         let _ = first.send(Ok(()));
                     }
                     for Incoming { channel, payload } in came_meanwhile.take() {
-                        self.take(&channel, &payload);
+                        self.take(&channel, &payload, Turn::Later);
                     }
                     let mut heard = Instant::now();
                     match self.session(listener, &mut heard).await {
@@ -337,7 +355,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
     ) -> Result<Recovery, BackendError> {
         let Some(log) = &mut self.log else { return Ok(Recovery::Off) };
         let hand_on = |Incoming { channel, payload }| {
-            (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
+            (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload, turn: Turn::Later });
         };
         let caught_up = log.catch_up(listener, came_meanwhile, hand_on).await;
         let dropped = came_meanwhile.dropped();
@@ -383,16 +401,25 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         let mut check = tokio::time::interval(self.check_interval);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.reset();
+        let mut handled = 0;
         loop {
+            if handled >= MAX_HANDLED {
+                handled = 0;
+                // Otherwise a flood would fill clients' buffers before the tasks that empty them run.
+                tokio::task::yield_now().await;
+            }
             let result = tokio::select! {
                 biased;
                 incoming = listener.next() => match incoming {
                     Ok(incoming) => {
-                        self.take(&incoming.channel, &incoming.payload);
-                        for _ in 1..MAX_AT_ONCE {
-                            if !listener.take_next(&mut |channel, payload| self.take(channel, payload)) {
+                        self.take(&incoming.channel, &incoming.payload, Turn::Now);
+                        handled += 1;
+                        for taken in 1..MAX_AT_ONCE {
+                            let turn = if taken < MAX_HANDLED_AT_ONCE { Turn::Now } else { Turn::Later };
+                            if !listener.take_next(&mut |channel, payload| self.take(channel, payload, turn)) {
                                 break;
                             }
+                            handled += usize::from(turn == Turn::Now);
                         }
                         self.events.counters().heard();
                         *heard = Instant::now();
@@ -441,9 +468,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
     }
 
     /// Takes a notification, unless the catch-up log has told of it.
-    fn take(&mut self, channel: &str, payload: &str) {
+    fn take(&mut self, channel: &str, payload: &str, turn: Turn) {
         if self.log.as_mut().is_none_or(|log| log.is_news(channel, payload)) {
-            (self.arrivals)(Arrival::Notification { channel, payload });
+            (self.arrivals)(Arrival::Notification { channel, payload, turn });
         }
     }
 
@@ -508,16 +535,21 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         seen: oneshot::Sender<Seen>,
     ) -> Result<(), BackendError> {
         let asked = Instant::now().into_std();
-        let Ok(answer) = timeout(self.check_interval, listener.look(name)).await else {
+        let limit = self.check_interval;
+        let mut taken = 0;
+        let mut take = |channel: &str, payload: &str| {
+            let turn = if taken < MAX_HANDLED { Turn::Now } else { Turn::Later };
+            taken += 1;
+            self.take(channel, payload, turn);
+        };
+        let Ok(answer) = timeout(limit, listener.look(name, &mut take)).await else {
             // In a storm the answer comes behind notifications that prove that the server lives.
-            let mut has_come = false;
             for _ in 0..MAX_AT_ONCE {
-                if !listener.take_next(&mut |channel, payload| self.take(channel, payload)) {
+                if !listener.take_next(&mut take) {
                     break;
                 }
-                has_come = true;
             }
-            if has_come {
+            if taken > 0 {
                 self.events.counters().heard();
                 return Ok(());
             }
