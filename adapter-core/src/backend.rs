@@ -14,7 +14,7 @@
 //! * A [`Listener`] is one session. When it fails it is thrown away and another is opened: it does
 //!   not reconnect by itself. It drains its socket at all times, also while no task awaits
 //!   [`Listener::next`]: a listening session that does not read holds back the notification queue
-//!   of the whole database server.
+//!   of the whole database server. [`drain`] does this for drivers that can be polled.
 //!
 //! # Writing a backend
 //!

@@ -21,10 +21,12 @@ use tokio_postgres::Notification;
 
 /// A separate connection. Dropping it ends the session.
 pub struct DieselListener {
-    connection: AsyncPgConnection,
     /// `None` for a connection that the application made. For such a one diesel-async has a task, which
     /// reads its socket at all times and keeps notifications in an unbounded queue.
+    ///
+    /// Dropped before the connection, which then ends without a goodbye.
     notifications: Option<Notifications>,
+    connection: AsyncPgConnection,
     /// Why the session ended, when [`Listener::take_next`] or [`Listener::look`] found out first.
     end: Option<BackendError>,
     /// What others see of the session stands before each statement.
@@ -34,7 +36,7 @@ pub struct DieselListener {
 impl DieselListener {
     pub(crate) async fn connect(connector: &Connector) -> Result<Self, BackendError> {
         let (connection, notifications) = connector.connect_to_listen().await?;
-        Ok(Self { connection, notifications, end: None, mark: String::new() })
+        Ok(Self { notifications, connection, end: None, mark: String::new() })
     }
 
     /// Runs a command for all channels in one round trip.

@@ -12,8 +12,10 @@ use tokio_postgres::{
 
 /// A separate connection, whose socket is drained at all times. Dropping it ends both.
 pub struct TokioPostgresListener {
-    client: Client,
+    /// Dropped before the client: the connection then ends without a goodbye, which a link that is
+    /// dead would not take.
     notifications: Notifications,
+    client: Client,
     /// Why the session ended, when [`Listener::look`] found out first.
     end: Option<BackendError>,
     /// What others see of the session stands before each statement.
@@ -30,7 +32,7 @@ impl TokioPostgresListener {
     {
         let (client, connection) = connect(config, tls, slow_hosts).await.map_err(connecting)?;
         let notifications = notifications(connection, error::in_session);
-        Ok(Self { client, notifications, end: None, mark: String::new() })
+        Ok(Self { notifications, client, end: None, mark: String::new() })
     }
 
     /// Runs a command for all channels in one round trip.
