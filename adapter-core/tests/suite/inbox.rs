@@ -28,9 +28,12 @@ async fn a_handler_that_blocks_holds_up_what_is_behind_it_and_not_the_connection
         one.io.emit("e", &number).await.unwrap();
         one.cluster.of("/").server_side_emit("e", &number).await.unwrap();
     }
-    while other.cluster.health().inbox.waiting < 100 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let all_are_read = async {
+        while other.cluster.health().inbox.waiting < 100 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all_are_read).await.expect("they are read meanwhile");
     received.try_recv().unwrap_err();
     release.send(()).unwrap();
     for number in 0..50 {

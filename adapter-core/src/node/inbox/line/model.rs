@@ -70,10 +70,10 @@ fn check(preemptions: Option<usize>, messages: u32, is_light: fn(u32) -> bool, a
 
 #[test]
 fn messages_are_handled_one_after_the_other() {
-    check(None, 2, |message| message != 0, None);
-    check(Some(3), 3, |_| true, None);
-    check(Some(3), 3, |message| message != 0, None);
-    check(Some(3), 3, |message| message != 1, None);
+    check(Some(3), 2, |message| message != 0, None);
+    check(Some(2), 3, |_| true, None);
+    check(Some(2), 3, |message| message != 0, None);
+    check(Some(2), 3, |message| message != 1, None);
 }
 
 #[test]
