@@ -14,7 +14,7 @@
 //! * A [`Listener`] is one session. When it fails it is thrown away and another is opened: it does
 //!   not reconnect by itself. It drains its socket at all times, also while no task awaits
 //!   [`Listener::next`]: a listening session that does not read holds back the notification queue
-//!   of the whole database server.
+//!   of the whole database server. [`drain`] does this for drivers that can be polled.
 //!
 //! # Writing a backend
 //!
@@ -51,6 +51,7 @@
 //! these methods and nothing else.
 
 mod catch_up;
+pub mod drain;
 pub mod emission;
 pub(crate) mod error;
 pub mod inspect;
@@ -213,7 +214,16 @@ pub trait Listener: Send + 'static {
     /// name, or not at all: see [`sessions_sql::look`]. LISTEN and UNLISTEN keep the name from then on:
     /// [`sessions_sql::mark`]. It is a keep-alive query as well, and the caller puts a timeout around
     /// it. Dropping the future leaves the session sound.
-    fn look(&mut self, name: Option<SessionId>) -> impl Future<Output = Result<Vec<Sighting>, BackendError>> + Send;
+    ///
+    /// `take` is given the channel and the payload of each notification that comes before the answer,
+    /// in their order, so that none waits for it. Those that it is not given come from
+    /// [`next`](Self::next), and so does an error that ends the session meanwhile, if this does not
+    /// return it.
+    fn look(
+        &mut self,
+        name: Option<SessionId>,
+        take: &mut (dyn FnMut(&str, &str) + Send),
+    ) -> impl Future<Output = Result<Vec<Sighting>, BackendError>> + Send;
 }
 
 /// A notification as it came from PostgreSQL.

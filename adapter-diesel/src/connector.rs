@@ -5,14 +5,15 @@ use diesel::ConnectionResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{
-    Settings, SlowHosts, Tls, connect, connecting, time_for_other_hosts, total_connect_timeout,
+    Notifications, Settings, SlowHosts, Tls, connect, connecting, notifications, time_for_other_hosts,
+    total_connect_timeout,
 };
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio_postgres::CancelToken;
+use tokio_postgres::{CancelToken, Client, Connection, Socket, tls::MakeTlsConnect};
 
 /// The application's function that makes a connection from a connection string: what
 /// `ManagerConfig::custom_setup` of diesel-async takes.
@@ -70,16 +71,43 @@ impl Connector {
     }
 
     pub(crate) async fn connect(&self) -> Result<AsyncPgConnection, BackendError> {
-        let connecting = async {
+        self.in_time(async {
             match &self.setup {
-                Some(setup) => setup(self.settings().text()).await.map_err(error::setting_up),
-                None => self.establish().await,
+                Some(setup) => self.set_up(setup).await,
+                None => {
+                    let (client, connection) = self.open().await?;
+                    let connection = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+                    connection.map_err(error::beginning)
+                }
             }
-        };
+        })
+        .await
+    }
+
+    /// A session for listening, and its notifications, unless the application made it: then only it
+    /// has them.
+    pub(crate) async fn connect_to_listen(&self) -> Result<(AsyncPgConnection, Option<Notifications>), BackendError> {
+        self.in_time(async {
+            if let Some(setup) = &self.setup {
+                return Ok((self.set_up(setup).await?, None));
+            }
+            let (client, connection) = self.open().await?;
+            let notifications = notifications(connection, |error| BackendError::new(ErrorKind::Connection, error));
+            let connection = AsyncPgConnection::try_from(client).await.map_err(error::beginning)?;
+            Ok((connection, Some(notifications)))
+        })
+        .await
+    }
+
+    async fn in_time<T>(&self, connecting: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
         let limit = total_connect_timeout(self.settings.config());
         tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
             Err(BackendError::new(ErrorKind::Connection, format!("it did not answer within {limit:?}")))
         })
+    }
+
+    async fn set_up(&self, setup: &Setup) -> Result<AsyncPgConnection, BackendError> {
+        setup(self.settings().text()).await.map_err(error::setting_up)
     }
 
     /// Tells the server, in the background, that a statement's result is not needed any more.
@@ -97,11 +125,11 @@ impl Connector {
         }
     }
 
-    /// Like `AsyncPgConnection::establish`, whose error is only a text.
-    async fn establish(&self) -> Result<AsyncPgConnection, BackendError> {
+    /// `AsyncPgConnection::establish` would do this too, but its error is only a text.
+    async fn open(
+        &self,
+    ) -> Result<(Client, Connection<Socket, <Tls as MakeTlsConnect<Socket>>::Stream>), BackendError> {
         let tls = self.tls.clone().map_err(|problem| BackendError::new(ErrorKind::Tls, problem))?;
-        let connected = connect(self.settings().config(), tls, &self.slow_hosts).await;
-        let (client, connection) = connected.map_err(connecting)?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(error::beginning)
+        connect(self.settings().config(), tls, &self.slow_hosts).await.map_err(connecting)
     }
 }

@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryResult, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::{FutureExt, StreamExt};
+use socketio_pg_connection::{Notifications, closed};
 use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener, sessions_sql};
 use socketio_pg_core::protocol::{SessionId, channel::quote_identifier, cluster::Sighting};
 use std::{
@@ -16,15 +17,17 @@ use std::{
     pin::pin,
     time::{Duration, Instant},
 };
+use tokio_postgres::Notification;
 
 /// A separate connection. Dropping it ends the session.
-///
-/// diesel-async has a task for every connection, which reads its socket at all times and keeps
-/// notifications in an unbounded queue. That is what the contract of a [`Listener`] requires, so
-/// another task is not needed.
 pub struct DieselListener {
+    /// `None` for a connection that the application made. For such a one diesel-async has a task, which
+    /// reads its socket at all times and keeps notifications in an unbounded queue.
+    ///
+    /// Dropped before the connection, which then ends without a goodbye.
+    notifications: Option<Notifications>,
     connection: AsyncPgConnection,
-    /// Why the session ended, when [`Listener::take_next`] found out first.
+    /// Why the session ended, when [`Listener::take_next`] or [`Listener::look`] found out first.
     end: Option<BackendError>,
     /// What others see of the session stands before each statement.
     mark: String,
@@ -32,7 +35,8 @@ pub struct DieselListener {
 
 impl DieselListener {
     pub(crate) async fn connect(connector: &Connector) -> Result<Self, BackendError> {
-        Ok(Self { connection: connector.connect().await?, end: None, mark: String::new() })
+        let (connection, notifications) = connector.connect_to_listen().await?;
+        Ok(Self { notifications, connection, end: None, mark: String::new() })
     }
 
     /// Runs a command for all channels in one round trip.
@@ -62,8 +66,14 @@ impl Listener for DieselListener {
     }
 
     async fn next(&mut self) -> Result<Incoming, BackendError> {
-        match self.end.take() {
-            Some(end) => Err(end),
+        if let Some(end) = self.end.take() {
+            return Err(end);
+        }
+        match &mut self.notifications {
+            Some(notifications) => notifications
+                .next()
+                .await
+                .map(|heard| Incoming { channel: heard.channel().to_owned(), payload: heard.payload().to_owned() }),
             // A stream is only a view of the connection's queue. One that has ended panics when
             // polled again, so each is polled once; after the error that ended the session, a new
             // stream is empty.
@@ -74,6 +84,10 @@ impl Listener for DieselListener {
     fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
         if self.end.is_some() {
             return false;
+        }
+        if let Some(notifications) = &mut self.notifications {
+            let heard = notifications.take_next();
+            return heard.inspect(|heard| take(heard.channel(), heard.payload())).is_some();
         }
         let Some(next) = pin!(self.connection.notifications_stream()).next().now_or_never() else { return false };
         match incoming(next) {
@@ -95,10 +109,27 @@ impl Listener for DieselListener {
         self.explain(result, begun.elapsed()).await
     }
 
-    async fn look(&mut self, name: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
+    async fn look(
+        &mut self,
+        name: Option<SessionId>,
+        take: &mut (dyn FnMut(&str, &str) + Send),
+    ) -> Result<Vec<Sighting>, BackendError> {
         self.mark = sessions_sql::mark(name);
         let begun = Instant::now();
-        let rows = diesel::sql_query(sessions_sql::look(name)).load::<SessionRow>(&mut self.connection).await;
+        let rows = {
+            let looking = diesel::sql_query(sessions_sql::look(name)).load::<SessionRow>(&mut self.connection);
+            let mut looking = pin!(looking);
+            loop {
+                tokio::select! {
+                    biased;
+                    rows = &mut looking => break rows,
+                    heard = next(&mut self.notifications), if self.end.is_none() => match heard {
+                        Ok(heard) => take(heard.channel(), heard.payload()),
+                        Err(end) => self.end = Some(end),
+                    },
+                }
+            }
+        };
         match rows {
             Ok(rows) => {
                 let read = |row: &SessionRow| sessions_sql::sighting(&row.session, row.changed, row.age);
@@ -125,10 +156,19 @@ impl fmt::Debug for DieselListener {
     }
 }
 
+/// For a connection that the application made it never ends: while a statement uses that, nobody
+/// else can ask it for notifications.
+async fn next(notifications: &mut Option<Notifications>) -> Result<Notification, BackendError> {
+    match notifications {
+        Some(notifications) => notifications.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn incoming(next: Option<QueryResult<PgNotification>>) -> Result<Incoming, BackendError> {
     match next {
         Some(Ok(notification)) => Ok(Incoming { channel: notification.channel, payload: notification.payload }),
         Some(Err(error)) => Err(BackendError::new(ErrorKind::Connection, error)),
-        None => Err(BackendError::new(ErrorKind::Connection, "the server closed the listening connection")),
+        None => Err(closed()),
     }
 }

@@ -1,25 +1,25 @@
 //! The listening session on tokio-postgres.
 
 use crate::error;
-use socketio_pg_connection::{SlowHosts, connect, connecting};
-use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener, sessions_sql};
+use socketio_pg_connection::{Notifications, SlowHosts, connect, connecting, notifications};
+use socketio_pg_core::backend::{BackendError, Incoming, Listener, sessions_sql};
 use socketio_pg_core::protocol::{SessionId, channel::quote_identifier, cluster::Sighting};
-use std::{fmt, future::poll_fn};
-use tokio::{sync::mpsc, task::JoinHandle};
+use std::{fmt, pin::pin};
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Connection, Notification, SimpleQueryMessage, SimpleQueryRow, Socket,
+    Client, Config, SimpleQueryMessage, SimpleQueryRow, Socket,
     tls::{MakeTlsConnect, TlsConnect},
 };
 
-/// A separate connection, whose socket a task drains at all times. Dropping it ends both.
+/// A separate connection, whose socket is drained at all times. Dropping it ends both.
 pub struct TokioPostgresListener {
+    /// Dropped before the client: the connection then ends without a goodbye, which a link that is
+    /// dead would not take.
+    notifications: Notifications,
     client: Client,
-    incoming: mpsc::UnboundedReceiver<Result<Notification, BackendError>>,
-    /// Why the session ended, when [`Listener::take_next`] found out first.
+    /// Why the session ended, when [`Listener::look`] found out first.
     end: Option<BackendError>,
     /// What others see of the session stands before each statement.
     mark: String,
-    driver: JoinHandle<()>,
 }
 
 impl TokioPostgresListener {
@@ -31,10 +31,8 @@ impl TokioPostgresListener {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         let (client, connection) = connect(config, tls, slow_hosts).await.map_err(connecting)?;
-        // Unbounded, as the socket must be read at all times; the reader bounds what it keeps.
-        let (sender, incoming) = mpsc::unbounded_channel();
-        let driver = tokio::spawn(drive(connection, sender));
-        Ok(Self { client, incoming, end: None, mark: String::new(), driver })
+        let notifications = notifications(connection, error::in_session);
+        Ok(Self { notifications, client, end: None, mark: String::new() })
     }
 
     /// Runs a command for all channels in one round trip.
@@ -57,26 +55,14 @@ impl Listener for TokioPostgresListener {
     async fn next(&mut self) -> Result<Incoming, BackendError> {
         let heard = match self.end.take() {
             Some(end) => Err(end),
-            None => self.incoming.recv().await.unwrap_or_else(|| Err(closed())),
+            None => self.notifications.next().await,
         }?;
         Ok(Incoming { channel: heard.channel().to_owned(), payload: heard.payload().to_owned() })
     }
 
     fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
-        if self.end.is_some() {
-            return false;
-        }
-        match self.incoming.try_recv() {
-            Ok(Ok(heard)) => {
-                take(heard.channel(), heard.payload());
-                true
-            }
-            Ok(Err(end)) => {
-                self.end = Some(end);
-                false
-            }
-            Err(_) => false,
-        }
+        let heard = self.notifications.take_next();
+        heard.inspect(|heard| take(heard.channel(), heard.payload())).is_some()
     }
 
     async fn check(&mut self) -> Result<(), BackendError> {
@@ -85,10 +71,25 @@ impl Listener for TokioPostgresListener {
         self.client.batch_execute("").await.map_err(error::in_session)
     }
 
-    async fn look(&mut self, name: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
+    async fn look(
+        &mut self,
+        name: Option<SessionId>,
+        take: &mut (dyn FnMut(&str, &str) + Send),
+    ) -> Result<Vec<Sighting>, BackendError> {
         self.mark = sessions_sql::mark(name);
         // One round trip, which the prepared form would not be.
-        let rows = self.client.simple_query(&sessions_sql::look(name)).await.map_err(error::in_session)?;
+        let statement = sessions_sql::look(name);
+        let mut looking = pin!(self.client.simple_query(&statement));
+        let rows = loop {
+            tokio::select! {
+                biased;
+                rows = &mut looking => break rows.map_err(error::in_session)?,
+                heard = self.notifications.next(), if self.end.is_none() => match heard {
+                    Ok(heard) => take(heard.channel(), heard.payload()),
+                    Err(end) => self.end = Some(end),
+                },
+            }
+        };
         let number = |row: &SimpleQueryRow, column| row.get(column).and_then(|text| text.parse().ok());
         Ok(rows
             .iter()
@@ -100,41 +101,8 @@ impl Listener for TokioPostgresListener {
     }
 }
 
-impl Drop for TokioPostgresListener {
-    fn drop(&mut self) {
-        // The connection ends with its task. Otherwise it would first try to say goodbye, over a
-        // link that may be dead.
-        self.driver.abort();
-    }
-}
-
 impl fmt::Debug for TokioPostgresListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokioPostgresListener").field("client", &self.client).finish_non_exhaustive()
     }
-}
-
-/// Moves notifications from the connection to the channel until either ends.
-async fn drive<S>(
-    mut connection: Connection<Socket, S>,
-    sender: mpsc::UnboundedSender<Result<Notification, BackendError>>,
-) where
-    S: tokio_postgres::tls::TlsStream + Unpin,
-{
-    loop {
-        let message = match poll_fn(|cx| connection.poll_message(cx)).await {
-            Some(Ok(AsyncMessage::Notification(notification))) => Ok(notification),
-            Some(Ok(_)) => continue,
-            Some(Err(error)) => Err(error::in_session(error)),
-            None => Err(closed()),
-        };
-        let ended = message.is_err();
-        if sender.send(message).is_err() || ended {
-            return;
-        }
-    }
-}
-
-fn closed() -> BackendError {
-    BackendError::new(ErrorKind::Connection, "the server closed the listening connection")
 }

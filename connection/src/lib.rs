@@ -1,10 +1,11 @@
 //! What both backends need to connect to PostgreSQL: reading URLs, filling in defaults, trying
-//! several hosts, TLS as the URL asks, and the meaning of errors.
+//! several hosts, TLS as the URL asks, the meaning of errors, and the notifications of a session.
 //!
 //! Applications take a backend crate, which uses this one.
 
 mod error;
 mod hosts;
+mod notifications;
 mod settings;
 mod slow_hosts;
 mod tls;
@@ -12,6 +13,7 @@ mod url;
 
 pub use error::{POOLER_REMEDY, connecting, io_error, kind_of_state};
 pub use hosts::connect;
+pub use notifications::{Notifications, closed, notifications};
 pub use settings::{Settings, application_name, time_for_other_hosts, total_connect_timeout, with_defaults};
 pub use slow_hosts::SlowHosts;
 pub use tls::Tls;

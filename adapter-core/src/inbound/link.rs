@@ -4,6 +4,8 @@
 //! session of the database, so more of them cost the server and gain nothing. When it breaks it is
 //! opened again, with back-off, and listens to every channel again.
 
+mod commands;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -42,11 +44,6 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// connection may take is the backend's to say, as it knows to how many addresses a name leads.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many channels are listened to in one statement. PostgreSQL compares each with all that the
-/// session has: for tens of thousands in one statement it takes longer than a server may be silent,
-/// and each part that is done shows that the connection is alive.
-const MAX_LISTEN: usize = 1000;
-
 /// How long before the server was last heard a message may have been sent that was lost with the
 /// connection: it was behind the last one that came, on its way.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
@@ -54,15 +51,33 @@ const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// How many notifications are taken before the clock is read and other tasks run.
 const MAX_AT_ONCE: usize = 256;
 
+/// How many of them may be handled in the link's own task. It is few, so that what arrives
+/// meanwhile soon waits where it is counted, in the inbox.
+const MAX_HANDLED_AT_ONCE: usize = 4;
+
+/// How many notifications may be handled in the link's own task before other tasks run: fewer than
+/// the 128 packets that socketioxide keeps for a client.
+const MAX_HANDLED: usize = 32;
+
 /// What the link tells the inbox, in order.
 #[derive(Debug)]
 pub(crate) enum Arrival<'a> {
     Notification {
         channel: &'a str,
         payload: &'a str,
+        turn: Turn,
     },
     /// The link is back after it was down: announce the node again.
     Restored,
+}
+
+/// When a notification may be handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// At once, in the link's task, if nothing waits before it.
+    Now,
+    /// In another task.
+    Later,
 }
 
 #[derive(Debug)]
@@ -167,7 +182,7 @@ enum End {
     Unwanted,
 }
 
-impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
+impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
     async fn run(mut self, first: oneshot::Sender<Result<(), BackendError>>) {
         let mut first = Some(first);
         let mut disconnected_since: Option<Instant> = None;
@@ -182,7 +197,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
                         let _ = first.send(Ok(()));
                     }
                     for Incoming { channel, payload } in came_meanwhile.take() {
-                        self.take(&channel, &payload);
+                        self.take(&channel, &payload, Turn::Later);
                     }
                     let mut heard = Instant::now();
                     match self.session(listener, &mut heard).await {
@@ -256,78 +271,6 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         Ok(listener)
     }
 
-    /// Listens on channels, in parts. What PostgreSQL refuses for its content is tried in ever
-    /// smaller parts: so one channel that it cannot take is found, given up, and costs neither the
-    /// others nor the session.
-    async fn listen_to(
-        &mut self,
-        listener: &mut B::Listener,
-        channels: &[String],
-        limit: Duration,
-    ) -> Result<(), BackendError> {
-        for part in channels.chunks(MAX_LISTEN) {
-            let mut parts = vec![part];
-            while let Some(part) = parts.pop() {
-                match timeout(limit, listener.listen(part)).await.unwrap_or_else(|_| Err(silent())) {
-                    Ok(()) => self.in_place(part),
-                    Err(error) if !error.kind().is_about_content() => return Err(error),
-                    Err(error) => match part {
-                        [channel] if self.unproven.contains(channel) => self.refused(channel, error),
-                        // It was in place before, so PostgreSQL accepts its name.
-                        [_] => return Err(error),
-                        _ => parts.extend(<[&[String]; 2]>::from(part.split_at(part.len() / 2)).into_iter().rev()),
-                    },
-                }
-            }
-        }
-        if let Some(log) = &mut self.log {
-            log.listens(&self.channels);
-        }
-        Ok(())
-    }
-
-    fn in_place(&mut self, channels: &[String]) {
-        for channel in channels {
-            self.unproven.remove(channel);
-            for done in self.waiting.remove(channel).into_iter().flatten() {
-                // The caller that waited may have given up.
-                let _ = done.send(Ok(()));
-            }
-        }
-    }
-
-    fn refused(&mut self, channel: &str, error: BackendError) {
-        tracing::warn!(%error, channel, "PostgreSQL does not listen on a channel");
-        self.channels.remove(channel);
-        self.unproven.remove(channel);
-        let error = Arc::new(error);
-        for done in self.waiting.remove(channel).into_iter().flatten() {
-            let _ = done.send(Err(Error::NotListening { channel: channel.to_owned(), error: error.clone() }));
-        }
-    }
-
-    /// Notes that a channel is to be listened to. Tells whether it was not before.
-    fn keep(&mut self, channel: &str, done: Waiter) -> bool {
-        self.waiting.entry(channel.to_owned()).or_default().push(done);
-        let is_new = self.channels.insert(channel.to_owned());
-        if is_new {
-            self.unproven.insert(channel.to_owned());
-        }
-        is_new
-    }
-
-    /// Notes that a channel is not to be listened to any more. Tells whether it was before.
-    fn give_up(&mut self, channel: &str) -> bool {
-        self.unproven.remove(channel);
-        // The callers that wait see that their senders are dropped.
-        self.waiting.remove(channel);
-        let was_kept = self.channels.remove(channel);
-        if was_kept && let Some(log) = &mut self.log {
-            log.unlistened(channel);
-        }
-        was_kept
-    }
-
     /// Hands on what was missed while there was no session. What comes on the new one meanwhile is
     /// put into `came_meanwhile`.
     async fn catch_up(
@@ -337,7 +280,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
     ) -> Result<Recovery, BackendError> {
         let Some(log) = &mut self.log else { return Ok(Recovery::Off) };
         let hand_on = |Incoming { channel, payload }| {
-            (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload });
+            (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload, turn: Turn::Later });
         };
         let caught_up = log.catch_up(listener, came_meanwhile, hand_on).await;
         let dropped = came_meanwhile.dropped();
@@ -383,16 +326,25 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
         let mut check = tokio::time::interval(self.check_interval);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.reset();
+        let mut handled = 0;
         loop {
+            if handled >= MAX_HANDLED {
+                handled = 0;
+                // Otherwise a flood would fill clients' buffers before the tasks that empty them run.
+                tokio::task::yield_now().await;
+            }
             let result = tokio::select! {
                 biased;
                 incoming = listener.next() => match incoming {
                     Ok(incoming) => {
-                        self.take(&incoming.channel, &incoming.payload);
-                        for _ in 1..MAX_AT_ONCE {
-                            if !listener.take_next(&mut |channel, payload| self.take(channel, payload)) {
+                        self.take(&incoming.channel, &incoming.payload, Turn::Now);
+                        handled += 1;
+                        for taken in 1..MAX_AT_ONCE {
+                            let turn = if taken < MAX_HANDLED_AT_ONCE { Turn::Now } else { Turn::Later };
+                            if !listener.take_next(&mut |channel, payload| self.take(channel, payload, turn)) {
                                 break;
                             }
+                            handled += usize::from(turn == Turn::Now);
                         }
                         self.events.counters().heard();
                         *heard = Instant::now();
@@ -441,101 +393,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>)> LinkTask<B, F> {
     }
 
     /// Takes a notification, unless the catch-up log has told of it.
-    fn take(&mut self, channel: &str, payload: &str) {
+    fn take(&mut self, channel: &str, payload: &str, turn: Turn) {
         if self.log.as_mut().is_none_or(|log| log.is_news(channel, payload)) {
-            (self.arrivals)(Arrival::Notification { channel, payload });
-        }
-    }
-
-    /// Carries out a command and those that are queued behind it, so that many namespaces cost one
-    /// round trip; their number is limited, so that what arrives meanwhile does not wait long. Tells
-    /// whether it has looked at the sessions, which needs no keep-alive query after it.
-    async fn carry_out(&mut self, listener: &mut B::Listener, command: Command) -> Result<bool, BackendError> {
-        let mut listen = Vec::new();
-        let mut unlisten = BTreeSet::new();
-        let mut in_place = Vec::new();
-        let mut look = None;
-        let mut next = Some(command);
-        let mut carried_out = 0;
-        while let Some(command) = next {
-            match command {
-                Command::Listen { channel, done } => {
-                    // A channel whose UNLISTEN has not run yet is still listened to.
-                    let is_left = unlisten.remove(&channel);
-                    let is_new = self.keep(&channel, done);
-                    if is_left {
-                        self.unproven.remove(&channel);
-                    }
-                    if is_new && !is_left {
-                        listen.push(channel);
-                    } else if !self.unproven.contains(&channel) {
-                        in_place.push(channel);
-                    }
-                }
-                Command::Unlisten { channel } => {
-                    let was_asked_for = self.unproven.contains(&channel);
-                    if self.give_up(&channel) {
-                        if was_asked_for {
-                            listen.retain(|other| *other != channel);
-                        } else {
-                            unlisten.insert(channel);
-                        }
-                    }
-                }
-                Command::Look { name, seen } => look = Some((name, seen)),
-            }
-            carried_out += 1;
-            next = if carried_out < MAX_LISTEN { self.commands.try_recv().ok() } else { None };
-        }
-        if !unlisten.is_empty() {
-            let channels: Vec<_> = unlisten.into_iter().collect();
-            let work = listener.unlisten(&channels);
-            timeout(self.check_interval, work).await.unwrap_or_else(|_| Err(silent()))?;
-        }
-        self.in_place(&in_place);
-        self.listen_to(listener, &listen, self.check_interval).await?;
-        // Last: others see the latest statement of the session.
-        match look {
-            Some((name, seen)) => self.look(listener, name, seen).await.map(|()| true),
-            None => Ok(false),
-        }
-    }
-
-    async fn look(
-        &mut self,
-        listener: &mut B::Listener,
-        name: Option<SessionId>,
-        seen: oneshot::Sender<Seen>,
-    ) -> Result<(), BackendError> {
-        let asked = Instant::now().into_std();
-        let Ok(answer) = timeout(self.check_interval, listener.look(name)).await else {
-            // In a storm the answer comes behind notifications that prove that the server lives.
-            let mut has_come = false;
-            for _ in 0..MAX_AT_ONCE {
-                if !listener.take_next(&mut |channel, payload| self.take(channel, payload)) {
-                    break;
-                }
-                has_come = true;
-            }
-            if has_come {
-                self.events.counters().heard();
-                return Ok(());
-            }
-            return Err(silent());
-        };
-        match answer {
-            Ok(sessions) => {
-                self.events.counters().heard();
-                // The node may be leaving.
-                let _ = seen.send(Seen { asked, sessions });
-                Ok(())
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::Connection | ErrorKind::ReadOnly) => Err(error),
-            // The session is sound.
-            Err(error) => {
-                tracing::debug!(%error, "cannot look at the sessions in the database, so heartbeats are sent");
-                Ok(())
-            }
+            (self.arrivals)(Arrival::Notification { channel, payload, turn });
         }
     }
 }

@@ -1,8 +1,13 @@
 //! The inbox: it reads notifications at once, fetches attachments ahead, and handles every message
 //! in the order of arrival.
+//!
+//! A message that nothing waits before is handled by the task that read it, when that takes little
+//! and runs no code of the application: see [`is_light`]. All others wait in a line for a task of
+//! their own, so that nothing holds up the link.
+
+mod line;
 
 use std::{
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak, atomic::Ordering},
 };
@@ -15,15 +20,18 @@ use crate::{
     backend::{Backend, Row},
     inbound::{
         attachments::{FetchJob, Fetched, Fetcher, Room},
-        link::Arrival,
+        link::{Arrival, Turn},
     },
-    node::{namespace::Namespace, shared::Node},
+    node::{
+        inbox::line::{Back, Front, line},
+        namespace::Namespace,
+        shared::{Node, Unfinished},
+    },
     observe::{
         classes::{Dropped, InvalidMessage},
         event::Events,
     },
     options::Options,
-    queue::{self, queue},
 };
 
 /// How many messages are handled before other tasks run: fewer than the 128 packets that
@@ -33,17 +41,30 @@ const MAX_AT_ONCE: usize = 32;
 /// Something to be handled, in order.
 #[expect(clippy::large_enum_variant, reason = "the large one is what nearly all are")]
 enum Item {
-    Message { namespace: Arc<Namespace>, message: Message, bytes: usize },
-    Attachment { channel: String, fetched: oneshot::Receiver<Fetched>, bytes: usize },
+    Message {
+        namespace: Arc<Namespace>,
+        message: Message,
+        bytes: usize,
+    },
+    Attachment {
+        channel: String,
+        fetched: oneshot::Receiver<Fetched>,
+        bytes: usize,
+    },
+    /// What is left of a message that was handled where it was read.
+    Rest {
+        namespace: Arc<Namespace>,
+        unfinished: Unfinished,
+    },
     Restored,
 }
 
-/// Takes notifications as they arrive and puts them into the queue. Never waits.
+/// Takes notifications as they arrive, and handles them or puts them into the line. Never waits.
 pub(crate) struct Intake<B: Backend> {
     node: Weak<Node<B>>,
     prefix: String,
     events: Arc<Events>,
-    queue: queue::Sender<Item>,
+    line: Back<Item>,
     fetches: mpsc::UnboundedSender<FetchJob>,
     max_bytes: usize,
 }
@@ -55,20 +76,20 @@ pub(crate) fn start<B: Backend>(
     events: Arc<Events>,
     fetcher: Fetcher<B>,
 ) -> (Intake<B>, [tokio::task::JoinHandle<()>; 2]) {
-    let (sender, items) = queue();
+    let (line, items) = line();
     let (fetches, jobs) = mpsc::unbounded_channel();
     let prefix = options.channel_prefix.clone();
     let tasks = [
         tokio::spawn(fetcher.clone().fetch_ahead(jobs)),
         tokio::spawn(process(node.clone(), prefix.clone(), fetcher, items, events.clone())),
     ];
-    (Intake { node, prefix, events, queue: sender, fetches, max_bytes: options.max_inbox_bytes }, tasks)
+    (Intake { node, prefix, events, line, fetches, max_bytes: options.max_inbox_bytes }, tasks)
 }
 
 impl<B: Backend> Intake<B> {
-    pub(crate) fn take(&self, arrival: Arrival<'_>) {
+    pub(crate) fn take(&mut self, arrival: Arrival<'_>) {
         match arrival {
-            Arrival::Notification { channel, payload } => self.notification(channel, payload),
+            Arrival::Notification { channel, payload, turn } => self.notification(channel, payload, turn),
             Arrival::Restored => {
                 // Announcing the node again waits behind other messages, and looks do not.
                 if let Some(node) = self.node.upgrade() {
@@ -83,13 +104,12 @@ impl<B: Backend> Intake<B> {
         }
     }
 
-    fn push(&self, item: Item) {
+    fn push(&mut self, item: Item) {
         self.events.counters().waiting.fetch_add(1, Ordering::Relaxed);
-        // The other side only ends with the node.
-        let _ = self.queue.send(item);
+        self.line.push(item);
     }
 
-    fn notification(&self, channel: &str, payload: &str) {
+    fn notification(&mut self, channel: &str, payload: &str, turn: Turn) {
         let Some(node) = self.node.upgrade() else { return };
         self.events.counters().received.add(1);
         self.events.counters().received_bytes.add(payload.len() as u64);
@@ -123,6 +143,13 @@ impl<B: Backend> Intake<B> {
                     return;
                 }
                 let message = message.into_owned();
+                if turn == Turn::Now && self.line.is_empty() && is_light(&message.body) {
+                    let handle = || node.handle(&namespace, message).and_then(|rest| node.finish_now(&namespace, rest));
+                    if let Some(Some(unfinished)) = guarded(&namespace, handle) {
+                        self.push(Item::Rest { namespace, unfinished });
+                    }
+                    return;
+                }
                 // There is always room for a close message: at most one of each node waits, and
                 // without it the node would never leave.
                 let is_close = matches!(message.body, Body::AdapterClose);
@@ -139,7 +166,7 @@ impl<B: Backend> Intake<B> {
         }
     }
 
-    fn attachment(&self, node: &Node<B>, channel: &str, header: Header, bytes: usize) {
+    fn attachment(&mut self, node: &Node<B>, channel: &str, header: Header, bytes: usize) {
         node.attachment_seen();
         if let Some(uid) = &header.uid {
             if node.is_own(uid.as_str()) {
@@ -195,16 +222,38 @@ fn is_unwanted_response<P>(namespace: &Namespace, body: &Body<P>) -> bool {
     }
 }
 
+/// Whether handling a message takes little, never waits, and calls no code of the application, which
+/// might take long.
+fn is_light<P>(body: &Body<P>) -> bool {
+    match body {
+        Body::Broadcast(_)
+        | Body::FetchSocketsResponse(_)
+        | Body::ServerSideEmitResponse(_)
+        | Body::BroadcastClientCount(_)
+        | Body::BroadcastAck(_) => true,
+        // Sockets are described one by one, which takes longer than to send to them.
+        Body::FetchSockets(_)
+        | Body::SocketsJoin(_)
+        | Body::SocketsLeave(_)
+        // Handlers of the application may run.
+        | Body::DisconnectSockets(_)
+        | Body::ServerSideEmit(_)
+        | Body::AdapterClose
+        | Body::InitialHeartbeat
+        | Body::Heartbeat
+        | Body::Unknown { .. } => false,
+    }
+}
+
 /// Handles what arrived, one after the other.
 async fn process<B: Backend>(
     node: Weak<Node<B>>,
     prefix: String,
     fetcher: Fetcher<B>,
-    mut items: queue::Receiver<Item>,
+    mut items: Front<Item>,
     events: Arc<Events>,
 ) {
     let counters = events.counters();
-    let mut taken = VecDeque::new();
     let mut at_once = 0_usize;
     loop {
         // Otherwise a flood would fill clients' buffers before the tasks that empty them run.
@@ -212,12 +261,7 @@ async fn process<B: Backend>(
         if at_once.is_multiple_of(MAX_AT_ONCE) {
             tokio::task::yield_now().await;
         }
-        let Some(item) = taken.pop_front() else {
-            if items.take(&mut taken).await {
-                continue;
-            }
-            return;
-        };
+        let Some((item, _handling)) = items.next().await else { return };
         counters.waiting.fetch_sub(1, Ordering::Relaxed);
         match item {
             Item::Message { namespace, message, bytes } => {
@@ -235,6 +279,10 @@ async fn process<B: Backend>(
                 if let Some(namespace) = name.and_then(|name| node.namespace(name)) {
                     handle(&node, &namespace, message).await;
                 }
+            }
+            Item::Rest { namespace, unfinished } => {
+                let Some(node) = node.upgrade() else { return };
+                finish(&node, &namespace, unfinished).await;
             }
             Item::Restored => {
                 let Some(node) = node.upgrade() else { return };
@@ -270,17 +318,24 @@ async fn attachment<B: Backend>(
 /// Handles a message. When a handler of the application panics in it, the later messages are
 /// handled all the same.
 async fn handle<B: Backend>(node: &Arc<Node<B>>, namespace: &Arc<Namespace>, message: Message) {
+    if let Some(Some(unfinished)) = guarded(namespace, || node.handle(namespace, message)) {
+        finish(node, namespace, unfinished).await;
+    }
+}
+
+async fn finish<B: Backend>(node: &Arc<Node<B>>, namespace: &Arc<Namespace>, unfinished: Unfinished) {
+    if AssertUnwindSafe(node.finish(namespace, unfinished)).catch_unwind().await.is_err() {
+        panicked(namespace);
+    }
+}
+
+/// Does something with a message; `None` when it panicked.
+fn guarded<T>(namespace: &Namespace, work: impl FnOnce() -> T) -> Option<T> {
     // After a panic one message has been handled in part: no lock of ours is held while a handler
     // runs.
-    let finished = match catch_unwind(AssertUnwindSafe(|| node.handle(namespace, message))) {
-        Ok(None) => return,
-        Ok(Some(unfinished)) => AssertUnwindSafe(node.finish(namespace, unfinished)).catch_unwind().await,
-        Err(panic) => Err(panic),
-    };
-    if finished.is_err() {
-        tracing::error!(
-            namespace = namespace.name(),
-            "a handler of the application panicked while a message was handled"
-        );
-    }
+    catch_unwind(AssertUnwindSafe(work)).inspect_err(|_| panicked(namespace)).ok()
+}
+
+fn panicked(namespace: &Namespace) {
+    tracing::error!(namespace = namespace.name(), "a handler of the application panicked while a message was handled");
 }

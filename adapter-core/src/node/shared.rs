@@ -25,7 +25,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(in crate::node) use self::{clock::keep_time, probe::own_channel, tasks::Tasks};
+pub(in crate::node) use self::{clock::keep_time, dispatch::Unfinished, probe::own_channel, tasks::Tasks};
 use self::{probe::Probe, register::Register, sessions::OwnSession};
 use crate::{
     backend::{Backend, outbox::wake_channel},

@@ -94,7 +94,7 @@ async fn prepare_tables<B: Backend>(backend: &B, options: &Options) -> Result<()
 fn start<B: Backend>(node: &Arc<Node<B>>) -> oneshot::Receiver<Result<(), BackendError>> {
     let (backend, options, events) = (node.backend(), node.options(), node.shared_events());
     let fetcher = Fetcher::new(backend.clone(), options, events.clone());
-    let (intake, inbox_tasks) = inbox::start(Arc::downgrade(node), options, events.clone(), fetcher);
+    let (mut intake, inbox_tasks) = inbox::start(Arc::downgrade(node), options, events.clone(), fetcher);
     let tables = Tables { attachments: options.table.clone(), log: options.catch_up.clone() };
     let (publisher, publishing) =
         Publisher::start(backend.clone(), tables, options.publish_queue, options.query_timeout, events.clone());

@@ -84,6 +84,7 @@ macro_rules! backend_tests {
             a_session_of_another_role_is_not_seen
             a_look_that_fails_leaves_the_session_sound
             a_look_that_is_given_up_leaves_the_session_sound
+            what_comes_during_looks_is_heard_once_and_in_order
         );
         $crate::backend_tests!(@module $fixture schema:
             the_table_has_the_shape_that_node_gives_it

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -597,8 +598,22 @@ impl Listener for MemoryListener {
         self.with_session(|_| ())
     }
 
-    async fn look(&mut self, name: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
-        self.database.released(|held| held.looks).await?;
+    async fn look(
+        &mut self,
+        name: Option<SessionId>,
+        take: &mut (dyn FnMut(&str, &str) + Send),
+    ) -> Result<Vec<Sighting>, BackendError> {
+        let mut released = pin!(self.database.released(|held| held.looks));
+        loop {
+            tokio::select! {
+                biased;
+                released = &mut released => break released?,
+                Some(Incoming { channel, payload }) = self.incoming.recv() => {
+                    self.unread.fetch_sub(1, Ordering::Relaxed);
+                    take(&channel, &payload);
+                }
+            }
+        }
         let now = self.database.state.lock().clock.now();
         self.with_session(|session| session.seen = name.map(|name| (name, now)))?;
         let state = self.database.state.lock();

@@ -14,6 +14,7 @@ mod entering;
 mod entering_again;
 mod error_texts;
 mod handshake;
+mod inbox;
 mod leaving;
 mod limits;
 mod local_effects;

@@ -169,3 +169,20 @@ async fn a_look_whose_answer_waits_behind_notifications_does_not_break_the_conne
     }
     assert_eq!((broken, count), (0, 300), "sessions were given up although they delivered all the time");
 }
+
+#[tokio::test(start_paused = true)]
+async fn messages_do_not_wait_for_a_look_that_is_under_way() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let mut received = collect(&other);
+    database.hold_looks(true);
+    // Every node is asking by now, and waits for the answer.
+    sleep(Duration::from_secs(4)).await;
+    let start = Instant::now();
+    for number in 0..100_u64 {
+        one.cluster.of("/").server_side_emit("e", &number).await.unwrap();
+        received.recv().await.unwrap();
+    }
+    assert!(start.elapsed() < Duration::from_millis(100), "they took {:?}", start.elapsed());
+    database.hold_looks(false);
+}

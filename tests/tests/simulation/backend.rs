@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -211,6 +212,22 @@ impl NodeListener {
         self.on_the_way.retain(|(arrives, _)| *arrives <= now);
     }
 
+    /// Hands over what comes while something is on its way.
+    async fn travel_beside_next(&mut self, take: &mut (dyn FnMut(&str, &str) + Send)) -> Result<(), BackendError> {
+        let faults = self.faults.clone();
+        let mut travelling = pin!(faults.travel());
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut travelling => return self.state(),
+                incoming = self.next() => {
+                    let Incoming { channel, payload } = incoming?;
+                    take(&channel, &payload);
+                }
+            }
+        }
+    }
+
     fn state(&mut self) -> Result<(), BackendError> {
         if self.breaks.has_changed().unwrap_or(true) {
             self.broke();
@@ -271,15 +288,17 @@ impl Listener for NodeListener {
         self.state()
     }
 
-    async fn look(&mut self, name: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
-        self.faults.travel().await;
-        self.state()?;
+    async fn look(
+        &mut self,
+        name: Option<SessionId>,
+        take: &mut (dyn FnMut(&str, &str) + Send),
+    ) -> Result<Vec<Sighting>, BackendError> {
+        self.travel_beside_next(take).await?;
         if self.faults.fails() && !self.faults.is_dead.load(Ordering::Relaxed) {
             return Err(BackendError::new(ErrorKind::Timeout, "the simulation cancelled the statement"));
         }
-        let sightings = self.inner.look(name).await?;
-        self.faults.travel().await;
-        self.state()?;
+        let sightings = self.inner.look(name, &mut |_, _| {}).await?;
+        self.travel_beside_next(take).await?;
         Ok(sightings)
     }
 }

@@ -97,16 +97,28 @@ impl<B: Backend> Node<B> {
         (!is_done).then_some(Unfinished { requester, rest })
     }
 
+    /// Does what is left of a message, if it need not wait; else returns it.
+    pub(crate) fn finish_now(
+        self: &Arc<Self>,
+        namespace: &Arc<Namespace>,
+        unfinished: Unfinished,
+    ) -> Option<Unfinished> {
+        match unfinished {
+            Unfinished { requester, rest: Rest::Actions(actions) } => {
+                report(self.perform(namespace, actions, &requester));
+                None
+            }
+            unfinished => Some(unfinished),
+        }
+    }
+
     /// Does what is left of a message.
     pub(crate) async fn finish(self: &Arc<Self>, namespace: &Arc<Namespace>, unfinished: Unfinished) {
         let Unfinished { requester, rest } = unfinished;
-        let finished = match rest {
+        report(match rest {
             Rest::Responses(responses) => self.respond_all(namespace, responses, &requester).await,
             Rest::Actions(actions) => self.perform(namespace, actions, &requester),
-        };
-        if let Err(error) = finished {
-            tracing::debug!(%error, "a response was not published");
-        }
+        });
     }
 
     /// Announces all namespaces again, after the node was disconnected.
@@ -185,5 +197,11 @@ impl<B: Backend> Node<B> {
             self.answer(namespace, body, requester).await?;
         }
         Ok(())
+    }
+}
+
+fn report(finished: Result<(), Error>) {
+    if let Err(error) = finished {
+        tracing::debug!(%error, "a response was not published");
     }
 }

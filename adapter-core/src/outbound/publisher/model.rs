@@ -112,7 +112,11 @@ impl Listener for NotListening {
     async fn check(&mut self) -> Result<(), BackendError> {
         Err(BackendError::new(ErrorKind::Connection, "cannot listen"))
     }
-    async fn look(&mut self, _: Option<SessionId>) -> Result<Vec<Sighting>, BackendError> {
+    async fn look(
+        &mut self,
+        _: Option<SessionId>,
+        _: &mut (dyn FnMut(&str, &str) + Send),
+    ) -> Result<Vec<Sighting>, BackendError> {
         unimplemented!()
     }
 }

@@ -134,7 +134,7 @@ pub async fn a_dropped_session_is_gone_from_the_server<F: Fixture>(fixture: &F) 
 
 /// What a look shows, by name, in the order of names.
 async fn look(listener: &mut impl Listener, name: Option<SessionId>) -> Vec<Sighting> {
-    let mut seen = soon(listener.look(name)).await.unwrap();
+    let mut seen = soon(listener.look(name, &mut |_, _| {})).await.unwrap();
     seen.sort_by_key(|sighting| sighting.session);
     seen
 }
@@ -187,7 +187,7 @@ pub async fn sessions_see_each_other<F: Fixture>(fixture: &F) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     fixture.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '/* socketio-pg %' AND datname = current_database()");
-    assert_kind(soon(other.look(Some(second))).await, ErrorKind::Connection);
+    assert_kind(soon(other.look(Some(second), &mut |_, _| {})).await, ErrorKind::Connection);
 }
 
 pub async fn a_session_of_another_role_is_not_seen<F: Fixture>(fixture: &F) {
@@ -211,11 +211,33 @@ pub async fn a_look_that_fails_leaves_the_session_sound<F: Fixture>(fixture: &F)
     let mut listener = listening(&guest, &["c"]).await;
     assert_eq!(look(&mut listener, Some(SessionId::new(1))).await, [], "not even itself");
     fixture.sql("REVOKE SELECT ON pg_catalog.pg_stat_activity FROM PUBLIC");
-    let refused = soon(listener.look(Some(SessionId::new(1)))).await.unwrap_err();
+    let refused = soon(listener.look(Some(SessionId::new(1)), &mut |_, _| {})).await.unwrap_err();
     assert!(!matches!(refused.kind(), ErrorKind::Connection | ErrorKind::ReadOnly), "{refused}");
     fixture.sql("GRANT SELECT ON pg_catalog.pg_stat_activity TO PUBLIC");
     guest.publish(TABLE, None, &[inline("c", "heard")]).await.unwrap();
     assert_eq!(hear(&mut listener, 1).await, ["heard"]);
+}
+
+pub async fn what_comes_during_looks_is_heard_once_and_in_order<F: Fixture>(fixture: &F) {
+    const COUNT: usize = 300;
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let mut listener = listening(&backend, &["c"]).await;
+    let publish = async {
+        for index in 0..COUNT {
+            backend.publish(TABLE, None, &[inline("c", index.to_string())]).await.unwrap();
+        }
+    };
+    let listen = async {
+        let mut heard: Vec<String> = Vec::new();
+        while heard.len() < COUNT {
+            let mut take = |_: &str, payload: &str| heard.push(payload.to_owned());
+            listener.look(Some(SessionId::new(1)), &mut take).await.unwrap();
+            while listener.take_next(&mut take) {}
+        }
+        heard
+    };
+    let (_, heard) = soon(futures_util::future::join(publish, listen)).await;
+    assert_eq!(heard, (0..COUNT).map(|index| index.to_string()).collect::<Vec<_>>());
 }
 
 pub async fn a_look_that_is_given_up_leaves_the_session_sound<F: Fixture>(fixture: &F) {
@@ -224,7 +246,8 @@ pub async fn a_look_that_is_given_up_leaves_the_session_sound<F: Fixture>(fixtur
     let name = SessionId::new(1);
     for polls in 1..=20_u32 {
         {
-            let mut given_up = pin!(listener.look(Some(name)));
+            let mut take = |_: &str, _: &str| {};
+            let mut given_up = pin!(listener.look(Some(name), &mut take));
             for _ in 0..polls {
                 if given_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
                     break;

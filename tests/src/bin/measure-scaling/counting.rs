@@ -171,7 +171,16 @@ impl<L: Listener> Listener for CountingListener<L> {
         self.inner.check()
     }
 
-    fn look(&mut self, name: Option<SessionId>) -> impl Future<Output = Result<Vec<Sighting>, BackendError>> + Send {
-        self.inner.look(name)
+    async fn look(
+        &mut self,
+        name: Option<SessionId>,
+        take: &mut (dyn FnMut(&str, &str) + Send),
+    ) -> Result<Vec<Sighting>, BackendError> {
+        let delivered = &self.delivered;
+        let mut take = |channel: &str, payload: &str| {
+            delivered.count(channel, payload);
+            take(channel, payload);
+        };
+        self.inner.look(name, &mut take).await
     }
 }
