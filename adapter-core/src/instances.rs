@@ -38,6 +38,7 @@ async fn run<B: Backend>(backend: B) -> Result<(), Box<dyn StdError>> {
     namespace.sockets_leave(["room"]).await?;
     namespace.disconnect_sockets(true).await?;
     drop(namespace.fetch_sockets().await?);
+    drop((namespace.socket_count().await?, namespace.socket_ids().await?));
     namespace.server_side_emit("event", &Value::Null).await?;
     drop(namespace.server_side_emit_with_ack::<Value, Value>("event", &Value::Null).await?);
     drop((cluster.health(), cluster.events()));

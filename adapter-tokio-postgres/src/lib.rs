@@ -66,7 +66,7 @@ pub type Cluster = socketio_pg_core::Cluster<TokioPostgresBackend>;
 /// | say how | [`volatile`][ClusterNamespace::volatile], [`compress`][ClusterNamespace::compress], [`timeout`][ClusterNamespace::timeout] | `volatile`, `compress`, `timeout` |
 /// | emit to clients | [`emit`][ClusterNamespace::emit], [`emit_with_ack`][ClusterNamespace::emit_with_ack] | `emit`, `emitWithAck` |
 /// | find sockets | [`fetch_sockets`][ClusterNamespace::fetch_sockets], [`fetch_sockets_in_time`][ClusterNamespace::fetch_sockets_in_time] | `fetchSockets` |
-/// | count sockets, or list their ids | [`count`][ClusterNamespace::count], [`count_in_time`][ClusterNamespace::count_in_time], [`socket_ids`][ClusterNamespace::socket_ids], [`socket_ids_in_time`][ClusterNamespace::socket_ids_in_time] | `allSockets` |
+/// | count sockets, or list their ids | [`socket_count`][ClusterNamespace::socket_count], [`socket_count_in_time`][ClusterNamespace::socket_count_in_time], [`socket_ids`][ClusterNamespace::socket_ids], [`socket_ids_in_time`][ClusterNamespace::socket_ids_in_time] | `(await fetchSockets()).length` |
 /// | move sockets | [`sockets_join`][ClusterNamespace::sockets_join], [`sockets_leave`][ClusterNamespace::sockets_leave] | `socketsJoin`, `socketsLeave` |
 /// | disconnect sockets | [`disconnect_sockets`][ClusterNamespace::disconnect_sockets] | `disconnectSockets` |
 /// | tell other servers, and ask them | [`server_side_emit`][ClusterNamespace::server_side_emit], [`server_side_emit_with_ack`][ClusterNamespace::server_side_emit_with_ack] | `serverSideEmit`, `serverSideEmitWithAck` |
@@ -85,7 +85,7 @@ pub type Cluster = socketio_pg_core::Cluster<TokioPostgresBackend>;
 /// ```
 #[doc(alias("to", "except", "local", "socket", "volatile", "compress", "timeout"))]
 #[doc(alias("emit", "emit_with_ack", "fetch_sockets", "fetch_sockets_in_time", "sockets_join", "sockets_leave"))]
-#[doc(alias("count", "count_in_time", "socket_ids", "socket_ids_in_time", "allSockets"))]
+#[doc(alias("count", "socket_count", "socket_count_in_time", "socket_ids", "socket_ids_in_time", "allSockets"))]
 #[doc(alias("disconnect_sockets", "server_side_emit", "server_side_emit_with_ack"))]
 #[doc(alias("on_server_side", "on_server_side_with_ack", "on_any_server_side", "off_server_side"))]
 #[doc(alias("server_count", "nodes", "uid"))]

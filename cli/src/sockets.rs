@@ -75,6 +75,9 @@ async fn fetch(session: &mut Session, survey: &mut Survey, command: &Sockets) ->
         let Ok(message) = heard.message else { continue };
         match (message.uid, message.body) {
             (Some(uid), Body::FetchSocketsResponse(response)) if response.request_id == request => {
+                if only.is_none() && response.is_brief() {
+                    continue; // without the sockets, which it has
+                }
                 missing.remove(&uid);
                 answered.insert(uid.clone());
                 sockets.extend(response.sockets.into_iter().map(|socket| (uid.clone(), socket)));

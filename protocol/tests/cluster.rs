@@ -352,6 +352,14 @@ fn full_and_brief_answers_are_counted() {
     assert_eq!(node.hear("d", answer(FetchSocketsResponse::of_ids("r".into(), ids(&["3"])))), [count("d", 1)]);
     let both = FetchSocketsResponse { ids: Some(ids(&["4"])), ..FetchSocketsResponse::of_count("r".into(), 5) };
     assert_eq!(node.hear("e", answer(both)), [count("e", 5), completed("r", &[], 0)]);
+
+    // Sockets that are there are not lost, whatever stands beside them.
+    node.fetch_only("s", Only::Count);
+    let described = FetchSocketsResponse { count: Some(0), ids: Some(Vec::new()), ..sockets("s", &["5"]) };
+    assert_eq!(node.hear("b", answer(described.clone())), [progress("s", "b", Progress::Count(1))]);
+    node.fetch_only("t", Only::Ids);
+    let described = FetchSocketsResponse { request_id: "t".into(), ..described };
+    assert_eq!(node.hear("b", answer(described)), [progress("t", "b", Progress::Ids(ids(&["5"])))]);
 }
 
 #[test]
@@ -367,6 +375,18 @@ fn ids_are_taken_from_full_and_brief_answers() {
     // It does not tell which ones, so it has not answered.
     assert_eq!(node.hear("e", answer(FetchSocketsResponse::of_count("r".into(), 1))), []);
     assert!(node.wait(5 * SECOND).contains(&completed("r", &["e"], 0)));
+}
+
+#[test]
+fn a_brief_answer_to_a_full_question_leaves_the_node_missing() {
+    let mut node = Node::with_peers(&["b", "c", "d"]);
+    node.fetch_sockets("r");
+    let answer = Body::FetchSocketsResponse;
+    assert_eq!(node.hear("b", answer(FetchSocketsResponse::of_count("r".into(), 1))), []);
+    assert_eq!(node.hear("c", answer(FetchSocketsResponse::of_ids("r".into(), ids(&["1"])))), []);
+    // It has none, however it says so.
+    let none = progress("r", "d", Progress::Sockets(Vec::new()));
+    assert_eq!(node.hear("d", answer(FetchSocketsResponse::of_count("r".into(), 0))), [none]);
 }
 
 #[test]

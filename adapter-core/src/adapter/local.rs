@@ -49,9 +49,9 @@ impl<E: SocketEmitter, B: Backend> LocalSockets for PostgresAdapter<E, B> {
             LocalRequest::Broadcast(broadcast) => return self.deliver(broadcast, requester),
             LocalRequest::FetchSockets(FetchSockets { opts, request_id, only }) => {
                 return vec![Body::FetchSocketsResponse(match only {
-                    None => FetchSocketsResponse::full(request_id, self.describe(&opts)),
                     Some(Only::Count) => FetchSocketsResponse::of_count(request_id, self.count(&opts)),
                     Some(Only::Ids) => FetchSocketsResponse::of_ids(request_id, self.ids(&opts)),
+                    _ => FetchSocketsResponse::full(request_id, self.describe(&opts)),
                 })];
             }
             LocalRequest::SocketsJoin(SocketsJoin { opts, rooms }) => {

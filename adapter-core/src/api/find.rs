@@ -66,11 +66,13 @@ impl<T> InTime<T> {
 /// Finding the selected sockets.
 impl<B: Backend> ClusterNamespace<B> {
     /// The selected sockets, with rooms, handshake and data: Node.js's included, whose ids do not
-    /// fit into socketioxide's. Where their number or their ids are enough, [`Self::count`] and
+    /// fit into socketioxide's. Where their number or their ids are enough, [`Self::socket_count`] and
     /// [`Self::socket_ids`] cost far less.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when a node does not respond in time, as in Node.js.
+    /// [`Error::Timeout`] when a node does not respond in time, as in Node.js;
+    /// [`Error::TooManyResponses`] and [`Error::TooManyRequests`] at the limits of
+    /// [`Options`](crate::Options); [`Error::Closed`], and what publishing can fail with.
     #[doc(alias = "fetchSockets")]
     pub async fn fetch_sockets(&self) -> Result<Vec<ClusterSocket>, Error> {
         self.fetch_sockets_in_time().await?.complete()
@@ -96,29 +98,30 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 
     /// How many sockets are selected, on all nodes: as many as [`Self::fetch_sockets`] would
-    /// return. Rust nodes of this version respond with a number of some bytes; Node.js's and older
-    /// nodes describe their sockets, which are then counted here.
+    /// return. Servers in Rust and Python respond with a number of some bytes; those on Node.js
+    /// describe their sockets, which are then counted here.
     ///
     /// ```no_run
     /// # use socketio_pg_core::{Cluster, Error, backend::Backend};
     /// # async fn example<B: Backend>(cluster: Cluster<B>) -> Result<(), Error> {
-    /// let players = cluster.of("/game").to("lobby").except("bots").count().await?;
+    /// let players = cluster.of("/game").to("lobby").except("bots").socket_count().await?;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`Error::Timeout`] when a node does not respond in time; it names the node.
-    #[doc(alias("count_sockets", "clientsCount"))]
-    pub async fn count(&self) -> Result<u64, Error> {
-        self.count_in_time().await?.complete()
+    /// [`Error::Timeout`] when a node does not respond in time; it names the node. Otherwise as
+    /// [`Self::fetch_sockets`].
+    #[doc(alias("count", "clientsCount"))]
+    pub async fn socket_count(&self) -> Result<u64, Error> {
+        self.socket_count_in_time().await?.complete()
     }
 
-    /// As [`Self::count`], but without the sockets of nodes that do not respond in time.
+    /// As [`Self::socket_count`], but without the sockets of nodes that do not respond in time.
     ///
     /// # Errors
     /// When the nodes could not be asked.
-    pub async fn count_in_time(&self) -> Result<InTime<u64>, Error> {
+    pub async fn socket_count_in_time(&self) -> Result<InTime<u64>, Error> {
         let (namespace, selector) = (self.namespace()?, self.selector());
         let local = of_local(&namespace, &selector, LocalSockets::count);
         if self.is_local() {
@@ -129,11 +132,13 @@ impl<B: Backend> ClusterNamespace<B> {
     }
 
     /// The ids of the selected sockets, on all nodes, without what describes them: some 20 bytes
-    /// for each socket of a Rust node of this version. Node.js's and older nodes describe them all
-    /// the same.
+    /// for each socket of a server in Rust or Python. Servers on Node.js describe them all the same.
+    /// [`Options::max_responses`](crate::Options::max_responses) limits how many may come from other
+    /// nodes.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when a node does not respond in time; it names the node.
+    /// [`Error::Timeout`] when a node does not respond in time; it names the node. Otherwise as
+    /// [`Self::fetch_sockets`].
     #[doc(alias = "allSockets")]
     pub async fn socket_ids(&self) -> Result<Vec<SocketId>, Error> {
         self.socket_ids_in_time().await?.complete()

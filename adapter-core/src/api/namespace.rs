@@ -30,7 +30,7 @@ use crate::{
 /// # async fn example<B: Backend>(cluster: Cluster<B>) -> Result<(), Error> {
 /// cluster.of("/").to("news").except("muted").compress(false).emit("headline", "It works").await?;
 /// let everyone = cluster.of("/chat").fetch_sockets().await?;
-/// let muted = cluster.of("/chat").to("muted").count().await?;
+/// let muted = cluster.of("/chat").to("muted").socket_count().await?;
 /// cluster.of("/chat").to("idle").disconnect_sockets(true).await?;
 /// # Ok(())
 /// # }

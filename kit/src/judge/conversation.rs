@@ -53,8 +53,8 @@ struct Request {
     kind: u64,
     uid: String,
     nsp: String,
-    /// Whether it is a 7 that wants no more than a number or ids.
-    is_brief: bool,
+    /// What a 7 has in `only`.
+    only: Option<String>,
     /// How many responses of each type each node has sent, and how many 12 its 11 allows.
     responses: HashMap<(String, u64), usize>,
     counts: HashMap<String, f64>,
@@ -214,7 +214,7 @@ impl Conversation {
             kind: message.kind,
             uid: message.uid.clone(),
             nsp: message.nsp.clone(),
-            is_brief: message.is_brief,
+            only: message.only.clone(),
             responses: HashMap::new(),
             counts: HashMap::new(),
         };
@@ -294,9 +294,14 @@ impl Conversation {
                     let text = format!("a {} is not answered by a {}", request.kind, message.kind);
                     found.push(sent(Rule::NobodyAsked, text).expected(expected(asked[0])));
                 }
-                if message.kind == 8 && message.is_brief && !request.is_brief {
-                    let text = "`count` and `ids` answer only a 7 with `only`: other nodes read `sockets` alone";
-                    found.push(sent(Rule::Sockets, text.to_owned()).expected(expected(8)));
+                if message.kind == 8
+                    && let Some(key) = message.told_briefly.iter().find(|key| request.only.as_deref() != Some(**key))
+                {
+                    let text = match &request.only {
+                        None => format!("`{key}` answers only a 7 with `only`: other nodes read `sockets` alone"),
+                        Some(only) => format!("`{key}` does not answer a 7 with {only:?} in `only`"),
+                    };
+                    found.push(sent(Rule::Sockets, text).expected(expected(8)));
                 }
                 let times = request.responses.entry((message.uid.clone(), message.kind)).or_default();
                 *times += 1;

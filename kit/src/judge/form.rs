@@ -23,8 +23,10 @@ pub(crate) struct Parsed {
     pub(crate) text: String,
     pub(crate) has_reply_channel: bool,
     pub(crate) has_session: bool,
-    /// Whether a 7 wants no more than a number or ids; whether an 8 tells no more.
-    pub(crate) is_brief: bool,
+    /// What a 7 wants no more of than this.
+    pub(crate) only: Option<String>,
+    /// What an 8 tells in place of its sockets: `count`, `ids`.
+    pub(crate) told_briefly: Vec<&'static str>,
 }
 
 /// Reads a notification, and tells what is wrong with it.
@@ -187,7 +189,10 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
         client_count: data.and_then(|data| data.get("clientCount")).and_then(number),
         has_reply_channel: value.get("replyTo").is_some(),
         has_session: value.get("session").is_some(),
-        is_brief: data.is_some_and(|data| ["only", "count", "ids"].iter().any(|key| data.get(key).is_some())),
+        only: data.and_then(|data| data.get("only")).and_then(Value::as_str).map(str::to_owned),
+        told_briefly: data.map_or_else(Vec::new, |data| {
+            ["count", "ids"].into_iter().filter(|key| data.get(key).is_some()).collect()
+        }),
         text,
     })
 }

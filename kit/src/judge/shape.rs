@@ -140,6 +140,10 @@ fn brief(data: &Value) -> Checked {
     if data.get("count").is_some_and(|count| !is_count(count)) {
         return wrong("`count` is not a number of sockets");
     }
+    let has_sockets = data.get("sockets").and_then(Value::as_array).is_some_and(|sockets| !sockets.is_empty());
+    if has_sockets && let Some(key) = ["count", "ids"].into_iter().find(|key| data.get(key).is_some()) {
+        return wrong(&format!("`{key}` stands in the place of `sockets`, which are there"));
+    }
     let is_id = |id: &Value| id.as_str().is_some_and(|id| id.len() <= MAX_ID_BYTES);
     if data.get("ids").is_some_and(|ids| !ids.as_array().is_some_and(|ids| ids.iter().all(is_id))) {
         return wrong("`ids` is not an array of ids");
@@ -147,9 +151,12 @@ fn brief(data: &Value) -> Checked {
     Ok(())
 }
 
+/// 2^53 - 1: all languages count up to it exactly.
+const MAX_COUNT: f64 = 9_007_199_254_740_991.0;
+
 /// Whether it can be how many sockets there are.
 fn is_count(value: &Value) -> bool {
-    number(value).is_some_and(|count| count >= 0.0 && count.fract() == 0.0)
+    number(value).is_some_and(|count| (0.0..=MAX_COUNT).contains(&count) && count.fract() == 0.0)
 }
 
 /// The names of events: strings, and numbers.

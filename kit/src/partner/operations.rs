@@ -57,7 +57,7 @@ impl<B: Backend, E: Extension> Node<B, E> {
                 let sockets = self.handle(&fields).fetch_sockets().await.map_err(failed)?;
                 Ok(sockets.into_iter().map(described).collect())
             }
-            "countSockets" => Ok(json!(self.handle(&fields).count().await.map_err(failed)?)),
+            "countSockets" => Ok(json!(self.handle(&fields).socket_count().await.map_err(failed)?)),
             "socketIds" => Ok(json!(self.handle(&fields).socket_ids().await.map_err(failed)?)),
             "remote" => self.remote(fields).await,
             "serverSideEmit" => {

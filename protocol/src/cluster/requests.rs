@@ -182,6 +182,9 @@ impl Requests {
         let node = from.clone();
         let progress = match (&mut request.pending, response) {
             (Pending::Sockets(nodes), Body::FetchSocketsResponse(data)) => {
+                if data.is_brief() {
+                    return; // without the sockets, which it has: the node is missing
+                }
                 remove(nodes, from.as_ref());
                 Progress::Sockets(data.sockets)
             }

@@ -3,16 +3,26 @@
 use std::fmt;
 
 use serde::{
-    Deserializer,
+    Deserialize, Deserializer,
     de::{Error, Unexpected, Visitor},
 };
 
 /// The greatest integer up to which a double has no gaps, 2^53.
 const MAX_SAFE: f64 = 9_007_199_254_740_992.0;
 
-/// Reads the number of a key that is there.
-pub(crate) fn deserialize_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    deserialize(deserializer).map(Some)
+/// The greatest number of things that all languages count exactly, 2^53 - 1.
+const MAX_COUNT: u64 = 9_007_199_254_740_991;
+
+/// Reads how many there are of something; null means that it is not told.
+pub(crate) fn deserialize_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Count(#[serde(deserialize_with = "deserialize")] u64);
+
+    let count = Option::<Count>::deserialize(deserializer)?.map(|Count(count)| count);
+    match count.filter(|count| *count > MAX_COUNT) {
+        Some(count) => Err(D::Error::invalid_value(Unexpected::Unsigned(count), &"at most 2^53 - 1")),
+        None => Ok(count),
+    }
 }
 
 /// Reads a whole number that is not negative.

@@ -39,6 +39,7 @@ pub struct FetchSockets {
 /// What a requester needs of sockets that it does not need described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum Only {
     /// How many there are: `count`.
     Count,
@@ -76,13 +77,13 @@ pub struct FetchSocketsResponse<P = Payload> {
     /// The number of the sockets that match, instead of the sockets.
     ///
     /// An extension of ours: only for requesters that ask for it by `only`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "number::deserialize_some")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "number::deserialize_count")]
     #[cfg_attr(feature = "schema", schemars(with = "u64", range(max = 9_007_199_254_740_991_u64)))]
     pub count: Option<u64>,
     /// The ids of the sockets that match, instead of the sockets.
     ///
     /// An extension of ours: only for requesters that ask for them by `only`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<SocketId>"))]
     pub ids: Option<Vec<SocketId>>,
 }
@@ -117,20 +118,33 @@ impl<P> FetchSocketsResponse<P> {
         Self { ids: Some(ids), ..Self::full(request_id, Vec::new()) }
     }
 
-    /// How many sockets an answer tells of, whether it is brief or full.
+    /// How many sockets an answer tells of, whether it is brief or full. Sockets that are there come
+    /// first: an answer that also has `count` or `ids` loses none.
     pub fn told_count(&self) -> u64 {
-        let told = self.ids.as_ref().map_or(self.sockets.len(), Vec::len);
-        self.count.unwrap_or_else(|| u64::try_from(told).unwrap_or(u64::MAX))
+        let number = |told: usize| u64::try_from(told).unwrap_or(u64::MAX);
+        if !self.sockets.is_empty() {
+            return number(self.sockets.len());
+        }
+        self.count.unwrap_or_else(|| number(self.ids.as_ref().map_or(0, Vec::len)))
     }
 
     /// The ids of the sockets that an answer tells of, whether it is brief or full. `None` when it
     /// only tells how many there are.
     pub fn told_ids(self) -> Option<Vec<SocketId>> {
-        match (self.ids, self.count) {
-            (Some(ids), _) => Some(ids),
-            (None, Some(1..)) if self.sockets.is_empty() => None,
-            _ => Some(self.sockets.into_iter().map(|socket| socket.id).collect()),
+        let is_only_counted = self.is_brief();
+        match self.ids.filter(|ids| !ids.is_empty()) {
+            _ if !self.sockets.is_empty() => Some(self.sockets.into_iter().map(|socket| socket.id).collect()),
+            Some(ids) => Some(ids),
+            None if is_only_counted => None,
+            None => Some(Vec::new()),
         }
+    }
+
+    /// Whether it tells of sockets that it does not describe: such an answer is of no use to whoever
+    /// asks for descriptions.
+    pub fn is_brief(&self) -> bool {
+        let tells_ids = self.ids.as_ref().is_some_and(|ids| !ids.is_empty());
+        self.sockets.is_empty() && (tells_ids || self.count.is_some_and(|count| count > 0))
     }
 }
 

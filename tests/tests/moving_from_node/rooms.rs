@@ -59,7 +59,7 @@ pub(crate) async fn are_found(both: &Both) -> Result {
         assert!(found.rooms.contains(&"a".to_owned()) && found.rooms.contains(&found.id.to_string()));
     }
     // (await io.in("a").fetchSockets()).length
-    assert_eq!(cluster.of("/").to("a").count().await?, 2);
+    assert_eq!(cluster.of("/").to("a").socket_count().await?, 2);
     Ok(())
 }
 
