@@ -17,6 +17,7 @@ from socketio_postgres import ConfigurationError
 from socketio_postgres.members import Members
 from socketio_postgres.names import CHANNEL_BYTES, channel_of, check_prefix, quoted, table_identifier
 from socketio_postgres.requests import Acknowledgements, Request
+from socketio_postgres.wire import Type
 
 PYTHON = Path(__file__).resolve().parents[1]
 
@@ -112,7 +113,7 @@ def test_late_messages_of_a_server_that_left_do_not_bring_it_back() -> None:
 
 
 async def test_a_request_waits_for_the_servers_that_were_known_when_it_was_sent() -> None:
-    request = Request(["a", "b"])
+    request = Request(["a", "b"], Type.SERVER_SIDE_EMIT_RESPONSE)
     request.responded("a", 1)
     request.responded("of another", 2)
     assert not await request.wait(0.01)

@@ -167,7 +167,7 @@ class Node:
         own: list[dict[str, Any]] = [dict(each) for each in described]
         if local or not len(self.members):
             return own
-        request = Request(self.members)
+        request = Request(self.members, Type.FETCH_SOCKETS_RESPONSE)
         self._requests[request.id] = request
         data = {"opts": _written(opts, {}), "requestId": request.id}
         try:
@@ -245,7 +245,7 @@ class Node:
         event = to_wire(event)
         if not len(self.members):
             return []
-        request = Request(self.members)
+        request = Request(self.members, Type.SERVER_SIDE_EMIT_RESPONSE)
         self._requests[request.id] = request
         await self._ask(request, Type.SERVER_SIDE_EMIT, {"requestId": request.id, "packet": event})
         return await self._finish(request, timeout)
@@ -377,15 +377,14 @@ class Node:
         request = None if request_id is None else self._requests.get(request_id)
         if request is None:
             return  # another server has asked, or it is too late
-        of_clients = kind in (Type.BROADCAST_CLIENT_COUNT, Type.BROADCAST_ACK)
-        if isinstance(request, Acknowledgements) != of_clients:
-            raise Malformed("a response is of another type than its request")
+        if kind not in request.kinds:
+            raise Malformed(f"a response of type {kind} is of another type than its request")
         if isinstance(request, Acknowledgements):
             if kind == Type.BROADCAST_ACK:
                 request.acknowledged(uid, (data["packet"],) if "packet" in data else ())
             else:
                 request.counted(uid, wire.count_of(data))
-        elif isinstance(request, Brief) and kind == Type.FETCH_SOCKETS_RESPONSE:
+        elif isinstance(request, Brief):
             told = wire.told_count_of(data) if request.only == "count" else wire.told_ids_of(data)
             if told is not None:
                 request.responded(uid, told)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Literal
 
+from .wire import Type
+
 #: A value that a client or a server has not given: its acknowledgement was empty.
 MISSING = object()
 #: Responses of one request that are kept.
@@ -18,8 +20,10 @@ _MOST_RESPONSES = 1_000_000
 class Request:
     """Waits for one response of each server, until the server leaves or dies."""
 
-    def __init__(self, servers: Iterable[str]) -> None:
+    def __init__(self, servers: Iterable[str], *kinds: Type) -> None:
+        """Only messages of these types answer it."""
         self.id = secrets.token_hex(8)
+        self.kinds = frozenset(kinds)
         self.responses: list[Any] = []
         self.missing = set(servers)
         self._complete = asyncio.Event()
@@ -57,7 +61,7 @@ class Brief(Request):
     """Waits for the number (`count`) or the `ids` of the sockets of each server. Each server counts once."""
 
     def __init__(self, servers: Iterable[str], only: Literal["count", "ids"]) -> None:
-        super().__init__(servers)
+        super().__init__(servers, Type.FETCH_SOCKETS_RESPONSE)
         self.only = only
         self._answered: set[str] = set()
 
@@ -72,7 +76,7 @@ class Acknowledgements(Request):
 
     def __init__(self, servers: Iterable[str], each: Callable[[tuple[Any, ...]], None] | None = None) -> None:
         """With `each`, acknowledgements are handed on as they come instead of being kept."""
-        super().__init__(servers)
+        super().__init__(servers, Type.BROADCAST_CLIENT_COUNT, Type.BROADCAST_ACK)
         self._each = each
         # For each server; below zero while acknowledgements come before the number.
         self._outstanding: dict[str, int] = defaultdict(int)

@@ -1,0 +1,149 @@
+"""What answers a request, and what does not: a node without a database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from socketio_postgres import Options
+from socketio_postgres.errors import Malformed
+from socketio_postgres.node import Node
+from socketio_postgres.requests import Request
+from socketio_postgres.wire import Incoming, Opts, Type
+
+EMPTY: dict[str, Any] = {"rooms": [], "except": [], "flags": {}}
+
+
+class _Sockets:
+    """Three sockets, of which two can be described."""
+
+    def select(self, namespace: str, opts: Opts) -> list[str]:
+        return ["a", "b", "leaving"]
+
+    def described(self, namespace: str, sids: list[str]) -> list[str]:
+        return [sid for sid in sids if sid != "leaving"]
+
+    def describe(self, namespace: str, sids: list[str]) -> list[dict[str, Any]]:
+        return [{"id": sid} for sid in self.described(namespace, sids)]
+
+    async def deliver(self, *_: Any) -> list[tuple[str, int]]:
+        return []
+
+    def forget(self, asked: Any) -> None:
+        pass
+
+
+class _Network:
+    """Keeps what the node sends."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = Options(node_name="tested", **options)
+        self.sockets: Any = _Sockets()
+        self.handlers: Any = None
+        self.sent: list[dict[str, Any]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def send(self, channel: str, message: dict[str, Any], effect: Any) -> asyncio.Future[None]:
+        self.sent.append(message)
+
+        async def publish() -> None:
+            if effect is not None:
+                await effect()
+
+        task = asyncio.ensure_future(publish())
+        self._tasks.add(task)
+        return task
+
+    def problem(self, kind: str, text: object) -> None:
+        raise AssertionError(f"{kind}: {text}")
+
+    def spawn(self, work: Any) -> None:
+        raise AssertionError(work)
+
+
+class Asking:
+    """A node that knows two others, `one` and `two`, and a request of it that waits."""
+
+    def __init__(self, network: _Network, node: Node, result: asyncio.Future[Any]) -> None:
+        self.network, self.node, self.result = network, node, result
+
+    async def respond(self, uid: str, kind: Type, **data: Any) -> None:
+        data["requestId"] = self.network.sent[0]["data"]["requestId"]
+        body = {"type": int(kind), "data": data, "uid": uid, "nsp": "/"}
+        await self.node.receive(Incoming(uid, kind, "/", None, body))
+
+    async def told(self, uid: str, sockets: list[Any], **more: Any) -> None:
+        await self.respond(uid, Type.FETCH_SOCKETS_RESPONSE, sockets=sockets, **more)
+
+    @property
+    def request(self) -> Request:
+        [request] = self.node._requests.values()
+        return request
+
+
+QUESTIONS = ["sockets", "count", "ids", "servers", "clients"]
+
+
+def ask(node: Node, question: str, timeout: float) -> Coroutine[Any, Any, Any]:
+    async def clients() -> Any:
+        return await (await node.ask_clients(["e"], Opts(), {}, timeout))()
+
+    if question == "sockets":
+        return node.fetch_sockets(Opts(), timeout)
+    if question == "count":
+        return node.count(Opts(), timeout)
+    if question == "ids":
+        return node.socket_ids(Opts(), timeout)
+    return node.ask_servers(["e"], timeout) if question == "servers" else clients()
+
+
+@asynccontextmanager
+async def asking(question: str, timeout: float = 30, **options: Any) -> AsyncIterator[Asking]:
+    network = _Network(**options)
+    node = Node(network, "/", "socket.io#/")
+    for uid in ("one", "two"):
+        node.heard(uid)
+    result = asyncio.ensure_future(ask(node, question, timeout))
+    try:
+        while not network.sent:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        yield Asking(network, node, result)
+    finally:
+        result.cancel()
+        await asyncio.wait({result})
+        assert node._requests == {}
+
+
+RESPONSES: dict[Type, dict[str, Any]] = {
+    Type.FETCH_SOCKETS_RESPONSE: {"sockets": [{"id": "c"}]},
+    Type.SERVER_SIDE_EMIT_RESPONSE: {"packet": 5},
+    Type.BROADCAST_CLIENT_COUNT: {"clientCount": 0},
+    Type.BROADCAST_ACK: {"packet": 5},
+}
+RIGHT: dict[str, set[Type]] = {
+    "sockets": {Type.FETCH_SOCKETS_RESPONSE},
+    "count": {Type.FETCH_SOCKETS_RESPONSE},
+    "ids": {Type.FETCH_SOCKETS_RESPONSE},
+    "servers": {Type.SERVER_SIDE_EMIT_RESPONSE},
+    "clients": {Type.BROADCAST_CLIENT_COUNT, Type.BROADCAST_ACK},
+}
+
+
+@pytest.mark.parametrize("kind", RESPONSES)
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_only_responses_of_the_right_type_answer(question: str, kind: Type) -> None:
+    async with asking(question) as asked:
+        before = set(asked.request.missing)
+        assert before >= {"one", "two"}
+        if kind in RIGHT[question]:
+            await asked.respond("one", kind, **RESPONSES[kind])
+        else:
+            with pytest.raises(Malformed, match="another type"):
+                await asked.respond("one", kind, **RESPONSES[kind])
+            assert asked.request.missing == before
+            assert asked.request.responses == []
