@@ -147,3 +147,67 @@ async def test_only_responses_of_the_right_type_answer(question: str, kind: Type
                 await asked.respond("one", kind, **RESPONSES[kind])
             assert asked.request.missing == before
             assert asked.request.responses == []
+
+
+ONE: dict[str, Any] = {"id": "c"}
+# What a server tells of its sockets, and what each question takes from it: descriptions, the number, the ids.
+# `None` does not answer the question.
+TOLD: list[tuple[dict[str, Any], list[Any] | None, int | None, list[str] | None]] = [
+    ({"sockets": []}, [], 0, []),
+    ({"sockets": [ONE]}, [ONE], 1, ["c"]),
+    # Brief answers.
+    ({"sockets": [], "count": 5}, None, 5, None),
+    ({"sockets": [], "count": 5.0}, None, 5, None),
+    ({"sockets": [], "count": 2**53 - 1}, None, 2**53 - 1, None),
+    ({"sockets": [], "ids": ["c", "d"]}, None, 2, ["c", "d"]),
+    ({"sockets": [], "count": 0}, [], 0, []),
+    ({"sockets": [], "ids": []}, [], 0, []),
+    # Some writers write null for what is not set.
+    ({"sockets": [ONE], "count": None, "ids": None}, [ONE], 1, ["c"]),
+    ({"sockets": [], "count": None, "ids": None}, [], 0, []),
+    ({"sockets": [], "count": None, "ids": ["c"]}, None, 1, ["c"]),
+    ({"sockets": [], "count": 5, "ids": None}, None, 5, None),
+    # Contradictions.
+    ({"sockets": [ONE], "count": 5, "ids": ["d", "e"]}, [ONE], 1, ["c"]),
+    ({"sockets": [ONE], "count": 0, "ids": []}, [ONE], 1, ["c"]),
+    ({"sockets": [], "count": 5, "ids": ["c"]}, None, 5, ["c"]),
+    ({"sockets": [], "count": 0, "ids": ["c"]}, None, 0, ["c"]),
+    ({"sockets": [], "count": 5, "ids": []}, None, 5, None),
+    ({"sockets": [], "count": 0, "ids": []}, [], 0, []),
+    # Not usable at all.
+    ({"count": 5}, None, None, None),
+    ({"sockets": None, "ids": ["c"]}, None, None, None),
+    *[
+        ({"sockets": sockets, "count": count, "ids": ["c"]}, None, None, None)
+        for count in [2**53, -1, 1.5, "5", True, float("inf"), float("nan"), [], {}]
+        for sockets in ([], [ONE])
+    ],
+    *[
+        ({"sockets": sockets, "count": 1, "ids": ids}, None, None, None)
+        for ids in ["c", [1], [None], {}, 0, ["x" * 257]]
+        for sockets in ([], [ONE])
+    ],
+]
+
+
+@pytest.mark.parametrize("question", ["sockets", "count", "ids"])
+@pytest.mark.parametrize("told", TOLD, ids=lambda told: repr(told[0])[:80])
+async def test_what_a_server_tells_of_its_sockets(
+    question: str, told: tuple[dict[str, Any], list[Any] | None, int | None, list[str] | None]
+) -> None:
+    own: dict[str, Any] = {"sockets": [{"id": "a"}, {"id": "b"}], "count": 2, "ids": ["a", "b"]}
+    data, *taken = told
+    expected: Any = taken[["sockets", "count", "ids"].index(question)]
+    async with asking(question) as asked:
+        await asked.told("two", [])
+        if expected is None:
+            with pytest.raises(Malformed):
+                await asked.respond("one", Type.FETCH_SOCKETS_RESPONSE, **data)
+            assert asked.request.missing == {"one"}
+            # A usable answer still counts.
+            await asked.told("one", [ONE])
+            usable: dict[str, Any] = {"sockets": [ONE], "count": 1, "ids": ["c"]}
+            expected = usable[question]
+        else:
+            await asked.respond("one", Type.FETCH_SOCKETS_RESPONSE, **data)
+        assert await asked.result == own[question] + expected

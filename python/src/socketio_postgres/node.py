@@ -383,13 +383,13 @@ class Node:
             if kind == Type.BROADCAST_ACK:
                 request.acknowledged(uid, (data["packet"],) if "packet" in data else ())
             else:
-                request.counted(uid, wire.count_of(data))
-        elif isinstance(request, Brief):
-            told = wire.told_count_of(data) if request.only == "count" else wire.told_ids_of(data)
-            if told is not None:
-                request.responded(uid, told)
+                request.counted(uid, wire.count_of(data, "clientCount"))
         elif kind == Type.FETCH_SOCKETS_RESPONSE:
-            request.responded(uid, [restore_buffers(socket) for socket in wire.sockets_of(data)])
+            told = wire.told_of(data)
+            if isinstance(request, Brief):
+                request.responded(uid, told.number() if request.only == "count" else told.socket_ids())
+            else:
+                request.responded(uid, [restore_buffers(socket) for socket in told.descriptions()])
         else:
             request.responded(uid, data.get("packet"))
 
