@@ -211,3 +211,16 @@ async def test_what_a_server_tells_of_its_sockets(
         else:
             await asked.respond("one", Type.FETCH_SOCKETS_RESPONSE, **data)
         assert await asked.result == own[question] + expected
+
+
+async def test_what_a_server_tells_of_itself_is_what_it_counts() -> None:
+    async with asking("count") as asked:
+        await asked.told("one", [])
+        await asked.told("two", [])
+        number = await asked.result
+        asked.network.sent.clear()
+        data = {"requestId": "r", "packet": ["socketio-pg:node"]}
+        body = {"type": 9, "data": data, "uid": "emitter", "nsp": "/"}
+        await asked.node.receive(Incoming("emitter", Type.SERVER_SIDE_EMIT, "/", None, body))
+        [response] = asked.network.sent
+        assert response["data"]["packet"]["sockets"] == number == 2

@@ -364,12 +364,11 @@ class Node:
         self._network.handlers.handle(self.namespace, event, respond)
 
     def _about_itself(self, query: Any) -> dict[str, Any]:
-        sockets = self._network.sockets
         return {
             "name": self._network.options.node_name,
             "language": "Python",
             "version": VERSION,
-            "sockets": len(sockets.select(self.namespace, wire.query_of(query))),
+            "sockets": len(self._described(wire.query_of(query))),
         }
 
     def _on_response(self, uid: str, kind: int, data: dict[str, Any]) -> None:
