@@ -7,14 +7,17 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import socketio
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import get_type_hints
 
 from socketio_postgres import ConfigurationError
 from socketio_postgres.members import Members
+from socketio_postgres.messages import FetchSocketsData
 from socketio_postgres.names import CHANNEL_BYTES, channel_of, check_prefix, quoted, table_identifier
 from socketio_postgres.requests import Acknowledgements, Request
 from socketio_postgres.wire import Type
@@ -26,6 +29,11 @@ def test_the_types_of_messages_are_those_of_the_schemas() -> None:
     script = PYTHON / "scripts" / "generate_messages.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_choice_of_the_schemas_is_a_literal() -> None:
+    hints = get_type_hints(FetchSocketsData)
+    assert hints["only"] == Literal["count", "ids"]
 
 
 def test_python_socketio_still_has_the_functions_that_the_manager_uses() -> None:
