@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from socketio_postgres import Options
-from socketio_postgres.errors import Malformed
+from socketio_postgres import Options, ResponseTimeout
+from socketio_postgres.errors import Malformed, TooManyResponses
 from socketio_postgres.node import Node
 from socketio_postgres.requests import Request
 from socketio_postgres.wire import Incoming, Opts, Type
@@ -21,6 +21,8 @@ EMPTY: dict[str, Any] = {"rooms": [], "except": [], "flags": {}}
 class _Sockets:
     """Three sockets, of which two can be described."""
 
+    acknowledge = 0
+
     def select(self, namespace: str, opts: Opts) -> list[str]:
         return ["a", "b", "leaving"]
 
@@ -30,8 +32,13 @@ class _Sockets:
     def describe(self, namespace: str, sids: list[str]) -> list[dict[str, Any]]:
         return [{"id": sid} for sid in self.described(namespace, sids)]
 
-    async def deliver(self, *_: Any) -> list[tuple[str, int]]:
-        return []
+    async def deliver(
+        self, namespace: str, event: Any, sids: list[str], acknowledged: Callable[..., None]
+    ) -> list[tuple[str, int]]:
+        """The clients of this server acknowledge at once."""
+        for number in range(self.acknowledge):
+            acknowledged(5 + number)
+        return [("a", number) for number in range(self.acknowledge)]
 
     def forget(self, asked: Any) -> None:
         pass
@@ -45,6 +52,7 @@ class _Network:
         self.sockets: Any = _Sockets()
         self.handlers: Any = None
         self.sent: list[dict[str, Any]] = []
+        self.problems: list[str] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def send(self, channel: str, message: dict[str, Any], effect: Any) -> asyncio.Future[None]:
@@ -59,7 +67,7 @@ class _Network:
         return task
 
     def problem(self, kind: str, text: object) -> None:
-        raise AssertionError(f"{kind}: {text}")
+        self.problems.append(kind)
 
     def spawn(self, work: Any) -> None:
         raise AssertionError(work)
@@ -102,8 +110,9 @@ def ask(node: Node, question: str, timeout: float) -> Coroutine[Any, Any, Any]:
 
 
 @asynccontextmanager
-async def asking(question: str, timeout: float = 30, **options: Any) -> AsyncIterator[Asking]:
+async def asking(question: str, timeout: float = 30, acknowledge: int = 0, **options: Any) -> AsyncIterator[Asking]:
     network = _Network(**options)
+    network.sockets.acknowledge = acknowledge
     node = Node(network, "/", "socket.io#/")
     for uid in ("one", "two"):
         node.heard(uid)
@@ -111,7 +120,7 @@ async def asking(question: str, timeout: float = 30, **options: Any) -> AsyncIte
     try:
         while not network.sent:
             await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        # Its time begins to run only when the test waits for it.
         yield Asking(network, node, result)
     finally:
         result.cancel()
@@ -224,3 +233,81 @@ async def test_what_a_server_tells_of_itself_is_what_it_counts() -> None:
         await asked.node.receive(Incoming("emitter", Type.SERVER_SIDE_EMIT, "/", None, body))
         [response] = asked.network.sent
         assert response["data"]["packet"]["sockets"] == number == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "fits", "too_much", "kept"),
+    [
+        ("sockets", Type.FETCH_SOCKETS_RESPONSE, {"sockets": [ONE]}, {"sockets": [ONE] * 3}, ["a", "b", "c"]),
+        (
+            "ids",
+            Type.FETCH_SOCKETS_RESPONSE,
+            {"sockets": [], "ids": ["c"]},
+            {"sockets": [ONE] * 3},
+            [["a", "b"], ["c"]],
+        ),
+        ("servers", Type.SERVER_SIDE_EMIT_RESPONSE, {"packet": 1}, None, [1, 2, 2]),
+        ("count", Type.FETCH_SOCKETS_RESPONSE, {"sockets": [], "count": 9}, None, [2, 9, 0, 0]),
+    ],
+)
+async def test_responses_that_are_too_many_do_not_answer(
+    question: str, kind: Type, fits: dict[str, Any], too_much: dict[str, Any] | None, kept: list[Any]
+) -> None:
+    async with asking(question, timeout=0.5, max_responses=3) as asked:
+        await asked.respond("one", kind, **fits)
+        if too_much is None:
+            # Of servers that nobody waits for.
+            too_much = {"sockets": [], "packet": 2}
+            for number in range(2):
+                await asked.respond(f"invented {number}", kind, **too_much)
+        with pytest.raises(TooManyResponses, match="max_responses"):
+            await asked.respond("two", kind, **too_much)
+        assert asked.request.missing == {"two"}
+        with pytest.raises(ResponseTimeout) as caught:
+            await asked.result
+    found = caught.value.responses
+    assert [each["id"] for each in found] == kept if question == "sockets" else found == kept
+
+
+async def test_acknowledgements_that_are_too_many_are_not_kept() -> None:
+    async with asking("clients", timeout=0.5, max_responses=2) as asked:
+        await asked.respond("one", Type.BROADCAST_CLIENT_COUNT, clientCount=3)
+        await asked.respond("two", Type.BROADCAST_CLIENT_COUNT, clientCount=0)
+        await asked.respond("one", Type.BROADCAST_ACK, packet=1)
+        await asked.respond("one", Type.BROADCAST_ACK, packet=2)
+        with pytest.raises(TooManyResponses):
+            await asked.respond("one", Type.BROADCAST_ACK, packet=3)
+        with pytest.raises(ResponseTimeout) as caught:
+            await asked.result
+    assert caught.value.responses == [1, 2]
+
+
+async def test_own_acknowledgements_that_are_too_many_are_counted_as_a_problem() -> None:
+    async with asking("clients", timeout=0.5, acknowledge=2, max_responses=1) as asked:
+        for uid in ("one", "two"):
+            await asked.respond(uid, Type.BROADCAST_CLIENT_COUNT, clientCount=0)
+        with pytest.raises(ResponseTimeout) as caught:
+            await asked.result
+    assert caught.value.responses == [5]
+    assert asked.network.problems == ["too many responses"]
+
+
+async def test_servers_that_are_not_remembered_are_not_waited_for() -> None:
+    async with asking("clients", max_servers=2) as asked:
+        for number in range(10):
+            await asked.respond(f"invented {number}", Type.BROADCAST_ACK, packet=number)
+            await asked.respond(f"invented {number}", Type.BROADCAST_CLIENT_COUNT, clientCount=7)
+        for uid in ("one", "two"):
+            await asked.respond(uid, Type.BROADCAST_CLIENT_COUNT, clientCount=0)
+        while asked.node.uid in asked.request.missing:
+            await asyncio.sleep(0)
+        assert asked.request._complete.is_set()
+        # What clients have acknowledged is not lost.
+        assert await asked.result == list(range(10))
+
+
+async def test_a_long_list_of_one_server_is_one_response() -> None:
+    async with asking("servers", max_responses=2) as asked:
+        for uid in ("one", "two"):
+            await asked.respond(uid, Type.SERVER_SIDE_EMIT_RESPONSE, packet=[1, 2, 3])
+        assert await asked.result == [[1, 2, 3], [1, 2, 3]]

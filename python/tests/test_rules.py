@@ -121,7 +121,7 @@ def test_late_messages_of_a_server_that_left_do_not_bring_it_back() -> None:
 
 
 async def test_a_request_waits_for_the_servers_that_were_known_when_it_was_sent() -> None:
-    request = Request(["a", "b"], Type.SERVER_SIDE_EMIT_RESPONSE)
+    request = Request(["a", "b"], [Type.SERVER_SIDE_EMIT_RESPONSE], 10)
     request.responded("a", 1)
     request.responded("of another", 2)
     assert not await request.wait(0.01)
@@ -131,7 +131,7 @@ async def test_a_request_waits_for_the_servers_that_were_known_when_it_was_sent(
 
 
 async def test_acknowledgements_may_come_before_the_number_of_clients() -> None:
-    request = Acknowledgements(["a", "b"])
+    request = Acknowledgements(["a", "b"], 10)
     request.acknowledged("a", (1,))
     request.acknowledged("a", ())
     assert not await request.wait(0)
@@ -144,7 +144,7 @@ async def test_acknowledgements_may_come_before_the_number_of_clients() -> None:
 
 
 async def test_a_server_that_is_gone_is_not_waited_for_whatever_it_announced() -> None:
-    request = Acknowledgements(["a"])
+    request = Acknowledgements(["a"], 10)
     request.counted("a", 3)
     request.acknowledged("a", (1,))
     waiting = asyncio.ensure_future(request.wait(30))
