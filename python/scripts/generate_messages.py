@@ -42,8 +42,9 @@ def annotation(schema: dict[str, Any]) -> str:
     if "allOf" in schema:
         [only] = schema["allOf"]
         return annotation(only)
-    if "const" in schema:
-        return f"Literal[{schema['const']!r}]".replace("'", '"')
+    if "const" in schema or "enum" in schema:
+        choices = schema["enum"] if "enum" in schema else [schema["const"]]
+        return f"Literal[{', '.join(map(repr, choices))}]".replace("'", '"')
     if "anyOf" in schema:
         return " | ".join(annotation(each) for each in schema["anyOf"])
     kind = schema["type"]

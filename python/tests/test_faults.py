@@ -469,3 +469,22 @@ async def test_cleaning_up_does_not_disturb_what_is_published(start: StartServer
     for number in range(500):
         await one.sio.emit("n", number)
     assert one.manager.health().problems == {}
+
+
+async def test_a_response_of_another_type_is_counted_and_does_not_answer(start: StartServer, database: str) -> None:
+    one = await start()
+    notify(database, json.dumps({"type": 2, "uid": "other", "nsp": "/"}))
+    await one.count(2)
+    a = await one.client()
+    node = await one.manager._node("/")
+    counting = asyncio.ensure_future(one.manager.of("/").timeout(DEADLINE).count())
+    await until(lambda: bool(node._requests))
+    [request_id] = node._requests
+    data = {"requestId": request_id, "packet": "wrong"}
+    notify(database, json.dumps({"type": 10, "data": data, "uid": "other", "nsp": "/"}))
+    notify(database, _event("handled"))
+    await a.wait_for("handled")
+    assert one.manager.health().problems == {"malformed": 1}
+    right = {"requestId": request_id, "sockets": [], "count": 4}
+    notify(database, json.dumps({"type": 8, "data": right, "uid": "other", "nsp": "/"}))
+    assert await counting == 5

@@ -7,16 +7,20 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import socketio
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import get_type_hints
 
 from socketio_postgres import ConfigurationError
 from socketio_postgres.members import Members
+from socketio_postgres.messages import FetchSocketsData
 from socketio_postgres.names import CHANNEL_BYTES, channel_of, check_prefix, quoted, table_identifier
 from socketio_postgres.requests import Acknowledgements, Request
+from socketio_postgres.wire import Type
 
 PYTHON = Path(__file__).resolve().parents[1]
 
@@ -25,6 +29,11 @@ def test_the_types_of_messages_are_those_of_the_schemas() -> None:
     script = PYTHON / "scripts" / "generate_messages.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_choice_of_the_schemas_is_a_literal() -> None:
+    hints = get_type_hints(FetchSocketsData)
+    assert hints["only"] == Literal["count", "ids"]
 
 
 def test_python_socketio_still_has_the_functions_that_the_manager_uses() -> None:
@@ -112,7 +121,7 @@ def test_late_messages_of_a_server_that_left_do_not_bring_it_back() -> None:
 
 
 async def test_a_request_waits_for_the_servers_that_were_known_when_it_was_sent() -> None:
-    request = Request(["a", "b"])
+    request = Request(["a", "b"], [Type.SERVER_SIDE_EMIT_RESPONSE], 10)
     request.responded("a", 1)
     request.responded("of another", 2)
     assert not await request.wait(0.01)
@@ -122,7 +131,7 @@ async def test_a_request_waits_for_the_servers_that_were_known_when_it_was_sent(
 
 
 async def test_acknowledgements_may_come_before_the_number_of_clients() -> None:
-    request = Acknowledgements(["a", "b"])
+    request = Acknowledgements(["a", "b"], 10)
     request.acknowledged("a", (1,))
     request.acknowledged("a", ())
     assert not await request.wait(0)
@@ -135,7 +144,7 @@ async def test_acknowledgements_may_come_before_the_number_of_clients() -> None:
 
 
 async def test_a_server_that_is_gone_is_not_waited_for_whatever_it_announced() -> None:
-    request = Acknowledgements(["a"])
+    request = Acknowledgements(["a"], 10)
     request.counted("a", 3)
     request.acknowledged("a", (1,))
     waiting = asyncio.ensure_future(request.wait(30))

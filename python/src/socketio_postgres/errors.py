@@ -46,7 +46,10 @@ class Closed(ClusterError):
 
 
 class ResponseTimeout(ClusterError, TimeoutError):
-    """Not every server or client answered in time. `responses` has the answers that came."""
+    """Not every server or client answered in time, or more did than `max_responses` allows.
+
+    `responses` has the answers that came.
+    """
 
     def __init__(self, text: str, responses: list[Any]) -> None:
         super().__init__(text)
@@ -68,3 +71,9 @@ class Unreadable(NotUsable):
     """Bytes or text that are not a message, or are larger or deeper than the limits."""
 
     kind = "unreadable"
+
+
+class TooManyResponses(NotUsable):
+    """A response to a request that keeps no more of them. It does not answer, so its server stays missing."""
+
+    kind = "too many responses"

@@ -18,6 +18,9 @@ class Members:
     def __len__(self) -> int:
         return len(self._heard)
 
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._heard
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._heard)
 

@@ -176,7 +176,7 @@ class FetchSocketsData(TypedDict):
 
     opts: Selector
     requestId: RequestId
-    only: NotRequired[str]
+    only: NotRequired[Literal["count", "ids"]]
 
 
 class FetchSocketsMessage(TypedDict):

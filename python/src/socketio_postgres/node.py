@@ -50,6 +50,7 @@ class Node:
         options = network.options
         self.members = Members(options.heartbeat_timeout, options.max_servers)
         self._network = network
+        self._most = options.max_responses
         self._published = time.monotonic()
         self._requests: dict[str, Request] = {}
         self._reply_channel = reply_channel_pattern(options.channel_prefix)
@@ -117,11 +118,14 @@ class Node:
         raises `ResponseTimeout`."""
         wire.check_event(event[0])
         event = to_wire(event)
-        request = Acknowledgements([] if local else self.members, each)
+        request = Acknowledgements([] if local else self.members, self._most, each)
         asked: list[tuple[str, int]] = []
 
         def acknowledged(*given: Any) -> None:
-            request.acknowledged(self.uid, given)
+            try:
+                request.acknowledged(self.uid, given)
+            except NotUsable as error:
+                self._network.problem(error.kind, error)
 
         async def deliver() -> None:
             # The sockets of this server count as those of one more server.
@@ -167,7 +171,7 @@ class Node:
         own: list[dict[str, Any]] = [dict(each) for each in described]
         if local or not len(self.members):
             return own
-        request = Request(self.members)
+        request = Request(self.members, [Type.FETCH_SOCKETS_RESPONSE], self._most)
         self._requests[request.id] = request
         data = {"opts": _written(opts, {}), "requestId": request.id}
         try:
@@ -194,7 +198,7 @@ class Node:
         own = of(self._described(opts))
         if local or not len(self.members):
             return [own]
-        request = Brief(self.members, only)
+        request = Brief(self.members, only, self._most)
         self._requests[request.id] = request
         data = {"opts": _written(opts, {}), "requestId": request.id, "only": only}
         try:
@@ -245,7 +249,7 @@ class Node:
         event = to_wire(event)
         if not len(self.members):
             return []
-        request = Request(self.members)
+        request = Request(self.members, [Type.SERVER_SIDE_EMIT_RESPONSE], self._most)
         self._requests[request.id] = request
         await self._ask(request, Type.SERVER_SIDE_EMIT, {"requestId": request.id, "packet": event})
         return await self._finish(request, timeout)
@@ -364,12 +368,11 @@ class Node:
         self._network.handlers.handle(self.namespace, event, respond)
 
     def _about_itself(self, query: Any) -> dict[str, Any]:
-        sockets = self._network.sockets
         return {
             "name": self._network.options.node_name,
             "language": "Python",
             "version": VERSION,
-            "sockets": len(sockets.select(self.namespace, wire.query_of(query))),
+            "sockets": len(self._described(wire.query_of(query))),
         }
 
     def _on_response(self, uid: str, kind: int, data: dict[str, Any]) -> None:
@@ -377,20 +380,27 @@ class Node:
         request = None if request_id is None else self._requests.get(request_id)
         if request is None:
             return  # another server has asked, or it is too late
-        of_clients = kind in (Type.BROADCAST_CLIENT_COUNT, Type.BROADCAST_ACK)
-        if isinstance(request, Acknowledgements) != of_clients:
-            raise Malformed("a response is of another type than its request")
+        if kind not in request.kinds:
+            raise Malformed(f"a response of type {kind} is of another type than its request")
         if isinstance(request, Acknowledgements):
+            # One that is not remembered is not waited for: nothing would tell that it is gone.
+            is_member = uid in self.members
             if kind == Type.BROADCAST_ACK:
-                request.acknowledged(uid, (data["packet"],) if "packet" in data else ())
+                request.acknowledged(uid, (data["packet"],) if "packet" in data else (), is_member)
             else:
-                request.counted(uid, wire.count_of(data))
-        elif isinstance(request, Brief) and kind == Type.FETCH_SOCKETS_RESPONSE:
-            told = wire.told_count_of(data) if request.only == "count" else wire.told_ids_of(data)
-            if told is not None:
-                request.responded(uid, told)
+                clients = wire.count_of(data, "clientCount")
+                if is_member:
+                    request.counted(uid, clients)
         elif kind == Type.FETCH_SOCKETS_RESPONSE:
-            request.responded(uid, [restore_buffers(socket) for socket in wire.sockets_of(data)])
+            told = wire.told_of(data)
+            if not isinstance(request, Brief):
+                found = [restore_buffers(socket) for socket in told.descriptions()]
+                request.responded(uid, found, len(found))
+            elif request.only == "ids":
+                sids = told.socket_ids()
+                request.responded(uid, sids, len(sids))
+            else:
+                request.responded(uid, told.number())
         else:
             request.responded(uid, data.get("packet"))
 

@@ -78,6 +78,10 @@ class Options:
     max_namespaces: int = 1000
     #: How many other servers are remembered. Each role that can notify can invent servers.
     max_servers: int = 1000
+    #: How many responses one request keeps: acknowledgements, servers, or sockets in `fetch_sockets` and
+    #: `socket_ids`. What comes on top does not answer it, so that it ends with `ResponseTimeout`, and is
+    #: counted as a problem.
+    max_responses: int = 1_000_000
     #: How many handlers of server-side events may run at the same time.
     max_handlers: int = 1000
 

@@ -192,7 +192,50 @@ def named_rooms(rooms: Iterable[Any]) -> tuple[Any, ...]:
     return found
 
 
-def sockets_of(data: dict[str, Any]) -> list[dict[str, Any]]:
+def count_of(data: dict[str, Any], key: str) -> int:
+    count = data.get(key)
+    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 <= count < 2**53 or int(count) != count:
+        raise Malformed(f"{key} {_short(count)}")
+    return int(count)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an 8 tells of the sockets of one server. Brief answers have `count` or `ids` and no sockets.
+
+    Descriptions come first, whatever else is there. A brief answer never counts as "no sockets" for
+    whoever needs more than it tells: that raises `Malformed`.
+    """
+
+    sockets: list[dict[str, Any]]
+    count: int | None
+    ids: list[str] | None
+
+    def descriptions(self) -> list[dict[str, Any]]:
+        if not self.sockets and (self.count or self.ids):
+            raise Malformed("the sockets are not described: a brief answer to a full question")
+        return self.sockets
+
+    def number(self) -> int:
+        if self.sockets or self.count is None:
+            return len(self.sockets or self.ids or ())
+        return self.count
+
+    def socket_ids(self) -> list[str]:
+        if self.sockets:
+            return [socket["id"] for socket in self.sockets]
+        if self.count and not self.ids:
+            raise Malformed("a number of sockets is no answer to the question for their ids")
+        return self.ids or []
+
+
+def told_of(data: dict[str, Any]) -> Told:
+    # Some writers write null for what is not set.
+    count = None if data.get("count") is None else count_of(data, "count")
+    return Told(_sockets_of(data), count, None if data.get("ids") is None else _ids_of(data))
+
+
+def _sockets_of(data: dict[str, Any]) -> list[dict[str, Any]]:
     sockets = data.get("sockets")
     if not isinstance(sockets, list):
         raise Malformed(f"sockets {_short(sockets)}")
@@ -203,33 +246,7 @@ def sockets_of(data: dict[str, Any]) -> list[dict[str, Any]]:
     return sockets
 
 
-def count_of(data: dict[str, Any], key: str = "clientCount") -> int:
-    count = data.get(key)
-    if isinstance(count, bool) or not isinstance(count, (int, float)) or not 0 <= count < 2**53 or int(count) != count:
-        raise Malformed(f"{key} {_short(count)}")
-    return int(count)
-
-
-def told_count_of(data: dict[str, Any]) -> int:
-    """How many sockets an 8 tells of, whether it is brief or full."""
-    sockets, ids = sockets_of(data), _ids_of(data)
-    if "count" in data:
-        return count_of(data, "count")
-    return len(sockets if ids is None else ids)
-
-
-def told_ids_of(data: dict[str, Any]) -> list[str] | None:
-    """The ids of the sockets that an 8 tells of; `None` when it only tells how many there are."""
-    sockets, ids = sockets_of(data), _ids_of(data)
-    count = count_of(data, "count") if "count" in data else 0
-    if ids is None and count > 0 and not sockets:
-        return None
-    return [socket["id"] for socket in sockets] if ids is None else ids
-
-
-def _ids_of(data: dict[str, Any]) -> list[str] | None:
-    if "ids" not in data:
-        return None
+def _ids_of(data: dict[str, Any]) -> list[str]:
     ids = data["ids"]
     if not isinstance(ids, list):
         raise Malformed(f"ids {_short(ids)}")
