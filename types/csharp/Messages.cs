@@ -345,8 +345,8 @@ namespace SocketIO.Postgres
         {
             RequestId = input.Text("requestId", 256),
             Sockets = input.List("sockets", SocketDescription.Read),
-            Count = input.Whole("count", Rule.Optional),
-            Ids = input.Texts("ids", 256, Rule.Optional),
+            Count = input.Whole("count", Rule.Optional | Rule.Null),
+            Ids = input.Texts("ids", 256, Rule.Optional | Rule.Null),
         };
 
         internal override Dictionary<string, object> ToDictionary(string place)

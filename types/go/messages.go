@@ -358,8 +358,8 @@ func readFetchSocketsResponse(in *input) *FetchSocketsResponse {
 	return &FetchSocketsResponse{
 		RequestID: value(in.text("requestId", rule{limit: 256})),
 		Sockets:   sockets,
-		Count:     in.whole("count", rule{optional: true}),
-		Ids:       in.texts("ids", rule{optional: true, limit: 256}),
+		Count:     in.whole("count", rule{optional: true, null: true}),
+		Ids:       in.texts("ids", rule{optional: true, null: true, limit: 256}),
 	}
 }
 

@@ -23,6 +23,9 @@ mod model;
 /// How many items are read before what was read is passed on, and other tasks run.
 const MAX_AT_ONCE: usize = 128;
 
+/// The capacity, in items, that is kept when all are taken.
+const MAX_KEPT: usize = 2048;
+
 /// A session as its driver gives it.
 pub trait Source: Send + 'static {
     /// What comes from the session.
@@ -94,7 +97,8 @@ impl<S: Source> Drained<S> {
         (Self { shared }, draining)
     }
 
-    /// The next item. Dropping the future loses nothing.
+    /// The next item. Dropping the future loses nothing. Drop it before anything else on the session
+    /// is awaited: what happens to the session wakes this future first.
     ///
     /// # Errors
     /// Why the session ended, once all items are taken.
@@ -107,7 +111,18 @@ impl<S: Source> Drained<S> {
 
     /// The next item, if it has been read already.
     pub fn take_next(&mut self) -> Option<S::Item> {
-        self.shared.state.lock().items.pop_front()
+        self.shared.state.lock().pop()
+    }
+}
+
+impl<T> State<T> {
+    fn pop(&mut self) -> Option<T> {
+        let item = self.items.pop_front();
+        // A flood leaves room for all that it was.
+        if self.items.is_empty() && self.items.capacity() > MAX_KEPT {
+            self.items = VecDeque::new();
+        }
+        item
     }
 }
 
@@ -156,7 +171,7 @@ impl<S: Source> Shared<S> {
             self.read(true);
             state = self.state.lock();
         }
-        match state.items.pop_front() {
+        match state.pop() {
             Some(item) => Poll::Ready(Ok(item)),
             None if state.is_over => Poll::Ready(Err(state.end.take().unwrap_or_else(ended))),
             None => Poll::Pending,
@@ -197,7 +212,7 @@ impl<S: Source> Shared<S> {
             }
             break;
         }
-        // Dropped at the end, as that may wake.
+        // Dropped at the end: that may wake.
         let ended = end.as_ref().and_then(|_| source.take());
         let mut state = self.state.lock();
         let has_news = count > 0 || end.is_some();
@@ -208,8 +223,9 @@ impl<S: Source> Shared<S> {
             state.is_over = true;
         }
         drop((state, source));
-        drop(ended);
         reader.into_iter().chain(task).for_each(Waker::wake);
+        // A driver that has panicked may do so again.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(ended)));
     }
 }
 

@@ -59,6 +59,9 @@ const MAX_HANDLED_AT_ONCE: usize = 4;
 /// the 128 packets that socketioxide keeps for a client.
 const MAX_HANDLED: usize = 32;
 
+/// How many notifications are taken at most of those that were read before a session broke.
+const MAX_LEFT: usize = 100_000;
+
 /// What the link tells the inbox, in order.
 #[derive(Debug)]
 pub(crate) enum Arrival<'a> {
@@ -387,6 +390,12 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                 }
             };
             if let Err(error) = result {
+                // What was read before the end is not lost with the session.
+                for _ in 0..MAX_LEFT {
+                    if !listener.take_next(&mut |channel, payload| self.take(channel, payload, Turn::Later)) {
+                        break;
+                    }
+                }
                 return End::Broken(error);
             }
         }

@@ -226,8 +226,9 @@ fn is_unwanted_response<P>(namespace: &Namespace, body: &Body<P>) -> bool {
 /// might take long.
 fn is_light<P>(body: &Body<P>) -> bool {
     match body {
-        Body::Broadcast(_)
-        | Body::FetchSocketsResponse(_)
+        // With acknowledgements it is encoded for each socket.
+        Body::Broadcast(broadcast) => broadcast.request_id.is_none(),
+        Body::FetchSocketsResponse(_)
         | Body::ServerSideEmitResponse(_)
         | Body::BroadcastClientCount(_)
         | Body::BroadcastAck(_) => true,
@@ -337,5 +338,12 @@ fn guarded<T>(namespace: &Namespace, work: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn panicked(namespace: &Namespace) {
-    tracing::error!(namespace = namespace.name(), "a handler of the application panicked while a message was handled");
+    let log = || {
+        tracing::error!(
+            namespace = namespace.name(),
+            "a handler of the application panicked while a message was handled"
+        );
+    };
+    // What receives the log is code of the application too.
+    let _ = catch_unwind(AssertUnwindSafe(log));
 }

@@ -190,9 +190,8 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
         has_reply_channel: value.get("replyTo").is_some(),
         has_session: value.get("session").is_some(),
         only: data.and_then(|data| data.get("only")).and_then(Value::as_str).map(str::to_owned),
-        told_briefly: data.map_or_else(Vec::new, |data| {
-            ["count", "ids"].into_iter().filter(|key| data.get(key).is_some()).collect()
-        }),
+        told_briefly: data
+            .map_or_else(Vec::new, |data| ["count", "ids"].into_iter().filter(|key| data.get(key).is_some()).collect()),
         text,
     })
 }

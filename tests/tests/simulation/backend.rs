@@ -297,7 +297,14 @@ impl Listener for NodeListener {
         if self.faults.fails() && !self.faults.is_dead.load(Ordering::Relaxed) {
             return Err(BackendError::new(ErrorKind::Timeout, "the simulation cancelled the statement"));
         }
-        let sightings = self.inner.look(name, &mut |_, _| {}).await?;
+        let mut came = Vec::new();
+        let mut take = |channel: &str, payload: &str| {
+            came.push(Incoming { channel: channel.to_owned(), payload: payload.to_owned() });
+        };
+        let sightings = self.inner.look(name, &mut take).await?;
+        for incoming in came {
+            self.sent(incoming);
+        }
         self.travel_beside_next(take).await?;
         Ok(sightings)
     }

@@ -454,13 +454,13 @@ export interface FetchSocketsResponseData {
    *
    * An extension of ours: only for requesters that ask for it by `only`.
    */
-  count?: number;
+  count?: number | null;
   /**
    * The ids of the sockets that match, instead of the sockets.
    *
    * An extension of ours: only for requesters that ask for them by `only`.
    */
-  ids?: SocketId[];
+  ids?: SocketId[] | null;
   [k: string]: unknown;
 }
 /**

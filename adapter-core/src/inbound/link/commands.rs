@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Arrival, Command, LinkTask, MAX_AT_ONCE, MAX_HANDLED, Seen, Turn, Waiter, silent};
+use super::{Arrival, Command, LinkTask, MAX_AT_ONCE, MAX_HANDLED_AT_ONCE, Seen, Turn, Waiter, silent};
 use crate::{
     backend::{Backend, BackendError, ErrorKind, Listener},
     error::Error,
@@ -160,7 +160,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         let limit = self.check_interval;
         let mut taken = 0;
         let mut take = |channel: &str, payload: &str| {
-            let turn = if taken < MAX_HANDLED { Turn::Now } else { Turn::Later };
+            let turn = if taken < MAX_HANDLED_AT_ONCE { Turn::Now } else { Turn::Later };
             taken += 1;
             self.take(channel, payload, turn);
         };

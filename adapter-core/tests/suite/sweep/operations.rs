@@ -143,7 +143,9 @@ fn of_handles<B: Backend>() -> Vec<Operation<B>> {
         Operation {
             name: "cluster.count",
             does: Does::Nothing,
-            run: |server, _| Box::pin(async move { assert_eq!(server.cluster.of("/").socket_count().await.unwrap(), 2) }),
+            run: |server, _| {
+                Box::pin(async move { assert_eq!(server.cluster.of("/").socket_count().await.unwrap(), 2) })
+            },
         },
         Operation {
             name: "cluster.socket_ids",

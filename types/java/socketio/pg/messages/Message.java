@@ -318,8 +318,8 @@ public record Message(String session, String heartbeats, String uid, String nsp,
             return new FetchSocketsResponse(
                 in.text("requestId", 256),
                 in.list("sockets", SocketDescription::read),
-                in.whole("count", Rule.OPTIONAL),
-                in.texts("ids", 256, Rule.OPTIONAL));
+                in.whole("count", Rule.OPTIONAL, Rule.NULL),
+                in.texts("ids", 256, Rule.OPTIONAL, Rule.NULL));
         }
 
         @Override
