@@ -252,3 +252,36 @@ impl<S: Source> Wake for Shared<S> {
 fn ended() -> BackendError {
     BackendError::new(ErrorKind::Connection, "the session has ended")
 }
+
+#[cfg(all(test, not(feature = "model")))]
+#[allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+mod tests {
+    use super::*;
+
+    /// Gives this many numbers, then ends.
+    struct Numbers(std::ops::Range<usize>);
+
+    impl Source for Numbers {
+        type Item = usize;
+
+        fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Result<usize, BackendError>> {
+            Poll::Ready(self.0.next().ok_or_else(ended))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_comes_in_order_and_leaves_no_memory_behind() {
+        const FLOOD: usize = 20_000;
+        let (mut numbers, draining) = Drained::new(Numbers(0..FLOOD));
+        // Nobody waits, so the task reads all of it.
+        tokio::spawn(draining).await.unwrap();
+        let capacity = |numbers: &Drained<Numbers>| numbers.shared.state.lock().items.capacity();
+        assert!(capacity(&numbers) >= FLOOD);
+        for number in 0..FLOOD {
+            assert_eq!(numbers.take_next(), Some(number));
+        }
+        assert!(capacity(&numbers) <= MAX_KEPT, "{}", capacity(&numbers));
+        assert_eq!(numbers.take_next(), None);
+        assert_eq!(numbers.next().await.unwrap_err().kind(), ErrorKind::Connection);
+    }
+}
