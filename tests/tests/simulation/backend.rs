@@ -298,10 +298,10 @@ impl Listener for NodeListener {
             return Err(BackendError::new(ErrorKind::Timeout, "the simulation cancelled the statement"));
         }
         let mut came = Vec::new();
-        let mut take = |channel: &str, payload: &str| {
+        let mut keep = |channel: &str, payload: &str| {
             came.push(Incoming { channel: channel.to_owned(), payload: payload.to_owned() });
         };
-        let sightings = self.inner.look(name, &mut take).await?;
+        let sightings = self.inner.look(name, &mut keep).await?;
         for incoming in came {
             self.sent(incoming);
         }
