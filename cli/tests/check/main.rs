@@ -235,7 +235,7 @@ fn a_brief_answer_is_right_only_where_one_was_asked_for() {
         (json!({ "only": "rooms" }), json!({}), Some("`only` is neither")),
         (json!({}), json!({ "count": 3 }), Some("`sockets` alone")),
         (json!({}), json!({ "ids": ["a"] }), Some("`sockets` alone")),
-        (json!({ "only": "ids" }), json!({ "count": 3 }), Some("does not answer a 7 with \"ids\"")),
+        (json!({ "only": "ids" }), json!({ "count": 3 }), Some("`count` does not answer a 7")),
         (json!({ "only": "count" }), json!({ "count": 3, "ids": ["a"] }), Some("`ids` does not answer")),
         (json!({ "only": "count" }), json!({ "count": 0.5 }), Some("`count` is not")),
         (json!({ "only": "count" }), json!({ "count": 1_u64 << 53 }), Some("`count` is not")),
