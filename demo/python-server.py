@@ -54,8 +54,8 @@ visitors: "dict[str, Visitor]" = {}
 
 @contextlib.asynccontextmanager
 async def turn(sid):
-    """Gives a client's next event its turn, with who it is from. A client that has left meanwhile
-    still has its last wishes carried out."""
+    """Waits until a client's earlier events are handled, and tells who the client is. The events of a
+    client that has disconnected meanwhile are handled all the same."""
     visitor = visitors.get(sid) or Visitor(sid, "Guest")
     async with visitor.turn:
         yield visitor.person

@@ -247,8 +247,9 @@ impl Options {
     }
 
     /// How many responses one request takes, 100 000 by default: acknowledgements, servers, or
-    /// sockets in `fetch_sockets` and `socket_ids`; `socket_count` takes so many servers, and any
-    /// number of sockets. With more it fails with [`Error::TooManyResponses`](crate::Error::TooManyResponses). Without a limit, one node could
+    /// sockets in `fetch_sockets` and `socket_ids`. For `socket_count` it limits the servers, not
+    /// the sockets. With more the request fails with
+    /// [`Error::TooManyResponses`](crate::Error::TooManyResponses). Without a limit, one node could
     /// respond for ever.
     pub fn max_responses(mut self, answers: usize) -> Self {
         self.max_responses = answers;

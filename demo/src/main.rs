@@ -87,7 +87,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 
     eprintln!("\nThe servers know nothing of each other but that database. Each has a pane on this page:");
     eprintln!("draw, write or drop a file in one of them, and watch the others. A button changes a row of a table:");
-    eprintln!("PostgreSQL itself tells all panes. A link leads to Socket.IO's Admin UI with all servers.\n");
+    eprintln!("PostgreSQL itself tells all panes. A link leads to Socket.IO's Admin UI.\n");
     writeln!(std::io::stdout(), "http://127.0.0.1:{}/", servers[0].port)?;
     eprintln!("\nCtrl-C stops everything.");
     asked_to_stop().await?;
