@@ -6,8 +6,7 @@ use axum::Router;
 use serde_json::{Value, json};
 use socketio_pg_core::{
     Cluster, Error, Options,
-    backend::{Backend as _, Listener as _},
-    testing::memory::{MemoryBackend, MemoryDatabase, MemoryListener},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter, extract::SocketRef};
 use tokio::{
@@ -17,32 +16,11 @@ use tokio::{
 };
 
 use crate::{
-    clients::{Adapter, Client, LONG, Server},
-    nodes::Node,
+    clients::{Adapter, Client, Server},
+    nodes::{Node, Spy},
 };
 
 const CHANNEL: &str = "socket.io#/";
-
-/// What a node publishes.
-struct Spy(MemoryListener);
-
-impl Spy {
-    async fn on(database: &MemoryDatabase, channel: &str) -> Self {
-        let mut listener = database.backend().connect_listener().await.unwrap();
-        listener.listen(&[channel.to_owned()]).await.unwrap();
-        Self(listener)
-    }
-
-    async fn next_of(&mut self, kind: u64) -> Value {
-        loop {
-            let incoming = tokio::time::timeout(LONG, self.0.next()).await.expect("a message comes").unwrap();
-            let message: Value = serde_json::from_str(&incoming.payload).unwrap();
-            if message["type"] == kind {
-                return message;
-            }
-        }
-    }
-}
 
 /// A Rust node that knows some nodes of other kinds, whose answers the test writes.
 struct AmongStrangers {

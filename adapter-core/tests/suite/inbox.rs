@@ -41,3 +41,29 @@ async fn a_handler_that_blocks_holds_up_what_is_behind_it_and_not_the_connection
     }
     assert_eq!(other.cluster.health().inbox.waiting, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_statement_found_the_session_broken_is_handled() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let mut received = collect(&other);
+    // Its link waits for a LISTEN when the messages come and the session breaks.
+    database.hold_listens(true);
+    let entering = tokio::spawn({
+        let io = other.io.clone();
+        async move { io.ns("/another", async || {}).await }
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    for number in 0..3_u64 {
+        one.cluster.of("/").server_side_emit("e", &number).await.unwrap();
+    }
+    // The sender reads its own, too.
+    assert!(database.unread() >= 3);
+    database.break_sessions();
+    database.hold_listens(false);
+    entering.await.unwrap().unwrap();
+    for number in 0..3 {
+        let handled = tokio::time::timeout(Duration::from_secs(60), received.recv()).await;
+        assert_eq!(handled.expect("it is handled"), Some(number));
+    }
+}

@@ -5,15 +5,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use socketio_pg_core::{
     Cluster, Options, PostgresAdapter,
-    backend::{Backend, Listener},
     protocol::ReplyChannel,
-    testing::memory::{MemoryBackend, MemoryDatabase, MemoryListener},
+    testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
+
+use crate::nodes::Spy;
 
 type Adapter = PostgresAdapter<Emitter, MemoryBackend>;
 
@@ -40,30 +41,7 @@ async fn nodes<const N: usize>(database: &MemoryDatabase, options: Options) -> [
     nodes.try_into().ok().unwrap()
 }
 
-/// Listens on some channels.
-struct Spy(MemoryListener);
-
 impl Spy {
-    async fn on(database: &MemoryDatabase, channel: &str) -> Self {
-        let mut listener = database.backend().connect_listener().await.unwrap();
-        listener.listen(&[channel.to_owned()]).await.unwrap();
-        Self(listener)
-    }
-
-    async fn next(&mut self) -> Value {
-        let incoming = timeout(Duration::from_secs(60), self.0.next()).await.expect("a message comes").unwrap();
-        serde_json::from_str(&incoming.payload).unwrap()
-    }
-
-    async fn next_of(&mut self, kind: u64) -> Value {
-        loop {
-            let message = self.next().await;
-            if message["type"] == kind {
-                return message;
-            }
-        }
-    }
-
     /// The types that arrived so far, except for heartbeats.
     async fn types(&mut self, database: &MemoryDatabase, channel: &str) -> Vec<u64> {
         database.notify(channel, r#"{"type":0}"#);

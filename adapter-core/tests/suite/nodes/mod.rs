@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use socketio_pg_core::{
     Cluster, Event, EventStream, Options, PostgresAdapter,
-    testing::memory::{MemoryBackend, MemoryDatabase},
+    backend::{Backend, Listener},
+    testing::memory::{MemoryBackend, MemoryDatabase, MemoryListener},
 };
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::sync::mpsc;
@@ -72,4 +74,30 @@ pub fn collect(node: &Node) -> mpsc::UnboundedReceiver<u64> {
         std::future::ready(())
     });
     receiver
+}
+
+/// Hears the messages of a channel.
+pub struct Spy(MemoryListener);
+
+impl Spy {
+    pub async fn on(database: &MemoryDatabase, channel: &str) -> Self {
+        let mut listener = database.backend().connect_listener().await.unwrap();
+        listener.listen(&[channel.to_owned()]).await.unwrap();
+        Self(listener)
+    }
+
+    pub async fn next(&mut self) -> Value {
+        let next = tokio::time::timeout(Duration::from_secs(60), self.0.next());
+        serde_json::from_str(&next.await.expect("a message comes").unwrap().payload).unwrap()
+    }
+
+    /// The next message of a type; others are dropped.
+    pub async fn next_of(&mut self, kind: u64) -> Value {
+        loop {
+            let message = self.next().await;
+            if message["type"] == kind {
+                return message;
+            }
+        }
+    }
 }
