@@ -38,6 +38,7 @@ pub struct Options {
     pub(crate) table: String,
     pub(crate) create_table: bool,
     pub(crate) payload_threshold: usize,
+    pub(crate) inline_binary: bool,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) heartbeat_timeout: Duration,
     pub(crate) cleanup_interval: Duration,
@@ -67,6 +68,7 @@ impl Default for Options {
             table: DEFAULT_TABLE.to_owned(),
             create_table: true,
             payload_threshold: DEFAULT_THRESHOLD,
+            inline_binary: false,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             heartbeat_timeout: HEARTBEAT_TIMEOUT,
             cleanup_interval: CLEANUP_INTERVAL,
@@ -137,6 +139,21 @@ impl Options {
     #[doc(alias = "payloadThreshold")]
     pub fn payload_threshold(mut self, bytes: usize) -> Self {
         self.payload_threshold = bytes;
+        self
+    }
+
+    /// Declares that no server of the cluster is written in Node.js: then messages with up to about
+    /// 5900 bytes of binary travel inside of notifications, in Base64, as those without binary do.
+    /// Default: false, as Node.js reads binary from the attachments table only.
+    ///
+    /// It saves PostgreSQL a row for each such message. Give it to all servers of the cluster, and to
+    /// the emitters that are to do the same. Servers tell each other that they have it: while one is
+    /// in a namespace that has not, on Node.js or another, binary goes there through the attachments
+    /// table as ever, and [`Event::NodeNeedsAttachments`](crate::Event::NodeNeedsAttachments) says
+    /// which one. What is sent before that server is heard, or by an emitter, a server on Node.js
+    /// ignores.
+    pub fn inline_binary(mut self, inline: bool) -> Self {
+        self.inline_binary = inline;
         self
     }
 
@@ -354,8 +371,9 @@ impl Options {
         self
     }
 
-    pub(crate) fn budget(&self) -> Budget {
-        Budget::new(self.payload_threshold)
+    /// What fits into a notification. `packs_binary` says whether binary may be among it.
+    pub(crate) fn budget(&self, packs_binary: bool) -> Budget {
+        Budget::new(self.payload_threshold).pack_binary(packs_binary)
     }
 
     pub(crate) fn cluster_config(&self) -> cluster::Config {
@@ -364,6 +382,7 @@ impl Options {
             .heartbeat_timeout(self.heartbeat_timeout)
             .max_nodes(self.max_nodes)
             .watches(self.watch_sessions)
+            .packs_binary(self.inline_binary)
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConnectError> {

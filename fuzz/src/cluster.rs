@@ -98,7 +98,8 @@ impl Operations<'_> {
             0 => Some(Watch { session: session(sender / 5 % 4), needs_heartbeats: sender % 2 == 0 }),
             _ => None,
         };
-        Some(Message { body, uid, nsp, relay: Default::default(), nonce: None, reply_to: None, watch })
+        let takes_packed = sender % 3 == 0;
+        Some(Message { body, uid, nsp, relay: Default::default(), nonce: None, reply_to: None, watch, takes_packed })
     }
 
     fn body(&mut self) -> Option<Body> {

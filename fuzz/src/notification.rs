@@ -18,7 +18,21 @@ pub fn check(data: &[u8]) {
     assert_eq!(again.to_json().expect("what was read can be written"), json, "the JSON is not stable");
 
     check_messagepack(&message);
+    check_packed(message.clone());
     check_encoded(message, &json);
+}
+
+/// A packed message is a notification like another, and means the same.
+fn check_packed(message: Message) {
+    let Ok(Encoded::Inline(payload)) = message.clone().encode(Budget::default().pack_binary(true)) else { return };
+    assert!(payload.len() <= MAX_PAYLOAD, "{} bytes", payload.len());
+    match Notification::decode(&payload) {
+        Ok(Notification::Inline(read)) => {
+            let bytes = |message: Message| message.into_msgpack().expect("what was packed can be written");
+            assert!(!message.body.has_binary() || bytes(read) == bytes(message), "{payload}");
+        }
+        other => panic!("no message: {other:?}"),
+    }
 }
 
 /// Data nested too deep for MessagePack is rejected; any other data arrives unchanged.

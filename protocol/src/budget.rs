@@ -16,12 +16,27 @@ pub const DEFAULT_THRESHOLD: usize = 8000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     threshold: usize,
+    packs_binary: bool,
 }
 
 impl Budget {
     /// A budget with a threshold in bytes of JSON.
     pub fn new(threshold: usize) -> Self {
-        Self { threshold }
+        Self { threshold, packs_binary: false }
+    }
+
+    /// Whether messages with binary travel in the notification, [packed](crate::notification),
+    /// where they fit. Default: false. Node.js ignores packed messages: see
+    /// [`NodeRules::packs_binary`](crate::cluster::NodeRules::packs_binary).
+    #[must_use]
+    pub fn pack_binary(mut self, pack: bool) -> Self {
+        self.packs_binary = pack;
+        self
+    }
+
+    /// Whether a message with this many bytes of binary may fit when it is packed.
+    pub(crate) fn may_pack(self, binary_bytes: usize) -> bool {
+        self.packs_binary && self.fits(base64_len(binary_bytes))
     }
 
     /// The longest payload that travels inline, in bytes.
@@ -33,6 +48,11 @@ impl Budget {
     pub fn fits(self, bytes: usize) -> bool {
         bytes <= self.max_inline()
     }
+}
+
+/// How many characters of Base64 stand for this many bytes.
+fn base64_len(bytes: usize) -> usize {
+    bytes.div_ceil(3).saturating_mul(4)
 }
 
 impl Default for Budget {

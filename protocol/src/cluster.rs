@@ -59,6 +59,9 @@ pub struct Config {
     /// Whether the node can look at the sessions in the database, so that it need not send
     /// heartbeats to those that see its own: see [`NodeRules::looked`]. Default: false.
     pub watches: bool,
+    /// Whether the node takes packed messages, says so in its heartbeats, and packs binary where
+    /// all other nodes take it: see [`NodeRules::packs_binary`]. Default: false.
+    pub packs_binary: bool,
 }
 
 impl Default for Config {
@@ -68,6 +71,7 @@ impl Default for Config {
             heartbeat_timeout: liveness::HEARTBEAT_TIMEOUT,
             max_nodes: 1000,
             watches: false,
+            packs_binary: false,
         }
     }
 }
@@ -98,6 +102,13 @@ impl Config {
     #[must_use]
     pub fn watches(mut self, watches: bool) -> Self {
         self.watches = watches;
+        self
+    }
+
+    /// Sets [`Config::packs_binary`].
+    #[must_use]
+    pub fn packs_binary(mut self, packs: bool) -> Self {
+        self.packs_binary = packs;
         self
     }
 }
@@ -137,6 +148,9 @@ pub enum Action {
     },
     /// A message of a node that is not remembered, because [`Config::max_nodes`] is reached.
     TooManyNodes(NodeId),
+    /// A node has said in a heartbeat that it does not take packed messages, where this node does:
+    /// while that node is in the cluster, binary goes through the attachments table.
+    NodeNeedsAttachments(NodeId),
 }
 
 /// One node's view of the cluster in one namespace.
@@ -246,7 +260,7 @@ impl NodeRules {
     /// Handles a message from the channel. Returns the request, if it is one for local sockets: the
     /// caller carries it out after the actions.
     pub fn handle(&mut self, now: Instant, message: Message) -> Option<LocalRequest> {
-        let Message { body, uid, nsp, watch, .. } = message;
+        let Message { body, uid, nsp, watch, takes_packed, .. } = message;
         if uid.as_ref() == Some(&self.uid) || nsp.is_some_and(|nsp| nsp != self.nsp) {
             return None;
         }
@@ -255,6 +269,7 @@ impl NodeRules {
             Some(uid) => {
                 self.heard(now, uid);
                 self.heard_of_session(now, uid, &body, watch);
+                self.heard_of_packed(uid, &body, takes_packed);
             }
             None => {}
         }
@@ -292,7 +307,7 @@ impl NodeRules {
     /// A new node gets a heartbeat in reply with the next [`Self::handle_timeout`], which is due at
     /// once; one heartbeat serves several new nodes.
     pub fn hear<P>(&mut self, now: Instant, message: &Message<P>) -> bool {
-        let Message { body, uid, watch, .. } = message;
+        let Message { body, uid, watch, takes_packed, .. } = message;
         let uid = uid.as_ref();
         if uid == Some(&self.uid) {
             return false;
@@ -306,11 +321,29 @@ impl NodeRules {
         if let Some(uid) = uid {
             self.heard(now, uid);
             self.heard_of_session(now, uid, body, *watch);
+            self.heard_of_packed(uid, body, *takes_packed);
         }
         if matches!(body, Body::InitialHeartbeat) && self.published.is_some() {
             self.heartbeat_reply_due.get_or_insert(now);
         }
         !matches!(body, Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. })
+    }
+
+    fn heard_of_packed<P>(&mut self, uid: &NodeId, body: &Body<P>, takes_packed: bool) {
+        if body.is_heartbeat() && self.members.said_of_packed(uid, takes_packed) && self.config.packs_binary {
+            self.actions.push_back(Action::NodeNeedsAttachments(uid.clone()));
+        }
+    }
+
+    /// Whether binary may be [packed](crate::notification) now: this node does so, and every other
+    /// node that it knows has said that it takes it.
+    pub fn packs_binary(&self) -> bool {
+        self.config.packs_binary && self.members.all_take_packed(&self.config)
+    }
+
+    /// Whether heartbeats of this node tell that it takes packed messages.
+    pub fn takes_packed(&self) -> bool {
+        self.config.packs_binary
     }
 
     /// Handles a message of this namespace whose sender was noted when it came: see [`Self::hear`].

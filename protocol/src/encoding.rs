@@ -2,10 +2,10 @@
 
 use crate::{
     Message,
-    error::{DecodeError, DecodeErrorKind, EncodeError},
+    error::{DecodeError, EncodeError},
     message::envelope::Envelope,
     payload::{BorrowedPayload, Payload},
-    value::{Value, ValueError, to_msgpack},
+    value::{Value, to_msgpack},
 };
 
 impl<'a> Message<BorrowedPayload<'a>> {
@@ -43,15 +43,9 @@ impl Message {
     /// # Errors
     /// When the bytes are not exactly one MessagePack value, or the value is not a message.
     pub fn from_msgpack(bytes: &[u8]) -> Result<Self, DecodeError> {
-        use serde::{Deserialize, de::Error};
-        let value = Value::from_msgpack(bytes)?;
-        if !matches!(value, Value::Map(_)) {
-            return Err(DecodeError::new(DecodeErrorKind::Shape, "not a map"));
-        }
-        let shape = |error| DecodeError::value(ValueError::custom(error));
-        let envelope = Envelope::<Value>::deserialize(value).map_err(shape)?;
+        let envelope = Envelope::from_msgpack(bytes)?;
         envelope.check_ids()?;
-        let message = envelope.into_message().map_err(shape)?;
+        let message = envelope.into_message().map_err(DecodeError::value)?;
         message.try_map(|data| Ok(Payload::Value(data)))
     }
 
@@ -62,15 +56,19 @@ impl Message {
 
     /// Writes the message as MessagePack, as Node.js's `@msgpack/msgpack` does.
     pub fn into_msgpack(self) -> Result<Vec<u8>, EncodeError> {
-        let message =
-            self.try_map(|data| data.into_value().map_err(|error| EncodeError::TooDeep(error.to_string())))?;
-        to_msgpack(&message)
+        to_msgpack(&self.into_values()?)
+    }
+
+    /// The message with its application data as values, as MessagePack needs it.
+    pub(crate) fn into_values(self) -> Result<Message<Value>, EncodeError> {
+        self.try_map(|data| data.into_value().map_err(|error| EncodeError::TooDeep(error.to_string())))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DecodeErrorKind;
 
     /// A client of a Node.js server may choose such a name. The message that contains it must not
     /// be lost.

@@ -21,9 +21,11 @@ const MAX_REASON_BYTES: usize = 512;
 pub enum DecodeErrorKind {
     /// A notification that is not JSON, or JSON of another shape than a message.
     Json,
-    /// An attachment that is not MessagePack.
+    /// An attachment, or a packed message, that is not MessagePack.
     MessagePack,
-    /// A value of another shape than a message, in an attachment.
+    /// A packed message that is not text in Base64.
+    Base64,
+    /// A value of another shape than a message, in an attachment or packed.
     Shape,
     /// Nested deeper than 128 levels.
     TooDeep,
@@ -39,6 +41,7 @@ impl DecodeErrorKind {
         match self {
             Self::Json => "json",
             Self::MessagePack => "messagepack",
+            Self::Base64 => "base64",
             Self::Shape => "shape",
             Self::TooDeep => "too-deep",
             Self::AttachmentId => "attachment-id",
@@ -52,6 +55,7 @@ impl fmt::Display for DecodeErrorKind {
         f.write_str(match self {
             Self::Json => "not a message in JSON",
             Self::MessagePack => "not MessagePack",
+            Self::Base64 => "not Base64",
             Self::Shape => "not a message",
             Self::TooDeep => "nested too deep",
             Self::AttachmentId => "not an attachment id",

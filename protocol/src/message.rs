@@ -74,6 +74,11 @@ pub struct Message<P = Payload> {
     ///
     /// An extension of ours. Nodes that do not know it go on sending heartbeats, and get them.
     pub watch: Option<Watch>,
+    /// On heartbeats: that the node takes [packed](crate::notification) messages, so that binary
+    /// need not go through the attachments table.
+    ///
+    /// An extension of ours. Nodes that do not know it get attachments.
+    pub takes_packed: bool,
 }
 
 impl<P> Message<P> {
@@ -87,21 +92,27 @@ impl<P> Message<P> {
             nonce: None,
             reply_to: None,
             watch: None,
+            takes_packed: false,
         }
     }
-}
 
-impl<P: Serialize> Serialize for Message<P> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { body, uid, nsp, relay, nonce, reply_to, watch } = self;
-        let optional = [uid.is_some(), nsp.is_some(), nonce.is_some(), reply_to.is_some()];
+    /// How many entries [`Self::write_origin`] writes.
+    pub(crate) fn origin_entries(&self) -> usize {
+        let Self { body: _, uid, nsp, relay, nonce, reply_to, watch, takes_packed } = self;
+        let optional = [uid.is_some(), nsp.is_some(), nonce.is_some(), reply_to.is_some(), *takes_packed];
         let optional = optional.map(usize::from).iter().sum::<usize>();
-        let entries = body.entries() + optional + relay.entries() + watch.map_or(0, Watch::entries);
-        let mut map = serializer.serialize_map(Some(entries))?;
-        body.write(&mut map)?;
+        optional + relay.entries() + watch.map_or(0, Watch::entries)
+    }
+
+    /// Writes all but `type` and `data`.
+    pub(crate) fn write_origin<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let Self { body: _, uid, nsp, relay, nonce, reply_to, watch, takes_packed } = self;
         // Before the `uid`: a node recognizes its own messages by how they end.
         if let Some(watch) = watch {
-            watch.write(&mut map)?;
+            watch.write(map)?;
+        }
+        if *takes_packed {
+            map.serialize_entry("binary", Self::TAKES_PACKED)?;
         }
         if let Some(uid) = uid {
             map.serialize_entry("uid", uid)?;
@@ -109,13 +120,34 @@ impl<P: Serialize> Serialize for Message<P> {
         if let Some(nsp) = nsp {
             map.serialize_entry("nsp", nsp)?;
         }
-        relay.write(&mut map)?;
+        relay.write(map)?;
         if let Some(nonce) = nonce {
             map.serialize_entry("nonce", nonce)?;
         }
         if let Some(channel) = reply_to {
             map.serialize_entry("replyTo", channel)?;
         }
+        Ok(())
+    }
+
+    /// The value of `binary` of a node that takes packed messages.
+    pub(crate) const TAKES_PACKED: &'static str = "packed";
+}
+
+impl<P: Serialize> Serialize for Message<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.body.entries() + self.origin_entries()))?;
+        self.body.write(&mut map)?;
+        self.write_origin(&mut map)?;
+        map.end()
+    }
+}
+
+/// Writes `type` and `data` only.
+impl<P: Serialize> Serialize for Body<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.entries()))?;
+        self.write(&mut map)?;
         map.end()
     }
 }

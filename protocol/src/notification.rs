@@ -1,11 +1,18 @@
 //! The payload of a NOTIFY: a message, or a header that points to an attachment.
+//!
+//! A message with binary can also be *packed* into the notification, where no node needs
+//! attachments: an extension of this project. `type` and `data` are then one text, in Base64 of
+//! MessagePack, and everything else stands as ever:
+//! `{"packed":"gqR0eXBlA6RkYXRh…","uid":"8f42b1c09d5e7a36","nsp":"/"}`. Without a `type`, Node.js
+//! ignores it.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
-use serde::Serialize;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    Message, NodeId, RequestId, SocketId,
+    Message, NodeId, RequestId, SocketId, Value,
     budget::{Budget, MAX_PAYLOAD},
     error::{DecodeError, DecodeErrorKind, EncodeError},
     message::{
@@ -13,6 +20,7 @@ use crate::{
         envelope::{AttachmentIdField, Envelope},
     },
     payload::BorrowedPayload,
+    value::to_msgpack,
 };
 
 /// The attachments table, by default.
@@ -62,7 +70,10 @@ impl<'a> Notification<Message<BorrowedPayload<'a>>> {
     /// # Errors
     /// The errors of [`Notification::decode`].
     pub fn decode_borrowed(payload: &'a str) -> Result<Self, DecodeError> {
-        let envelope = Envelope::from_json(payload)?;
+        let mut envelope = Envelope::from_json(payload)?;
+        if matches!(envelope.attachment_id, None | Some(AttachmentIdField::Falsy)) {
+            envelope.unpack()?;
+        }
         envelope.check_ids()?;
         let attachment_id = match &envelope.attachment_id {
             None | Some(AttachmentIdField::Falsy) => {
@@ -113,20 +124,25 @@ pub enum Encoded {
 
 impl Message {
     /// Writes the message as it is sent: inline where it fits, as an attachment where it is too
-    /// long or contains binary.
+    /// long or contains binary. With [`Budget::pack_binary`] binary is inline too, where it fits.
     ///
     /// # Errors
     /// When application data cannot be written, such as data nested deeper than MessagePack readers
     /// go.
     pub fn encode(self, budget: Budget) -> Result<Encoded, EncodeError> {
-        if !self.body.has_binary() {
+        let has_binary = self.body.has_binary();
+        if !has_binary {
             let json = self.to_json()?;
             if budget.fits(json.len()) {
                 return Ok(Encoded::Inline(json));
             }
         }
         let (before_id, after_id) = self.header()?;
-        Ok(Encoded::Attachment { body: self.into_msgpack()?, before_id, after_id })
+        let message = self.into_values()?;
+        if has_binary && let Some(packed) = message.packed(budget)? {
+            return Ok(Encoded::Inline(packed));
+        }
+        Ok(Encoded::Attachment { body: to_msgpack(&message)?, before_id, after_id })
     }
 
     /// The two parts of the header between which the id stands.
@@ -148,6 +164,42 @@ impl Message {
         before.pop();
         before.push_str(r#","attachmentId":""#);
         Ok((before, r#""}"#.to_owned()))
+    }
+}
+
+impl Message<Value> {
+    /// The payload with the message packed, if it fits.
+    fn packed(&self, budget: Budget) -> Result<Option<String>, EncodeError> {
+        let binary = Cell::new(0);
+        self.body.any_data(|data| {
+            binary.set(binary.get() + data.binary_bytes());
+            false
+        });
+        // So that what is far too long is not encoded in vain.
+        if !budget.may_pack(binary.get()) {
+            return Ok(None);
+        }
+        let text = STANDARD.encode(to_msgpack(&self.body)?);
+        if !budget.fits(text.len()) {
+            return Ok(None);
+        }
+        let payload = serde_json::to_string(&Packed { text, message: self }).map_err(EncodeError::json)?;
+        Ok(Some(payload).filter(|payload| budget.fits(payload.len())))
+    }
+}
+
+/// A message whose `type` and `data` are this text.
+struct Packed<'a> {
+    text: String,
+    message: &'a Message<Value>,
+}
+
+impl Serialize for Packed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1 + self.message.origin_entries()))?;
+        map.serialize_entry("packed", &self.text)?;
+        self.message.write_origin(&mut map)?;
+        map.end()
     }
 }
 

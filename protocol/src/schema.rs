@@ -8,8 +8,9 @@
 //! |---|---|
 //! | `writer.json`, `reader.json` | a message of any type |
 //! | `writer-broadcast.json` and so on | a message of one type |
-//! | `writer-notification.json`, `reader-notification.json` | the payload of a notification: a message, or a header |
+//! | `writer-notification.json`, `reader-notification.json` | the payload of a notification: a message, or a header, or a packed message |
 //! | `writer-notification-header.json`, `reader-notification-header.json` | the header of an attachment |
+//! | `writer-packed-message.json`, `reader-packed-message.json` | a message with binary in the notification itself |
 //! | `writer-attachment.json`, `reader-attachment.json` | a row of the attachments table, and MessagePack |
 //! | `common.json` | the parts of messages, to which the documents above refer |
 //! | `writer-types.json`, `reader-types.json` | the same for programs that generate types: in one document, with a discriminator |
@@ -34,6 +35,7 @@ mod examples;
 mod files;
 mod forms;
 mod messages;
+mod packed;
 mod reader;
 mod variant;
 

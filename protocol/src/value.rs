@@ -160,6 +160,16 @@ impl Value {
         }
     }
 
+    /// How many bytes of binary there are in it.
+    pub(crate) fn binary_bytes(&self) -> usize {
+        match self {
+            Self::Bin(bytes) | Self::Ext(_, bytes) => bytes.len(),
+            Self::Array(items) => items.iter().map(Value::binary_bytes).sum(),
+            Self::Map(entries) => entries.iter().map(|(_, value)| value.binary_bytes()).sum(),
+            _ => 0,
+        }
+    }
+
     /// Turns every `{"type":"Buffer","data":[1,2,3]}` into binary.
     ///
     /// That is what `JSON.stringify` makes of a `Buffer`. Node.js answers FETCH_SOCKETS so, because

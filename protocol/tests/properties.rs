@@ -147,6 +147,40 @@ proptest! {
     }
 
     #[test]
+    fn a_message_with_binary_is_packed_exactly_when_it_fits(
+        message in strategies::message(strategies::data()),
+        threshold in prop_oneof![0..1000_usize, 7000..9000_usize],
+    ) {
+        let budget = Budget::new(threshold);
+        let is_message = |payload: &str| {
+            let Ok(Notification::Inline(read)) = Notification::decode(payload) else { return false };
+            read.clone().into_msgpack().unwrap() == message.clone().into_msgpack().unwrap()
+        };
+        let written = message.clone().encode(budget.pack_binary(true)).unwrap();
+        if !message.body.has_binary() {
+            prop_assert_eq!(written, message.encode(budget).unwrap());
+            return Ok(());
+        }
+        let Encoded::Inline(whole) = message.clone().encode(Budget::default().pack_binary(true)).unwrap() else {
+            // It does not fit even where the most does.
+            let is_attachment = matches!(written, Encoded::Attachment { .. });
+            prop_assert!(is_attachment);
+            return Ok(());
+        };
+        prop_assert!(whole.len() <= MAX_PAYLOAD && is_message(&whole), "{whole}");
+        match written {
+            Encoded::Inline(payload) => {
+                prop_assert!(budget.fits(whole.len()));
+                prop_assert_eq!(payload, whole);
+            }
+            Encoded::Attachment { .. } => {
+                prop_assert!(!budget.fits(whole.len()));
+                prop_assert_eq!(written, message.encode(budget).unwrap());
+            }
+        }
+    }
+
+    #[test]
     fn a_header_fits_and_tells_whose_message_is_where(
         mut message in strategies::message(strategies::json()),
         id in 1..=i64::MAX,

@@ -102,7 +102,7 @@ class _Model:
             bodies.append(Body(kind, name.removesuffix("Message"), doc, own))
         data_types = {f"{body.name}Data" for body in bodies}
         objects = [self.object(name) for name in self.needed if name not in data_types]
-        order = ["session", "heartbeats", "uid", "nsp", "source", "requesterUid", "nodeId", "nonce", "replyTo"]
+        order = ["session", "heartbeats", "binary", "uid", "nsp", "source", "requesterUid", "nodeId", "nonce", "replyTo"]
         assert sorted(order) == sorted(envelope), envelope.keys()
         return Protocol(
             paragraphs(any_message)[0], [envelope[key] for key in order], bodies, objects, self.object("NotificationHeader")

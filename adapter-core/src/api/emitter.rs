@@ -93,16 +93,16 @@ impl<B> Emitter<B> {
         Self::with_options(&Options::default())
     }
 
-    /// An emitter for a cluster with these options. Only the prefix, the table, the threshold, the
-    /// catch-up log and the outbox matter. With an [outbox](Options::outbox) it writes its messages
-    /// there.
+    /// An emitter for a cluster with these options. Only the prefix, the table, the threshold,
+    /// inline binary, the catch-up log and the outbox matter. With an [outbox](Options::outbox) it
+    /// writes its messages there.
     pub fn with_options(options: &Options) -> Self {
         Self {
             prefix: options.channel_prefix.clone(),
             table: options.table.clone(),
             log: options.catch_up.clone(),
             outbox: options.outbox.as_ref().map(|outbox| outbox.table_name().to_owned()),
-            budget: options.budget(),
+            budget: options.budget(options.inline_binary),
             namespace: "/".to_owned(),
             rooms: Vec::new(),
             except: Vec::new(),

@@ -60,6 +60,16 @@ pub enum Event {
         /// True when the node sent a close message, false when it fell silent.
         closed: bool,
     },
+    /// Another node takes binary from the attachments table only, although this node's
+    /// [`Options::inline_binary`](crate::Options::inline_binary) declares that there is none: a
+    /// server on Node.js, or one without that option. While it is in the cluster, this node's binary
+    /// goes through the table, in this namespace. That node did not get what was sent inline before.
+    NodeNeedsAttachments {
+        /// The namespace.
+        namespace: String,
+        /// The node's uid there.
+        node: NodeId,
+    },
     /// Something arrived that is not a message. Reported once for each kind and sender, counted
     /// each time.
     Rejected {
@@ -215,6 +225,14 @@ impl Events {
             }
             Event::NodeJoined { namespace, node } => tracing::info!(namespace, %node, "a node joined"),
             Event::NodeLeft { namespace, node, closed } => tracing::info!(namespace, %node, closed, "a node left"),
+            Event::NodeNeedsAttachments { namespace, node } => {
+                tracing::warn!(
+                    namespace,
+                    %node,
+                    "a node without `inline_binary` is in the cluster, perhaps on Node.js: binary goes through the \
+                     attachments table while it is there"
+                );
+            }
             Event::Rejected { channel, sender, reason, .. } => {
                 tracing::warn!(
                     channel,

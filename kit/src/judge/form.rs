@@ -4,7 +4,7 @@ use super::{
     Entry, Finding, Rule, example,
     shape::{self, number},
 };
-use socketio_pg_core::protocol::{DecodeErrorKind, MAX_ID_BYTES, Value};
+use socketio_pg_core::protocol::{DecodeErrorKind, MAX_ID_BYTES, Notification, Value};
 
 /// The longest payload of a notification.
 const MAX_PAYLOAD: usize = 7999;
@@ -54,9 +54,28 @@ pub(super) fn read(entry: &Entry, findings: &mut Vec<Finding>) -> Option<Parsed>
         }
     };
     match value.get("attachmentId") {
-        None | Some(Value::Nil | Value::Bool(false)) => message(&value, entry, findings),
-        Some(id) if id.as_str() == Some("") || number(id) == Some(0.0) => message(&value, entry, findings),
+        None | Some(Value::Nil | Value::Bool(false)) => inline(value, entry, findings),
+        Some(id) if id.as_str() == Some("") || number(id) == Some(0.0) => inline(value, entry, findings),
         Some(id) => attached(&value, id, entry, findings),
+    }
+}
+
+/// A message in the notification itself, packed or not.
+fn inline(value: Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<Parsed> {
+    if value.get("packed").is_none() || value.get("type").is_some() {
+        return message(&value, entry, findings);
+    }
+    match Notification::decode(&entry.payload) {
+        Ok(Notification::Inline(unpacked)) => {
+            let value = Value::from_json(&unpacked.to_json().ok()?).ok()?;
+            message(&value, entry, findings)
+        }
+        Ok(Notification::Attachment(_)) => None,
+        Err(error) => {
+            let finding = Finding::new(Rule::Packed, format!("what is packed is not a message: {error}"));
+            findings.push(finding.sent(&entry.payload));
+            None
+        }
     }
 }
 
@@ -167,7 +186,7 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
     if value.get("source").is_some_and(|source| source.as_str() != Some("_sio_adapter")) {
         findings.push(wrong(Rule::Source, "`source` is another".to_owned()));
     }
-    for key in ["data", "session", "heartbeats", "requesterUid", "nodeId", "nonce", "replyTo"] {
+    for key in ["data", "session", "heartbeats", "binary", "requesterUid", "nodeId", "nonce", "replyTo"] {
         if matches!(value.get(key), Some(Value::Nil)) {
             let finding = wrong(Rule::Absent, format!("`{key}` is null"));
             findings.push(finding.expected(without(value, key).to_json()));

@@ -74,6 +74,7 @@ rules! {
     Header Speaks "attachments" "A header has `uid`, `type` and `nsp` of the message, and the row's id as a string of digits.";
     Row Speaks "attachments" "The row and its header are written in one transaction: whoever hears the header finds the row.";
     MessagePack Speaks "messagepack" "An attachment is one object in MessagePack.";
+    Packed Speaks "binary-in-notifications" "A packed message is the `type` and the `data` of a message in MessagePack, as Base64.";
     Type Speaks "messages" "`type` is an integer from 1 to 13.";
     Uid Speaks "messages" "`uid` names the sender: a string, one for each node and namespace.";
     Namespace Speaks "messages" "`nsp` is the namespace, and is always written.";

@@ -17,6 +17,8 @@ pub(super) struct Membership {
     /// most of the work.
     by_time: BTreeSet<(Instant, NodeId)>,
     departed: Departed,
+    /// How many have not said that they take packed messages.
+    need_attachments: usize,
 }
 
 /// Nodes whose close message came a short while ago. Other messages of theirs may still come:
@@ -63,6 +65,8 @@ struct Heard {
     /// What the node said of its session in its last heartbeat, if this node has heard that since
     /// it joined.
     watch: Option<Watch>,
+    /// Whether the node takes packed messages, once it has said so in a heartbeat.
+    takes_packed: Option<bool>,
 }
 
 /// Which of the other nodes were seen in a look.
@@ -118,7 +122,9 @@ impl Membership {
             actions.push_back(Action::TooManyNodes(node.clone()));
             return false;
         } else {
-            self.heard.insert(node.clone(), Heard { last: now, place: Some(now), watch: None });
+            let heard = Heard { last: now, place: Some(now), watch: None, takes_packed: None };
+            self.heard.insert(node.clone(), heard);
+            self.need_attachments += 1;
             self.by_time.insert((now, node.clone()));
             actions.push_back(Action::NodeJoined(node.clone()));
         }
@@ -131,6 +137,25 @@ impl Membership {
         let Some(heard) = self.heard.get_mut(node) else { return false };
         heard.watch = watch;
         heard.place.is_some() && !heard.is_content()
+    }
+
+    /// Notes whether a node said in a heartbeat that it takes packed messages. Returns whether it is
+    /// known now, and was not before, that it does not.
+    pub(super) fn said_of_packed(&mut self, node: &NodeId, takes_packed: bool) -> bool {
+        let Some(heard) = self.heard.get_mut(node) else { return false };
+        let before = heard.takes_packed.replace(takes_packed);
+        match (before == Some(true), takes_packed) {
+            (false, true) => self.need_attachments -= 1,
+            (true, false) => self.need_attachments += 1,
+            _ => {}
+        }
+        before != Some(false) && !takes_packed
+    }
+
+    /// Whether every node takes packed messages, as far as is known.
+    pub(super) fn all_take_packed(&self, config: &Config) -> bool {
+        // Beyond the limit there may be nodes that are not remembered.
+        self.need_attachments == 0 && self.heard.len() < config.max_nodes
     }
 
     /// What nodes said of their sessions counts only when they say it again.
@@ -171,11 +196,17 @@ impl Membership {
 
     /// Forgets a node; returns whether it was known.
     pub(super) fn remove(&mut self, node: &NodeId) -> bool {
-        let Some(heard) = self.heard.remove(node) else { return false };
+        let Some(heard) = self.forget(node) else { return false };
         if let Some(place) = heard.place {
             self.by_time.remove(&(place, node.clone()));
         }
         true
+    }
+
+    fn forget(&mut self, node: &NodeId) -> Option<Heard> {
+        let heard = self.heard.remove(node)?;
+        self.need_attachments -= usize::from(heard.takes_packed != Some(true));
+        Some(heard)
     }
 
     /// The time at which the node that has been silent longest was heard, or a little earlier.
@@ -193,7 +224,7 @@ impl Membership {
             let (_, node) = self.by_time.pop_first()?;
             let heard = self.heard.get_mut(&node)?;
             if after(heard.last, timeout) <= now {
-                self.heard.remove(&node);
+                self.forget(&node);
                 return Some(node);
             }
             heard.place = Some(heard.last);

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, convert::Infallible, fmt, marker::PhantomData};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, MapAccess},
@@ -10,7 +11,11 @@ use serde_json::value::RawValue;
 
 use super::{Body, Message, Relay, Watch, number};
 use crate::{
-    NodeId, ReplyChannel, SessionId, error::DecodeError, id::MAX_ID_BYTES, payload::BorrowedPayload, value::Value,
+    NodeId, ReplyChannel, SessionId,
+    error::{DecodeError, DecodeErrorKind},
+    id::MAX_ID_BYTES,
+    payload::BorrowedPayload,
+    value::Value,
 };
 
 /// A form in which application data is read.
@@ -48,10 +53,24 @@ pub(crate) struct Envelope<P> {
     pub(crate) nonce: Option<String>,
     pub(crate) reply_to: Option<ReplyChannel>,
     pub(crate) watch: WatchFields,
+    pub(crate) takes_packed: bool,
+    pub(crate) packed: Option<PackedField>,
     pub(crate) attachment_id: Option<AttachmentIdField>,
 }
 
 impl<'a> Envelope<BorrowedPayload<'a>> {
+    /// Reads the `type` and `data` that are packed, if there is no `type` beside them: then
+    /// `packed` is a key like others that are not known.
+    pub(crate) fn unpack(&mut self) -> Result<(), DecodeError> {
+        let Some(packed) = self.packed.take().filter(|_| self.kind.is_none()) else { return Ok(()) };
+        let PackedField::Bytes(bytes) = packed else {
+            return Err(DecodeError::new(DecodeErrorKind::Base64, "`packed` is not text in Base64"));
+        };
+        let Envelope { kind, body, .. } = Envelope::from_msgpack(&bytes)?.map(BorrowedPayload::Value);
+        (self.kind, self.body) = (kind, body);
+        Ok(())
+    }
+
     pub(crate) fn from_json(text: &'a str) -> Result<Self, DecodeError> {
         serde_json::from_str::<Self>(text).or_else(|error| {
             // A client of a Node.js server can name a room so that serde_json has no string for it.
@@ -62,14 +81,24 @@ impl<'a> Envelope<BorrowedPayload<'a>> {
     }
 }
 
+impl Envelope<Value> {
+    pub(crate) fn from_msgpack(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let value = Value::from_msgpack(bytes)?;
+        if !matches!(value, Value::Map(_)) {
+            return Err(DecodeError::new(DecodeErrorKind::Shape, "not a map"));
+        }
+        Self::deserialize(value).map_err(DecodeError::value)
+    }
+}
+
 impl<P> Envelope<P> {
     fn map<Q>(self, mut convert: impl FnMut(P) -> Q) -> Envelope<Q> {
-        let Self { kind, body, uid, nsp, relay, nonce, reply_to, watch, attachment_id } = self;
+        let Self { kind, body, uid, nsp, relay, nonce, reply_to, watch, takes_packed, packed, attachment_id } = self;
         let body = body.map(|body| {
             let Ok(body) = body.try_map(&mut |data| Ok::<_, Infallible>(convert(data)));
             body
         });
-        Envelope { kind, body, uid, nsp, relay, nonce, reply_to, watch, attachment_id }
+        Envelope { kind, body, uid, nsp, relay, nonce, reply_to, watch, takes_packed, packed, attachment_id }
     }
 
     /// Rejects identifiers that are too long to be kept.
@@ -95,8 +124,8 @@ impl<P> Envelope<P> {
             Some(body) => body,
             None => Body::bare(kind)?,
         };
-        let Self { uid, nsp, relay, nonce, reply_to, watch, .. } = self;
-        Ok(Message { body, uid, nsp, relay, nonce, reply_to, watch: watch.watch() })
+        let Self { uid, nsp, relay, nonce, reply_to, watch, takes_packed, .. } = self;
+        Ok(Message { body, uid, nsp, relay, nonce, reply_to, watch: watch.watch(), takes_packed })
     }
 }
 
@@ -112,6 +141,13 @@ impl WatchFields {
         let Self { session, needs_heartbeats } = self;
         session.map(|session| Watch { session, needs_heartbeats })
     }
+}
+
+/// What stands at `packed`.
+pub(crate) enum PackedField {
+    /// The bytes that a text in Base64 stands for.
+    Bytes(Vec<u8>),
+    Other,
 }
 
 /// What stands at `attachmentId`: a decimal string from Node.js; a number is taken as well.
@@ -153,6 +189,8 @@ enum Key {
     ReplyTo,
     Session,
     Heartbeats,
+    Binary,
+    Packed,
     #[serde(other)]
     Other,
 }
@@ -178,6 +216,8 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                     nonce: None,
                     reply_to: None,
                     watch: WatchFields::default(),
+                    takes_packed: false,
+                    packed: None,
                     attachment_id: None,
                 };
                 let mut late: Option<P::Late> = None;
@@ -191,7 +231,7 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                         Key::Uid => envelope.uid = map.next_value()?,
                         Key::Nsp => envelope.nsp = map.next_value()?,
                         Key::AttachmentId => envelope.attachment_id = Some(map.next_value()?),
-                        Key::Source => envelope.relay.source = map.next_value_seed(Source)?,
+                        Key::Source => envelope.relay.source = map.next_value_seed(TextAs(source))?,
                         Key::RequesterUid => {
                             envelope.relay.requester_uid = map.next_value::<Text>()?.0.map(NodeId::from)
                         }
@@ -208,6 +248,15 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                         Key::Heartbeats => {
                             let heartbeats = map.next_value::<Text>()?.0;
                             envelope.watch.needs_heartbeats = heartbeats.as_deref() == Some(Watch::NEEDED);
+                        }
+                        Key::Binary => {
+                            let is_packed = |text: &str| text == Message::<P>::TAKES_PACKED;
+                            envelope.takes_packed = map.next_value_seed(TextAs(is_packed))?.unwrap_or_default();
+                        }
+                        Key::Packed => {
+                            let bytes = |text: &str| STANDARD.decode(text).map_or(PackedField::Other, PackedField::Bytes);
+                            let packed = map.next_value_seed(TextAs(bytes))?;
+                            envelope.packed = Some(packed.unwrap_or(PackedField::Other));
                         }
                         Key::Other => {
                             map.next_value::<IgnoredAny>()?;
@@ -250,27 +299,31 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 /// A `source`: nearly always the one that adapters write, which needs no allocation.
-struct Source;
+fn source(text: &str) -> Cow<'static, str> {
+    if text == Relay::SOURCE { Cow::Borrowed(Relay::SOURCE) } else { Cow::Owned(text.to_owned()) }
+}
 
-impl<'de> de::DeserializeSeed<'de> for Source {
-    type Value = Option<Cow<'static, str>>;
+/// Reads a string as something else, without a copy of it. As with [`Text`], any other value counts
+/// as missing.
+struct TextAs<F>(F);
+
+impl<'de, T, F: FnOnce(&str) -> T> de::DeserializeSeed<'de> for TextAs<F> {
+    type Value = Option<T>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-/// As [`Text`]: any value but a string counts as missing.
-impl<'de> de::Visitor<'de> for Source {
-    type Value = Option<Cow<'static, str>>;
+impl<'de, T, F: FnOnce(&str) -> T> de::Visitor<'de> for TextAs<F> {
+    type Value = Option<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the source of a message")
+        f.write_str("a string, or anything else")
     }
 
-    fn visit_str<E>(self, source: &str) -> Result<Self::Value, E> {
-        let is_usual = source == Relay::SOURCE;
-        Ok(Some(if is_usual { Cow::Borrowed(Relay::SOURCE) } else { Cow::Owned(source.to_owned()) }))
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some((self.0)(text)))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {

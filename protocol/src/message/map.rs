@@ -5,8 +5,8 @@ use super::*;
 impl<P> Message<P> {
     /// Converts all application data in the message.
     pub fn try_map<Q, E>(self, mut convert: impl FnMut(P) -> Result<Q, E>) -> Result<Message<Q>, E> {
-        let Self { body, uid, nsp, relay, nonce, reply_to, watch } = self;
-        Ok(Message { body: body.try_map(&mut convert)?, uid, nsp, relay, nonce, reply_to, watch })
+        let Self { body, uid, nsp, relay, nonce, reply_to, watch, takes_packed } = self;
+        Ok(Message { body: body.try_map(&mut convert)?, uid, nsp, relay, nonce, reply_to, watch, takes_packed })
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     Document, attachment,
     definitions::{header_name, redirect, reference, references},
     messages::{ANY_MESSAGE, FORMS},
+    packed,
     variant::Variant,
 };
 
@@ -29,6 +30,7 @@ pub(super) fn documents() -> Vec<Document> {
         }));
         documents.push(notification(variant));
         documents.push(parts.separate(variant, &header_path(variant), &definitions[&header_name()]));
+        documents.push(parts.packed(variant, definitions));
         documents.push(row(variant));
         documents.push(types(variant, definitions));
     }
@@ -158,23 +160,35 @@ impl Parts {
         document(&message_path(variant), &title(variant, ANY_MESSAGE_TITLE), &description, schema)
     }
 
+    fn packed(&self, variant: Variant, definitions: &Map<String, Value>) -> Document {
+        let (description, mut schema) = packed::schema(definitions);
+        self.refer_to_common(variant, &mut schema);
+        document(&packed::path(variant), &title(variant, packed::TITLE), description, schema)
+    }
+
     fn refer_to_common(&self, variant: Variant, schema: &mut Value) {
         redirect(schema, &|name| format!("{COMMON}#/$defs/{}", self.name(variant, name)));
     }
 }
 
-/// The payload of a notification: a message, or the header of one.
+/// The payload of a notification: a message, the header of one, or a packed message.
 fn notification(variant: Variant) -> Document {
     let mut header = json!({ "type": "object", "required": ["attachmentId"] });
     if variant == Variant::Reader {
         header["properties"] = json!({ "attachmentId": { "not": { "enum": ["", 0, false, null] } } });
     }
     let description = "The payload of a notification: the header of an attachment if there is an `attachmentId`, else a \
-                       message. For readers \"\", 0, false and null are no `attachmentId`.";
+                       packed message if there is `packed` and no `type`, else a message. For readers \"\", 0, false and \
+                       null are no `attachmentId`.";
+    let packed = json!({ "type": "object", "required": ["packed"], "not": { "required": ["type"] } });
     let schema = json!({
         "if": header,
         "then": { "$ref": header_path(variant) },
-        "else": { "$ref": message_path(variant) },
+        "else": {
+            "if": packed,
+            "then": { "$ref": packed::path(variant) },
+            "else": { "$ref": message_path(variant) },
+        },
     });
     document(&format!("{}-notification.json", variant.name()), &title(variant, "Notification"), description, schema)
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    NodeId, Payload, Relay, ReplyChannel, SessionId, channel,
+    Message, NodeId, Payload, Relay, ReplyChannel, SessionId, channel,
     message::{Flags, Room, Watch},
 };
 
@@ -26,6 +26,10 @@ pub(super) struct Common {
     /// That the node has to hear heartbeats although it has a `session`. Missing: it has not.
     #[schemars(with = "String", skip_serializing_if = "Option::is_none", extend("const" = Watch::NEEDED))]
     heartbeats: Option<String>,
+    /// That the node takes packed messages: binary in notifications. It is optional to write and to
+    /// read: to a node that does not write it, binary is sent as attachments.
+    #[schemars(with = "String", skip_serializing_if = "Option::is_none", extend("const" = Message::<Payload>::TAKES_PACKED))]
+    binary: Option<String>,
     /// The sender.
     uid: NodeId,
     /// The namespace, such as `/` or `/admin`. Every writer must write it: Node.js's adapters drop

@@ -64,7 +64,7 @@ impl Form {
             common.retain(|key, _| match key.as_str() {
                 "requesterUid" => self.is_response(),
                 "replyTo" => self.is_request(),
-                "session" | "heartbeats" => matches!(self.kind, 1 | 2),
+                "session" | "heartbeats" | "binary" => matches!(self.kind, 1 | 2),
                 _ => true,
             });
             properties.append(common);

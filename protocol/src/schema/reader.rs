@@ -44,6 +44,7 @@ const TOLERATED: &[(&str, &str, &[Tolerance])] = &[
     (MESSAGES, "replyTo", &[Any]),
     (MESSAGES, "session", &[Any]),
     (MESSAGES, "heartbeats", &[Any]),
+    (MESSAGES, "binary", &[Any]),
     ("EventPacket", "type", &[Whole]),
     ("EventPacket", "data", &[Any]),
     ("EventPacket", "nsp", &[Any]),

@@ -185,10 +185,13 @@ fn heard() -> impl Strategy<Value = Message> {
         1 => Just(NodeId::from("me")),
     ];
     let nsp = prop_oneof![1 => Just(None), 8 => Just(Some("/".to_owned())), 1 => Just(Some("/other".to_owned()))];
-    (answer_or_other(), option::weighted(0.95, sender), nsp, option::of(watch())).prop_map(|(body, uid, nsp, watch)| {
-        let watch = watch.filter(|_| body.is_heartbeat());
-        Message { body, uid, nsp, relay: Default::default(), nonce: None, reply_to: None, watch }
-    })
+    let of_heartbeats = (option::of(watch()), any::<bool>());
+    (answer_or_other(), option::weighted(0.95, sender), nsp, of_heartbeats).prop_map(
+        |(body, uid, nsp, (watch, takes_packed))| {
+            let (watch, takes_packed) = (watch.filter(|_| body.is_heartbeat()), takes_packed && body.is_heartbeat());
+            Message { body, uid, nsp, relay: Default::default(), nonce: None, reply_to: None, watch, takes_packed }
+        },
+    )
 }
 
 fn answer_or_other() -> impl Strategy<Value = Body> {

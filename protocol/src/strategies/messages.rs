@@ -25,11 +25,11 @@ pub fn message(data: BoxedStrategy<Value>) -> BoxedStrategy<Message> {
         }),
     ];
     let (nonce, reply_to) = (option::weighted(0.1, id()), option::weighted(0.1, reply_channel()));
-    let watch = option::weighted(0.1, watch());
-    (body(data), node_id(), option::weighted(0.9, namespace()), relay, nonce, reply_to, watch)
-        .prop_map(|(body, uid, nsp, relay, nonce, reply_to, watch)| {
-            let watch = watch.filter(|_| body.is_heartbeat());
-            Message { body, uid: Some(uid), nsp, relay, nonce, reply_to, watch }
+    let of_heartbeats = (option::weighted(0.1, watch()), any::<bool>());
+    (body(data), node_id(), option::weighted(0.9, namespace()), relay, nonce, reply_to, of_heartbeats)
+        .prop_map(|(body, uid, nsp, relay, nonce, reply_to, (watch, takes_packed))| {
+            let (watch, takes_packed) = (watch.filter(|_| body.is_heartbeat()), takes_packed && body.is_heartbeat());
+            Message { body, uid: Some(uid), nsp, relay, nonce, reply_to, watch, takes_packed }
         })
         .boxed()
 }

@@ -16,7 +16,7 @@ use socketio_pg_protocol::{
 const MAX_NODES: usize = 4;
 
 fn bounded() -> Config {
-    Config::default().max_nodes(MAX_NODES)
+    Config::default().max_nodes(MAX_NODES).packs_binary(true)
 }
 
 proptest! {
@@ -55,6 +55,9 @@ struct Witness {
     player: Player,
     joined: bool,
     members: BTreeSet<NodeId>,
+    /// Which of them said in their last heartbeat that they take packed messages, and which that
+    /// they do not.
+    packed: BTreeMap<NodeId, bool>,
     requests: BTreeMap<RequestId, Request>,
 }
 
@@ -75,11 +78,19 @@ impl Witness {
             player: Player::new(Instant::now(), bounded()),
             joined: false,
             members: BTreeSet::new(),
+            packed: BTreeMap::new(),
             requests: BTreeMap::new(),
         }
     }
 
     fn play(&mut self, operation: Operation) {
+        let heartbeat = match &operation {
+            Operation::Hear(message) | Operation::Arrive(message) if message.body.is_heartbeat() => {
+                let is_here = message.nsp.as_deref().is_none_or(|nsp| nsp == "/");
+                message.uid.clone().filter(|_| is_here).map(|uid| (uid, message.takes_packed))
+            }
+            _ => None,
+        };
         let timeout = match &operation {
             Operation::FetchSockets(timeout)
             | Operation::FetchOnly(_, timeout)
@@ -108,10 +119,15 @@ impl Witness {
             if let Action::Publish(body) = &action {
                 assert!(may_publish, "published by a node that is not there: {body:?}");
             }
-            self.see(action);
+            self.see(action, heartbeat.as_ref());
+        }
+        if let Some((uid, takes_packed)) = heartbeat.filter(|(uid, _)| self.members.contains(uid)) {
+            self.packed.insert(uid, takes_packed);
         }
 
         let cluster = &self.player.cluster;
+        let all_take_packed = self.members.iter().all(|member| self.packed.get(member) == Some(&true));
+        assert_eq!(cluster.packs_binary(), all_take_packed && self.members.len() < MAX_NODES, "{:?}", self.packed);
         assert_eq!(cluster.server_count(), 1 + self.members.len());
         assert!(cluster.nodes().eq(&self.members), "{:?}", self.members);
         assert!(self.members.len() <= MAX_NODES);
@@ -131,11 +147,17 @@ impl Witness {
         }
     }
 
-    fn see(&mut self, action: Action) {
+    fn see(&mut self, action: Action, heartbeat: Option<&(NodeId, bool)>) {
         match action {
+            Action::NodeNeedsAttachments(node) => {
+                assert_eq!(heartbeat, Some(&(node.clone(), false)));
+                assert!(self.members.contains(&node));
+                assert_ne!(self.packed.get(&node), Some(&false), "it was told before");
+            }
             Action::NodeJoined(node) => assert!(self.members.insert(node)),
             Action::NodeLeft { node, .. } => {
                 assert!(self.members.remove(&node), "{node} was not there");
+                self.packed.remove(&node);
                 for request in self.requests.values_mut() {
                     request.involved.remove(&node);
                 }

@@ -66,6 +66,18 @@ proptest! {
         prop_assert_eq!(complaints(&SCHEMAS.written_notification, &header), Vec::<String>::new());
     }
 
+    #[test]
+    fn what_is_written_packed_is_valid(message in strategies::message(strategies::data())) {
+        let has_binary = message.body.has_binary();
+        let has_namespace = message.nsp.is_some() && message.uid.is_some();
+        let written = message.encode(Budget::default().pack_binary(true)).unwrap();
+        if let (true, Encoded::Inline(payload)) = (has_binary, written) {
+            let tree = tree(&payload);
+            prop_assert_eq!(complaints(&SCHEMAS.notification, &tree), Vec::<String>::new());
+            prop_assert_eq!(SCHEMAS.written_notification.is_valid(&tree), has_namespace, "{}", tree);
+        }
+    }
+
     /// Also the other way round: what the schema accepts, this crate reads.
     #[test]
     fn what_is_read_is_what_the_schema_accepts(

@@ -31,7 +31,7 @@ export const decode = (payload: string): Decoded => {
   const header = value as NotificationHeader;
   const { attachmentId } = header;
   // JavaScript sees no id in "", 0, false and null.
-  if (!attachmentId) return classify(value);
+  if (!attachmentId) return classify(isPacked(value) ? unpacked(value) : value);
   checkIds(envelopeIds(header));
   const id = BigInt(typeof attachmentId === "string" ? attachmentId.trim().replace(/^\+/, "") : attachmentId);
   if (id > MAX_ROW || id < -MAX_ROW - 1n) throw new ProtocolError(`/attachmentId: ${id} is not the number of a row`);
@@ -47,6 +47,21 @@ export const decodeRow = (bytes: Uint8Array): DecodedMessage => {
   const value = attempt("MessagePack", () => fromMessagePack(bytes));
   check("reader.json", value);
   return classify(value);
+};
+
+type Packed = { packed: string; [key: string]: unknown };
+
+const isPacked = (value: unknown): value is Packed =>
+  (value as Packed).packed !== undefined && (value as Packed).type === undefined;
+
+/** The message of which `type` and `data` are packed. */
+const unpacked = ({ packed, ...origin }: Packed): unknown => {
+  const inner = attempt("MessagePack", () => fromMessagePack(Buffer.from(packed, "base64")));
+  if (typeof inner !== "object" || inner === null) throw new ProtocolError("not a message: what is packed is not an object");
+  const { type, data } = inner as Record<string, unknown>;
+  const message = { type, ...(data === undefined ? {} : { data }), ...origin };
+  check("reader.json", message);
+  return message;
 };
 
 const check = (document: string, value: unknown): void => {

@@ -58,7 +58,7 @@ impl<B: Backend> Node<B> {
         self.note(namespace, actions);
     }
 
-    /// Tells of nodes that came: nothing else follows from hearing of them.
+    /// Tells of nodes that came, and of what they need: nothing else follows from hearing of them.
     pub(super) fn note(&self, namespace: &Namespace, actions: Vec<Action>) {
         for action in actions {
             match action {
@@ -66,6 +66,10 @@ impl<B: Backend> Node<B> {
                     self.events.emit(crate::Event::NodeJoined { namespace: namespace.name().to_owned(), node });
                 }
                 Action::TooManyNodes(_) => self.events.dropped(Dropped::Nodes),
+                Action::NodeNeedsAttachments(node) => {
+                    let namespace = namespace.name().to_owned();
+                    self.events.emit(crate::Event::NodeNeedsAttachments { namespace, node });
+                }
                 _ => {}
             }
         }
@@ -182,7 +186,9 @@ impl<B: Backend> Node<B> {
             Action::NodeLeft { node, closed } => {
                 self.events.emit(crate::Event::NodeLeft { namespace: namespace.name().to_owned(), node, closed });
             }
-            joined @ (Action::NodeJoined(_) | Action::TooManyNodes(_)) => self.note(namespace, vec![joined]),
+            noted @ (Action::NodeJoined(_) | Action::TooManyNodes(_) | Action::NodeNeedsAttachments(_)) => {
+                self.note(namespace, vec![noted]);
+            }
         }
         Ok(())
     }

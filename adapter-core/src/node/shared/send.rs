@@ -37,6 +37,7 @@ impl<B: Backend> Node<B> {
         let mut message = Message::new(sender, namespace.name(), body);
         message.relay = Relay::marked();
         message.watch = self.watch(namespace, &message.body);
+        message.takes_packed = self.options.inline_binary && message.body.is_heartbeat();
         if message.body.is_request() {
             message.reply_to = self.reply_channel.clone();
         }
@@ -50,7 +51,10 @@ impl<B: Backend> Node<B> {
                 format!("{:016x}", crate::env::random_u64())
             });
         }
-        let content = match message.encode(self.options.budget())? {
+        // The rules are asked for what they decide, not for each message.
+        let packs_binary =
+            self.options.inline_binary && message.body.has_binary() && namespace.lock().packs_binary();
+        let content = match message.encode(self.options.budget(packs_binary))? {
             Encoded::Inline(payload) => Content::Inline(payload),
             Encoded::Attachment { body, before_id, after_id } => {
                 self.attachments.seen();
