@@ -13,6 +13,10 @@ pub(crate) enum Contender {
     Diesel,
     /// This project's adapter on tokio-postgres, with the catch-up log: what the log costs.
     Logged,
+    /// This project's adapter on tokio-postgres, with binary in notifications.
+    TokioPostgresInline,
+    /// This project's adapter on diesel-async, with binary in notifications.
+    DieselInline,
     /// The crate socketioxide-postgres with its tokio-postgres driver.
     PeerTokioPostgres,
     /// The crate socketioxide-postgres with its sqlx driver, which is its default.
@@ -33,10 +37,12 @@ pub(crate) enum Ground {
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::TokioPostgres,
         Self::Diesel,
         Self::Logged,
+        Self::TokioPostgresInline,
+        Self::DieselInline,
         Self::PeerTokioPostgres,
         Self::PeerSqlx,
         Self::Redis,
@@ -46,6 +52,11 @@ impl Contender {
 
     /// This project's adapters, with their defaults.
     pub(crate) const OURS: [Self; 2] = [Self::TokioPostgres, Self::Diesel];
+
+    /// Whether it is this project's adapter, with its defaults or with an option.
+    pub(crate) fn is_ours(self) -> bool {
+        Self::OURS.contains(&self) || matches!(self, Self::Logged | Self::TokioPostgresInline | Self::DieselInline)
+    }
 
     /// Its name on the command line and in the results.
     pub(crate) fn id(self) -> String {
@@ -58,6 +69,8 @@ impl Contender {
             Self::TokioPostgres => "ours, tokio-postgres",
             Self::Diesel => "ours, diesel",
             Self::Logged => "ours, tokio-postgres, catch-up log",
+            Self::TokioPostgresInline => "ours, tokio-postgres, inline binary",
+            Self::DieselInline => "ours, diesel, inline binary",
             Self::PeerTokioPostgres => "socketioxide-postgres, tokio-postgres",
             Self::PeerSqlx => "socketioxide-postgres, sqlx",
             Self::Redis => "socketioxide-redis",

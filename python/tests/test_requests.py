@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -53,10 +54,15 @@ class _Network:
         self.handlers: Any = None
         self.sent: list[dict[str, Any]] = []
         self.problems: list[str] = []
+        #: Whether the last message may be packed.
+        self.packs = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def send(self, channel: str, message: dict[str, Any], effect: Any) -> asyncio.Future[None]:
+    def send(
+        self, channel: str, message: dict[str, Any], effect: Any, packs: bool = False
+    ) -> asyncio.Future[None]:
         self.sent.append(message)
+        self.packs = packs
 
         async def publish() -> None:
             if effect is not None:
@@ -311,3 +317,44 @@ async def test_a_long_list_of_one_server_is_one_response() -> None:
         for uid in ("one", "two"):
             await asked.respond(uid, Type.SERVER_SIDE_EMIT_RESPONSE, packet=[1, 2, 3])
         assert await asked.result == [[1, 2, 3], [1, 2, 3]]
+
+
+async def test_binary_is_packed_while_all_other_servers_take_it() -> None:
+    network = _Network(inline_binary=True)
+    node = Node(network, "/", "socket.io#/")
+    node.announce()
+    assert network.sent[-1] == {
+        "type": 1,
+        "binary": "packed",
+        "uid": node.uid,
+        "nsp": "/",
+        "source": "_sio_adapter",
+    }
+    assert network.packs, "alone"
+
+    def heartbeat(uid: str, **keys: Any) -> None:
+        node.heard(uid)
+        node.heard_heartbeat(uid, keys)
+        node.announce()
+
+    node.heard("rust")
+    node.announce()
+    assert not network.packs, "it has not said so yet"
+    heartbeat("rust", binary="packed")
+    assert network.packs
+    heartbeat("node.js")
+    heartbeat("node.js")
+    assert (network.packs, network.problems) == (False, ["needs attachments"])
+    node.members.left("node.js", time.monotonic())
+    node.announce()
+    assert network.packs
+
+
+async def test_a_server_without_the_option_tells_nothing_and_packs_nothing() -> None:
+    network = _Network()
+    node = Node(network, "/", "socket.io#/")
+    node.announce()
+    assert "binary" not in network.sent[-1]
+    node.heard("node.js")
+    node.heard_heartbeat("node.js", {})
+    assert (network.packs, network.problems) == (False, [])

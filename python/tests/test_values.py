@@ -25,7 +25,14 @@ from socketio_postgres.values import (
     write_json,
     write_messagepack,
 )
-from socketio_postgres.wire import PAYLOAD_BYTES, new_message, read_attachment, read_notification, write_message
+from socketio_postgres.wire import (
+    PAYLOAD_BYTES,
+    Type,
+    new_message,
+    read_attachment,
+    read_notification,
+    write_message,
+)
 
 FIXTURES = Path(__file__).resolve().parents[2] / "protocol" / "tests" / "fixtures"
 
@@ -69,11 +76,12 @@ def test_json_refuses_binary_and_nothing_else(value: Any) -> None:
     assert (write_json(value) is None) == has_binary(value)
 
 
-@given(values, st.integers(1, 9000))
-def test_a_message_travels_inline_or_as_an_attachment(value: Any, threshold: int) -> None:
+@given(values, st.integers(1, 9000), st.booleans())
+def test_a_message_travels_inline_or_as_an_attachment(value: Any, threshold: int, packs: bool) -> None:
     message = new_message(3, "x", "/", {"packet": {"type": 2, "data": ["e", to_wire(value)]}})  # type: ignore[arg-type]
-    outgoing = write_message("socket.io#/", message, threshold)
+    outgoing = write_message("socket.io#/", message, threshold, packs)
     if outgoing.body is None:
+        assert ('"type"' in outgoing.payload) or (packs and has_binary(to_wire(value)))
         assert len(outgoing.payload.encode()) <= min(PAYLOAD_BYTES, threshold - 1)
         assert read_notification(outgoing.payload).body == message
     else:
@@ -217,3 +225,32 @@ def test_buffers_in_the_form_of_node_js_become_bytes() -> None:
 def test_the_shortest_forms_are_written() -> None:
     assert write_messagepack([1, "a", b"a", -1]) == msgpack.packb([1, "a", b"a", -1])
     assert write_messagepack([1, "a", b"a", -1]).hex() == "9401a161c40161ff"
+
+
+def test_binary_is_packed_while_it_fits() -> None:
+    def written(size: int, packs: bool = True) -> Any:
+        data = {"packet": {"type": 2, "data": ["e", bytes(size)]}, "opts": {"rooms": [], "except": [], "flags": {}}}
+        return write_message("socket.io#/", new_message(Type.BROADCAST, "x", "/", data, nonce="1"), 8000, packs)
+
+    for size in (0, 1, 1024, 5700):
+        payload = written(size).payload
+        assert payload.endswith('","uid":"x","nsp":"/","source":"_sio_adapter","nonce":"1"}')
+        incoming = read_notification(payload)
+        assert (incoming.kind, incoming.uid, incoming.nsp, incoming.row) == (3, "x", "/", None)
+        assert incoming.body["data"]["packet"]["data"] == ["e", bytes(size)]
+    assert written(6000).body is not None
+    assert written(1, packs=False).body is not None
+
+
+@pytest.mark.parametrize("packed", ["17", "null", '"?"', '"gqR0e"', '"wQ=="', '""', '"kA=="', '"gA=="'])
+def test_what_is_packed_wrong_is_refused(packed: str) -> None:
+    with pytest.raises(NotUsable):
+        read_notification(f'{{"packed":{packed},"uid":"a","nsp":"/"}}')
+
+
+def test_beside_a_type_or_an_attachment_it_is_an_unknown_key() -> None:
+    assert read_notification('{"type":2,"packed":17,"uid":"a","nsp":"/"}').kind == 2
+    assert read_notification('{"packed":"?","type":3,"uid":"a","attachmentId":"5"}').row == 5
+    # {"type":2,"uid":"b","nsp":"/other"}
+    packed = "g6R0eXBlAqN1aWShYqNuc3CmL290aGVy"
+    assert read_notification(f'{{"packed":"{packed}","uid":"a","nsp":"/"}}').body == {"type": 2, "uid": "a", "nsp": "/"}

@@ -270,6 +270,7 @@ def cluster_options(options: argparse.Namespace, accept) -> Options:
         "cleanup_interval": seconds(options.cleanup_interval_ms),
         "listen_url": options.listen_url,
     }
+    given["inline_binary"] = options.inline_binary
     set_ones = {name: value for name, value in given.items() if value is not None}
     return Options(**set_ones, accept_namespace=accept, on_gap=lambda gap: log(f"gap: {gap}"))
 
@@ -287,6 +288,7 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(name, type=int)
     parser.add_argument("--namespace", action="append")
     parser.add_argument("--dynamic-namespace", action="append")
+    parser.add_argument("--inline-binary", action="store_true")
     parser.add_argument("--parser", default="common")
     parser.add_argument("--pool-size", help=argparse.SUPPRESS)  # it has no pool
     return parser.parse_args()

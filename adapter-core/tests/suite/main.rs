@@ -15,6 +15,7 @@ mod entering_again;
 mod error_texts;
 mod handshake;
 mod inbox;
+mod inline_binary;
 mod leaving;
 mod limits;
 mod local_effects;

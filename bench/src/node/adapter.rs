@@ -50,6 +50,20 @@ pub(crate) async fn diesel(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl
     Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
 }
 
+/// With binary in notifications, as no server is on Node.js.
+pub(crate) async fn tokio_postgres_inline(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter};
+    let cluster = Cluster::connect(&setup.url, Options::default().inline_binary(true)).await.map_err(text)?;
+    Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
+}
+
+/// The same on diesel-async.
+pub(crate) async fn diesel_inline(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketio_pg_diesel::{Cluster, Options, PostgresAdapter};
+    let cluster = Cluster::connect(&setup.url, Options::default().inline_binary(true)).await.map_err(text)?;
+    Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
+}
+
 /// socketioxide-postgres on tokio-postgres: one connection for all it does.
 pub(crate) async fn peer_tokio_postgres(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
     use socketioxide_postgres::{PostgresAdapterCtr, TokioPostgresAdapter};

@@ -99,6 +99,10 @@ pub(crate) fn run(setup: &Setup) -> Result<(), String> {
             Contender::TokioPostgres => serve(adapter::tokio_postgres(setup, &tallies).await?, tallies).await,
             Contender::Logged => serve(adapter::logged(setup, &tallies).await?, tallies).await,
             Contender::Diesel => serve(adapter::diesel(setup, &tallies).await?, tallies).await,
+            Contender::TokioPostgresInline => {
+                serve(adapter::tokio_postgres_inline(setup, &tallies).await?, tallies).await
+            }
+            Contender::DieselInline => serve(adapter::diesel_inline(setup, &tallies).await?, tallies).await,
             Contender::PeerTokioPostgres => serve(adapter::peer_tokio_postgres(setup, &tallies).await?, tallies).await,
             Contender::PeerSqlx => serve(adapter::peer_sqlx(setup, &tallies).await?, tallies).await,
             Contender::Redis => serve(adapter::redis(setup, &tallies).await?, tallies).await,

@@ -32,7 +32,7 @@ pub(super) fn bars(figures: &Figures, workload: &Workload) -> Option<String> {
         let y = TOP + ROW * index as f64;
         let middle = y + ROW / 2.0;
         let class =
-            if Contender::OURS.contains(&contender) || contender == Contender::Logged { "ours" } else { "other" };
+            if contender.is_ours() { "ours" } else { "other" };
         let _ = write!(
             svg,
             "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n\

@@ -203,6 +203,8 @@ impl Workload {
             (_, Contender::Logged) => {
                 ["storm-small", "one-by-one", "latency-200", "storm-64k", "idle-4x20"].contains(&self.id)
             }
+            // Everything else is as without.
+            (_, Contender::TokioPostgresInline | Contender::DieselInline) => self.id == "storm-binary",
             // Raw connections have no heartbeats.
             (Kind::Idle { .. }, Contender::Raw) => false,
             (Kind::Idle { .. }, _) => contender.ground() == Ground::Postgres,

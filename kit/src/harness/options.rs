@@ -21,6 +21,7 @@ pub struct NodeOptions {
     catch_up: Option<Duration>,
     outbox: bool,
     watch_sessions: bool,
+    inline_binary: bool,
     namespaces: Vec<String>,
     dynamic_namespaces: Vec<DynamicNamespace>,
     parser: Option<Parser>,
@@ -64,6 +65,7 @@ impl NodeOptions {
             catch_up: None,
             outbox: false,
             watch_sessions: false,
+            inline_binary: false,
             namespaces: Vec::new(),
             dynamic_namespaces: Vec::new(),
             parser: None,
@@ -176,6 +178,13 @@ impl NodeOptions {
         self
     }
 
+    /// Declares to a server in Rust or in Python that the cluster has none on Node.js.
+    #[must_use]
+    pub fn inline_binary(mut self) -> Self {
+        self.inline_binary = true;
+        self
+    }
+
     /// Makes a Rust server publish the outbox, and a Rust emitter and the SQL functions write into
     /// it.
     pub fn outbox(mut self) -> Self {
@@ -263,6 +272,9 @@ impl NodeOptions {
             single.chain(namespaces).chain(dynamic).map(|(name, value)| format!("{name}={value}")).collect();
         if self.watch_sessions && takes_all {
             arguments.push("--watch-sessions".to_owned());
+        }
+        if self.inline_binary {
+            arguments.push("--inline-binary".to_owned());
         }
         if self.outbox && takes_all {
             arguments.push("--outbox".to_owned());

@@ -183,12 +183,14 @@ class Cluster:
 
     # What nodes need
 
-    def send(self, channel: str, message: dict[str, Any], effect: Effect | None) -> asyncio.Future[None]:
+    def send(
+        self, channel: str, message: dict[str, Any], effect: Effect | None, packs: bool = False
+    ) -> asyncio.Future[None]:
         if self.is_closed and message["type"] != Type.ADAPTER_CLOSE:
             return _failed(Closed("the manager has left the cluster: make a new one"))
         if self._publishing is None:
             self._publishing = asyncio.create_task(self._publisher.run())
-        outgoing = write_message(channel, message, self.options.payload_threshold)
+        outgoing = write_message(channel, message, self.options.payload_threshold, packs)
         if outgoing.body is not None:
             self._attachments_seen = time.monotonic()
         return self._publisher.send(outgoing, effect)

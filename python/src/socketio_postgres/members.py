@@ -14,6 +14,8 @@ class Members:
         self._heard: dict[str, float] = {}
         # Node.js sometimes sends a heartbeat after its close message.
         self._left: dict[str, float] = {}
+        # What they said in their last heartbeat: whether they take packed messages.
+        self._packed: dict[str, bool] = {}
 
     def __len__(self) -> int:
         return len(self._heard)
@@ -38,9 +40,22 @@ class Members:
         self._heard[uid] = now
         return True
 
+    def said(self, uid: str, takes_packed: bool) -> bool:
+        """What a heartbeat says of packed messages. True when it is new that the server takes none."""
+        if uid not in self._heard:
+            return False
+        before = self._packed.get(uid)
+        self._packed[uid] = takes_packed
+        return before is not False and not takes_packed
+
+    def all_take_packed(self) -> bool:
+        """Whether all have said so, and there is none that is not remembered."""
+        return sum(self._packed.values()) == len(self._heard) < self._most
+
     def left(self, uid: str, now: float) -> None:
         """A close message was handled."""
         self._heard.pop(uid, None)
+        self._packed.pop(uid, None)
         if uid not in self._left and len(self._left) < self._most:
             self._left[uid] = now
 
@@ -49,6 +64,7 @@ class Members:
         dead = [uid for uid, heard in self._heard.items() if now - heard > self._timeout]
         for uid in dead:
             del self._heard[uid]
+            self._packed.pop(uid, None)
         for uid in [uid for uid, left in self._left.items() if now - left > self._timeout]:
             del self._left[uid]
         return dead

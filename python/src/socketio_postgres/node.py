@@ -30,8 +30,11 @@ class Network(Protocol):
     sockets: LocalSockets
     handlers: Handlers
 
-    def send(self, channel: str, message: dict[str, Any], effect: Effect | None) -> asyncio.Future[None]:
-        """Queues a message. The future fails with `PublishError` when it cannot be published."""
+    def send(
+        self, channel: str, message: dict[str, Any], effect: Effect | None, packs: bool = False
+    ) -> asyncio.Future[None]:
+        """Queues a message; with `packs`, binary goes into the notification if it fits. The future fails
+        with `PublishError` when it cannot be published."""
 
     def problem(self, kind: str, text: object) -> None:
         """Counts and logs what could not be used."""
@@ -74,6 +77,16 @@ class Node:
         """A message of another server has arrived."""
         if uid != wire.EMITTER and not self.members.heard(uid, time.monotonic()):
             self._network.problem("too many servers", f"max_servers ({self._network.options.max_servers})")
+
+    def heard_heartbeat(self, uid: str, message: dict[str, Any]) -> None:
+        """A heartbeat says whether its server takes packed messages."""
+        takes_packed = message.get("binary") == wire.PACKED
+        if self.members.said(uid, takes_packed) and self._network.options.inline_binary:
+            text = f"server {uid} in {self.namespace} has no inline_binary, perhaps it is on Node.js"
+            self._network.problem("needs attachments", text)
+
+    def _packs(self) -> bool:
+        return self._network.options.inline_binary and self.members.all_take_packed()
 
     def beat(self, interval: float) -> None:
         """Sends a heartbeat if nothing was published for this long."""
@@ -418,7 +431,8 @@ class Node:
         channel = message.get("replyTo")
         if isinstance(channel, str) and self._reply_channel.match(channel):
             # Only the requester hears it, so it is not a sign of life for the others.
-            self._network.send(channel, wire.new_message(kind, self.uid, self.namespace, data), None)
+            response = wire.new_message(kind, self.uid, self.namespace, data)
+            self._network.send(channel, response, None, self._packs())
         else:
             self._send(kind, data)
 
@@ -426,9 +440,12 @@ class Node:
         self, kind: Type, data: dict[str, Any] | None = None, effect: Effect | None = None
     ) -> asyncio.Future[None]:
         self._published = time.monotonic()
-        message = wire.new_message(kind, self.uid, self.namespace, data)
-        return self._network.send(self.channel, message, effect)
+        takes_packed = self._network.options.inline_binary and kind in _HEARTBEATS
+        message = wire.new_message(kind, self.uid, self.namespace, data, takes_packed=takes_packed)
+        return self._network.send(self.channel, message, effect, self._packs())
 
+
+_HEARTBEATS = frozenset({Type.INITIAL_HEARTBEAT, Type.HEARTBEAT})
 
 _RESPONSES = frozenset(
     {

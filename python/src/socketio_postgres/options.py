@@ -39,6 +39,11 @@ class Options:
     #: The attachments table, `table` or `schema.table` (Node.js: `tableName`).
     table: str = "socket_io_attachments"
 
+    #: Declares that no server of the cluster is written in Node.js: then messages with up to about 5900
+    #: bytes of binary travel inside of notifications. While there is a server without this option, it gets
+    #: attachments as ever, and that is counted as the problem "needs attachments".
+    inline_binary: bool = False
+
     #: A message of this many bytes or more becomes an attachment (Node.js: `payloadThreshold`).
     payload_threshold: int = 8000
     #: After how much silence a heartbeat is sent (Node.js: `heartbeatInterval`).

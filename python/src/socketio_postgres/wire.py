@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 import re
 from collections.abc import Iterable
@@ -18,6 +20,8 @@ PAYLOAD_BYTES = 7999
 EMITTER = "emitter"
 #: Workers of a Node.js cluster hear only messages with this mark.
 SOURCE = "_sio_adapter"
+#: What a server says of `binary` that takes packed messages.
+PACKED = "packed"
 #: The type of a Socket.IO packet that is an event.
 EVENT = 2
 #: Ids are kept, so longer ones are refused.
@@ -70,12 +74,26 @@ def read_notification(payload: str) -> Incoming:
         raise Malformed("a notification is not a JSON object")
     reference = message.get("attachmentId")
     if reference in ("", 0, False, None):
+        if "packed" in message and "type" not in message:
+            message = _unpacked(message)
         return _incoming(message, None)
     # A number that stands for itself is read, too.
     digits = str(reference) if isinstance(reference, int) else reference
     if not isinstance(digits, str) or _ROW.match(digits) is None or int(digits) > _LARGEST_ROW:
         raise Malformed(f"attachmentId {_short(reference)}")
     return _incoming(message, int(digits))
+
+
+def _unpacked(message: dict[str, Any]) -> dict[str, Any]:
+    """The message of which `type` and `data` are packed."""
+    packed = message.pop("packed")
+    try:
+        inner = read_messagepack(base64.b64decode(packed, validate=True))
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise Malformed(f"packed {_short(packed)}") from error
+    if not isinstance(inner, dict):
+        raise Malformed("what is packed is not a map")
+    return {key: inner[key] for key in ("type", "data") if key in inner} | message
 
 
 def read_attachment(payload: bytes) -> Incoming:
@@ -279,11 +297,24 @@ class Outgoing:
         return len(self.payload) + len(self.body or b"")
 
 
-def write_message(channel: str, message: dict[str, Any], threshold: int) -> Outgoing:
-    """Writes a message inline if it fits and holds no binary, otherwise as an attachment."""
+def write_message(channel: str, message: dict[str, Any], threshold: int, packs: bool = False) -> Outgoing:
+    """Writes a message inline if it fits and holds no binary, otherwise as an attachment. With `packs`
+    one with binary is packed, if it fits."""
+
+    def fits(payload: bytes) -> bool:
+        return len(payload) < threshold and len(payload) <= PAYLOAD_BYTES
+
     inline = write_json(message)
-    if inline is not None and len(inline) < threshold and len(inline) <= PAYLOAD_BYTES:
+    if inline is not None and fits(inline):
         return Outgoing(channel, inline.decode())
+    if inline is None and packs:
+        inner = write_messagepack({key: message[key] for key in ("type", "data") if key in message})
+        # What is far too long is not encoded in vain.
+        if len(inner) < PAYLOAD_BYTES:
+            origin = {key: value for key, value in message.items() if key not in ("type", "data")}
+            packed = write_json({"packed": base64.b64encode(inner).decode(), **origin}) or b""
+            if fits(packed):
+                return Outgoing(channel, packed.decode())
     header = {"uid": message["uid"], "type": message["type"], "nsp": message["nsp"], "attachmentId": ""}
     if "nonce" in message:
         header["nonce"] = message["nonce"]
@@ -294,12 +325,19 @@ def write_message(channel: str, message: dict[str, Any], threshold: int) -> Outg
 
 
 def new_message(
-    kind: Type, uid: str, nsp: str, data: dict[str, Any] | None = None, nonce: str | None = None
+    kind: Type,
+    uid: str,
+    nsp: str,
+    data: dict[str, Any] | None = None,
+    nonce: str | None = None,
+    takes_packed: bool = False,
 ) -> dict[str, Any]:
     """The keys in the order in which Node.js writes them."""
     message: dict[str, Any] = {"type": int(kind)}
     if data is not None:
         message["data"] = data
+    if takes_packed:
+        message["binary"] = PACKED
     message |= {"uid": uid, "nsp": nsp, "source": SOURCE}
     if nonce is not None:
         message["nonce"] = nonce

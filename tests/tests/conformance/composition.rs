@@ -23,6 +23,8 @@ pub(crate) struct Composition {
     pub(crate) seats: [Seat; 3],
     /// Whether the database is [`FAR`] from all of them.
     pub(crate) is_far: bool,
+    /// Whether its servers send binary in notifications, as none of them is on Node.js.
+    pub(crate) is_packed: bool,
 }
 
 /// The kind of a server.
@@ -71,6 +73,7 @@ impl Composition {
             all.push(Self::of(seats));
         }
         all.extend(Self::with_python_servers(node));
+        all.push(Self::without_node().packed());
         all
     }
 
@@ -84,6 +87,12 @@ impl Composition {
             all.push(Self::of(seats));
         }
         all
+    }
+
+    /// One server of each kind that takes binary in notifications.
+    fn without_node() -> Self {
+        let [one, other] = [0, 1].map(|index| Seat::Rust { backend: BACKENDS[index], parser: Parser::Common });
+        Self::of([one, other, Seat::PythonServer])
     }
 
     /// Whether its servers are single ones, whose clients have the common parser.
@@ -119,11 +128,15 @@ impl Composition {
 
     fn of(seats: [Seat; 3]) -> Self {
         let name = seats.map(Seat::symbol).join(" ");
-        Self { name, seats, is_far: false }
+        Self { name, seats, is_far: false, is_packed: false }
     }
 
     fn far(self) -> Self {
         Self { name: format!("{} far", self.name), is_far: true, ..self }
+    }
+
+    fn packed(self) -> Self {
+        Self { name: format!("{} packed", self.name), is_packed: true, ..self }
     }
 
     /// Starts the three servers, with namespaces that they all have. They need not know each other

@@ -94,6 +94,9 @@ fn legend(columns: &[&Column]) -> String {
     if columns.iter().any(|column| column.composition.is_far) {
         let _ = write!(text, "far: a round trip to the database takes {} ms. ", (FAR * 2).as_millis());
     }
+    if columns.iter().any(|column| column.composition.is_packed) {
+        text.push_str("packed: with binary in notifications. ");
+    }
     text + "✓: as three Node servers should."
 }
 

@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Send no heartbeats while all others see the session of this node.
     #[arg(long)]
     watch_sessions: bool,
+    /// Send binary in notifications: no server of the cluster is on Node.js.
+    #[arg(long)]
+    inline_binary: bool,
     #[arg(long = "namespace", default_value = "/")]
     pub(crate) namespaces: Vec<String>,
     /// socketioxide's own pattern syntax: `/dynamic-{id}`.
@@ -125,7 +128,7 @@ impl Options {
         if self.outbox {
             options = options.outbox(Outbox::default());
         }
-        options.watch_sessions(self.watch_sessions)
+        options.watch_sessions(self.watch_sessions).inline_binary(self.inline_binary)
     }
 
     pub(crate) fn admin(&self) -> Result<Option<AdminOptions>, Box<dyn std::error::Error>> {

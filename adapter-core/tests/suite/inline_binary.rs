@@ -1,0 +1,155 @@
+//! Binary in notifications, where every server takes it.
+
+use bytes::Bytes;
+use serde_json::Value;
+use socketio_pg_core::{Emitter, Event, Options, testing::memory::MemoryDatabase};
+use tokio::sync::mpsc;
+
+use crate::nodes::{Node, Spy};
+
+fn options() -> Options {
+    Options::default().inline_binary(true)
+}
+
+async fn pair(database: &MemoryDatabase, other: Options) -> [Node; 2] {
+    let mut nodes = [Node::with_options(database, options()).await, Node::with_options(database, other).await];
+    for node in &mut nodes {
+        node.wait_for_peer().await;
+    }
+    nodes
+}
+
+/// Collects the binary that other servers emit as `e`.
+fn collect(node: &Node) -> mpsc::UnboundedReceiver<Bytes> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    node.cluster.of("/").on_server_side("e", move |data: Bytes| {
+        let _ = sender.send(data);
+        std::future::ready(())
+    });
+    receiver
+}
+
+async fn emit(node: &Node, data: &Bytes) {
+    node.cluster.of("/").server_side_emit("e", data).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_binary_needs_no_row_and_large_binary_does() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database, options()).await;
+    let mut heard = collect(&other);
+    for bytes in [0, 1, 1024, 5700] {
+        let data = Bytes::from(vec![7; bytes]);
+        emit(&one, &data).await;
+        assert_eq!(heard.recv().await.unwrap(), data);
+    }
+    assert_eq!(database.attachments(), 0);
+    let data = Bytes::from(vec![7; 6000]);
+    emit(&one, &data).await;
+    assert_eq!(heard.recv().await.unwrap(), data);
+    assert_eq!(database.attachments(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn binary_and_text_stay_in_the_order_of_their_sender() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database, options()).await;
+    let mut heard = collect(&other);
+    let all: Vec<_> = (0..200_usize).map(|number| Bytes::from(vec![7; [1, 6000, 30][number % 3] + number])).collect();
+    let emitting = all.iter().map(|data| emit(&one, data));
+    futures_util::future::join_all(emitting).await;
+    for data in all {
+        assert_eq!(heard.recv().await.unwrap().len(), data.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_events_arrive_each_and_the_sender_ignores_its_own() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database, options()).await;
+    let (mut own, mut heard) = (collect(&one), collect(&other));
+    let data = Bytes::from_static(b"same");
+    futures_util::future::join_all((0..50).map(|_| emit(&one, &data))).await;
+    for _ in 0..50 {
+        assert_eq!(heard.recv().await.unwrap(), data);
+    }
+    assert!(own.try_recv().is_err(), "a server-side event is for the other servers");
+}
+
+/// Node.js and servers without the option tell the same: nothing.
+#[tokio::test(start_paused = true)]
+async fn a_server_without_the_option_is_reported_and_gets_attachments_until_it_leaves() {
+    let database = MemoryDatabase::default();
+    let mut one = Node::with_options(&database, options()).await;
+    let other = Node::start(&database).await;
+    let uid = other.cluster.of("/").uid().unwrap();
+    let is_told = |event: &Event| match event {
+        Event::NodeNeedsAttachments { namespace, node } => namespace == "/" && *node == uid,
+        _ => false,
+    };
+    one.wait_for(is_told).await;
+
+    let mut heard = collect(&other);
+    let data = Bytes::from_static(b"x");
+    emit(&one, &data).await;
+    assert_eq!(heard.recv().await.unwrap(), data);
+    assert_eq!(database.attachments(), 1);
+
+    other.cluster.close().await;
+    one.wait_for(|event| matches!(event, Event::NodeLeft { .. })).await;
+    emit(&one, &data).await;
+    assert_eq!(database.attachments(), 1, "nobody needs attachments any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_tells_of_it_only_with_the_option_and_only_in_heartbeats() {
+    let database = MemoryDatabase::default();
+    let mut spy = Spy::on(&database, "socket.io#/").await;
+    let one = Node::with_options(&database, options()).await;
+    assert_eq!(spy.next_of(1).await["binary"], "packed");
+    let _other = Node::start(&database).await;
+    let of_the_other = spy.next_of(1).await;
+    assert_eq!(of_the_other.get("binary"), None);
+    assert_eq!(spy.next_of(2).await["binary"], "packed");
+    one.cluster.of("/").server_side_emit("e", "text").await.unwrap();
+    assert_eq!(spy.next_of(9).await.get("binary"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emitter_packs_if_it_is_told_to() {
+    let database = MemoryDatabase::default();
+    let node = Node::with_options(&database, options()).await;
+    let mut heard = collect(&node);
+    let mut spy = Spy::on(&database, "socket.io#/").await;
+    let data = Bytes::from_static(b"x");
+    let emit = async |options: &Options| {
+        let backend = database.backend();
+        Emitter::with_options(options).server_side_emit("e", &data, &backend).await.unwrap();
+    };
+    emit(&options()).await;
+    assert_eq!(heard.recv().await.unwrap(), data);
+    let packed = spy.next().await;
+    assert!(packed["packed"].is_string() && packed.get("type").is_none(), "{packed}");
+    assert_eq!((&packed["uid"], packed["nonce"].is_string()), (&Value::from("emitter"), true));
+    emit(&Options::default()).await;
+    assert_eq!(heard.recv().await.unwrap(), data);
+    assert_eq!(database.attachments(), 1);
+}
+
+/// As JavaScript may do it in another program: it is not a message, and costs nothing else.
+#[tokio::test(start_paused = true)]
+async fn what_is_packed_wrong_is_reported_and_costs_nothing_else() {
+    let database = MemoryDatabase::default();
+    let [one, mut other] = pair(&database, options()).await;
+    let mut heard = collect(&other);
+    for packed in [r#""?""#, "17", "null", r#""wQ==""#, r#""gaR0eXBlAw==""#] {
+        database.notify("socket.io#/", &format!(r#"{{"packed":{packed},"uid":"stranger","nsp":"/"}}"#));
+    }
+    let data = Bytes::from_static(b"x");
+    emit(&one, &data).await;
+    assert_eq!(heard.recv().await.unwrap(), data);
+    let rejected = other.wait_for(|event| matches!(event, Event::Rejected { .. })).await;
+    let Event::Rejected { sender, .. } = &rejected else { unreachable!() };
+    assert_eq!(sender.as_ref().map(|sender| sender.as_str()), Some("stranger"), "{rejected:?}");
+    assert_eq!(other.cluster.health().rejected, 5);
+}
