@@ -14,8 +14,7 @@ use socketio_pg_protocol::{
 
 fn binary(bytes: usize) -> Message {
     let data = Value::Array(vec!["chunk".into(), Value::Bin(vec![7; bytes])]);
-    let broadcast =
-        Broadcast { packet: Packet::event(Payload::Value(data)), request_id: None, opts: Selector::all() };
+    let broadcast = Broadcast { packet: Packet::event(Payload::Value(data)), request_id: None, opts: Selector::all() };
     let mut message = Message::new("8f42b1c09d5e7a36".into(), "/", Body::Broadcast(broadcast));
     message.relay = Relay::marked();
     message

@@ -22,6 +22,10 @@ namespace SocketIO.Postgres
         /// <summary>That the node has to hear heartbeats although it has a `session`. Missing: it has not.</summary>
         public string Heartbeats { get; set; }
 
+        /// <summary>That the node takes packed messages: binary in notifications. It is optional to write and to read: to
+        /// a node that does not write it, binary is sent as attachments.</summary>
+        public string Binary { get; set; }
+
         /// <summary>The sender.</summary>
         public string Uid { get; set; }
 
@@ -77,6 +81,7 @@ namespace SocketIO.Postgres
             {
                 Session = input.Text("session", 0, Rule.Optional | Rule.Lenient),
                 Heartbeats = input.Text("heartbeats", 0, Rule.Optional | Rule.Lenient),
+                Binary = input.Text("binary", 0, Rule.Optional | Rule.Lenient),
                 Uid = input.Text("uid", 256, Rule.Optional | Rule.Null),
                 Nsp = input.Text("nsp", 0, Rule.Optional | Rule.Null),
                 Source = input.Text("source", 0, Rule.Optional | Rule.Lenient),
@@ -99,6 +104,7 @@ namespace SocketIO.Postgres
             if (data != null) output.Put("data", data);
             output.Text("session", Session, false, null);
             output.Text("heartbeats", Heartbeats, false, "needed");
+            output.Text("binary", Binary, false, "packed");
             output.Text("uid", Uid, true, null);
             output.Text("nsp", Nsp, true, null);
             output.Text("source", Source, false, "_sio_adapter");

@@ -11,6 +11,9 @@ type Message struct {
 	Session *string
 	// That the node has to hear heartbeats although it has a `session`. Missing: it has not.
 	Heartbeats *string
+	// That the node takes packed messages: binary in notifications. It is optional to write and to read: to a node
+	// that does not write it, binary is sent as attachments.
+	Binary *string
 	// The sender.
 	UID *string
 	// The namespace, such as `/` or `/admin`. Every writer must write it: Node.js's adapters drop a message without
@@ -52,6 +55,7 @@ func Read(value any) (*Message, error) {
 	message := &Message{
 		Session:      in.text("session", rule{optional: true, lenient: true}),
 		Heartbeats:   in.text("heartbeats", rule{optional: true, lenient: true}),
+		Binary:       in.text("binary", rule{optional: true, lenient: true}),
 		UID:          in.text("uid", rule{optional: true, null: true, limit: 256}),
 		Nsp:          in.text("nsp", rule{optional: true, null: true}),
 		Source:       in.text("source", rule{optional: true, lenient: true}),
@@ -116,6 +120,7 @@ func (message *Message) Map() (map[string]any, error) {
 	}
 	out.text("session", message.Session, false, "")
 	out.text("heartbeats", message.Heartbeats, false, "needed")
+	out.text("binary", message.Binary, false, "packed")
 	out.text("uid", message.UID, true, "")
 	out.text("nsp", message.Nsp, true, "")
 	out.text("source", message.Source, false, "_sio_adapter")

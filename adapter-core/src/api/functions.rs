@@ -115,7 +115,7 @@ impl SqlFunctions {
             attachments: TableName::parse(&options.table)?,
             log: options.catch_up.as_ref().map(log).transpose()?,
             outbox: options.outbox.as_ref().map(|outbox| TableName::parse(outbox.table_name())).transpose()?,
-            threshold: options.budget().max_inline() + 1,
+            threshold: options.budget(false).max_inline() + 1,
         })
     }
 

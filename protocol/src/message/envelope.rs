@@ -254,7 +254,8 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                             envelope.takes_packed = map.next_value_seed(TextAs(is_packed))?.unwrap_or_default();
                         }
                         Key::Packed => {
-                            let bytes = |text: &str| STANDARD.decode(text).map_or(PackedField::Other, PackedField::Bytes);
+                            let bytes =
+                                |text: &str| STANDARD.decode(text).map_or(PackedField::Other, PackedField::Bytes);
                             let packed = map.next_value_seed(TextAs(bytes))?;
                             envelope.packed = Some(packed.unwrap_or(PackedField::Other));
                         }

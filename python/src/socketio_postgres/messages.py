@@ -21,6 +21,7 @@ class InitialHeartbeatMessage(TypedDict):
     type: Literal[1]
     session: NotRequired[str]
     heartbeats: NotRequired[Literal["needed"]]
+    binary: NotRequired[Literal["packed"]]
     uid: NodeId
     nsp: str
     source: NotRequired[Literal["_sio_adapter"]]
@@ -36,6 +37,7 @@ class HeartbeatMessage(TypedDict):
     type: Literal[2]
     session: NotRequired[str]
     heartbeats: NotRequired[Literal["needed"]]
+    binary: NotRequired[Literal["packed"]]
     uid: NodeId
     nsp: str
     source: NotRequired[Literal["_sio_adapter"]]

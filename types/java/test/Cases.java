@@ -46,7 +46,7 @@ public final class Cases {
         check(heartbeat.toMap().toString().equals("{type=2, uid=8f42b1c09d5e7a36, nsp=/, source=_sio_adapter}"), heartbeat.toMap().toString());
         Message.Selector all = new Message.Selector(List.of(), List.of(), Message.ABSENT);
         refused("/nsp is missing", new Message("a", null, new Message.Heartbeat()));
-        refused("/source must be _sio_adapter", new Message(null, null, "a", "/", "me", null, null, null, null, new Message.Heartbeat()));
+        refused("/source must be _sio_adapter", new Message(null, null, null, "a", "/", "me", null, null, null, null, new Message.Heartbeat()));
         Message.EventPacket hello = new Message.EventPacket(2, List.of("hello"), null);
         refused("/data/opts is missing", new Message("a", "/", new Message.Broadcast(hello, null, null)));
         Message.EventPacket ack = new Message.EventPacket(3, List.of("hello"), null);

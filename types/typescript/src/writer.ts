@@ -58,6 +58,10 @@ export interface InitialHeartbeatMessage {
    */
   heartbeats?: "needed";
   /**
+   * That the node takes packed messages: binary in notifications. It is optional to write and to read: to a node that does not write it, binary is sent as attachments.
+   */
+  binary?: "packed";
+  /**
    * The sender.
    */
   uid: NodeId;
@@ -94,6 +98,10 @@ export interface HeartbeatMessage {
    * That the node has to hear heartbeats although it has a `session`. Missing: it has not.
    */
   heartbeats?: "needed";
+  /**
+   * That the node takes packed messages: binary in notifications. It is optional to write and to read: to a node that does not write it, binary is sent as attachments.
+   */
+  binary?: "packed";
   /**
    * The sender.
    */

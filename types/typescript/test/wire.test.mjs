@@ -40,3 +40,24 @@ test("the values are those that the crate reads, and are written as it writes th
   }
   context.diagnostic(JSON.stringify(count));
 });
+
+test("a packed message is read as any other", () => {
+  const origin = `"uid":"8f42b1c09d5e7a36","nsp":"/","source":"_sio_adapter"`;
+  const packed = "gqR0eXBlA6RkYXRhgqZwYWNrZXSCpHR5cGUCpGRhdGGSpWNodW5rxAMBAgOkb3B0c4Olcm9vbXOQpmV4Y2VwdJClZmxhZ3OA";
+  const { kind, message } = decode(`{"packed":"${packed}",${origin}}`);
+  assert.equal(kind, "message");
+  assert.deepEqual(message, {
+    type: 3,
+    data: {
+      packet: { type: 2, data: ["chunk", new Uint8Array([1, 2, 3])] },
+      opts: { rooms: [], except: [], flags: {} },
+    },
+    uid: "8f42b1c09d5e7a36",
+    nsp: "/",
+    source: "_sio_adapter",
+  });
+  for (const wrong of [`17`, `null`, `"?"`, `"wQ=="`, `"kA=="`, `"gaR0eXBlAw=="`]) {
+    assert.throws(() => decode(`{"packed":${wrong},${origin}}`), ProtocolError, wrong);
+  }
+  assert.equal(decode(`{"type":2,"packed":17,${origin}}`).message.type, 2);
+});

@@ -52,8 +52,7 @@ impl<B: Backend> Node<B> {
             });
         }
         // The rules are asked for what they decide, not for each message.
-        let packs_binary =
-            self.options.inline_binary && message.body.has_binary() && namespace.lock().packs_binary();
+        let packs_binary = self.options.inline_binary && message.body.has_binary() && namespace.lock().packs_binary();
         let content = match message.encode(self.options.budget(packs_binary))? {
             Encoded::Inline(payload) => Content::Inline(payload),
             Encoded::Attachment { body, before_id, after_id } => {

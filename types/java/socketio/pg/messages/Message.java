@@ -14,6 +14,8 @@ import socketio.pg.messages.Input.Rule;
  * @param session The name of the session on which the node listens, and in which others can see that it lives.
  * It is optional to write and to read: a node that does not write it sends heartbeats, and gets them.
  * @param heartbeats That the node has to hear heartbeats although it has a `session`. Missing: it has not.
+ * @param binary That the node takes packed messages: binary in notifications. It is optional to write and to
+ * read: to a node that does not write it, binary is sent as attachments.
  * @param uid The sender.
  * @param nsp The namespace, such as `/` or `/admin`. Every writer must write it: Node.js's adapters drop a
  * message without it. Node.js's emitter does not write it, so readers take it from the channel where it is
@@ -33,7 +35,7 @@ import socketio.pg.messages.Input.Rule;
  * does not know it responds on the channel of the namespace, and the requester listens on both.
  * @param body What the message says.
  */
-public record Message(String session, String heartbeats, String uid, String nsp, String source, String requesterUid, String nodeId, String nonce, String replyTo, Body body) {
+public record Message(String session, String heartbeats, String binary, String uid, String nsp, String source, String requesterUid, String nodeId, String nonce, String replyTo, Body body) {
     /** Stands for a value of the application that is missing. Null is a value. */
     public static final Object ABSENT = new Object() {
         @Override
@@ -44,7 +46,7 @@ public record Message(String session, String heartbeats, String uid, String nsp,
 
     /** A message that every node hears, also the workers of a Node.js cluster. */
     public Message(String uid, String nsp, Body body) {
-        this(null, null, uid, nsp, "_sio_adapter", null, null, null, null, body);
+        this(null, null, null, uid, nsp, "_sio_adapter", null, null, null, null, body);
     }
 
     /**
@@ -55,7 +57,7 @@ public record Message(String session, String heartbeats, String uid, String nsp,
     public static Message read(Object value) {
         Input in = Input.of(value);
         long kind = in.whole("type");
-        return new Message(in.text("session", 0, Rule.OPTIONAL, Rule.LENIENT), in.text("heartbeats", 0, Rule.OPTIONAL, Rule.LENIENT), in.text("uid", 256, Rule.OPTIONAL, Rule.NULL), in.text("nsp", 0, Rule.OPTIONAL, Rule.NULL), in.text("source", 0, Rule.OPTIONAL, Rule.LENIENT), in.text("requesterUid", 256, Rule.OPTIONAL, Rule.LENIENT), in.text("nodeId", 256, Rule.OPTIONAL, Rule.LENIENT), in.text("nonce", 256, Rule.OPTIONAL, Rule.LENIENT), in.text("replyTo", 0, Rule.OPTIONAL, Rule.LENIENT), Body.read(kind, in));
+        return new Message(in.text("session", 0, Rule.OPTIONAL, Rule.LENIENT), in.text("heartbeats", 0, Rule.OPTIONAL, Rule.LENIENT), in.text("binary", 0, Rule.OPTIONAL, Rule.LENIENT), in.text("uid", 256, Rule.OPTIONAL, Rule.NULL), in.text("nsp", 0, Rule.OPTIONAL, Rule.NULL), in.text("source", 0, Rule.OPTIONAL, Rule.LENIENT), in.text("requesterUid", 256, Rule.OPTIONAL, Rule.LENIENT), in.text("nodeId", 256, Rule.OPTIONAL, Rule.LENIENT), in.text("nonce", 256, Rule.OPTIONAL, Rule.LENIENT), in.text("replyTo", 0, Rule.OPTIONAL, Rule.LENIENT), Body.read(kind, in));
     }
 
     /**
@@ -75,6 +77,7 @@ public record Message(String session, String heartbeats, String uid, String nsp,
         }
         out.text("session", session, false, null);
         out.text("heartbeats", heartbeats, false, "needed");
+        out.text("binary", binary, false, "packed");
         out.text("uid", uid, true, null);
         out.text("nsp", nsp, true, null);
         out.text("source", source, false, "_sio_adapter");
