@@ -142,16 +142,22 @@ impl Options {
         self
     }
 
-    /// Declares that no server of the cluster is written in Node.js: then messages with up to about
-    /// 5900 bytes of binary travel inside of notifications, in Base64, as those without binary do.
+    /// Declares that no server of the cluster is on Node.js: then messages with up to about 5900
+    /// bytes of binary travel inside of notifications, in Base64, as those without binary do.
     /// Default: false, as Node.js reads binary from the attachments table only.
     ///
     /// It saves PostgreSQL a row for each such message. Give it to all servers of the cluster, and to
-    /// the emitters that are to do the same. Servers tell each other that they have it: while one is
-    /// in a namespace that has not, on Node.js or another, binary goes there through the attachments
-    /// table as ever, and [`Event::NodeNeedsAttachments`](crate::Event::NodeNeedsAttachments) says
-    /// which one. What is sent before that server is heard, or by an emitter, a server on Node.js
-    /// ignores.
+    /// the emitters that are to do the same. Servers tell each other that they have it. While one is
+    /// in a namespace that has not, on Node.js or another, and for two
+    /// [`heartbeat_timeout`](Self::heartbeat_timeout)s after it has left, binary goes there through
+    /// the attachments table as ever, and
+    /// [`Event::NodeNeedsAttachments`](crate::Event::NodeNeedsAttachments) says which one. So it does
+    /// for a [`heartbeat_interval`](Self::heartbeat_interval) after this server has joined, while it
+    /// cannot listen, and where the name of the namespace's channel is longer than PostgreSQL takes.
+    ///
+    /// What was queued before a server on Node.js was heard does not reach its clients, and nothing
+    /// with binary that an emitter sends with this option does. Take the option from servers and
+    /// emitters, and let the outbox run empty, before one joins.
     pub fn inline_binary(mut self, inline: bool) -> Self {
         self.inline_binary = inline;
         self

@@ -1,5 +1,7 @@
 //! Which messages fit into a notification, and which become attachments.
 
+use crate::base64;
+
 /// The longest payload that PostgreSQL takes, in bytes.
 pub const MAX_PAYLOAD: usize = 7999;
 
@@ -34,9 +36,9 @@ impl Budget {
         self
     }
 
-    /// Whether a message with this many bytes of binary may fit when it is packed.
-    pub(crate) fn may_pack(self, binary_bytes: usize) -> bool {
-        self.packs_binary && self.fits(base64_len(binary_bytes))
+    /// Whether a message may fit when it is packed, of which this many bytes are packed at least.
+    pub(crate) fn may_pack(self, bytes: usize) -> bool {
+        self.packs_binary && self.fits(base64::encoded_len(bytes))
     }
 
     /// The longest payload that travels inline, in bytes.
@@ -48,11 +50,6 @@ impl Budget {
     pub fn fits(self, bytes: usize) -> bool {
         bytes <= self.max_inline()
     }
-}
-
-/// How many characters of Base64 stand for this many bytes.
-fn base64_len(bytes: usize) -> usize {
-    bytes.div_ceil(3).saturating_mul(4)
 }
 
 impl Default for Budget {

@@ -26,6 +26,19 @@ pub fn name(prefix: &str, namespace: &str) -> String {
     name
 }
 
+/// Whether a namespace's channel has its whole name, so that Node.js hears what is sent there, and
+/// is heard.
+///
+/// ```
+/// use socketio_pg_protocol::channel;
+///
+/// assert!(channel::is_whole("socket.io", "/admin"));
+/// assert!(!channel::is_whole("socket.io", &format!("/{}", "é".repeat(40))));
+/// ```
+pub fn is_whole(prefix: &str, namespace: &str) -> bool {
+    prefix.len() + "#".len() + namespace.len() <= MAX_BYTES
+}
+
 /// Why PostgreSQL cannot have a channel for a namespace. `None` when it can.
 ///
 /// ```

@@ -20,6 +20,7 @@
 //! ```
 
 mod membership;
+mod packing;
 mod recipient;
 mod requests;
 mod watch;
@@ -29,7 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{membership::Membership, recipient::RulesBody, watch::Watching};
+use self::{membership::Membership, packing::Packing, recipient::RulesBody, watch::Watching};
 pub use self::{
     recipient::{LocalRequest, Recipient, RulesMessage},
     requests::{Outcome, Progress},
@@ -168,6 +169,7 @@ pub struct NodeRules {
     /// Since when a new node waits for a heartbeat in reply: see [`NodeRules::hear`].
     heartbeat_reply_due: Option<Instant>,
     watching: Watching,
+    packing: Packing,
     actions: VecDeque<Action>,
 }
 
@@ -184,6 +186,7 @@ impl NodeRules {
             quiet_since: None,
             heartbeat_reply_due: None,
             watching: Watching::default(),
+            packing: Packing::default(),
             actions: VecDeque::new(),
         }
     }
@@ -231,6 +234,7 @@ impl NodeRules {
     pub fn leave(&mut self) {
         self.published = None;
         self.heartbeat_reply_due = None;
+        self.stop_packing();
         self.requests.end_all(&mut self.actions);
         self.actions.push_back(Action::Publish(Body::AdapterClose));
     }
@@ -265,11 +269,11 @@ impl NodeRules {
             return None;
         }
         match &uid {
-            Some(uid) if matches!(body, Body::AdapterClose) => self.members.departs(now, uid, &self.config),
+            Some(uid) if matches!(body, Body::AdapterClose) => self.departs(now, uid),
             Some(uid) => {
                 self.heard(now, uid);
                 self.heard_of_session(now, uid, &body, watch);
-                self.heard_of_packed(uid, &body, takes_packed);
+                self.heard_of_packed(now, uid, &body, takes_packed);
             }
             None => {}
         }
@@ -314,36 +318,19 @@ impl NodeRules {
         }
         if matches!(body, Body::AdapterClose) {
             return uid.is_some_and(|uid| {
-                self.members.departs(now, uid, &self.config);
+                self.departs(now, uid);
                 self.members.leaves(uid)
             });
         }
         if let Some(uid) = uid {
             self.heard(now, uid);
             self.heard_of_session(now, uid, body, *watch);
-            self.heard_of_packed(uid, body, *takes_packed);
+            self.heard_of_packed(now, uid, body, *takes_packed);
         }
         if matches!(body, Body::InitialHeartbeat) && self.published.is_some() {
             self.heartbeat_reply_due.get_or_insert(now);
         }
         !matches!(body, Body::InitialHeartbeat | Body::Heartbeat | Body::Unknown { .. })
-    }
-
-    fn heard_of_packed<P>(&mut self, uid: &NodeId, body: &Body<P>, takes_packed: bool) {
-        if body.is_heartbeat() && self.members.said_of_packed(uid, takes_packed) && self.config.packs_binary {
-            self.actions.push_back(Action::NodeNeedsAttachments(uid.clone()));
-        }
-    }
-
-    /// Whether binary may be [packed](crate::notification) now: this node does so, and every other
-    /// node that it knows has said that it takes it.
-    pub fn packs_binary(&self) -> bool {
-        self.config.packs_binary && self.members.all_take_packed(&self.config)
-    }
-
-    /// Whether heartbeats of this node tell that it takes packed messages.
-    pub fn takes_packed(&self) -> bool {
-        self.config.packs_binary
     }
 
     /// Handles a message of this namespace whose sender was noted when it came: see [`Self::hear`].
@@ -371,7 +358,9 @@ impl NodeRules {
     /// Tells the node the time: it sends what is due, drops nodes that are silent, ends requests
     /// that took too long.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(node) = self.members.pop_silent(now, self.config.heartbeat_timeout) {
+        while let Some(node) = self.members.silent(now, self.config.heartbeat_timeout) {
+            self.hold_back_for(now, &node);
+            self.members.remove(&node);
             self.node_left(node, false);
             // Perhaps it was this node that could not hear.
             self.doubt(now);
@@ -381,6 +370,7 @@ impl NodeRules {
         if self.heartbeat_reply_due.take_if(|due| *due <= now).is_some() || must_tell {
             self.publish(now, Body::Heartbeat);
         }
+        self.ask_whether_they_take_packed(now);
         let (interval, _) = self.heartbeat_schedule();
         self.heartbeat_if_silent(now, interval);
     }
@@ -402,7 +392,9 @@ impl NodeRules {
         let heartbeat = self.published.map(|published| after(after(published, interval), slack));
         let silent = self.members.oldest().map(|heard| after(heard, self.config.heartbeat_timeout));
         let tells = self.watching.tells_at().filter(|_| self.published.is_some());
-        [heartbeat, tells, self.heartbeat_reply_due, silent, self.requests.next_deadline()].into_iter().flatten().min()
+        let asks = self.packing.asks_at();
+        let requests = self.requests.next_deadline();
+        [heartbeat, tells, self.heartbeat_reply_due, asks, silent, requests].into_iter().flatten().min()
     }
 
     /// Asks the other nodes for their sockets, or for no more than their number or ids.
@@ -482,6 +474,11 @@ impl NodeRules {
     fn assume_peers(&mut self, now: Instant) {
         let interval = self.config.heartbeat_interval.saturating_mul(liveness::QUIET_INTERVALS);
         self.quiet_since = Some(after(now, interval));
+    }
+
+    fn departs(&mut self, now: Instant, node: &NodeId) {
+        self.hold_back_for(now, node);
+        self.members.departs(now, node, &self.config);
     }
 
     fn publish(&mut self, now: Instant, body: Body) {

@@ -38,6 +38,7 @@
 //! * `proptest`: strategies for messages, values and operations of a cluster, to test against this
 //!   crate.
 
+mod base64;
 pub mod budget;
 pub mod channel;
 pub mod cluster;

@@ -8,11 +8,10 @@
 
 use std::{cell::Cell, time::Duration};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
-    Message, NodeId, RequestId, SocketId, Value,
+    Message, NodeId, RequestId, SocketId, Value, base64,
     budget::{Budget, MAX_PAYLOAD},
     error::{DecodeError, DecodeErrorKind, EncodeError},
     message::{
@@ -170,19 +169,20 @@ impl Message {
 impl Message<Value> {
     /// The payload with the message packed, if it fits.
     fn packed(&self, budget: Budget) -> Result<Option<String>, EncodeError> {
-        let binary = Cell::new(0);
+        let content = Cell::new(0_usize);
         self.body.any_data(|data| {
-            binary.set(binary.get() + data.binary_bytes());
+            content.set(content.get().saturating_add(data.content_bytes()));
             false
         });
-        // So that what is far too long is not encoded in vain.
-        if !budget.may_pack(binary.get()) {
+        // What is far too long is not encoded in vain.
+        if !budget.may_pack(content.get()) {
             return Ok(None);
         }
-        let text = STANDARD.encode(to_msgpack(&self.body)?);
-        if !budget.fits(text.len()) {
+        let bytes = to_msgpack(&self.body)?;
+        if !budget.may_pack(bytes.len()) {
             return Ok(None);
         }
+        let text = base64::encode(&bytes);
         let payload = serde_json::to_string(&Packed { text, message: self }).map_err(EncodeError::json)?;
         Ok(Some(payload).filter(|payload| budget.fits(payload.len())))
     }

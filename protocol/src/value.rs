@@ -160,12 +160,13 @@ impl Value {
         }
     }
 
-    /// How many bytes of binary there are in it.
-    pub(crate) fn binary_bytes(&self) -> usize {
+    /// How many bytes of binary and text there are in it.
+    pub(crate) fn content_bytes(&self) -> usize {
         match self {
             Self::Bin(bytes) | Self::Ext(_, bytes) => bytes.len(),
-            Self::Array(items) => items.iter().map(Value::binary_bytes).sum(),
-            Self::Map(entries) => entries.iter().map(|(_, value)| value.binary_bytes()).sum(),
+            Self::Str(text) => text.len(),
+            Self::Array(items) => items.iter().map(Value::content_bytes).sum(),
+            Self::Map(entries) => entries.iter().map(|(_, value)| value.content_bytes()).sum(),
             _ => 0,
         }
     }

@@ -57,6 +57,7 @@ pub struct Emitter<B> {
     log: Option<CatchUp>,
     outbox: Option<String>,
     budget: Budget,
+    inline_binary: bool,
     namespace: String,
     rooms: Vec<Room>,
     except: Vec<Room>,
@@ -72,6 +73,7 @@ impl<B> Clone for Emitter<B> {
             log: self.log.clone(),
             outbox: self.outbox.clone(),
             budget: self.budget,
+            inline_binary: self.inline_binary,
             namespace: self.namespace.clone(),
             rooms: self.rooms.clone(),
             except: self.except.clone(),
@@ -102,7 +104,8 @@ impl<B> Emitter<B> {
             table: options.table.clone(),
             log: options.catch_up.clone(),
             outbox: options.outbox.as_ref().map(|outbox| outbox.table_name().to_owned()),
-            budget: options.budget(options.inline_binary),
+            budget: options.budget(false),
+            inline_binary: options.inline_binary,
             namespace: "/".to_owned(),
             rooms: Vec::new(),
             except: Vec::new(),
@@ -236,7 +239,9 @@ impl<B> Emitter<B> {
         let is_logged = catch_up::is_logged(&message.body);
         // Without it PostgreSQL would fold two equal events of one transaction into one.
         message.nonce = Some(format!("{:016x}", crate::env::random_u64()));
-        let content = match message.encode(self.budget)? {
+        // On a channel whose name is cut, servers on Node.js are not heard, and may be there.
+        let packs_binary = self.inline_binary && channel::is_whole(&self.prefix, &self.namespace);
+        let content = match message.encode(self.budget.pack_binary(packs_binary))? {
             Encoded::Inline(payload) => Content::Inline(payload),
             Encoded::Attachment { body, before_id, after_id } => Content::Attachment { body, before_id, after_id },
         };

@@ -125,7 +125,13 @@ impl<B: Backend> Intake<B> {
         if self.is_own(&node, of_channel.as_deref(), payload) {
             return;
         }
-        match Notification::decode_borrowed(payload) {
+        // Whatever is in a notification, it does not end the link.
+        let decoded = catch_unwind(AssertUnwindSafe(|| Notification::decode_borrowed(payload)));
+        let Ok(decoded) = decoded else {
+            tracing::error!(channel, "a notification made its decoder panic, and is lost");
+            return;
+        };
+        match decoded {
             Ok(Notification::Inline(mut message)) => {
                 if message.uid.as_ref().is_some_and(|uid| node.is_own(uid.as_str())) {
                     return;

@@ -84,6 +84,11 @@ pub(crate) struct Namespace {
     clock: Arc<Notify>,
 }
 
+/// The time by the runtime's clock.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 impl Namespace {
     pub(crate) fn new(name: &str, channel: String, config: Config, clock: Arc<Notify>) -> Self {
         let uid = random_node_id();
@@ -106,6 +111,17 @@ impl Namespace {
 
     pub(crate) fn channel(&self) -> &str {
         &self.channel
+    }
+
+    /// Whether servers on Node.js are heard: they do not hear each other on a channel whose name
+    /// is cut, and no other server hears them.
+    pub(crate) fn has_whole_channel(&self) -> bool {
+        self.channel.strip_suffix(&self.name).is_some_and(|prefix| prefix.ends_with('#'))
+    }
+
+    /// Whether binary may go in notifications now, as far as the other nodes take it.
+    pub(crate) fn packs_binary(&self) -> bool {
+        self.has_whole_channel() && self.lock().packs_binary(now())
     }
 
     pub(crate) fn uid(&self) -> &NodeId {
@@ -140,7 +156,7 @@ impl Namespace {
     pub(crate) fn with_cluster(&self, work: impl FnOnce(&mut NodeRules, Instant)) -> Vec<Action> {
         let mut cluster = self.lock();
         let before = cluster.next_timeout();
-        work(&mut cluster, tokio::time::Instant::now().into_std());
+        work(&mut cluster, now());
         let actions = std::iter::from_fn(|| cluster.poll_action()).collect();
         let after = cluster.next_timeout();
         drop(cluster);
@@ -156,6 +172,7 @@ impl Namespace {
     }
 
     pub(crate) fn health(&self) -> NamespaceHealth {
+        let inline_binary = self.packs_binary();
         let (nodes, is_silent) = {
             let rules = self.lock();
             (rules.server_count(), rules.is_silent())
@@ -166,6 +183,7 @@ impl Namespace {
             nodes,
             requests: self.waiting.lock().len(),
             is_silent,
+            inline_binary,
         }
     }
 

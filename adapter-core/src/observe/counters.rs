@@ -155,6 +155,10 @@ impl Counters {
         link.last_error = Some(Failure { at: now, error: reason.to_owned() });
     }
 
+    pub(crate) fn is_listening(&self) -> bool {
+        self.link.lock().is_listening
+    }
+
     pub(crate) fn link(&self) -> LinkHealth {
         let link = self.link.lock();
         LinkHealth {

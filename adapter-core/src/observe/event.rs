@@ -60,10 +60,11 @@ pub enum Event {
         /// True when the node sent a close message, false when it fell silent.
         closed: bool,
     },
-    /// Another node takes binary from the attachments table only, although this node's
-    /// [`Options::inline_binary`](crate::Options::inline_binary) declares that there is none: a
-    /// server on Node.js, or one without that option. While it is in the cluster, this node's binary
-    /// goes through the table, in this namespace. That node did not get what was sent inline before.
+    /// Another node has no [`Options::inline_binary`](crate::Options::inline_binary), and this one
+    /// has: a server on Node.js, although there should be none, or one that does not have the option
+    /// yet. While it is in the cluster, this node's binary goes through the attachments table, in
+    /// this namespace. A server on Node.js did not get what was sent inline before, and does not get
+    /// what emitters with that option send. Reported once for each node.
     NodeNeedsAttachments {
         /// The namespace.
         namespace: String,
@@ -229,8 +230,8 @@ impl Events {
                 tracing::warn!(
                     namespace,
                     %node,
-                    "a node without `inline_binary` is in the cluster, perhaps on Node.js: binary goes through the \
-                     attachments table while it is there"
+                    "a node without `inline_binary` is in the cluster: binary goes through the attachments table while \
+                     it is there; if it is on Node.js, take the option from all servers and emitters"
                 );
             }
             Event::Rejected { channel, sender, reason, .. } => {

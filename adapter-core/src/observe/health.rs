@@ -197,6 +197,9 @@ pub struct NamespaceHealth {
     /// Whether this node sends no heartbeats there, because all others see that it lives:
     /// [`Options::watch_sessions`](crate::Options::watch_sessions).
     pub is_silent: bool,
+    /// Whether this node now sends binary there in notifications:
+    /// [`Options::inline_binary`](crate::Options::inline_binary).
+    pub inline_binary: bool,
 }
 
 /// Something that failed.

@@ -50,18 +50,27 @@ pub(crate) async fn diesel(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl
     Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
 }
 
-/// With binary in notifications, as no server is on Node.js.
+/// With binary in notifications, as no server is on Node.js. It is ready once it does so: a server
+/// that has just joined does not know yet who else is there.
 pub(crate) async fn tokio_postgres_inline(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
     use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter};
     let cluster = Cluster::connect(&setup.url, Options::default().inline_binary(true)).await.map_err(text)?;
-    Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
+    let adapter = Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await?;
+    while !cluster.health().namespaces.iter().all(|namespace| namespace.inline_binary) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(adapter)
 }
 
 /// The same on diesel-async.
 pub(crate) async fn diesel_inline(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
     use socketio_pg_diesel::{Cluster, Options, PostgresAdapter};
     let cluster = Cluster::connect(&setup.url, Options::default().inline_binary(true)).await.map_err(text)?;
-    Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
+    let adapter = Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await?;
+    while !cluster.health().namespaces.iter().all(|namespace| namespace.inline_binary) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(adapter)
 }
 
 /// socketioxide-postgres on tokio-postgres: one connection for all it does.

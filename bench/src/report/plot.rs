@@ -31,8 +31,7 @@ pub(super) fn bars(figures: &Figures, workload: &Workload) -> Option<String> {
     for (index, (contender, Spread { min, median, max })) in rows.into_iter().enumerate() {
         let y = TOP + ROW * index as f64;
         let middle = y + ROW / 2.0;
-        let class =
-            if contender.is_ours() { "ours" } else { "other" };
+        let class = if contender.is_ours() { "ours" } else { "other" };
         let _ = write!(
             svg,
             "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n\

@@ -65,8 +65,11 @@ struct Heard {
     /// What the node said of its session in its last heartbeat, if this node has heard that since
     /// it joined.
     watch: Option<Watch>,
-    /// Whether the node takes packed messages, once it has said so in a heartbeat.
+    /// Whether the node takes packed messages, as it has said in a heartbeat. It can say that it
+    /// does not take them any more, but not take that back: its settings last as long as its uid.
     takes_packed: Option<bool>,
+    /// Whether it was asked for a heartbeat, because it had sent none.
+    is_asked: bool,
 }
 
 /// Which of the other nodes were seen in a look.
@@ -80,6 +83,10 @@ pub(super) struct Seen {
 }
 
 impl Heard {
+    fn is_unasked(&self) -> bool {
+        self.takes_packed.is_none() && !self.is_asked
+    }
+
     /// Whether the node needs no heartbeats.
     fn is_content(&self) -> bool {
         self.watch.is_some_and(|watch| !watch.needs_heartbeats)
@@ -122,7 +129,7 @@ impl Membership {
             actions.push_back(Action::TooManyNodes(node.clone()));
             return false;
         } else {
-            let heard = Heard { last: now, place: Some(now), watch: None, takes_packed: None };
+            let heard = Heard { last: now, place: Some(now), watch: None, takes_packed: None, is_asked: false };
             self.heard.insert(node.clone(), heard);
             self.need_attachments += 1;
             self.by_time.insert((now, node.clone()));
@@ -142,14 +149,31 @@ impl Membership {
     /// Notes whether a node said in a heartbeat that it takes packed messages. Returns whether it is
     /// known now, and was not before, that it does not.
     pub(super) fn said_of_packed(&mut self, node: &NodeId, takes_packed: bool) -> bool {
-        let Some(heard) = self.heard.get_mut(node) else { return false };
-        let before = heard.takes_packed.replace(takes_packed);
-        match (before == Some(true), takes_packed) {
-            (false, true) => self.need_attachments -= 1,
-            (true, false) => self.need_attachments += 1,
+        let Some(heard) = self.heard.get_mut(node).filter(|heard| heard.takes_packed != Some(false)) else {
+            return false;
+        };
+        match (heard.takes_packed.replace(takes_packed), takes_packed) {
+            (None, true) => self.need_attachments -= 1,
+            (Some(_), false) => self.need_attachments += 1,
             _ => {}
         }
-        before != Some(false) && !takes_packed
+        !takes_packed
+    }
+
+    /// Whether a node is known, and not that it takes packed messages.
+    pub(super) fn needs_attachments(&self, node: &NodeId) -> bool {
+        self.heard.get(node).is_some_and(|heard| heard.takes_packed != Some(true))
+    }
+
+    /// Whether it is not known if a node takes packed messages, and it was not asked.
+    pub(super) fn is_unasked(&self, node: &NodeId) -> bool {
+        self.heard.get(node).is_some_and(Heard::is_unasked)
+    }
+
+    /// Notes that all nodes are asked. Returns whether there is one that was not.
+    pub(super) fn ask(&mut self) -> bool {
+        let unasked = self.heard.values_mut().filter(|heard| heard.is_unasked());
+        unasked.map(|heard| heard.is_asked = true).count() > 0
     }
 
     /// Whether every node takes packed messages, as far as is known.
@@ -196,17 +220,12 @@ impl Membership {
 
     /// Forgets a node; returns whether it was known.
     pub(super) fn remove(&mut self, node: &NodeId) -> bool {
-        let Some(heard) = self.forget(node) else { return false };
+        let Some(heard) = self.heard.remove(node) else { return false };
+        self.need_attachments -= usize::from(heard.takes_packed != Some(true));
         if let Some(place) = heard.place {
             self.by_time.remove(&(place, node.clone()));
         }
         true
-    }
-
-    fn forget(&mut self, node: &NodeId) -> Option<Heard> {
-        let heard = self.heard.remove(node)?;
-        self.need_attachments -= usize::from(heard.takes_packed != Some(true));
-        Some(heard)
     }
 
     /// The time at which the node that has been silent longest was heard, or a little earlier.
@@ -214,19 +233,18 @@ impl Membership {
         self.by_time.first().map(|(place, _)| *place)
     }
 
-    /// Forgets a node that has been silent for the time-out.
-    pub(super) fn pop_silent(&mut self, now: Instant, timeout: Duration) -> Option<NodeId> {
+    /// A node that has been silent for the time-out, which is then to be [removed](Self::remove).
+    pub(super) fn silent(&mut self, now: Instant, timeout: Duration) -> Option<NodeId> {
         loop {
-            let (place, _) = self.by_time.first()?;
+            let (place, node) = self.by_time.first()?;
             if after(*place, timeout) > now {
                 return None;
             }
-            let (_, node) = self.by_time.pop_first()?;
-            let heard = self.heard.get_mut(&node)?;
+            let heard = self.heard.get_mut(node)?;
             if after(heard.last, timeout) <= now {
-                self.forget(&node);
-                return Some(node);
+                return Some(node.clone());
             }
+            let (_, node) = self.by_time.pop_first()?;
             heard.place = Some(heard.last);
             self.by_time.insert((heard.last, node));
         }

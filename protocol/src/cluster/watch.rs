@@ -180,6 +180,7 @@ impl NodeRules {
     pub fn was_disconnected(&mut self, now: Instant) {
         self.members.forget_sessions();
         self.doubt(now);
+        self.hold_back_for_unheard(now);
     }
 
     /// Not every node may know this one.

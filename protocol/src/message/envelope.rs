@@ -2,7 +2,6 @@
 
 use std::{borrow::Cow, convert::Infallible, fmt, marker::PhantomData};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, MapAccess},
@@ -11,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{Body, Message, Relay, Watch, number};
 use crate::{
-    NodeId, ReplyChannel, SessionId,
+    NodeId, ReplyChannel, SessionId, base64,
     error::{DecodeError, DecodeErrorKind},
     id::MAX_ID_BYTES,
     payload::BorrowedPayload,
@@ -63,10 +62,16 @@ impl<'a> Envelope<BorrowedPayload<'a>> {
     /// `packed` is a key like others that are not known.
     pub(crate) fn unpack(&mut self) -> Result<(), DecodeError> {
         let Some(packed) = self.packed.take().filter(|_| self.kind.is_none()) else { return Ok(()) };
-        let PackedField::Bytes(bytes) = packed else {
-            return Err(DecodeError::new(DecodeErrorKind::Base64, "`packed` is not text in Base64"));
+        let bytes = match packed {
+            PackedField::Text(text) => base64::decode(&text)?,
+            PackedField::Other => return Err(DecodeError::new(DecodeErrorKind::Base64, "`packed` is not a string")),
         };
-        let Envelope { kind, body, .. } = Envelope::from_msgpack(&bytes)?.map(BorrowedPayload::Value);
+        let Value::Map(mut entries) = Value::from_msgpack(&bytes)? else {
+            return Err(DecodeError::new(DecodeErrorKind::Shape, "not a map"));
+        };
+        entries.retain(|(key, _)| matches!(key.as_str(), Some("type" | "data")));
+        let inner = Envelope::<Value>::deserialize(Value::Map(entries)).map_err(DecodeError::value)?;
+        let Envelope { kind, body, .. } = inner.map(BorrowedPayload::Value);
         (self.kind, self.body) = (kind, body);
         Ok(())
     }
@@ -145,8 +150,7 @@ impl WatchFields {
 
 /// What stands at `packed`.
 pub(crate) enum PackedField {
-    /// The bytes that a text in Base64 stands for.
-    Bytes(Vec<u8>),
+    Text(String),
     Other,
 }
 
@@ -254,9 +258,8 @@ impl<'de, P: WireData<'de>> Deserialize<'de> for Envelope<P> {
                             envelope.takes_packed = map.next_value_seed(TextAs(is_packed))?.unwrap_or_default();
                         }
                         Key::Packed => {
-                            let bytes =
-                                |text: &str| STANDARD.decode(text).map_or(PackedField::Other, PackedField::Bytes);
-                            let packed = map.next_value_seed(TextAs(bytes))?;
+                            let packed =
+                                map.next_value_seed(TextAs(|text: &str| PackedField::Text(text.to_owned())))?;
                             envelope.packed = Some(packed.unwrap_or(PackedField::Other));
                         }
                         Key::Other => {

@@ -7,8 +7,9 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 use socketio_pg_protocol::{
-    NodeId, RequestId,
+    Body, NodeId, RequestId,
     cluster::{Action, Config, Progress},
+    message::liveness::{HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT},
     strategies::{Operation, Player, operation},
 };
 
@@ -58,6 +59,8 @@ struct Witness {
     /// Which of them said in their last heartbeat that they take packed messages, and which that
     /// they do not.
     packed: BTreeMap<NodeId, bool>,
+    /// Until then it packs nothing, whoever is there.
+    packs_from: Option<Instant>,
     requests: BTreeMap<RequestId, Request>,
 }
 
@@ -79,6 +82,7 @@ impl Witness {
             joined: false,
             members: BTreeSet::new(),
             packed: BTreeMap::new(),
+            packs_from: None,
             requests: BTreeMap::new(),
         }
     }
@@ -99,8 +103,21 @@ impl Witness {
             _ => None,
         };
         match &operation {
-            Operation::Join => self.joined = true,
-            Operation::Leave => self.joined = false,
+            Operation::Join => {
+                self.joined = true;
+                self.hold_back(HEARTBEAT_INTERVAL);
+            }
+            Operation::Leave => {
+                self.joined = false;
+                self.packs_from = None;
+            }
+            Operation::Hear(message) | Operation::Arrive(message) if message.body == Body::AdapterClose => {
+                let is_here = message.nsp.as_deref().is_none_or(|nsp| nsp == "/");
+                if let Some(uid) = message.uid.as_ref().filter(|uid| is_here && self.needs_attachments(uid)) {
+                    assert!(self.members.contains(uid));
+                    self.hold_back(2 * HEARTBEAT_TIMEOUT);
+                }
+            }
             Operation::Cancel(number) => {
                 let id = RequestId::from(format!("r{number}"));
                 if self.requests.remove(&id).is_some() {}
@@ -122,12 +139,15 @@ impl Witness {
             self.see(action, heartbeat.as_ref());
         }
         if let Some((uid, takes_packed)) = heartbeat.filter(|(uid, _)| self.members.contains(uid)) {
-            self.packed.insert(uid, takes_packed);
+            let said = self.packed.entry(uid).or_insert(takes_packed);
+            *said &= takes_packed;
         }
 
         let cluster = &self.player.cluster;
         let all_take_packed = self.members.iter().all(|member| self.packed.get(member) == Some(&true));
-        assert_eq!(cluster.packs_binary(), all_take_packed && self.members.len() < MAX_NODES, "{:?}", self.packed);
+        let is_sure = self.joined && self.packs_from.is_none_or(|from| from <= self.player.now);
+        let packs = cluster.packs_binary(self.player.now);
+        assert_eq!(packs, is_sure && all_take_packed && self.members.len() < MAX_NODES, "{:?}", self.packed);
         assert_eq!(cluster.server_count(), 1 + self.members.len());
         assert!(cluster.nodes().eq(&self.members), "{:?}", self.members);
         assert!(self.members.len() <= MAX_NODES);
@@ -147,6 +167,14 @@ impl Witness {
         }
     }
 
+    fn needs_attachments(&self, node: &NodeId) -> bool {
+        self.members.contains(node) && self.packed.get(node) != Some(&true)
+    }
+
+    fn hold_back(&mut self, time: Duration) {
+        self.packs_from = self.packs_from.max(Some(self.player.now + time));
+    }
+
     fn see(&mut self, action: Action, heartbeat: Option<&(NodeId, bool)>) {
         match action {
             Action::NodeNeedsAttachments(node) => {
@@ -155,7 +183,10 @@ impl Witness {
                 assert_ne!(self.packed.get(&node), Some(&false), "it was told before");
             }
             Action::NodeJoined(node) => assert!(self.members.insert(node)),
-            Action::NodeLeft { node, .. } => {
+            Action::NodeLeft { node, closed } => {
+                if !closed && self.needs_attachments(&node) {
+                    self.hold_back(2 * HEARTBEAT_TIMEOUT);
+                }
                 assert!(self.members.remove(&node), "{node} was not there");
                 self.packed.remove(&node);
                 for request in self.requests.values_mut() {

@@ -4,6 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use socketio_pg_protocol::{
     Body, Message, NodeId, Relay, ReplyChannel, RequestId,
+    budget::Budget,
     cluster::{Action, NodeRules},
     notification::Encoded,
 };
@@ -51,9 +52,8 @@ impl<B: Backend> Node<B> {
                 format!("{:016x}", crate::env::random_u64())
             });
         }
-        // The rules are asked for what they decide, not for each message.
-        let packs_binary = self.options.inline_binary && message.body.has_binary() && namespace.lock().packs_binary();
-        let content = match message.encode(self.options.budget(packs_binary))? {
+        let budget = self.budget(namespace, &message.body);
+        let content = match message.encode(budget)? {
             Encoded::Inline(payload) => Content::Inline(payload),
             Encoded::Attachment { body, before_id, after_id } => {
                 self.attachments.seen();
@@ -62,6 +62,21 @@ impl<B: Backend> Node<B> {
         };
         let channel = reply_to.map_or(namespace.channel(), ReplyChannel::as_str).to_owned();
         Ok(Outgoing { channel, content, is_logged })
+    }
+
+    /// What fits into a notification.
+    fn budget(&self, namespace: &Namespace, body: &Body) -> Budget {
+        if body.is_heartbeat() || matches!(body, Body::AdapterClose) {
+            // They say what others must hear at once, however low the threshold.
+            return Budget::default();
+        }
+        // While this node hears nothing, a server on Node.js may have come. The rules are asked last,
+        // as that takes a lock.
+        let packs_binary = self.options.inline_binary
+            && body.has_binary()
+            && self.events.counters().is_listening()
+            && namespace.packs_binary();
+        self.options.budget(packs_binary)
     }
 
     /// Queues a message of a namespace with `queue`, which returns the effect when the publisher
