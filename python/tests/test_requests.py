@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from socketio_postgres import Options, ResponseTimeout
 from socketio_postgres.errors import Malformed, TooManyResponses
+from socketio_postgres.names import channel_of
 from socketio_postgres.node import Node
 from socketio_postgres.requests import Request
 from socketio_postgres.wire import Incoming, Opts, Type
@@ -54,15 +54,10 @@ class _Network:
         self.handlers: Any = None
         self.sent: list[dict[str, Any]] = []
         self.problems: list[str] = []
-        #: Whether the last message may be packed.
-        self.packs = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def send(
-        self, channel: str, message: dict[str, Any], effect: Any, packs: bool = False
-    ) -> asyncio.Future[None]:
+    def send(self, channel: str, message: dict[str, Any], effect: Any, packs: bool = False) -> asyncio.Future[None]:
         self.sent.append(message)
-        self.packs = packs
 
         async def publish() -> None:
             if effect is not None:
@@ -319,7 +314,9 @@ async def test_a_long_list_of_one_server_is_one_response() -> None:
         assert await asked.result == [[1, 2, 3], [1, 2, 3]]
 
 
-async def test_binary_is_packed_while_all_other_servers_take_it() -> None:
+def _packing(now: list[float], monkeypatch: pytest.MonkeyPatch) -> tuple[_Network, Node, Callable[..., None]]:
+    """A server that joined a while ago, at a time that the test sets."""
+    monkeypatch.setattr("socketio_postgres.node.time.monotonic", lambda: now[0])
     network = _Network(inline_binary=True)
     node = Node(network, "/", "socket.io#/")
     node.announce()
@@ -330,24 +327,69 @@ async def test_binary_is_packed_while_all_other_servers_take_it() -> None:
         "nsp": "/",
         "source": "_sio_adapter",
     }
-    assert network.packs, "alone"
+    assert not node.packs(), "it does not know yet who is there"
+    now[0] += 5
+    assert node.packs()
 
     def heartbeat(uid: str, **keys: Any) -> None:
         node.heard(uid)
         node.heard_heartbeat(uid, keys)
-        node.announce()
 
+    return network, node, heartbeat
+
+
+async def test_binary_is_packed_while_all_other_servers_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    network, node, heartbeat = _packing(now, monkeypatch)
     node.heard("rust")
-    node.announce()
-    assert not network.packs, "it has not said so yet"
+    assert not node.packs(), "it has not said so yet"
     heartbeat("rust", binary="packed")
-    assert network.packs
+    assert node.packs()
     heartbeat("node.js")
+    heartbeat("node.js", binary="packed")
     heartbeat("node.js")
-    assert (network.packs, network.problems) == (False, ["needs attachments"])
-    node.members.left("node.js", time.monotonic())
+    assert (node.packs(), network.problems) == (False, ["needs attachments"])
+    # It may still be there.
+    await node.receive(Incoming("node.js", Type.ADAPTER_CLOSE, "/", None, {}))
+    now[0] += 19.9
+    heartbeat("rust", binary="packed")
+    assert not node.packs()
+    now[0] += 0.1
+    assert node.packs()
+
+
+async def test_a_silent_server_that_needed_attachments_may_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    _network, node, heartbeat = _packing(now, monkeypatch)
+    heartbeat("node.js")
+    now[0] += 10.1
+    node.forget_silent()
+    assert (len(node.members), node.packs()) == (0, False)
+    now[0] += 20
+    assert node.packs()
+
+
+async def test_a_server_that_publishes_all_the_time_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    network, node, heartbeat = _packing(now, monkeypatch)
+    network.sent.clear()
+    for _ in range(3):
+        node.heard("busy")
+        node.beat(5)
+    assert [message["type"] for message in network.sent].count(1) == 1
+    assert not node.packs()
+    heartbeat("busy", binary="packed")
+    assert node.packs()
+
+
+async def test_on_a_channel_whose_name_is_cut_nothing_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("socketio_postgres.node.time.monotonic", lambda: now[0])
+    namespace = "/" + "n" * 60
+    node = Node(_Network(inline_binary=True), namespace, channel_of("socket.io", namespace))
     node.announce()
-    assert network.packs
+    now[0] += 60
+    assert not node.packs()
 
 
 async def test_a_server_without_the_option_tells_nothing_and_packs_nothing() -> None:
@@ -357,4 +399,4 @@ async def test_a_server_without_the_option_tells_nothing_and_packs_nothing() -> 
     assert "binary" not in network.sent[-1]
     node.heard("node.js")
     node.heard_heartbeat("node.js", {})
-    assert (network.packs, network.problems) == (False, [])
+    assert (node.packs(), network.problems) == (False, [])

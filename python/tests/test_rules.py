@@ -100,7 +100,7 @@ def test_servers_are_remembered_while_they_are_heard() -> None:
     assert members.heard("b", 5)
     assert not members.heard("c", 5)
     assert members.silent(10) == []
-    assert members.silent(10.1) == ["a"]
+    assert members.silent(10.1) == [("a", True)]
     assert members.heard("c", 11)
     assert list(members) == ["b", "c"]
 

@@ -251,6 +251,7 @@ def test_what_is_packed_wrong_is_refused(packed: str) -> None:
 def test_beside_a_type_or_an_attachment_it_is_an_unknown_key() -> None:
     assert read_notification('{"type":2,"packed":17,"uid":"a","nsp":"/"}').kind == 2
     assert read_notification('{"packed":"?","type":3,"uid":"a","attachmentId":"5"}').row == 5
-    # {"type":2,"uid":"b","nsp":"/other"}
-    packed = "g6R0eXBlAqN1aWShYqNuc3CmL290aGVy"
-    assert read_notification(f'{{"packed":"{packed}","uid":"a","nsp":"/"}}').body == {"type": 2, "uid": "a", "nsp": "/"}
+    # {"type":2,"uid":"b","nsp":"/other"}, {"type":2,"uid":7}, {"type":2} with bits behind the last byte
+    for packed in ("g6R0eXBlAqN1aWShYqNuc3CmL290aGVy", "gqR0eXBlAqN1aWQH", "gaR0eXBlAh=="):
+        payload = f'{{"data":{{"x":1}},"packed":"{packed}","uid":"a","nsp":"/"}}'
+        assert read_notification(payload).body == {"type": 2, "uid": "a", "nsp": "/"}

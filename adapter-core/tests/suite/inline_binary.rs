@@ -1,14 +1,21 @@
 //! Binary in notifications, where every server takes it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::Value;
 use socketio_pg_core::{
     Emitter, Event, Options,
     testing::memory::{MemoryBackend, MemoryDatabase},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 
 use crate::nodes::{Node, Spy};
+
+/// The defaults: for so long a server does not know yet who is there, and for twice the time-out
+/// one that left may still be.
+const INTERVAL: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn options() -> Options {
     Options::default().inline_binary(true)
@@ -19,7 +26,12 @@ async fn pair(database: &MemoryDatabase, other: Options) -> [Node; 2] {
     for node in &mut nodes {
         node.wait_for_peer().await;
     }
+    sleep(INTERVAL).await;
     nodes
+}
+
+fn is_inline(node: &Node) -> bool {
+    node.cluster.health().namespaces.iter().all(|namespace| namespace.inline_binary)
 }
 
 /// Collects the binary that other servers emit as `e`.
@@ -84,6 +96,8 @@ async fn equal_events_arrive_each_and_the_sender_ignores_its_own() {
 async fn a_server_without_the_option_is_reported_and_gets_attachments_until_it_leaves() {
     let database = MemoryDatabase::default();
     let mut one = Node::with_options(&database, options()).await;
+    sleep(INTERVAL).await;
+    assert!(is_inline(&one));
     let other = Node::start(&database).await;
     let uid = other.cluster.of("/").uid().unwrap();
     let is_told = |event: &Event| match event {
@@ -100,8 +114,66 @@ async fn a_server_without_the_option_is_reported_and_gets_attachments_until_it_l
 
     other.cluster.close().await;
     one.wait_for(|event| matches!(event, Event::NodeLeft { .. })).await;
+    assert!(!is_inline(&one), "it may still be there");
+    sleep(2 * TIMEOUT).await;
+    assert!(is_inline(&one));
     emit(&one, &data).await;
     assert_eq!(database.attachments(), 1, "nobody needs attachments any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_know_who_is_there_writes_rows() {
+    let database = MemoryDatabase::default();
+    let mut one = Node::with_options(&database, options()).await;
+    let data = Bytes::from_static(b"x");
+    emit(&one, &data).await;
+    assert_eq!(database.attachments(), 1, "it has just joined");
+    sleep(INTERVAL).await;
+    emit(&one, &data).await;
+    assert_eq!(database.attachments(), 1);
+
+    database.refuse_sessions(true);
+    database.break_sessions();
+    one.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
+    sleep(10 * TIMEOUT).await;
+    // The first was deleted meanwhile.
+    let before = database.attachments();
+    emit(&one, &data).await;
+    assert_eq!(database.attachments() - before, 1, "it hears nothing");
+    database.refuse_sessions(false);
+    one.wait_for(|event| matches!(event, Event::Gap { .. })).await;
+    assert!(!is_inline(&one), "one may have joined meanwhile");
+    sleep(INTERVAL).await;
+    assert!(is_inline(&one));
+}
+
+/// Servers on Node.js hear what is sent on such a channel, and nobody hears them.
+#[tokio::test(start_paused = true)]
+async fn on_a_channel_whose_name_is_cut_binary_is_written_into_rows() {
+    let database = MemoryDatabase::default();
+    let node = Node::with_options(&database, options()).await;
+    let long = format!("/{}", "n".repeat(60));
+    node.io.ns(long.clone(), async || {}).await.unwrap();
+    sleep(INTERVAL).await;
+    let data = Bytes::from_static(b"x");
+    node.cluster.of(&long).server_side_emit("e", &data).await.unwrap();
+    assert_eq!(database.attachments(), 1);
+    let emitter = Emitter::<MemoryBackend>::with_options(&options()).of(&long);
+    emitter.server_side_emit("e", &data, &database.backend()).await.unwrap();
+    assert_eq!(database.attachments(), 2);
+}
+
+/// A threshold that is lower than a heartbeat does not make this server look like one on Node.js.
+#[tokio::test(start_paused = true)]
+async fn heartbeats_are_inline_however_low_the_threshold() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database, options().payload_threshold(1)).await;
+    assert_eq!(database.attachments(), 0);
+    assert!(is_inline(&one) && is_inline(&other));
+    emit(&other, &Bytes::from_static(b"x")).await;
+    assert_eq!(database.attachments(), 1);
+    other.cluster.close().await;
+    assert_eq!(database.attachments(), 1);
 }
 
 #[tokio::test(start_paused = true)]

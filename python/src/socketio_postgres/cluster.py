@@ -26,7 +26,7 @@ from .options import Gap, Health, Options
 from .publisher import Effect, Publisher
 from .sockets import LocalSockets
 from .tasks import end
-from .wire import Incoming, Type, write_message
+from .wire import PAYLOAD_BYTES, Incoming, Type, write_message
 
 _log = logging.getLogger("socketio_postgres")
 #: How long a namespace without clients is kept that a client has created.
@@ -190,7 +190,10 @@ class Cluster:
             return _failed(Closed("the manager has left the cluster: make a new one"))
         if self._publishing is None:
             self._publishing = asyncio.create_task(self._publisher.run())
-        outgoing = write_message(channel, message, self.options.payload_threshold, packs)
+        # They say what others must hear at once, however low the threshold.
+        is_bare = message["type"] in (Type.INITIAL_HEARTBEAT, Type.HEARTBEAT, Type.ADAPTER_CLOSE)
+        threshold = PAYLOAD_BYTES + 1 if is_bare else self.options.payload_threshold
+        outgoing = write_message(channel, message, threshold, packs and self._listener.is_listening)
         if outgoing.body is not None:
             self._attachments_seen = time.monotonic()
         return self._publisher.send(outgoing, effect)

@@ -27,7 +27,8 @@ class _Emission:
     channel_prefix: str = "socket.io"
     table: str = "socket_io_attachments"
     payload_threshold: int = 8000
-    #: As `Options.inline_binary` of the servers. An emitter does not know whether all of them have it.
+    #: As `Options.inline_binary` of the servers. An emitter does not know whether all of them have it: what it
+    #: sends with binary does not reach servers on Node.js.
     inline_binary: bool = False
     _rooms: tuple[Any, ...] = ()
     _without: tuple[Any, ...] = ()
@@ -84,7 +85,9 @@ class _Emission:
         # The nonce keeps two equal events of one transaction apart, which PostgreSQL would fold.
         message = wire.new_message(kind, wire.EMITTER, self.namespace, data, nonce=secrets.token_hex(8))
         channel = channel_of(self.channel_prefix, self.namespace)
-        outgoing = wire.write_message(channel, message, self.payload_threshold, self.inline_binary)
+        # Where the name of the channel is cut, servers on Node.js are not heard, and may be there.
+        packs = self.inline_binary and channel == f"{self.channel_prefix}#{self.namespace}"
+        outgoing = wire.write_message(channel, message, self.payload_threshold, packs)
         if outgoing.body is None:
             return _Statement(statements.NOTIFY_ONE, [channel, outgoing.payload])
         text = statements.notify_one_with_attachment(table_identifier(self.table))

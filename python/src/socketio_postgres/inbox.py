@@ -61,7 +61,7 @@ class Inbox:
         if incoming.kind != Type.ADAPTER_CLOSE:
             # When it arrives: a long queue must not make live servers look dead.
             node.heard(incoming.uid)
-        if incoming.kind in (Type.INITIAL_HEARTBEAT, Type.HEARTBEAT):
+        if incoming.kind in (Type.INITIAL_HEARTBEAT, Type.HEARTBEAT) and incoming.row is None:
             node.heard_heartbeat(incoming.uid, incoming.body)
         if self._bytes + len(payload) > self._max_bytes:
             self._overflowed()

@@ -14,8 +14,12 @@ class Members:
         self._heard: dict[str, float] = {}
         # Node.js sometimes sends a heartbeat after its close message.
         self._left: dict[str, float] = {}
-        # What they said in their last heartbeat: whether they take packed messages.
+        # Whether they take packed messages, as they said in heartbeats. A server cannot take back that it
+        # takes none: its settings last as long as its uid.
         self._packed: dict[str, bool] = {}
+        self._takers = 0
+        # Those that have sent no heartbeat, and were asked for one.
+        self._asked: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._heard)
@@ -42,29 +46,45 @@ class Members:
 
     def said(self, uid: str, takes_packed: bool) -> bool:
         """What a heartbeat says of packed messages. True when it is new that the server takes none."""
-        if uid not in self._heard:
-            return False
         before = self._packed.get(uid)
+        if uid not in self._heard or before is False or before == takes_packed:
+            return False
         self._packed[uid] = takes_packed
-        return before is not False and not takes_packed
+        self._takers += 1 if takes_packed else -(before is True)
+        return not takes_packed
+
+    def needs_attachments(self, uid: str) -> bool:
+        """Whether it is known, and not that it takes packed messages."""
+        return uid in self._heard and self._packed.get(uid) is not True
 
     def all_take_packed(self) -> bool:
         """Whether all have said so, and there is none that is not remembered."""
-        return sum(self._packed.values()) == len(self._heard) < self._most
+        return self._takers == len(self._heard) < self._most
+
+    def ask(self) -> bool:
+        """Notes that all are asked for a heartbeat. Whether there is one that has sent none, and was not."""
+        unasked = self._heard.keys() - self._packed.keys() - self._asked
+        self._asked |= unasked
+        return bool(unasked)
+
+    def _forget(self, uid: str) -> None:
+        if self._heard.pop(uid, None) is not None:
+            self._takers -= self._packed.pop(uid, False)
+            self._asked.discard(uid)
 
     def left(self, uid: str, now: float) -> None:
         """A close message was handled."""
-        self._heard.pop(uid, None)
-        self._packed.pop(uid, None)
+        self._forget(uid)
         if uid not in self._left and len(self._left) < self._most:
             self._left[uid] = now
 
-    def silent(self, now: float) -> list[str]:
-        """Forgets the servers that were not heard for too long, and returns their uids."""
+    def silent(self, now: float) -> list[tuple[str, bool]]:
+        """Forgets the servers that were not heard for too long. Returns their uids, and whether they needed
+        attachments."""
         dead = [uid for uid, heard in self._heard.items() if now - heard > self._timeout]
+        gone = [(uid, self.needs_attachments(uid)) for uid in dead]
         for uid in dead:
-            del self._heard[uid]
-            self._packed.pop(uid, None)
+            self._forget(uid)
         for uid in [uid for uid, left in self._left.items() if now - left > self._timeout]:
             del self._left[uid]
-        return dead
+        return gone

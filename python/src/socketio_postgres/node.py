@@ -57,11 +57,16 @@ class Node:
         self._published = time.monotonic()
         self._requests: dict[str, Request] = {}
         self._reply_channel = reply_channel_pattern(options.channel_prefix)
+        # Where the name of the channel is cut, servers on Node.js are not heard, and may be there.
+        self._may_pack = options.inline_binary and channel == f"{options.channel_prefix}#{namespace}"
+        self._packs_from = 0.0
 
     # Membership
 
     def announce(self) -> None:
         """Is called whenever it listens, at first and after the connection was lost."""
+        # All servers respond at once, so that this one knows soon who is there.
+        self._hold_back(self._network.options.heartbeat_interval)
         self._send(Type.INITIAL_HEARTBEAT)
 
     def leave(self) -> None:
@@ -85,16 +90,29 @@ class Node:
             text = f"server {uid} in {self.namespace} has no inline_binary, perhaps it is on Node.js"
             self._network.problem("needs attachments", text)
 
-    def _packs(self) -> bool:
-        return self._network.options.inline_binary and self.members.all_take_packed()
+    def packs(self) -> bool:
+        """Whether binary goes into notifications now: all others are known to take it."""
+        return self._may_pack and time.monotonic() >= self._packs_from and self.members.all_take_packed()
+
+    def _hold_back(self, seconds: float) -> None:
+        self._packs_from = max(self._packs_from, time.monotonic() + seconds)
+
+    def _hold_back_for_one_that_left(self) -> None:
+        # A close message can be forged, and a server that was silent can go on.
+        self._hold_back(2 * self._network.options.heartbeat_timeout)
 
     def beat(self, interval: float) -> None:
         """Sends a heartbeat if nothing was published for this long."""
+        if self._may_pack and self.members.ask():
+            # A server that publishes all the time sends no heartbeat by itself.
+            self._send(Type.INITIAL_HEARTBEAT)
         if time.monotonic() - self._published >= interval:
             self._send(Type.HEARTBEAT)
 
     def forget_silent(self) -> None:
-        for uid in self.members.silent(time.monotonic()):
+        for uid, needed_attachments in self.members.silent(time.monotonic()):
+            if needed_attachments:
+                self._hold_back_for_one_that_left()
             self._gone(uid)
 
     def _gone(self, uid: str) -> None:
@@ -289,6 +307,8 @@ class Node:
         """Handles a message of another server. Raises `NotUsable`."""
         uid, kind, message = incoming.uid, incoming.kind, incoming.body
         if kind == Type.ADAPTER_CLOSE:
+            if self.members.needs_attachments(uid):
+                self._hold_back_for_one_that_left()
             self.members.left(uid, time.monotonic())
             self._gone(uid)
         elif kind == Type.INITIAL_HEARTBEAT:
@@ -432,7 +452,7 @@ class Node:
         if isinstance(channel, str) and self._reply_channel.match(channel):
             # Only the requester hears it, so it is not a sign of life for the others.
             response = wire.new_message(kind, self.uid, self.namespace, data)
-            self._network.send(channel, response, None, self._packs())
+            self._network.send(channel, response, None, self.packs())
         else:
             self._send(kind, data)
 
@@ -442,7 +462,7 @@ class Node:
         self._published = time.monotonic()
         takes_packed = self._network.options.inline_binary and kind in _HEARTBEATS
         message = wire.new_message(kind, self.uid, self.namespace, data, takes_packed=takes_packed)
-        return self._network.send(self.channel, message, effect, self._packs())
+        return self._network.send(self.channel, message, effect, self.packs())
 
 
 _HEARTBEATS = frozenset({Type.INITIAL_HEARTBEAT, Type.HEARTBEAT})

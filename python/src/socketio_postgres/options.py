@@ -39,11 +39,6 @@ class Options:
     #: The attachments table, `table` or `schema.table` (Node.js: `tableName`).
     table: str = "socket_io_attachments"
 
-    #: Declares that no server of the cluster is written in Node.js: then messages with up to about 5900
-    #: bytes of binary travel inside of notifications. While there is a server without this option, it gets
-    #: attachments as ever, and that is counted as the problem "needs attachments".
-    inline_binary: bool = False
-
     #: A message of this many bytes or more becomes an attachment (Node.js: `payloadThreshold`).
     payload_threshold: int = 8000
     #: After how much silence a heartbeat is sent (Node.js: `heartbeatInterval`).
@@ -90,6 +85,12 @@ class Options:
     #: How many handlers of server-side events may run at the same time.
     max_handlers: int = 1000
 
+    #: Declares that no server of the cluster is on Node.js: then messages with up to about 5900 bytes of
+    #: binary travel inside of notifications. While there is a server without this option, and for two
+    #: `heartbeat_timeout`s after it has left, it gets attachments as ever, and that is counted as the problem
+    #: "needs attachments".
+    inline_binary: bool = False
+
     #: Is called when messages may have been missed.
     on_gap: OnGap | None = None
     #: Which dynamic namespaces clients may create: `re.compile("/room-[0-9]+").fullmatch`. By default
@@ -105,6 +106,9 @@ class Options:
                 is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
                 if not is_number or not math.isfinite(value) or value <= 0:
                     raise ConfigurationError(f"{each.name} is {value!r}: give a number over 0")
+        for name in ("create_table", "inline_binary"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{name} is {getattr(self, name)!r}: give True or False")
         if self.heartbeat_timeout <= self.heartbeat_interval:
             raise ConfigurationError(
                 f"heartbeat_timeout ({self.heartbeat_timeout} s) is not longer than heartbeat_interval "

@@ -113,6 +113,17 @@ def write_messagepack(value: Any) -> bytes:
     return packed
 
 
+def content_bytes(value: Any) -> int:
+    """How many bytes of binary, and characters of text, there are in it."""
+    if isinstance(value, (bytes, bytearray, str)):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(content_bytes(key) + content_bytes(each) for key, each in value.items())
+    if isinstance(value, list):
+        return sum(map(content_bytes, value))
+    return 0
+
+
 def check_depth(value: Any) -> None:
     """Raises `Unreadable` when the application data of a message are nested too deep."""
     # A message has three levels around them: itself, its data, the packet.

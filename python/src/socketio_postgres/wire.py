@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from .errors import InvalidEvent, InvalidValue, Malformed
-from .values import read_json, read_messagepack, write_json, write_messagepack
+from .values import content_bytes, read_json, read_messagepack, write_json, write_messagepack
 
 #: What PostgreSQL takes as the payload of a notification.
 PAYLOAD_BYTES = 7999
@@ -93,7 +93,8 @@ def _unpacked(message: dict[str, Any]) -> dict[str, Any]:
         raise Malformed(f"packed {_short(packed)}") from error
     if not isinstance(inner, dict):
         raise Malformed("what is packed is not a map")
-    return {key: inner[key] for key in ("type", "data") if key in inner} | message
+    origin = {key: value for key, value in message.items() if key not in ("type", "data")}
+    return {key: inner[key] for key in ("type", "data") if key in inner} | origin
 
 
 def read_attachment(payload: bytes) -> Incoming:
@@ -307,9 +308,9 @@ def write_message(channel: str, message: dict[str, Any], threshold: int, packs: 
     inline = write_json(message)
     if inline is not None and fits(inline):
         return Outgoing(channel, inline.decode())
-    if inline is None and packs:
+    # What is far too long is not encoded in vain.
+    if inline is None and packs and content_bytes(message.get("data")) < PAYLOAD_BYTES:
         inner = write_messagepack({key: message[key] for key in ("type", "data") if key in message})
-        # What is far too long is not encoded in vain.
         if len(inner) < PAYLOAD_BYTES:
             origin = {key: value for key, value in message.items() if key not in ("type", "data")}
             packed = write_json({"packed": base64.b64encode(inner).decode(), **origin}) or b""

@@ -55,7 +55,7 @@ const isPacked = (value: unknown): value is Packed =>
   (value as Packed).packed !== undefined && (value as Packed).type === undefined;
 
 /** The message of which `type` and `data` are packed. */
-const unpacked = ({ packed, ...origin }: Packed): unknown => {
+const unpacked = ({ packed, data: _, ...origin }: Packed): unknown => {
   const inner = attempt("MessagePack", () => fromMessagePack(Buffer.from(packed, "base64")));
   if (typeof inner !== "object" || inner === null) throw new ProtocolError("not a message: what is packed is not an object");
   const { type, data } = inner as Record<string, unknown>;

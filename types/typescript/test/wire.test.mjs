@@ -59,5 +59,9 @@ test("a packed message is read as any other", () => {
   for (const wrong of [`17`, `null`, `"?"`, `"wQ=="`, `"kA=="`, `"gaR0eXBlAw=="`]) {
     assert.throws(() => decode(`{"packed":${wrong},${origin}}`), ProtocolError, wrong);
   }
+  // {"type":2,"uid":7}, and {"type":2} with bits behind the last byte
+  for (const inner of ["gqR0eXBlAqN1aWQH", "gaR0eXBlAh=="]) {
+    assert.deepEqual(decode(`{"data":{"x":1},"packed":"${inner}","uid":"a","nsp":"/"}`).message, { type: 2, uid: "a", nsp: "/" });
+  }
   assert.equal(decode(`{"type":2,"packed":17,${origin}}`).message.type, 2);
 });
