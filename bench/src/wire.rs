@@ -29,7 +29,7 @@ pub(crate) enum Command {
     BroadcastWithAck { millis: u64, expected: usize },
     /// Makes the listening session report to PostgreSQL's statistics what it did, where that is
     /// possible. Replies null.
-    Tell,
+    ReportStatistics,
 }
 
 /// How events are sent.

@@ -112,7 +112,7 @@ async fn emit_with_ack(target: &Target, command: &arguments::Emit, arguments: Ar
     if broadcast::RESERVED_EVENTS.contains(&command.event.as_str()) {
         return Err(Error::ReservedEvent { event: command.event.clone() }.into());
     }
-    let (mut session, survey) = known_servers(target, &command.namespace, command.survey.wait).await?;
+    let (mut session, survey) = open_session_and_find_servers(target, &command.namespace, command.survey.wait).await?;
     let request = new_request();
     let mut opts = command.selection.selector();
     if let Some(flags) = &mut opts.flags {
@@ -124,7 +124,7 @@ async fn emit_with_ack(target: &Target, command: &arguments::Emit, arguments: Ar
     let packet = Packet::event(arguments.packet(&command.event));
     let body = Body::Broadcast(Broadcast { packet, request_id: Some(request.clone()), opts });
     session.publish_and_log(&command.namespace, body).await?;
-    let mut waiting = Waiting::new(request, survey.uids(&command.namespace), command.timeout);
+    let mut waiting = PendingRequest::new(request, survey.uids(&command.namespace), command.timeout);
     let (mut clients, mut acknowledged) = (0_u64, 0_u64);
     while !waiting.nodes.is_empty() || acknowledged < clients {
         let Some((uid, body)) = waiting.next(&mut session).await? else { break };
@@ -156,13 +156,13 @@ async fn server_side_emit_with_ack(
     if server_side::RESERVED_EVENTS.contains(&command.event.as_str()) {
         return Err(Error::ReservedEvent { event: command.event.clone() }.into());
     }
-    let (mut session, survey) = known_servers(target, &command.namespace, command.survey.wait).await?;
+    let (mut session, survey) = open_session_and_find_servers(target, &command.namespace, command.survey.wait).await?;
     let request = new_request();
     let packet = arguments.packet(&command.event);
     session
         .publish(&command.namespace, Body::ServerSideEmit(ServerSideEmit { request_id: Some(request.clone()), packet }))
         .await?;
-    let mut waiting = Waiting::new(request, survey.uids(&command.namespace), command.timeout);
+    let mut waiting = PendingRequest::new(request, survey.uids(&command.namespace), command.timeout);
     while !waiting.nodes.is_empty() {
         let Some((uid, body)) = waiting.next(&mut session).await? else { break };
         if let Body::ServerSideEmitResponse(response) = body {
@@ -200,7 +200,7 @@ async fn end(
     Ok(())
 }
 
-async fn known_servers(target: &Target, namespace: &str, wait: Duration) -> Result<(Session, Survey), Failure> {
+async fn open_session_and_find_servers(target: &Target, namespace: &str, wait: Duration) -> Result<(Session, Survey), Failure> {
     if target.outbox.is_some() {
         return Err(Failure::failed(
             "what is acknowledged does not go through the outbox: leave out --outbox, or --ack",
@@ -212,7 +212,7 @@ async fn known_servers(target: &Target, namespace: &str, wait: Duration) -> Resu
     survey.ask(&mut session, namespace).await?;
     survey.listen_until(&mut session, Instant::now() + wait).await?;
     if survey.nodes().next().is_none() {
-        // Nothing was emitted.
+        // No server answered: stop before emitting.
         let asked = (&[namespace.to_owned()][..], wait);
         Failure::unless_complete(&connected::missing(target, &mut session, &survey, asked).await?)?;
     }
@@ -228,7 +228,7 @@ fn print_answer(target: &Target, survey: &Survey, uid: &NodeId, packet: Option<&
 }
 
 /// A request that waits for answers.
-struct Waiting {
+struct PendingRequest {
     request: RequestId,
     /// The nodes that have not answered.
     nodes: BTreeSet<NodeId>,
@@ -236,7 +236,7 @@ struct Waiting {
     deadline: Instant,
 }
 
-impl Waiting {
+impl PendingRequest {
     fn new(request: RequestId, nodes: BTreeSet<NodeId>, timeout: Duration) -> Self {
         Self { request, nodes, answered: BTreeSet::new(), deadline: Instant::now() + timeout + GRACE }
     }

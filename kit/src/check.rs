@@ -53,10 +53,10 @@ pub struct Check {
 #[non_exhaustive]
 pub enum CheckError {
     /// The database.
-    #[error("{0}")]
+    #[error(transparent)]
     Database(#[from] BackendError),
     /// A statement.
-    #[error("{0}")]
+    #[error(transparent)]
     Statement(#[from] tokio_postgres::Error),
     /// The name of a cluster.
     #[error("a cluster is three letters, C for your node, R for Rust, N for Node.js, such as RCR: not {0:?}")]
@@ -74,7 +74,7 @@ pub enum CheckError {
     #[error("no scenario has {0:?} in its name")]
     NoScenario(Vec<String>),
     /// The clients, or a partner, did not start.
-    #[error("{0}")]
+    #[error(transparent)]
     Partner(#[from] Error),
     /// The Node.js server cannot be installed.
     #[error("the Node.js server cannot be installed ({0}): install Node.js with npm, or leave it out with --no-node")]

@@ -283,7 +283,7 @@ async fn a_log_that_was_emptied_is_told() {
     pair.database.empty_log();
     pair.emit(2).await;
     pair.database.refuse_sessions(false);
-    pair.assert_incomplete(0, "not the one that it was").await;
+    pair.assert_incomplete(0, "another catch-up log than before the break").await;
     pair.emit(3).await;
     pair.assert_received([3]).await;
 }

@@ -132,7 +132,7 @@ async fn serve(node: impl Node, tallies: Vec<Arc<Tally>>) -> Result<(), String> 
                 answer(&Answer::Ok(ask(millis, expected, || node.fetch_sockets()).await))?;
             }
             // The peers' sessions are not accessible.
-            Command::Tell => answer(&Answer::Ok(()))?,
+            Command::ReportStatistics => answer(&Answer::Ok(()))?,
             Command::BroadcastWithAck { millis, expected } => {
                 answer(&Answer::Ok(ask(millis, expected, || node.broadcast_with_ack()).await))?;
             }
