@@ -167,7 +167,8 @@ impl TableReport {
     /// # Errors
     /// When the text is something else.
     pub fn read(text: &str) -> Result<Self, BackendError> {
-        let mut report: Self = serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))?;
+        let mut report: Self =
+            serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))?;
         for column in &mut report.columns {
             // PostgreSQL qualifies its own type where the search path has another type of that name
             // first.

@@ -20,7 +20,7 @@ const TYPE_WIDTH: usize = 25;
 
 /// The line as text: time (UTC), sender, type, content.
 pub(super) fn text(heard: &Heard, survey: &Survey, now: Duration, width: Option<usize>) -> String {
-    let (sender, kind, says) = match &heard.message {
+    let (sender, kind, content) = match &heard.message {
         Ok(message) => (sender(message, survey), message.body.name(), content(heard, message)),
         Err(problem) => ("-".to_owned(), "CANNOT BE READ", format!("{} {problem}", heard.namespace)),
     };
@@ -35,7 +35,7 @@ pub(super) fn text(heard: &Heard, survey: &Survey, now: Duration, width: Option<
         },
     };
     let sender = pad(&cut(&printable(&sender), Some(SENDER_WIDTH)), SENDER_WIDTH);
-    let content = cut(&printable(&says), remaining_width);
+    let content = cut(&printable(&content), remaining_width);
     format!("{DIM}{}{RESET} {sender} {colour}{kind:TYPE_WIDTH$}{RESET} {content}", time_of_day(now))
 }
 

@@ -15,7 +15,7 @@ use socketioxide::{
 use tokio::net::TcpListener;
 
 use super::{
-    arguments::Arguments,
+    arguments::arguments_to_json,
     commands::{self, Answer, say},
     operations::Node,
 };
@@ -158,7 +158,7 @@ fn report_server_side<B: Backend>(cluster: &Cluster<B>, namespace: &str) {
     let nsp = namespace.to_owned();
     cluster.of(namespace).on_any_server_side(move |name, args: Arguments| {
         // Printed here and not in the future, so that the lines are in the order of the events.
-        say(&json!({ "event": "serverSide", "nsp": nsp, "name": name, "args": args.into_json() }));
+        say(&json!({ "event": "serverSide", "nsp": nsp, "name": name, "args": arguments_to_json(&args) }));
         std::future::ready(())
     });
 }

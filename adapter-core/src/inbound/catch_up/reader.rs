@@ -199,7 +199,8 @@ impl<B: Backend> Reader<B> {
         // after it are.
         let own_channel = [self.channel.clone()];
         let place = LogQuery { channels: &own_channel, after: since.id - 1, limit: 1, ..query };
-        let is_whole = within_statement_timeout(backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
+        let is_whole =
+            within_statement_timeout(backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
         Ok(self.why_incomplete(&since, &until, is_whole))
     }
 
@@ -254,7 +255,8 @@ impl<B: Backend> Reader<B> {
         self.is_mark_due = false;
         self.tracker.begin(token.clone(), self.listened.clone());
         let (backend, table, channel) = (self.backend.clone(), self.log.table_name().to_owned(), self.channel.clone());
-        self.marking = Some(Box::pin(async move { within_statement_timeout(backend.mark(&table, &channel, &token)).await }));
+        self.marking =
+            Some(Box::pin(async move { within_statement_timeout(backend.mark(&table, &channel, &token)).await }));
     }
 
     fn marked(&mut self, marked: Result<Position, BackendError>) {
