@@ -27,10 +27,10 @@ use self::state::{Held, Session, State, milliseconds};
 use crate::{
     api::emitter::PublishOn,
     backend::{
-        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
-        OutboxBatch, OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport,
+        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, OutboxBatch,
+        OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport,
         emission::Emission,
-        outbox_sql::{LONGEST_TURN, MARGIN},
+        outbox_sql::MARGIN,
         table::{DEFAULT_LOG, DEFAULT_OUTBOX, TableName, TableSpec},
     },
 };
