@@ -1,12 +1,7 @@
 //! The [`Backend`] on tokio-postgres.
 
-use crate::{
-    cancel::Canceller,
-    error,
-    listener::TokioPostgresListener,
-    pool::{Connections, Parameter, StatementKind},
-    sessions::{NodeName, Sessions},
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{SlowHosts, time_for_other_hosts, total_connect_timeout};
@@ -18,11 +13,18 @@ use socketio_pg_core::backend::{
     sql::{self, Columns},
     table::TableName,
 };
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
     Config, Socket,
     tls::{MakeTlsConnect, TlsConnect},
     types::Type,
+};
+
+use crate::{
+    cancel::Canceller,
+    error,
+    listener::TokioPostgresListener,
+    pool::{Connections, Parameter, StatementKind},
+    sessions::{NodeName, Sessions},
 };
 
 /// PostgreSQL through tokio-postgres, with a small pool for statements and a separate connection

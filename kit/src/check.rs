@@ -8,17 +8,19 @@ mod report;
 
 pub use self::report::{Mistake, PlayResult, Played, Report};
 
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use socketio_pg_core::backend::{BackendError, table::schema_sql};
+use tokio_postgres::Client;
+
 use crate::{
     harness::{ClientHost, Error},
     judge::{Expectations, Finding, Level, Rule, cut},
     scenarios::{Cluster, Names, Scenario, Settings, differences, namespaces, shows_node_defect},
 };
-use futures_util::{StreamExt, stream};
 use programs::{Partners, Programs, Seat, install_node};
 use recorder::Recorder;
-use socketio_pg_core::backend::{BackendError, table::schema_sql};
-use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio_postgres::Client;
 
 /// How many scenarios run at the same time: most of their time is waiting.
 const SCENARIOS_AT_ONCE: usize = 4;

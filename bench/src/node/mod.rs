@@ -6,20 +6,22 @@ mod raw;
 mod sockets;
 mod tally;
 
-use crate::{
-    contender::Contender,
-    event::Load,
-    wire::{Answer, Answered, Command, Received},
-};
-use serde::Serialize;
 use std::{
     future::Future,
     io::{self, Write},
     sync::Arc,
     time::{Duration, Instant},
 };
-use tally::Tally;
+
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::{
+    contender::Contender,
+    event::Load,
+    wire::{Answer, Answered, Command, Received},
+};
+use tally::Tally;
 
 /// How long a node may take to know the others.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);

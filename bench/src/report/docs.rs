@@ -1,9 +1,10 @@
 //! Writes `docs/performance.md`: tables between markers, so that the prose around them stays; and
 //! plots.
 
+use std::{fmt::Write, fs, io, path::Path};
+
 use super::{Figures, goals, plot, workload_table};
 use crate::workload::{self, Workload};
-use std::{fmt::Write, fs, io, path::Path};
 
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";

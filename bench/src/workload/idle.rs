@@ -10,14 +10,16 @@
 //! are asked to report. The listeners of socketioxide-postgres on sqlx never report, and cannot be
 //! asked: their transactions are not known.
 
+use std::time::{Duration, Instant};
+
+use socketio_pg_throwaway::Database;
+
 use super::{Measure, Metric, Timing};
 use crate::{
     arena::{Arena, Cluster, NodeProcess, Postgres, Shape},
     contender::Contender,
     wire::Command,
 };
-use socketio_pg_throwaway::Database;
-use std::time::{Duration, Instant};
 
 /// Until the work of the start is over, and reported: sessions take up to 10 s for that.
 const CALM: Duration = Duration::from_secs(15);
@@ -61,8 +63,9 @@ pub(super) fn measure(
     timing: &Timing,
 ) -> Vec<Figure> {
     let wanted = shapes.iter().flat_map(|shape| contenders.iter().map(move |contender| (*shape, *contender)));
-    let mut all: Vec<_> =
-        wanted.filter_map(|(shape, contender)| report_failure(contender, Idle::start(arena, shape, contender))).collect();
+    let mut all: Vec<_> = wanted
+        .filter_map(|(shape, contender)| report_failure(contender, Idle::start(arena, shape, contender)))
+        .collect();
     std::thread::sleep(CALM);
     let mut figures = Vec::new();
     for round in 0..timing.idle_rounds {

@@ -25,12 +25,14 @@ mod sessions;
 mod timeouts;
 mod traffic;
 
-use case::{Case, Kind, Result, Seen};
-use cluster::Cluster;
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
+
 use futures_util::{StreamExt, stream};
 use socketio_pg_tests::{ClientHost, NODE, Traffic, database as any_database, everything_works, require};
 use socketio_pg_throwaway::Server;
-use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
+
+use case::{Case, Kind, Result, Seen};
+use cluster::Cluster;
 
 const BACKENDS: [&str; 2] = ["tokio-postgres", "diesel"];
 /// How many run at the same time: most of their time is waiting.

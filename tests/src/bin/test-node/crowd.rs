@@ -5,13 +5,12 @@ use std::{future::Future, time::Duration};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use socketio_pg_core::protocol::value::Arguments;
+use socketio_pg_kit::partner::arguments::{self, arguments_from_json};
 use socketioxide::{
     adapter::Adapter,
     extract::{AckSender, Data, SocketRef},
 };
-
-use socketio_pg_core::protocol::value::Arguments;
-use socketio_pg_kit::partner::arguments::{self, arguments_from_json};
 
 /// An event that a client asks its server to emit.
 #[derive(Deserialize)]
