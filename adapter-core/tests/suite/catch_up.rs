@@ -289,6 +289,14 @@ async fn a_log_that_was_emptied_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_that_does_not_answer_is_told_with_how_long_the_node_waited() {
+    let mut pair = Pair::start().await;
+    pair.database.hold_log(true);
+    pair.database.break_sessions();
+    pair.assert_incomplete(0, "the log could not be read: PostgreSQL took longer than 5s").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_what_must_not_be_lost_is_logged() {
     let pair = Pair::start().await;
     tokio::time::sleep(Duration::from_secs(60)).await;

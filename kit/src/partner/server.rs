@@ -5,7 +5,7 @@ use std::{collections::HashSet, convert::Infallible, future::Future, net::Socket
 use axum::{Router, extract::ConnectInfo, serve::ListenerExt};
 use parking_lot::Mutex;
 use serde_json::{Map, json};
-use socketio_pg_core::{Cluster, PostgresAdapter, backend::Backend, record_handshake};
+use socketio_pg_core::{Cluster, PostgresAdapter, backend::Backend, protocol::value::Arguments, record_handshake};
 use socketioxide::{
     ParserConfig, SocketIo,
     adapter::{Adapter, Emitter},

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use socketio_pg_tests::DEADLINE;
-use socketio_pg_tokio_postgres::{Options, SqlFunctions, schema_sql};
+use socketio_pg_tokio_postgres::{Options, SqlFunctions};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Arrival, Command, LinkTask, MAX_AT_ONCE, MAX_HANDLED_AT_ONCE, Seen, Turn, Waiter, silent};
+use super::{Arrival, Command, Handling, LinkTask, MAX_AT_ONCE, MAX_HANDLED_AT_ONCE, Seen, Waiter, silent};
 use crate::{
     backend::{Backend, BackendError, ErrorKind, Listener},
     error::Error,
