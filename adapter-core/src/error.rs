@@ -139,7 +139,7 @@ pub enum ConnectError {
         /// What PostgreSQL said.
         error: BackendError,
     },
-    /// The outbox does not exist, and was not created, or its sequence does not.
+    /// The outbox or its sequence is missing, or may not be used.
     #[error(
         "the outbox `{table}`, or its sequence, is missing or may not be used ({error}): run the SQL that the backend \
          crate exports as `outbox_schema_sql`, and grant the role SELECT and UPDATE on the sequence; or do without \
@@ -216,24 +216,23 @@ impl ConnectError {
     }
 
     pub(crate) fn preparing_log(table: &str, error: BackendError) -> Self {
-        match Self::of_table(table, error, false) {
-            Ok(known) => known,
-            Err(error) => match error.kind() {
-                ErrorKind::Connection => Self::Unreachable(error),
-                ErrorKind::ReadOnly => Self::ReadOnly(error),
-                _ => Self::MissingLog { table: table.to_owned(), error },
-            },
-        }
+        Self::preparing_optional(table, error, |table, error| Self::MissingLog { table, error })
     }
 
     pub(crate) fn preparing_outbox(table: &str, error: BackendError) -> Self {
+        Self::preparing_optional(table, error, |table, error| Self::MissingOutbox { table, error })
+    }
+
+    /// For a table that only an option asks for. A failure that is not about the table, such as of
+    /// the login, is told as without the option.
+    fn preparing_optional(table: &str, error: BackendError, missing: fn(String, BackendError) -> Self) -> Self {
         match Self::of_table(table, error, false) {
             Ok(known) => known,
-            Err(error) => match error.kind() {
-                ErrorKind::Connection => Self::Unreachable(error),
-                ErrorKind::ReadOnly => Self::ReadOnly(error),
-                _ => Self::MissingOutbox { table: table.to_owned(), error },
-            },
+            // A wrong setting is the name of the table, or of its schema.
+            Err(error) if error.kind() == ErrorKind::Configuration || error.kind().is_about_content() => {
+                missing(table.to_owned(), error)
+            }
+            Err(error) => error.into(),
         }
     }
 
@@ -431,5 +430,27 @@ impl From<Error> for AdapterError {
 impl From<Error> for BroadcastError {
     fn from(error: Error) -> Self {
         Self::Adapter(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_about_an_optional_table_is_told_as_without_it() {
+        let error = |kind| BackendError::new(kind, "reason");
+        for prepare in [ConnectError::preparing_log, ConnectError::preparing_outbox] {
+            assert!(matches!(prepare("t", error(ErrorKind::Url)), ConnectError::Url(_)));
+            assert!(matches!(prepare("t", error(ErrorKind::Login)), ConnectError::Login(_)));
+            assert!(matches!(prepare("t", error(ErrorKind::Tls)), ConnectError::Tls(_)));
+            assert!(matches!(prepare("t", error(ErrorKind::Connection)), ConnectError::Unreachable(_)));
+            assert!(matches!(prepare("t", error(ErrorKind::ReadOnly)), ConnectError::ReadOnly(_)));
+            assert!(matches!(prepare("t", error(ErrorKind::Timeout)), ConnectError::TableLocked { .. }));
+        }
+        for kind in [ErrorKind::Configuration, ErrorKind::Permission, ErrorKind::MissingTable, ErrorKind::Other] {
+            assert!(matches!(ConnectError::preparing_log("t", error(kind)), ConnectError::MissingLog { .. }));
+            assert!(matches!(ConnectError::preparing_outbox("t", error(kind)), ConnectError::MissingOutbox { .. }));
+        }
     }
 }

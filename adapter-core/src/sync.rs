@@ -7,7 +7,7 @@
 mod checked;
 #[cfg(all(test, feature = "model"))]
 pub(crate) use self::checked::{
-    AtomicBool, AtomicUsize, Mutex, Notify, RwLock, block_on, explore, oneshot, poll_times,
+    AtomicBool, AtomicUsize, Mutex, Notify, RwLock, block_on, explore, moment, oneshot, poll_times,
 };
 
 #[cfg(not(all(test, feature = "model")))]

@@ -1,5 +1,15 @@
 //! The [`Backend`] on diesel-async.
 
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use diesel::ConnectionResult;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
+use futures_util::future::BoxFuture;
+use socketio_pg_core::backend::{
+    Backend, BackendError, CatchUp, Content, FetchLimits, LogQuery, LogRow, OutboxBatch, OutboxProgress, OutboxState,
+    Outgoing, Position, Row, SweepBatch, TableReport, sql::Columns, table::TableName,
+};
+
 use crate::{
     connector::{Connector, Setup},
     diagnosis::{self, Concern},
@@ -9,14 +19,6 @@ use crate::{
     pool::Connections,
     statements::{self, Fetch, Notify, NotifyOnOneChannel, NotifyOne, NotifyWithAttachments, Sweep},
 };
-use diesel::ConnectionResult;
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, pooled_connection::deadpool::Pool};
-use futures_util::future::BoxFuture;
-use socketio_pg_core::backend::{
-    Backend, BackendError, CatchUp, Content, FetchLimits, LogQuery, LogRow, OutboxBatch, OutboxProgress, OutboxState,
-    Outgoing, Position, Row, SweepBatch, TableReport, sql::Columns, table::TableName,
-};
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 /// PostgreSQL through diesel-async, with a small pool for statements and a separate connection for
 /// listening.

@@ -1,6 +1,10 @@
 //! Makes connections, with our function or the application's.
 
-use crate::error;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
 use diesel::ConnectionResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
@@ -9,11 +13,9 @@ use socketio_pg_connection::{
     total_connect_timeout,
 };
 use socketio_pg_core::backend::{BackendError, ErrorKind};
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
 use tokio_postgres::{CancelToken, Client, Connection, Socket, tls::MakeTlsConnect};
+
+use crate::error;
 
 /// The application's function that makes a connection from a connection string: what
 /// `ManagerConfig::custom_setup` of diesel-async takes.

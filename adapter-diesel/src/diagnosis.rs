@@ -4,7 +4,8 @@
 //! After a failed statement, queries on the same connection therefore find out what the error
 //! means.
 
-use crate::error::{is_of_connection, refused};
+use std::time::Duration;
+
 use diesel::{
     QueryableByName,
     result::{DatabaseErrorKind, Error},
@@ -12,7 +13,8 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::backend::{BackendError, ErrorKind, table::TableName};
-use std::time::Duration;
+
+use crate::error::{is_of_connection, refused};
 
 /// What a statement was about.
 #[derive(Clone, Copy)]

@@ -1,9 +1,11 @@
 //! The listening session on diesel-async.
 
-use crate::{
-    connector::Connector,
-    diagnosis::{self, Concern},
+use std::{
+    fmt,
+    pin::pin,
+    time::{Duration, Instant},
 };
+
 use diesel::pg::PgNotification;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryResult, QueryableByName};
@@ -12,12 +14,12 @@ use futures_util::{FutureExt, StreamExt};
 use socketio_pg_connection::{Notifications, closed};
 use socketio_pg_core::backend::{BackendError, ErrorKind, Incoming, Listener, sessions_sql};
 use socketio_pg_core::protocol::{SessionId, channel::quote_identifier, cluster::Sighting};
-use std::{
-    fmt,
-    pin::pin,
-    time::{Duration, Instant},
-};
 use tokio_postgres::Notification;
+
+use crate::{
+    connector::Connector,
+    diagnosis::{self, Concern},
+};
 
 /// A separate connection. Dropping it ends the session.
 pub struct DieselListener {

@@ -1,6 +1,8 @@
 //! The catch-up log with diesel's parameters. The statements are in `log_sql`, once for all
 //! backends.
 
+use std::time::Duration;
+
 use diesel::{
     QueryResult, QueryableByName,
     pg::Pg,
@@ -12,7 +14,6 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use socketio_pg_core::backend::{
     Incoming, LogQuery, LogRow, Outgoing, Position, log_sql, sql::Columns, table::TableName,
 };
-use std::time::Duration;
 
 use crate::shared_sql::{Statement, identified_by_text};
 

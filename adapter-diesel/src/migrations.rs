@@ -1,6 +1,8 @@
 //! The tables, and the functions that emit from SQL, as diesel migrations, to run with the
 //! application's own migrations.
 
+use std::{borrow::Cow, fmt};
+
 use diesel::{
     connection::BoxableConnection,
     migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion, Result},
@@ -10,7 +12,6 @@ use socketio_pg_core::{
     CatchUp, Outbox, SqlFunctions,
     backend::table::{InvalidTableName, TableName},
 };
-use std::{borrow::Cow, fmt};
 
 /// The migrations for a cluster with default options.
 ///

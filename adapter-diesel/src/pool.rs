@@ -1,10 +1,11 @@
 //! The pool of connections for statements.
 
-use crate::{
-    connector::Connector,
-    diagnosis::{self, Concern},
-    error,
+use std::{
+    ops::{Deref, DerefMut},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
 };
+
 use diesel::QueryResult;
 use diesel_async::{
     AsyncPgConnection,
@@ -15,10 +16,11 @@ use diesel_async::{
 };
 use futures_util::FutureExt;
 use socketio_pg_core::backend::{BackendError, ErrorKind, before_sending};
-use std::{
-    ops::{Deref, DerefMut},
-    sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
+
+use crate::{
+    connector::Connector,
+    diagnosis::{self, Concern},
+    error,
 };
 
 /// A pool of connections, each used for one statement at a time.

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::{net::TcpListener, time::Duration};
+
 use diesel_async::{
     AsyncConnection, AsyncPgConnection,
     pooled_connection::{
@@ -17,7 +19,6 @@ use socketio_pg_core::{
 };
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::{Database, Server, StopMode};
-use std::{net::TcpListener, time::Duration};
 
 const TABLE: &str = "socket_io_attachments";
 

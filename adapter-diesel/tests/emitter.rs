@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::time::Duration;
+
 use diesel::result::Error as DieselError;
 use diesel_async::{
     AsyncConnection, AsyncPgConnection,
@@ -20,7 +22,6 @@ use socketio_pg_diesel::{
     protocol::{Body, Message, Notification},
 };
 use socketio_pg_throwaway::{Database, Server};
-use std::time::Duration;
 
 const TABLE: &str = "socket_io_attachments";
 

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::time::Duration;
+
 use socketio_pg_core::backend::{Backend, Content, ErrorKind, FetchLimits, Outgoing, Prepare};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_throwaway::{Database, Server};
-use std::time::Duration;
 
 /// A database with a role that may do nothing there yet.
 struct Guest {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::{fmt, time::Duration};
+
 use diesel::{
     migration::{Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion, Result},
     pg::Pg,
@@ -11,7 +13,6 @@ use diesel_migrations::MigrationHarness;
 use socketio_pg_core::backend::{ErrorKind, Prepare};
 use socketio_pg_diesel::{CatchUp, DieselBackend, MIGRATIONS, Migrations, Options, SqlFunctions};
 use socketio_pg_throwaway::{Database, Server};
-use std::{fmt, time::Duration};
 
 async fn harness(database: &Database) -> AsyncMigrationHarness<AsyncPgConnection> {
     AsyncMigrationHarness::new(AsyncPgConnection::establish(&database.url()).await.unwrap())

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::sync::Arc;
+
 use diesel::ConnectionResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -10,7 +12,6 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDe
 use socketio_pg_core::backend::{Backend, ErrorKind, FetchLimits, Listener, Prepare};
 use socketio_pg_diesel::{DieselBackend, connection_error};
 use socketio_pg_throwaway::{Database, Server};
-use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// A server with a certificate for `localhost`.

@@ -1,12 +1,7 @@
 //! The [`Backend`] on tokio-postgres.
 
-use crate::{
-    cancel::Canceller,
-    error,
-    listener::TokioPostgresListener,
-    pool::{Connections, Parameter, StatementKind},
-    sessions::{NodeName, Sessions},
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{SlowHosts, time_for_other_hosts, total_connect_timeout};
@@ -18,11 +13,18 @@ use socketio_pg_core::backend::{
     sql::{self, Columns},
     table::TableName,
 };
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio_postgres::{
     Config, Socket,
     tls::{MakeTlsConnect, TlsConnect},
     types::Type,
+};
+
+use crate::{
+    cancel::Canceller,
+    error,
+    listener::TokioPostgresListener,
+    pool::{Connections, Parameter, StatementKind},
+    sessions::{NodeName, Sessions},
 };
 
 /// PostgreSQL through tokio-postgres, with a small pool for statements and a separate connection
@@ -185,8 +187,7 @@ impl Backend for TokioPostgresBackend {
 
     async fn inspect_table(&self, table: &TableName) -> Result<TableReport, BackendError> {
         let rows = self.tending.query(INSPECT_TABLE_SQL, &[(&table.to_string(), Type::TEXT)]).await?;
-        let row =
-            rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the look at a table was not answered"))?;
+        let row = only_row(&rows, "the look at a table")?;
         TableReport::read(row.try_get(0).map_err(error::in_session)?)
     }
 
@@ -226,7 +227,7 @@ impl Backend for TokioPostgresBackend {
     async fn mark(&self, log: &str, channel: &str, payload: &str) -> Result<Position, BackendError> {
         let statement = log_sql::mark(&TableName::parse(log)?);
         let rows = self.tending.query(&statement, &[(&channel, Type::TEXT), (&payload, Type::TEXT)]).await?;
-        let row = rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the mark was not answered"))?;
+        let row = only_row(&rows, "the mark")?;
         let position = || {
             Ok(Position {
                 snapshot: row.try_get("snapshot")?,
@@ -300,7 +301,7 @@ impl Backend for TokioPostgresBackend {
             (&batch.wants_xid, Type::BOOL),
         ];
         let rows = self.tending.query_once(&statement, &parameters).await?;
-        let row = rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the outbox was not answered"))?;
+        let row = only_row(&rows, "the outbox")?;
         let progress = || {
             Ok(OutboxProgress {
                 is_ours: row.try_get(0)?,
@@ -319,7 +320,7 @@ impl Backend for TokioPostgresBackend {
     async fn look_at_outbox(&self, outbox: &str, after: i64) -> Result<OutboxState, BackendError> {
         let statement = outbox_sql::look(&TableName::parse(outbox)?);
         let rows = self.tending.query_once(&statement, &[(&after, Type::INT8)]).await?;
-        let row = rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, "the outbox was not answered"))?;
+        let row = only_row(&rows, "the outbox")?;
         let state = || {
             Ok(OutboxState {
                 oldest: row.try_get(0)?,
@@ -344,6 +345,11 @@ impl Backend for TokioPostgresBackend {
     async fn connect_listener(&self) -> Result<Self::Listener, BackendError> {
         (self.connect_listener)().await
     }
+}
+
+/// The row of a statement that returns one.
+fn only_row<'a>(rows: &'a [tokio_postgres::Row], what: &str) -> Result<&'a tokio_postgres::Row, BackendError> {
+    rows.first().ok_or_else(|| BackendError::new(ErrorKind::Other, format!("{what} was not answered")))
 }
 
 impl fmt::Debug for TokioPostgresBackend {

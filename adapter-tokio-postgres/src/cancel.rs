@@ -1,7 +1,8 @@
 //! Cancels statements whose result is not needed any more.
 
-use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
 use tokio_postgres::{
     CancelToken, Socket,
     tls::{MakeTlsConnect, TlsConnect},

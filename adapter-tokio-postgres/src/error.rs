@@ -1,9 +1,10 @@
 //! Maps errors of the driver to their [`ErrorKind`].
 
+use std::{error::Error as StdError, io};
+
 use deadpool_postgres::{HookError, PoolError};
 use socketio_pg_connection::{POOLER_REMEDY, connecting, io_error, kind_of_state};
 use socketio_pg_core::backend::{BackendError, ErrorKind};
-use std::{error::Error as StdError, io};
 use tokio_postgres::{Error, error::Severity};
 
 /// An error of a statement, or of an open session.

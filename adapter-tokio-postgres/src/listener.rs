@@ -1,14 +1,16 @@
 //! The listening session on tokio-postgres.
 
-use crate::error;
+use std::{fmt, pin::pin};
+
 use socketio_pg_connection::{Notifications, SlowHosts, connect, connecting, notifications};
 use socketio_pg_core::backend::{BackendError, Incoming, Listener, sessions_sql};
 use socketio_pg_core::protocol::{SessionId, channel::quote_identifier, cluster::Sighting};
-use std::{fmt, pin::pin};
 use tokio_postgres::{
     Client, Config, SimpleQueryMessage, SimpleQueryRow, Socket,
     tls::{MakeTlsConnect, TlsConnect},
 };
+
+use crate::error;
 
 /// A separate connection, whose socket is drained at all times. Dropping it ends both.
 pub struct TokioPostgresListener {

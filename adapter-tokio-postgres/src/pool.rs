@@ -1,20 +1,22 @@
 //! The pool of connections for statements.
 
-use crate::{cancel::Canceller, error, sessions::Sessions};
-use deadpool_postgres::{Client, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
-use futures_util::future::BoxFuture;
-use socketio_pg_connection::{SlowHosts, connect, total_connect_timeout};
-use socketio_pg_core::backend::{BackendError, ErrorKind, before_sending};
 use std::{
     ops::Deref,
     sync::atomic::{AtomicBool, Ordering},
 };
+
+use deadpool_postgres::{Client, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use futures_util::future::BoxFuture;
+use socketio_pg_connection::{SlowHosts, connect, total_connect_timeout};
+use socketio_pg_core::backend::{BackendError, ErrorKind, before_sending};
 use tokio::task::JoinHandle;
 use tokio_postgres::{
     Config, Error, Row, Socket,
     tls::{MakeTlsConnect, TlsConnect},
     types::{ToSql, Type},
 };
+
+use crate::{cancel::Canceller, error, sessions::Sessions};
 
 /// A statement's parameter: a value, and its type.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);

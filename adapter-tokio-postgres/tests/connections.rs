@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
 use deadpool_postgres::{Manager, Pool};
 use socketio_pg_core::{
     Cluster, Options,
@@ -10,7 +12,6 @@ use socketio_pg_core::{
 };
 use socketio_pg_throwaway::{Database, Server, StopMode};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
-use std::{net::TcpListener, sync::Arc, time::Duration};
 use tokio_postgres::{Config, NoTls};
 
 const TABLE: &str = "socket_io_attachments";

@@ -3,6 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    time::Duration,
+};
+
 use socketio_pg_core::{
     backend::{Backend, FetchLimits, Listener, Prepare, Row},
     testing::contract::{
@@ -14,11 +20,6 @@ use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::{
     CatchUp, Emitter, Error, Options, TokioPostgresBackend, TokioPostgresListener,
     protocol::{Body, Message, Notification},
-};
-use std::{
-    io::{Read, Write},
-    net::TcpListener,
-    time::Duration,
 };
 use tokio_postgres::{Client, NoTls};
 

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::sync::Arc;
+
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use socketio_pg_core::backend::{Backend, ErrorKind, FetchLimits, Listener, Prepare};
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
-use std::sync::Arc;
 use tokio_postgres::{Config, NoTls, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 

@@ -3,17 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use socketio_pg_core::backend::{
-    Backend, CatchUp, Content, FetchLimits, Listener, Outgoing, Position, Prepare, Row, table::DEFAULT_LOG,
-};
-use socketio_pg_throwaway::{Database, Server, StopMode};
-use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use std::{
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use socketio_pg_core::backend::{
+    Backend, CatchUp, Content, FetchLimits, Listener, Outgoing, Position, Prepare, Row, table::DEFAULT_LOG,
+};
+use socketio_pg_throwaway::{Database, Server, StopMode};
+use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio_postgres::NoTls;
 
 const TABLE: &str = "socket_io_attachments";

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use socketio_pg_core::{Auth, Cluster, ConnectInfo, Error, PostgresAdapter, backend::Backend, record_handshake};
+use socketio_pg_core::{
+    Auth, Cluster, ConnectInfo, Error, PostgresAdapter, backend::Backend, protocol::value::Arguments, record_handshake,
+};
 use socketioxide::{
     SocketIo,
     adapter::Emitter,
@@ -13,7 +15,6 @@ use socketioxide::{
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
-    arguments::Arguments,
     authentication::{Credentials, Gate, NewSession},
     error::{AdminError, OperationError, Refused},
     operations::{OPERATIONS, Operation},

@@ -4,7 +4,6 @@
 #![doc = include_str!("manual.md")]
 
 mod admin;
-mod arguments;
 mod authentication;
 mod changes;
 mod error;

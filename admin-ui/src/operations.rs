@@ -3,10 +3,10 @@
 use socketio_pg_core::{
     Cluster, ClusterNamespace,
     backend::Backend,
-    protocol::{Value, message::Room},
+    protocol::{Value, message::Room, value::Arguments},
 };
 
-use crate::{arguments::Arguments, error::OperationError};
+use crate::error::OperationError;
 
 /// The events by which an admin asks.
 pub(crate) const OPERATIONS: [&str; 4] = ["emit", "join", "leave", "_disconnect"];

@@ -8,12 +8,15 @@ use std::{
 
 use futures_util::future::join_all;
 use serde::Serialize;
-use socketio_pg_core::{Cluster, Error, PostgresAdapter, SocketData, backend::Backend, protocol::Value};
+use socketio_pg_core::{
+    Cluster, Error, PostgresAdapter, SocketData,
+    backend::Backend,
+    protocol::{Value, value::Arguments},
+};
 use socketioxide::{SocketIo, adapter::Emitter, socket::Sid};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    arguments::Arguments,
     changes::{Change, Seen, Sockets, What, changes},
     options::AdminOptions,
     protocol::{AdminSocket, ROOM_JOINED, ROOM_LEFT, SOCKET_CONNECTED, SOCKET_DISCONNECTED, SOCKET_UPDATED, now, room},

@@ -96,7 +96,7 @@ const operations = {
     }
     return Tally.sum(tallies);
   },
-  async tell() {
+  async reportStatistics() {
     await namespaces[0].adapter.client.client.query("SELECT 1");
     return null;
   },

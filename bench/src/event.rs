@@ -4,11 +4,12 @@
 //! `sequence` counts the events of a run and namespace from 0, `stamp` is the sender's clock, and
 //! the body is always the same text or bytes.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use socketioxide_core::{Value, parser::Parse};
 use socketioxide_parser_common::CommonParser;
-use std::sync::LazyLock;
 
 pub(crate) const NAME: &str = "message";
 

@@ -12,8 +12,9 @@ mod run;
 mod wire;
 mod workload;
 
-use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(about, version, args_conflicts_with_subcommands = true)]

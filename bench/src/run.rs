@@ -1,12 +1,13 @@
 //! A run: every workload, round by round, every contender in each round.
 
+use std::{cell::RefCell, fs, path::Path};
+
 use crate::{
     arena::Arena,
     contender::Contender,
     report::{self, Figures},
     workload::{self, Timing, Workload},
 };
-use std::{cell::RefCell, fs, path::Path};
 
 /// The command line of the bench.
 #[derive(clap::Args)]

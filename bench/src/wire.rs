@@ -5,8 +5,9 @@
 //! with `{"ok":…}` or `{"error":"…"}`. A node ends when its stdin does. Node.js's side is
 //! `bench/node/node.mjs`.
 
-use crate::event::Load;
 use serde::{Deserialize, Serialize};
+
+use crate::event::Load;
 
 /// A command to a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub(crate) enum Command {
     BroadcastWithAck { millis: u64, expected: usize },
     /// Makes the listening session report to PostgreSQL's statistics what it did, where that is
     /// possible. Replies null.
-    Tell,
+    ReportStatistics,
 }
 
 /// How events are sent.

@@ -135,9 +135,8 @@ pub(crate) struct Nodes {
 
 #[derive(Debug, Args)]
 pub(crate) struct Sockets {
-    /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
-    pub(crate) namespace: String,
+    #[command(flatten)]
+    pub(crate) namespace: OneNamespace,
     #[command(flatten)]
     pub(crate) selection: Selection,
     /// Only how many there are on each server
@@ -148,6 +147,21 @@ pub(crate) struct Sockets {
     /// How long to wait for each server
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) timeout: Duration,
+}
+
+/// One namespace, where a command acts in only one.
+#[derive(Debug, Args)]
+pub(crate) struct OneNamespace {
+    /// The namespace
+    #[arg(
+        id = "namespace",
+        long = "namespace",
+        short = 'n',
+        default_value = "/",
+        value_name = "NAMESPACE",
+        value_parser = namespace
+    )]
+    pub(crate) name: String,
 }
 
 /// How servers are found.
@@ -209,9 +223,8 @@ pub(crate) struct Emit {
     pub(crate) event: String,
     #[command(flatten)]
     pub(crate) arguments: EventArguments,
-    /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
-    pub(crate) namespace: String,
+    #[command(flatten)]
+    pub(crate) namespace: OneNamespace,
     #[command(flatten)]
     pub(crate) selection: Selection,
     /// Clients that are not ready may miss it
@@ -243,18 +256,16 @@ pub(crate) struct Rooms {
     /// The rooms to join or leave
     #[arg(required = true, value_name = "ROOM")]
     pub(crate) rooms: Vec<String>,
-    /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
-    pub(crate) namespace: String,
+    #[command(flatten)]
+    pub(crate) namespace: OneNamespace,
     #[command(flatten)]
     pub(crate) selection: Selection,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Disconnect {
-    /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
-    pub(crate) namespace: String,
+    #[command(flatten)]
+    pub(crate) namespace: OneNamespace,
     #[command(flatten)]
     pub(crate) selection: Selection,
     /// All sockets of the namespace; needed where no room is given
@@ -271,9 +282,8 @@ pub(crate) struct ServerSideEmit {
     pub(crate) event: String,
     #[command(flatten)]
     pub(crate) arguments: EventArguments,
-    /// The namespace
-    #[arg(long, short, default_value = "/", value_name = "NAMESPACE", value_parser = namespace)]
-    pub(crate) namespace: String,
+    #[command(flatten)]
+    pub(crate) namespace: OneNamespace,
     /// Wait for the servers' responses and write them
     #[arg(long)]
     pub(crate) ack: bool,

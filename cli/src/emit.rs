@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use serde::{Serialize, Serializer, ser::SerializeTuple};
 use serde_json::json;
 use socketio_pg_core::{
     Error,
@@ -16,6 +15,7 @@ use socketio_pg_core::{
     protocol::{
         Body, NodeId, Payload, RequestId, Value,
         message::{Broadcast, Packet, ServerSideEmit, broadcast, server_side},
+        value::Arguments,
     },
 };
 use socketio_pg_tokio_postgres::Emitter;
@@ -38,11 +38,11 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn emit(target: &Target, command: &arguments::Emit) -> Result<(), Failure> {
-    let arguments = Arguments::read(&command.arguments)?;
+    let arguments = read_arguments(&command.arguments)?;
     if command.ack {
         return emit_with_ack(target, command, arguments).await;
     }
-    let mut emitter = emitter(target, &command.namespace, &command.selection);
+    let mut emitter = emitter(target, &command.namespace.name, &command.selection);
     if command.volatile {
         emitter = emitter.volatile();
     }
@@ -53,28 +53,28 @@ pub(crate) async fn emit(target: &Target, command: &arguments::Emit) -> Result<(
 }
 
 pub(crate) async fn join(target: &Target, command: &Rooms) -> Result<(), Failure> {
-    let emitter = emitter(target, &command.namespace, &command.selection);
+    let emitter = emitter(target, &command.namespace.name, &command.selection);
     let rooms = command.rooms.iter().map(String::as_str);
     send(target, async |transaction| emitter.sockets_join(rooms, transaction).await).await
 }
 
 pub(crate) async fn leave(target: &Target, command: &Rooms) -> Result<(), Failure> {
-    let emitter = emitter(target, &command.namespace, &command.selection);
+    let emitter = emitter(target, &command.namespace.name, &command.selection);
     let rooms = command.rooms.iter().map(String::as_str);
     send(target, async |transaction| emitter.sockets_leave(rooms, transaction).await).await
 }
 
 pub(crate) async fn disconnect(target: &Target, command: &Disconnect) -> Result<(), Failure> {
-    let emitter = emitter(target, &command.namespace, &command.selection);
+    let emitter = emitter(target, &command.namespace.name, &command.selection);
     send(target, async |transaction| emitter.disconnect_sockets(command.close, transaction).await).await
 }
 
 pub(crate) async fn server_side_emit(target: &Target, command: &arguments::ServerSideEmit) -> Result<(), Failure> {
-    let arguments = Arguments::read(&command.arguments)?;
+    let arguments = read_arguments(&command.arguments)?;
     if command.ack {
         return server_side_emit_with_ack(target, command, arguments).await;
     }
-    let emitter = Emitter::with_options(&target.options()).of(&command.namespace);
+    let emitter = Emitter::with_options(&target.options()).of(&command.namespace.name);
     send(target, async |transaction| emitter.server_side_emit(&command.event, &arguments, transaction).await).await
 }
 
@@ -112,7 +112,8 @@ async fn emit_with_ack(target: &Target, command: &arguments::Emit, arguments: Ar
     if broadcast::RESERVED_EVENTS.contains(&command.event.as_str()) {
         return Err(Error::ReservedEvent { event: command.event.clone() }.into());
     }
-    let (mut session, survey) = known_servers(target, &command.namespace, command.survey.wait).await?;
+    let (mut session, survey) =
+        open_session_and_find_servers(target, &command.namespace.name, command.survey.wait).await?;
     let request = new_request();
     let mut opts = command.selection.selector();
     if let Some(flags) = &mut opts.flags {
@@ -121,10 +122,10 @@ async fn emit_with_ack(target: &Target, command: &arguments::Emit, arguments: Ar
             flags.set("compress", false);
         }
     }
-    let packet = Packet::event(arguments.packet(&command.event));
+    let packet = Packet::event(event_payload(&command.event, arguments));
     let body = Body::Broadcast(Broadcast { packet, request_id: Some(request.clone()), opts });
-    session.publish_and_log(&command.namespace, body).await?;
-    let mut waiting = Waiting::new(request, survey.uids(&command.namespace), command.timeout);
+    session.publish_and_log(&command.namespace.name, body).await?;
+    let mut waiting = PendingRequest::new(request, survey.uids(&command.namespace.name), command.timeout);
     let (mut clients, mut acknowledged) = (0_u64, 0_u64);
     while !waiting.nodes.is_empty() || acknowledged < clients {
         let Some((uid, body)) = waiting.next(&mut session).await? else { break };
@@ -140,11 +141,10 @@ async fn emit_with_ack(target: &Target, command: &arguments::Emit, arguments: Ar
             _ => {}
         }
     }
-    let says = format!("{acknowledged} of {clients} clients acknowledged");
+    let result = format!("{acknowledged} of {clients} clients acknowledged");
     let is_complete = waiting.nodes.is_empty() && acknowledged >= clients;
-    let missing = (!is_complete).then(|| format!("{says} within {:?}{}", command.timeout, waiting.silent(&survey)));
-    let asked = (&*command.namespace, command.survey.wait);
-    end(target, &mut session, &survey, asked, (says, missing)).await
+    let asked = (&*command.namespace.name, command.survey.wait);
+    report_result(target, &mut session, &survey, asked, &waiting, (&result, is_complete)).await
 }
 
 /// Emits an event to servers, and writes what they respond.
@@ -156,13 +156,17 @@ async fn server_side_emit_with_ack(
     if server_side::RESERVED_EVENTS.contains(&command.event.as_str()) {
         return Err(Error::ReservedEvent { event: command.event.clone() }.into());
     }
-    let (mut session, survey) = known_servers(target, &command.namespace, command.survey.wait).await?;
+    let (mut session, survey) =
+        open_session_and_find_servers(target, &command.namespace.name, command.survey.wait).await?;
     let request = new_request();
-    let packet = arguments.packet(&command.event);
+    let packet = event_payload(&command.event, arguments);
     session
-        .publish(&command.namespace, Body::ServerSideEmit(ServerSideEmit { request_id: Some(request.clone()), packet }))
+        .publish(
+            &command.namespace.name,
+            Body::ServerSideEmit(ServerSideEmit { request_id: Some(request.clone()), packet }),
+        )
         .await?;
-    let mut waiting = Waiting::new(request, survey.uids(&command.namespace), command.timeout);
+    let mut waiting = PendingRequest::new(request, survey.uids(&command.namespace.name), command.timeout);
     while !waiting.nodes.is_empty() {
         let Some((uid, body)) = waiting.next(&mut session).await? else { break };
         if let Body::ServerSideEmitResponse(response) = body {
@@ -172,35 +176,40 @@ async fn server_side_emit_with_ack(
     }
     let answered = waiting.answered.len();
     let all = answered + waiting.nodes.len();
-    let says = format!("{answered} of {all} servers responded");
+    let result = format!("{answered} of {all} servers responded");
     let is_complete = waiting.nodes.is_empty();
-    let missing = (!is_complete).then(|| format!("{says} within {:?}{}", command.timeout, waiting.silent(&survey)));
-    let asked = (&*command.namespace, command.survey.wait);
-    end(target, &mut session, &survey, asked, (says, missing)).await
+    let asked = (&*command.namespace.name, command.survey.wait);
+    report_result(target, &mut session, &survey, asked, &waiting, (&result, is_complete)).await
 }
 
-/// Says how many have answered, and who has not. Servers that are connected and unknown may belong to
-/// another cluster, so that they make the answer no failure.
-async fn end(
+/// Writes how many answered. Fails when a server that the survey found did not. A connected server
+/// that the survey did not find costs only a warning: it may belong to another cluster.
+async fn report_result(
     target: &Target,
     session: &mut Session,
     survey: &Survey,
     (namespace, wait): (&str, Duration),
-    (says, missing): (String, Option<String>),
+    request: &PendingRequest,
+    (result, is_complete): (&str, bool),
 ) -> Result<(), Failure> {
     for silent in connected::missing(target, session, survey, (&[namespace.to_owned()], wait)).await? {
         output::warning(&silent);
     }
-    if let Some(missing) = missing {
-        return Err(Failure::Incomplete(missing));
+    if !is_complete {
+        let silent = request.silent(survey);
+        return Err(Failure::Incomplete(format!("{result} within {:?}{silent}", request.timeout)));
     }
     if !target.json {
-        output::note(&says);
+        output::note(result);
     }
     Ok(())
 }
 
-async fn known_servers(target: &Target, namespace: &str, wait: Duration) -> Result<(Session, Survey), Failure> {
+async fn open_session_and_find_servers(
+    target: &Target,
+    namespace: &str,
+    wait: Duration,
+) -> Result<(Session, Survey), Failure> {
     if target.outbox.is_some() {
         return Err(Failure::failed(
             "what is acknowledged does not go through the outbox: leave out --outbox, or --ack",
@@ -212,7 +221,7 @@ async fn known_servers(target: &Target, namespace: &str, wait: Duration) -> Resu
     survey.ask(&mut session, namespace).await?;
     survey.listen_until(&mut session, Instant::now() + wait).await?;
     if survey.nodes().next().is_none() {
-        // Nothing was emitted.
+        // No server answered: stop before emitting.
         let asked = (&[namespace.to_owned()][..], wait);
         Failure::unless_complete(&connected::missing(target, &mut session, &survey, asked).await?)?;
     }
@@ -228,17 +237,20 @@ fn print_answer(target: &Target, survey: &Survey, uid: &NodeId, packet: Option<&
 }
 
 /// A request that waits for answers.
-struct Waiting {
+struct PendingRequest {
     request: RequestId,
     /// The nodes that have not answered.
     nodes: BTreeSet<NodeId>,
     answered: BTreeSet<NodeId>,
+    /// How long clients or servers may take.
+    timeout: Duration,
     deadline: Instant,
 }
 
-impl Waiting {
+impl PendingRequest {
     fn new(request: RequestId, nodes: BTreeSet<NodeId>, timeout: Duration) -> Self {
-        Self { request, nodes, answered: BTreeSet::new(), deadline: Instant::now() + timeout + GRACE }
+        let deadline = Instant::now() + timeout + GRACE;
+        Self { request, nodes, answered: BTreeSet::new(), timeout, deadline }
     }
 
     /// The next answer. `None` when the time is over, or when no node is left that could answer.
@@ -272,33 +284,19 @@ impl Waiting {
     }
 }
 
-/// The arguments of an event. They are written as a tuple, and so as several arguments.
-struct Arguments(Vec<Value>);
-
-impl Arguments {
-    fn read(arguments: &EventArguments) -> Result<Self, Failure> {
-        arguments.arguments.iter().map(|text| argument(text)).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// `[event, ...arguments]`.
-    fn packet(self, event: &str) -> Payload {
-        let all = std::iter::once(Value::Str(event.to_owned())).chain(self.0);
-        Payload::Value(Value::Array(all.collect()))
-    }
+/// The arguments of the command line.
+fn read_arguments(arguments: &EventArguments) -> Result<Arguments, Failure> {
+    arguments.arguments.iter().map(|text| read_argument(text)).collect::<Result<_, _>>().map(Arguments)
 }
 
-impl Serialize for Arguments {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut tuple = serializer.serialize_tuple(self.0.len())?;
-        for argument in &self.0 {
-            tuple.serialize_element(argument)?;
-        }
-        tuple.end()
-    }
+/// `[event, ...arguments]`.
+fn event_payload(event: &str, arguments: Arguments) -> Payload {
+    let all = std::iter::once(Value::Str(event.to_owned())).chain(arguments.0);
+    Payload::Value(Value::Array(all.collect()))
 }
 
 /// An argument: JSON, or `@` and the name of a file.
-fn argument(text: &str) -> Result<Value, Failure> {
+fn read_argument(text: &str) -> Result<Value, Failure> {
     let Some(path) = text.strip_prefix('@') else {
         return Value::from_json(text).map_err(|_| {
             let quoted = output::shell_quoted(&serde_json::Value::from(text).to_string());

@@ -1,4 +1,14 @@
 //! The command `socketio-pg`: looks into a Socket.IO cluster on PostgreSQL, and acts on it.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `nodes`, `sockets`, `watch`, `emit`, `doctor`, `check` | the commands of these names; `emit` has all that act |
+//! | `documents` | the commands that need no database |
+//! | `arguments` | what can be written on the command line |
+//! | `session` | listens to a cluster, and speaks to it without being a node of it |
+//! | `survey`, `connected` | finds the nodes that answer; finds servers that are connected and do not |
+//! | `database`, `asking` | connections; questions that leave nothing behind in a session |
+//! | `output`, `payload`, `failure` | what is written; application data as people read it; exit codes |
 
 mod arguments;
 mod asking;

@@ -24,9 +24,9 @@ pub(crate) async fn run(target: &Target, command: &Sockets) -> Result<(), Failur
     let mut session = Session::open(target).await?;
     session.prove_hearing().await?;
     let mut survey = Survey::default();
-    survey.ask_for(&mut session, &command.namespace, command.selection.query()).await?;
+    survey.ask_for(&mut session, &command.namespace.name, command.selection.query()).await?;
     survey.listen_until(&mut session, Instant::now() + command.survey.wait).await?;
-    let asked = (std::slice::from_ref(&command.namespace), command.survey.wait);
+    let asked = (std::slice::from_ref(&command.namespace.name), command.survey.wait);
     if survey.nodes().next().is_none() {
         return Failure::unless_complete(&connected::missing(target, &mut session, &survey, asked).await?);
     }
@@ -61,11 +61,11 @@ struct Found {
 async fn fetch(session: &mut Session, survey: &mut Survey, command: &Sockets) -> Result<Found, Failure> {
     let request = new_request();
     survey.asked(request.clone());
-    let mut missing = survey.uids(&command.namespace);
+    let mut missing = survey.uids(&command.namespace.name);
     let only = command.count.then_some(Only::Count);
     let fetch = FetchSockets { opts: command.selection.selector(), request_id: request.clone(), only };
     let body = Body::FetchSockets(fetch);
-    session.publish(&command.namespace, body).await?;
+    session.publish(&command.namespace.name, body).await?;
     let deadline = Instant::now() + command.timeout;
     let mut sockets = Vec::new();
     let mut answered = BTreeSet::new();

@@ -2,6 +2,15 @@
 //! several hosts, TLS as the URL asks, the meaning of errors, and the notifications of a session.
 //!
 //! Applications take a backend crate, which uses this one.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `settings` | the settings of a connection, with defaults filled in |
+//! | `url` | takes a database URL apart, and says what is wrong with it |
+//! | `tls` | the TLS settings of a URL |
+//! | `hosts`, `slow_hosts` | tries the hosts one after the other, those last that did not reply |
+//! | `error` | what an error means that kept a connection from being made |
+//! | `notifications` | the notifications of a session |
 
 mod error;
 mod hosts;

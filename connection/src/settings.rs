@@ -65,7 +65,7 @@ impl Settings {
         let mut tls = TlsSettings::take(&mut url);
         let given = read(&url.with(&[("sslmode", tls.driver_mode().to_owned())]))?;
         if !given.get_hosts().is_empty() && !given.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_))) {
-            tls.is_local();
+            tls.turn_off();
         }
         let mut more = vec![("sslmode", tls.driver_mode().to_owned())];
         if given.get_hosts().is_empty() && !given.get_hostaddrs().is_empty() {

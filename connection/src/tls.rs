@@ -73,7 +73,7 @@ impl TlsSettings {
     }
 
     /// Turns TLS off, for a socket of the same machine.
-    pub(crate) fn is_local(&mut self) {
+    pub(crate) fn turn_off(&mut self) {
         (self.mode, self.verification, self.name) = (SslMode::Disable, Verification::None, "disable");
     }
 

@@ -15,14 +15,15 @@ mod visitor;
 
 use std::{error::Error, io::Write as _, process::ExitCode};
 
+use clap::Parser;
+use socketio_pg_throwaway::Server;
+use tokio::signal;
+
 use admin_page::AdminPage;
 use child::{Child, StartError};
-use clap::Parser;
 use page::ServerInfo;
 use rust_node::RustNode;
-use socketio_pg_throwaway::Server;
 use table::Table;
-use tokio::signal;
 
 /// Socket.IO servers in Rust, on Node.js and in Python in one cluster over one PostgreSQL, and a page
 /// that shows them.

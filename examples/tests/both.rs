@@ -3,10 +3,11 @@
 
 mod program;
 
-use program::{Outcome, Program, get_until};
 use serde_json::json;
 use socketio_pg_tests::{Authority, ClientHost, Connect, Kind, NODE, Node, NodeOptions, Proxy, database, require};
 use socketio_pg_throwaway::Server;
+
+use program::{Outcome, Program, get_until};
 
 /// The path of a program of this package.
 macro_rules! program {

@@ -5,9 +5,10 @@ mod program;
 
 use std::{collections::BTreeSet, fs, net::TcpListener, path::PathBuf, process::Command};
 
-use program::{Outcome, Program, respond};
 use serde_json::json;
 use socketio_pg_tests::{ClientHost, Connect, NODE, database, install, require};
+
+use program::{Outcome, Program, respond};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("nginx")

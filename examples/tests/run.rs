@@ -8,11 +8,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use program::{Outcome, Program};
 use serde_json::json;
 use socketio_pg_tests::{ClientHost, Connect, Kind, NODE, Node, NodeOptions, Tool, database, require};
 use socketio_pg_throwaway::Server;
 use tokio::net::TcpStream;
+
+use program::{Outcome, Program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_emits_to_clients_of_a_node_server() -> Outcome {

@@ -8,17 +8,19 @@ mod report;
 
 pub use self::report::{Mistake, PlayResult, Played, Report};
 
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use socketio_pg_core::backend::{BackendError, table::schema_sql};
+use tokio_postgres::Client;
+
 use crate::{
     harness::{ClientHost, Error},
     judge::{Expectations, Finding, Level, Rule, cut},
     scenarios::{Cluster, Names, Scenario, Settings, differences, namespaces, shows_node_defect},
 };
-use futures_util::{StreamExt, stream};
 use programs::{Partners, Programs, Seat, install_node};
 use recorder::Recorder;
-use socketio_pg_core::backend::{BackendError, table::schema_sql};
-use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio_postgres::Client;
 
 /// How many scenarios run at the same time: most of their time is waiting.
 const SCENARIOS_AT_ONCE: usize = 4;
@@ -53,10 +55,10 @@ pub struct Check {
 #[non_exhaustive]
 pub enum CheckError {
     /// The database.
-    #[error("{0}")]
+    #[error(transparent)]
     Database(#[from] BackendError),
     /// A statement.
-    #[error("{0}")]
+    #[error(transparent)]
     Statement(#[from] tokio_postgres::Error),
     /// The name of a cluster.
     #[error("a cluster is three letters, C for your node, R for Rust, N for Node.js, such as RCR: not {0:?}")]
@@ -74,7 +76,7 @@ pub enum CheckError {
     #[error("no scenario has {0:?} in its name")]
     NoScenario(Vec<String>),
     /// The clients, or a partner, did not start.
-    #[error("{0}")]
+    #[error(transparent)]
     Partner(#[from] Error),
     /// The Node.js server cannot be installed.
     #[error("the Node.js server cannot be installed ({0}): install Node.js with npm, or leave it out with --no-node")]

@@ -13,6 +13,7 @@
 //! | value → what a client gets | [`Value::to_json`], [`Value::to_json_with_attachments`] |
 //! | JSON → value | [`Value::from_json`], [`Value::from_json_with_attachments`] |
 //! | Rust types | [`Value::from_serialize`]; `Value` is a [`Deserializer`](serde::Deserializer) |
+//! | all arguments of an event | [`Arguments`] |
 //!
 //! The bytes stay the same as long as they were written as Node.js writes them: each integer in its
 //! shortest form. JSON is read and written as `JSON.parse`, `JSON.stringify` and socket.io-parser
@@ -34,6 +35,7 @@
 
 use crate::error::{DecodeError, DecodeErrorKind, EncodeError};
 
+mod arguments;
 mod de;
 mod javascript;
 mod json_read;
@@ -44,7 +46,7 @@ mod ser;
 
 pub(crate) use self::{javascript::property_name, json_read::assigned};
 
-pub use self::{de::ValueError, msgpack_write::to_msgpack};
+pub use self::{arguments::Arguments, de::ValueError, msgpack_write::to_msgpack};
 
 /// How deep a value may be nested. Node.js writes no MessagePack deeper than 100, and serde_json
 /// reads none deeper than 128.

@@ -7,8 +7,9 @@ mod recordings;
 
 use std::collections::BTreeMap;
 
-use recordings::{FOREIGN, captures};
 use socketio_pg_protocol::{Message, Notification, budget::Budget, notification::Encoded};
+
+use recordings::{FOREIGN, captures};
 
 /// What differs, by scenario. Strict: an entry that stops differing, or one that is not listed,
 /// fails.

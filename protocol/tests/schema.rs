@@ -11,11 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use documents::{SCHEMAS, by_type, complaints, validator};
 use jsonschema::Validator;
-use recordings::{captures, messages};
 use serde_json::{Value, json};
 use socketio_pg_protocol::{Message, schema};
+
+use documents::{SCHEMAS, by_type, complaints, validator};
+use recordings::{captures, messages};
 
 const VARIANTS: [&str; 2] = ["writer", "reader"];
 

@@ -6,7 +6,6 @@ mod documents;
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use documents::validator;
 use serde_json::Value;
 use socketio_pg_protocol::{
     Body, Message, Notification, Relay,
@@ -17,6 +16,8 @@ use socketio_pg_protocol::{
     notification::{CLEANUP_INTERVAL, DEFAULT_TABLE, Encoded},
     schema,
 };
+
+use documents::validator;
 
 fn specification() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol.md");

@@ -1,8 +1,10 @@
 //! Real Socket.IO clients, all of them in one process on Node.js.
 
-use crate::{DEADLINE, Error, install::node_command};
 use std::ops::Deref;
+
 use tokio::sync::OnceCell;
+
+use crate::{DEADLINE, Error, install::node_command};
 
 /// A process on Node.js that hosts any number of clients. It ends when the last of them and this
 /// handle are dropped.

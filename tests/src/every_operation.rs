@@ -1,7 +1,8 @@
 //! What must work in a healthy cluster: each operation, from each node to each other node.
 
-use crate::{Error, Member, binary, wait_for_all_members};
 use serde_json::{Value, json};
+
+use crate::{Error, Member, binary, wait_for_all_members};
 
 /// Carries out every operation from every member. Each member has one client. The names of rooms
 /// and events are unique to a run.

@@ -1,12 +1,13 @@
 //! The packages of the Node.js test nodes: `npm ci`, once.
 
-use crate::Error;
 use std::{
     fs::File,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
+
+use crate::Error;
 
 /// A command that runs a script of `tests/node`, after its packages are installed.
 pub(crate) async fn node_command(script: &str) -> Result<Command, Error> {

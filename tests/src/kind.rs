@@ -1,10 +1,11 @@
 //! The kinds of test nodes, and how each is started.
 
-use crate::{Error, Program, install::node_command};
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+
+use crate::{Error, Program, install::node_command};
 
 /// The kind of a test node.
 #[derive(Clone, Debug, PartialEq, Eq)]

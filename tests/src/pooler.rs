@@ -1,13 +1,15 @@
 //! PgBouncer, for tests of what lies between a node and its database.
 
-use crate::{DEADLINE, Tool};
-use parking_lot::Mutex;
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
+
+use crate::{DEADLINE, Tool};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 

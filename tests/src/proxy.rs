@@ -1,6 +1,7 @@
 //! A network that fails on command: a TCP proxy between a node and its database.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{

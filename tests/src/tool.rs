@@ -1,7 +1,8 @@
 //! The programs that a test needs: found, or reported as missing.
 
-use socketio_pg_throwaway::{Database, Server};
 use std::{io::Write, process::Command, sync::LazyLock};
+
+use socketio_pg_throwaway::{Database, Server};
 
 /// A program that must be installed.
 #[derive(Clone, Copy, Debug)]

@@ -3,9 +3,6 @@
 //! A message arrived, or its sender got an error, or its receiver reported a loss. Anything else is
 //! a loss without a report.
 
-use crate::{Client, Error, Gap, Node, barrier, binary};
-use futures_util::{future::try_join_all, poll};
-use serde_json::{Value, json};
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -14,7 +11,12 @@ use std::{
     },
     time::{Duration, Instant, SystemTime},
 };
+
+use futures_util::{future::try_join_all, poll};
+use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
+
+use crate::{Client, Error, Gap, Node, barrier, binary};
 
 const EVENT: &str = "traffic";
 /// The pause of a sender between two messages. It does not wait for the first one.

@@ -1,7 +1,8 @@
 //! What a Rust node and the system report about the node.
 
-use crate::{Error, Node};
 use serde_json::Value;
+
+use crate::{Error, Node};
 
 /// A time in which a node may have missed messages, as it reports.
 #[derive(Clone, Copy, Debug)]

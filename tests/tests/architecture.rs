@@ -1,5 +1,5 @@
 //! The code is as ARCHITECTURE.md says: folders are layers, imports go one way and not in circles,
-//! and the map names every module.
+//! and the map names every module. In a file, imports are in the order of CONTRIBUTING.md.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -230,6 +230,59 @@ fn every_file_begins_with_what_it_is_for() {
             assert!(text.starts_with("//! "), "{package}/src/{module}.rs does not say what it is for");
         }
     }
+}
+
+/// The first import that is not in its place: the standard library, other crates, this crate, with
+/// an empty line between them. A `pub use`, or any other item, begins a new list.
+fn misplaced_import(text: &str) -> Option<&str> {
+    let is_own = |name: &str| {
+        let declaration = format!("mod {name};");
+        text.lines().any(|line| line.strip_suffix(&declaration).is_some_and(|before| !before.contains("//")))
+    };
+    let mut last = None;
+    let mut is_apart = false;
+    for line in text.lines() {
+        if let Some(path) = line.strip_prefix("use ") {
+            let group = match path.split([':', ';', ' ']).next().unwrap_or_default() {
+                "std" | "core" | "alloc" => 0,
+                "crate" | "super" | "self" => 2,
+                name if is_own(name) => 2,
+                _ => 1,
+            };
+            if last.is_some_and(|last| last > group || last < group && !is_apart) {
+                return Some(line);
+            }
+            last = Some(group);
+        } else if !(line.is_empty() || line.starts_with([' ', '}', '#', '/'])) {
+            last = None;
+        }
+        is_apart = line.is_empty() || is_apart && line.starts_with(['#', '/']);
+    }
+    None
+}
+
+#[test]
+fn imports_are_in_the_order_of_the_contributing_page() {
+    let mut files = 0;
+    let mut wrong = Vec::new();
+    let mut folders = vec![workspace()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.expect("a folder can be listed").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !name.starts_with('.') && !["target", "node_modules"].contains(&name.as_str()) {
+                    folders.push(path);
+                }
+            } else if name.ends_with(".rs") {
+                files += 1;
+                let text = fs::read_to_string(&path).expect("a source file can be read");
+                wrong.extend(misplaced_import(&text).map(|line| format!("{}: {line}", path.display())));
+            }
+        }
+    }
+    assert!(files > 500, "only {files} files were found");
+    assert!(wrong.is_empty(), "imports that are out of order:\n{}", wrong.join("\n"));
 }
 
 /// The modules that a section of ARCHITECTURE.md lists: the first column of its table.

@@ -29,6 +29,8 @@ def write(protocol: Protocol) -> str:
         for body in protocol.bodies
     )
     writes = "".join(f"        {_write(field)}\n" for field in protocol.envelope)
+    given = {"uid": "uid", "nsp": "nsp", "source": f'"{source}"'}
+    ours = ", ".join(given.get(field.key, "null") for field in protocol.envelope)
     message = f"""\
 {HEAD}
 /**
@@ -50,7 +52,7 @@ public record Message({parameters}, Body body) {{
 
     /** A message that every node hears, also the workers of a Node.js cluster. */
     public Message(String uid, String nsp, Body body) {{
-        this({", ".join({"uid": "uid", "nsp": "nsp", "source": f'"{source}"'}.get(field.key, "null") for field in protocol.envelope)}, body);
+        this({ours}, body);
     }}
 
     /**

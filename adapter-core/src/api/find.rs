@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What the nodes told that responded in time, and why that is not all.
+/// What was found on the nodes that responded in time, and why it is not all.
 ///
 /// ```no_run
 /// # use socketio_pg_core::{ClusterNamespace, Error, backend::Backend};
@@ -39,7 +39,8 @@ pub struct InTime<T> {
 }
 
 impl<T> InTime<T> {
-    /// Whether every node responded that has not left meanwhile.
+    /// Whether `found` is all: every node that is still in the cluster responded in time, and no
+    /// limit was reached.
     pub fn is_complete(&self) -> bool {
         self.error.is_none()
     }
@@ -78,9 +79,8 @@ impl<B: Backend> ClusterNamespace<B> {
         self.fetch_sockets_in_time().await?.complete()
     }
 
-    /// As [`Self::fetch_sockets`], but a node that does not respond in time costs its own sockets
-    /// only: the sockets of all other nodes, and which nodes are missing. [`Self::timeout`] says
-    /// how long to wait.
+    /// As [`Self::fetch_sockets`], but when nodes do not respond in time, it returns the sockets of
+    /// all others, and says which nodes are missing. [`Self::timeout`] says how long to wait.
     ///
     /// # Errors
     /// When the nodes could not be asked.

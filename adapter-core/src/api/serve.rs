@@ -140,7 +140,7 @@ impl Signals {
     fn new() -> Self {
         let of = |kind| {
             let listening = signal(kind);
-            listening.inspect_err(|error| tracing::error!(%error, ?kind, "the signal is not waited for")).ok()
+            listening.inspect_err(|error| tracing::error!(%error, ?kind, "cannot wait for this signal: it will not make the node leave the cluster")).ok()
         };
         Self { terminate: of(SignalKind::terminate()), interrupt: of(SignalKind::interrupt()) }
     }
@@ -167,7 +167,7 @@ impl Signals {
 
     async fn next(&mut self) -> &'static str {
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::error!(%error, "Ctrl-C is not waited for");
+            tracing::error!(%error, "cannot wait for Ctrl-C: it will not make the node leave the cluster");
             pending::<()>().await;
         }
         "Ctrl-C"

@@ -167,19 +167,20 @@ impl TableReport {
     /// # Errors
     /// When the text is something else.
     pub fn read(text: &str) -> Result<Self, BackendError> {
-        let mut sight: Self = serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))?;
-        for column in &mut sight.columns {
+        let mut report: Self =
+            serde_json::from_str(text).map_err(|error| BackendError::new(ErrorKind::Other, error))?;
+        for column in &mut report.columns {
             // PostgreSQL qualifies its own type where the search path has another type of that name
             // first.
             if let Some(name) = column.r#type.strip_prefix("pg_catalog.") {
                 column.r#type = name.to_owned();
             }
         }
-        Ok(sight)
+        Ok(report)
     }
 
     /// The report on a table that is in order, for backends without a database.
-    pub fn usable(shape: &TableSpec) -> Self {
+    pub fn usable(spec: &TableSpec) -> Self {
         let column = |column: &crate::backend::table::Column| Column {
             name: column.name.to_owned(),
             r#type: column.types[0].to_owned(),
@@ -200,8 +201,8 @@ impl TableReport {
             is_filled_otherwise: Some(false),
             may_delete: Some(true),
             may_have_indexes: Some(true),
-            indexed: shape.indexed.iter().map(|&column| column.to_owned()).collect(),
-            columns: shape.columns.iter().map(column).collect(),
+            indexed: spec.indexed.iter().map(|&column| column.to_owned()).collect(),
+            columns: spec.columns.iter().map(column).collect(),
         }
     }
 
@@ -210,23 +211,23 @@ impl TableReport {
         self.schema.is_some()
     }
 
-    pub(super) fn check(&self, table: &TableName, shape: &TableSpec) -> Result<(), PrepareError> {
-        self.check_columns(table, shape)?;
-        self.check_rights(table, shape)
+    pub(super) fn check(&self, table: &TableName, spec: &TableSpec) -> Result<(), PrepareError> {
+        self.check_columns(table, spec)?;
+        self.check_rights(table, spec)
     }
 
-    fn check_columns(&self, table: &TableName, shape: &TableSpec) -> Result<(), PrepareError> {
+    fn check_columns(&self, table: &TableName, spec: &TableSpec) -> Result<(), PrepareError> {
         let owner = self.owner.clone().unwrap_or_default();
         let unsuitable = |problems: Vec<String>, statement: String| {
             let problems = List(problems);
             Err(PrepareError::Unsuitable { problems, owner: owner.clone(), statement })
         };
         if self.is_table != Some(true) {
-            return unsuitable(vec!["it is not a table".to_owned()], shape.create_statement(table));
+            return unsuitable(vec!["it is not a table".to_owned()], spec.create_statement(table));
         }
         let fills_all = self.is_filled_otherwise == Some(true);
         let (mut problems, mut changes) = (Vec::new(), Vec::new());
-        for needed in shape.columns {
+        for needed in spec.columns {
             let name = quote_identifier(needed.name);
             let add = format!("ADD COLUMN {name} {}", needed.definition);
             match self.columns.iter().find(|column| column.name == needed.name) {
@@ -251,7 +252,7 @@ impl TableReport {
             }
         }
         for column in &self.columns {
-            let is_ours = shape.columns.iter().any(|needed| needed.name == column.name);
+            let is_ours = spec.columns.iter().any(|needed| needed.name == column.name);
             if !is_ours && column.is_required && !column.fills_itself && !fills_all {
                 let name = quote_identifier(&column.name);
                 problems.push(format!("its column {name}, which is not ours, takes no null and has no default"));
@@ -264,7 +265,7 @@ impl TableReport {
         unsuitable(problems, format!("ALTER TABLE {table} {};", changes.join(", ")))
     }
 
-    fn check_rights(&self, table: &TableName, shape: &TableSpec) -> Result<(), PrepareError> {
+    fn check_rights(&self, table: &TableName, spec: &TableSpec) -> Result<(), PrepareError> {
         let role = quote_identifier(&self.role);
         let (mut missing, mut grants) = (Vec::new(), Vec::new());
         if self.may_use_schema == Some(false) {
@@ -272,7 +273,7 @@ impl TableReport {
             missing.push(format!("USAGE on the schema {schema}"));
             grants.push(format!("GRANT USAGE ON SCHEMA {schema} TO {role};"));
         }
-        let columns = || shape.columns.iter().filter_map(|needed| Some((needed, self.column(needed.name)?)));
+        let columns = || spec.columns.iter().filter_map(|needed| Some((needed, self.column(needed.name)?)));
         let on_table: Vec<_> = [
             ("SELECT", columns().all(|(_, column)| column.may_select)),
             ("INSERT", columns().all(|(needed, column)| column.may_insert || !needed.is_written)),
@@ -301,8 +302,8 @@ impl TableReport {
     }
 
     /// The statements that add to the table what it can work without, but works better with.
-    pub(super) fn improvements(&self, table: &TableName, shape: &TableSpec) -> Vec<String> {
-        let indexes = shape.indexed.iter().filter(|column| !self.has_index(column));
+    pub(super) fn improvements(&self, table: &TableName, spec: &TableSpec) -> Vec<String> {
+        let indexes = spec.indexed.iter().filter(|column| !self.has_index(column));
         let indexes = indexes.map(|column| table.create_index_statement(column));
         let sequences = self.sequences().filter(|sequence| sequence.is_unlogged);
         indexes.chain(sequences.map(|sequence| format!("ALTER SEQUENCE {} SET LOGGED;", sequence.name))).collect()
@@ -317,7 +318,7 @@ impl TableReport {
         self.columns.iter().flat_map(|column| &column.sequences)
     }
 
-    /// Whether a column comes before another, which gets its default later.
+    /// Whether a column comes before another. PostgreSQL fills defaults in the order of the columns.
     pub(super) fn is_before(&self, column: &str, other: &str) -> bool {
         let place = |name: &str| self.columns.iter().position(|column| column.name == name);
         place(column) < place(other)

@@ -23,13 +23,12 @@
 //! written. So each writer who found the turn taken had the number of its transaction before the
 //! turn was over, and the server can wait for those that are still open.
 
+#[cfg(doc)]
+use crate::backend::{OutboxBatch, OutboxProgress, OutboxState};
 use crate::backend::{
     catch_up::CatchUp,
     table::{TableName, literal},
 };
-
-#[cfg(doc)]
-use crate::backend::{OutboxBatch, OutboxProgress, OutboxState};
 
 /// A turn that is over sooner than this is over for a writer.
 pub(crate) const MARGIN: i64 = 500;

@@ -35,11 +35,11 @@ pub trait Prepare: Backend {
         async move {
             prepare(self, table, &TableSpec::OUTBOX, create).await?;
             let name = TableName::parse(table)?;
-            let sight = self.inspect_table(&name).await?;
-            if !sight.is_before("xid", "id") {
+            let report = self.inspect_table(&name).await?;
+            if !report.is_before("xid", "id") {
                 let statement = format!("DROP TABLE {name};\n{}", name.create_outbox_statement());
                 let problems = List(vec![r#"its column "xid" comes after "id""#.to_owned()]);
-                let owner = sight.owner.unwrap_or_default();
+                let owner = report.owner.unwrap_or_default();
                 return Err(PrepareError::Unsuitable { problems, owner, statement }.into());
             }
             let mut state = self.look_at_outbox(table, i64::MIN).await;
@@ -52,7 +52,7 @@ pub trait Prepare: Backend {
                 return Ok(());
             }
             let table = name;
-            let TableReport { role, owner, .. } = sight;
+            let TableReport { role, owner, .. } = report;
             let sequence = table.turn_sequence();
             let missing = List(vec![format!("UPDATE on the sequence {sequence}")]);
             let statement = format!("GRANT SELECT, UPDATE ON SEQUENCE {sequence} TO {};", quote_identifier(&role));
@@ -67,28 +67,28 @@ impl<B: Backend + ?Sized> Prepare for B {}
 async fn prepare<B: Backend + ?Sized>(
     backend: &B,
     table: &str,
-    shape: &TableSpec,
+    spec: &TableSpec,
     create: bool,
 ) -> Result<(), BackendError> {
     let table = TableName::parse(table)?;
     // A role that finds the table does not need the right to create one.
-    let mut sight = backend.inspect_table(&table).await?;
-    if sight.encoding != UTF8 {
-        return Err(PrepareError::Encoding { encoding: sight.encoding }.into());
+    let mut report = backend.inspect_table(&table).await?;
+    if report.encoding != UTF8 {
+        return Err(PrepareError::Encoding { encoding: report.encoding }.into());
     }
-    if !sight.is_there() {
-        let statement = shape.create_statement(&table);
+    if !report.is_there() {
+        let statement = spec.create_statement(&table);
         if !create {
             return Err(PrepareError::Missing { statement }.into());
         }
         let created = backend.create(&table, &TableName::alone(&statement)).await;
         // A Node.js server that starts at the same time creates the table without our lock: then
         // ours fails, but the table exists.
-        sight = backend.inspect_table(&table).await?;
-        if !sight.is_there() {
+        report = backend.inspect_table(&table).await?;
+        if !report.is_there() {
             let gone = || BackendError::new(ErrorKind::MissingTable, "it was created, and is not there");
             let error = created.err().unwrap_or_else(gone);
-            let role = sight.role;
+            let role = report.role;
             let grant = format!(
                 "GRANT CREATE ON SCHEMA {} TO {}",
                 table.schema().unwrap_or_else(|| "public".to_owned()),
@@ -97,14 +97,14 @@ async fn prepare<B: Backend + ?Sized>(
             return Err(PrepareError::NotCreated { role, grant, error }.into());
         }
     }
-    Ok(sight.check(&table, shape)?)
+    Ok(report.check(&table, spec)?)
 }
 
 /// The statements that [`improve`] would run. None when the table cannot be inspected.
-pub(crate) async fn improvements<B: Backend + ?Sized>(backend: &B, table: &str, shape: &TableSpec) -> Vec<String> {
+pub(crate) async fn improvements<B: Backend + ?Sized>(backend: &B, table: &str, spec: &TableSpec) -> Vec<String> {
     let Ok(name) = TableName::parse(table) else { return Vec::new() };
     let report = backend.inspect_table(&name).await;
-    report.map(|report| report.improvements(&name, shape)).unwrap_or_default()
+    report.map(|report| report.improvements(&name, spec)).unwrap_or_default()
 }
 
 /// Adds to a table what it can work without, but works better with, where the role may; logs where
@@ -112,15 +112,15 @@ pub(crate) async fn improvements<B: Backend + ?Sized>(backend: &B, table: &str, 
 ///
 /// Each statement waits for its lock, and runs, for a short time only: nodes that publish wait
 /// behind it.
-pub(crate) async fn improve<B: Backend + ?Sized>(backend: &B, table: &str, shape: &TableSpec, may_alter: bool) {
+pub(crate) async fn improve<B: Backend + ?Sized>(backend: &B, table: &str, spec: &TableSpec, may_alter: bool) {
     let Ok(name) = TableName::parse(table) else { return };
-    let sight = match backend.inspect_table(&name).await {
-        Ok(sight) => sight,
+    let report = match backend.inspect_table(&name).await {
+        Ok(report) => report,
         Err(error) => return tracing::warn!(%error, table, "the table could not be looked at"),
     };
-    for statement in sight.improvements(&name, shape) {
-        if !may_alter || sight.is_owner != Some(true) {
-            let owner = sight.owner.as_deref().unwrap_or_default();
+    for statement in report.improvements(&name, spec) {
+        if !may_alter || report.is_owner != Some(true) {
+            let owner = report.owner.as_deref().unwrap_or_default();
             tracing::warn!(table, owner, statement, "the table lacks something: run this as its owner");
         } else if let Err(error) = backend.create(&name, &TableName::hurried(&TableName::alone(&statement))).await {
             tracing::warn!(%error, table, statement, "the table lacks something: run this while little is published");

@@ -10,10 +10,9 @@
 
 use std::time::Duration;
 
-use crate::backend::{Content, Outgoing, table::TableName};
-
 #[cfg(doc)]
 use crate::backend::SweepBatch;
+use crate::backend::{Content, Outgoing, table::TableName};
 
 /// Publishes a batch without attachments. `$1`: channels, `$2`: payloads.
 ///

@@ -68,19 +68,19 @@ pub(crate) enum Arrival<'a> {
     Notification {
         channel: &'a str,
         payload: &'a str,
-        turn: Turn,
+        handling: Handling,
     },
     /// The link is back after it was down: announce the node again.
     Restored,
 }
 
-/// When a notification may be handled.
+/// In which task a notification may be handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// At once, in the link's task, if nothing waits before it.
-    Now,
-    /// In another task.
-    Later,
+pub(crate) enum Handling {
+    /// In the link's task, at once, if nothing waits before it.
+    Direct,
+    /// In the inbox's task, behind what waits there.
+    Queued,
 }
 
 #[derive(Debug)]
@@ -200,7 +200,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                         let _ = first.send(Ok(()));
                     }
                     for Incoming { channel, payload } in came_meanwhile.take() {
-                        self.take(&channel, &payload, Turn::Later);
+                        self.take(&channel, &payload, Handling::Queued);
                     }
                     let mut heard = Instant::now();
                     match self.session(listener, &mut heard).await {
@@ -239,7 +239,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         }
     }
 
-    /// Opens a session; after a break, also hands on what was missed.
+    /// Opens a session; after a break, also passes to the inbox what was missed.
     async fn connect(
         &mut self,
         was_connected: bool,
@@ -274,18 +274,18 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         Ok(listener)
     }
 
-    /// Hands on what was missed while there was no session. What comes on the new one meanwhile is
-    /// put into `came_meanwhile`.
+    /// Passes to the inbox what was missed while there was no session. What comes on the new one
+    /// meanwhile is put into `came_meanwhile`.
     async fn catch_up(
         &mut self,
         listener: &mut B::Listener,
         came_meanwhile: &mut Waiting,
     ) -> Result<Recovery, BackendError> {
         let Some(log) = &mut self.log else { return Ok(Recovery::Off) };
-        let hand_on = |Incoming { channel, payload }| {
-            (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload, turn: Turn::Later });
+        let deliver = |Incoming { channel, payload }| {
+            (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload, handling: Handling::Queued });
         };
-        let caught_up = log.catch_up(listener, came_meanwhile, hand_on).await;
+        let caught_up = log.catch_up(listener, came_meanwhile, deliver).await;
         let dropped = came_meanwhile.dropped();
         for _ in 0..dropped {
             self.events.dropped(Dropped::Messages);
@@ -340,19 +340,19 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                 biased;
                 incoming = listener.next() => match incoming {
                     Ok(incoming) => {
-                        self.take(&incoming.channel, &incoming.payload, Turn::Now);
+                        self.take(&incoming.channel, &incoming.payload, Handling::Direct);
                         handled += 1;
                         for taken in 1..MAX_AT_ONCE {
-                            let turn = if taken < MAX_HANDLED_AT_ONCE { Turn::Now } else { Turn::Later };
-                            if !listener.take_next(&mut |channel, payload| self.take(channel, payload, turn)) {
+                            let handling = if taken < MAX_HANDLED_AT_ONCE { Handling::Direct } else { Handling::Queued };
+                            if !listener.take_next(&mut |channel, payload| self.take(channel, payload, handling)) {
                                 break;
                             }
-                            handled += usize::from(turn == Turn::Now);
+                            handled += usize::from(handling == Handling::Direct);
                         }
                         self.events.counters().heard();
                         *heard = Instant::now();
                         check.reset();
-                        // While notifications keep coming, the arms below have no turn.
+                        // While notifications keep coming, the arms below are not polled.
                         let _ = keep_position(&mut self.log).now_or_never();
                         match self.commands.try_recv() {
                             Ok(command) => self.carry_out(&mut listener, command).await.map(drop),
@@ -392,7 +392,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
             if let Err(error) = result {
                 // What was read before the end is not lost with the session.
                 for _ in 0..MAX_LEFT {
-                    if !listener.take_next(&mut |channel, payload| self.take(channel, payload, Turn::Later)) {
+                    if !listener.take_next(&mut |channel, payload| self.take(channel, payload, Handling::Queued)) {
                         break;
                     }
                 }
@@ -402,20 +402,20 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
     }
 
     /// Takes a notification, unless the catch-up log has told of it.
-    fn take(&mut self, channel: &str, payload: &str, turn: Turn) {
+    fn take(&mut self, channel: &str, payload: &str, handling: Handling) {
         if self.log.as_mut().is_none_or(|log| log.is_news(channel, payload)) {
-            (self.arrivals)(Arrival::Notification { channel, payload, turn });
+            (self.arrivals)(Arrival::Notification { channel, payload, handling });
         }
     }
 }
 
 async fn keep_position<B: Backend>(log: &mut Option<Reader<B>>) {
     match log {
-        Some(log) => log.step().await,
+        Some(log) => log.keep_position().await,
         None => std::future::pending().await,
     }
 }
 
 fn silent() -> BackendError {
-    BackendError::new(ErrorKind::Connection, "the server gave no sign of life in time")
+    BackendError::new(ErrorKind::Connection, "the server did not answer in time")
 }

@@ -20,7 +20,7 @@ use crate::{
     backend::{Backend, Row},
     inbound::{
         attachments::{FetchJob, Fetched, Fetcher, Room},
-        link::{Arrival, Turn},
+        link::{Arrival, Handling},
     },
     node::{
         inbox::line::{Back, Front, line},
@@ -89,7 +89,7 @@ pub(crate) fn start<B: Backend>(
 impl<B: Backend> Intake<B> {
     pub(crate) fn take(&mut self, arrival: Arrival<'_>) {
         match arrival {
-            Arrival::Notification { channel, payload, turn } => self.notification(channel, payload, turn),
+            Arrival::Notification { channel, payload, handling } => self.notification(channel, payload, handling),
             Arrival::Restored => {
                 // Announcing the node again waits behind other messages, and looks do not.
                 if let Some(node) = self.node.upgrade() {
@@ -109,7 +109,7 @@ impl<B: Backend> Intake<B> {
         self.line.push(item);
     }
 
-    fn notification(&mut self, channel: &str, payload: &str, turn: Turn) {
+    fn notification(&mut self, channel: &str, payload: &str, handling: Handling) {
         let Some(node) = self.node.upgrade() else { return };
         self.events.counters().received.add(1);
         self.events.counters().received_bytes.add(payload.len() as u64);
@@ -149,7 +149,7 @@ impl<B: Backend> Intake<B> {
                     return;
                 }
                 let message = message.into_owned();
-                if turn == Turn::Now && self.line.is_empty() && is_light(&message.body) {
+                if handling == Handling::Direct && self.line.is_empty() && is_light(&message.body) {
                     let handle = || node.handle(&namespace, message).and_then(|rest| node.finish_now(&namespace, rest));
                     if let Some(Some(unfinished)) = guarded(&namespace, handle) {
                         self.push(Item::Rest { namespace, unfinished });

@@ -8,6 +8,8 @@ use tokio::{
 };
 use tracing::Instrument;
 
+#[cfg(feature = "metrics")]
+use crate::observe::metrics;
 use crate::{
     backend::{
         Backend, BackendError, ErrorKind,
@@ -31,9 +33,6 @@ use crate::{
     options::Options,
     outbound::publisher::{Publisher, Tables},
 };
-
-#[cfg(feature = "metrics")]
-use crate::observe::metrics;
 
 /// Connects: prepares the tables, starts the tasks, and checks that what is sent comes back.
 pub(super) async fn connect<B: Backend>(

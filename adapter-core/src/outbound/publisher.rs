@@ -6,9 +6,12 @@
 //! senders wait behind their message, not before it. While the queue is empty, a message is
 //! published by its sender's own task: see [`fast_path`](crate::outbound::fast_path).
 
+mod batch;
+#[cfg(all(test, feature = "model"))]
+mod model;
+
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    hash::BuildHasher,
+    collections::VecDeque,
     pin::pin,
     sync::{
         Arc,
@@ -17,13 +20,11 @@ use std::{
     time::Duration,
 };
 
-use foldhash::fast::RandomState;
-use socketio_pg_protocol::budget::MAX_PAYLOAD;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
-    backend::{Backend, BackendError, CatchUp, Content, Outgoing, has_timed_out, in_time},
+    backend::{Backend, BackendError, CatchUp, Outgoing, has_timed_out, in_time},
     error::Error,
     observe::event::Events,
     outbound::{
@@ -33,15 +34,7 @@ use crate::{
     queue::{self, queue},
     sync::{AtomicBool, AtomicUsize, Notify, oneshot},
 };
-
-#[cfg(all(test, feature = "model"))]
-mod model;
-
-/// The most notifications in a batch: beyond some hundreds a batch gets slower, but not cheaper.
-const MAX_BATCH: usize = 512;
-
-/// The most bytes in a batch, so that attachments do not pile up into one huge statement.
-const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+use batch::{is_attachment, make_distinct, size, take_batch};
 
 /// Puts messages into the queue.
 pub(crate) struct Publisher<B> {
@@ -411,67 +404,6 @@ fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: boo
     taken
 }
 
-fn is_attachment(outgoing: &Outgoing) -> bool {
-    matches!(outgoing.content, Content::Attachment { .. })
-}
-
-/// Takes the next batch from the front, within the byte limit but never empty. With `apart`,
-/// attachments and other messages do not share a batch.
-fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, BatchInFlight, Taken) {
-    let mut bytes = 0;
-    let mut count = 0;
-    let mut full_size_payloads = HashSet::new();
-    for job in queued.iter().take(MAX_BATCH) {
-        bytes += size(&job.outgoing);
-        if count > 0 && bytes > MAX_BATCH_BYTES {
-            break;
-        }
-        if apart && is_attachment(&job.outgoing) != is_attachment(&queued[0].outgoing) {
-            break;
-        }
-        // A payload without room for a space cannot be made different from an equal one, which goes
-        // into the next batch.
-        if let Content::Inline(payload) = &job.outgoing.content
-            && payload.len() + MAX_PADDING > MAX_PAYLOAD
-            && !full_size_payloads.insert((job.outgoing.channel.as_str(), payload.as_str()))
-        {
-            break;
-        }
-        count += 1;
-    }
-    let taken = Taken::count(queued.iter().take(count));
-    let (batch, done) = queued.drain(..count).map(|job| (job.outgoing, job.done)).unzip();
-    (batch, BatchInFlight(done), taken)
-}
-
-fn size(outgoing: &Outgoing) -> usize {
-    match &outgoing.content {
-        Content::Inline(payload) => payload.len(),
-        Content::Attachment { body, .. } => body.len(),
-    }
-}
-
-/// The most spaces that [`make_distinct`] can need: one for each equal payload before.
-const MAX_PADDING: usize = MAX_BATCH;
-
-/// PostgreSQL folds equal notifications of one transaction into one. White space after a JSON value
-/// means nothing, so equal payloads get different lengths by trailing spaces.
-fn make_distinct(batch: &mut [Outgoing]) {
-    // Next free length by a hash of channel and payload: a collision only costs a superfluous
-    // space.
-    let mut free_length: HashMap<u64, usize> = HashMap::new();
-    let hasher = RandomState::default();
-    for outgoing in batch {
-        if let Content::Inline(payload) = &mut outgoing.content {
-            let key = hasher.hash_one((outgoing.channel.as_str(), payload.trim_end_matches(' ')));
-            let free = free_length.entry(key).or_default();
-            let padding = free.saturating_sub(payload.len());
-            payload.extend(std::iter::repeat_n(' ', padding));
-            *free = payload.len() + 1;
-        }
-    }
-}
-
 impl<B: Backend> BatchWriter<B> {
     /// Publishes a batch. When PostgreSQL refuses it for its content, each message is tried alone,
     /// so that only messages that cannot be sent fail.
@@ -511,53 +443,4 @@ impl<B: Backend> BatchWriter<B> {
 
 fn is_about_content(error: &BackendError) -> bool {
     error.kind().is_about_content()
-}
-
-#[cfg(all(test, not(feature = "model")))]
-mod tests {
-    use super::*;
-
-    fn inline(channel: &str, payload: impl Into<String>) -> Outgoing {
-        Outgoing { channel: channel.to_owned(), content: Content::Inline(payload.into()), is_logged: false }
-    }
-
-    fn job(outgoing: Outgoing) -> Job {
-        Job::new(outgoing, Effect::none()).0
-    }
-
-    #[test]
-    fn equal_payloads_of_one_batch_are_kept_apart() {
-        let mut batch =
-            vec![inline("a", "{}"), inline("a", "{}"), inline("b", "{}"), inline("a", "{} "), inline("a", "{}")];
-        make_distinct(&mut batch);
-        let distinct: HashSet<_> = batch.iter().map(|outgoing| format!("{outgoing:?}")).collect();
-        assert_eq!(distinct.len(), 5);
-        assert_eq!(batch[2], inline("b", "{}"));
-    }
-
-    #[test]
-    fn a_full_payload_and_its_twin_go_into_two_batches() {
-        let full = "x".repeat(MAX_PAYLOAD);
-        let payloads = [&full, &full, "{}"];
-        let mut queued = payloads.map(|payload| job(inline("a", payload))).into();
-        assert_eq!(take_batch(&mut queued, false).0, [inline("a", full.clone())]);
-        assert_eq!(take_batch(&mut queued, false).0, [inline("a", full), inline("a", "{}")]);
-        assert!(queued.is_empty());
-    }
-
-    #[test]
-    fn a_batch_is_bounded_in_bytes_but_never_empty() {
-        let huge = || Outgoing {
-            channel: "a".to_owned(),
-            content: Content::Attachment {
-                body: vec![0; MAX_BATCH_BYTES + 1],
-                before_id: String::new(),
-                after_id: String::new(),
-            },
-            is_logged: false,
-        };
-        let mut queued = [job(huge()), job(huge())].into();
-        assert_eq!(take_batch(&mut queued, false).0.len(), 1);
-        assert_eq!(take_batch(&mut queued, false).0.len(), 1);
-    }
 }

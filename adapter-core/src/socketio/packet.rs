@@ -49,13 +49,20 @@ pub(crate) enum PacketError {
     NotAnAcknowledgement,
     /// Text that is not JSON.
     #[error("the data is not JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// Data that cannot be read.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// Data that cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+}
+
+/// Without a source: the text already includes what serde_json said.
+impl From<serde_json::Error> for PacketError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
 }
 
 impl From<PacketError> for Error {

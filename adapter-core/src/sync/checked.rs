@@ -2,7 +2,7 @@
 //! They behave as tokio's documentation says.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
@@ -49,6 +49,19 @@ impl<T> RwLock<T> {
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
         self.0.write().expect("no panic under a lock")
     }
+}
+
+/// Takes a moment, in which other tasks may run.
+pub(crate) async fn moment() {
+    let mut is_over = false;
+    poll_fn(|context: &mut Context<'_>| {
+        if std::mem::replace(&mut is_over, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Drives a future. When it can never be woken, the checker reports a deadlock.

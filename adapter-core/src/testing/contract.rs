@@ -11,10 +11,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests: a panic is the report, the name says what holds")]
 
+use std::{fmt::Debug, future::Future, time::Duration};
+
 use crate::backend::{
     Backend, BackendError, Content, ErrorKind, FetchLimits, Incoming, Listener, Outgoing, Prepare, Row,
 };
-use std::{fmt::Debug, future::Future, time::Duration};
 
 pub mod attachments;
 pub mod cancellation;

@@ -5,9 +5,11 @@
 //! batch on one channel are folded into one; a session gets what is committed while it listens) and
 //! can be made to fail.
 
+mod listener;
+mod state;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    pin::pin,
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,21 +18,19 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use socketio_pg_protocol::{SessionId, cluster::Sighting};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::sync::{mpsc, watch};
 
+pub use self::listener::MemoryListener;
 pub use crate::env::{Determined, WallClock};
 
+use self::state::{Held, Session, State, milliseconds};
 use crate::{
     api::emitter::PublishOn,
     backend::{
-        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
-        OutboxBatch, OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport,
+        Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, OutboxBatch,
+        OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport,
         emission::Emission,
-        outbox_sql::{LONGEST_TURN, MARGIN},
+        outbox_sql::MARGIN,
         table::{DEFAULT_LOG, DEFAULT_OUTBOX, TableName, TableSpec},
     },
 };
@@ -40,76 +40,6 @@ use crate::{
 pub struct MemoryDatabase {
     state: Arc<Mutex<State>>,
     held: Arc<watch::Sender<Held>>,
-}
-
-/// Work that waits until the test releases it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    fetches: bool,
-    log: bool,
-    publications: bool,
-    listens: bool,
-    looks: bool,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// By id, with the time of writing by the clock of the database.
-    attachments: BTreeMap<i64, (Duration, Vec<u8>)>,
-    last_id: i64,
-    /// By number, with the time of writing. Rows are committed in their order.
-    outbox: BTreeMap<i64, (Duration, Outgoing)>,
-    last_row: i64,
-    /// Until when a node publishes the outbox, in milliseconds by the clock of the database.
-    turn: i64,
-    transactions: i64,
-    /// Time and message; the id is one more than the index. Rows are committed in their order.
-    log: Vec<Option<(Duration, Incoming)>>,
-    /// How often the log was emptied.
-    history: u64,
-    clock: DatabaseClock,
-    crashes: u64,
-    /// How many rows the log had at the last crash.
-    rows_before_crash: i64,
-    sessions: BTreeMap<u64, Session>,
-    last_session: u64,
-    is_down: bool,
-    refuses_sessions: bool,
-    refuses_attachments: bool,
-    keeps_rows: bool,
-    sweeps_take: Duration,
-    /// A text that a channel's name must not contain.
-    refused_text: Option<String>,
-    published: u64,
-    published_bytes: u64,
-    batches: u64,
-    wakes: u64,
-}
-
-/// The wall clock of the database, since 1970.
-#[derive(Debug, Default)]
-struct DatabaseClock {
-    start: Option<Instant>,
-    /// How many milliseconds it was set ahead, or behind.
-    offset: i64,
-}
-
-impl DatabaseClock {
-    fn now(&mut self) -> Duration {
-        const BEGIN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-        let time = BEGIN + self.start.get_or_insert_with(Instant::now).elapsed();
-        let by = Duration::from_millis(self.offset.unsigned_abs());
-        if self.offset < 0 { time.saturating_sub(by) } else { time.saturating_add(by) }
-    }
-}
-
-#[derive(Debug)]
-struct Session {
-    channels: BTreeSet<String>,
-    incoming: mpsc::UnboundedSender<Incoming>,
-    unread: Arc<AtomicUsize>,
-    /// The name in its last look, and when that was.
-    seen: Option<(SessionId, Duration)>,
 }
 
 impl MemoryDatabase {
@@ -286,64 +216,6 @@ impl MemoryDatabase {
     pub fn notify(&self, channel: &str, payload: &str) {
         self.state.lock().deliver(channel, payload);
     }
-}
-
-impl State {
-    /// Commits a batch: its attachments, its rows of the log, its notifications.
-    fn commit<'a>(&mut self, log: Option<&CatchUp>, batch: impl IntoIterator<Item = &'a Outgoing>) {
-        let mut seen = HashSet::new();
-        let now = self.clock.now();
-        let retention = log.map_or(Duration::ZERO, CatchUp::retention);
-        for Outgoing { channel, content, is_logged } in batch {
-            let payload = match content {
-                Content::Inline(payload) => payload.clone(),
-                Content::Attachment { body, before_id, after_id } => {
-                    self.last_id += 1;
-                    let id = self.last_id;
-                    self.published_bytes += body.len() as u64;
-                    self.attachments.insert(id, (now.saturating_add(retention), body.clone()));
-                    format!("{before_id}{id}{after_id}")
-                }
-            };
-            if log.is_some() && *is_logged {
-                let row = Incoming { channel: channel.clone(), payload: payload.clone() };
-                self.log.push(Some((now, row)));
-            }
-            if seen.insert((channel, payload.clone())) {
-                self.deliver(channel, &payload);
-            }
-        }
-    }
-
-    /// For how many milliseconds a node has the turn to publish the outbox; not above zero where
-    /// none has.
-    fn turn_left(&mut self) -> i64 {
-        match self.turn - milliseconds(self.clock.now()) {
-            left if left > LONGEST_TURN => 0,
-            left => left,
-        }
-    }
-
-    fn check(&self, channel: &str) -> Result<(), BackendError> {
-        let is_refused =
-            channel.contains('\0') || self.refused_text.as_ref().is_some_and(|text| channel.contains(text.as_str()));
-        if is_refused { Err(BackendError::new(ErrorKind::Other, "no such name is possible here")) } else { Ok(()) }
-    }
-
-    fn deliver(&mut self, channel: &str, payload: &str) {
-        self.published += 1;
-        self.published_bytes += payload.len() as u64;
-        for session in self.sessions.values().filter(|session| session.channels.contains(channel)) {
-            let incoming = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
-            session.unread.fetch_add(1, Ordering::Relaxed);
-            // A session that is just being dropped gets nothing.
-            let _ = session.incoming.send(incoming);
-        }
-    }
-}
-
-fn milliseconds(time: Duration) -> i64 {
-    time.as_millis().try_into().unwrap_or(i64::MAX)
 }
 
 impl<'a> PublishOn<&'a MemoryBackend> for MemoryBackend {
@@ -550,86 +422,6 @@ impl Backend for MemoryBackend {
         let session = Session { channels: BTreeSet::new(), incoming: sender, unread: unread.clone(), seen: None };
         state.sessions.insert(id, session);
         Ok(MemoryListener { database: self.database.clone(), id, incoming, unread })
-    }
-}
-
-/// A listening session of a [`MemoryDatabase`].
-#[derive(Debug)]
-pub struct MemoryListener {
-    database: MemoryDatabase,
-    id: u64,
-    incoming: mpsc::UnboundedReceiver<Incoming>,
-    unread: Arc<AtomicUsize>,
-}
-
-impl MemoryListener {
-    fn with_session<T>(&self, work: impl FnOnce(&mut Session) -> T) -> Result<T, BackendError> {
-        self.database.state.lock().sessions.get_mut(&self.id).map(work).ok_or_else(broken)
-    }
-}
-
-impl Listener for MemoryListener {
-    async fn listen(&mut self, channels: &[String]) -> Result<(), BackendError> {
-        self.database.released(|held| held.listens).await?;
-        let checked = |channel: &String| self.database.state.lock().check(channel);
-        self.with_session(|_| ())?;
-        channels.iter().try_for_each(checked)?;
-        self.with_session(|session| session.channels.extend(channels.iter().cloned()))
-    }
-
-    async fn unlisten(&mut self, channels: &[String]) -> Result<(), BackendError> {
-        self.with_session(|session| session.channels.retain(|channel| !channels.contains(channel)))
-    }
-
-    async fn next(&mut self) -> Result<Incoming, BackendError> {
-        let incoming = self.incoming.recv().await.ok_or_else(broken)?;
-        self.unread.fetch_sub(1, Ordering::Relaxed);
-        Ok(incoming)
-    }
-
-    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
-        let Ok(Incoming { channel, payload }) = self.incoming.try_recv() else { return false };
-        self.unread.fetch_sub(1, Ordering::Relaxed);
-        take(&channel, &payload);
-        true
-    }
-
-    async fn check(&mut self) -> Result<(), BackendError> {
-        self.with_session(|_| ())
-    }
-
-    async fn look(
-        &mut self,
-        name: Option<SessionId>,
-        take: &mut (dyn FnMut(&str, &str) + Send),
-    ) -> Result<Vec<Sighting>, BackendError> {
-        let mut released = pin!(self.database.released(|held| held.looks));
-        loop {
-            tokio::select! {
-                biased;
-                released = &mut released => break released?,
-                Some(Incoming { channel, payload }) = self.incoming.recv() => {
-                    self.unread.fetch_sub(1, Ordering::Relaxed);
-                    take(&channel, &payload);
-                }
-            }
-        }
-        let now = self.database.state.lock().clock.now();
-        self.with_session(|session| session.seen = name.map(|name| (name, now)))?;
-        let state = self.database.state.lock();
-        let sightings = state.sessions.values().filter_map(|session| {
-            let (session, changed) = session.seen?;
-            let age = now.saturating_sub(changed);
-            let changed = i64::try_from(changed.as_micros()).unwrap_or(i64::MAX);
-            Some(Sighting { session, changed, age })
-        });
-        Ok(sightings.collect())
-    }
-}
-
-impl Drop for MemoryListener {
-    fn drop(&mut self) {
-        self.database.state.lock().sessions.remove(&self.id);
     }
 }
 

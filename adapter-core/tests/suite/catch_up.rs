@@ -283,9 +283,17 @@ async fn a_log_that_was_emptied_is_told() {
     pair.database.empty_log();
     pair.emit(2).await;
     pair.database.refuse_sessions(false);
-    pair.assert_incomplete(0, "not the one that it was").await;
+    pair.assert_incomplete(0, "another catch-up log than before the break").await;
     pair.emit(3).await;
     pair.assert_received([3]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_does_not_answer_is_told_with_how_long_the_node_waited() {
+    let mut pair = Pair::start().await;
+    pair.database.hold_log(true);
+    pair.database.break_sessions();
+    pair.assert_incomplete(0, "the log could not be read: PostgreSQL took longer than 5s").await;
 }
 
 #[tokio::test(start_paused = true)]

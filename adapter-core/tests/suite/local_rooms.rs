@@ -1,6 +1,6 @@
-//! The rooms of a server: only those of its own sockets.
+//! A server keeps rooms only for its own sockets, and asks the others for theirs.
 
-use std::net::SocketAddr;
+use std::{fmt::Debug, net::SocketAddr};
 
 use axum::Router;
 use socketio_pg_core::{
@@ -13,6 +13,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
+
+use crate::sweep::until;
 
 type Adapter = PostgresAdapter<LocalEmitter, MemoryBackend>;
 
@@ -52,12 +54,15 @@ impl Server {
         let servers = [Self::start(database).await, Self::start(database).await];
         for server in &servers {
             for namespace in ["/", "/named"] {
-                while server.cluster.of(namespace).server_count() < 2 {
-                    tokio::task::yield_now().await;
-                }
+                until_is("both servers", 2, async || server.cluster.of(namespace).server_count()).await;
             }
         }
         servers
+    }
+
+    /// The sockets of the cluster.
+    async fn sockets(&self) -> Vec<Sid> {
+        self.io.fetch_sockets().await.unwrap().iter().map(|socket| socket.data().id).collect()
     }
 
     /// Connects a client, which never polls.
@@ -84,13 +89,22 @@ impl Server {
     }
 }
 
+/// Asks until the answer is as expected.
+async fn until_is<T: Debug + PartialEq>(what: &str, expected: T, ask: impl AsyncFn() -> T) {
+    until(what, async || {
+        let answer = ask().await;
+        if answer == expected { Ok(()) } else { Err(format!("it is {answer:?}")) }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_socket_of_another_server_that_joins_a_room_is_in_it_there_and_not_here() {
     let database = MemoryDatabase::default();
     let [one, mut other] = Server::pair(&database).await;
     let sid = other.connect("/").await;
     let found = one.io.fetch_sockets().await.unwrap();
-    assert_eq!(found.iter().map(|socket| socket.data().id).collect::<Vec<_>>(), [sid]);
+    assert_eq!(one.sockets().await, [sid]);
 
     for round in 0..3 {
         found[0].join("den").await.unwrap();
@@ -98,7 +112,7 @@ async fn a_socket_of_another_server_that_joins_a_room_is_in_it_there_and_not_her
         let mut rooms = one.io.rooms().await.unwrap();
         rooms.sort();
         assert_eq!(rooms, ["den", "hall"]);
-        assert!(one.io.local().to("den").rooms().await.unwrap().is_empty(), "it is kept here");
+        assert!(one.io.local().to("den").rooms().await.unwrap().is_empty(), "the room is kept on this server");
         found[0].leave("den").await.unwrap();
         assert!(one.io.to("den").fetch_sockets().await.unwrap().is_empty());
         assert_eq!(one.io.rooms().await.unwrap(), ["hall"]);
@@ -107,11 +121,11 @@ async fn a_socket_of_another_server_that_joins_a_room_is_in_it_there_and_not_her
     // A socket that is gone does not join a room either.
     found[0].join("den").await.unwrap();
     found[0].clone().disconnect().await.unwrap();
-    while !one.io.fetch_sockets().await.unwrap().is_empty() {}
+    until_is("no socket", vec![], async || one.sockets().await).await;
     found[0].join("den").await.unwrap();
     assert!(one.io.rooms().await.unwrap().is_empty());
     for server in [&one, &other] {
-        assert!(server.io.to("den").rooms().await.unwrap().is_empty(), "it is kept");
+        assert!(server.io.to("den").rooms().await.unwrap().is_empty(), "the room is kept on this server");
     }
 }
 
@@ -122,9 +136,9 @@ async fn a_local_socket_that_is_gone_comes_into_no_room() {
     one.connect("/").await;
     let found = one.io.fetch_sockets().await.unwrap();
     found[0].clone().disconnect().await.unwrap();
-    while !one.io.fetch_sockets().await.unwrap().is_empty() {}
+    until_is("no socket", vec![], async || one.sockets().await).await;
     found[0].join("den").await.unwrap();
-    assert!(one.io.local().to("den").rooms().await.unwrap().is_empty(), "it is kept");
+    assert!(one.io.local().to("den").rooms().await.unwrap().is_empty(), "the room is kept on this server");
 }
 
 #[tokio::test]
@@ -153,6 +167,8 @@ async fn a_room_that_is_named_like_a_socket_is_one_of_the_rooms_when_the_socket_
         }
     }
     other.io.of("/named").unwrap().to(named[0].clone()).leave(named[0].clone()).await.unwrap();
-    while other.io.of("/named").unwrap().rooms().await.unwrap() != [named[1].as_str()] {}
-    while one.io.of("/named").unwrap().rooms().await.unwrap() != [named[1].as_str()] {}
+    for server in [&other, &one] {
+        let rooms = async || server.io.of("/named").unwrap().rooms().await.unwrap();
+        until_is("only the second socket's room", vec![named[1].clone().into()], rooms).await;
+    }
 }

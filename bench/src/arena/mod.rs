@@ -9,12 +9,13 @@ pub(crate) use postgres::Postgres;
 pub(crate) use process::NodeProcess;
 pub(crate) use usage::{Usage, cpu_seconds};
 
-use crate::contender::{Contender, Ground};
-use redis::Redis;
 use std::{
     io,
     path::{Path, PathBuf},
 };
+
+use crate::contender::{Contender, Ground};
+use redis::Redis;
 
 /// The servers of a run.
 pub(crate) struct Arena {

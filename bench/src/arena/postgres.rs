@@ -1,13 +1,15 @@
 //! A private PostgreSQL that writes to disk as a real one does.
 
-use super::usage::family_cpu_seconds;
-use crate::contender::Contender;
-use socketio_pg_throwaway::{Database, Server, StartError};
 use std::{
     collections::{HashMap, hash_map::Entry},
     fs,
     sync::{Mutex, PoisonError},
 };
+
+use socketio_pg_throwaway::{Database, Server, StartError};
+
+use super::usage::family_cpu_seconds;
+use crate::contender::Contender;
 
 /// A PostgreSQL server, the same for all contenders.
 ///

@@ -1,17 +1,19 @@
 //! A node as a separate process.
 
-use super::usage::Usage;
-use crate::{
-    contender::Contender,
-    wire::{Answer, Command},
-};
-use serde::de::DeserializeOwned;
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{self, Child, ChildStdin, Stdio},
     sync::mpsc::{self, Receiver},
     time::Duration,
+};
+
+use serde::de::DeserializeOwned;
+
+use super::usage::Usage;
+use crate::{
+    contender::Contender,
+    wire::{Answer, Command},
 };
 
 /// How long a reply may take beyond the time that a command asks for.

@@ -5,19 +5,21 @@
 //! `SocketEmitter`, where socketioxide would write it to its clients' queues: there [`Sockets`]
 //! counts it.
 
-use super::{Node, Setup, path, sockets::Sockets, tally::Tally};
-use crate::{
-    clock,
-    event::{Header, Load},
-};
+use std::{fmt::Display, sync::Arc, time::Duration};
+
 use futures_util::{FutureExt, StreamExt};
 use socketioxide_core::{
     Str, Uid,
     adapter::{BroadcastFlags, BroadcastOptions, CoreAdapter, CoreLocalAdapter},
     packet::Packet,
 };
-use std::{fmt::Display, sync::Arc, time::Duration};
 use tokio_postgres::NoTls;
+
+use super::{Node, Setup, path, sockets::Sockets, tally::Tally};
+use crate::{
+    clock,
+    event::{Header, Load},
+};
 
 /// How long an acknowledged event waits: longer than the run, so that a missing acknowledgement
 /// shows.

@@ -6,20 +6,22 @@ mod raw;
 mod sockets;
 mod tally;
 
-use crate::{
-    contender::Contender,
-    event::Load,
-    wire::{Answer, Answered, Command, Received},
-};
-use serde::Serialize;
 use std::{
     future::Future,
     io::{self, Write},
     sync::Arc,
     time::{Duration, Instant},
 };
-use tally::Tally;
+
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::{
+    contender::Contender,
+    event::Load,
+    wire::{Answer, Answered, Command, Received},
+};
+use tally::Tally;
 
 /// How long a node may take to know the others.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
@@ -136,7 +138,7 @@ async fn serve(node: impl Node, tallies: Vec<Arc<Tally>>) -> Result<(), String> 
                 answer(&Answer::Ok(ask(millis, expected, || node.fetch_sockets()).await))?;
             }
             // The peers' sessions are not accessible.
-            Command::Tell => answer(&Answer::Ok(()))?,
+            Command::ReportStatistics => answer(&Answer::Ok(()))?,
             Command::BroadcastWithAck { millis, expected } => {
                 answer(&Answer::Ok(ask(millis, expected, || node.broadcast_with_ack()).await))?;
             }

@@ -1,16 +1,18 @@
 //! Sends events: as fast as possible, one by one, or at a rate.
 
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, MissedTickBehavior},
+};
+
 use super::Node;
 use crate::{
     clock,
     event::Load,
     wire::{Emitted, Pace},
-};
-use futures_util::{StreamExt, stream::FuturesUnordered};
-use std::time::Duration;
-use tokio::{
-    task::unconstrained,
-    time::{Instant, MissedTickBehavior},
 };
 
 /// Sends for `duration`, to each namespace in rotation, and waits for the events in flight at its

@@ -3,14 +3,16 @@
 //! A storm goes out in statements of 64 notifications, each awaited before the next; otherwise one
 //! statement is one notification. The payload is the event's JSON text alone.
 
+use std::{collections::HashMap, future::poll_fn, sync::Arc};
+
+use socketioxide_core::Value;
+use tokio_postgres::{AsyncMessage, Client, NoTls, Statement};
+
 use super::{Node, Setup, tally::Tally};
 use crate::{
     clock,
     event::{Header, Load},
 };
-use socketioxide_core::Value;
-use std::{collections::HashMap, future::poll_fn, sync::Arc};
-use tokio_postgres::{AsyncMessage, Client, NoTls, Statement};
 
 /// The connections of a sender and a listener.
 pub(crate) struct Raw {

@@ -1,7 +1,8 @@
 //! Connected sockets without clients: what an adapter sends to them is counted instead of written
 //! to a transport.
 
-use super::tally::Tally;
+use std::{fmt, sync::Arc, time::Duration};
+
 use futures_util::{
     StreamExt,
     stream::{self, Fuse, Iter},
@@ -14,7 +15,8 @@ use socketioxide_core::{
     parser::Parse,
 };
 use socketioxide_parser_common::CommonParser;
-use std::{fmt, sync::Arc, time::Duration};
+
+use super::tally::Tally;
 
 /// The sockets of one namespace, in place of socketioxide's own.
 pub(crate) struct Sockets {

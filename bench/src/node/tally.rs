@@ -1,8 +1,10 @@
 //! Counts what arrives at a socket.
 
-use crate::{clock, event::Load, wire::Received};
-use socketioxide_core::Value;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use socketioxide_core::Value;
+
+use crate::{clock, event::Load, wire::Received};
 
 /// What arrived in one namespace.
 #[derive(Debug, Default)]

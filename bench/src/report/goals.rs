@@ -1,11 +1,12 @@
 //! The goals, and whether they were reached: ratios of one run, which hold where seconds do not.
 
+use std::fmt::Write;
+
 use super::{Figures, Spread};
 use crate::{
     contender::Contender,
     workload::{self, Metric},
 };
-use std::fmt::Write;
 
 struct Goal {
     text: &'static str,

@@ -9,9 +9,11 @@ pub(crate) use docs::write as write_docs;
 pub(crate) use goals::goals;
 pub(crate) use table::{number, workload as workload_table};
 
-use crate::{contender::Contender, workload::Metric};
-use serde::Serialize;
 use std::{fs, io, path::Path};
+
+use serde::Serialize;
+
+use crate::{contender::Contender, workload::Metric};
 
 /// One figure.
 #[derive(Clone, Debug, Serialize)]

@@ -1,8 +1,9 @@
 //! Bar charts as SVG. They draw their own background, and turn dark where the reader's page is.
 
+use std::fmt::Write;
+
 use super::{Figures, Spread, table::number};
 use crate::{contender::Contender, workload::Workload};
-use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 270.0;

@@ -1,8 +1,9 @@
 //! Figures as Markdown tables, which are readable as text too.
 
+use std::fmt::Write;
+
 use super::{Figures, Spread};
 use crate::{contender::Contender, workload::Workload};
-use std::fmt::Write;
 
 /// The figures of a workload: a line for each contender that was measured. Empty when none was.
 pub(crate) fn workload(figures: &Figures, workload: &Workload) -> String {

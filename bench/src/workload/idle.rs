@@ -1,13 +1,18 @@
 //! Workloads with idle nodes, and their cost.
 //!
-//! Every contender and every shape gets its own PostgreSQL server, since the log is the whole
-//! server's. All idle at the same time: transactions and bytes count here, not seconds. Autovacuum
-//! is off, as its transactions would be counted too.
+//! Every contender and every shape gets its own PostgreSQL server, since all databases of a server
+//! share its write-ahead log. All are idle at the same time: transactions and bytes count here, not
+//! seconds. Autovacuum is off, as its transactions would be counted too.
 //!
 //! A session that listens has a transaction for each notification that wakes it, and reports it
-//! when it runs its next statement. Our sessions do that every 5 s, the peer's tokio-postgres
-//! driver has only one session for all it does, and Node.js's sessions are asked to. The listeners
-//! of the peer's sqlx driver never do, and cannot be asked: their transactions are not known.
+//! when it runs its next statement. The sessions of this project do that every 5 s.
+//! socketioxide-postgres on tokio-postgres has one session for all that it does. Node.js's sessions
+//! are asked to report. The listeners of socketioxide-postgres on sqlx never report, and cannot be
+//! asked: their transactions are not known.
+
+use std::time::{Duration, Instant};
+
+use socketio_pg_throwaway::Database;
 
 use super::{Measure, Metric, Timing};
 use crate::{
@@ -15,8 +20,6 @@ use crate::{
     contender::Contender,
     wire::Command,
 };
-use socketio_pg_throwaway::Database;
-use std::time::{Duration, Instant};
 
 /// Until the work of the start is over, and reported: sessions take up to 10 s for that.
 const CALM: Duration = Duration::from_secs(15);
@@ -35,7 +38,7 @@ struct Idle {
 }
 
 /// What a server has counted so far.
-struct Count {
+struct ServerCounters {
     at: Instant,
     transactions: f64,
     writes: f64,
@@ -60,15 +63,16 @@ pub(super) fn measure(
     timing: &Timing,
 ) -> Vec<Figure> {
     let wanted = shapes.iter().flat_map(|shape| contenders.iter().map(move |contender| (*shape, *contender)));
-    let mut all: Vec<_> =
-        wanted.filter_map(|(shape, contender)| said(contender, Idle::start(arena, shape, contender))).collect();
+    let mut all: Vec<_> = wanted
+        .filter_map(|(shape, contender)| report_failure(contender, Idle::start(arena, shape, contender)))
+        .collect();
     std::thread::sleep(CALM);
     let mut figures = Vec::new();
     for round in 0..timing.idle_rounds {
-        let before: Vec<_> = all.iter_mut().map(|idle| said(idle.contender, idle.count())).collect();
+        let before: Vec<_> = all.iter_mut().map(|idle| report_failure(idle.contender, idle.count())).collect();
         std::thread::sleep(Duration::from_millis(timing.idle_millis));
         for (idle, before) in all.iter_mut().zip(before) {
-            if let (Some(before), Some(after)) = (before, said(idle.contender, idle.count())) {
+            if let (Some(before), Some(after)) = (before, report_failure(idle.contender, idle.count())) {
                 let Idle { nodes, namespaces, contender, .. } = *idle;
                 let figure = |measure| Figure { nodes, namespaces, contender, round, measure };
                 figures.extend(measures(contender, &before, &after).into_iter().map(figure));
@@ -78,7 +82,7 @@ pub(super) fn measure(
     figures
 }
 
-fn measures(contender: Contender, before: &Count, after: &Count) -> Vec<Measure> {
+fn measures(contender: Contender, before: &ServerCounters, after: &ServerCounters) -> Vec<Measure> {
     let minutes = (after.at - before.at).as_secs_f64() / 60.0;
     let mut measures = vec![
         (Metric::WritesPerMinute, (after.writes - before.writes) / minutes),
@@ -90,7 +94,7 @@ fn measures(contender: Contender, before: &Count, after: &Count) -> Vec<Measure>
     measures
 }
 
-fn said<T>(contender: Contender, result: Result<T, String>) -> Option<T> {
+fn report_failure<T>(contender: Contender, result: Result<T, String>) -> Option<T> {
     result.inspect_err(|error| eprintln!("FAILED: idle nodes of {}: {error}", contender.label())).ok()
 }
 
@@ -104,14 +108,14 @@ impl Idle {
         Ok(Self { nodes, namespaces, contender, cluster, database, observer, _server: server })
     }
 
-    fn count(&mut self) -> Result<Count, String> {
-        self.cluster.sender.ask::<()>(&Command::Tell)?;
-        NodeProcess::ask_all::<()>(&mut self.cluster.receivers, &Command::Tell)?;
+    fn count(&mut self) -> Result<ServerCounters, String> {
+        self.cluster.sender.ask::<()>(&Command::ReportStatistics)?;
+        NodeProcess::ask_all::<()>(&mut self.cluster.receivers, &Command::ReportStatistics)?;
         let transactions = format!(
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{}'",
             self.database.name()
         );
-        Ok(Count {
+        Ok(ServerCounters {
             at: Instant::now(),
             transactions: self.number(&transactions)?,
             writes: self.number("SELECT pg_snapshot_xmax(pg_current_snapshot())")?,

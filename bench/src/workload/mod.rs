@@ -4,6 +4,8 @@ mod emit;
 mod idle;
 mod requests;
 
+use serde::Serialize;
+
 use crate::{
     arena::Arena,
     contender::{Contender, Ground},
@@ -11,7 +13,6 @@ use crate::{
     report::Record,
     wire::Pace,
 };
-use serde::Serialize;
 
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! One message as a line.
+//! One line of `socketio-pg watch`: a message as text or as JSON.
 
 use std::{fmt::Write, time::Duration};
 
@@ -13,18 +13,18 @@ use crate::{
     survey::Survey,
 };
 
-/// The columns before what the message says.
+/// The columns before the content of the message.
 const TIME_WIDTH: usize = 12;
 const SENDER_WIDTH: usize = 16;
 const TYPE_WIDTH: usize = 25;
 
-/// For people: time (UTC), sender, type, what it says.
+/// The line as text: time (UTC), sender, type, content.
 pub(super) fn text(heard: &Heard, survey: &Survey, now: Duration, width: Option<usize>) -> String {
-    let (sender, kind, says) = match &heard.message {
-        Ok(message) => (sender(message, survey), message.body.name(), says(heard, message)),
+    let (sender, kind, content) = match &heard.message {
+        Ok(message) => (sender(message, survey), message.body.name(), content(heard, message)),
         Err(problem) => ("-".to_owned(), "CANNOT BE READ", format!("{} {problem}", heard.namespace)),
     };
-    let left = width.map(|width| width.saturating_sub(TIME_WIDTH + SENDER_WIDTH + TYPE_WIDTH + 3));
+    let remaining_width = width.map(|width| width.saturating_sub(TIME_WIDTH + SENDER_WIDTH + TYPE_WIDTH + 3));
     let colour = match &heard.message {
         Err(_) => RED,
         Ok(message) => match message.body {
@@ -35,8 +35,8 @@ pub(super) fn text(heard: &Heard, survey: &Survey, now: Duration, width: Option<
         },
     };
     let sender = pad(&cut(&printable(&sender), Some(SENDER_WIDTH)), SENDER_WIDTH);
-    let says = cut(&printable(&says), left);
-    format!("{DIM}{}{RESET} {sender} {colour}{kind:TYPE_WIDTH$}{RESET} {says}", time_of_day(now))
+    let content = cut(&printable(&content), remaining_width);
+    format!("{DIM}{}{RESET} {sender} {colour}{kind:TYPE_WIDTH$}{RESET} {content}", time_of_day(now))
 }
 
 fn sender(message: &Message, survey: &Survey) -> String {
@@ -44,7 +44,7 @@ fn sender(message: &Message, survey: &Survey) -> String {
     survey.name(uid).map_or_else(|| uid.to_string(), str::to_owned)
 }
 
-fn says(heard: &Heard, message: &Message) -> String {
+fn content(heard: &Heard, message: &Message) -> String {
     let mut text = heard.namespace.clone();
     let mut add = |part: &str| {
         // writing to a string cannot fail
@@ -92,7 +92,7 @@ fn time_of_day(since_1970: Duration) -> String {
     format!("{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, since_1970.subsec_millis())
 }
 
-/// For programs.
+/// The line as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Line<'a> {

@@ -35,22 +35,119 @@ fn check(database: &Database, node: &str, arguments: &[&str]) -> (Value, Output)
     (report, output)
 }
 
-/// Each with a cluster and a scenario that show it, and the place of the rule that it breaks.
-const MUTANTS: [(&str, &str, &str, &str, &str); 14] = [
-    ("answers_itself", "CRC", "fetchSockets by every selector", "channels", "the node responds to its own 7"),
-    ("delivers_twice", "CRC", "emit to all", "3-broadcast", "\"emit to all\" has another outcome"),
-    ("ignores_except", "RCR", "emit to rooms", "which-sockets-opts", "\"emit to rooms and except rooms\""),
-    ("heartbeat_type_is_text", "RCR", "emit to all", "messages", "`type` is \"2\""),
-    ("does_not_greet", "RCR", "emit to all", "1-initial_heartbeat", "sent no 2 in response to"),
-    ("does_not_close", "RCR", "emit to all", "13-adapter_close", "sent no 13"),
-    ("response_without_request", "RCR", "fetchSockets by", "8-fetch_sockets_response", "`requestId` is missing"),
-    ("response_in_another_namespace", "RCR", "fetchSockets by", "messages", "`nsp` is \"/elsewhere\""),
-    ("counts_one_too_many", "RCR", "acknowledgements: no client", "11-broadcast_client_count", "no answer"),
-    ("writes_null", "RCR", "emit to all", "messages", "`data` is null"),
-    ("header_names_another_row", "CRC", "large and binary events", "attachments", "there is no row"),
-    ("binary_inline", "CRC", "large and binary events", "attachments", "\"large and binary events\""),
-    ("long_inline", "CRC", "large and binary events", "attachments", "payload string too long"),
-    ("hashes_channels", "RCR", "emit to all", "channels", "no message of yours came on"),
+/// A node that does one thing wrong, and what tells it.
+#[derive(Clone, Copy)]
+struct Mutant {
+    /// The argument of `mutant.py`.
+    name: &'static str,
+    /// A cluster and a scenario in which the mistake shows.
+    cluster: &'static str,
+    scenario: &'static str,
+    /// The rule that it breaks: its heading in the specification.
+    rule: &'static str,
+    /// A part of what the report says of it.
+    problem: &'static str,
+}
+
+const MUTANTS: [Mutant; 14] = [
+    Mutant {
+        name: "answers_itself",
+        cluster: "CRC",
+        scenario: "fetchSockets by every selector",
+        rule: "channels",
+        problem: "the node responds to its own 7",
+    },
+    Mutant {
+        name: "delivers_twice",
+        cluster: "CRC",
+        scenario: "emit to all",
+        rule: "3-broadcast",
+        problem: "\"emit to all\" has another outcome",
+    },
+    Mutant {
+        name: "ignores_except",
+        cluster: "RCR",
+        scenario: "emit to rooms",
+        rule: "which-sockets-opts",
+        problem: "\"emit to rooms and except rooms\"",
+    },
+    Mutant {
+        name: "heartbeat_type_is_text",
+        cluster: "RCR",
+        scenario: "emit to all",
+        rule: "messages",
+        problem: "`type` is \"2\"",
+    },
+    Mutant {
+        name: "does_not_greet",
+        cluster: "RCR",
+        scenario: "emit to all",
+        rule: "1-initial_heartbeat",
+        problem: "sent no 2 in response to",
+    },
+    Mutant {
+        name: "does_not_close",
+        cluster: "RCR",
+        scenario: "emit to all",
+        rule: "13-adapter_close",
+        problem: "sent no 13",
+    },
+    Mutant {
+        name: "response_without_request",
+        cluster: "RCR",
+        scenario: "fetchSockets by",
+        rule: "8-fetch_sockets_response",
+        problem: "`requestId` is missing",
+    },
+    Mutant {
+        name: "response_in_another_namespace",
+        cluster: "RCR",
+        scenario: "fetchSockets by",
+        rule: "messages",
+        problem: "`nsp` is \"/elsewhere\"",
+    },
+    Mutant {
+        name: "counts_one_too_many",
+        cluster: "RCR",
+        scenario: "acknowledgements: no client",
+        rule: "11-broadcast_client_count",
+        problem: "no answer",
+    },
+    Mutant {
+        name: "writes_null",
+        cluster: "RCR",
+        scenario: "emit to all",
+        rule: "messages",
+        problem: "`data` is null",
+    },
+    Mutant {
+        name: "header_names_another_row",
+        cluster: "CRC",
+        scenario: "large and binary events",
+        rule: "attachments",
+        problem: "there is no row",
+    },
+    Mutant {
+        name: "binary_inline",
+        cluster: "CRC",
+        scenario: "large and binary events",
+        rule: "attachments",
+        problem: "\"large and binary events\"",
+    },
+    Mutant {
+        name: "long_inline",
+        cluster: "CRC",
+        scenario: "large and binary events",
+        rule: "attachments",
+        problem: "payload string too long",
+    },
+    Mutant {
+        name: "hashes_channels",
+        cluster: "RCR",
+        scenario: "emit to all",
+        rule: "channels",
+        problem: "no message of yours came on",
+    },
 ];
 
 #[test]
@@ -59,16 +156,17 @@ fn each_wrong_node_is_told_its_mistake() {
     let rest = Mutex::new(MUTANTS.to_vec());
     std::thread::scope(|scope| {
         let work = || {
-            while let Some((mutant, cluster, scenario, place, problem)) = { rest.lock().unwrap().pop() } {
-                let node = format!("{python} {} {mutant}", folder().join("mutant.py").display());
+            while let Some(mutant) = { rest.lock().unwrap().pop() } {
+                let Mutant { name, cluster, scenario, rule, problem } = mutant;
+                let node = format!("{python} {} {name}", folder().join("mutant.py").display());
                 let wanted = ["--cluster", cluster, "--scenario", scenario, "--patience", "10"];
                 let (report, output) = check(&database, &node, &wanted);
-                let place = format!("docs/protocol.md#{place}");
+                let place = format!("docs/protocol.md#{rule}");
                 let is_told = |mistake: &Value| {
                     mistake["place"] == place.as_str() && mistake["problem"].as_str().unwrap().contains(problem)
                 };
-                assert!(report["mistakes"].as_array().unwrap().iter().any(is_told), "{mutant}: {report:#}");
-                assert_eq!(output.status.code(), Some(1), "{mutant}");
+                assert!(report["mistakes"].as_array().unwrap().iter().any(is_told), "{name}: {report:#}");
+                assert_eq!(output.status.code(), Some(1), "{name}");
             }
         };
         for _ in 0..3 {

@@ -1,17 +1,19 @@
 //! The programs of which the kit builds clusters: the candidate, Rust and Node.js.
 
-use crate::{
-    harness::{Error, Node, NodeOptions, Parser, Program},
-    judge::Conversation,
-    scenarios::{Capability, Server, Stage},
-};
-use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
 use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
+};
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+
+use crate::{
+    harness::{Error, Node, NodeOptions, Parser, Program},
+    judge::Conversation,
+    scenarios::{Capability, Server, Stage},
 };
 
 /// A server of a cluster.

@@ -1,19 +1,21 @@
 //! Hears all messages of a cluster while scenarios run, and judges them.
 
-use crate::{
-    judge::{Conversation, Entry, Expectations},
-    scenarios::Names,
-};
+use std::{sync::Arc, time::Duration};
+
 use parking_lot::Mutex;
 use socketio_pg_core::{
     backend::{Backend, BackendError, FetchLimits, Incoming, Listener, Row},
     protocol::{Notification, channel},
 };
 use socketio_pg_tokio_postgres::{TokioPostgresBackend, TokioPostgresListener};
-use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
+};
+
+use crate::{
+    judge::{Conversation, Entry, Expectations},
+    scenarios::Names,
 };
 
 /// Larger attachments are not fetched.

@@ -1,8 +1,10 @@
 //! What came of a check.
 
-use crate::judge::Level;
-use serde_json::{Value, json};
 use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::judge::Level;
 
 /// What is right with a node and what is not.
 #[derive(Clone, Debug, Default)]

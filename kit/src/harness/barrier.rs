@@ -1,8 +1,10 @@
 //! How a test knows that nothing more is on its way, without waiting for a time.
 
-use super::{Client, Error, Node, binary};
-use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use super::{Client, Error, Node, binary};
 
 /// The event that marks the end of what was sent before.
 pub(crate) const MARKER: &str = "test:barrier";

@@ -1,8 +1,10 @@
 //! Real Socket.IO clients, all of them in one process.
 
-use super::{Error, Parser, barrier, process::Process};
-use serde_json::{Value, json};
 use std::{process::Command, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{Error, Parser, barrier, process::Process};
 
 /// A process that hosts any number of clients. It ends when the last of them and this handle are
 /// dropped.

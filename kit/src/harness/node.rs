@@ -1,12 +1,14 @@
 //! One test node: a server or an emitter.
 
+use std::{process::Command, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
 use super::{
     Client, Error, NodeOptions,
     process::{Process, all},
 };
-use serde_json::{Value, json};
-use std::{process::Command, sync::Arc, time::Duration};
-use tokio::time::Instant;
 
 /// A program that is a test node.
 pub trait Program: Sync {

@@ -1,7 +1,8 @@
 //! The command line of a test node, the same for all languages.
 
-use super::DEADLINE;
 use std::time::Duration;
+
+use super::DEADLINE;
 
 /// How a server node or an emitter is set up. An option that is not set has the node's own default,
 /// which is the same for all languages, except for [`pool_size`](Self::pool_size).

@@ -3,9 +3,6 @@
 //! Threads, not tasks, read its output: the process outlives the runtime of the test that started
 //! it, and a test that does not read cannot block it.
 
-use super::Error;
-use serde::Deserialize;
-use serde_json::Value;
 use std::{
     collections::{HashMap, VecDeque},
     io::{BufRead, BufReader, Read, Write},
@@ -14,10 +11,15 @@ use std::{
     thread,
     time::Duration,
 };
+
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, timeout, timeout_at},
 };
+
+use super::Error;
 
 /// How often a process is looked at that has closed its output and still runs.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

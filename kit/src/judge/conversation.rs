@@ -1,12 +1,13 @@
 //! What goes on among nodes: requests and their responses, joining, living and leaving.
 
-use super::{
-    Entry, Finding, Rule, example,
-    form::{self, Parsed},
-};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
+};
+
+use super::{
+    Entry, Finding, Rule, example,
+    form::{self, Parsed},
 };
 
 /// Whose messages are judged, and what they must send in time. By default all, and nothing.

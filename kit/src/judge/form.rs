@@ -1,10 +1,11 @@
 //! One notification alone: its payload, its header, its message.
 
+use socketio_pg_core::protocol::{DecodeErrorKind, MAX_ID_BYTES, Notification, Value};
+
 use super::{
     Entry, Finding, Rule, example,
     shape::{self, number},
 };
-use socketio_pg_core::protocol::{DecodeErrorKind, MAX_ID_BYTES, Notification, Value};
 
 /// The longest payload of a notification.
 const MAX_PAYLOAD: usize = 7999;

@@ -1,7 +1,8 @@
 //! The shape of a message's `data`, as a writer must produce it.
 
-use super::Rule;
 use socketio_pg_core::protocol::{MAX_ID_BYTES, Value};
+
+use super::Rule;
 
 /// What is wrong, and with which rule.
 pub(super) type Wrong = (Rule, String);

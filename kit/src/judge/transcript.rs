@@ -1,7 +1,8 @@
 //! A transcript: what went over a cluster's channels, as JSON lines.
 
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// A notification, with its attachment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

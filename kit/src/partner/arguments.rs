@@ -1,62 +1,17 @@
 //! Arguments of events in commands: JSON, with `{"$bin": "<base64>"}` for bytes.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{SeqAccess, Visitor},
-    ser::SerializeTuple,
-};
 use serde_json::{Value as Json, json};
-use socketio_pg_core::protocol::{Payload, Value};
+use socketio_pg_core::protocol::{Payload, Value, value::Arguments};
 
-/// All arguments of an event: a tuple for serde, so that each is an argument of its own.
-#[derive(Clone, Debug, Default)]
-pub struct Arguments(pub Vec<Value>);
-
-impl Arguments {
-    /// Of a list in a command.
-    pub fn from_json(json: Option<&Json>) -> Self {
-        Self(json.and_then(Json::as_array).into_iter().flatten().map(from_json).collect())
-    }
-
-    /// As a list in an answer.
-    pub fn into_json(self) -> Json {
-        self.0.iter().map(to_json).collect()
-    }
+/// The arguments of a list in a command.
+pub fn arguments_from_json(list: Option<&Json>) -> Arguments {
+    Arguments(list.and_then(Json::as_array).into_iter().flatten().map(from_json).collect())
 }
 
-impl Serialize for Arguments {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut tuple = serializer.serialize_tuple(self.0.len())?;
-        for argument in &self.0 {
-            tuple.serialize_element(argument)?;
-        }
-        tuple.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Arguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-
-        impl<'de> Visitor<'de> for All {
-            type Value = Arguments;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("arguments")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Arguments, A::Error> {
-                let mut arguments = Vec::new();
-                while let Some(argument) = seq.next_element()? {
-                    arguments.push(argument);
-                }
-                Ok(Arguments(arguments))
-            }
-        }
-
-        deserializer.deserialize_tuple(usize::MAX, All)
-    }
+/// Arguments as a list for an answer.
+pub fn arguments_to_json(arguments: &Arguments) -> Json {
+    arguments.0.iter().map(to_json).collect()
 }
 
 /// A value of a command.

@@ -4,10 +4,10 @@ use std::{future::Future, io::Write, time::Duration};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use socketio_pg_core::number_room;
+use socketio_pg_core::{number_room, protocol::value::Arguments};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::arguments::Arguments;
+use super::arguments::arguments_from_json;
 
 /// A command.
 #[derive(Debug, Deserialize)]
@@ -65,7 +65,7 @@ impl Fields {
 
     /// The arguments of the event.
     pub fn args(&self) -> Arguments {
-        Arguments::from_json(self.0.get("args"))
+        arguments_from_json(self.0.get("args"))
     }
 
     /// How long to wait.

@@ -11,13 +11,13 @@ use serde_json::{Value as Json, json};
 use socketio_pg_core::{
     Acknowledgements, Cluster, ClusterNamespace, ClusterSocket, Counts, Event, PostgresAdapter, Recovery, SocketData,
     backend::Backend,
-    protocol::{SocketId, Value},
+    protocol::{SocketId, Value, value::Arguments},
     room_number,
 };
 use socketioxide::{SocketIo, adapter::Emitter, extract::SocketRef, operators::BroadcastOperators, socket::Sid};
 
 use super::{
-    arguments::{self, Arguments},
+    arguments::{self, arguments_from_json},
     commands::{Answer, Command, Fields, failed},
     server::Extension,
 };
@@ -185,7 +185,7 @@ impl<B: Backend, E: Extension> Node<B, E> {
         if !fields.flag("never") {
             // As in Node.js, only the first value of an acknowledgement is passed on; without a
             // value it is empty.
-            match Arguments::from_json(fields.get("with")).0.into_iter().next() {
+            match arguments_from_json(fields.get("with")).0.into_iter().next() {
                 Some(value) => {
                     namespace.on_server_side_with_ack(event, move |_: Arguments| std::future::ready(value.clone()))
                 }

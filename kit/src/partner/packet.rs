@@ -74,7 +74,7 @@ impl Packet {
     }
 }
 
-/// Of any depth. A lone surrogate, which Rust cannot hold, becomes `{"$utf16": …}` as JSON lines
+/// Parses JSON of any depth. A lone surrogate, which Rust cannot hold, becomes `{"$utf16": …}` as JSON lines
 /// have it.
 fn read_json(text: &str) -> Option<Value> {
     use serde::Deserialize;

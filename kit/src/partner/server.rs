@@ -5,7 +5,7 @@ use std::{collections::HashSet, convert::Infallible, future::Future, net::Socket
 use axum::{Router, extract::ConnectInfo, serve::ListenerExt};
 use parking_lot::Mutex;
 use serde_json::{Map, json};
-use socketio_pg_core::{Cluster, PostgresAdapter, backend::Backend, record_handshake};
+use socketio_pg_core::{Cluster, PostgresAdapter, backend::Backend, protocol::value::Arguments, record_handshake};
 use socketioxide::{
     ParserConfig, SocketIo,
     adapter::{Adapter, Emitter},
@@ -15,7 +15,7 @@ use socketioxide::{
 use tokio::net::TcpListener;
 
 use super::{
-    arguments::Arguments,
+    arguments::arguments_to_json,
     commands::{self, Answer, say},
     operations::Node,
 };
@@ -158,7 +158,7 @@ fn report_server_side<B: Backend>(cluster: &Cluster<B>, namespace: &str) {
     let nsp = namespace.to_owned();
     cluster.of(namespace).on_any_server_side(move |name, args: Arguments| {
         // Printed here and not in the future, so that the lines are in the order of the events.
-        say(&json!({ "event": "serverSide", "nsp": nsp, "name": name, "args": args.into_json() }));
+        say(&json!({ "event": "serverSide", "nsp": nsp, "name": name, "args": arguments_to_json(&args) }));
         std::future::ready(())
     });
 }

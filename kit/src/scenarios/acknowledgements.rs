@@ -1,5 +1,9 @@
 //! `emitWithAck`: the acknowledgements of the clients of all servers.
 
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
 use super::{
     cluster::Settings,
     fixture::Fixture,
@@ -7,8 +11,6 @@ use super::{
     unordered,
 };
 use crate::harness::{Error, binary};
-use serde_json::{Map, Value, json};
-use std::time::Duration;
 
 /// For acknowledgements that must come: long enough for a busy machine.
 const IN_TIME: u64 = 15_000;

@@ -1,11 +1,12 @@
 //! `emit`, and the selection of sockets that get the event.
 
+use serde_json::{Value, json};
+
 use super::{
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
 };
 use crate::harness::Error;
-use serde_json::{Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

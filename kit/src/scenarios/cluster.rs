@@ -1,13 +1,5 @@
 //! The three servers that scenarios with the same settings share.
 
-use super::{
-    fixture::Fixture,
-    scenario::{Outcome, Scenario},
-    stage::{Server, Stage},
-};
-use crate::harness::{ClientHost, Error, NodeOptions};
-use parking_lot::Mutex;
-use serde_json::json;
 use std::{
     sync::{
         Arc,
@@ -15,7 +7,17 @@ use std::{
     },
     time::Duration,
 };
+
+use parking_lot::Mutex;
+use serde_json::json;
 use tokio::time::Instant;
+
+use super::{
+    fixture::Fixture,
+    scenario::{Outcome, Scenario},
+    stage::{Server, Stage},
+};
+use crate::harness::{ClientHost, Error, NodeOptions};
 
 /// The server settings of a scenario. All scenarios with the same settings share the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

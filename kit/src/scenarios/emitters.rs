@@ -1,13 +1,14 @@
 //! Emitting without sockets: this project's emitter and its functions in PostgreSQL, and the
 //! official emitter.
 
+use serde_json::{Map, Value, json};
+
 use super::{
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
     stage::Emitter,
 };
 use crate::harness::{Connect, Error, Node, binary};
-use serde_json::{Map, Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

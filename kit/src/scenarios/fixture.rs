@@ -1,5 +1,10 @@
 //! What a scenario runs on: three servers, a namespace, clients.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+
 use super::{
     Capability,
     cluster::Cluster,
@@ -7,9 +12,6 @@ use super::{
     stage::{Emitter, Server, Stage},
 };
 use crate::harness::{Client, Connect, Error, Node, barrier};
-use parking_lot::Mutex;
-use serde_json::{Map, Value, json};
-use std::sync::Arc;
 
 /// The servers, as a scenario sees them.
 pub struct Fixture {

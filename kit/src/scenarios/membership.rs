@@ -1,12 +1,13 @@
 //! `serverCount`: the members of the cluster.
 
+use serde_json::{Value, json};
+
 use super::{
     cluster::Settings,
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
 };
 use crate::harness::Error;
-use serde_json::{Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

@@ -1,5 +1,7 @@
 //! Namespaces with names of all kinds.
 
+use serde_json::{Map, Value, json};
+
 use super::{
     capability::Capability,
     fixture::Fixture,
@@ -7,7 +9,6 @@ use super::{
     stage::Stage,
 };
 use crate::harness::{Connect, Error, binary};
-use serde_json::{Map, Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

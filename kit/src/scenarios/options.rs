@@ -1,12 +1,13 @@
 //! Another prefix, another table and another threshold.
 
+use serde_json::{Value, json};
+
 use super::{
     cluster::Settings,
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
 };
 use crate::harness::binary;
-use serde_json::{Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario::new("prefix, table and threshold of one's own", of_ones_own).on(Settings::Custom)]

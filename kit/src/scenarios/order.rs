@@ -1,12 +1,13 @@
 //! The order of events from one server.
 
+use serde_json::{Value, json};
+
 use super::{
     cluster::Settings,
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
 };
 use crate::harness::Client;
-use serde_json::{Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![Scenario::new("order of small and large events", alternating).on(Settings::Custom)]

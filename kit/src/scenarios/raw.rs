@@ -1,5 +1,11 @@
 //! Clients that speak raw HTTP, and so can send what Socket.IO's own client never sends.
 
+use serde_json::{Map, Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use super::{
     capability::Capability,
     fixture::Fixture,
@@ -7,11 +13,6 @@ use super::{
     stage::Server,
 };
 use crate::harness::{Error, Parser};
-use serde_json::{Map, Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

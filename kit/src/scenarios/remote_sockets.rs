@@ -1,12 +1,13 @@
 //! `remote`: operations on one socket that may be connected anywhere.
 
+use serde_json::{Map, Value, json};
+
 use super::{
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
     sorted,
 };
 use crate::harness::{Error, binary};
-use serde_json::{Map, Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

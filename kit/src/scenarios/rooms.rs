@@ -1,5 +1,7 @@
 //! `socketsJoin`, `socketsLeave` and `disconnectSockets`.
 
+use serde_json::{Map, Value, json};
+
 use super::{
     capability::Capability,
     fixture::{Clients, Fixture},
@@ -7,7 +9,6 @@ use super::{
     sorted,
 };
 use crate::harness::{Connect, Error};
-use serde_json::{Map, Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

@@ -1,13 +1,15 @@
 //! What a scenario is.
 
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
 use super::{
     acknowledgements, broadcast, capability::Capability, cluster::Settings, emitters, fixture::Fixture, membership,
     namespaces, options, order, raw, remote_sockets, rooms, server_side, sizes, sockets, values,
 };
 use crate::harness::Error;
-use futures_util::future::BoxFuture;
-use serde_json::Value;
-use std::sync::Arc;
 
 /// What was observed, and the right outcome.
 #[derive(Debug)]

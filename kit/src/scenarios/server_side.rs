@@ -1,5 +1,7 @@
 //! `serverSideEmit`, with and without acknowledgement.
 
+use serde_json::{Map, Value, json};
+
 use super::{
     cluster::Settings,
     fixture::Fixture,
@@ -7,7 +9,6 @@ use super::{
     sorted, unordered,
 };
 use crate::harness::{Error, binary};
-use serde_json::{Map, Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

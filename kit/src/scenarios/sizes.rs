@@ -1,13 +1,15 @@
 //! Events of all sizes, text and binary: inline, or as attachments.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
 use super::{
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
     sorted,
 };
 use crate::harness::binary;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

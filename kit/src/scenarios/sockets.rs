@@ -1,5 +1,9 @@
 //! `fetchSockets`: how servers describe their sockets.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
 use super::{
     capability::Capability,
     cluster::Settings,
@@ -9,8 +13,6 @@ use super::{
     stage::Server,
 };
 use crate::harness::{Connect, Error, binary};
-use serde_json::{Map, Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

@@ -1,10 +1,12 @@
 //! What starts the servers of a cluster, and one of these servers.
 
-use super::{Capability, one_list};
-use crate::harness::{Client, ClientHost, Connect, Error, Node, NodeOptions, Parser};
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use std::sync::Arc;
+
+use super::{Capability, one_list};
+use crate::harness::{Client, ClientHost, Connect, Error, Node, NodeOptions, Parser};
 
 /// Starts three servers, of which the first acts.
 pub trait Stage: Send + Sync {

@@ -1,13 +1,15 @@
 //! Values of every kind: inline as JSON, and as an attachment.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
 use super::{
     fixture::Fixture,
     scenario::{Outcome, Scenario, observed},
 };
 use crate::harness::{Error, binary};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![

@@ -1,9 +1,5 @@
 //! Finds `initdb` and `postgres`, and the account that may run them.
 
-use crate::{
-    error::{NotFound, StartError},
-    npm,
-};
 use std::{
     env,
     ffi::{OsStr, OsString},
@@ -11,6 +7,11 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+};
+
+use crate::{
+    error::{NotFound, StartError},
+    npm,
 };
 
 /// PostgreSQL programs that can be run.

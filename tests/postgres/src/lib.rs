@@ -35,7 +35,6 @@ mod sql;
 pub use error::{StartError, StopError};
 pub use private::{Builder, StopMode};
 
-use private::PrivateServer;
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
@@ -44,6 +43,8 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
 };
+
+use private::PrivateServer;
 
 /// A PostgreSQL server. A private one ends when this is dropped, or when the process ends.
 #[derive(Debug)]

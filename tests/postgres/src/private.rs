@@ -1,9 +1,5 @@
 //! A private server, run by `supervisor.sh`.
 
-use crate::{
-    binaries::{self, Account, Binaries},
-    error::{StartError, StopError},
-};
 use std::{
     fs,
     io::{self, BufRead, BufReader, Write},
@@ -16,6 +12,11 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError},
     },
     time::{Duration, Instant},
+};
+
+use crate::{
+    binaries::{self, Account, Binaries},
+    error::{StartError, StopError},
 };
 
 /// A loaded machine may take this long; a server that fails says so at once.

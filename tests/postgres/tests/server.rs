@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use socketio_pg_throwaway::{Server, StartError, StopError, StopMode};
 use std::{
     io::{BufRead, BufReader},
     net::TcpStream,
@@ -11,6 +10,8 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use socketio_pg_throwaway::{Server, StartError, StopError, StopMode};
 use tokio_postgres::{Client, NoTls};
 
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -1,11 +1,10 @@
 //! Direct access to the database: notifications and rows as no adapter would write them.
 
 use serde_json::Value;
+use socketio_pg_tests::DEADLINE;
 use socketio_pg_throwaway::Database;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_postgres::{AsyncMessage, Client, NoTls, types::Type};
-
-use socketio_pg_tests::DEADLINE;
 
 /// The channel of the main namespace.
 pub(crate) const CHANNEL: &str = "socket.io#/";

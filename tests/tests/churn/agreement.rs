@@ -1,15 +1,17 @@
 //! What all servers must agree on once all is quiet.
 
-use crate::{Result, cluster::Slot, crowd::Crowd};
-use futures_util::future::join_all;
-use serde_json::{Value, json};
-use socketio_pg_tests::{Client, DEADLINE, Node, barrier};
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use socketio_pg_tests::{Client, DEADLINE, Node, barrier};
+
+use crate::{Result, cluster::Slot, crowd::Crowd};
 
 /// Servers do not report this by themselves. The pause between two requests only saves processor
 /// time.

@@ -1,12 +1,14 @@
 //! The servers: on both backends and on Node.js, each at a different distance to the database.
 
-use crate::{Result, names::PATTERN};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Proxy};
 use socketio_pg_throwaway::{Database, Server};
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{Result, names::PATTERN};
 
 /// The backend of each server, none for Node.js, and the time of a round trip to the database in
 /// ms.

@@ -1,19 +1,21 @@
 //! The clients of a round, and what they do.
 
-use crate::{
-    cluster::Cluster,
-    delivery::{Heard, Listener, Message, Outcome, Stay, Tick},
-};
-use futures_util::future::join_all;
-use parking_lot::Mutex;
-use serde_json::{Value, json};
-use socketio_pg_tests::{Client, ClientHost, Connect};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+};
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use socketio_pg_tests::{Client, ClientHost, Connect};
+
+use crate::{
+    cluster::Cluster,
+    delivery::{Heard, Listener, Message, Outcome, Stay, Tick},
 };
 
 /// What makes a message large.

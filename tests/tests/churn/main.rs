@@ -18,14 +18,16 @@ mod hazards;
 mod names;
 mod round;
 
-use cluster::Cluster;
-use round::Round;
-use socketio_pg_tests::{NODE, database, require};
 use std::{
     io::Write as _,
     str::FromStr,
     time::{Duration, Instant},
 };
+
+use socketio_pg_tests::{NODE, database, require};
+
+use cluster::Cluster;
+use round::Round;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = (), E = Failure> = std::result::Result<T, E>;

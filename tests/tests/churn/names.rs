@@ -1,7 +1,8 @@
 //! Names that clients choose.
 
-use crate::hazards::Hazard;
 use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
+
+use crate::hazards::Hazard;
 
 /// The pattern of the dynamic namespaces of all servers: for Node.js, and for Rust.
 pub(crate) const PATTERN: (&str, &str) = ("^/churn-", "/churn-{name}");

@@ -1,5 +1,15 @@
 //! A round: clients connect at the same moment, emit, lose a server, connect again, leave.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use futures_util::future::{join_all, try_join_all};
+use rand::{RngExt as _, SeedableRng, rngs::StdRng, seq::IndexedRandom as _};
+use serde_json::json;
+use socketio_pg_tests::ClientHost;
+
 use crate::{
     Result, agreement,
     cluster::Cluster,
@@ -7,14 +17,6 @@ use crate::{
     delivery::judge,
     hazards::Hazard,
     names::{self, RESERVED},
-};
-use futures_util::future::{join_all, try_join_all};
-use rand::{RngExt as _, SeedableRng, rngs::StdRng, seq::IndexedRandom as _};
-use serde_json::json;
-use socketio_pg_tests::ClientHost;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
 };
 
 const ROOMS: [&str; 3] = ["red", "blue", "\"'\\\0 room"];

@@ -1,13 +1,15 @@
 //! The three servers of a cluster, and how they are started.
 
-use crate::capability;
-use socketio_pg_kit::scenarios::{Capability, Server};
-use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Parser, python_node, python_server};
 use std::{
     path::PathBuf,
     sync::{Arc, LazyLock},
     time::Duration,
 };
+
+use socketio_pg_kit::scenarios::{Capability, Server};
+use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Parser, python_node, python_server};
+
+use crate::capability;
 
 /// The backends of Rust servers under test. Workers and parsers, which do not depend on the
 /// backend, are tested on the first.

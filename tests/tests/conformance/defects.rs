@@ -3,10 +3,11 @@
 //! The list is strict: when a defect disappears that shows in every run, the suite fails until its
 //! entry is removed.
 
-use crate::composition::{Composition, Seat};
 use serde_json::{Value, json};
 use socketio_pg_kit::scenarios::refused_by_node;
 use socketio_pg_tests::{Parser, binary};
+
+use crate::composition::{Composition, Seat};
 
 /// A defect of Node.js.
 pub(crate) struct Defect {

@@ -15,22 +15,24 @@ mod defects;
 mod report;
 mod stage;
 
-use composition::{Composition, Seat};
-use futures_util::{StreamExt, stream};
-use report::{Cell, Column};
-use socketio_pg_kit::{
-    harness,
-    scenarios::{Cluster, Names, Scenario, Settings, differences, shows_node_defect},
-};
-use socketio_pg_tests::{ClientHost, NODE, database, require};
-use socketio_pg_throwaway::Database;
-use stage::Servers;
 use std::{
     io::Write as _,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use futures_util::{StreamExt, stream};
+use socketio_pg_kit::{
+    harness,
+    scenarios::{Cluster, Names, Scenario, Settings, differences, shows_node_defect},
+};
+use socketio_pg_tests::{ClientHost, NODE, database, require};
+use socketio_pg_throwaway::Database;
+
+use composition::{Composition, Seat};
+use report::{Cell, Column};
+use stage::Servers;
 
 /// How many compositions run at the same time, and how many scenarios of each: most of their time
 /// is waiting.

@@ -1,12 +1,14 @@
 //! The tables: scenario × composition.
 
+use std::{fmt::Write as _, path::PathBuf};
+
+use socketio_pg_kit::scenarios::{Capability, Scenario};
+use socketio_pg_tests::Parser;
+
 use crate::{
     composition::{Composition, FAR, Seat},
     defects::DEFECTS,
 };
-use socketio_pg_kit::scenarios::{Capability, Scenario};
-use socketio_pg_tests::Parser;
-use std::{fmt::Write as _, path::PathBuf};
 
 /// The result of a scenario on a composition.
 #[derive(Clone, Debug)]

@@ -1,12 +1,14 @@
 //! A composition in a database, as scenarios see it.
 
-use crate::composition::{Composition, FAR, Seat, backends, program};
+use std::{collections::HashMap, sync::Arc};
+
 use futures_util::future::BoxFuture;
 use socketio_pg_kit::scenarios::{Capability, Emitter, Server, Stage};
 use socketio_pg_tests::{Error, Kind, Node, NodeOptions, Proxy};
 use socketio_pg_throwaway::Database;
-use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
+
+use crate::composition::{Composition, FAR, Seat, backends, program};
 
 /// The servers of a composition with the same settings.
 pub(crate) struct Servers {

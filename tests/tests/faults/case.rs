@@ -3,19 +3,21 @@
 //! The faults themselves are in the catalogue, `socketio_pg_tests::fault`. A case that causes
 //! something else, such as a second fault at the same time or a node's end, does it by itself.
 
-use crate::{
-    clocks, cluster::Cluster, database, failover, leaving, load, log, network, nodes, pool, pooler, server, sessions,
-    timeouts,
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
 use futures_util::future::BoxFuture;
 use socketio_pg_tests::{
     NodeOptions,
     fault::{Failure, Fault},
 };
 use socketio_pg_throwaway::Builder;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+
+use crate::{
+    clocks, cluster::Cluster, database, failover, leaving, load, log, network, nodes, pool, pooler, server, sessions,
+    timeouts,
 };
 
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;

@@ -1,9 +1,11 @@
 //! Clocks that jump. Nodes measure time with the system's monotonic clock, which does not jump; the
 //! database's clock decides which attachments are old.
 
-use crate::case::{Case, NONE};
-use socketio_pg_tests::fault::Fault;
 use std::time::Duration;
+
+use socketio_pg_tests::fault::Fault;
+
+use crate::case::{Case, NONE};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![

@@ -1,10 +1,13 @@
 //! The cluster of a case: two Rust nodes, one of them behind a network that can fail, and a
 //! Node.js node.
 
-use crate::{
-    case::{Case, Result, Route},
-    pooler::{Mode, Pooler},
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
 use serde_json::{Value, json};
 use socketio_pg_core::backend::table::{DEFAULT_LOG, log_schema_sql, schema_sql};
 use socketio_pg_tests::Watch as _;
@@ -13,15 +16,14 @@ use socketio_pg_tests::{
     fault::{Place, execute},
 };
 use socketio_pg_throwaway::{Database, Server};
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
+};
+
+use crate::{
+    case::{Case, Result, Route},
+    pooler::{Mode, Pooler},
 };
 
 /// The nodes by index.

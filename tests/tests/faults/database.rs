@@ -1,15 +1,17 @@
 //! The database refuses statements: the attachments table, the role's rights, the notification
 //! queue.
 
-use crate::{
-    case::{BOTH, Case, NONE, Result, Seen},
-    cluster::Cluster,
-};
+use std::{sync::Arc, time::Duration};
+
 use socketio_pg_tests::{
     Error, Node,
     fault::{Failure, Fault},
 };
-use std::{sync::Arc, time::Duration};
+
+use crate::{
+    case::{BOTH, Case, NONE, Result, Seen},
+    cluster::Cluster,
+};
 
 const TABLE: &str = "socket_io_attachments";
 

@@ -1,9 +1,10 @@
 //! The database is on another server than before, or accepts no writes.
 
-use crate::{
-    case::{AfterFault, BOTH, Case, FAR_ONLY, Result, Route, last_for},
-    cluster::{Cluster, FAR},
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
 use serde_json::Value;
 use socketio_pg_tests::{
     DEADLINE,
@@ -11,9 +12,10 @@ use socketio_pg_tests::{
     sessions::{self, OF_RUST},
 };
 use socketio_pg_throwaway::{Server, StopMode};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+
+use crate::{
+    case::{AfterFault, BOTH, Case, FAR_ONLY, Result, Route, last_for},
+    cluster::{Cluster, FAR},
 };
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -1,15 +1,17 @@
 //! A node leaves: by `close`, or because its last handle is dropped, with PostgreSQL there or away.
 
-use crate::{
-    case::{Case, Result, Seen},
-    cluster::{Cluster, FAR, NEAR, NODE},
-};
-use futures_util::future::join_all;
-use serde_json::{Value, json};
-use socketio_pg_tests::Node;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use socketio_pg_tests::Node;
+
+use crate::{
+    case::{Case, Result, Seen},
+    cluster::{Cluster, FAR, NEAR, NODE},
 };
 
 /// Closing waits 5 s for accepted messages; the rest is an allowance for a busy machine.

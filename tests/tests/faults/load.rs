@@ -1,18 +1,20 @@
 //! More load than a node can handle.
 
-use crate::{
-    case::{Case, Result, Seen, is_long},
-    cluster::{Cluster, FAR, NAMES, NEAR},
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::{Connect, DEADLINE, Packet, everything_works};
 use socketio_pg_throwaway::Builder;
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::{Duration, Instant},
+
+use crate::{
+    case::{Case, Result, Seen, is_long},
+    cluster::{Cluster, FAR, NAMES, NEAR},
 };
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -1,15 +1,17 @@
 //! The tables are slow: the log is locked, or has many rows, and so has the attachments table.
 
-use crate::{
-    case::{AfterFault, Case, FAR_ONLY, Result, is_long},
-    cluster::{Cluster, FAR, NAMES, NODE},
-};
-use serde_json::json;
-use socketio_pg_core::backend::table::DEFAULT_LOG;
-use socketio_pg_tests::{DEADLINE, fault::Fault};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
+};
+
+use serde_json::json;
+use socketio_pg_core::backend::table::DEFAULT_LOG;
+use socketio_pg_tests::{DEADLINE, fault::Fault};
+
+use crate::{
+    case::{AfterFault, Case, FAR_ONLY, Result, is_long},
+    cluster::{Cluster, FAR, NAMES, NODE},
 };
 
 pub(crate) fn cases() -> Vec<Case> {

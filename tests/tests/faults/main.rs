@@ -25,12 +25,14 @@ mod sessions;
 mod timeouts;
 mod traffic;
 
-use case::{Case, Kind, Result, Seen};
-use cluster::Cluster;
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
+
 use futures_util::{StreamExt, stream};
 use socketio_pg_tests::{ClientHost, NODE, Traffic, database as any_database, everything_works, require};
 use socketio_pg_throwaway::Server;
-use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
+
+use case::{Case, Kind, Result, Seen};
+use cluster::Cluster;
 
 const BACKENDS: [&str; 2] = ["tokio-postgres", "diesel"];
 /// How many run at the same time: most of their time is waiting.
@@ -113,7 +115,7 @@ async fn main() -> ExitCode {
         Some(Err(error)) => return failed(&format!("the table cannot be written: {error}")),
         None => {}
     }
-    // Once more, below the table, where whoever is shown only the end of the output sees them.
+    // The failures once more, below the table: a reader often sees only the end of the output.
     for failure in &failures {
         say(failure);
     }
@@ -142,7 +144,7 @@ async fn cell(case: &Case, backend: &str, host: Arc<ClientHost>, server: Arc<Ser
 async fn run(case: &Case, backend: &str, host: Arc<ClientHost>, server: Arc<Server>) -> Result<Seen> {
     let cluster = Arc::new(Cluster::start(case, backend, host, server).await?);
     match &case.kind {
-        Kind::Special(look) => look(cluster).await,
+        Kind::Special(run_case) => run_case(cluster).await,
         Kind::UnderTraffic(cause) => {
             let traffic = Traffic::start(cluster.members(), 0);
             traffic.wait_until_heard(Instant::now()).await?;

@@ -1,12 +1,14 @@
 //! The network between one node and its database fails.
 
+use std::{sync::Arc, time::Instant};
+
+use socketio_pg_tests::Watch as _;
+use socketio_pg_tests::fault::Fault;
+
 use crate::{
     case::{AfterFault, Case, FAR_ONLY, Result},
     cluster::{Cluster, FAR},
 };
-use socketio_pg_tests::Watch as _;
-use socketio_pg_tests::fault::Fault;
-use std::{sync::Arc, time::Instant};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![

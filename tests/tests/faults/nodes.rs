@@ -1,12 +1,14 @@
 //! Nodes die.
 
+use std::{sync::Arc, time::Instant};
+
+use serde_json::{Value, json};
+use socketio_pg_tests::{Connect, Error, Node, everything_works};
+
 use crate::{
     case::{Case, Result, Seen},
     cluster::{Cluster, FAR, NEAR, NODE},
 };
-use serde_json::{Value, json};
-use socketio_pg_tests::{Connect, Error, Node, everything_works};
-use std::{sync::Arc, time::Instant};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![Case::special(

@@ -1,16 +1,18 @@
 //! The application's own pool, through which a node publishes, when the application has taken all
 //! of its connections.
 
-use crate::{
-    case::{AfterFault, Case, FAR_ONLY, Result, last_for},
-    cluster::{Cluster, FAR, NAMES},
-};
-use serde_json::{Value, json};
-use socketio_pg_tests::DEADLINE;
-use socketio_pg_tests::Watch as _;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::Watch as _;
+
+use crate::{
+    case::{AfterFault, Case, FAR_ONLY, Result, last_for},
+    cluster::{Cluster, FAR, NAMES},
 };
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -1,13 +1,15 @@
 //! PgBouncer between a node and its database.
 
-use crate::{
-    case::{AfterFault, Case, FAR_ONLY, NONE, Result, Route, last_for},
-    cluster::Cluster,
-};
-use socketio_pg_tests::{fault::Fault, require, sessions::PUBLISHERS};
 use std::{
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
+};
+
+use socketio_pg_tests::{fault::Fault, require, sessions::PUBLISHERS};
+
+use crate::{
+    case::{AfterFault, Case, FAR_ONLY, NONE, Result, Route, last_for},
+    cluster::Cluster,
 };
 
 pub(crate) use socketio_pg_tests::pooler::{Mode, PGBOUNCER, Pooler, version};

@@ -1,10 +1,11 @@
 //! The table: fault × backend, here and in docs/operations.md.
 
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+
 use crate::{
     BACKENDS,
     case::{Case, Result, Seen},
 };
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 const HEAD: &str = "| fault | backend | heard again after | what senders were told | what receivers missed | reported; memory |\n\
                     |---|---|---|---|---|---|\n";

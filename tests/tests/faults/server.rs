@@ -1,11 +1,13 @@
 //! PostgreSQL itself ends, and starts again.
 
+use std::{sync::Arc, time::Instant};
+
+use socketio_pg_tests::{Error, Node, fault::Fault};
+
 use crate::{
     case::{BOTH, Case, Result, Seen},
     cluster::Cluster,
 };
-use socketio_pg_tests::{Error, Node, fault::Fault};
-use std::{sync::Arc, time::Instant};
 
 pub(crate) fn cases() -> Vec<Case> {
     let stopped = |name, about, fault, length| Case::lasting(name, about, (fault, BOTH), length).on_its_own_server();

@@ -1,15 +1,17 @@
 //! Single sessions in the server end or hang, or the server has no more of them.
 
-use crate::{
-    case::{AfterFault, BOTH, Case, NONE, Result, last_for},
-    cluster::{Cluster, FAR, NEAR},
-};
+use std::{sync::Arc, time::Instant};
+
 use futures_util::future::try_join_all;
 use socketio_pg_tests::{
     fault::{Failure, Fault},
     sessions::{LISTENERS, NODES_LISTENERS, OF_RUST, PUBLISHERS, terminate},
 };
-use std::{sync::Arc, time::Instant};
+
+use crate::{
+    case::{AfterFault, BOTH, Case, NONE, Result, last_for},
+    cluster::{Cluster, FAR, NEAR},
+};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![

@@ -1,16 +1,18 @@
 //! Time limits that an administrator has set for the role of the nodes.
 
-use crate::{
-    case::{AfterFault, Case, NONE, Result, Seen, is_long, last_for, length},
-    cluster::{Cluster, FAR, NAMES, NEAR},
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
 use futures_util::future::join_all;
 use serde_json::json;
 use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::fault::Fault;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+
+use crate::{
+    case::{AfterFault, Case, NONE, Result, Seen, is_long, last_for, length},
+    cluster::{Cluster, FAR, NAMES, NEAR},
 };
 
 /// How long a message may wait behind a locked table when the role's limit is a second: for the

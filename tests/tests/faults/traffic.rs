@@ -1,12 +1,14 @@
 //! Checks the messages that every node sends during a fault.
 
+use std::{collections::HashSet, time::Duration};
+
+use socketio_pg_tests::Watch as _;
+use socketio_pg_tests::{Error, Told, Traffic, judge};
+
 use crate::{
     case::{AfterFault, Result, Seen},
     cluster::{Cluster, FAR, NAMES, NEAR, NODE},
 };
-use socketio_pg_tests::Watch as _;
-use socketio_pg_tests::{Error, Told, Traffic, judge};
-use std::{collections::HashSet, time::Duration};
 
 /// Ends the traffic, and returns what became of it. Fails when a message from or to a Rust node was
 /// lost without a report.

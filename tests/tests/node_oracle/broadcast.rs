@@ -1,9 +1,11 @@
 //! `emit` and `emitWithAck`, with all selections of sockets.
 
-use crate::{Outcome, Pair, names};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use socketio_pg_tests::binary;
-use std::time::Duration;
+
+use crate::{Outcome, Pair, names};
 
 #[tokio::test]
 async fn an_event_reaches_every_client_of_both_servers_whatever_its_size() -> Outcome {

@@ -1,8 +1,9 @@
 //! Namespaces, transports and parsers of clients.
 
-use crate::{Outcome, Pair, names, refusal};
 use serde_json::json;
 use socketio_pg_tests::{Connect, Parser, barrier, binary};
+
+use crate::{Outcome, Pair, names, refusal};
 
 #[tokio::test]
 async fn namespaces_are_apart() -> Outcome {

@@ -1,10 +1,11 @@
 //! Node.js clusters: a primary on the Postgres adapter, workers on the cluster adapter.
 
-use crate::{Outcome, names, refusal};
 use serde_json::json;
 use socketio_pg_tests::{
     Client, ClientHost, Connect, Error, Kind, NODE, Node, NodeOptions, barrier, binary, database, require,
 };
+
+use crate::{Outcome, names, refusal};
 
 #[tokio::test]
 async fn the_workers_of_two_clusters_are_servers_of_one() -> Outcome {

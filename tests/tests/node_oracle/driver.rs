@@ -1,8 +1,9 @@
 //! The test library itself, when a node does not do what it should.
 
-use crate::{Outcome, Pair};
 use serde_json::json;
 use socketio_pg_tests::{Error, Kind, Node, NodeOptions};
+
+use crate::{Outcome, Pair};
 
 #[tokio::test]
 async fn a_process_that_ends_too_early_is_reported_with_its_last_words() {

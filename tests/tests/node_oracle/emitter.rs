@@ -1,8 +1,9 @@
 //! The official emitter.
 
-use crate::{Outcome, Pair, names, refusal};
 use serde_json::json;
 use socketio_pg_tests::{Kind, NODE, Node, NodeOptions, binary, database, require};
+
+use crate::{Outcome, Pair, names, refusal};
 
 /// The known defect: it writes no namespace into its messages, and adapters from 0.4 on ignore
 /// them.

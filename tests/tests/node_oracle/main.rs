@@ -17,11 +17,6 @@ mod rooms;
 mod server_side;
 mod sockets;
 
-use serde_json::Value;
-use socketio_pg_tests::{
-    Client, ClientHost, Connect, Error, Kind, NODE, Node, NodeOptions, barrier, database, require,
-};
-use socketio_pg_throwaway::Database;
 use std::{
     ops::Deref,
     sync::{
@@ -29,6 +24,12 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
+
+use serde_json::Value;
+use socketio_pg_tests::{
+    Client, ClientHost, Connect, Error, Kind, NODE, Node, NodeOptions, barrier, database, require,
+};
+use socketio_pg_throwaway::Database;
 use tokio::sync::Mutex;
 
 type Outcome = Result<(), Error>;

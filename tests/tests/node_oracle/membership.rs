@@ -1,9 +1,11 @@
 //! The members of the cluster: `serverCount`, `close`, end of input, a kill, a lost connection.
 
-use crate::{Outcome, Pair};
+use std::time::Duration;
+
 use serde_json::json;
 use socketio_pg_tests::{ClientHost, Connect, DEADLINE, Kind, NODE, Node, NodeOptions, database, require};
-use std::time::Duration;
+
+use crate::{Outcome, Pair};
 
 #[tokio::test]
 async fn a_server_that_leaves_is_no_longer_counted() -> Outcome {

@@ -1,10 +1,12 @@
 //! Options of a node whose effect is visible in the database.
 
-use crate::{Outcome, Pair};
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use socketio_pg_tests::{DEADLINE, Kind, Node, NodeOptions};
 use socketio_pg_throwaway::Database;
-use std::time::{Duration, Instant};
+
+use crate::{Outcome, Pair};
 
 #[tokio::test]
 async fn prefix_table_and_threshold_are_the_nodes_own() -> Outcome {

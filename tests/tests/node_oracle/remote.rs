@@ -1,7 +1,8 @@
 //! `remote`: operations on one socket that may be connected anywhere.
 
-use crate::{Outcome, Pair, names, sorted};
 use serde_json::json;
+
+use crate::{Outcome, Pair, names, sorted};
 
 #[tokio::test]
 async fn one_socket_is_operated_from_either_server() -> Outcome {

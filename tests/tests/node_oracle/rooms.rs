@@ -1,9 +1,10 @@
 //! `socketsJoin`, `socketsLeave`, `disconnectSockets`, and how a server reports connections and
 //! disconnections.
 
-use crate::{Outcome, Pair, Server, refusal, sorted};
 use serde_json::json;
 use socketio_pg_tests::{Connect, Error};
+
+use crate::{Outcome, Pair, Server, refusal, sorted};
 
 #[tokio::test]
 async fn sockets_join_and_leave_rooms_at_the_word_of_another_server() -> Outcome {

@@ -1,8 +1,9 @@
 //! `serverSideEmit`, `serverSideEmitWithAck`, `replyServerSide`.
 
-use crate::{Outcome, Pair};
 use serde_json::{Value, json};
 use socketio_pg_tests::binary;
+
+use crate::{Outcome, Pair};
 
 #[tokio::test]
 async fn an_event_for_the_servers_reaches_the_others_only() -> Outcome {

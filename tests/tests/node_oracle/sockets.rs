@@ -1,8 +1,9 @@
 //! `fetchSockets`, `localSockets`, `setData`.
 
-use crate::{Outcome, Pair, refusal, sorted};
 use serde_json::{Value, json};
 use socketio_pg_tests::Connect;
+
+use crate::{Outcome, Pair, refusal, sorted};
 
 #[tokio::test]
 async fn the_sockets_of_both_servers_are_described_in_full() -> Outcome {

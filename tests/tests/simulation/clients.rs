@@ -32,6 +32,12 @@ pub(crate) struct Clients {
     server: Uid,
 }
 
+/// The sender of requests: their ends are checked in `operations`.
+pub(crate) const REQUESTS: usize = usize::MAX;
+
+/// The sender of a packet without a mark, which is a defect.
+pub(crate) const UNREADABLE: usize = usize::MAX - 1;
+
 /// The mark by which a message is found in a notification or an attachment.
 pub(crate) fn mark(sender: usize, number: u64) -> String {
     format!("@{sender}.{number}@")
@@ -55,7 +61,7 @@ impl Clients {
     fn get(&self, sid: Sid, packet: &str) -> Result<(), SocketError> {
         match self.by_sid.lock().get_mut(&sid) {
             Some(client) if client.gone.is_none() => {
-                let (sender, number) = read_mark(packet).unwrap_or((usize::MAX, 0));
+                let (sender, number) = read_mark(packet).unwrap_or((UNREADABLE, 0));
                 client.got.push((Instant::now(), sender, number));
                 Ok(())
             }

@@ -3,7 +3,7 @@
 //! | promise | how it is checked |
 //! |---|---|
 //! | order | at every receiver the numbers of one sender only grow, so nothing comes twice |
-//! | no loss | every receiver that listened, by its gaps, has all published messages |
+//! | no loss | a receiver gets every published message, except in a gap that it reported |
 //! | right receivers | a receiver has only messages that are meant for it |
 //!
 //! [`Receiver::excuse`] has the reasons for which a message may be missing: the receiver was not
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     backend::MAX_DELAY,
-    clients::Received,
+    clients::{REQUESTS, Received},
     conditions::{Conditions, FaultLevel},
     node::{Client, Gap, Node},
     operations::{Sent, Way, What},
@@ -52,6 +52,7 @@ struct Receiver<'a> {
     gaps: &'a [Gap],
     /// How many messages the node could not use.
     rejected: u64,
+    /// How long a message may wait in the node until it is handled.
     handling: Duration,
 }
 
@@ -72,8 +73,7 @@ impl Receiver<'_> {
         for (_, sender, number) in &self.received.got {
             got.entry(*sender).or_default().push(*number);
         }
-        // Requests are checked where they end.
-        got.remove(&usize::MAX);
+        got.remove(&REQUESTS);
         for (sender, numbers) in &got {
             if let Some(pair) = numbers.windows(2).find(|pair| pair[0] >= pair[1]) {
                 report.broken.push(format!("{}: {} of sender {sender} came before {}", self.name(), pair[0], pair[1]));
@@ -154,6 +154,7 @@ impl Receiver<'_> {
         lost
     }
 
+    /// Why the receiver need not get this message; `None` if it must.
     fn excuse(&self, sent: &Sent) -> Option<Excuse> {
         let Some(ended) = sent.ended else { return Some(Excuse::Refused) };
         let is_own = sent.sender == self.node.index;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     backend::NodeBackend,
-    clients::mark,
+    clients::{REQUESTS, mark},
     node::{Client, Running},
 };
 
@@ -213,7 +213,7 @@ pub(crate) async fn ask(running: Arc<Running>, kind: u32, number: u64) -> Option
                 answers.iter().any(|answer| *answer != number).then(|| format!("answers to {number}: {answers:?}"))
             }
             _ => {
-                let Ok(asking) = main.emit_with_ack::<_, u64>("q", &mark(usize::MAX, number)).await else {
+                let Ok(asking) = main.emit_with_ack::<_, u64>("q", &mark(REQUESTS, number)).await else {
                     return None;
                 };
                 let (answers, _) = asking.all().await;

@@ -1,14 +1,5 @@
 //! The cluster of a soak.
 
-use crate::Result;
-use serde_json::{Value, json};
-use socketio_pg_core::backend::table::{log_schema_sql, schema_sql};
-use socketio_pg_tests::Watch as _;
-use socketio_pg_tests::{
-    ClientHost, Connect, Error, Kind, Member, Node, NodeOptions, Proxy, Speaks, Told,
-    fault::{Place, execute},
-};
-use socketio_pg_throwaway::{Database, Server};
 use std::{
     path::PathBuf,
     sync::{
@@ -17,6 +8,17 @@ use std::{
     },
     time::Duration,
 };
+
+use serde_json::{Value, json};
+use socketio_pg_core::backend::table::{log_schema_sql, schema_sql};
+use socketio_pg_tests::Watch as _;
+use socketio_pg_tests::{
+    ClientHost, Connect, Error, Kind, Member, Node, NodeOptions, Proxy, Speaks, Told,
+    fault::{Place, execute},
+};
+use socketio_pg_throwaway::{Database, Server};
+
+use crate::Result;
 
 /// The backend of each Rust node, whether it keeps the log, and whether it is behind the proxy.
 const RUST: [(&str, bool, bool); 4] = [

@@ -1,12 +1,14 @@
 //! The faults of a soak: those of the catalogue that any cluster outlives.
 
+use std::time::Duration;
+
+use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
+use socketio_pg_tests::fault::Fault;
+
 use crate::{
     Result,
     cluster::{Cluster, rust},
 };
-use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
-use socketio_pg_tests::fault::Fault;
-use std::time::Duration;
 
 const FAULTS: [Fault; 18] = [
     Fault::Nothing,

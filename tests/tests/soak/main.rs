@@ -13,9 +13,6 @@ mod cluster;
 mod faults;
 mod tally;
 
-use cluster::Cluster;
-use rand::{RngExt as _, SeedableRng, rngs::StdRng};
-use socketio_pg_tests::{NODE, Traffic, database, everything_works, fault::Fault, require};
 use std::{
     collections::HashSet,
     io::Write as _,
@@ -25,6 +22,11 @@ use std::{
     },
     time::{Duration, Instant},
 };
+
+use rand::{RngExt as _, SeedableRng, rngs::StdRng};
+use socketio_pg_tests::{NODE, Traffic, database, everything_works, fault::Fault, require};
+
+use cluster::Cluster;
 use tally::Tally;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,13 +1,15 @@
 //! The results of a soak so far.
 
-use crate::cluster::{Asked, Cluster};
-use socketio_pg_tests::Watch as _;
-use socketio_pg_tests::{Member, Sent, Speaks, Told, fault::Fault, judge};
 use std::{
     collections::{BTreeMap, HashSet},
     fmt::Write as _,
     time::{Duration, Instant},
 };
+
+use socketio_pg_tests::Watch as _;
+use socketio_pg_tests::{Member, Sent, Speaks, Told, fault::Fault, judge};
+
+use crate::cluster::{Asked, Cluster};
 
 /// By how many KiB a node's memory may have grown between the end of the warm-up and the end of the
 /// run. It varies by some MiB with the messages in flight.

@@ -32,32 +32,32 @@ pub(crate) struct Reader<B> {
     /// Where marks are sent: no namespace's channel.
     channel: String,
     tracker: Tracker,
-    timer: Interval,
+    mark_timer: Interval,
     marking: Option<BoxFuture<'static, Result<Position, BackendError>>>,
     /// What is listened to.
     listened: BTreeSet<String>,
     /// A channel was added: until the next mark, what is missed on it cannot be caught up with.
-    is_due: bool,
-    /// How many channels were so when the session broke.
+    is_mark_due: bool,
+    /// How many channels the position did not cover when the session broke.
     uncovered: usize,
-    /// How many messages were handed on late since the session broke.
+    /// How many messages were read from the log since the session broke.
     late: u64,
 }
 
 impl<B: Backend> Reader<B> {
     /// Marks are sent on `channel`, at least every `interval`.
     pub(crate) fn new(backend: Arc<B>, log: CatchUp, channel: String, interval: Duration) -> Self {
-        let mut timer = tokio::time::interval(interval);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut mark_timer = tokio::time::interval(interval);
+        mark_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             backend,
             log,
             channel,
             tracker: Tracker::default(),
-            timer,
+            mark_timer,
             marking: None,
             listened: BTreeSet::new(),
-            is_due: false,
+            is_mark_due: false,
             uncovered: 0,
             late: 0,
         }
@@ -68,7 +68,8 @@ impl<B: Backend> Reader<B> {
         &self.channel
     }
 
-    /// Whether what was heard is to be handed on.
+    /// Whether a notification is new: not a mark, and not a message that was already read from the
+    /// log.
     pub(crate) fn is_news(&mut self, channel: &str, payload: &str) -> bool {
         if channel == self.channel {
             self.tracker.heard_mark(payload);
@@ -82,19 +83,19 @@ impl<B: Backend> Reader<B> {
     }
 
     /// These channels, and no others, are listened to now.
-    pub(crate) fn listens(&mut self, channels: &BTreeSet<String>) {
-        self.is_due |= channels.iter().any(|channel| !self.tracker.covers(channel));
+    pub(crate) fn listens_to(&mut self, channels: &BTreeSet<String>) {
+        self.is_mark_due |= channels.iter().any(|channel| !self.tracker.covers(channel));
         self.listened.clone_from(channels);
     }
 
     /// A channel is no longer listened to, also while there is no session.
-    pub(crate) fn unlistened(&mut self, channel: &str) {
+    pub(crate) fn stopped_listening(&mut self, channel: &str) {
         self.listened.remove(channel);
-        self.tracker.unlistened(channel);
+        self.tracker.stopped_listening(channel);
     }
 
     /// Sends the next mark when it is due. Returns when there was something to do; cancel-safe.
-    pub(crate) async fn step(&mut self) {
+    pub(crate) async fn keep_position(&mut self) {
         match &mut self.marking {
             Some(marking) => {
                 let marked = marking.await;
@@ -102,8 +103,8 @@ impl<B: Backend> Reader<B> {
                 self.marked(marked);
             }
             None => {
-                if !self.is_due || self.tracker.is_marking() {
-                    self.timer.tick().await;
+                if !self.is_mark_due || self.tracker.is_marking() {
+                    self.mark_timer.tick().await;
                 }
                 // A mark that is not heard yet is given up: it may never arrive.
                 self.begin_mark();
@@ -118,31 +119,31 @@ impl<B: Backend> Reader<B> {
         self.uncovered = self.listened.iter().filter(|channel| !self.tracker.covers(channel)).count();
     }
 
-    /// Hands on what was missed, in order, on a session that listens again. Ends within
+    /// Passes to the inbox what was missed, in order, on a session that listens again. Ends within
     /// [`CATCH_UP_TIMEOUT`] and the check of the session: a log that is slow or out of reach costs
     /// messages, which the recovery tells, and never the session.
     ///
     /// # Errors
-    /// When the listening session itself has ended. What was handed on so far is remembered, and
-    /// not handed on when this is called again with another session.
+    /// When the listening session itself has ended. What was delivered so far is remembered, and
+    /// not delivered again when this is called with another session.
     pub(crate) async fn catch_up(
         &mut self,
         session: &mut impl Listener,
         came_meanwhile: &mut Waiting,
-        mut hand_on: impl FnMut(Incoming),
+        mut deliver: impl FnMut(Incoming),
     ) -> Result<Recovery, BackendError> {
         let start = Instant::now();
         let marks = self.channel.clone();
         loop {
-            let reading = timeout_at(start + CATCH_UP_TIMEOUT, self.read(&mut hand_on));
+            let reading = timeout_at(start + CATCH_UP_TIMEOUT, self.read(&mut deliver));
             let read = came_meanwhile.fill_during(reading, session, &marks).await?;
-            let error = match read.unwrap_or_else(|elapsed| Err(BackendError::new(ErrorKind::Other, elapsed))) {
+            let error = match read.unwrap_or_else(|_| Err(took_too_long())) {
                 Ok(incomplete) => return Ok(self.recovery(incomplete)),
                 Err(error) => error,
             };
             // The log's connection may have failed because the server is gone. Then nothing is lost
             // yet: the next session reads it.
-            in_time(session.check()).await?;
+            within_statement_timeout(session.check()).await?;
             if error.kind() != ErrorKind::Connection || start.elapsed() >= RETRY_FOR {
                 self.tracker.forget();
                 return Ok(self.recovery(Some(format!("the log could not be read: {error}"))));
@@ -159,9 +160,9 @@ impl<B: Backend> Reader<B> {
         }
     }
 
-    /// Reads the log from the position on, and hands on what is new. Returns why something may be
-    /// missing, if it may.
-    async fn read(&mut self, hand_on: &mut impl FnMut(Incoming)) -> Result<Option<String>, BackendError> {
+    /// Reads the log from the position on, and passes to the inbox what is new. Returns why
+    /// something may be missing, if it may.
+    async fn read(&mut self, deliver: &mut impl FnMut(Incoming)) -> Result<Option<String>, BackendError> {
         let since = self.tracker.position().cloned();
         // What was sent on other channels was not for this node.
         let covered = self.listened.iter().filter(|channel| self.tracker.covers(channel) && **channel != self.channel);
@@ -169,11 +170,12 @@ impl<B: Backend> Reader<B> {
         let until = self.mark_now().await?;
         let Some(since) = since else {
             self.tracker.forget();
-            return Ok(Some("the connection broke before the node had found its place in the log".to_owned()));
+            return Ok(Some("the connection broke before the node knew its position in the log".to_owned()));
         };
         if since.history != until.history {
             self.tracker.forget();
-            let reason = "the log is not the one that it was: restored, emptied, or that of another server";
+            let reason = "this is another catch-up log than before the break: it was restored or emptied, or belongs to another \
+                          server";
             return Ok(Some(reason.to_owned()));
         }
         if since.crashes != until.crashes {
@@ -190,14 +192,15 @@ impl<B: Backend> Reader<B> {
         let (backend, tracker) = (&*self.backend, &mut self.tracker);
         read_rows(backend, tracker, query.clone(), |incoming| {
             self.late += 1;
-            hand_on(incoming);
+            deliver(incoming);
         })
         .await?;
         // Rows are deleted in the order of their age: while the row of the position is there, all
         // after it are.
         let own_channel = [self.channel.clone()];
         let place = LogQuery { channels: &own_channel, after: since.id - 1, limit: 1, ..query };
-        let is_whole = in_time(backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
+        let is_whole =
+            within_statement_timeout(backend.read_log(&place)).await?.first().is_some_and(|row| row.id == since.id);
         Ok(self.why_incomplete(&since, &until, is_whole))
     }
 
@@ -239,7 +242,7 @@ impl<B: Backend> Reader<B> {
             )
         } else if self.uncovered > 0 {
             Some(format!(
-                "the connection broke before the node had found its place in the log for {} new channel(s)",
+                "the connection broke before the node knew its position in the log for {} new channel(s)",
                 self.uncovered
             ))
         } else {
@@ -249,10 +252,11 @@ impl<B: Backend> Reader<B> {
 
     fn begin_mark(&mut self) {
         let token = format!("{:016x}", crate::env::random_u64());
-        self.is_due = false;
+        self.is_mark_due = false;
         self.tracker.begin(token.clone(), self.listened.clone());
         let (backend, table, channel) = (self.backend.clone(), self.log.table_name().to_owned(), self.channel.clone());
-        self.marking = Some(Box::pin(async move { in_time(backend.mark(&table, &channel, &token)).await }));
+        self.marking =
+            Some(Box::pin(async move { within_statement_timeout(backend.mark(&table, &channel, &token)).await }));
     }
 
     fn marked(&mut self, marked: Result<Position, BackendError>) {
@@ -266,16 +270,16 @@ impl<B: Backend> Reader<B> {
     }
 }
 
-/// Reads all rows of a query, and hands on those that the tracker does not know.
+/// Reads all rows of a query, and delivers those that the tracker does not know.
 async fn read_rows<B: Backend>(
     backend: &B,
     tracker: &mut Tracker,
     mut query: LogQuery<'_>,
-    mut hand_on: impl FnMut(Incoming),
+    mut deliver: impl FnMut(Incoming),
 ) -> Result<(), BackendError> {
     let has_crashed = query.since.crashes != query.until.crashes;
     loop {
-        let rows = in_time(backend.read_log(&query)).await?;
+        let rows = within_statement_timeout(backend.read_log(&query)).await?;
         let is_last = (rows.len() as i64) < query.limit;
         for LogRow { id, incoming, is_before_crash } in rows {
             query.after = id;
@@ -286,7 +290,7 @@ async fn read_rows<B: Backend>(
                 continue;
             }
             if tracker.hear(&incoming.channel, &incoming.payload) {
-                hand_on(incoming);
+                deliver(incoming);
             }
         }
         if is_last {
@@ -295,7 +299,15 @@ async fn read_rows<B: Backend>(
     }
 }
 
-async fn in_time<T>(statement: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
-    let elapsed = |elapsed| Err(BackendError::new(ErrorKind::Connection, elapsed));
-    timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(elapsed)
+async fn within_statement_timeout<T>(
+    statement: impl Future<Output = Result<T, BackendError>>,
+) -> Result<T, BackendError> {
+    timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(|_| {
+        let reason = format!("PostgreSQL took longer than {STATEMENT_TIMEOUT:?}");
+        Err(BackendError::new(ErrorKind::Connection, reason))
+    })
+}
+
+fn took_too_long() -> BackendError {
+    BackendError::new(ErrorKind::Other, format!("reading it took longer than {CATCH_UP_TIMEOUT:?}"))
 }

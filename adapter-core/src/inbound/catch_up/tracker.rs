@@ -10,8 +10,8 @@ use socketio_pg_protocol::peek;
 use crate::backend::Position;
 
 /// How many messages are remembered at most (16 bytes each, and the overhead of a table). Beyond it
-/// the position is given up, and the next gap is not caught up with: better than to hand on
-/// messages twice.
+/// the position is given up, and the next gap is not caught up with: better than to
+/// deliver messages twice.
 const MAX_REMEMBERED: usize = 1_000_000;
 
 /// From how many on a mark is due at once.
@@ -63,7 +63,7 @@ impl Tracker {
 
     /// A channel is no longer listened to. When it is again, what was sent meanwhile was not for
     /// this node.
-    pub(super) fn unlistened(&mut self, channel: &str) {
+    pub(super) fn stopped_listening(&mut self, channel: &str) {
         for channels in
             self.place.iter_mut().map(|it| &mut it.channels).chain(self.mark.iter_mut().map(|it| &mut it.channels))
         {
@@ -227,10 +227,10 @@ mod tests {
         tracker.marked(position("one"));
         tracker.heard_mark("1");
         assert!(tracker.covers("c") && !tracker.covers("d"));
-        tracker.unlistened("c");
+        tracker.stopped_listening("c");
         assert!(!tracker.covers("c"));
         tracker.begin("2".to_owned(), channels());
-        tracker.unlistened("c");
+        tracker.stopped_listening("c");
         tracker.marked(position("two"));
         tracker.heard_mark("2");
         assert!(!tracker.covers("c") && !tracker.is_marking());

@@ -1,5 +1,5 @@
-//! What comes on a new session while the node reads the log: it is kept within a limit, and handed
-//! on behind what was missed.
+//! What comes on a new session while the node reads the log: it is kept within a limit, and
+//! passed to the inbox behind what was missed.
 
 use std::{collections::VecDeque, pin::pin};
 

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Arrival, Command, LinkTask, MAX_AT_ONCE, MAX_HANDLED_AT_ONCE, Seen, Turn, Waiter, silent};
+use super::{Arrival, Command, Handling, LinkTask, MAX_AT_ONCE, MAX_HANDLED_AT_ONCE, Seen, Waiter, silent};
 use crate::{
     backend::{Backend, BackendError, ErrorKind, Listener},
     error::Error,
@@ -45,7 +45,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
             }
         }
         if let Some(log) = &mut self.log {
-            log.listens(&self.channels);
+            log.listens_to(&self.channels);
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         self.waiting.remove(channel);
         let was_kept = self.channels.remove(channel);
         if was_kept && let Some(log) = &mut self.log {
-            log.unlistened(channel);
+            log.stopped_listening(channel);
         }
         was_kept
     }
@@ -160,9 +160,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         let limit = self.check_interval;
         let mut taken = 0;
         let mut take = |channel: &str, payload: &str| {
-            let turn = if taken < MAX_HANDLED_AT_ONCE { Turn::Now } else { Turn::Later };
+            let handling = if taken < MAX_HANDLED_AT_ONCE { Handling::Direct } else { Handling::Queued };
             taken += 1;
-            self.take(channel, payload, turn);
+            self.take(channel, payload, handling);
         };
         let Ok(answer) = timeout(limit, listener.look(name, &mut take)).await else {
             // In a storm the answer comes behind notifications that prove that the server lives.

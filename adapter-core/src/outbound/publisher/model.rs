@@ -1,12 +1,7 @@
 //! Checks every interleaving of senders, the publisher's task, cancelling and closing, in small
 //! cases.
 
-use std::{
-    future::poll_fn,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use loom::thread::{self, JoinHandle};
 use socketio_pg_protocol::{SessionId, cluster::Sighting};
@@ -19,7 +14,7 @@ use crate::{
     },
     observe::event::Events,
     outbound::effect::Effect,
-    sync::{Mutex, block_on, explore, poll_times},
+    sync::{Mutex, block_on, explore, moment, poll_times},
 };
 
 /// What was observed, in the order of time.
@@ -50,15 +45,7 @@ impl Backend for Database {
     async fn publish(&self, _: &str, _: Option<&CatchUp>, batch: &[Outgoing]) -> Result<(), BackendError> {
         self.0.lock().push(Seen::Begun);
         let _busy = Busy(&self.0);
-        let mut is_over = false;
-        poll_fn(|context: &mut Context<'_>| {
-            if std::mem::replace(&mut is_over, true) {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        moment().await;
         let mut trace = self.0.lock();
         for outgoing in batch {
             let Content::Inline(payload) = &outgoing.content else { unreachable!() };

@@ -1,11 +1,12 @@
 //! Tests of the catch-up log: what is written there, and that a position in it is exact.
 
-use super::*;
-use crate::backend::{Backend, CatchUp, LogQuery, Position};
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
+
+use super::*;
+use crate::backend::{Backend, CatchUp, LogQuery, Position};
 
 const LOG: &str = "socket_io_log";
 

@@ -1,11 +1,13 @@
 //! Tests of listening sessions: names of channels, lost connections, ended sessions.
 
-use super::*;
-use socketio_pg_protocol::{SessionId, cluster::Sighting};
 use std::{
     pin::pin,
     task::{Context, Poll, Waker},
 };
+
+use socketio_pg_protocol::{SessionId, cluster::Sighting};
+
+use super::*;
 
 pub async fn a_channel_may_have_any_name<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;

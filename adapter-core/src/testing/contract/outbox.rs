@@ -1,11 +1,12 @@
 //! Tests of the outbox: what is written there is published once and in order, by one node at a time.
 
-use super::*;
-use crate::backend::{CatchUp, LogQuery, OutboxBatch, OutboxProgress, outbox::wake_channel};
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicBool, Ordering},
 };
+
+use super::*;
+use crate::backend::{CatchUp, LogQuery, OutboxBatch, OutboxProgress, outbox::wake_channel};
 
 const OUTBOX: &str = "socket_io_outbox";
 

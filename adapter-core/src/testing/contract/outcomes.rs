@@ -1,7 +1,5 @@
 //! Tests of what a failed publication reports: whether it may still have arrived.
 
-use super::*;
-use crate::backend::Backend;
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -10,6 +8,9 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+
+use super::*;
+use crate::backend::Backend;
 
 pub async fn without_a_connection_nothing_was_sent<F: Fixture>(fixture: &F) {
     let backend = prepared(fixture).await;

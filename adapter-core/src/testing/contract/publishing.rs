@@ -1,8 +1,10 @@
 //! Tests of publishing batches: in order, all or nothing.
 
-use super::*;
-use futures_util::future::{Either, select};
 use std::{future::poll_fn, pin::pin, task::Poll};
+
+use futures_util::future::{Either, select};
+
+use super::*;
 
 pub async fn batches_arrive_in_order<F: Fixture>(fixture: &F) {
     let backend = fixture.backend(&fixture.url()).await.unwrap();

@@ -118,8 +118,8 @@ async fn all_statements_beside<F: Fixture>(fixture: &F, search_path: &str) {
     backend.prepare_log(DEFAULT_LOG, true).await.unwrap();
     fixture.sql(&format!("DROP INDEX public.{DEFAULT_LOG}_xid_idx"));
     improve(&backend, DEFAULT_LOG, &TableSpec::LOG, true).await;
-    let sight = backend.inspect_table(&crate::backend::table::TableName::parse(DEFAULT_LOG).unwrap()).await.unwrap();
-    assert!(sight.has_index("xid") && sight.has_index("created_at"), "{sight:?}");
+    let report = backend.inspect_table(&crate::backend::table::TableName::parse(DEFAULT_LOG).unwrap()).await.unwrap();
+    assert!(report.has_index("xid") && report.has_index("created_at"), "{report:?}");
 
     backend.prepare_outbox(DEFAULT_OUTBOX, true).await.unwrap();
     let mut listener = listening(&backend, &["a", "b", "marks"]).await;

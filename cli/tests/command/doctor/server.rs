@@ -1,4 +1,4 @@
-//! What it says of the URL, the server and the role.
+//! What `doctor` says of the URL, the server and the role.
 
 use std::time::Duration;
 
@@ -33,8 +33,6 @@ async fn the_roles_settings_are_looked_at() {
     let Some(database) = database() else { return };
     let node = start(&database.url(), Options::default()).await;
     let url = role(&database, "hasty", "CONNECTION LIMIT 8 IN ROLE postgres");
-    let version: i32 =
-        database.execute("SELECT current_setting('server_version_num')").unwrap().unwrap().parse().unwrap();
     database
         .execute("ALTER ROLE hasty SET statement_timeout = 400; ALTER ROLE hasty SET idle_session_timeout = 3000")
         .unwrap();
@@ -48,7 +46,6 @@ async fn the_roles_settings_are_looked_at() {
     findings.have("timeouts", "warning", &["idle_session_timeout is 3000 ms"]);
     findings.have("timeouts", "warning", &["lock_timeout is 50 ms"]);
     findings.have("connections", "warning", &["CONNECTION LIMIT"]);
-    assert!(version >= 140_000);
     database.execute("ALTER ROLE hasty SET default_transaction_read_only = on").unwrap();
     let findings = Findings::of(&url, &[], 1).await;
     findings.have("read-only", "error", &["ALTER ROLE \"hasty\" SET default_transaction_read_only = off"]);
@@ -67,11 +64,11 @@ async fn an_encoding_that_does_not_fit_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_in_transaction_mode_is_told() {
-    let Some(server_of_its_own) = server_of_its_own(|builder| builder).filter(|_| require(&PGBOUNCER)) else { return };
-    let database = server_of_its_own.create_database().unwrap();
+    let Some(server) = server_of_its_own(|builder| builder).filter(|_| require(&PGBOUNCER)) else { return };
+    let database = server.create_database().unwrap();
     let node = start(&database.url(), Options::default()).await;
     let url = role(&database, "pooled", "IN ROLE postgres");
-    let pooler = Pooler::start(Mode::Transaction, server_of_its_own.port().unwrap(), &url).await.unwrap();
+    let pooler = Pooler::start(Mode::Transaction, server.port().unwrap(), &url).await.unwrap();
     let findings = Findings::of(pooler.url(), &[], 1).await;
     findings.have("listen", "error", &["a transaction pooler such as PgBouncer", "--database-url"]);
     // It leaves nothing behind in sessions that others use next.
@@ -176,7 +173,7 @@ async fn a_notification_queue_that_fills_is_told_with_who_holds_it() {
         "warning",
         &["hidden from this one", "GRANT pg_read_all_stats"],
     );
-    // More would take long to write.
+    // To fill the queue further would take minutes, so the function says ten times as much.
     replace_function(&database, "pg_notification_queue_usage", "", "float8", "10 * true_pg_notification_queue_usage()");
     let findings = Findings::of(&url, &["--old-transaction", "0.01"], 1).await;
     findings.have("queue", "error", &["When it is full, no transaction that notifies commits", "forgotten"]);

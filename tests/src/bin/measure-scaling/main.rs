@@ -12,7 +12,6 @@ mod counting;
 
 use std::time::{Duration, Instant};
 
-use counting::{Counting, Delivered};
 use socketio_pg_core::{
     Cluster, Options, PostgresAdapter,
     backend::{Backend, Content, Listener, Outgoing},
@@ -21,6 +20,8 @@ use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio_postgres::NoTls;
+
+use counting::{Counting, Delivered};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Driver = Counting<TokioPostgresBackend>;

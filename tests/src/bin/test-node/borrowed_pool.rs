@@ -12,9 +12,8 @@ use diesel_async::{
 };
 use futures_util::future::try_join_all;
 use serde_json::Value;
-use tokio_postgres::NoTls;
-
 use socketio_pg_kit::partner::commands::{Answer, failed};
+use tokio_postgres::NoTls;
 
 type Failure = Box<dyn std::error::Error>;
 type DieselPool = deadpool::Pool<AsyncPgConnection>;

@@ -5,12 +5,12 @@ use std::{future::Future, time::Duration};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use socketio_pg_core::protocol::value::Arguments;
+use socketio_pg_kit::partner::arguments::{self, arguments_from_json};
 use socketioxide::{
     adapter::Adapter,
     extract::{AckSender, Data, SocketRef},
 };
-
-use socketio_pg_kit::partner::arguments::{self, Arguments};
 
 /// An event that a client asks its server to emit.
 #[derive(Deserialize)]
@@ -36,7 +36,7 @@ pub(crate) fn serve<A: Adapter>(socket: &SocketRef<A>) {
         acknowledge(done, &Json::Null);
     });
     socket.on("test:say", async |socket: SocketRef<A>, Data(saying): Data<Saying>, done: AckSender<A>| {
-        let arguments = Arguments::from_json(Some(&saying.args));
+        let arguments = arguments_from_json(Some(&saying.args));
         let sent = socket.broadcast().to(saying.rooms).emit(&saying.event, &arguments);
         let outcome = match unless_given_up(sent, saying.give_up_ms).await {
             Some(Ok(())) => "sent".to_owned(),
@@ -46,7 +46,7 @@ pub(crate) fn serve<A: Adapter>(socket: &SocketRef<A>) {
         acknowledge(done, &json!(outcome));
     });
     socket.on("test:ask", async |socket: SocketRef<A>, Data(saying): Data<Saying>, done: AckSender<A>| {
-        let arguments = Arguments::from_json(Some(&saying.args));
+        let arguments = arguments_from_json(Some(&saying.args));
         let timeout = Duration::from_millis(saying.timeout.unwrap_or(5_000));
         let operators = socket.broadcast().to(saying.rooms).timeout(timeout);
         let mut acks = match operators.emit_with_ack::<_, Arguments>(&saying.event, &arguments).await {

@@ -5,11 +5,10 @@ use std::{sync::Arc, time::Duration};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::{Value, json};
 use socketio_pg_core::{PublishOn, backend::Backend};
+use socketio_pg_kit::partner::commands::{self, Answer, Command, failed, say};
 use socketio_pg_tokio_postgres::{Emitter, SqlFunctions};
 use tokio::sync::Mutex;
 use tokio_postgres::{GenericClient, NoTls, types::ToSql};
-
-use socketio_pg_kit::partner::commands::{self, Answer, Command, failed, say};
 
 use crate::options::Options;
 

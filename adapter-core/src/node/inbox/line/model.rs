@@ -1,15 +1,11 @@
 //! Checks every interleaving of the side that reads and the inbox's task, in small cases.
 
-use std::{
-    future::poll_fn,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use loom::thread;
 
 use super::{Back, line};
-use crate::sync::{Mutex, block_on, explore, poll_times};
+use crate::sync::{Mutex, block_on, explore, moment, poll_times};
 
 /// What was handled: begun, and done.
 type Trace = Arc<Mutex<Vec<(u32, bool)>>>;
@@ -25,19 +21,6 @@ fn read(mut back: Back<u32>, messages: u32, is_light: fn(u32) -> bool, trace: &T
             back.push(message);
         }
     }
-}
-
-/// Takes a moment for each message, in which other tasks may run.
-async fn moment() {
-    let mut is_over = false;
-    poll_fn(|context: &mut Context<'_>| {
-        if std::mem::replace(&mut is_over, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn check(preemptions: Option<usize>, messages: u32, is_light: fn(u32) -> bool, aborted_after: Option<usize>) {

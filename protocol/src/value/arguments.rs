@@ -5,11 +5,27 @@ use serde::{
     de::{SeqAccess, Visitor},
     ser::SerializeTuple,
 };
-use socketio_pg_core::protocol::Value;
 
-/// All arguments of an event: a tuple for serde, so that each is an argument of its own.
+use super::Value;
+
+/// All arguments of an event, for code that does not know how many there are or of which types.
+///
+/// For serde it is a tuple. So an emit sends each value as an argument of its own, and a handler
+/// gets all arguments. A `Vec<Value>` would be one argument, an array.
+///
+/// ```
+/// use serde::Deserialize;
+/// use socketio_pg_protocol::{Value, value::Arguments};
+///
+/// let arguments = Arguments(vec!["order".into(), Value::Bool(true)]);
+/// assert_eq!(serde_json::to_string(&arguments)?, r#"["order",true]"#);
+///
+/// let received = Value::from_json(r#"["order",true]"#)?;
+/// assert_eq!(Arguments::deserialize(received)?, arguments);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Arguments(pub(crate) Vec<Value>);
+pub struct Arguments(pub Vec<Value>);
 
 impl Serialize for Arguments {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -41,6 +57,7 @@ impl<'de> Deserialize<'de> for Arguments {
             }
         }
 
+        // The number is not known here, and the formats do not ask for it.
         deserializer.deserialize_tuple(usize::MAX, All)
     }
 }
