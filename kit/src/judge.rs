@@ -106,3 +106,47 @@ pub(crate) fn cut(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What is wrong with packed messages of node `a`, in a transcript of payloads with seconds.
+    fn packed(payloads: &[(u64, &str)]) -> Vec<String> {
+        let entry = |(seconds, payload): &(u64, &str)| {
+            Entry::new("socket.io#/".to_owned(), (*payload).to_owned(), None, Duration::from_secs(*seconds))
+        };
+        let transcript = Transcript { entries: payloads.iter().map(entry).collect() };
+        let findings = judge(&transcript).into_iter().filter(|finding| finding.rule == Rule::Packed);
+        findings.map(|finding| finding.problem).collect()
+    }
+
+    const TAKES: &str = r#"{"type":1,"binary":"packed","uid":"a","nsp":"/","source":"_sio_adapter"}"#;
+    const PACKED: &str = r#"{"packed":"gqR0eXBlA6RkYXRhgqZwYWNrZXSCpHR5cGUCpGRhdGGSpWNodW5rxAMBAgOkb3B0c4Olcm9vbXOQpmV4Y2VwdJClZmxhZ3OA","uid":"a","nsp":"/","source":"_sio_adapter"}"#;
+    const NODE_JS: &str = r#"{"type":1,"uid":"b","nsp":"/"}"#;
+
+    #[test]
+    fn a_node_packs_where_it_and_all_others_take_it() {
+        assert_eq!(packed(&[(0, TAKES), (9, PACKED)]), [""; 0]);
+        let closed = r#"{"type":13,"uid":"b","nsp":"/"}"#;
+        assert_eq!(packed(&[(0, TAKES), (1, NODE_JS), (2, PACKED), (3, closed), (60, PACKED)]), [""; 0]);
+    }
+
+    #[test]
+    fn a_node_that_packs_says_so_and_looks_who_is_there() {
+        let silent = TAKES.replace(r#""binary":"packed","#, "");
+        let [problem] = &packed(&[(0, &silent), (9, PACKED)])[..] else { panic!("one finding") };
+        assert!(problem.contains(r#"do not tell `"binary":"packed"`"#), "{problem}");
+        let [problem] = &packed(&[(0, TAKES), (1, NODE_JS), (9, PACKED)])[..] else { panic!("one finding") };
+        assert!(problem.contains("which b does not take"), "{problem}");
+    }
+
+    #[test]
+    fn what_is_packed_wrong_is_told() {
+        let wrong = PACKED.replace("gqR0", "????");
+        let [problem] = &packed(&[(0, TAKES), (9, &wrong)])[..] else { panic!("one finding") };
+        assert!(problem.contains("not Base64"), "{problem}");
+    }
+}

@@ -12,8 +12,8 @@ pub(crate) const MARKER: &str = "test:barrier";
 /// Returns once every client has everything that the nodes' finished ops had published for it in
 /// this namespace. What a client has not got by then will not come.
 ///
-/// Each node sends a marker after them. The marker is binary, so it is an attachment, and is
-/// fetched after the earlier attachments. The order holds only for a node with one connection for
+/// Each node sends a marker after them. The marker is binary, so it is an attachment where nodes do
+/// not pack binary, and is fetched after the earlier attachments. The order holds only for a node with one connection for
 /// queries: see [`NodeOptions::pool_size`].
 ///
 /// `nodes` are all nodes that published something, and all Node.js clusters that have clients,

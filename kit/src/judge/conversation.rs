@@ -48,7 +48,14 @@ struct Node {
     has_closed: bool,
     /// Whether its last 1 or 2 told a `session`.
     has_session: bool,
+    /// Whether its 1 and 2 tell that it takes packed messages, and when it first told that it does
+    /// not.
+    takes_packed: bool,
+    needs_attachments: Option<Duration>,
 }
+
+/// For so long after a node has told that it needs attachments, others may not have heard it.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
 struct Request {
     kind: u64,
@@ -159,6 +166,25 @@ impl Conversation {
     }
 
     /// The first message, silence, and what follows a 13.
+    /// A packed message of a node, which every node must take.
+    fn packed(&mut self, message: &Parsed, takes_packed: bool) {
+        let text = &message.text;
+        if !takes_packed {
+            let problem = "the node packs messages, and its 1 and 2 do not tell `\"binary\":\"packed\"`";
+            self.found(Finding::new(Rule::Packed, problem).sent(text), Some(&message.nsp));
+        }
+        let others = self.nodes.iter().filter(|((uid, nsp), _)| *uid != message.uid && *nsp == message.nsp);
+        let needs = others.filter(|(_, other)| !other.has_closed).find_map(|((uid, _), other)| {
+            let since = self.now?.saturating_sub(other.needs_attachments?);
+            (since > ON_ITS_WAY).then(|| uid.clone())
+        });
+        if let Some(uid) = needs {
+            let problem =
+                format!("the node packs a message, which {uid} does not take: its 1 and 2 do not tell `binary`");
+            self.found(Finding::new(Rule::Packed, problem).sent(text), Some(&message.nsp));
+        }
+    }
+
     fn live(&mut self, message: &Parsed, is_judged: bool) {
         if message.uid == "emitter" || message.uid.is_empty() {
             if message.kind == 1 {
@@ -174,7 +200,12 @@ impl Conversation {
         let may_be_silent = node.has_session;
         if matches!(message.kind, 1 | 2) {
             node.has_session = message.has_session;
+            node.takes_packed = message.takes_packed;
+            if !message.takes_packed && node.needs_attachments.is_none() {
+                node.needs_attachments = now;
+            }
         }
+        let takes_packed = node.takes_packed;
         let (before, had_closed) = (node.last, node.has_closed);
         node.last = now;
         node.has_closed |= message.kind == 13;
@@ -196,6 +227,9 @@ impl Conversation {
             let finding = Finding::new(Rule::Heartbeat, format!("the node was silent for {silent:.1} s before this"));
             let expected = example::message(2, &message.uid, &message.nsp, "");
             self.found(finding.sent(text).expected(expected), Some(&message.nsp));
+        }
+        if is_judged && message.is_packed {
+            self.packed(message, takes_packed);
         }
         // Any message proves that the node lives, but only a 2 is the response to a 1.
         if message.kind == 2 {

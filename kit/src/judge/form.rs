@@ -24,6 +24,9 @@ pub(crate) struct Parsed {
     pub(crate) text: String,
     pub(crate) has_reply_channel: bool,
     pub(crate) has_session: bool,
+    /// Whether a 1 or 2 tells that its node takes packed messages.
+    pub(crate) takes_packed: bool,
+    pub(crate) is_packed: bool,
     /// What a 7 wants no more of than this.
     pub(crate) only: Option<String>,
     /// What an 8 tells in place of its sockets: `count`, `ids`.
@@ -68,8 +71,14 @@ fn inline(value: Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<Pa
     }
     match Notification::decode(&entry.payload) {
         Ok(Notification::Inline(unpacked)) => {
-            let value = Value::from_json(&unpacked.to_json().ok()?).ok()?;
-            message(&value, entry, findings)
+            // What stands outside of it is judged as it stands there.
+            let inner = Value::from_json(&unpacked.to_json().ok()?).ok()?;
+            let packed = ["type", "data"].into_iter().filter_map(|key| Some((key.into(), inner.get(key)?.clone())));
+            let Value::Map(outer) = value else { return None };
+            let outer = outer.into_iter().filter(|(key, _)| !matches!(key.as_str(), Some("packed" | "data")));
+            let mut parsed = message(&Value::Map(packed.chain(outer).collect()), entry, findings)?;
+            parsed.is_packed = true;
+            Some(parsed)
         }
         Ok(Notification::Attachment(_)) => None,
         Err(error) => {
@@ -209,6 +218,8 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
         client_count: data.and_then(|data| data.get("clientCount")).and_then(number),
         has_reply_channel: value.get("replyTo").is_some(),
         has_session: value.get("session").is_some(),
+        takes_packed: value.get("binary").and_then(Value::as_str) == Some("packed"),
+        is_packed: false,
         only: data.and_then(|data| data.get("only")).and_then(Value::as_str).map(str::to_owned),
         told_briefly: data
             .map_or_else(Vec::new, |data| ["count", "ids"].into_iter().filter(|key| data.get(key).is_some()).collect()),

@@ -7,6 +7,7 @@ use super::{
     definitions::{header_name, redirect},
     examples,
     messages::{ANY_MESSAGE, FORMS, Form},
+    packed,
     variant::Variant,
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// The version of the description. Messages carry no version: see the specification.
-const VERSION: &str = "1.3.0";
+const VERSION: &str = "1.4.0";
 
 /// An operation of a node, which other nodes see too.
 struct Exchange {
@@ -156,7 +157,8 @@ pub(super) fn document() -> Value {
 }
 
 fn namespace_channel() -> Value {
-    let header = ("NotificationHeader".to_owned(), reference("components/messages", "NotificationHeader"));
+    let others =
+        ["NotificationHeader", packed::TITLE].map(|name| (name.to_owned(), reference("components/messages", name)));
     let messages =
         FORMS.iter().map(|form| (form.identifier.to_owned(), reference("components/messages", form.identifier)));
     json!({
@@ -175,7 +177,7 @@ fn namespace_channel() -> Value {
             "prefix": { "description": "The same for all nodes of a cluster.", "default": channel::DEFAULT_PREFIX },
             "namespace": { "description": "The namespace of Socket.IO.", "default": "/", "examples": ["/", "/admin"] },
         },
-        "messages": messages.chain([header]).collect::<Map<_, _>>(),
+        "messages": messages.chain(others).collect::<Map<_, _>>(),
         "x-max-address-bytes": channel::MAX_BYTES,
         "x-max-payload-bytes": MAX_PAYLOAD,
         "x-node-timeout-ms": milliseconds(HEARTBEAT_TIMEOUT.as_millis()),
@@ -183,7 +185,8 @@ fn namespace_channel() -> Value {
 }
 
 fn reply_channel() -> Value {
-    let header = ("NotificationHeader".to_owned(), reference("components/messages", "NotificationHeader"));
+    let others =
+        ["NotificationHeader", packed::TITLE].map(|name| (name.to_owned(), reference("components/messages", name)));
     let responses = FORMS.iter().filter(|form| form.is_response());
     let messages =
         responses.map(|form| (form.identifier.to_owned(), reference("components/messages", form.identifier)));
@@ -197,7 +200,7 @@ fn reply_channel() -> Value {
             "prefix": { "description": "The same for all nodes of a cluster.", "default": channel::DEFAULT_PREFIX },
             "number": { "description": "16 hexadecimal digits in lower case, drawn at random by the process that listens." },
         },
-        "messages": messages.chain([header]).collect::<Map<_, _>>(),
+        "messages": messages.chain(others).collect::<Map<_, _>>(),
         "x-max-address-bytes": channel::MAX_BYTES,
         "x-max-payload-bytes": MAX_PAYLOAD,
     })
@@ -315,12 +318,26 @@ fn schemas() -> Map<String, Value> {
         "oneOf": FORMS.iter().map(|form| reference("components/schemas", &form.title())).collect::<Vec<_>>(),
     });
     schemas.insert("ClusterMessage".to_owned(), any);
+    let (description, mut packed) = packed::schema(&Variant::Writer.definitions());
+    packed["title"] = packed::TITLE.into();
+    packed["description"] = description.into();
+    redirect(&mut packed, &|name| format!("#/components/schemas/{name}"));
+    schemas.insert(packed::TITLE.to_owned(), packed);
     schemas
 }
 
 fn messages() -> Map<String, Value> {
     let mut messages: Map<String, Value> =
         FORMS.iter().map(|form| (form.identifier.to_owned(), message(form))).collect();
+    let packed = json!({
+        "name": "PACKED_MESSAGE",
+        "title": "A message with binary in the notification",
+        "summary": "An extension: a message of any type, with its `type` and `data` as MessagePack in Base64. Nodes that all \
+                    tell `binary` in their heartbeats send it in place of an attachment, where it fits.",
+        "contentType": "application/json",
+        "payload": payload(packed::TITLE),
+    });
+    messages.insert(packed::TITLE.to_owned(), packed);
     let header = json!({
         "name": "NOTIFICATION_HEADER",
         "title": "The header of an attachment",
