@@ -86,7 +86,7 @@ async fn play(with_python: bool) -> Result {
         return Ok(());
     }
     let Some(database) = database() else { return Ok(()) };
-    let packed = options(&database).inline_binary();
+    let packed = options(&database).inline_binary(true);
     let mut kinds = vec![rust("tokio-postgres"), rust("diesel")];
     if with_python {
         let Some(python) = python_server(env!("CARGO_TARGET_TMPDIR")) else { return Ok(()) };
@@ -131,7 +131,7 @@ async fn one_server_without_the_option_gets_rows() -> Result {
         return Ok(());
     }
     let Some(database) = database() else { return Ok(()) };
-    let with = Member::start(&rust("tokio-postgres"), &options(&database).inline_binary()).await?;
+    let with = Member::start(&rust("tokio-postgres"), &options(&database).inline_binary(true)).await?;
     let without = Member::start(&rust("diesel"), &options(&database)).await?;
     know_each_other(&[&with, &without]).await?;
     exchange(&[&with, &without], "mixed").await?;

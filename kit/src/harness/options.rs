@@ -179,10 +179,11 @@ impl NodeOptions {
         self
     }
 
-    /// Declares to a server in Rust or in Python that the cluster has none on Node.js.
+    /// Declares to a server in Rust or in Python that the cluster has none on Node.js. Programs on
+    /// Node.js do not know the option.
     #[must_use]
-    pub fn inline_binary(mut self) -> Self {
-        self.inline_binary = true;
+    pub fn inline_binary(mut self, inline: bool) -> Self {
+        self.inline_binary = inline;
         self
     }
 

@@ -158,7 +158,7 @@ async fn with_settings(
     }
     let servers = Servers::new(composition, database);
     let options = settings.options(servers.url(), &Names::default());
-    let options = if composition.is_packed { options.inline_binary() } else { options };
+    let options = options.inline_binary(composition.is_packed);
     let own = of_settings.iter().map(|(_, scenario)| *scenario);
     let cluster = match Cluster::start(Arc::new(servers), options, SCENARIOS_AT_ONCE, own, host).await {
         Ok(cluster) => Arc::new(cluster),

@@ -81,6 +81,8 @@ impl Stage for Servers {
         };
         let is_into_outbox = matches!(which, Emitter::RustIntoOutbox | Emitter::SqlFunctionsIntoOutbox);
         let options = if is_into_outbox { options.clone().outbox() } else { options.clone() };
+        // The official one writes rows, which all servers read.
+        let options = options.inline_binary(self.composition.is_packed && which != Emitter::Official);
         Box::pin(async move {
             if is_into_outbox {
                 // Beside the servers, as not all of these are this project's.
