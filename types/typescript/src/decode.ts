@@ -56,7 +56,7 @@ const isPacked = (value: unknown): value is Packed =>
 
 /** The message of which `type` and `data` are packed. */
 const unpacked = ({ packed, data: _, ...origin }: Packed): unknown => {
-  const inner = attempt("MessagePack", () => fromMessagePack(Buffer.from(packed, "base64")));
+  const inner = attempt("MessagePack", () => fromMessagePack(Uint8Array.from(Buffer.from(packed, "base64"))));
   if (typeof inner !== "object" || inner === null) throw new ProtocolError("not a message: what is packed is not an object");
   const { type, data } = inner as Record<string, unknown>;
   const message = { type, ...(data === undefined ? {} : { data }), ...origin };
