@@ -4,29 +4,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::process::Stdio;
 
 use serde_json::Value;
-use socketio_pg_tests::{DEADLINE, NODE, Tool, database, install, python_server, require};
+use socketio_pg_tests::{CHROMIUM, DEADLINE, NODE, browser_scripts, database, install, python_server, require};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     process::{Child, Command},
     time::timeout,
-};
-
-const CHROMIUM: Tool = Tool {
-    name: "Chromium",
-    is_there: || {
-        std::process::Command::new("node")
-            .arg(folder().join("find.mjs"))
-            .output()
-            .is_ok_and(|found| found.status.success())
-    },
-    remedy: "install it (Debian: apt-get install chromium), or set CHROMIUM to the path of a Chromium or Chrome",
 };
 
 #[tokio::test]
@@ -35,10 +21,10 @@ async fn what_is_done_in_one_pane_is_seen_in_the_others() {
         return;
     }
     let Some(database) = database() else { return };
-    install(&folder()).unwrap();
+    install(&browser_scripts()).unwrap();
     let (demo, kinds) = Demo::start(Some(&database.url())).await;
     let mut test = Command::new("node");
-    test.arg("demo.test.mjs").arg(&demo.url).args(kinds).current_dir(folder());
+    test.arg("demo.test.mjs").arg(&demo.url).args(kinds).current_dir(browser_scripts());
     let test = test.output().await.unwrap();
     assert!(
         test.status.success(),
@@ -66,10 +52,6 @@ async fn ctrl_c_stops_every_server() {
     for port in &ports {
         TcpStream::connect(("127.0.0.1", *port)).await.unwrap_err();
     }
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("browser")
 }
 
 /// A running demo. Dropping it ends it.

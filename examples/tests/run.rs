@@ -8,12 +8,16 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use serde_json::json;
-use socketio_pg_tests::{ClientHost, Connect, Kind, NODE, Node, NodeOptions, Tool, database, require};
+use serde_json::{Value, json};
+use socketio_pg_tests::{
+    CHROMIUM, ClientHost, Connect, Kind, NODE, Node, NodeOptions, Tool, browser_scripts, database, install, require,
+};
 use socketio_pg_throwaway::Server;
 use tokio::net::TcpStream;
 
 use program::{Outcome, Program};
+
+const ANY_PORT: &[&str] = &["127.0.0.1:0"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_emits_to_clients_of_a_node_server() -> Outcome {
@@ -67,10 +71,101 @@ async fn transactions_send_the_event_only_if_they_commit() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outbox_publishes_what_transactions_wrote() -> Outcome {
+    for path in [env!("CARGO_BIN_EXE_outbox"), env!("CARGO_BIN_EXE_outbox-diesel")] {
+        let Some(database) = database() else { return Ok(()) };
+        let lines = Program::start(path, &[], &[("DATABASE_URL", &database.url())])?.succeeded().await?;
+        let expected = ["100 orders were committed, 0 events wait", "the kitchen heard of 100 orders"];
+        assert_eq!(lines, expected, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trigger_sends_what_plain_sql_changes_to_the_clients_that_watch_it() -> Outcome {
+    let Some(database) = require(&NODE).then(database).flatten() else { return Ok(()) };
+    let start = || Program::start(env!("CARGO_BIN_EXE_trigger"), ANY_PORT, &[("DATABASE_URL", &database.url())]);
+    // Both install the functions and the triggers, at the same time.
+    let (mut one, mut other) = (start()?, start()?);
+    let clients = ClientHost::shared().await?;
+    let list = clients.connect(one.port().await?, &Connect::default()).await?;
+    let cake = clients.connect(other.port().await?, &Connect::default()).await?;
+    let row = |id: u32, item: &str, state: &str| json!({ "id": id, "item": item, "state": state });
+    let orders = json!([row(1, "tea", "new"), row(2, "cake", "new")]);
+    assert_eq!(list.ask("watch", json!([null])).await?, Ok(vec![orders]));
+    assert_eq!(cake.ask("watch", json!([2])).await?, Ok(vec![json!([row(2, "cake", "new")])]));
+
+    database.execute("UPDATE orders SET state = 'paid'")?;
+    database.execute("INSERT INTO orders (item) VALUES ('soup')")?;
+    database.execute("DELETE FROM orders WHERE id = 2")?;
+
+    let change = |operation: &str, new: Value, old: Value, changed: Value| {
+        json!([{
+            "operation": operation, "schema": "public", "table": "orders", "new": new, "old": old, "changed": changed,
+        }])
+    };
+    let paid = |id, item| change("UPDATE", row(id, item, "paid"), row(id, item, "new"), json!(["state"]));
+    let deleted = change("DELETE", Value::Null, row(2, "cake", "paid"), Value::Null);
+    let inserted = change("INSERT", row(3, "soup", "new"), Value::Null, Value::Null);
+    for (client, expected) in [
+        (&list, vec![paid(1, "tea"), paid(2, "cake"), inserted, deleted.clone()]),
+        // Of its order only.
+        (&cake, vec![paid(2, "cake"), deleted]),
+    ] {
+        for _ in &expected {
+            client.wait_for_packet("order").await?;
+        }
+        let received: Vec<_> = client.received().await?.into_iter().map(|packet| json!(packet.args)).collect();
+        assert_eq!(received, expected);
+    }
+    one.signal("TERM").await?;
+    list.wait_for_disconnect().await?;
+    one.succeeded().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trigger_has_a_page_whose_rows_change_in_a_browser() -> Outcome {
+    if !require(&NODE) || !require(&CHROMIUM) {
+        return Ok(());
+    }
     let Some(database) = database() else { return Ok(()) };
+    install(&browser_scripts())?;
     let environment = [("DATABASE_URL", &*database.url())];
-    let lines = Program::start(env!("CARGO_BIN_EXE_outbox"), &[], &environment)?.succeeded().await?;
-    assert_eq!(lines, ["100 orders were committed, 0 events wait", "the kitchen heard of 100 orders"]);
+    let mut server = Program::start(env!("CARGO_BIN_EXE_trigger"), ANY_PORT, &environment)?;
+    let port = server.port().await?;
+    let script = browser_scripts().join("trigger.mjs");
+    let open = |path: &str| {
+        let url = format!("http://127.0.0.1:{port}{path}");
+        Program::start("node", &[&script.to_string_lossy(), &url], &[])
+    };
+    let (mut list, mut cake) = (open("/")?, open("/?order=2")?);
+    list.wait_for("shows [1 tea new, 2 cake new]").await?;
+    cake.wait_for("shows [2 cake new]").await?;
+
+    for (statement, listed, alone) in [
+        ("UPDATE orders SET state = 'paid' WHERE id = 2", "1 tea new, 2 cake paid", Some("2 cake paid")),
+        ("INSERT INTO orders (item) VALUES ('<b>soup</b>')", "1 tea new, 2 cake paid, 3 <b>soup</b> new", None),
+        ("DELETE FROM orders WHERE id = 2", "1 tea new, 3 <b>soup</b> new", Some("")),
+    ] {
+        database.execute(statement)?;
+        list.wait_for(&format!("shows [{listed}]")).await?;
+        if let Some(alone) = alone {
+            cake.wait_for(&format!("shows [{alone}]")).await?;
+        }
+    }
+
+    // Rows that changed while a page was disconnected are read again.
+    server.signal("TERM").await?;
+    server.succeeded().await?;
+    database.execute("UPDATE orders SET state = 'eaten' WHERE id = 3")?;
+    let address = format!("127.0.0.1:{port}");
+    let mut server = Program::start(env!("CARGO_BIN_EXE_trigger"), &[&address], &environment)?;
+    server.port().await?;
+    list.wait_for("shows [1 tea new, 3 <b>soup</b> eaten]").await?;
+    for page in [list, cake] {
+        let lines = page.succeeded().await?;
+        assert!(lines.iter().all(|line| line.starts_with("shows ")), "{lines:?}");
+    }
     Ok(())
 }
 

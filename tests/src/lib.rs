@@ -51,7 +51,7 @@ pub use python::{PYTHON, python_environment, python_node, python_server};
 pub use socketio_pg_kit::harness::{
     Client, Connect, DEADLINE, Error, Node, NodeOptions, Packet, Parser, Program, barrier, binary,
 };
-pub use tool::{JAVA, NODE, Tool, database, require};
+pub use tool::{CHROMIUM, JAVA, NODE, Tool, browser_scripts, database, require};
 pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_all_members};
 pub use watch::{Gap, Watch};
 

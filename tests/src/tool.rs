@@ -1,6 +1,11 @@
 //! The programs that a test needs: found, or reported as missing.
 
-use std::{io::Write, process::Command, sync::LazyLock};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
 
 use socketio_pg_throwaway::{Database, Server};
 
@@ -34,6 +39,21 @@ pub const JAVA: Tool = Tool {
     },
     remedy: "install it (Debian: apt-get install default-jdk-headless; macOS: brew install openjdk)",
 };
+
+/// A Chromium, or a Chrome: for the pages, by the scripts in [`browser_scripts`].
+pub const CHROMIUM: Tool = Tool {
+    name: "Chromium",
+    is_there: || {
+        Command::new("node").arg(browser_scripts().join("find.mjs")).output().is_ok_and(|found| found.status.success())
+    },
+    remedy: "install it (Debian: apt-get install chromium), or set CHROMIUM to the path of a Chromium or Chrome",
+};
+
+/// The folder of the scripts that drive a browser. [`install`](crate::install()) installs their
+/// packages.
+pub fn browser_scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("demo").join("browser")
+}
 
 /// Whether a tool is there. If not, the test skips itself: `if !require(&NODE) { return }`. One
 /// line on stderr says so, which the test harness does not hide.

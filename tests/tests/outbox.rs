@@ -19,7 +19,11 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use socketio_pg_core::{CatchUp, Options, Outbox};
-use socketio_pg_tests::{DEADLINE, Kind, Node, NodeOptions, database, sessions};
+use socketio_pg_tests::{
+    DEADLINE, Kind, Node, NodeOptions, database,
+    pooler::{self, Mode, PGBOUNCER, Pooler},
+    require, sessions,
+};
 use socketio_pg_throwaway::{Database, Server, StopMode};
 use socketio_pg_tokio_postgres::SqlFunctions;
 use tokio::time::sleep;
@@ -42,6 +46,9 @@ struct Cluster {
     /// Hears, and does not publish the outbox.
     observer: Node,
     options: NodeOptions,
+    /// Stands between the database and those who publish and write, if it is there. All of them
+    /// listen directly.
+    pooler: Option<Pooler>,
 }
 
 fn options(database: &Database) -> NodeOptions {
@@ -55,11 +62,17 @@ fn cluster_options() -> Options {
 
 impl Cluster {
     async fn start(backend: &str, database: Database) -> Self {
+        Self::start_behind(None, backend, database).await
+    }
+
+    async fn start_behind(pooler: Option<Pooler>, backend: &str, database: Database) -> Self {
         let database = Arc::new(database);
+        let url = pooler.as_ref().map_or_else(|| database.url(), |pooler| pooler.url().to_owned());
         let program = PathBuf::from(env!("CARGO_BIN_EXE_test-node"));
         let kind = Kind::RustServer { program, backend: backend.to_owned() };
         let observer = Node::start(&kind, &options(&database)).await.unwrap();
-        let options = options(&database).at(format!("{}?application_name=publisher", database.url())).outbox();
+        let options = options(&database).at(format!("{url}?application_name=publisher")).outbox();
+        let options = if pooler.is_some() { options.listen_url(database.url()) } else { options };
         let mut publishers = Vec::new();
         for _ in 0..2 {
             publishers.push(Node::start(&kind, &options).await.unwrap());
@@ -68,7 +81,7 @@ impl Cluster {
         database
             .execute(&format!("{}; CREATE TABLE ledger (writer int, number int)", functions.install_sql()))
             .unwrap();
-        Self { database, kind, publishers, observer, options }
+        Self { database, kind, publishers, observer, options, pooler }
     }
 
     /// The events that have arrived, by their writer.
@@ -92,6 +105,21 @@ impl Cluster {
             committed.entry(writer.parse().unwrap()).or_default().push(number.parse().unwrap());
         }
         committed
+    }
+
+    /// Kills the pooler, and starts it again after a while.
+    async fn without_pooler(&self, pause: Duration) {
+        let pooler = self.pooler.as_ref().unwrap();
+        pooler.kill().unwrap();
+        let started = Instant::now();
+        let publishers = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'publisher'";
+        while self.database.execute(publishers).unwrap().as_deref() != Some("0") {
+            assert!(started.elapsed() < DEADLINE, "a server publishes, and not through the pooler");
+            sleep(Duration::from_millis(20)).await;
+        }
+        sleep(pause).await;
+        pooler.run().await.unwrap();
     }
 
     /// Waits until everything that was committed has arrived. Fails when something comes twice, too
@@ -132,6 +160,7 @@ impl Cluster {
 struct Writer {
     url: String,
     index: usize,
+    is_on_diesel: bool,
     is_over: Arc<AtomicBool>,
     random: StdRng,
     number: u64,
@@ -141,7 +170,7 @@ impl Writer {
     async fn write(mut self) {
         while !self.is_over.load(Ordering::Relaxed) {
             // A database that is away ends a connection, and may refuse the next.
-            let result = if self.index == 1 { self.with_diesel().await } else { self.with_tokio_postgres().await };
+            let result = if self.is_on_diesel { self.with_diesel().await } else { self.with_tokio_postgres().await };
             if result.is_err() {
                 sleep(Duration::from_millis(20)).await;
             }
@@ -174,7 +203,7 @@ impl Writer {
                         let call = format!(
                             "SELECT socketio.server_side_emit('written', args => ARRAY['2', '{number}']::jsonb[])"
                         );
-                        transaction.execute(&call, &[]).await?;
+                        transaction.batch_execute(&call).await?;
                     }
                     _ => {
                         // As an attachment.
@@ -183,7 +212,7 @@ impl Writer {
                     }
                 }
                 let entry = format!("INSERT INTO ledger VALUES ({}, {number})", self.index);
-                transaction.execute(&entry, &[]).await?;
+                transaction.batch_execute(&entry).await?;
                 self.pause().await;
             }
             if commits {
@@ -214,9 +243,12 @@ impl Writer {
 }
 
 fn writers(cluster: &Cluster, is_over: &Arc<AtomicBool>, seed: u64) -> Vec<tokio::task::JoinHandle<()>> {
+    let url = cluster.pooler.as_ref().map_or_else(|| cluster.database.url(), |pooler| pooler.url().to_owned());
+    let has_diesel = cluster.pooler.is_none() || diesel_can_be_pooled();
     let writer = |index: usize| Writer {
-        url: cluster.database.url(),
+        url: url.clone(),
         index,
+        is_on_diesel: index == 1 && has_diesel,
         is_over: is_over.clone(),
         random: StdRng::seed_from_u64(seed + index as u64),
         number: 0,
@@ -230,17 +262,19 @@ fn seed() -> u64 {
     seed
 }
 
-async fn beside_faults(backend: &str) {
-    let Some(database) = database() else { return };
-    let mut cluster = Cluster::start(backend, database).await;
+async fn beside_faults(mut cluster: Cluster) {
     let (seed, is_over) = (seed(), Arc::new(AtomicBool::new(false)));
     let mut random = StdRng::seed_from_u64(seed);
     let writers = writers(&cluster, &is_over, seed + 1);
     let started = Instant::now();
-    let mut faults = [0; 4];
+    let mut faults = [0; 5];
     while started.elapsed() < FAULTS {
         sleep(Duration::from_millis(random.random_range(100..900))).await;
-        let fault = random.random_range(0..4);
+        let fault = match cluster.pooler {
+            Some(_) if faults == [0; 5] => 4,
+            Some(_) => random.random_range(0..5),
+            None => random.random_range(0..4),
+        };
         faults[fault] += 1;
         let index = random.random_range(0..cluster.publishers.len());
         match fault {
@@ -257,14 +291,18 @@ async fn beside_faults(backend: &str) {
             2 => {
                 cluster.database.execute(&sessions::terminate(OUTBOX_PUBLISHERS)).unwrap();
             }
-            _ => {
+            3 => {
                 let lock = "BEGIN; LOCK TABLE socket_io_outbox IN EXCLUSIVE MODE; SELECT pg_sleep(0.5); COMMIT";
                 let database = cluster.database.clone();
                 tokio::task::spawn_blocking(move || database.execute(lock).unwrap()).await.unwrap();
             }
+            _ => cluster.without_pooler(Duration::from_millis(random.random_range(200..1000))).await,
         }
     }
-    eprintln!("killed {}, stopped {}, cut off {}, locked out {}", faults[0], faults[1], faults[2], faults[3]);
+    let [killed, stopped, cut_off, locked_out, unpooled] = faults;
+    eprintln!(
+        "killed {killed}, stopped {stopped}, cut off {cut_off}, locked out {locked_out}, without the pooler {unpooled}"
+    );
     is_over.store(true, Ordering::Relaxed);
     for writer in writers {
         writer.await.unwrap();
@@ -274,12 +312,45 @@ async fn beside_faults(backend: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_faults_every_event_arrives_once_and_in_order_on_tokio_postgres() {
-    beside_faults("tokio-postgres").await;
+    let Some(database) = database() else { return };
+    beside_faults(Cluster::start("tokio-postgres", database).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_faults_every_event_arrives_once_and_in_order_on_diesel() {
-    beside_faults("diesel").await;
+    let Some(database) = database() else { return };
+    beside_faults(Cluster::start("diesel", database).await).await;
+}
+
+/// Before 1.21 PgBouncer does not know prepared statements, and diesel-async uses no others.
+fn diesel_can_be_pooled() -> bool {
+    pooler::version().is_some_and(|version| version >= (1, 21))
+}
+
+/// Servers and writers share the sessions of a PgBouncer in transaction mode, which is killed as well.
+async fn behind_pgbouncer(backend: &str) {
+    if !require(&PGBOUNCER) || database().is_none() {
+        return; // skipped, as it has reported
+    }
+    let server = tokio::task::spawn_blocking(|| Server::builder().start()).await.unwrap().unwrap();
+    let database = server.create_database().unwrap();
+    let port = server.port().expect("it is private");
+    // The server asks for no password, and the settings of PgBouncer need one.
+    let url = database.url().replace("postgres@", "postgres:any@");
+    let pooler = Pooler::start(Mode::Transaction, port, &url).await.unwrap();
+    beside_faults(Cluster::start_behind(Some(pooler), backend, database).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_pgbouncer_every_event_arrives_once_and_in_order_on_tokio_postgres() {
+    behind_pgbouncer("tokio-postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_pgbouncer_every_event_arrives_once_and_in_order_on_diesel() {
+    if require(&PGBOUNCER) && diesel_can_be_pooled() {
+        behind_pgbouncer("diesel").await;
+    }
 }
 
 /// The server crashes while rows are written and published. What was published and not heard is in
