@@ -348,9 +348,11 @@ async fn behind_pgbouncer_every_event_arrives_once_and_in_order_on_tokio_postgre
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_pgbouncer_every_event_arrives_once_and_in_order_on_diesel() {
-    if require(&PGBOUNCER) && diesel_can_be_pooled() {
-        behind_pgbouncer("diesel").await;
+    if require(&PGBOUNCER) && !diesel_can_be_pooled() {
+        eprintln!("left out: the outbox on diesel behind PgBouncer, for which PgBouncer must be 1.21 or later");
+        return;
     }
+    behind_pgbouncer("diesel").await;
 }
 
 /// The server crashes while rows are written and published. What was published and not heard is in
