@@ -89,9 +89,11 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     eprintln!("\nThe servers know nothing of each other but that database. Each has a pane on this page:");
     eprintln!("draw, write or drop a file in one of them, and watch the others. A button changes a row of a table:");
     eprintln!("PostgreSQL itself tells all panes. A link leads to Socket.IO's Admin UI.\n");
+    // Before the address is printed: whoever reads it may end the demo at once.
+    let asked_to_stop = asked_to_stop()?;
     writeln!(std::io::stdout(), "http://127.0.0.1:{}/", servers[0].port)?;
     eprintln!("\nCtrl-C stops everything.");
-    asked_to_stop().await?;
+    asked_to_stop.await;
 
     eprintln!("\nStopping.");
     for child in children {
@@ -127,15 +129,22 @@ fn describe(server: &ServerInfo) -> String {
     format!("{} on port {}", server.software, server.port)
 }
 
-async fn asked_to_stop() -> std::io::Result<()> {
+/// Listens for signals from now on; the future waits for one.
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
-        let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
-        }
+        use signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
     }
-    #[cfg(not(unix))]
-    signal::ctrl_c().await
+    #[cfg(windows)]
+    {
+        let mut interrupt = signal::windows::ctrl_c()?;
+        Ok(async move { drop(interrupt.recv().await) })
+    }
 }
