@@ -92,8 +92,8 @@ fn encode(message: Message) -> Encoded {
 
 // From the bytes of an attachment, to a message.
 #[library_benchmark]
-#[bench::initial_heartbeat(args = (1), setup = attachment, config = counted(4_163))]
-#[bench::heartbeat(args = (2), setup = attachment, config = counted(4_164))]
+#[bench::initial_heartbeat(args = (1), setup = attachment, config = counted(4_380))]
+#[bench::heartbeat(args = (2), setup = attachment, config = counted(4_378))]
 #[bench::broadcast(args = (3), setup = attachment, config = counted(15_221))]
 #[bench::sockets_join(args = (4), setup = attachment, config = counted(13_322))]
 #[bench::sockets_leave(args = (5), setup = attachment, config = counted(11_643))]
@@ -104,7 +104,7 @@ fn encode(message: Message) -> Encoded {
 #[bench::server_side_emit_response(args = (10), setup = attachment, config = counted(7_544))]
 #[bench::broadcast_client_count(args = (11), setup = attachment, config = counted(7_198))]
 #[bench::broadcast_ack(args = (12), setup = attachment, config = counted(7_489))]
-#[bench::adapter_close(args = (13), setup = attachment, config = counted(4_165))]
+#[bench::adapter_close(args = (13), setup = attachment, config = counted(4_379))]
 fn decode_attachment(bytes: Vec<u8>) -> (Vec<u8>, Message) {
     let message = Message::from_msgpack(black_box(&bytes)).unwrap_or_else(|_| abort());
     (bytes, message)
@@ -112,8 +112,8 @@ fn decode_attachment(bytes: Vec<u8>) -> (Vec<u8>, Message) {
 
 // From a message, to the bytes of an attachment.
 #[library_benchmark]
-#[bench::initial_heartbeat(args = (1), setup = message, config = counted(2_237))]
-#[bench::heartbeat(args = (2), setup = message, config = counted(2_239))]
+#[bench::initial_heartbeat(args = (1), setup = message, config = counted(2_362))]
+#[bench::heartbeat(args = (2), setup = message, config = counted(2_362))]
 #[bench::broadcast(args = (3), setup = message, config = counted(6_909))]
 #[bench::sockets_join(args = (4), setup = message, config = counted(4_549))]
 #[bench::sockets_leave(args = (5), setup = message, config = counted(3_934))]
@@ -124,7 +124,7 @@ fn decode_attachment(bytes: Vec<u8>) -> (Vec<u8>, Message) {
 #[bench::server_side_emit_response(args = (10), setup = message, config = counted(3_919))]
 #[bench::broadcast_client_count(args = (11), setup = message, config = counted(3_000))]
 #[bench::broadcast_ack(args = (12), setup = message, config = counted(3_852))]
-#[bench::adapter_close(args = (13), setup = message, config = counted(2_240))]
+#[bench::adapter_close(args = (13), setup = message, config = counted(2_365))]
 fn encode_attachment(message: Message) -> Vec<u8> {
     black_box(message).into_msgpack().unwrap_or_else(|_| abort())
 }
