@@ -132,6 +132,8 @@ mod tests {
         assert_eq!(packed(&[(0, TAKES), (9, PACKED)]), [""; 0]);
         let closed = r#"{"type":13,"uid":"b","nsp":"/"}"#;
         assert_eq!(packed(&[(0, TAKES), (1, NODE_JS), (2, PACKED), (3, closed), (60, PACKED)]), [""; 0]);
+        // A process that was killed sends no 13.
+        assert_eq!(packed(&[(0, TAKES), (1, NODE_JS), (60, PACKED)]), [""; 0]);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `writer.json`, `reader.json` | a message of any type |
 //! | `writer-broadcast.json` and so on | a message of one type |
-//! | `writer-notification.json`, `reader-notification.json` | the payload of a notification: a message, or a header, or a packed message |
+//! | `writer-notification.json`, `reader-notification.json` | what a notification carries: a message, a header, or a packed message |
 //! | `writer-notification-header.json`, `reader-notification-header.json` | the header of an attachment |
 //! | `writer-packed-message.json`, `reader-packed-message.json` | a message with binary in the notification itself |
 //! | `writer-attachment.json`, `reader-attachment.json` | a row of the attachments table, and MessagePack |

@@ -12,7 +12,7 @@ use std::{
 use futures_core::stream::BoxStream;
 use parking_lot::{Mutex, MutexGuard};
 use socketio_pg_protocol::{
-    Body, NodeId, Payload, RequestId, SocketId,
+    Body, NodeId, Payload, RequestId, SocketId, channel,
     cluster::{Action, Config, LocalRequest, NodeRules, Outcome, Progress},
     message::{Broadcast, Selector, SocketDescription},
     peek::Ending,
@@ -73,6 +73,8 @@ struct Waiting {
 pub(crate) struct Namespace {
     name: String,
     channel: String,
+    /// On a channel whose name is cut, servers on Node.js are not heard, and may be there.
+    has_whole_channel: bool,
     uid: NodeId,
     /// How its own messages end.
     ending: Ending,
@@ -90,13 +92,14 @@ fn now() -> Instant {
 }
 
 impl Namespace {
-    pub(crate) fn new(name: &str, channel: String, config: Config, clock: Arc<Notify>) -> Self {
+    pub(crate) fn new(name: &str, prefix: &str, config: Config, clock: Arc<Notify>) -> Self {
         let uid = random_node_id();
         Self {
             name: name.to_owned(),
             ending: Ending::of(uid.clone(), name),
             has_left: AtomicBool::new(false),
-            channel,
+            channel: channel::name(prefix, name),
+            has_whole_channel: channel::is_whole(prefix, name),
             cluster: Mutex::new(NodeRules::new(uid.clone(), name, config)),
             uid,
             waiting: Mutex::default(),
@@ -113,15 +116,9 @@ impl Namespace {
         &self.channel
     }
 
-    /// Whether servers on Node.js are heard: they do not hear each other on a channel whose name
-    /// is cut, and no other server hears them.
-    pub(crate) fn has_whole_channel(&self) -> bool {
-        self.channel.strip_suffix(&self.name).is_some_and(|prefix| prefix.ends_with('#'))
-    }
-
-    /// Whether binary may go in notifications now, as far as the other nodes take it.
+    /// Whether binary may go in notifications now, while this node hears the others.
     pub(crate) fn packs_binary(&self) -> bool {
-        self.has_whole_channel() && self.lock().packs_binary(now())
+        self.has_whole_channel && self.lock().packs_binary(now())
     }
 
     pub(crate) fn uid(&self) -> &NodeId {
@@ -171,8 +168,9 @@ impl Namespace {
         self.cluster.lock()
     }
 
-    pub(crate) fn health(&self) -> NamespaceHealth {
-        let inline_binary = self.packs_binary();
+    /// `is_listening`: whether the node hears anything now.
+    pub(crate) fn health(&self, is_listening: bool) -> NamespaceHealth {
+        let inline_binary = is_listening && self.packs_binary();
         let (nodes, is_silent) = {
             let rules = self.lock();
             (rules.server_count(), rules.is_silent())

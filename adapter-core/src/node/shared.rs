@@ -18,7 +18,7 @@ use std::sync::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use socketio_pg_protocol::{ReplyChannel, channel, cluster::NodeRules};
+use socketio_pg_protocol::{ReplyChannel, cluster::NodeRules};
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore, watch},
@@ -182,7 +182,8 @@ impl<B: Backend> Node<B> {
         let counters = self.events.counters();
         let publishing = counters.publishing();
         let waiting = self.tasks.read().as_ref().map(|tasks| tasks.publisher.waiting());
-        let mut namespaces: Vec<_> = self.namespaces.all().iter().map(|it| it.health()).collect();
+        let is_listening = counters.is_listening();
+        let mut namespaces: Vec<_> = self.namespaces.all().iter().map(|it| it.health(is_listening)).collect();
         namespaces.sort_by(|one, other| one.name.cmp(&other.name));
         let health = Health {
             node_name: self.options.name_of_node(),
@@ -217,8 +218,8 @@ impl<B: Backend> Node<B> {
 
     /// A namespace that has not joined yet.
     pub(crate) fn new_namespace(&self, name: &str) -> Arc<Namespace> {
-        let channel = channel::name(&self.options.channel_prefix, name);
-        Arc::new(Namespace::new(name, channel, self.options.cluster_config(), self.clock.clone()))
+        let config = self.options.cluster_config();
+        Arc::new(Namespace::new(name, &self.options.channel_prefix, config, self.clock.clone()))
     }
 
     /// Begins to join the cluster: registers the namespace, in place of a namespace of the same

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use socketio_pg_core::{
-    Emitter, Event, Options,
+    CatchUp, Emitter, Event, Options, Recovery,
     testing::memory::{MemoryBackend, MemoryDatabase},
 };
 use tokio::{sync::mpsc, time::sleep};
@@ -140,11 +140,40 @@ async fn a_server_that_does_not_know_who_is_there_writes_rows() {
     let before = database.attachments();
     emit(&one, &data).await;
     assert_eq!(database.attachments() - before, 1, "it hears nothing");
+    assert!(!is_inline(&one));
     database.refuse_sessions(false);
     one.wait_for(|event| matches!(event, Event::Gap { .. })).await;
     assert!(!is_inline(&one), "one may have joined meanwhile");
     sleep(INTERVAL).await;
     assert!(is_inline(&one));
+}
+
+/// The log has the notification, and the node reads it there once.
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_while_disconnected_is_read_from_the_log() {
+    let database = MemoryDatabase::default();
+    let options = options().catch_up(CatchUp::last(Duration::from_secs(60)));
+    let mut node = Node::with_options(&database, options.clone()).await;
+    let mut heard = collect(&node);
+    let emitter = Emitter::<MemoryBackend>::with_options(&options);
+    let emit = async |data: &'static str| {
+        let data = Bytes::from_static(data.as_bytes());
+        emitter.server_side_emit("e", &data, &database.backend()).await.unwrap();
+    };
+    emit("before").await;
+    assert_eq!(heard.recv().await.unwrap(), "before");
+    sleep(INTERVAL).await;
+    database.refuse_sessions(true);
+    database.break_sessions();
+    node.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
+    emit("missed").await;
+    database.refuse_sessions(false);
+    let gap = node.wait_for(|event| matches!(event, Event::Gap { .. })).await;
+    assert!(matches!(gap, Event::Gap { recovery: Recovery::Complete { messages: 1 }, .. }), "{gap:?}");
+    emit("after").await;
+    assert_eq!(heard.recv().await.unwrap(), "missed");
+    assert_eq!(heard.recv().await.unwrap(), "after");
+    assert_eq!(database.attachments(), 0);
 }
 
 /// Servers on Node.js hear what is sent on such a channel, and nobody hears them.

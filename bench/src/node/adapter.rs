@@ -58,9 +58,7 @@ pub(crate) async fn tokio_postgres_inline(setup: &Setup, tallies: &[Arc<Tally>])
     use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter};
     let cluster = Cluster::connect(&setup.url, Options::default().inline_binary(true)).await.map_err(text)?;
     let adapter = Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await?;
-    while !cluster.health().namespaces.iter().all(|namespace| namespace.inline_binary) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_inline(|| cluster.health()).await;
     Ok(adapter)
 }
 
@@ -69,10 +67,14 @@ pub(crate) async fn diesel_inline(setup: &Setup, tallies: &[Arc<Tally>]) -> Resu
     use socketio_pg_diesel::{Cluster, Options, PostgresAdapter};
     let cluster = Cluster::connect(&setup.url, Options::default().inline_binary(true)).await.map_err(text)?;
     let adapter = Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await?;
-    while !cluster.health().namespaces.iter().all(|namespace| namespace.inline_binary) {
+    until_inline(|| cluster.health()).await;
+    Ok(adapter)
+}
+
+async fn until_inline(health: impl Fn() -> socketio_pg_tokio_postgres::Health) {
+    while !health().namespaces.iter().all(|namespace| namespace.inline_binary) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Ok(adapter)
 }
 
 /// socketioxide-postgres on tokio-postgres: one connection for all it does.

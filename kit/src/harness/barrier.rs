@@ -13,8 +13,8 @@ pub(crate) const MARKER: &str = "test:barrier";
 /// this namespace. What a client has not got by then will not come.
 ///
 /// Each node sends a marker after them. The marker is binary, so it is an attachment where nodes do
-/// not pack binary, and is fetched after the earlier attachments. The order holds only for a node with one connection for
-/// queries: see [`NodeOptions::pool_size`].
+/// not pack binary, and is fetched after the earlier attachments. The order holds only for a node
+/// with one connection for queries: see [`NodeOptions::pool_size`].
 ///
 /// `nodes` are all nodes that published something, and all Node.js clusters that have clients,
 /// because their workers hear each other without PostgreSQL. Every server that has one of the

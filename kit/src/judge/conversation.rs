@@ -56,6 +56,8 @@ struct Node {
 
 /// For so long after a node has told that it needs attachments, others may not have heard it.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
+/// For so long a node that is silent is still there, with the defaults.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Request {
     kind: u64,
@@ -175,8 +177,10 @@ impl Conversation {
         }
         let others = self.nodes.iter().filter(|((uid, nsp), _)| *uid != message.uid && *nsp == message.nsp);
         let needs = others.filter(|(_, other)| !other.has_closed).find_map(|((uid, _), other)| {
-            let since = self.now?.saturating_sub(other.needs_attachments?);
-            (since > ON_ITS_WAY).then(|| uid.clone())
+            let now = self.now?;
+            let is_there = now.saturating_sub(other.last?) < TIMEOUT;
+            let is_known = now.saturating_sub(other.needs_attachments?) > ON_ITS_WAY;
+            (is_there && is_known).then(|| uid.clone())
         });
         if let Some(uid) = needs {
             let problem =
