@@ -176,6 +176,41 @@ async fn what_was_missed_while_disconnected_is_read_from_the_log() {
     assert_eq!(database.attachments(), 0);
 }
 
+/// Nodes that see each other's sessions send no heartbeats, and remember what was said in the last.
+#[tokio::test(start_paused = true)]
+async fn it_lasts_while_no_heartbeats_are_sent() {
+    let database = MemoryDatabase::default();
+    let options = options().watch_sessions(true);
+    let mut nodes =
+        [Node::with_options(&database, options.clone()).await, Node::with_options(&database, options).await];
+    for node in &mut nodes {
+        node.wait_for_peer().await;
+    }
+    sleep(Duration::from_secs(60)).await;
+    let before = database.batches();
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(database.batches() - before, 0, "transactions in an hour");
+    assert!(nodes.iter().all(is_inline));
+}
+
+/// A forged heartbeat that says the opposite does not keep binary from a server on Node.js.
+#[tokio::test(start_paused = true)]
+async fn who_says_once_that_it_needs_rows_gets_them() {
+    let database = MemoryDatabase::default();
+    let node = Node::with_options(&database, options()).await;
+    sleep(INTERVAL).await;
+    let heartbeat = |binary: &str| {
+        let text = format!(r#"{{"type":2,{binary}"uid":"node.js","nsp":"/"}}"#);
+        database.notify("socket.io#/", &text);
+    };
+    for binary in [r#""binary":"packed","#, "", r#""binary":"packed","#] {
+        heartbeat(binary);
+    }
+    sleep(Duration::from_millis(1)).await;
+    emit(&node, &Bytes::from_static(b"x")).await;
+    assert_eq!(database.attachments(), 1);
+}
+
 /// Servers on Node.js hear what is sent on such a channel, and nobody hears them.
 #[tokio::test(start_paused = true)]
 async fn on_a_channel_whose_name_is_cut_binary_is_written_into_rows() {
