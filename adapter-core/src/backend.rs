@@ -67,7 +67,7 @@ use std::{future::Future, time::Duration};
 
 use socketio_pg_protocol::{SessionId, cluster::Sighting};
 
-pub(crate) use self::error::{has_timed_out, in_time};
+pub(crate) use self::error::{guarded, has_timed_out, in_time, panicked};
 use self::table::TableName;
 pub use self::{
     catch_up::CatchUp,

@@ -261,8 +261,8 @@ impl Options {
 
     /// How many requests of this node may wait for responses at a time, 10 000 by default; more
     /// fail with [`Error::TooManyRequests`](crate::Error::TooManyRequests). The same limit holds
-    /// for what other nodes ask of this one: events whose acknowledgements are waited for, and
-    /// server-side events whose handlers run. Beyond it they are dropped, counted and reported; an
+    /// for what other nodes ask of this one: for events whose acknowledgements are waited for, and
+    /// apart from these for server-side events whose handlers run. Beyond it they are dropped, counted and reported; an
     /// event is still delivered, but its acknowledgements are not passed on.
     pub fn max_requests(mut self, requests: usize) -> Self {
         self.max_requests = requests;

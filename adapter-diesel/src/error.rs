@@ -38,11 +38,17 @@ pub(crate) fn beginning(error: ConnectionError) -> BackendError {
     }
 }
 
-/// An error of a statement, with what to do about it if a pooler is the cause. diesel hides the
-/// SQLSTATE, so it is known by its text, where that is English.
+/// Whether the server knows a prepared statement that the session does not know, or the other way
+/// round: the next statement of this session would fail in the same way. diesel hides the SQLSTATE,
+/// so it is known by its text, where that is English.
+pub(crate) fn is_mixed_up(error: &Error) -> bool {
+    matches!(error, Error::DatabaseError(_, information)
+        if information.message().starts_with("prepared statement \""))
+}
+
+/// An error of a statement, with what to do about it if a pooler is the cause.
 pub(crate) fn refused(kind: ErrorKind, error: Error) -> BackendError {
-    let is_mixed_up = matches!(&error, Error::DatabaseError(_, information)
-        if information.message().starts_with("prepared statement \""));
+    let is_mixed_up = is_mixed_up(&error);
     let error = BackendError::new(kind, error);
     if is_mixed_up { error.with_remedy(POOLER_REMEDY) } else { error }
 }

@@ -93,16 +93,18 @@ pub(crate) struct Lease<'a> {
 impl Lease<'_> {
     /// Returns the connection to the pool, after finding out what an error means.
     pub(crate) async fn finish<T>(mut self, result: QueryResult<T>, concern: Concern<'_>) -> Result<T, BackendError> {
+        let mut is_mixed_up = false;
         let result = match result {
             Ok(value) => Ok(value),
             Err(error) => {
+                is_mixed_up = error::is_mixed_up(&error);
                 let took = self.begun.elapsed();
                 Err(diagnosis::explain(&mut self, concern, error, took).await)
             }
         };
         if let Some(connection) = self.connection.take()
-            // The next connection may lead to another server.
-            && result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnly)
+            // The next connection may lead to another server, or to a session with nothing mixed up.
+            && (is_mixed_up || result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnly))
         {
             self.connections.throw_away(connection);
         }

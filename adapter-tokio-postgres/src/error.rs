@@ -22,9 +22,16 @@ pub(crate) fn in_session(error: Error) -> BackendError {
         None if error.source().is_none() => ErrorKind::Connection,
         None => ErrorKind::Other,
     };
-    let is_mixed_up = error.code().is_some_and(|code| ["42P05", "26000"].contains(&code.code()));
+    let is_mixed_up = is_mixed_up(&error);
     let error = BackendError::new(kind, error);
     if is_mixed_up { error.with_remedy(POOLER_REMEDY) } else { error }
+}
+
+/// Whether the server knows a prepared statement that the session does not know, or the other way
+/// round: the next statement of this session would fail in the same way.
+pub(crate) fn is_mixed_up(error: &Error) -> bool {
+    // duplicate_prepared_statement, invalid_sql_statement_name
+    error.code().is_some_and(|code| ["42P05", "26000"].contains(&code.code()))
 }
 
 fn is_fatal(error: &Error) -> bool {

@@ -169,12 +169,13 @@ struct Lease<'a> {
 }
 
 impl Lease<'_> {
-    /// Returns the connection to the pool, unless it leads to a server that accepts no writes: the
-    /// next one may lead to another.
+    /// Returns the connection to the pool, unless it leads to a server that accepts no writes, or its
+    /// prepared statements are mixed up: the next one may be better.
     fn finish<T>(mut self, result: Result<T, Error>) -> Result<T, BackendError> {
+        let is_mixed_up = result.as_ref().is_err_and(error::is_mixed_up);
         let result = result.map_err(error::in_session);
         if let Some(client) = self.client.take()
-            && result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnly)
+            && (is_mixed_up || result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnly))
         {
             self.connections.throw_away(client);
         }

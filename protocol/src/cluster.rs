@@ -164,6 +164,8 @@ pub struct NodeRules {
     requests: requests::Requests,
     /// When the node last published; `None` before it joins and after it leaves.
     published: Option<Instant>,
+    /// Whether the node is disconnected, and hears nobody.
+    is_deaf: bool,
     /// Since when the node is quiet, unless it knows another node.
     quiet_since: Option<Instant>,
     /// Since when a new node waits for a heartbeat in reply: see [`NodeRules::hear`].
@@ -183,6 +185,7 @@ impl NodeRules {
             members: Membership::default(),
             requests: requests::Requests::default(),
             published: None,
+            is_deaf: false,
             quiet_since: None,
             heartbeat_reply_due: None,
             watching: Watching::default(),
@@ -221,13 +224,28 @@ impl NodeRules {
         self.actions.pop_front()
     }
 
-    /// Joins: announces the node. Call it once the node listens, and again whenever it listens
-    /// again after it was disconnected.
+    /// Joins: announces the node. Call it once the node listens; see also [`Self::rejoin`].
     pub fn join(&mut self, now: Instant) {
         self.published = Some(now);
         self.assume_peers(now);
         self.was_disconnected(now);
         self.publish(now, Body::InitialHeartbeat);
+    }
+
+    /// Announces a node that has joined. Call it whenever the node listens again after it was
+    /// disconnected.
+    pub fn rejoin(&mut self, now: Instant) {
+        if self.published.is_some() {
+            self.join(now);
+        }
+    }
+
+    /// Call it when the node is disconnected, and hears nobody. Until it calls
+    /// [`Self::was_disconnected`] or [`Self::rejoin`], no other node is taken for silent: a request
+    /// waits for all that are known, and says which did not answer. Otherwise it would be complete
+    /// without them.
+    pub fn disconnected(&mut self) {
+        self.is_deaf = true;
     }
 
     /// Leaves: publishes the close message, and ends all requests.
@@ -254,6 +272,7 @@ impl NodeRules {
         // Not the interval of a quiet node, which differs once the node has published earlier.
         let interval = self.config.heartbeat_interval;
         self.could_not_say(now);
+        self.members.was_not_asked();
         let Some(published) = &mut self.published else { return };
         // The heartbeat is then due in a fifth of the interval.
         if let Some(earlier) = now.checked_sub(interval - interval / 5) {
@@ -358,7 +377,9 @@ impl NodeRules {
     /// Tells the node the time: it sends what is due, drops nodes that are silent, ends requests
     /// that took too long.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(node) = self.members.silent(now, self.config.heartbeat_timeout) {
+        while !self.is_deaf
+            && let Some(node) = self.members.silent(now, self.config.heartbeat_timeout)
+        {
             self.hold_back_for(now, &node);
             self.members.remove(&node);
             self.node_left(node, false);
@@ -390,7 +411,8 @@ impl NodeRules {
     pub fn next_timeout(&self) -> Option<Instant> {
         let (interval, slack) = self.heartbeat_schedule();
         let heartbeat = self.published.map(|published| after(after(published, interval), slack));
-        let silent = self.members.oldest().map(|heard| after(heard, self.config.heartbeat_timeout));
+        let oldest = self.members.oldest().filter(|_| !self.is_deaf);
+        let silent = oldest.map(|heard| after(heard, self.config.heartbeat_timeout));
         let tells = self.watching.tells_at().filter(|_| self.published.is_some());
         let asks = self.packing.asks_at();
         let requests = self.requests.next_deadline();
@@ -479,6 +501,9 @@ impl NodeRules {
     fn departs(&mut self, now: Instant, node: &NodeId) {
         self.hold_back_for(now, node);
         self.members.departs(now, node, &self.config);
+        // The message may be false. Its node, which sees this one's session and ignores what is sent
+        // in its name, is taken back once it hears that this one needs heartbeats again.
+        self.doubt(now);
     }
 
     fn publish(&mut self, now: Instant, body: Body) {

@@ -164,6 +164,35 @@ fn a_silent_node_is_dropped_after_ten_seconds() {
 }
 
 #[test]
+fn who_hears_nobody_drops_nobody_until_it_hears_again() {
+    let mut node = Node::with_peers(&["a"]);
+    node.cluster.disconnected();
+    node.wait(60 * SECOND);
+    assert_eq!(node.cluster.server_count(), 2);
+    assert!(!node.fetch_sockets("r").contains(&completed("r", &[], 0)), "it asks who it knows");
+    assert!(node.wait(5 * SECOND).contains(&completed("r", &["a"], 0)));
+    // It has a whole time-out from then on.
+    node.cluster.rejoin(node.now);
+    node.wait(Duration::from_millis(9_999));
+    assert_eq!(node.cluster.server_count(), 2);
+    let left = node.wait(Duration::from_millis(1));
+    assert!(left.contains(&Action::NodeLeft { node: "a".into(), closed: false }), "{left:?}");
+}
+
+#[test]
+fn who_has_not_joined_is_not_announced_again() {
+    let now = Instant::now();
+    let mut rules = NodeRules::new("me".into(), "/", Config::default());
+    rules.rejoin(now);
+    assert_eq!(rules.poll_action(), None);
+    rules.join(now);
+    rules.leave();
+    while rules.poll_action().is_some() {}
+    rules.rejoin(now);
+    assert_eq!(rules.poll_action(), None);
+}
+
+#[test]
 fn a_node_whose_close_message_is_queued_is_not_silent_however_long_the_queue_is() {
     let mut node = Node::with_peers(&["b", "c"]);
     let close_message = Message::new("b".into(), "/", Body::AdapterClose);

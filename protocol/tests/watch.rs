@@ -206,6 +206,21 @@ fn what_nodes_said_before_this_one_was_disconnected_does_not_count() {
     assert!(dropped.contains(&Action::NodeLeft { node: "1".into(), closed: false }), "{dropped:?}");
 }
 
+/// B is silent and seen, and ignores what is sent in its name.
+#[test]
+fn a_false_close_message_makes_it_ask_for_heartbeats() {
+    let mut node = Node::settled();
+    let message = Message::new("1".into(), "/", Body::AdapterClose);
+    node.rules.handle(node.now, message);
+    assert_eq!((node.rules.server_count(), node.actions().len()), (1, 1));
+    let mut asks = 0;
+    for _ in 0..6 {
+        asks += node.wait_and_look(5 * SECOND / 2, &[0, 1]).iter().filter(|action| **action == HEARTBEAT).count();
+        assert!(node.needs());
+    }
+    assert!(asks >= 2, "{asks} heartbeats in 15 s, and what was closed is taken back after 10 s");
+}
+
 #[test]
 fn a_failed_publication_makes_it_ask_for_heartbeats() {
     let mut node = Node::settled();

@@ -141,7 +141,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         let selected = Selection::of_message(&self.local, &opts).into_options();
         // Without a free permit, the clients get the event like any other, and the response says
         // that no client acknowledges.
-        let answering = request_id.map(|request_id| (request_id, self.node().place_for_work()));
+        let answering = request_id.map(|request_id| (request_id, self.node().place_for_acknowledgements()));
         let (request_id, place) = match answering {
             Some((request_id, Some(place))) => (request_id, place),
             none => {

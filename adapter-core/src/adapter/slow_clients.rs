@@ -27,6 +27,9 @@ pub(crate) struct SlowClients {
 #[derive(Debug, Default)]
 struct State {
     until: Option<Instant>,
+    /// When clients that were reported more than a second ago are next forgotten: to look for them
+    /// at each loss would cost as much as there are clients.
+    forgets_at: Option<Instant>,
     /// When each client was reported, for a second: clients that left are forgotten.
     reported: HashMap<Sid, Instant>,
 }
@@ -56,9 +59,13 @@ impl SlowClients {
     pub(crate) fn lost_by(&self, socket: Sid) -> bool {
         self.lost();
         let now = Instant::now();
-        let reported = &mut self.state.lock().reported;
-        reported.retain(|_, told| *told + SECOND > now);
-        let is_new = !reported.contains_key(&socket);
+        let is_recent = |told: &Instant| *told + SECOND > now;
+        let State { forgets_at, reported, .. } = &mut *self.state.lock();
+        if forgets_at.is_none_or(|at| at <= now) {
+            reported.retain(|_, told| is_recent(told));
+            *forgets_at = Some(now + SECOND);
+        }
+        let is_new = !reported.get(&socket).is_some_and(is_recent);
         if is_new {
             reported.insert(socket, now);
         }
@@ -69,6 +76,23 @@ impl SlowClients {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_reported_is_looked_through_once_in_a_second() {
+        let clients = SlowClients::default();
+        let sids: Vec<_> = (0..100).map(|_| Sid::new()).collect();
+        let mut looked_through = 0;
+        let mut forgets_at = None;
+        for _ in 0..10 {
+            for sid in &sids {
+                clients.lost_by(*sid);
+                looked_through +=
+                    usize::from(std::mem::replace(&mut forgets_at, clients.state.lock().forgets_at) != forgets_at);
+            }
+            tokio::time::advance(SECOND / 4).await;
+        }
+        assert_eq!(looked_through, 3, "in two seconds and a half");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_is_reported_once_in_a_second_and_forgotten_after_it() {

@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::{BackendError, ErrorKind};
+use super::{BackendError, ErrorKind, panicked};
 use crate::sync::Mutex;
 
 #[cfg(all(test, feature = "model"))]
@@ -208,7 +208,7 @@ impl<S: Source> Shared<S> {
                 }
                 Ok(Poll::Pending) => is_all = true,
                 Ok(Poll::Ready(Err(error))) => end = Some(error),
-                Err(_) => end = Some(BackendError::new(ErrorKind::Connection, "the driver panicked")),
+                Err(panic) => end = Some(panicked(&*panic)),
             }
             break;
         }

@@ -1,6 +1,8 @@
 //! Errors of a backend: their kinds, and what the adapter does about them.
 
-use std::{cell::Cell, error::Error as StdError, fmt, pin::pin, time::Duration};
+use std::{any::Any, cell::Cell, error::Error as StdError, fmt, panic::AssertUnwindSafe, pin::pin, time::Duration};
+
+use futures_util::FutureExt;
 
 /// The kinds of backend errors between which the adapter distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,18 +151,32 @@ pub async fn before_sending<T>(work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Limits the time of a backend's work, and drops the work when the time runs out.
+/// Limits the time of a backend's work, and drops the work when the time runs out. A panic in it is
+/// an error.
 pub(crate) async fn in_time<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, BackendError>>,
 ) -> Result<T, BackendError> {
-    let mut work = pin!(IS_UNSENT.scope(Cell::new(false), work));
+    let mut work = pin!(IS_UNSENT.scope(Cell::new(false), guarded(work)));
     if let Ok(done) = tokio::time::timeout(limit, work.as_mut()).await {
         return done;
     }
     let is_unsent = work.as_mut().take_value().is_some_and(|is_unsent| is_unsent.get());
     let error = BackendError::new(ErrorKind::Connection, OutOfTime(limit));
     Err(if is_unsent { error.unsent() } else { error })
+}
+
+/// A panic in a driver is an error, and so is one in code of the application that it calls when it
+/// opens a connection. The task that waits goes on.
+pub(crate) async fn guarded<T>(work: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+/// The error that a panic is. A connection that it leaves behind is not to be used again.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> BackendError {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let reason = text.unwrap_or("for no known reason");
+    BackendError::new(ErrorKind::Connection, format!("the driver, or code that it calls, panicked: {reason}"))
 }
 
 /// Whether [`in_time`] gave up, or the server's own time-out was shorter.

@@ -6,7 +6,12 @@
 //! table until it is first in line, when it is fetched alone: apart from the room, at most one such
 //! row is in memory. A row that is larger than an attachment may be is never fetched.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use socketio_pg_protocol::{Message, NodeId, notification::Header};
 use tokio::{
@@ -228,8 +233,17 @@ impl<B: Backend> Fetcher<B> {
         }
     }
 
-    /// The message in a row, or a report of why there is none.
+    /// The message in a row. Where there is none, reports why, and returns `None`.
+    ///
+    /// Whatever is in a row, it does not end the task that reads it.
     pub(crate) fn read(&self, channel: &str, header: &Header, row: Result<Row, String>) -> Option<Message> {
+        catch_unwind(AssertUnwindSafe(|| self.try_read(channel, header, row))).unwrap_or_else(|_| {
+            tracing::error!(channel, "an attachment made its decoder panic, and is lost");
+            None
+        })
+    }
+
+    fn try_read(&self, channel: &str, header: &Header, row: Result<Row, String>) -> Option<Message> {
         let (id, max_bytes) = (header.attachment_id, self.max_attachment_bytes);
         let (kind, reason) = match row {
             Ok(Row::Body(body)) => match Message::from_msgpack(&body) {

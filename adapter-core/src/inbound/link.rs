@@ -8,6 +8,7 @@ mod commands;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -24,7 +25,7 @@ use tokio::{
 use tracing::Instrument;
 
 use crate::{
-    backend::{Backend, BackendError, ErrorKind, Incoming, Listener},
+    backend::{Backend, BackendError, ErrorKind, Incoming, Listener, guarded, panicked},
     env,
     error::Error,
     inbound::catch_up::{Reader, Waiting},
@@ -70,6 +71,8 @@ pub(crate) enum Arrival<'a> {
         payload: &'a str,
         handling: Handling,
     },
+    /// The link is down: what other nodes send does not come.
+    Broken,
     /// The link is back after it was down: announce the node again.
     Restored,
 }
@@ -178,6 +181,26 @@ struct LinkTask<B, F> {
     waiting: BTreeMap<String, Vec<Waiter>>,
 }
 
+/// When the server was last heard.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    at: Instant,
+    /// By the wall clock, which goes on while the machine is suspended.
+    wall: SystemTime,
+}
+
+impl Heard {
+    fn now(events: &Events) -> Self {
+        Self { at: Instant::now(), wall: events.counters().now() }
+    }
+
+    /// When the first message may have been sent that was not heard.
+    fn missed_since(self) -> Self {
+        let at = self.at.checked_sub(ON_THE_WAY).unwrap_or(self.at);
+        Self { at, wall: self.wall.checked_sub(ON_THE_WAY).unwrap_or(self.wall) }
+    }
+}
+
 /// Why a session ended.
 enum End {
     Broken(BackendError),
@@ -188,11 +211,11 @@ enum End {
 impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
     async fn run(mut self, first: oneshot::Sender<Result<(), BackendError>>) {
         let mut first = Some(first);
-        let mut disconnected_since: Option<Instant> = None;
+        let mut disconnected_since: Option<Heard> = None;
         let mut backoff = MIN_BACKOFF;
         loop {
             let mut came_meanwhile = Waiting::new(self.max_bytes);
-            match self.connect(disconnected_since.is_some(), &mut came_meanwhile).await {
+            match guarded(self.connect(disconnected_since.is_some(), &mut came_meanwhile)).await {
                 Ok((listener, recovery)) => {
                     let open_since = Instant::now();
                     self.connected(disconnected_since.take(), recovery);
@@ -202,15 +225,18 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                     for Incoming { channel, payload } in came_meanwhile.take() {
                         self.take(&channel, &payload, Handling::Queued);
                     }
-                    let mut heard = Instant::now();
-                    match self.session(listener, &mut heard).await {
+                    let mut heard = Heard::now(&self.events);
+                    // A panic of a driver ends its session, and not the link.
+                    let session = AssertUnwindSafe(self.session(listener, &mut heard)).catch_unwind();
+                    match session.await.unwrap_or_else(|panic| End::Broken(panicked(&*panic))) {
                         End::Unwanted => return,
                         End::Broken(error) => {
                             self.events.emit(Event::Disconnected { reason: error.to_string() });
+                            (self.arrivals)(Arrival::Broken);
                             if let Some(log) = &mut self.log {
                                 log.broken();
                             }
-                            disconnected_since = Some(heard.checked_sub(ON_THE_WAY).unwrap_or(heard));
+                            disconnected_since = Some(heard.missed_since());
                             // A connection that breaks again and again is not opened in a tight
                             // loop.
                             if open_since.elapsed() >= MAX_BACKOFF {
@@ -255,14 +281,14 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
     }
 
     /// Reports that the link is up, and the gap before, if there was one.
-    fn connected(&mut self, disconnected_since: Option<Instant>, recovery: Recovery) {
+    fn connected(&mut self, disconnected_since: Option<Heard>, recovery: Recovery) {
         self.events.emit(Event::Connected);
         let Some(since) = disconnected_since else { return };
         self.events.counters().reconnects.add(1);
         // It is as long as it was by the clock that does not jump, and so never ends before it
-        // begins.
+        // begins. That clock stands still while the machine is suspended: then the other one tells.
         let until = self.events.counters().now();
-        let since = until.checked_sub(since.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let since = until.checked_sub(since.at.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH).min(since.wall);
         self.events.emit(Event::Gap { since, until, recovery });
         (self.arrivals)(Arrival::Restored);
     }
@@ -325,7 +351,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
 
     /// Serves one connection until it breaks. `heard` is kept at the time when the server was last
     /// heard.
-    async fn session(&mut self, mut listener: B::Listener, heard: &mut Instant) -> End {
+    async fn session(&mut self, mut listener: B::Listener, heard: &mut Heard) -> End {
         let mut check = tokio::time::interval(self.check_interval);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.reset();
@@ -349,8 +375,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                             }
                             handled += usize::from(handling == Handling::Direct);
                         }
-                        self.events.counters().heard();
-                        *heard = Instant::now();
+                        *heard = Heard { at: Instant::now(), wall: self.events.counters().heard() };
                         check.reset();
                         // While notifications keep coming, the arms below are not polled.
                         let _ = keep_position(&mut self.log).now_or_never();
@@ -365,7 +390,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                 command = self.commands.recv() => match command {
                     None => return End::Unwanted,
                     Some(command) => {
-                        let asked = Instant::now();
+                        let asked = Heard::now(&self.events);
                         self.carry_out(&mut listener, command).await.map(|has_looked| {
                             if has_looked {
                                 *heard = asked;
@@ -377,7 +402,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                 () = keep_position(&mut self.log) => Ok(()),
                 _ = check.tick() => {
                     // What is published while the question is under way may come after its answer.
-                    let asked = Instant::now();
+                    let asked = Heard::now(&self.events);
                     match timeout(self.check_interval, listener.check()).await {
                         Ok(Ok(())) => {
                             self.events.counters().heard();

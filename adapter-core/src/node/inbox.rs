@@ -90,10 +90,15 @@ impl<B: Backend> Intake<B> {
     pub(crate) fn take(&mut self, arrival: Arrival<'_>) {
         match arrival {
             Arrival::Notification { channel, payload, handling } => self.notification(channel, payload, handling),
+            Arrival::Broken => {
+                if let Some(node) = self.node.upgrade() {
+                    node.wait_for_others();
+                }
+            }
             Arrival::Restored => {
                 // Announcing the node again waits behind other messages, and looks do not.
                 if let Some(node) = self.node.upgrade() {
-                    node.doubt_sessions();
+                    node.hears_again();
                 }
                 self.push(Item::Restored);
                 // A writer may have tried to wake the node meanwhile.
@@ -307,15 +312,7 @@ async fn attachment<B: Backend>(
     match fetched {
         Ok(Fetched::Message { message, room }) => Some((*message, Some(room))),
         Ok(Fetched::Body { channel, header, body, room }) => {
-            let read = || fetcher.read(&channel, &header, Ok(Row::Body(body)));
-            // Whatever is in a row, it does not end the inbox.
-            match catch_unwind(AssertUnwindSafe(read)) {
-                Ok(message) => Some((message?, Some(room))),
-                Err(_) => {
-                    tracing::error!(channel, "an attachment made its decoder panic, and is lost");
-                    None
-                }
-            }
+            Some((fetcher.read(&channel, &header, Ok(Row::Body(body)))?, Some(room)))
         }
         Ok(Fetched::Later { channel, header }) => Some((fetcher.fetch_alone(&channel, &header).await?, None)),
         Ok(Fetched::Unusable) | Err(_) => None,

@@ -71,7 +71,8 @@ pub(crate) struct Node<B: Backend> {
     /// Permits for requests of this node that wait for responses.
     requests: Arc<Semaphore>,
     /// Permits for work that other nodes ask for and that takes its time.
-    asked: Arc<Semaphore>,
+    handling: Arc<Semaphore>,
+    acknowledging: Arc<Semaphore>,
 }
 
 /// How a writer of the outbox wakes this node.
@@ -109,7 +110,8 @@ impl<B: Backend> Node<B> {
                 .map(|_| OutboxWake { channel: wake_channel(&options.channel_prefix), wake: Arc::default() }),
             logged: AtomicU64::default(),
             requests: Arc::new(Semaphore::new(max_requests)),
-            asked: Arc::new(Semaphore::new(max_requests)),
+            handling: Arc::new(Semaphore::new(max_requests)),
+            acknowledging: Arc::new(Semaphore::new(max_requests)),
             options,
         }
     }

@@ -50,7 +50,8 @@ pub struct Health {
 
 impl Health {
     /// Whether clients should be sent here: the node is in the cluster, it listens, its latest
-    /// batch did not fail for want of a connection, and its queue has room.
+    /// batch did not fail for a reason of the server, such as no connection or a full notification
+    /// queue, and its queue has room.
     ///
     /// Fit for a readiness probe. Not for a liveness probe: a restart does not help, because the
     /// node reconnects by itself.

@@ -129,7 +129,9 @@ impl FastPath {
             state.publication = None;
             drop(state);
             let mut current = self.current.lock();
-            if matches!(*current, State::InFlight(_)) {
+            // By now another sender may publish: the task may have taken the fast path meanwhile,
+            // and left it.
+            if matches!(&*current, State::InFlight(other) if Arc::ptr_eq(other, direct)) {
                 *current = State::None;
             }
             return Poll::Ready(outcome);

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
-    backend::{Backend, BackendError, CatchUp, Outgoing, has_timed_out, in_time},
+    backend::{Backend, BackendError, CatchUp, ErrorKind, Outgoing, has_timed_out, in_time},
     error::Error,
     observe::event::Events,
     outbound::{
@@ -35,6 +35,10 @@ use crate::{
     sync::{AtomicBool, AtomicUsize, Notify, oneshot},
 };
 use batch::{is_attachment, make_distinct, size, take_batch};
+
+/// How many messages of a batch are tried alone while the server refuses each for a reason of its
+/// own.
+const MAX_REFUSED: usize = 3;
 
 /// Puts messages into the queue.
 pub(crate) struct Publisher<B> {
@@ -84,6 +88,8 @@ struct Job {
     outgoing: Outgoing,
     queued: Instant,
     is_response: bool,
+    /// Why it is not sent any more. It stays in its place, so that its effect runs in its turn.
+    given_up: Option<Error>,
     done: Done,
 }
 
@@ -199,8 +205,11 @@ impl<B: Backend> Publisher<B> {
         };
         let begun = match begun {
             Ok(direct) => {
-                let publisher = self.clone();
-                Begun::Direct(self.fast_path.drive(direct, move || publisher.take_over()))
+                // Weak: a sender that keeps the future and does not poll it must not keep the
+                // publisher. When that ends, it hands over what senders have begun.
+                let publisher = Arc::downgrade(self);
+                let take_over = move || publisher.upgrade().is_none_or(|publisher| publisher.take_over());
+                Begun::Direct(self.fast_path.drive(direct, take_over))
             }
             Err((outgoing, effect)) => Begun::Queued(self.queue(outgoing, effect)?),
         };
@@ -273,6 +282,13 @@ impl<B: Backend> Publisher<B> {
     }
 }
 
+/// The task finishes what a sender has begun, and then what is in the queue.
+impl<B> Drop for Publisher<B> {
+    fn drop(&mut self) {
+        self.fast_path.occupy(|| self.queue.nudge());
+    }
+}
+
 impl Backlog {
     /// Waits while there are more responses than there may be. False when the publisher has ended.
     async fn wait_for_capacity(&self) -> bool {
@@ -328,7 +344,7 @@ impl Job {
     fn new(outgoing: Outgoing, effect: Effect) -> (Self, Published) {
         let (sender, committed) = oneshot::channel();
         let done = Done { effect, sender };
-        (Self { outgoing, queued: Instant::now(), is_response: false, done }, Published(committed))
+        (Self { outgoing, queued: Instant::now(), is_response: false, given_up: None, done }, Published(committed))
     }
 }
 
@@ -346,6 +362,7 @@ async fn run<B: Backend>(
     let mut apart = false;
     while !queued.is_empty() || jobs.take(&mut queued).await {
         fast_path.take_over().await;
+        backlog.took(finish_given_up(&mut queued));
         if queued.is_empty() {
             fast_path.leave_if(|| jobs.is_empty());
             continue;
@@ -368,7 +385,7 @@ async fn run<B: Backend>(
         // Taken last, so that the next batch is as large as it can be.
         jobs.take_now(&mut queued);
         if let Some(error) = trouble {
-            backlog.took(give_up_waiting(&mut queued, writer.limit, apart && has_attachments, &error));
+            give_up_waiting(&mut queued, writer.limit, apart && has_attachments, &error);
         }
         if queued.is_empty() {
             fast_path.leave_if(|| jobs.is_empty());
@@ -388,18 +405,25 @@ impl Drop for CloseOnDrop {
 /// After a failure, gives up messages that have waited in the queue for longer than a batch may
 /// take. Otherwise the queue in front of a dead link would be drained one time-out after the other.
 /// With `attachments`, gives up all attachments too: they would hang where the last ones did.
-/// Returns how many.
-fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) -> Taken {
+fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) {
     let now = Instant::now();
     let kind = error.kind();
-    let (given_up, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(queued)
-        .into_iter()
-        .partition(|job| now - job.queued >= limit || attachments && is_attachment(&job.outgoing));
-    *queued = kept;
-    let taken = Taken::count(&given_up);
-    for job in given_up {
-        let error = BackendError::new(kind, format!("it was not sent, as what was sent before it failed: {error}"));
-        job.done.finish(Err(Error::Publish(Arc::new(error.unsent()))));
+    for job in queued.iter_mut() {
+        if job.given_up.is_none() && (now - job.queued >= limit || attachments && is_attachment(&job.outgoing)) {
+            let error = format!("it was not sent, as what was sent before it failed: {error}");
+            job.given_up = Some(Error::Publish(Arc::new(BackendError::new(kind, error).unsent())));
+        }
+    }
+}
+
+/// Finishes the messages at the front that are given up. Returns how many.
+fn finish_given_up(queued: &mut VecDeque<Job>) -> Taken {
+    let mut taken = Taken::default();
+    while let Some(error) = queued.front_mut().and_then(|job| job.given_up.take()) {
+        let Some(job) = queued.pop_front() else { break };
+        taken.all += 1;
+        taken.answers += usize::from(job.is_response);
+        job.done.finish(Err(error));
     }
     taken
 }
@@ -410,16 +434,37 @@ impl<B: Backend> BatchWriter<B> {
     async fn publish(&self, batch: &[Outgoing]) -> Vec<Result<(), Error>> {
         match self.publish_together(batch).await {
             Ok(()) => vec![Ok(()); batch.len()],
-            Err(error) if batch.len() > 1 && is_about_content(&error) => {
-                let mut results = Vec::with_capacity(batch.len());
-                for outgoing in batch {
-                    let result = self.publish_together(std::slice::from_ref(outgoing)).await;
-                    results.push(result.map_err(|error| self.failed(error, 1)));
-                }
-                results
+            Err(error) if batch.len() > 1 && is_about_content(&error) => self.publish_each(batch).await,
+            Err(error) => {
+                let is_about_content = batch.iter().all(|outgoing| is_about(outgoing, &error));
+                vec![Err(self.failed(error, batch.len(), is_about_content)); batch.len()]
             }
-            Err(error) => vec![Err(self.failed(error, batch.len())); batch.len()],
         }
+    }
+
+    async fn publish_each(&self, batch: &[Outgoing]) -> Vec<Result<(), Error>> {
+        let mut results = Vec::with_capacity(batch.len());
+        let mut is_any_published = false;
+        let mut refused = 0;
+        for outgoing in batch {
+            let error = match self.publish_together(std::slice::from_ref(outgoing)).await {
+                Ok(()) => {
+                    is_any_published = true;
+                    results.push(Ok(()));
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let is_about_content = is_any_published || is_about(outgoing, &error);
+            refused += usize::from(!is_about_content);
+            // The server refuses whatever it is: the rest is not tried, one statement for each.
+            let failed = if refused == MAX_REFUSED { batch.len() - results.len() } else { 1 };
+            results.extend(vec![Err(self.failed(error, failed, is_about_content)); failed]);
+            if results.len() == batch.len() {
+                break;
+            }
+        }
+        results
     }
 
     async fn publish_together(&self, batch: &[Outgoing]) -> Result<(), BackendError> {
@@ -434,13 +479,20 @@ impl<B: Backend> BatchWriter<B> {
         Ok(())
     }
 
-    fn failed(&self, error: BackendError, messages: usize) -> Error {
+    fn failed(&self, error: BackendError, messages: usize, is_about_content: bool) -> Error {
         tracing::warn!(%error, messages, "messages were not published");
-        self.events.counters().not_published(messages, &error, is_about_content(&error));
+        self.events.counters().not_published(messages, &error, is_about_content);
         Error::of_publication(error)
     }
 }
 
 fn is_about_content(error: &BackendError) -> bool {
     error.kind().is_about_content()
+}
+
+/// Whether the failure of a message is its own fault, or that of the table that it needs. PostgreSQL
+/// has no reason to refuse what is inline, as it was checked before: then the server is the reason,
+/// such as a full notification queue.
+fn is_about(outgoing: &Outgoing, error: &BackendError) -> bool {
+    is_about_content(error) && (error.kind() != ErrorKind::Other || is_attachment(outgoing))
 }

@@ -4,7 +4,7 @@
 //! addresses one socket, `except: [<id>]` leaves out a sender. socketioxide does not have such
 //! rooms, so names that are ids of local sockets are resolved here.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use socketio_pg_protocol::message::{Room, Selector};
 use socketioxide_core::{
@@ -87,11 +87,13 @@ impl Selection {
             let mut banned = everyone(false);
             banned.rooms = except.iter().map(|room| (*room).to_owned().into()).collect();
             let banned = if except.is_empty() { Vec::new() } else { local.sockets(banned) };
+            let banned: HashSet<Sid> = banned.into_iter().collect();
             sids.extend(selected.into_iter().filter(|sid| !banned.contains(sid)));
         }
         // Always in the same order, and each once.
         sids.sort_unstable();
         sids.dedup();
+        let excluded: HashSet<Sid> = excluded.into_iter().collect();
         sids.retain(|sid| !excluded.contains(sid));
         Some(Self::Listed { sids, volatile })
     }

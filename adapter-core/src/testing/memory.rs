@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::listener::MemoryListener;
 pub use crate::env::{Determined, WallClock};
 
+pub use self::state::Call;
 use self::state::{Held, Session, State, milliseconds};
 use crate::{
     api::emitter::PublishOn,
@@ -147,6 +148,17 @@ impl MemoryDatabase {
         self.held.send_modify(|held| held.looks = are_held);
     }
 
+    /// Refuses whatever is published, as a full notification queue does.
+    pub fn refuse_publications(&self, refuses: bool) {
+        self.state.lock().refuses_publications = refuses;
+    }
+
+    /// Makes the next call of this kind panic, as a driver with a defect, or code of the application
+    /// that it calls.
+    pub fn panic_at_next(&self, call: Call) {
+        self.state.lock().panics_at = Some(call);
+    }
+
     /// Refuses batches with attachments, as a table on a full disk would.
     pub fn refuse_attachments(&self, refuses: bool) {
         self.state.lock().refuses_attachments = refuses;
@@ -179,6 +191,11 @@ impl MemoryDatabase {
     /// How many bytes these notifications had, and the attachments that were committed.
     pub fn published_bytes(&self) -> u64 {
         self.state.lock().published_bytes
+    }
+
+    /// How many batches were tried.
+    pub fn attempts(&self) -> u64 {
+        self.state.lock().attempts
     }
 
     /// How many batches were committed.
@@ -273,6 +290,11 @@ impl Backend for MemoryBackend {
         tokio::task::yield_now().await;
         self.database.released(|held| held.publications).await?;
         let mut state = self.reach()?;
+        state.called(Call::Publish);
+        state.attempts += 1;
+        if state.refuses_publications {
+            return Err(BackendError::new(ErrorKind::Other, "too many notifications in the NOTIFY queue"));
+        }
         let is_attachment = |outgoing: &Outgoing| matches!(outgoing.content, Content::Attachment { .. });
         if state.refuses_attachments && batch.iter().any(is_attachment) {
             return Err(BackendError::new(ErrorKind::Other, "could not extend file: no space left on device"));
@@ -412,6 +434,7 @@ impl Backend for MemoryBackend {
 
     async fn connect_listener(&self) -> Result<MemoryListener, BackendError> {
         let mut state = self.reach()?;
+        state.called(Call::ConnectListener);
         if state.refuses_sessions {
             return Err(unreachable());
         }

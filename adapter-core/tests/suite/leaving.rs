@@ -97,6 +97,22 @@ async fn a_close_that_no_task_waits_for_continues() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_emit_that_is_kept_and_not_polled_is_published_and_holds_up_no_close() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let mut received = collect(&other);
+    let namespace = one.cluster.of("/");
+    namespace.emit("before", &()).await.unwrap();
+    let mut kept = Box::pin(namespace.server_side_emit("e", &7_u64));
+    assert!(futures_util::poll!(&mut kept).is_pending());
+    let started = tokio::time::Instant::now();
+    one.cluster.close().await;
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(received.recv().await, Some(7));
+    kept.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_still_runs_keeps_no_node_from_leaving() {
     let database = MemoryDatabase::default();
     let mut one = Node::start(&database).await;

@@ -9,6 +9,7 @@ use socketio_pg_core::{
 };
 use tokio::sync::mpsc;
 
+use crate::clients::{Client, LONG, Server};
 use crate::nodes::{Node, collect};
 
 /// Waits until nothing waits to be handled.
@@ -150,6 +151,26 @@ async fn one_node_cannot_answer_for_ever() {
     assert!(matches!(outcome, Err(Error::TooManyResponses { limit: 10 })), "{outcome:?}");
     all_handled(&one).await;
     assert_eq!(one.cluster.counts().dropped_by_class["responses"], 1);
+}
+
+#[tokio::test]
+async fn clients_that_do_not_acknowledge_keep_no_handler_from_running() {
+    let database = MemoryDatabase::default();
+    let server = Server::with_options(&database, Options::default().max_requests(1)).await;
+    let mut client = Client::connect(server.address, "/").await;
+    let (sender, mut started) = mpsc::unbounded_channel();
+    server.cluster.of("/").on_server_side("e", move |number: u64| {
+        let _ = sender.send(number);
+        std::future::ready(())
+    });
+    let opts = r#"{"rooms":[],"except":[],"flags":{"timeout":600000}}"#;
+    let broadcast = r#"{"type":2,"data":["never acknowledged"],"nsp":"/"}"#;
+    let data = format!(r#"{{"opts":{opts},"requestId":"r","packet":{broadcast}}}"#);
+    database.notify("socket.io#/", &format!(r#"{{"uid":"x","nsp":"/","type":3,"data":{data}}}"#));
+    client.wait_for(|packet| packet.contains("never acknowledged")).await;
+    database.notify("socket.io#/", r#"{"uid":"x","nsp":"/","type":9,"data":{"packet":["e",7]}}"#);
+    let handled = tokio::time::timeout(LONG, started.recv()).await;
+    assert_eq!(handled.unwrap(), Some(7));
 }
 
 #[tokio::test(start_paused = true)]

@@ -115,6 +115,38 @@ async fn an_event_that_cannot_be_published_reaches_local_clients_with_and_withou
     }
 }
 
+/// The table hangs, and what needs it is given up: that does not overtake what was sent before.
+#[tokio::test]
+async fn what_is_given_up_with_the_table_takes_effect_in_its_turn() {
+    let database = MemoryDatabase::default();
+    let limit = Duration::from_millis(300);
+    let server = Server::with_options(&database, Options::default().query_timeout(limit)).await;
+    let mut client = Client::connect(server.address, "/").await;
+    server.cluster.of("/").emit("before", &()).await.unwrap();
+    let large = "x".repeat(9000);
+    let all = server.cluster.of("/");
+    database.hold_publications(true);
+    let first = all.emit("0", &large);
+    let mut first = Box::pin(first);
+    assert!(futures_util::poll!(&mut first).is_pending());
+    // Until the batch with the first is under way.
+    while server.cluster.health().publisher.waiting > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(limit / 2).await;
+    let (small, second) = (all.emit("1", &()), all.emit("2", &large));
+    let (mut small, mut second) = (Box::pin(small), Box::pin(second));
+    assert!(futures_util::poll!(&mut small).is_pending());
+    assert!(futures_util::poll!(&mut second).is_pending());
+    first.await.unwrap_err();
+    database.hold_publications(false);
+    small.await.unwrap();
+    second.await.unwrap_err();
+    let received = client.events("/", 4).await;
+    let names: Vec<_> = received.iter().map(|event| &event[2..3]).collect();
+    assert_eq!(names, ["b", "0", "1", "2"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_emit_ends_when_its_node_is_closed_while_publishing_stalls() {
     let database = MemoryDatabase::default();

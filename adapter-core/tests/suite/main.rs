@@ -13,6 +13,7 @@ mod counting;
 mod entering;
 mod entering_again;
 mod error_texts;
+mod failures;
 mod handshake;
 mod inbox;
 mod inline_binary;

@@ -176,6 +176,11 @@ impl Membership {
         unasked.map(|heard| heard.is_asked = true).count() > 0
     }
 
+    /// The nodes were not asked after all.
+    pub(super) fn was_not_asked(&mut self) {
+        self.heard.values_mut().for_each(|heard| heard.is_asked = false);
+    }
+
     /// Whether every node takes packed messages, as far as is known.
     pub(super) fn all_take_packed(&self, config: &Config) -> bool {
         // Beyond the limit there may be nodes that are not remembered.
@@ -185,6 +190,12 @@ impl Membership {
     /// What nodes said of their sessions counts only when they say it again.
     pub(super) fn forget_sessions(&mut self) {
         self.heard.values_mut().for_each(|heard| heard.watch = None);
+    }
+
+    /// Gives every node a whole time-out from now.
+    pub(super) fn wait_anew(&mut self, now: Instant) {
+        // Their places may be behind: see `by_time`.
+        self.heard.values_mut().for_each(|heard| heard.last = heard.last.max(now));
     }
 
     /// Notes which nodes live because their sessions do.

@@ -175,9 +175,13 @@ impl NodeRules {
         self.watching.is_silent
     }
 
-    /// Messages may have been missed: what other nodes said of their sessions counts only when they
-    /// say it again. [`Self::join`] does the same; call it where that has to wait.
+    /// The node hears the others again, and messages may have been missed: what other nodes said of
+    /// their sessions counts only when they say it again, and each has a whole time-out to be heard.
+    /// [`Self::rejoin`] does the same; call it where that has to wait.
     pub fn was_disconnected(&mut self, now: Instant) {
+        if std::mem::take(&mut self.is_deaf) {
+            self.members.wait_anew(now);
+        }
         self.members.forget_sessions();
         self.doubt(now);
         self.hold_back_for_unheard(now);

@@ -21,6 +21,6 @@ pub const QUIET_INTERVALS: u32 = 12;
 /// How long after its last message a node is taken for dead, by default.
 pub const HEARTBEAT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// For how many heartbeat intervals a node that joined, could not publish, or dropped a silent node
+/// For how many heartbeat intervals a node that joined, could not publish, or dropped another node
 /// asks for heartbeats, although it sees the sessions of all nodes that it knows.
 pub const UNSURE_INTERVALS: u32 = 3;

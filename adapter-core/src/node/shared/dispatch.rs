@@ -6,7 +6,7 @@ use socketio_pg_protocol::{
     Body, Message, NodeId,
     cluster::{Action, NodeRules, Recipient},
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Node, send::tells_rules, server_side};
 use crate::{
@@ -33,10 +33,21 @@ enum Rest {
 }
 
 impl<B: Backend> Node<B> {
-    /// A place for work that another node asks for, to be kept while it lasts. `None`, and counted,
-    /// when there is too much of it.
-    pub(crate) fn place_for_work(&self) -> Option<OwnedSemaphorePermit> {
-        let place = self.asked.clone().try_acquire_owned().ok();
+    /// A place for handlers of an event of another server, to be kept while they run. `None`, and
+    /// counted, when too many run.
+    pub(crate) fn place_for_handlers(&self) -> Option<OwnedSemaphorePermit> {
+        self.place_among(&self.handling)
+    }
+
+    /// A place for the acknowledgements of an event of another node, to be kept while they are
+    /// waited for. They have places of their own: that clients do not acknowledge must not keep
+    /// handlers from running.
+    pub(crate) fn place_for_acknowledgements(&self) -> Option<OwnedSemaphorePermit> {
+        self.place_among(&self.acknowledging)
+    }
+
+    fn place_among(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let place = places.clone().try_acquire_owned().ok();
         if place.is_none() {
             self.events.dropped(Dropped::Requests);
         }
@@ -125,10 +136,11 @@ impl<B: Backend> Node<B> {
         });
     }
 
-    /// Announces all namespaces again, after the node was disconnected.
+    /// Announces all namespaces again, after the node was disconnected. Those that do not listen yet
+    /// are announced when they do.
     pub(crate) fn announce_all(self: &Arc<Self>) {
         let announced = self.namespaces.speak_all(|all| {
-            let actions = all.iter().map(|namespace| (namespace.clone(), namespace.with_cluster(NodeRules::join)));
+            let actions = all.iter().map(|namespace| (namespace.clone(), namespace.with_cluster(NodeRules::rejoin)));
             self.perform_together(actions.collect())
         });
         if let Err(error) = announced {

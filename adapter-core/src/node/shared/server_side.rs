@@ -48,7 +48,7 @@ pub(super) fn dispatch<B: Backend>(
         tracing::debug!(event, "no handler for an event of another server");
         return;
     }
-    let Some(place) = node.place_for_work() else { return };
+    let Some(place) = node.place_for_handlers() else { return };
     let sender = requester.sender().map(tracing::field::display);
     let span = tracing::debug_span!("server_side_event", namespace = namespace.name(), event, sender);
     // Called here, so that all handlers begin in the order of the events.

@@ -114,8 +114,16 @@ impl<B: Backend> Node<B> {
         self.link().map(|link| (name, link.look((!cannot_publish).then_some(name))))
     }
 
-    /// What other nodes said of their sessions before a break does not count until they say it again.
-    pub(crate) fn doubt_sessions(&self) {
+    /// The node is disconnected: that it hears nothing from other nodes does not say that they died.
+    pub(crate) fn wait_for_others(&self) {
+        for namespace in self.namespaces.all() {
+            drop(namespace.with_cluster(|rules, _| rules.disconnected()));
+        }
+    }
+
+    /// The node was disconnected: what other nodes said of their sessions before does not count until
+    /// they say it again.
+    pub(crate) fn hears_again(&self) {
         for namespace in self.namespaces.all() {
             drop(namespace.with_cluster(NodeRules::was_disconnected));
         }

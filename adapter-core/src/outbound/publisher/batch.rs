@@ -26,7 +26,7 @@ pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoi
     let mut bytes = 0;
     let mut count = 0;
     let mut full_size_payloads = HashSet::new();
-    for job in queued.iter().take(MAX_BATCH) {
+    for job in queued.iter().take_while(|job| job.given_up.is_none()).take(MAX_BATCH) {
         bytes += size(&job.outgoing);
         if count > 0 && bytes > MAX_BATCH_BYTES {
             break;

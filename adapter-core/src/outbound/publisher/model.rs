@@ -121,6 +121,8 @@ enum Sender {
     GivesUp(usize, &'static str, Option<&'static str>),
     /// Does not wait for the first, but for the second.
     Queues(&'static str, &'static str),
+    /// Does not wait for the first, and stops waiting for the second after a poll.
+    QueuesAndGivesUp(&'static str, &'static str),
     /// Responds to another node.
     Responses(&'static str),
 }
@@ -130,7 +132,7 @@ impl Sender {
         match self {
             Self::Waits(one) => vec![one],
             Self::GivesUp(_, one, other) => std::iter::once(one).chain(other).collect(),
-            Self::Queues(one, other) => vec![one, other],
+            Self::Queues(one, other) | Self::QueuesAndGivesUp(one, other) => vec![one, other],
             Self::Responses(_) => vec![],
         }
     }
@@ -157,6 +159,10 @@ impl Sender {
             Self::Queues(one, other) => {
                 drop(publisher.queue(outgoing(one), effect(one)).map(super::Published::detach));
                 drop(block_on(publish(other)));
+            }
+            Self::QueuesAndGivesUp(one, other) => {
+                drop(publisher.queue(outgoing(one), effect(one)).map(super::Published::detach));
+                drop(poll_times(1, publish(other)));
             }
             Self::Responses(payload) => {
                 if publisher.queue_response(outgoing(payload), Effect::none()).is_ok() {
@@ -282,6 +288,11 @@ fn a_sender_that_gives_up_beside_another() {
 #[test]
 fn a_sender_that_queues_beside_another() {
     check(FEW, &[Sender::Queues("a", "b"), Sender::Waits("c")], None);
+}
+
+#[test]
+fn a_sender_that_has_published_leaves_the_fast_path_of_the_next_alone() {
+    check(FEW, &[Sender::Waits("c"), Sender::QueuesAndGivesUp("a", "b")], None);
 }
 
 #[test]

@@ -24,6 +24,15 @@ pub(super) struct Held {
     pub(super) looks: bool,
 }
 
+/// What a backend is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// To publish a batch.
+    Publish,
+    /// To open a listening session.
+    ConnectListener,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// By id, with the time of writing by the clock of the database.
@@ -48,12 +57,16 @@ pub(super) struct State {
     pub(super) is_down: bool,
     pub(super) refuses_sessions: bool,
     pub(super) refuses_attachments: bool,
+    pub(super) refuses_publications: bool,
+    /// The next call of this panics, as a driver with a defect does.
+    pub(super) panics_at: Option<Call>,
     pub(super) keeps_rows: bool,
     pub(super) sweeps_take: Duration,
     /// A text that a channel's name must not contain.
     pub(super) refused_text: Option<String>,
     pub(super) published: u64,
     pub(super) published_bytes: u64,
+    pub(super) attempts: u64,
     pub(super) batches: u64,
     pub(super) wakes: u64,
 }
@@ -117,6 +130,13 @@ impl State {
         match self.turn - milliseconds(self.clock.now()) {
             left if left > LONGEST_TURN => 0,
             left => left,
+        }
+    }
+
+    /// Panics, if that is wanted.
+    pub(super) fn called(&mut self, call: Call) {
+        if self.panics_at.take_if(|at| *at == call).is_some() {
+            panic!("as a driver with a defect");
         }
     }
 

@@ -1,0 +1,126 @@
+//! What a node does while publishing fails, while it hears nothing, and when code below it panics.
+
+use std::time::Duration;
+
+use socketio_pg_core::{
+    Error, Event,
+    testing::memory::{Call, MemoryDatabase},
+};
+use tokio::time::sleep;
+
+use crate::nodes::{Node, collect, pair};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_publishing_fails_one_message_and_no_other() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let mut received = collect(&other);
+    let namespace = one.cluster.of("/");
+    // Nothing else is being published: the sender's own task publishes.
+    database.panic_at_next(Call::Publish);
+    let error = namespace.server_side_emit("e", &1_u64).await.unwrap_err();
+    assert!(matches!(error, Error::Unconfirmed(_)), "{error:?}");
+    assert!(error.to_string().contains("panicked: as a driver with a defect"), "{error}");
+    assert!(!one.cluster.health().is_ready());
+    namespace.server_side_emit("e", &2_u64).await.unwrap();
+    assert!(one.cluster.health().is_ready());
+    // An attachment is published by the publisher's task.
+    database.panic_at_next(Call::Publish);
+    let large = "x".repeat(9000);
+    namespace.server_side_emit("large", &large).await.unwrap_err();
+    namespace.server_side_emit("large", &large).await.unwrap();
+    namespace.server_side_emit("e", &3_u64).await.unwrap();
+    assert_eq!((received.recv().await, received.recv().await), (Some(2), Some(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_connecting_is_one_failed_attempt() {
+    let database = MemoryDatabase::default();
+    let [mut one, mut other] = pair(&database).await;
+    let mut received = collect(&other);
+    // Whichever of the two it is that connects first.
+    database.panic_at_next(Call::ConnectListener);
+    database.break_sessions();
+    for node in [&mut one, &mut other] {
+        node.wait_for(|event| matches!(event, Event::Gap { .. })).await;
+    }
+    one.cluster.of("/").server_side_emit("e", &1_u64).await.unwrap();
+    assert_eq!(received.recv().await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_no_message_makes_its_node_unready_and_is_not_asked_for_each() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let mut received = collect(&other);
+    let namespace = one.cluster.of("/");
+    database.refuse_publications(true);
+    namespace.server_side_emit("e", &0_u64).await.unwrap_err();
+    assert!(!one.cluster.health().is_ready(), "one message was refused");
+    let before = database.attempts();
+    let all = futures_util::future::join_all((0..500).map(|_| namespace.server_side_emit("e", &1_u64))).await;
+    assert!(all.iter().all(Result::is_err));
+    let attempts = database.attempts() - before;
+    assert!(attempts < 10, "{attempts} attempts for 500 messages");
+    assert!(!one.cluster.health().is_ready(), "batches were refused");
+    database.refuse_publications(false);
+    namespace.server_side_emit("e", &2_u64).await.unwrap();
+    assert_eq!(received.recv().await, Some(2));
+    assert!(one.cluster.health().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn attachments_that_are_refused_make_no_node_unready() {
+    let database = MemoryDatabase::default();
+    let [one, other] = pair(&database).await;
+    let mut received = collect(&other);
+    database.refuse_attachments(true);
+    let namespace = one.cluster.of("/");
+    let large = "x".repeat(9000);
+    let sending = (0..20_u64).map(|number| {
+        let (namespace, large) = (namespace.clone(), large.clone());
+        async move {
+            if number % 2 == 0 {
+                namespace.server_side_emit("large", &large).await.unwrap_err();
+            } else {
+                namespace.server_side_emit("e", &number).await.unwrap();
+            }
+        }
+    });
+    futures_util::future::join_all(sending).await;
+    namespace.server_side_emit("large", &large).await.unwrap_err();
+    assert!(one.cluster.health().is_ready());
+    for number in (1..20).step_by(2) {
+        assert_eq!(received.recv().await, Some(number));
+    }
+}
+
+/// A request of a node that has heard nobody for a while does not end as if nobody were there.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_disconnected_does_not_take_others_for_dead() {
+    let database = MemoryDatabase::default();
+    let [mut one, mut other] = pair(&database).await;
+    database.refuse_sessions(true);
+    other.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
+    sleep(60 * SECOND).await;
+    let found = other.cluster.of("/").fetch_sockets_in_time().await.unwrap();
+    assert!(found.error.is_some(), "{found:?}");
+    assert_eq!(found.missing(), one.cluster.of("/").uid().into_iter().collect::<Vec<_>>());
+    other.cluster.of("/").fetch_sockets().await.unwrap_err();
+    database.refuse_sessions(false);
+    for node in [&mut one, &mut other] {
+        node.wait_for(|event| matches!(event, Event::Gap { .. })).await;
+    }
+    other.cluster.of("/").fetch_sockets().await.unwrap();
+    // Who is gone by then is noticed once it is silent.
+    database.refuse_sessions(true);
+    other.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
+    one.cluster.close().await;
+    sleep(60 * SECOND).await;
+    assert_eq!(other.server_count(), 2);
+    database.refuse_sessions(false);
+    other.wait_for(|event| matches!(event, Event::NodeLeft { closed: false, .. })).await;
+    other.cluster.of("/").fetch_sockets().await.unwrap();
+}
