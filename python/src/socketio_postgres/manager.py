@@ -11,12 +11,11 @@ from typing import Any
 from socketio import AsyncManager
 
 from .cluster import Cluster
-from .errors import Closed, ClusterError, InvalidNamespace, InvalidValue, NotConnected, ResponseTimeout
+from .errors import Closed, InvalidNamespace, InvalidValue, NotConnected, ResponseTimeout
 from .namespace import ClusterNamespace
 from .node import Node
 from .options import Health, Options
 from .sockets import LocalSockets
-from .tasks import end
 from .wire import Opts, checked_rooms
 
 _log = logging.getLogger("socketio_postgres")
@@ -45,7 +44,10 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         self.logger = logger
         self._sockets = LocalSockets(self)
         self._cluster = Cluster(url, options or Options(), self._sockets)
+        #: The attempt to start that is under way, or was the last one.
         self._starting: asyncio.Task[None] | None = None
+        #: Starts it for clients that connect, and tries again until it works.
+        self._retrying: asyncio.Task[None] | None = None
 
     # Joining and leaving the cluster
 
@@ -57,16 +59,19 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         """
         if self._cluster.is_closed:
             raise Closed("the manager has left the cluster: make a new one")
-        has_failed = self._starting is not None and self._starting.done() and self._starting.exception() is not None
-        if self._starting is None or has_failed:
+        if self._starting is None or _has_failed(self._starting):
             self._starting = asyncio.create_task(self._start())
-        await asyncio.shield(self._starting)
+        starting = self._starting
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if starting.cancelled():
+                raise Closed("the manager was closed while it started: make a new one") from None
+            raise
 
     async def close(self) -> None:
         """Leaves the cluster, so that no other server waits for this one. It cannot start again."""
-        if self._starting is not None and not self._starting.done():
-            await end([self._starting])
-        await self._cluster.close()
+        await self._cluster.close([task for task in (self._retrying, self._starting) if task is not None])
 
     async def __aenter__(self) -> PostgresManager:
         await self.start()
@@ -102,8 +107,10 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
 
     def initialize(self) -> None:
         super().initialize()
-        if self._starting is None and not self._cluster.is_closed:
-            self._starting = asyncio.create_task(self._start_until_it_works())
+        is_starting = self._starting is not None and not _has_failed(self._starting)
+        is_trying = self._retrying is not None and not self._retrying.done()
+        if not is_starting and not is_trying and not self._cluster.is_closed:
+            self._retrying = asyncio.create_task(self._start_until_it_works())
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         accept = self._cluster.options.accept_namespace
@@ -205,7 +212,7 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         self._add_static()
         try:
             await self._cluster.start()
-        except ClusterError as error:
+        except Exception as error:
             # python-socketio's ASGIApp does not say why a start has failed.
             _log.error("the server is not in the cluster: %s", error)
             await self._cluster.stop()
@@ -216,9 +223,11 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         delay = 0.5
         while True:
             try:
-                await self._start()
+                await self.start()
                 return
-            except NotConnected:
+            except Closed:
+                return
+            except Exception:  # which is logged
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _LONGEST_RETRY)
 
@@ -258,6 +267,10 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
             return
         if inspect.isawaitable(returned):
             self._cluster.spawn(_logged(returned))
+
+
+def _has_failed(starting: asyncio.Task[None]) -> bool:
+    return starting.done() and (starting.cancelled() or starting.exception() is not None)
 
 
 async def _logged(returned: Any) -> None:

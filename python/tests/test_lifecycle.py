@@ -1,0 +1,161 @@
+"""Starting, closing and leaving at bad moments, and whoever stops waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import socketio
+from conftest import DEADLINE, Proxy, StartServer, until
+
+from socketio_postgres import Closed, ClusterError, NotConnected, Options, PostgresManager, PublishError
+
+#: PostgreSQL may take this long before a manager gives up.
+IMPATIENT = {"query_timeout": 1.0, "connect_timeout": 1.0}
+
+
+async def ended(task: asyncio.Future[Any]) -> None:
+    await asyncio.wait_for(asyncio.wait({task}), DEADLINE)
+
+
+# Starting
+
+
+def unstarted(url: str) -> PostgresManager:
+    manager = PostgresManager(url, Options(connect_timeout=2))
+    socketio.AsyncServer(client_manager=manager, async_mode="asgi")
+    return manager
+
+
+async def test_a_client_starts_the_manager_after_a_start_that_has_failed(proxy: tuple[str, Proxy]) -> None:
+    url, way = proxy
+    manager = unstarted(url)
+    way.cut()
+    with pytest.raises(NotConnected):
+        await manager.start()
+    way.mend()
+    # As python-socketio does for the first client.
+    manager.initialize()
+    await until(lambda: manager.health().is_listening)
+    await manager.close()
+
+
+async def test_starting_says_that_it_fails_also_when_a_client_was_first(proxy: tuple[str, Proxy]) -> None:
+    url, way = proxy
+    manager = unstarted(url)
+    way.cut()
+    manager.initialize()
+    with pytest.raises(NotConnected):
+        await asyncio.wait_for(manager.start(), DEADLINE)
+    way.mend()
+    # Nobody need try again.
+    await until(lambda: manager.health().is_listening)
+    await manager.close()
+
+
+async def test_starting_ends_with_an_error_when_the_manager_is_closed(proxy: tuple[str, Proxy]) -> None:
+    url, way = proxy
+    manager = unstarted(url)
+    way.stall()
+    starting = asyncio.ensure_future(manager.start())
+    await asyncio.sleep(0.05)
+    await manager.close()
+    with pytest.raises(Closed):
+        await starting
+
+
+# Closing
+
+
+async def test_closing_leaves_no_sender_waiting(start: StartServer, proxy: tuple[str, Proxy]) -> None:
+    url, way = proxy
+    one = await start(url, **IMPATIENT)
+    a = await one.client()
+    node = await one.manager._node("/")
+    publisher = one.manager._cluster._publisher
+    way.stall()
+    emits = [asyncio.ensure_future(one.sio.emit("e", 1))]
+    await until(lambda: bool(publisher._under_way))
+    emits.append(asyncio.ensure_future(one.sio.emit("e", 2)))
+    await until(lambda: bool(publisher._queue))
+    # While one is published and another one waits.
+    await one.manager._cluster.stop()
+    for emit in emits:
+        with pytest.raises(PublishError):
+            await asyncio.wait_for(emit, DEADLINE)
+    await until(lambda: len(a.received) == 2)
+    assert a.received == [("e", 1), ("e", 2)]
+    assert (publisher._bytes, node._requests) == (0, {})
+
+
+async def test_closing_goes_on_when_nobody_waits_for_it(start: StartServer, proxy: tuple[str, Proxy]) -> None:
+    url, way = proxy
+    one = await start(url, **IMPATIENT)
+    way.stall()
+    sending = asyncio.ensure_future(one.sio.emit("e"))
+    await asyncio.sleep(0.05)
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(one.manager.close(), 0.05)
+    await asyncio.wait_for(one.manager.close(), DEADLINE)
+    await ended(sending)
+    with pytest.raises(PublishError):
+        sending.result()
+    assert one.manager._cluster._publishing is None
+
+
+async def test_a_handler_between_servers_and_a_callback_may_close_the_manager(start: StartServer) -> None:
+    servers = [await start() for _ in range(3)]
+    one, two, three = servers
+    for server in servers:
+        await server.count(3)
+    closed: list[str] = []
+
+    @one.manager.of("/").on("stop")
+    async def stop() -> None:
+        await one.manager.close()
+        closed.append("by a handler")
+
+    async def acknowledged() -> None:
+        await three.manager.close()
+        closed.append("by a callback")
+
+    await two.manager.of("/").server_side_emit("stop")
+    await two.count(2)
+    c = await three.client()
+    await three.sio.emit("ask", to=c.sid, callback=acknowledged)
+    await two.count(1)
+    await until(lambda: closed == ["by a handler", "by a callback"])
+    for server in (one, three):
+        assert server.manager._cluster._publisher._connection is None
+
+
+async def test_closing_ends_what_waits_for_a_namespace(start: StartServer, proxy: tuple[str, Proxy]) -> None:
+    url, way = proxy
+    one = await start(url)
+    way.stall()
+    sending = asyncio.ensure_future(one.sio.emit("e", namespace="/new"))
+    await until(lambda: "/new" in one.manager.health().servers)
+    closing = asyncio.ensure_future(one.manager.close())
+    await ended(sending)
+    assert isinstance(sending.exception(), ClusterError)
+    way.mend()
+    await closing
+
+
+# Cancelling
+
+
+async def test_a_namespace_is_announced_when_nobody_waits_for_it(start: StartServer) -> None:
+    # No heartbeat does it in its place.
+    rarely = {"heartbeat_interval": 2 * DEADLINE, "heartbeat_timeout": 4 * DEADLINE}
+    one, two = await start(**rarely), await start(**rarely)
+    # Its own announcement was published before.
+    await two.manager.of("/new").server_side_emit("e")
+    joining = asyncio.ensure_future(one.manager.of("/new").uid())
+    await asyncio.sleep(0)
+    joining.cancel()
+    await ended(joining)
+    assert joining.cancelled()
+    await one.count(2, "/new")
+    await two.count(2, "/new")
