@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+import aiohttp
 import pytest
 import socketio
-from conftest import DEADLINE, Proxy, StartServer, until
+from conftest import DEADLINE, Proxy, Server, StartServer, until
 
 from socketio_postgres import Closed, ClusterError, NotConnected, Options, PostgresManager, PublishError
 
@@ -159,3 +161,100 @@ async def test_a_namespace_is_announced_when_nobody_waits_for_it(start: StartSer
     assert joining.cancelled()
     await one.count(2, "/new")
     await two.count(2, "/new")
+
+
+# Clients
+
+
+class Polling:
+    """A client that polls, and can leave while a request of it is under way."""
+
+    def __init__(self, http: aiohttp.ClientSession, server: Server) -> None:
+        self._http, self._url = http, f"http://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=polling"
+
+    async def open(self) -> None:
+        async with self._http.get(self._url) as response:
+            self._url += "&sid=" + json.loads((await response.text())[1:])["sid"]
+
+    async def post(self, packet: str) -> None:
+        async with self._http.post(self._url, data=packet):
+            pass
+
+
+class Connects:
+    """A connect handler that waits for its release."""
+
+    def __init__(self, sio: Any) -> None:
+        self.runs, self.goes_on = asyncio.Event(), asyncio.Event()
+        self.disconnected: list[str] = []
+        sio.on("connect", self._connect)
+        sio.on("disconnect", lambda sid, _: self.disconnected.append(sid))
+
+    async def _connect(self, sid: str, environ: Any, auth: Any) -> None:
+        self.runs.set()
+        await self.goes_on.wait()
+
+
+async def test_a_client_that_leaves_while_its_handler_runs_is_forgotten(start: StartServer) -> None:
+    one = await start()
+    handler = Connects(one.sio)
+    async with aiohttp.ClientSession() as http:
+        client = Polling(http, one)
+        await client.open()
+        connecting = asyncio.ensure_future(client.post("40"))
+        await handler.runs.wait()
+        await client.post("1")
+        handler.goes_on.set()
+        await connecting
+    assert await one.manager.of("/").fetch_sockets() == []
+    assert one.manager.rooms == {}
+    assert len(handler.disconnected) == 1
+
+
+async def test_a_client_that_leaves_while_its_namespace_is_joined_is_forgotten(
+    start: StartServer, proxy: tuple[str, Proxy]
+) -> None:
+    url, way = proxy
+    one = await start(url, server={"namespaces": "*"})
+    way.stall()
+    async with aiohttp.ClientSession() as http:
+        client = Polling(http, one)
+        await client.open()
+        connecting = asyncio.ensure_future(client.post("40/dynamic,"))
+        await until(lambda: "/dynamic" in one.manager.health().servers)
+        await client.post("1")
+        way.mend()
+        await connecting
+    assert (one.manager.rooms, one.manager.pending_connect) == ({}, {})
+
+
+async def test_a_client_whose_handler_fails_is_forgotten(start: StartServer) -> None:
+    one = await start()
+
+    @one.sio.event
+    async def connect(sid: str, environ: Any, auth: Any) -> None:
+        await one.sio.enter_room(sid, "room")
+        raise RuntimeError("a defect of the application")
+
+    async with aiohttp.ClientSession() as http:
+        client = Polling(http, one)
+        await client.open()
+        await client.post("40")
+        assert (one.manager.rooms, one.manager.pending_connect) == ({}, {})
+        await client.post("1")
+
+
+async def test_a_client_that_connects_twice_is_connected_once(start: StartServer) -> None:
+    one = await start()
+    handler = Connects(one.sio)
+    async with aiohttp.ClientSession() as http:
+        client = Polling(http, one)
+        await client.open()
+        connecting = asyncio.ensure_future(client.post("40"))
+        await handler.runs.wait()
+        await client.post("40")
+        handler.goes_on.set()
+        await connecting
+        assert len(await one.manager.of("/").fetch_sockets()) == 1
+        await client.post("1")
+    assert len(handler.disconnected) == 1

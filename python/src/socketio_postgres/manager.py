@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from socketio import AsyncManager
@@ -19,9 +20,17 @@ from .sockets import LocalSockets
 from .wire import Opts, checked_rooms
 
 _log = logging.getLogger("socketio_postgres")
-#: The `auth` of the client that connects in this task.
-_auth: ContextVar[Any] = ContextVar("auth", default=None)
+#: The client that connects in this task.
+_connecting: ContextVar[_Connecting | None] = ContextVar("connecting", default=None)
 _LONGEST_RETRY = 10.0
+
+
+@dataclass
+class _Connecting:
+    """A client whose connect handler runs."""
+
+    auth: Any
+    sid: str | None = None
 
 
 class PostgresManager(AsyncManager):  # type: ignore[misc]
@@ -97,11 +106,14 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
 
         async def with_auth(eio_sid: str, namespace: str, data: Any) -> None:
             # python-socketio tells its managers of a client, but not of the `auth` that it gave.
-            token = _auth.set(data)
+            client = _Connecting(data)
+            token = _connecting.set(client)
             try:
                 await handle_connect(eio_sid, namespace, data)
             finally:
-                _auth.reset(token)
+                _connecting.reset(token)
+                if client.sid is not None:
+                    await self._forget_if_gone(eio_sid, client.sid, namespace or "/")
 
         server._handle_connect = with_auth
 
@@ -125,7 +137,10 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
             return None
         sid: str | None = await super().pre_connect(eio_sid, namespace)
         if sid is not None:
-            self._sockets.connected(namespace, sid, _auth.get())
+            client = _connecting.get()
+            if client is not None:
+                client.sid = sid
+            self._sockets.connected(namespace, sid, client.auth if client is not None else None)
         return sid
 
     async def emit(
@@ -251,6 +266,16 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
             raise NotConnected("the manager has no server. In a process without a server, use AsyncEmitter")
         self.initialize()
         return await self._cluster.join(namespace or "/")
+
+    async def _forget_if_gone(self, eio_sid: str, sid: str, namespace: str) -> None:
+        """python-socketio forgets neither a client whose connect handler has failed, nor one that has left
+        while it ran. Other servers would see their sockets for ever."""
+        connection = self.server.eio.sockets.get(eio_sid)
+        if self.is_pre_connected(sid, namespace):
+            await self.disconnect(sid, namespace, ignore_queue=True)
+        elif connection is None or connection.closing or connection.closed:
+            # It calls the disconnect handler, unless that was done.
+            await self.server._handle_disconnect(eio_sid, namespace, self.server.reason.TRANSPORT_CLOSE)
 
     def _static(self) -> set[str]:
         """The namespaces of the application, which every server of a cluster listens to."""
