@@ -163,6 +163,20 @@ async def test_a_namespace_is_announced_when_nobody_waits_for_it(start: StartSer
     await two.count(2, "/new")
 
 
+async def test_whoever_stops_waiting_for_an_acknowledgement_leaves_nothing_behind(start: StartServer) -> None:
+    one = await start(ack_timeout=0.05)
+    a = await one.client()
+    a.sio.on("ask", asyncio.Event().wait)
+    asking = asyncio.ensure_future(one.sio.emit("ask", to=a.sid, callback=print))
+    await asyncio.sleep(0)
+    assert len(one.manager.callbacks[a.sid]) == 2
+    asking.cancel()
+    await ended(asking)
+    assert asking.cancelled()
+    # Besides the counter of python-socketio.
+    await until(lambda: len(one.manager.callbacks[a.sid]) == 1)
+
+
 # Clients
 
 

@@ -163,7 +163,7 @@ class Node:
             sockets = self._network.sockets
             sids = sockets.select(self.namespace, opts)
             try:
-                asked.extend(await sockets.deliver(self.namespace, event, sids, acknowledged))
+                await sockets.deliver(self.namespace, event, sids, acknowledged, asked)
             finally:
                 request.counted(self.uid, len(asked))
 
@@ -349,16 +349,16 @@ class Node:
         def acknowledged(*given: Any) -> None:
             self._respond_with(message, Type.BROADCAST_ACK, request_id, given[0] if given else MISSING)
 
-        sockets, asked = self._network.sockets, []
+        sockets, asked = self._network.sockets, list[tuple[str, int]]()
         try:
-            asked = await sockets.deliver(self.namespace, event, sids, acknowledged)
+            await sockets.deliver(self.namespace, event, sids, acknowledged, asked)
         finally:
             # Exactly once, also when the event cannot be written for these clients.
             self._respond(message, Type.BROADCAST_CLIENT_COUNT, {"requestId": request_id, "clientCount": len(asked)})
-        if asked:
-            # The sender does not wait any longer, so this server does not keep it any longer.
-            seconds = min(opts.seconds or self._network.options.ack_timeout, 86_400)
-            asyncio.get_running_loop().call_later(seconds, sockets.forget, asked)
+            if asked:
+                # The sender does not wait any longer, so this server does not keep it any longer.
+                seconds = min(opts.seconds or self._network.options.ack_timeout, 86_400)
+                asyncio.get_running_loop().call_later(seconds, sockets.forget, asked)
 
     async def _on_change(self, kind: int, data: dict[str, Any]) -> None:
         opts, sockets = wire.opts_of(data), self._network.sockets

@@ -109,12 +109,16 @@ class LocalSockets:
     # Events
 
     async def deliver(
-        self, namespace: str, event: list[Any], sids: Iterable[str], acknowledged: Callable[..., None] | None = None
-    ) -> list[tuple[str, int]]:
-        """Sends an event. With `acknowledged`, asks each client for an acknowledgement, and returns
-        what `forget` takes."""
+        self,
+        namespace: str,
+        event: list[Any],
+        sids: Iterable[str],
+        acknowledged: Callable[..., None] | None = None,
+        asked: list[tuple[str, int]] | None = None,
+    ) -> None:
+        """Sends an event. With `acknowledged`, asks each client for an acknowledgement, and adds what
+        `forget` takes to `asked`."""
         server = self._manager.server
-        asked: list[tuple[str, int]] = []
         shared: list[Any] | None = None
         for sid in sids:
             eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
@@ -126,13 +130,17 @@ class LocalSockets:
                 packets = shared
             else:
                 number = self._manager._generate_ack_id(sid, acknowledged)
-                asked.append((sid, number))
-                packets = self._encoded(server, namespace, event, number)
+                try:
+                    packets = self._encoded(server, namespace, event, number)
+                except Exception:
+                    self.forget([(sid, number)])
+                    raise
+                if asked is not None:
+                    asked.append((sid, number))
             self._spawn(self._send(server, eio_sid, packets))
         # Each of these tasks now hands its packets on, in this order. They end at once, except when a
         # client turns out to be gone: then its disconnect handler runs, for which others do not wait.
         await asyncio.sleep(0)
-        return asked
 
     def forget(self, asked: Iterable[tuple[str, int]]) -> None:
         """Waits no longer for these acknowledgements."""
