@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from . import wire
-from .errors import Malformed, NotUsable, ResponseTimeout
+from .errors import InvalidValue, Malformed, NotUsable, ResponseTimeout
 from .handlers import Handlers
 from .members import Members
 from .messages import Flags, Selector
@@ -444,8 +444,8 @@ class Node:
         try:
             data = {"requestId": request_id}
             self._respond(message, kind, data if value is MISSING else {**data, "packet": to_wire(value)})
-        except NotUsable as error:
-            self._network.problem(error.kind, error)
+        except InvalidValue as error:  # what a client acknowledges may be nested too deep
+            self._network.problem("invalid response", error)
 
     def _respond(self, message: dict[str, Any], kind: Type, data: dict[str, Any]) -> None:
         channel = message.get("replyTo")

@@ -149,6 +149,11 @@ class LocalSockets:
 
     def _encoded(self, server: Any, namespace: str, event: list[Any], number: int | None) -> list[Any]:
         encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
+        text = encoded[0] if isinstance(encoded, list) else encoded
+        if isinstance(text, str) and "Infinity" in text:
+            # Perhaps another process has sent 1e400: this is not JSON, and clients would disconnect.
+            event = to_wire(event)
+            encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
         parts = encoded if isinstance(encoded, list) else [encoded]
         return [eio_packet.Packet(eio_packet.MESSAGE, part) for part in parts]
 
