@@ -205,7 +205,8 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
             node = await self._node(namespace)
             await node.leave_rooms(list(_rooms(room)), Opts((sid,)))
 
-    async def close_room(self, room: Any, namespace: str) -> None:
+    async def close_room(self, room: Any, namespace: str | None = None) -> None:
+        namespace = namespace or "/"
         if self.is_sid_room(namespace, room):
             raise ValueError("cannot close a sid room")
         node = await self._node(namespace)

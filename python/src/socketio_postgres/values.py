@@ -218,7 +218,10 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _iso_of(time: datetime) -> str:
     """Like JavaScript's `toISOString`. A `datetime` without a time zone is in local time."""
-    time = time.astimezone(timezone.utc)
+    try:
+        time = time.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise InvalidValue(f"{time!r} has no date in UTC: years go from 1 to 9999") from None
     return f"{time.year:04}{time:-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
 
 
