@@ -190,6 +190,11 @@ class Polling:
         async with self._http.get(self._url) as response:
             self._url += "&sid=" + json.loads((await response.text())[1:])["sid"]
 
+    async def get(self) -> list[str]:
+        async with self._http.get(self._url) as response:
+            assert response.status == 200, await response.text()
+            return (await response.text()).split("\x1e")
+
     async def post(self, packet: str) -> None:
         async with self._http.post(self._url, data=packet):
             pass
@@ -272,3 +277,23 @@ async def test_a_client_that_connects_twice_is_connected_once(start: StartServer
         assert len(await one.manager.of("/").fetch_sockets()) == 1
         await client.post("1")
     assert len(handler.disconnected) == 1
+
+
+async def test_a_busy_client_that_polls_late_is_told_that_it_is_disconnected(
+    start: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socketio_postgres.sockets._CLOSE_AFTER", 0.05)
+    monkeypatch.setattr("socketio_postgres.sockets._CLOSES_ITSELF", 0.05)
+    one = await start()
+    async with aiohttp.ClientSession() as http:
+        client = Polling(http, one)
+        await client.open()
+        await client.post("40")
+        [connected] = await client.get()
+        assert connected.startswith("40")
+        await one.manager.of("/").disconnect_sockets(close=True)
+        # Much longer than these.
+        await asyncio.sleep(0.5)
+        assert await client.get() == ["41"]
+        # Then the connection ends, since this client does not end it.
+        assert await client.get() == ["1"]

@@ -21,7 +21,7 @@ from .values import to_wire
 from .wire import Opts, is_name
 
 _log = logging.getLogger("socketio_postgres")
-#: How long a client may take for the packet that says that it is disconnected.
+#: How long a client may take for the packet that says that its connection ends.
 _CLOSE_AFTER = 10.0
 #: How long it may take to close the connection by itself, on a busy machine as well.
 _CLOSES_ITSELF = 5.0
@@ -209,8 +209,10 @@ class LocalSockets:
         if connection is None:
             return
         with suppress(asyncio.TimeoutError):
-            # In one response to a client that polls, the end of the connection would come first.
-            await asyncio.wait_for(connection.queue.join(), _CLOSE_AFTER)
+            # In one response to a client that polls, the end of the connection would come first, and once it is
+            # closed there is no response. So a busy client has as long as Engine.IO waits for a silent one.
+            patience = server.eio.ping_interval + server.eio.ping_timeout
+            await asyncio.wait_for(connection.queue.join(), patience)
         # Clients in JavaScript close a connection by themselves that has no namespace any more. Until then,
         # the end of the connection could still overtake the packets in what they read.
         end = asyncio.get_running_loop().time() + _CLOSES_ITSELF
