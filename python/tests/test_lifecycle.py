@@ -297,3 +297,35 @@ async def test_a_busy_client_that_polls_late_is_told_that_it_is_disconnected(
         assert await client.get() == ["41"]
         # Then the connection ends, since this client does not end it.
         assert await client.get() == ["1"]
+
+
+async def test_a_client_whose_disconnect_handler_fails_is_forgotten(start: StartServer) -> None:
+    one = await start(server={"namespaces": ["/", "/a", "/b"]})
+    left: list[str] = []
+
+    @one.sio.on("disconnect", namespace="/a")
+    async def disconnect(sid: str, reason: str) -> None:
+        raise RuntimeError("a defect of the application")
+
+    one.sio.on("disconnect", lambda sid, _: left.append(sid), namespace="/b")
+    async with aiohttp.ClientSession() as http:
+        client = Polling(http, one)
+        await client.open()
+        for namespace in ("/", "/a", "/b"):
+            await client.post(f"40{namespace},")
+        # By the server, in one of them.
+        await one.manager.of("/a").disconnect_sockets()
+        assert await one.manager.of("/b").count() == 1
+        await client.post("1")
+    assert one.manager.rooms == {}
+    assert one.manager.pending_disconnect == {}
+    assert len(left) == 1
+
+    async with aiohttp.ClientSession() as http:
+        client = Polling(http, one)
+        await client.open()
+        for namespace in ("/", "/a", "/b"):
+            await client.post(f"40{namespace},")
+        await client.post("1")
+    assert (one.manager.rooms, one.sio.environ) == ({}, {})
+    assert len(left) == 2

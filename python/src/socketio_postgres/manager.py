@@ -116,6 +116,18 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
                     await self._forget_if_gone(eio_sid, client.sid, namespace or "/")
 
         server._handle_connect = with_auth
+        trigger_event = server._trigger_event
+
+        async def to_the_end(event: Any, namespace: str, *args: Any) -> Any:
+            try:
+                return await trigger_event(event, namespace, *args)
+            except Exception:
+                if event != "disconnect":
+                    raise
+                # python-socketio would not forget the client, nor disconnect it from its other namespaces.
+                _log.exception("a disconnect handler in %s has failed", namespace)
+
+        server._trigger_event = to_the_end
 
     def initialize(self) -> None:
         super().initialize()
