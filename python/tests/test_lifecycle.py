@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import Any
 
 import aiohttp
+import msgpack
 import pytest
 import socketio
 from conftest import DEADLINE, Proxy, Server, StartServer, until
@@ -329,3 +331,20 @@ async def test_a_client_whose_disconnect_handler_fails_is_forgotten(start: Start
         await client.post("1")
     assert (one.manager.rooms, one.sio.environ) == ({}, {})
     assert len(left) == 2
+
+
+async def test_lone_surrogates_reach_clients_with_the_msgpack_parser(start: StartServer) -> None:
+    servers = [await start(server={"serializer": "msgpack"}) for _ in range(2)]
+    for server in servers:
+        await server.count(2)
+    async with aiohttp.ClientSession() as http:
+        clients = [Polling(http, server) for server in servers]
+        for client in clients:
+            await client.open()
+            await client.post("b" + base64.b64encode(msgpack.packb({"type": 0, "nsp": "/"})).decode())
+            await client.get()
+        await servers[0].sio.emit("e", {"\udfffk": ["lone \ud800", "😀"]})
+        for client in clients:
+            [packet] = await client.get()
+            assert msgpack.unpackb(base64.b64decode(packet[1:]))["data"] == ["e", {"\ufffdk": ["lone \ufffd", "😀"]}]
+            await client.post("1")

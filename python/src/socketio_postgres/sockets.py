@@ -17,7 +17,7 @@ from socketio import packet as sio_packet
 
 from .errors import InvalidValue
 from .messages import Handshake, SocketDescription
-from .values import to_wire
+from .values import to_wire, unicode_only
 from .wire import Opts, is_name
 
 _log = logging.getLogger("socketio_postgres")
@@ -148,7 +148,12 @@ class LocalSockets:
             self._manager.callbacks.get(sid, {}).pop(number, None)
 
     def _encoded(self, server: Any, namespace: str, event: list[Any], number: int | None) -> list[Any]:
-        encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
+        try:
+            encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
+        except UnicodeEncodeError:
+            # A lone surrogate, which is not MessagePack: python-socketio's serializer refuses it.
+            event = unicode_only(event)
+            encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
         text = encoded[0] if isinstance(encoded, list) else encoded
         if isinstance(text, str) and "Infinity" in text:
             # Perhaps another process has sent 1e400: this is not JSON, and clients would disconnect.

@@ -154,6 +154,17 @@ def restore_buffers(value: Any) -> Any:
     return value
 
 
+def unicode_only(value: Any) -> Any:
+    """Replaces lone surrogates by U+FFFD, as Rust servers do for clients with the MessagePack parser."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", _SURROGATES).decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [unicode_only(item) for item in value]
+    if isinstance(value, dict):
+        return {unicode_only(key): unicode_only(item) for key, item in value.items()}
+    return value
+
+
 class _HasBinary(Exception):
     pass
 
