@@ -12,6 +12,7 @@ import msgpack
 import pytest
 import socketio
 from conftest import DEADLINE, Proxy, Server, StartServer, until
+from test_faults import end_sessions
 
 from socketio_postgres import Closed, ClusterError, NotConnected, Options, PostgresManager, PublishError
 
@@ -348,3 +349,22 @@ async def test_lone_surrogates_reach_clients_with_the_msgpack_parser(start: Star
             [packet] = await client.get()
             assert msgpack.unpackb(base64.b64decode(packet[1:]))["data"] == ["e", {"\ufffdk": ["lone \ufffd", "😀"]}]
             await client.post("1")
+
+
+async def test_whoever_is_told_of_a_gap_may_close_the_manager(start: StartServer, database: str) -> None:
+    async def give_up(gap: Any) -> None:
+        await one.manager.close()
+
+    one = await start(on_gap=give_up, check_interval=0.3)
+    end_sessions(database)
+    cluster = one.manager._cluster
+    await until(lambda: cluster.is_closed)
+    await one.manager.close()
+    await until(lambda: not any("Cluster" in str(task.get_coro()) for task in asyncio.all_tasks()))
+
+
+async def test_a_manager_that_was_never_started_can_be_closed(database: str) -> None:
+    manager = unstarted(database)
+    await manager.close()
+    with pytest.raises(Closed):
+        await manager.start()

@@ -266,7 +266,7 @@ class Cluster:
     # Tasks
 
     async def _report_gaps(self) -> None:
-        while True:
+        while not self.is_closed:  # which on_gap may do
             gap = await self._gaps.get()
             if self.options.on_gap is None:
                 continue
