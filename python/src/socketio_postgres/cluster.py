@@ -63,6 +63,8 @@ class Cluster:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._publishing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        #: Waits until it is closed, so it cannot end before.
+        self._closer: asyncio.Task[Any] | None = None
         self.is_closed = False
 
     # Joining and leaving
@@ -98,12 +100,15 @@ class Cluster:
 
     async def stop(self) -> None:
         """Ends all tasks and connections. After a start that has failed, `start` can be called again."""
-        await end(self._tasks)
+        await self._end_tasks()
         publishing, self._publishing = self._publishing, None
         if publishing is not None:
             await end([publishing])
         await self._publisher.close()
         await self._attachments.close()
+
+    async def _end_tasks(self) -> None:
+        await end(task for task in self._tasks if task is not self._closer)
 
     async def close(self, starting: Iterable[asyncio.Task[Any]] = ()) -> None:
         """Leaves: a close message of each namespace is the last that this server sends.
@@ -117,11 +122,9 @@ class Cluster:
         await asyncio.shield(self._closing)
 
     async def _close(self, starting: list[asyncio.Task[Any]], caller: asyncio.Task[Any] | None) -> None:
-        # Not the caller, which waits for this one.
-        if caller is not None:
-            self._tasks.discard(caller)
+        self._closer = caller
         await end(starting)
-        await end(self._tasks)
+        await self._end_tasks()
         await self.handlers.close(caller)
         if self._listened.is_set():
             for node in self._nodes.values():
