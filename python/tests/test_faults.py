@@ -230,6 +230,33 @@ def _event(name: str, **more: Any) -> str:
     return json.dumps({"type": 3, "data": data, "uid": "emitter", "nsp": "/", **more})
 
 
+async def test_numbers_that_json_cannot_express_do_not_disconnect_clients(start: StartServer, database: str) -> None:
+    one = await start()
+    a = await one.client()
+    for event in ('["e",1e400,[-1e999],"Infinity"]', '["e",{"n":%s}]' % ("9" * 400)):
+        data = '{"packet":{"type":2,"data":' + event + '},"opts":{"rooms":[]}}'
+        notify(database, '{"type":3,"uid":"emitter","nsp":"/","data":' + data + "}")
+    notify(database, _event("end"))
+    await a.wait_for("end")
+    assert a.received == [("e", None, [None], "Infinity"), ("e", {"n": None}), ("end",)]
+
+
+async def test_an_acknowledgement_that_is_nested_too_deep_is_counted(
+    start: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = await start(), await start()
+    await one.count(2)
+    b = await two.client()
+    deep: list[Any] = []
+    for _ in range(200):
+        deep = [deep]
+    b.replies["ask"] = deep
+    asking = asyncio.ensure_future(one.manager.of("/").timeout(DEADLINE).emit_with_ack("ask"))
+    await until(lambda: two.manager.health().problems == {"invalid response": 1})
+    asking.cancel()
+    assert "a callback has failed" not in caplog.text
+
+
 async def test_what_grows_is_limited(start: StartServer, database: str) -> None:
     one = await start(max_servers=3, max_attachment_bytes=10_000)
     a = await one.client()

@@ -40,6 +40,8 @@ def test_python_socketio_still_has_the_functions_that_the_manager_uses() -> None
     server, manager = socketio.AsyncServer, socketio.AsyncManager
     wanted = {
         server._handle_connect: ["self", "eio_sid", "namespace", "data"],
+        server._handle_disconnect: ["self", "eio_sid", "namespace", "reason"],
+        server._trigger_event: ["self", "event", "namespace", "args"],
         server._send_eio_packet: ["self", "eio_sid", "eio_pkt"],
         manager._generate_ack_id: ["self", "sid", "callback"],
         manager.basic_leave_room: ["self", "sid", "namespace", "room"],

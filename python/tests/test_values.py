@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,12 @@ def test_what_python_has_becomes_what_javascript_has(value: Any, sent: Any) -> N
     assert type(to_wire(value)) is type(sent)
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, {(1,): 2}, 1j, print])
+# Their dates in UTC are out of range for Python.
+EARLY = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
+LATE = datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, {(1,): 2}, 1j, print, EARLY, LATE])
 def test_what_no_client_can_read_is_refused(value: Any) -> None:
     with pytest.raises(InvalidValue):
         to_wire(value)

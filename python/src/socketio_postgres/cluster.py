@@ -7,7 +7,7 @@ import inspect
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
@@ -62,6 +62,9 @@ class Cluster:
         self._attachments_seen = time.monotonic()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._publishing: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        #: Waits until it is closed, so it cannot end before.
+        self._closer: asyncio.Task[Any] | None = None
         self.is_closed = False
 
     # Joining and leaving
@@ -97,20 +100,32 @@ class Cluster:
 
     async def stop(self) -> None:
         """Ends all tasks and connections. After a start that has failed, `start` can be called again."""
-        await end(self._tasks)
+        await self._end_tasks()
         publishing, self._publishing = self._publishing, None
         if publishing is not None:
             await end([publishing])
         await self._publisher.close()
         await self._attachments.close()
 
-    async def close(self) -> None:
-        """Leaves: a close message of each namespace is the last that this server sends."""
-        if self.is_closed:
-            return
-        self.is_closed = True
-        await end(self._tasks)
-        await self.handlers.close()
+    async def _end_tasks(self) -> None:
+        await end(task for task in self._tasks if task is not self._closer)
+
+    async def close(self, starting: Iterable[asyncio.Task[Any]] = ()) -> None:
+        """Leaves: a close message of each namespace is the last that this server sends.
+
+        It ends the tasks `starting` first. Whoever stops waiting for it does not stop it, and it may be
+        called more than once, also by a task of this process.
+        """
+        if self._closing is None:
+            self.is_closed = True
+            self._closing = asyncio.create_task(self._close(list(starting), asyncio.current_task()))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, starting: list[asyncio.Task[Any]], caller: asyncio.Task[Any] | None) -> None:
+        self._closer = caller
+        await end(starting)
+        await self._end_tasks()
+        await self.handlers.close(caller)
         if self._listened.is_set():
             for node in self._nodes.values():
                 node.leave()
@@ -136,19 +151,21 @@ class Cluster:
             raise Closed("the manager has left the cluster: make a new one")
         if namespace not in self._nodes:
             node = self._new_node(namespace)
-            self._joining[namespace] = self._want_channels()
+            joined = self._joining[namespace] = self._want_channels()
+            # Whether or not whoever joins still waits.
+            joined.add_done_callback(lambda joined: self._joined(node, joined))
+        if (joining := self._joining.get(namespace)) is not None:
             # Others that join it meanwhile wait, too.
-            joined = self._joining[namespace]
-            joined.add_done_callback(lambda _: self._joining.pop(namespace, None))
-            with suppress(psycopg.OperationalError):
-                await asyncio.shield(joined)
-                node.announce()
-        elif (joining := self._joining.get(namespace)) is not None:
             with suppress(psycopg.OperationalError):
                 await asyncio.shield(joining)
         found = self._nodes.get(namespace)
         self._used[namespace] = time.monotonic()
         return found if found is not None else await self.join(namespace)
+
+    def _joined(self, node: Node, joined: asyncio.Future[None]) -> None:
+        self._joining.pop(node.namespace, None)
+        if not joined.cancelled() and joined.exception() is None:
+            node.announce()
 
     def _new_node(self, namespace: str) -> Node:
         check_namespace(namespace)
@@ -252,7 +269,7 @@ class Cluster:
     # Tasks
 
     async def _report_gaps(self) -> None:
-        while True:
+        while not self.is_closed:  # which on_gap may do
             gap = await self._gaps.get()
             if self.options.on_gap is None:
                 continue

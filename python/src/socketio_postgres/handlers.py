@@ -63,5 +63,6 @@ class Handlers:
             self._problem("handler failed", f"the handler of {name!r} between servers: {error!r}")
             _log.debug("the handler of %r failed", name, exc_info=error)
 
-    async def close(self) -> None:
-        await end(self._tasks)
+    async def close(self, caller: asyncio.Task[Any] | None = None) -> None:
+        """Ends all handlers but the one that has called."""
+        await end(task for task in self._tasks if task is not caller)

@@ -74,6 +74,9 @@ class Listener:
                 await self._serve(connection)
             except Exception as error:  # whatever it is, without this task the server hears nothing more
                 self._lost(error)
+            except asyncio.CancelledError:
+                self._end_waiting("the manager was closed")
+                raise
             finally:
                 self.is_listening = False
                 self._listened = set()
@@ -89,6 +92,9 @@ class Listener:
         if self.is_listening or text != self.last_error:
             _log.warning("this server hears no other server: %s", text)
         self.last_error = text
+        self._end_waiting(text)
+
+    def _end_waiting(self, text: str) -> None:
         for done in self._waiting:
             if not done.done():
                 done.set_exception(psycopg.OperationalError(text))

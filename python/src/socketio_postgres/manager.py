@@ -6,23 +6,31 @@ import asyncio
 import inspect
 import logging
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from socketio import AsyncManager
 
 from .cluster import Cluster
-from .errors import Closed, ClusterError, InvalidNamespace, InvalidValue, NotConnected, ResponseTimeout
+from .errors import Closed, InvalidNamespace, InvalidValue, NotConnected, ResponseTimeout
 from .namespace import ClusterNamespace
 from .node import Node
 from .options import Health, Options
 from .sockets import LocalSockets
-from .tasks import end
 from .wire import Opts, checked_rooms
 
 _log = logging.getLogger("socketio_postgres")
-#: The `auth` of the client that connects in this task.
-_auth: ContextVar[Any] = ContextVar("auth", default=None)
+#: The client that connects in this task.
+_connecting: ContextVar[_Connecting | None] = ContextVar("connecting", default=None)
 _LONGEST_RETRY = 10.0
+
+
+@dataclass
+class _Connecting:
+    """A client whose connect handler runs."""
+
+    auth: Any
+    sid: str | None = None
 
 
 class PostgresManager(AsyncManager):  # type: ignore[misc]
@@ -45,7 +53,10 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         self.logger = logger
         self._sockets = LocalSockets(self)
         self._cluster = Cluster(url, options or Options(), self._sockets)
+        #: The attempt to start that is under way, or was the last one.
         self._starting: asyncio.Task[None] | None = None
+        #: Starts it for clients that connect, and tries again until it works.
+        self._retrying: asyncio.Task[None] | None = None
 
     # Joining and leaving the cluster
 
@@ -57,16 +68,19 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         """
         if self._cluster.is_closed:
             raise Closed("the manager has left the cluster: make a new one")
-        has_failed = self._starting is not None and self._starting.done() and self._starting.exception() is not None
-        if self._starting is None or has_failed:
+        if self._starting is None or _has_failed(self._starting):
             self._starting = asyncio.create_task(self._start())
-        await asyncio.shield(self._starting)
+        starting = self._starting
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if starting.cancelled():
+                raise Closed("the manager was closed while it started: make a new one") from None
+            raise
 
     async def close(self) -> None:
         """Leaves the cluster, so that no other server waits for this one. It cannot start again."""
-        if self._starting is not None and not self._starting.done():
-            await end([self._starting])
-        await self._cluster.close()
+        await self._cluster.close([task for task in (self._retrying, self._starting) if task is not None])
 
     async def __aenter__(self) -> PostgresManager:
         await self.start()
@@ -92,18 +106,35 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
 
         async def with_auth(eio_sid: str, namespace: str, data: Any) -> None:
             # python-socketio tells its managers of a client, but not of the `auth` that it gave.
-            token = _auth.set(data)
+            client = _Connecting(data)
+            token = _connecting.set(client)
             try:
                 await handle_connect(eio_sid, namespace, data)
             finally:
-                _auth.reset(token)
+                _connecting.reset(token)
+                if client.sid is not None:
+                    await self._forget_if_gone(eio_sid, client.sid, namespace or "/")
 
         server._handle_connect = with_auth
+        trigger_event = server._trigger_event
+
+        async def to_the_end(event: Any, namespace: str, *args: Any) -> Any:
+            try:
+                return await trigger_event(event, namespace, *args)
+            except Exception:
+                if event != "disconnect":
+                    raise
+                # python-socketio would not forget the client, nor disconnect it from its other namespaces.
+                _log.exception("a disconnect handler in %s has failed", namespace)
+
+        server._trigger_event = to_the_end
 
     def initialize(self) -> None:
         super().initialize()
-        if self._starting is None and not self._cluster.is_closed:
-            self._starting = asyncio.create_task(self._start_until_it_works())
+        is_starting = self._starting is not None and not _has_failed(self._starting)
+        is_trying = self._retrying is not None and not self._retrying.done()
+        if not is_starting and not is_trying and not self._cluster.is_closed:
+            self._retrying = asyncio.create_task(self._start_until_it_works())
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         accept = self._cluster.options.accept_namespace
@@ -118,7 +149,10 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
             return None
         sid: str | None = await super().pre_connect(eio_sid, namespace)
         if sid is not None:
-            self._sockets.connected(namespace, sid, _auth.get())
+            client = _connecting.get()
+            if client is not None:
+                client.sid = sid
+            self._sockets.connected(namespace, sid, client.auth if client is not None else None)
         return sid
 
     async def emit(
@@ -183,7 +217,8 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
             node = await self._node(namespace)
             await node.leave_rooms(list(_rooms(room)), Opts((sid,)))
 
-    async def close_room(self, room: Any, namespace: str) -> None:
+    async def close_room(self, room: Any, namespace: str | None = None) -> None:
+        namespace = namespace or "/"
         if self.is_sid_room(namespace, room):
             raise ValueError("cannot close a sid room")
         node = await self._node(namespace)
@@ -205,7 +240,7 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         self._add_static()
         try:
             await self._cluster.start()
-        except ClusterError as error:
+        except Exception as error:
             # python-socketio's ASGIApp does not say why a start has failed.
             _log.error("the server is not in the cluster: %s", error)
             await self._cluster.stop()
@@ -216,9 +251,11 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         delay = 0.5
         while True:
             try:
-                await self._start()
+                await self.start()
                 return
-            except NotConnected:
+            except Closed:
+                return
+            except Exception:  # which is logged
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _LONGEST_RETRY)
 
@@ -243,6 +280,16 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         self.initialize()
         return await self._cluster.join(namespace or "/")
 
+    async def _forget_if_gone(self, eio_sid: str, sid: str, namespace: str) -> None:
+        """python-socketio forgets neither a client whose connect handler has failed, nor one that has left
+        while it ran. Other servers would see their sockets for ever."""
+        connection = self.server.eio.sockets.get(eio_sid)
+        if self.is_pre_connected(sid, namespace):
+            await self.disconnect(sid, namespace, ignore_queue=True)
+        elif connection is None or connection.closing or connection.closed:
+            # It calls the disconnect handler, unless that was done.
+            await self.server._handle_disconnect(eio_sid, namespace, self.server.reason.TRANSPORT_CLOSE)
+
     def _static(self) -> set[str]:
         """The namespaces of the application, which every server of a cluster listens to."""
         listed = self.server.namespaces if isinstance(self.server.namespaces, (list, tuple, set)) else ["/"]
@@ -258,6 +305,10 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
             return
         if inspect.isawaitable(returned):
             self._cluster.spawn(_logged(returned))
+
+
+def _has_failed(starting: asyncio.Task[None]) -> bool:
+    return starting.done() and (starting.cancelled() or starting.exception() is not None)
 
 
 async def _logged(returned: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from . import wire
-from .errors import Malformed, NotUsable, ResponseTimeout
+from .errors import InvalidValue, Malformed, NotUsable, ResponseTimeout
 from .handlers import Handlers
 from .members import Members
 from .messages import Flags, Selector
@@ -163,7 +163,7 @@ class Node:
             sockets = self._network.sockets
             sids = sockets.select(self.namespace, opts)
             try:
-                asked.extend(await sockets.deliver(self.namespace, event, sids, acknowledged))
+                await sockets.deliver(self.namespace, event, sids, acknowledged, asked)
             finally:
                 request.counted(self.uid, len(asked))
 
@@ -349,16 +349,16 @@ class Node:
         def acknowledged(*given: Any) -> None:
             self._respond_with(message, Type.BROADCAST_ACK, request_id, given[0] if given else MISSING)
 
-        sockets, asked = self._network.sockets, []
+        sockets, asked = self._network.sockets, list[tuple[str, int]]()
         try:
-            asked = await sockets.deliver(self.namespace, event, sids, acknowledged)
+            await sockets.deliver(self.namespace, event, sids, acknowledged, asked)
         finally:
             # Exactly once, also when the event cannot be written for these clients.
             self._respond(message, Type.BROADCAST_CLIENT_COUNT, {"requestId": request_id, "clientCount": len(asked)})
-        if asked:
-            # The sender does not wait any longer, so this server does not keep it any longer.
-            seconds = min(opts.seconds or self._network.options.ack_timeout, 86_400)
-            asyncio.get_running_loop().call_later(seconds, sockets.forget, asked)
+            if asked:
+                # The sender does not wait any longer, so this server does not keep it any longer.
+                seconds = min(opts.seconds or self._network.options.ack_timeout, 86_400)
+                asyncio.get_running_loop().call_later(seconds, sockets.forget, asked)
 
     async def _on_change(self, kind: int, data: dict[str, Any]) -> None:
         opts, sockets = wire.opts_of(data), self._network.sockets
@@ -444,8 +444,8 @@ class Node:
         try:
             data = {"requestId": request_id}
             self._respond(message, kind, data if value is MISSING else {**data, "packet": to_wire(value)})
-        except NotUsable as error:
-            self._network.problem(error.kind, error)
+        except InvalidValue as error:  # what a client acknowledges may be nested too deep
+            self._network.problem("invalid response", error)
 
     def _respond(self, message: dict[str, Any], kind: Type, data: dict[str, Any]) -> None:
         channel = message.get("replyTo")

@@ -42,6 +42,8 @@ class Publisher:
         self._table = table_identifier(options.table)
         self._queue: deque[_Item] = deque()
         self._bytes = 0
+        #: The batch that is published, as far as its messages have not had their effects.
+        self._under_way: deque[_Item] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -90,13 +92,14 @@ class Publisher:
             self._wake.clear()
             while self._queue:
                 batch = self._next_batch()
+                self._under_way.extend(batch)
                 try:
                     errors = await self._publish_batch(batch)
                 except Exception as error:  # a defect, but later messages must go out
                     _log.exception("a batch could not be published")
                     errors = [PublishError(f"the message could not be published: {error!r}")] * len(batch)
-                for item, failure in zip(batch, errors, strict=True):
-                    await self._finish(item, failure)
+                for failure in errors:
+                    await self._finish(self._under_way.popleft(), failure)
             self._idle.set()
 
     async def flush(self, timeout: float) -> None:
@@ -105,11 +108,15 @@ class Publisher:
             await asyncio.wait_for(self._idle.wait(), timeout)
 
     async def close(self) -> None:
-        """What is still queued fails."""
-        for item in self._queue:
-            if not item.done.done():
-                item.done.set_exception(PublishError("the manager was closed before the message was published"))
-        self._queue.clear()
+        """What is still queued fails, after it has had its effect. `run` must have ended."""
+        unconfirmed = Unconfirmed("the manager was closed while the message was published")
+        while self._under_way:
+            await self._finish(self._under_way.popleft(), unconfirmed)
+        unpublished = PublishError("the manager was closed before the message was published")
+        while self._queue:
+            await self._finish(self._queue.popleft(), unpublished)
+        self._bytes = 0
+        self._idle.set()
         await self._give_up()
 
     # One batch
@@ -199,17 +206,18 @@ class Publisher:
             await self._execute(connection, statements.NOTIFY, [channels, payloads])
 
     async def _finish(self, item: _Item, error: PublishError | None) -> None:
-        if item.effect is not None:
-            try:
+        try:
+            if item.effect is not None:
                 await item.effect()
-            except Exception:
-                _log.exception("a message had no effect on this server's clients")
-        if item.done.done():  # the sender has stopped waiting
-            return
-        if error is None:
-            item.done.set_result(None)
-        else:
-            item.done.set_exception(error)
+        except Exception:
+            _log.exception("a message had no effect on this server's clients")
+        finally:
+            # Unless the sender has stopped waiting. Also when this task ends: nobody else would tell it.
+            if not item.done.done():
+                if error is None:
+                    item.done.set_result(None)
+                else:
+                    item.done.set_exception(error)
 
     # The connection
 

@@ -17,11 +17,11 @@ from socketio import packet as sio_packet
 
 from .errors import InvalidValue
 from .messages import Handshake, SocketDescription
-from .values import to_wire
+from .values import to_wire, unicode_only
 from .wire import Opts, is_name
 
 _log = logging.getLogger("socketio_postgres")
-#: How long a client may take for the packet that says that it is disconnected.
+#: How long a client may take for the packet that says that its connection ends.
 _CLOSE_AFTER = 10.0
 #: How long it may take to close the connection by itself, on a busy machine as well.
 _CLOSES_ITSELF = 5.0
@@ -109,12 +109,16 @@ class LocalSockets:
     # Events
 
     async def deliver(
-        self, namespace: str, event: list[Any], sids: Iterable[str], acknowledged: Callable[..., None] | None = None
-    ) -> list[tuple[str, int]]:
-        """Sends an event. With `acknowledged`, asks each client for an acknowledgement, and returns
-        what `forget` takes."""
+        self,
+        namespace: str,
+        event: list[Any],
+        sids: Iterable[str],
+        acknowledged: Callable[..., None] | None = None,
+        asked: list[tuple[str, int]] | None = None,
+    ) -> None:
+        """Sends an event. With `acknowledged`, asks each client for an acknowledgement, and adds what
+        `forget` takes to `asked`."""
         server = self._manager.server
-        asked: list[tuple[str, int]] = []
         shared: list[Any] | None = None
         for sid in sids:
             eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
@@ -126,13 +130,17 @@ class LocalSockets:
                 packets = shared
             else:
                 number = self._manager._generate_ack_id(sid, acknowledged)
-                asked.append((sid, number))
-                packets = self._encoded(server, namespace, event, number)
+                try:
+                    packets = self._encoded(server, namespace, event, number)
+                except Exception:
+                    self.forget([(sid, number)])
+                    raise
+                if asked is not None:
+                    asked.append((sid, number))
             self._spawn(self._send(server, eio_sid, packets))
         # Each of these tasks now hands its packets on, in this order. They end at once, except when a
         # client turns out to be gone: then its disconnect handler runs, for which others do not wait.
         await asyncio.sleep(0)
-        return asked
 
     def forget(self, asked: Iterable[tuple[str, int]]) -> None:
         """Waits no longer for these acknowledgements."""
@@ -140,7 +148,17 @@ class LocalSockets:
             self._manager.callbacks.get(sid, {}).pop(number, None)
 
     def _encoded(self, server: Any, namespace: str, event: list[Any], number: int | None) -> list[Any]:
-        encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
+        try:
+            encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
+        except UnicodeEncodeError:
+            # A lone surrogate, which is not MessagePack: python-socketio's serializer refuses it.
+            event = unicode_only(event)
+            encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
+        text = encoded[0] if isinstance(encoded, list) else encoded
+        if isinstance(text, str) and "Infinity" in text:
+            # Perhaps another process has sent 1e400: this is not JSON, and clients would disconnect.
+            event = to_wire(event)
+            encoded = server.packet_class(sio_packet.EVENT, namespace=namespace, data=event, id=number).encode()
         parts = encoded if isinstance(encoded, list) else [encoded]
         return [eio_packet.Packet(eio_packet.MESSAGE, part) for part in parts]
 
@@ -196,8 +214,10 @@ class LocalSockets:
         if connection is None:
             return
         with suppress(asyncio.TimeoutError):
-            # In one response to a client that polls, the end of the connection would come first.
-            await asyncio.wait_for(connection.queue.join(), _CLOSE_AFTER)
+            # In one response to a client that polls, the end of the connection would come first, and once it is
+            # closed there is no response. So a busy client has as long as Engine.IO waits for a silent one.
+            patience = server.eio.ping_interval + server.eio.ping_timeout
+            await asyncio.wait_for(connection.queue.join(), patience)
         # Clients in JavaScript close a connection by themselves that has no namespace any more. Until then,
         # the end of the connection could still overtake the packets in what they read.
         end = asyncio.get_running_loop().time() + _CLOSES_ITSELF

@@ -154,6 +154,17 @@ def restore_buffers(value: Any) -> Any:
     return value
 
 
+def unicode_only(value: Any) -> Any:
+    """Replaces lone surrogates by U+FFFD, as Rust servers do for clients with the MessagePack parser."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", _SURROGATES).decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [unicode_only(item) for item in value]
+    if isinstance(value, dict):
+        return {unicode_only(key): unicode_only(item) for key, item in value.items()}
+    return value
+
+
 class _HasBinary(Exception):
     pass
 
@@ -218,7 +229,10 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _iso_of(time: datetime) -> str:
     """Like JavaScript's `toISOString`. A `datetime` without a time zone is in local time."""
-    time = time.astimezone(timezone.utc)
+    try:
+        time = time.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise InvalidValue(f"{time!r} has no date in UTC: years go from 1 to 9999") from None
     return f"{time.year:04}{time:-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
 
 
