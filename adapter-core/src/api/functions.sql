@@ -265,7 +265,7 @@ END $@tag@_body$;
 CREATE OR REPLACE FUNCTION @schema@.emit_change()
 RETURNS trigger LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
-SET bytea_output = 'hex' SET IntervalStyle = 'postgres' SET DateStyle = 'ISO' SET TimeZone = 'UTC' AS $@tag@_body$
+SET bytea_output = 'hex' SET IntervalStyle = 'postgres' SET DateStyle = 'ISO' SET TimeZone = 'UTC' SET lc_monetary = 'C' AS $@tag@_body$
 DECLARE
     new_row jsonb;
     old_row jsonb;
