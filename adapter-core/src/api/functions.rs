@@ -159,7 +159,7 @@ impl SqlFunctions {
             (None, Some(_)) => [NOTIFY_AND_LOG, ATTACH].concat(),
             (None, None) => [NOTIFY, ATTACH].concat(),
         };
-        let all = [MSGPACK, FUNCTIONS, &tables, EMIT].concat();
+        let all = [MSGPACK, FUNCTIONS, tables.as_str(), EMIT].concat();
         let run = |definition: &str| {
             let quoted = format!("$@tag@_function$\n{}\n$@tag@_function$", definition.trim());
             format!("    EXECUTE pg_catalog.replace(pg_catalog.concat({quoted}), '@everyone@', everyone);\n")
@@ -200,7 +200,9 @@ impl SqlFunctions {
                 "definitions" => text.push_str(&self.definitions()),
                 "object" => text.push_str(&self.fill(MSGPACK_OBJECT)),
                 "names" if self.outbox.is_some() => text.push_str(&self.fill(NAMES_OF_OUTBOX)),
-                "names" if self.log.is_some() => text.push_str(&self.fill(&[NAME_OF_ATTACHMENTS, NAME_OF_LOG].concat())),
+                "names" if self.log.is_some() => {
+                    text.push_str(&self.fill(&[NAME_OF_ATTACHMENTS, NAME_OF_LOG].concat()))
+                }
                 "names" => text.push_str(&self.fill(NAME_OF_ATTACHMENTS)),
                 "tables" if self.outbox.is_some() => text.push_str(&self.fill(CHECK_OUTBOX)),
                 "tables" if self.log.is_some() => text.push_str(&self.fill(&[CHECK_LOG, CHECK_ATTACHMENTS].concat())),

@@ -109,7 +109,7 @@ BEGIN
     END IF;
     IF array_ndims(rooms) > 1 THEN
         RAISE EXCEPTION 'the list of rooms has % dimensions', array_ndims(rooms)
-            USING ERRCODE = 'array_subscript_error', HINT = 'Write ARRAY[''a'', ''b''], or ARRAY(SELECT unnest(rooms)).';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write ARRAY[''a'', ''b''], or ARRAY(SELECT unnest(rooms)).';
     END IF;
     IF array_position(rooms, NULL::text) IS NOT NULL THEN
         RAISE EXCEPTION 'a room is null'

@@ -204,14 +204,14 @@ async fn check_functions(client: &Client, target: &Target, schema: &str, report:
     if open > 0 {
         report.add(Finding::error(
             "functions",
-            format!("every role may call {open} SQL functions of the schema {schema}, which run with the rights of their owner"),
+            format!("in the schema {schema}, every role may call SQL functions that emit: {open}"),
             format!("install them again, which revokes that: {install}; then grant EXECUTE to those who may emit"),
         ));
     }
     if comment != format!("socketio-pg {version}") {
         report.add(Finding::warning(
             "functions",
-            format!("the SQL functions of the schema {schema} lack their comments, and are not found when they are removed"),
+            format!("the SQL functions of the schema {schema} lack their comments, by which they are removed"),
             format!("install them again: {install}"),
         ));
     }
