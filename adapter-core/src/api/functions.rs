@@ -429,9 +429,12 @@ mod tests {
             assert!(!text.contains(token), "{token}");
         }
         assert!(text.contains("interval(secs => 3600.0)"));
+        let defined = |text: &str| text.matches("EXECUTE pg_catalog.replace(").count();
+        assert_eq!(defined(&text), PUBLIC.len() + INTERNAL.len());
         let outbox = crate::Outbox::default().table(r#"o."@wake@'""#);
         let functions = SqlFunctions::new(&options.outbox(outbox)).expect("these are names");
         let text = functions.install_sql();
+        assert_eq!(defined(&text), PUBLIC.len() + INTERNAL.len());
         assert!(text.contains(r#"to_regclass('"o"."@wake@''_turn"')"#), "{text}");
         assert!(text.contains(r"pg_notify(E'a''b\\@prefix@socketio0?outbox', '')"), "{text}");
     }
