@@ -104,7 +104,7 @@ pub(crate) enum Command {
                             socketio-pg schema writer.json")]
     Schema(Schema),
     /// Write the SQL of tables and functions
-    #[command(after_help = "Example: socketio-pg sql functions | psql \"$DATABASE_URL\"")]
+    #[command(after_help = "Example: socketio-pg sql functions | psql -v ON_ERROR_STOP=1 \"$DATABASE_URL\"")]
     Sql(Sql),
     /// Whether a node, in any language, does what the protocol says
     #[command(after_help = "Examples: socketio-pg check --command \"python my_node.py\"\n          \

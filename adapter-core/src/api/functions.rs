@@ -90,16 +90,22 @@ const INTERNAL: [&str; 18] = [
 /// Those that every role may call: they emit nothing by themselves.
 const FOR_EVERYBODY: [&str; 2] = ["emit_change()", "version()"];
 
-/// Where no room is given. Null would be too easy to make by accident.
+/// Where no room is given. Null would be too easy to make by accident. The installation puts a text in
+/// its place that is secret, and not the same in another database.
 const EVERYONE: &str = "every client 0b6f7c6d2a4e4d6f";
 
-const TEMPLATE: &str = include_str!("functions.sql");
+const INSTALL: &str = include_str!("functions/install.sql");
+const REMOVE: &str = include_str!("functions/remove.sql");
+const FUNCTIONS: &str = include_str!("functions.sql");
 const MSGPACK: &str = include_str!("functions/msgpack.sql");
 const EMIT: &str = include_str!("functions/emit.sql");
 
+/// Ends the definition of each function.
+const END: &str = "$@tag@_body$;\n";
+
 impl SqlFunctions {
     /// Changes when a function does. `socketio.version()` tells which one is installed.
-    pub const VERSION: u32 = 3;
+    pub const VERSION: u32 = 4;
 
     /// The functions for a cluster with these options, in the schema `socketio`.
     ///
@@ -125,40 +131,40 @@ impl SqlFunctions {
         Self { schema: name.into().replace('\0', ""), ..self }
     }
 
-    /// The statements that install the functions, or replace those of any version: to be run as one
-    /// simple query, in one transaction. The attachments table must exist, and that of the log; or
-    /// the outbox, where the options have one.
+    /// The statement that installs the functions, or replaces those of any version. It does all or
+    /// nothing, in a transaction or without one. The attachments table must exist, and that of the log;
+    /// or the outbox, where the options have one.
     ///
     /// What was granted stays granted, also where a later version gives a function other parameters.
-    /// Several sessions may run them at once.
+    /// It fails where something, such as a view, depends on a function that the new version does not have
+    /// with the same parameters. Several sessions may run it at once.
     pub fn install_sql(&self) -> String {
-        self.fill(TEMPLATE)
+        self.fill(INSTALL)
     }
 
-    /// The statements that remove the functions, and their schema if nothing else is in it. They
-    /// fail while a trigger uses one of the functions.
+    /// The statement that removes the functions, and their schema if nothing else is in it. It fails
+    /// while something depends on one of the functions: a trigger, a view, a function with a body that
+    /// begins with `BEGIN ATOMIC`.
+    ///
+    /// The functions are known by their comments. Where these are lost, as in a copy from
+    /// `pg_dump --no-comments`, it removes nothing and says so in a notice: install them again first.
     pub fn remove_sql(&self) -> String {
-        self.fill(
-            "DO $@tag@$
-DECLARE
-    function pg_catalog.regprocedure;
-BEGIN
-    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('socketio-pg functions', 0));
-    FOR function IN
-        SELECT oid FROM pg_catalog.pg_proc
-        WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(@schema_literal@)::pg_catalog.oid
-            AND pg_catalog.starts_with(pg_catalog.obj_description(oid, 'pg_proc'), 'socketio-pg ')
-    LOOP
-        EXECUTE pg_catalog.format('DROP FUNCTION %s', function);
-    END LOOP;
-    BEGIN
-        DROP SCHEMA IF EXISTS @schema@;
-    EXCEPTION WHEN dependent_objects_still_exist THEN
-        NULL; -- Something else is in it.
-    END;
-END $@tag@$;
-",
-        )
+        self.fill(REMOVE)
+    }
+
+    /// The definitions of all functions, each run by itself: an error then shows the one that it is about.
+    fn definitions(&self) -> String {
+        let tables = match (&self.outbox, &self.log) {
+            (Some(_), _) => INTO_OUTBOX.to_owned(),
+            (None, Some(_)) => [NOTIFY_AND_LOG, ATTACH].concat(),
+            (None, None) => [NOTIFY, ATTACH].concat(),
+        };
+        let all = [MSGPACK, FUNCTIONS, tables.as_str(), EMIT].concat();
+        let run = |definition: &str| {
+            let quoted = format!("$@tag@_function$\n{}\n$@tag@_function$", definition.trim());
+            format!("    EXECUTE pg_catalog.replace(pg_catalog.concat({quoted}), '@everyone@', everyone);\n")
+        };
+        self.fill(&all.split_inclusive(END).map(run).collect::<String>())
     }
 
     /// As an array's elements; null for one that does not exist.
@@ -190,14 +196,17 @@ END $@tag@$;
                 "for_everybody" => text.push_str(&self.signatures(&FOR_EVERYBODY)),
                 "everyone" => text.push_str(EVERYONE),
                 "version" => _ = write!(text, "{}", Self::VERSION),
-                "msgpack" => text.push_str(&self.fill(MSGPACK)),
+                "selection" => text.push_str(&self.signatures(&["internal_selection(text,text[])"])),
+                "definitions" => text.push_str(&self.definitions()),
                 "object" => text.push_str(&self.fill(MSGPACK_OBJECT)),
-                "emit" => text.push_str(&self.fill(EMIT)),
-                "tables" if self.outbox.is_some() => text.push_str(&self.fill(WRITE_INTO_OUTBOX)),
-                "tables" => {
-                    let notify = if self.log.is_some() { NOTIFY_AND_LOG } else { NOTIFY };
-                    text.push_str(&self.fill(&[notify, ATTACH, EMIT].concat()));
+                "names" if self.outbox.is_some() => text.push_str(&self.fill(NAMES_OF_OUTBOX)),
+                "names" if self.log.is_some() => {
+                    text.push_str(&self.fill(&[NAME_OF_ATTACHMENTS, NAME_OF_LOG].concat()))
                 }
+                "names" => text.push_str(&self.fill(NAME_OF_ATTACHMENTS)),
+                "tables" if self.outbox.is_some() => text.push_str(&self.fill(CHECK_OUTBOX)),
+                "tables" if self.log.is_some() => text.push_str(&self.fill(&[CHECK_LOG, CHECK_ATTACHMENTS].concat())),
+                "tables" => text.push_str(&self.fill(CHECK_ATTACHMENTS)),
                 "publish" if self.outbox.is_some() => text.push_str(&self.fill(PUBLISH_INTO_OUTBOX)),
                 "publish" if self.log.is_some() => text.push_str(&self.fill(PUBLISH_AND_LOG)),
                 "publish" => text.push_str(&self.fill(PUBLISH)),
@@ -250,7 +259,7 @@ END $@tag@$;
 /// An expression that packs the object `element`, a part of [`MSGPACK`]. Each step is a query of its own,
 /// so that PostgreSQL takes it once for each value.
 const MSGPACK_OBJECT: &str = "(
-    SELECT @schema@.internal_msgpack_length(count(*)::int, 128, E'\\\\xde', E'\\\\xdf') || coalesce(string_agg(
+    SELECT @schema@.internal_msgpack_length(count(*)::int, 128, E'\\\\xde'::bytea, E'\\\\xdf'::bytea) || coalesce(string_agg(
         @schema@.internal_msgpack_utf8(name)
         || @schema@.internal_msgpack_part(entry, entries.kind, entries.content, entries.number, attachments),
         ''
@@ -278,68 +287,37 @@ const PUBLISH: &str = "IF pg_catalog.pg_notify(@prefix@ OPERATOR(pg_catalog.||) 
 
 const PUBLISH_AND_LOG: &str = "PERFORM @schema@.internal_notify(@prefix@ OPERATOR(pg_catalog.||) '#' OPERATOR(pg_catalog.||) namespace, payload);";
 
-/// A part of a text of [`WRITE_INTO_OUTBOX`].
+/// As the functions of [`INTO_OUTBOX`] do.
 const PUBLISH_INTO_OUTBOX: &str = "INSERT INTO $@tag@_function$, outbox, $@tag@_function$ (channel, payload)
         VALUES (@prefix@ OPERATOR(pg_catalog.||) '#' OPERATOR(pg_catalog.||) namespace, payload);
         $@tag@_function$, wake, $@tag@_function$";
 
-/// In plpgsql, as these others are: functions in SQL are planned in each statement that calls them.
-const NOTIFY: &str = "CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
-RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
-BEGIN
-    PERFORM pg_catalog.pg_notify(channel, payload);
-END $@tag@_body$;
+/// The tables, with the names that they have now: declarations, and what to do where one is missing.
+/// The definitions of functions are expressions, in which these variables stand.
+const NAME_OF_ATTACHMENTS: &str = "    attachments pg_catalog.text := @attachments_name@;\n";
+
+const NAME_OF_LOG: &str = "    log pg_catalog.text := @log_name@;\n";
+
+const NAMES_OF_OUTBOX: &str = "    outbox pg_catalog.text := @outbox_name@;
+    turn pg_catalog.text := @turn_name@;
+    wake pg_catalog.text;
 ";
 
-const NOTIFY_AND_LOG: &str = "DO $@tag@_install$
-DECLARE
-    log text := @log_name@;
-BEGIN
-    IF log IS NULL THEN
-        RAISE EXCEPTION 'there is no table %', @log_literal@
-            USING ERRCODE = 'undefined_table', HINT = 'Create it first, as log_schema_sql says.';
-    END IF;
-    EXECUTE pg_catalog.concat($@tag@_function$
-        CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
-        RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
-        BEGIN
-            INSERT INTO $@tag@_function$, log, $@tag@_function$ (channel, payload) VALUES (channel, payload);
-            PERFORM pg_catalog.pg_notify(channel, payload);
-        END $@tag@_body$
-    $@tag@_function$);
-END $@tag@_install$;
-";
-
-const ATTACH: &str = "DO $@tag@_install$
-DECLARE
-    attachments text := @attachments_name@;
-BEGIN
+const CHECK_ATTACHMENTS: &str = "
     IF attachments IS NULL THEN
         RAISE EXCEPTION 'there is no table %', @attachments_literal@
             USING ERRCODE = 'undefined_table', HINT = 'Create it first, as schema_sql says.';
     END IF;
-    EXECUTE pg_catalog.concat($@tag@_function$
-        CREATE OR REPLACE FUNCTION @schema@.internal_notify_attachment(
-            channel text, before_id text, body bytea, after_id text
-        )
-        RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
-        DECLARE
-            attachment int8;
-        BEGIN
-            INSERT INTO $@tag@_function$, attachments, $@tag@_function$ @attach@ RETURNING id INTO attachment;
-            PERFORM @notify@(channel, concat(before_id, attachment, after_id));
-        END $@tag@_body$
-    $@tag@_function$);
-END $@tag@_install$;
 ";
 
-/// In place of the others: a server publishes later.
-const WRITE_INTO_OUTBOX: &str = "DO $@tag@_install$
-DECLARE
-    outbox text := @outbox_name@;
-    turn text := @turn_name@;
-    wake text;
-BEGIN
+const CHECK_LOG: &str = "
+    IF log IS NULL THEN
+        RAISE EXCEPTION 'there is no table %', @log_literal@
+            USING ERRCODE = 'undefined_table', HINT = 'Create it first, as log_schema_sql says.';
+    END IF;
+";
+
+const CHECK_OUTBOX: &str = "
     IF outbox IS NULL OR turn IS NULL THEN
         RAISE EXCEPTION 'there is no table %, or no sequence beside it', @outbox_literal@
             USING ERRCODE = 'undefined_table', HINT = 'Create them first, as outbox_schema_sql says.';
@@ -356,27 +334,52 @@ BEGIN
             PERFORM pg_catalog.pg_notify(@wake@, '');
         END IF;
     $@tag@_function$);
-    EXECUTE pg_catalog.concat($@tag@_function$@emit@$@tag@_function$);
-    EXECUTE pg_catalog.concat($@tag@_function$
-        CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
-        RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
-        BEGIN
-            INSERT INTO $@tag@_function$, outbox, $@tag@_function$ (channel, payload) VALUES (channel, payload);
-            $@tag@_function$, wake, $@tag@_function$
-        END $@tag@_body$
-    $@tag@_function$);
-    EXECUTE pg_catalog.concat($@tag@_function$
-        CREATE OR REPLACE FUNCTION @schema@.internal_notify_attachment(
-            channel text, before_id text, body bytea, after_id text
-        )
-        RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
-        BEGIN
-            INSERT INTO $@tag@_function$, outbox, $@tag@_function$ (channel, payload, after_id, body)
-            VALUES (channel, before_id, after_id, body);
-            $@tag@_function$, wake, $@tag@_function$
-        END $@tag@_body$
-    $@tag@_function$);
-END $@tag@_install$;
+";
+
+/// In plpgsql, as these others are: functions in SQL are planned in each statement that calls them.
+const NOTIFY: &str = "CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+BEGIN
+    PERFORM pg_catalog.pg_notify(channel, payload);
+END $@tag@_body$;
+";
+
+const NOTIFY_AND_LOG: &str = "CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+BEGIN
+    INSERT INTO $@tag@_function$, log, $@tag@_function$ (channel, payload) VALUES (channel, payload);
+    PERFORM pg_catalog.pg_notify(channel, payload);
+END $@tag@_body$;
+";
+
+const ATTACH: &str = "CREATE OR REPLACE FUNCTION @schema@.internal_notify_attachment(
+    channel text, before_id text, body bytea, after_id text
+)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+DECLARE
+    attachment int8;
+BEGIN
+    INSERT INTO $@tag@_function$, attachments, $@tag@_function$ @attach@ RETURNING id INTO attachment;
+    PERFORM @notify@(channel, concat(before_id, attachment, after_id));
+END $@tag@_body$;
+";
+
+/// In place of the others: a server publishes later.
+const INTO_OUTBOX: &str = "CREATE OR REPLACE FUNCTION @schema@.internal_notify(channel text, payload text)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+BEGIN
+    INSERT INTO $@tag@_function$, outbox, $@tag@_function$ (channel, payload) VALUES (channel, payload);
+    $@tag@_function$, wake, $@tag@_function$
+END $@tag@_body$;
+CREATE OR REPLACE FUNCTION @schema@.internal_notify_attachment(
+    channel text, before_id text, body bytea, after_id text
+)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $@tag@_body$
+BEGIN
+    INSERT INTO $@tag@_function$, outbox, $@tag@_function$ (channel, payload, after_id, body)
+    VALUES (channel, before_id, after_id, body);
+    $@tag@_function$, wake, $@tag@_function$
+END $@tag@_body$;
 ";
 
 /// Text before the next `@token@`, the token, and what is behind it.
@@ -411,15 +414,27 @@ mod tests {
         assert!(text.contains(r#"CREATE SCHEMA IF NOT EXISTS "x""y$socketio1_body$";"#));
         assert!(text.contains(r"channel text := E'a''b\\@prefix@socketio0' || '#' || namespace;"));
         assert!(text.contains("$socketio2_body$") && !text.contains("$socketio0_body$"));
-        for token in
-            ["@threshold@", "@version@", "@attach@", "@tables@", "@publish@", "@log_literal@", "@schema_literal@"]
-        {
+        for token in [
+            "@threshold@",
+            "@version@",
+            "@attach@",
+            "@names@",
+            "@tables@",
+            "@definitions@",
+            "@selection@",
+            "@publish@",
+            "@log_literal@",
+            "@schema_literal@",
+        ] {
             assert!(!text.contains(token), "{token}");
         }
         assert!(text.contains("interval(secs => 3600.0)"));
+        let defined = |text: &str| text.matches("EXECUTE pg_catalog.replace(").count();
+        assert_eq!(defined(&text), PUBLIC.len() + INTERNAL.len());
         let outbox = crate::Outbox::default().table(r#"o."@wake@'""#);
         let functions = SqlFunctions::new(&options.outbox(outbox)).expect("these are names");
         let text = functions.install_sql();
+        assert_eq!(defined(&text), PUBLIC.len() + INTERNAL.len());
         assert!(text.contains(r#"to_regclass('"o"."@wake@''_turn"')"#), "{text}");
         assert!(text.contains(r"pg_notify(E'a''b\\@prefix@socketio0?outbox', '')"), "{text}");
     }

@@ -1,66 +1,10 @@
--- Emits Socket.IO events from SQL. Version @version@; running it again, or over an older version,
--- leaves this one.
-SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('socketio-pg functions', 0));
-
--- The text of the statements is read the same way whatever the session's setting is. In the functions,
--- a text with a backslash is an E'' for that reason.
-SELECT pg_catalog.set_config('standard_conforming_strings', 'on', true);
-
-CREATE SCHEMA IF NOT EXISTS @schema@;
-
-DO $@tag@_checks$
-DECLARE
-    function pg_catalog.regprocedure;
-    installed pg_catalog.text := '';
-    grants pg_catalog.jsonb := '[]';
-BEGIN
-    -- A role that may create in the schema could plant functions that these would call.
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_namespace
-        WHERE oid OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(@schema_literal@)::pg_catalog.oid
-            AND pg_catalog.pg_get_userbyid(nspowner) OPERATOR(pg_catalog.=) current_user
-            AND NOT EXISTS (
-                SELECT FROM pg_catalog.aclexplode(nspacl) AS rights
-                WHERE rights.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
-                    AND rights.grantee OPERATOR(pg_catalog.<>) nspowner
-            )
-    ) THEN
-        RAISE EXCEPTION 'the schema % is not safe for functions that run with the rights of their owner', @schema_literal@
-            USING ERRCODE = 'insufficient_privilege',
-                HINT = 'Install them as the role that owns the schema, in a schema in which no other role may create.';
-    END IF;
-    -- Functions of other versions go, unless something depends on them.
-    FOR function IN
-        SELECT oid FROM pg_catalog.pg_proc
-        WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.to_regnamespace(@schema_literal@)::pg_catalog.oid
-            AND pg_catalog.starts_with(pg_catalog.obj_description(oid, 'pg_proc'), 'socketio-pg ')
-    LOOP
-        IF function::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (ARRAY[@signatures@]::pg_catalog.oid[]) THEN
-            installed := pg_catalog.concat(installed, ' ', function::pg_catalog.oid, ' ');
-        ELSE
-            -- The function of that name which replaces it is granted to the same roles.
-            grants := grants OPERATOR(pg_catalog.||) coalesce((
-                SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
-                    'name', proname, 'grantee', rights.grantee::pg_catalog.int8, 'is_grantable', rights.is_grantable
-                ))
-                FROM pg_catalog.pg_proc, pg_catalog.aclexplode(proacl) AS rights
-                WHERE pg_proc.oid OPERATOR(pg_catalog.=) function::pg_catalog.oid
-                    AND rights.grantee OPERATOR(pg_catalog.<>) proowner
-            ), '[]');
-            EXECUTE pg_catalog.format('DROP FUNCTION %s', function);
-        END IF;
-    END LOOP;
-    PERFORM pg_catalog.set_config('socketio_pg.grants', grants::pg_catalog.text, true);
-    -- For the end, where only new functions lose the rights that every role has on a function.
-    PERFORM pg_catalog.set_config('socketio_pg.installed', installed, true);
-END $@tag@_checks$;
-
+-- The functions but those that write into tables. install.sql runs each statement.
+--
 -- The functions that others may call have a search path without any schema that others can write
 -- to: an object of the same name cannot take the place of one of PostgreSQL's. emit has none, and
 -- names every schema instead. The functions whose name begins with internal_ are only called by
 -- these, and so run with their search path; internal_emit has its own, as emit calls it.
 
-@msgpack@
 -- [event, ...arguments], as JSON.
 CREATE OR REPLACE FUNCTION @schema@.internal_event(
     event text, data jsonb, args jsonb[], attachments bytea[], reserved text[]
@@ -72,7 +16,7 @@ BEGIN
     IF event IS NULL THEN
         RAISE EXCEPTION 'an event needs a name, and this is null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
-    IF event = ANY (reserved) THEN
+    IF event = ANY (reserved COLLATE "C") THEN
         RAISE EXCEPTION 'the event name "%" is reserved by Socket.IO', event
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the event another name.';
     END IF;
@@ -117,7 +61,7 @@ DECLARE
     channel text := @prefix@ || '#' || namespace;
     payload text;
 BEGIN
-    IF namespace IS NULL OR namespace NOT LIKE '/%' THEN
+    IF namespace IS NULL OR namespace COLLATE "C" NOT LIKE '/%' THEN
         RAISE EXCEPTION 'the namespace % does not begin with a slash', coalesce(quote_literal(namespace), 'null')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Write it as servers do: /, /admin.';
     END IF;
@@ -141,7 +85,7 @@ BEGIN
                 CASE WHEN octet_length(namespace) <= 999 THEN concat(',"nsp":', to_json(namespace)) END,
                 ',"attachmentId":"'
             ),
-            E'\\x86a474797065'::bytea || @schema@.internal_msgpack_integer(kind)
+            E'\\x86a474797065'::bytea || @schema@.internal_msgpack_integer(kind::numeric)
             || E'\\xa464617461'::bytea || @schema@.internal_msgpack_data(kind, namespace, packet, rest, attachments)
             || E'\\xa3756964a7656d6974746572a36e7370'::bytea || @schema@.internal_msgpack_text(namespace)
             || E'\\xa6736f75726365ac5f73696f5f61646170746572a56e6f6e6365'::bytea
@@ -154,11 +98,20 @@ BEGIN
 END $@tag@_body$;
 
 -- Rooms as JSON. A room that is null is an error: a name that was put together with something that
--- is null would otherwise mean all clients.
+-- is null would otherwise mean all clients. So is a list that is null, as array_agg makes it of no rows.
 CREATE OR REPLACE FUNCTION @schema@.internal_rooms(rooms text[])
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
 BEGIN
-    IF rooms IS NULL OR array_position(rooms, NULL) IS NOT NULL THEN
+    IF rooms IS NULL THEN
+        RAISE EXCEPTION 'the list of rooms is null'
+            USING ERRCODE = 'null_value_not_allowed',
+                HINT = 'Leave the parameter out to select all sockets. An empty list selects none: ARRAY(SELECT ...) returns it where array_agg returns null.';
+    END IF;
+    IF array_ndims(rooms) > 1 THEN
+        RAISE EXCEPTION 'the list of rooms has % dimensions', array_ndims(rooms)
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Write ARRAY[''a'', ''b''], or ARRAY(SELECT unnest(rooms)).';
+    END IF;
+    IF array_position(rooms, NULL::text) IS NOT NULL THEN
         RAISE EXCEPTION 'a room is null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the parameter out to select all sockets.';
     END IF;
@@ -170,11 +123,11 @@ END $@tag@_body$;
 CREATE OR REPLACE FUNCTION @schema@.internal_selection(room text, rooms text[])
 RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $@tag@_body$
 DECLARE
-    selected jsonb := @schema@.internal_rooms(array_remove(ARRAY[room] || rooms, '@everyone@'));
-BEGIN
     -- Checked by itself: joined with others, a list that is null disappears.
-    PERFORM @schema@.internal_rooms(rooms);
-    RETURN CASE WHEN selected = '[]' AND rooms = '{}' THEN NULL ELSE selected END;
+    more jsonb := @schema@.internal_rooms(rooms);
+    selected jsonb := @schema@.internal_rooms(array_remove((ARRAY[room] || rooms) COLLATE "C", '@everyone@'));
+BEGIN
+    RETURN CASE WHEN selected = '[]' AND more = '[]' THEN NULL ELSE selected END;
 END $@tag@_body$;
 
 -- Emits an event as emit() does, whatever its parameters are.
@@ -222,7 +175,7 @@ DECLARE
         event, data, args, attachments, ARRAY['connect', 'connection', 'new_namespace']
     );
 BEGIN
-    PERFORM @schema@.internal_publish(9, namespace, concat('{"packet":', packet, '}'), attachments, packet, NULL);
+    PERFORM @schema@.internal_publish(9, namespace, concat('{"packet":', packet, '}'), attachments, packet, NULL::jsonb);
 END $@tag@_body$;
 
 CREATE OR REPLACE FUNCTION @schema@.internal_move(
@@ -241,8 +194,8 @@ BEGIN
         kind,
         namespace,
         concat('{"opts":{"rooms":', selected, ',"except":', excepted, '},"rooms":', moved, '}'),
-        NULL,
-        NULL,
+        NULL::bytea[],
+        NULL::jsonb,
         jsonb_build_object('rooms', selected, 'except', excepted, 'targets', moved)
     );
 END $@tag@_body$;
@@ -295,8 +248,8 @@ BEGIN
         6,
         namespace,
         concat('{"opts":{"rooms":', selected, ',"except":', excepted, '},"close":', closed, '}'),
-        NULL,
-        NULL,
+        NULL::bytea[],
+        NULL::jsonb,
         jsonb_build_object('rooms', selected, 'except', excepted, 'close', closed)
     );
 END $@tag@_body$;
@@ -312,7 +265,7 @@ END $@tag@_body$;
 CREATE OR REPLACE FUNCTION @schema@.emit_change()
 RETURNS trigger LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
-SET bytea_output = 'hex' SET IntervalStyle = 'postgres' SET DateStyle = 'ISO' SET TimeZone = 'UTC' AS $@tag@_body$
+SET bytea_output = 'hex' SET IntervalStyle = 'postgres' SET DateStyle = 'ISO' SET TimeZone = 'UTC' SET lc_monetary = 'C' AS $@tag@_body$
 DECLARE
     new_row jsonb;
     old_row jsonb;
@@ -326,7 +279,7 @@ BEGIN
     IF TG_LEVEL <> 'ROW' OR TG_WHEN <> 'AFTER' OR TG_NARGS NOT BETWEEN 1 AND 3 THEN
         RAISE EXCEPTION 'the trigger "%" cannot emit changes', TG_NAME
             USING ERRCODE = 'invalid_object_definition',
-                HINT = 'Create it AFTER … FOR EACH ROW EXECUTE FUNCTION emit_change(''event'', ''room'', ''/namespace'').';
+                HINT = 'Create it AFTER ... FOR EACH ROW EXECUTE FUNCTION emit_change(''event'', ''room'', ''/namespace'').';
     END IF;
     IF TG_OP <> 'DELETE' THEN
         new_row := to_jsonb(NEW);
@@ -356,6 +309,8 @@ BEGIN
     END LOOP;
     -- A row without a value there has no room, and its change is emitted to no client.
     rooms := ARRAY(SELECT DISTINCT one FROM unnest(rooms) AS all_rooms(one) WHERE one IS NOT NULL ORDER BY one);
+    -- A value of a column never selects all clients.
+    rooms := array_remove(rooms, '@everyone@');
     IF template IS NOT NULL AND rooms = '{}' THEN
         RETURN NULL;
     END IF;
@@ -381,37 +336,3 @@ END $@tag@_body$;
 
 CREATE OR REPLACE FUNCTION @schema@.version()
 RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $@tag@_body$ SELECT @version@ $@tag@_body$;
-
--- The functions that write into tables, with the names that the tables have now.
-@tables@
--- Who may emit is a matter of GRANT.
-DO $@tag@_rights$
-DECLARE
-    function pg_catalog.regprocedure;
-    installed pg_catalog.text := pg_catalog.current_setting('socketio_pg.installed');
-    granted pg_catalog.text;
-BEGIN
-    FOREACH function IN ARRAY ARRAY[@signatures@] LOOP
-        IF pg_catalog.strpos(installed, pg_catalog.concat(' ', function::pg_catalog.oid, ' ')) OPERATOR(pg_catalog.=) 0
-            AND function::pg_catalog.oid OPERATOR(pg_catalog.<>) ALL (ARRAY[@for_everybody@]::pg_catalog.oid[])
-        THEN
-            EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', function);
-        END IF;
-        EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', function, 'socketio-pg @version@');
-        FOR granted IN
-            SELECT pg_catalog.format(
-                'GRANT EXECUTE ON FUNCTION %s TO %s %s', function, coalesce(pg_catalog.quote_ident(rolname), 'PUBLIC'),
-                CASE WHEN is_grantable THEN 'WITH GRANT OPTION' END
-            )
-            FROM pg_catalog.jsonb_to_recordset(pg_catalog.current_setting('socketio_pg.grants')::pg_catalog.jsonb)
-                    AS grants(name pg_catalog.text, grantee pg_catalog.int8, is_grantable pg_catalog.bool)
-                JOIN pg_catalog.pg_proc ON pg_proc.oid OPERATOR(pg_catalog.=) function::pg_catalog.oid
-                    AND proname::pg_catalog.text OPERATOR(pg_catalog.=) name
-                LEFT JOIN pg_catalog.pg_roles ON pg_roles.oid::pg_catalog.int8 OPERATOR(pg_catalog.=) grantee
-            WHERE pg_catalog.strpos(installed, pg_catalog.concat(' ', function::pg_catalog.oid, ' ')) OPERATOR(pg_catalog.=) 0
-                AND (grantee OPERATOR(pg_catalog.=) 0::pg_catalog.int8 OR rolname IS NOT NULL)
-        LOOP
-            EXECUTE granted;
-        END LOOP;
-    END LOOP;
-END $@tag@_rights$;

@@ -176,17 +176,45 @@ async fn look_for_outbox(client: &Client, report: &mut Report) {
 
 /// The installed version is read, not called: anybody who may create a schema can put a function of that
 /// name there, and it would run with the rights of whoever runs `doctor`.
+///
+/// Beside it: the comment, by which the functions are known, and how many functions every role may call,
+/// because nobody has revoked it.
 const INSTALLED: &str = "
-SELECT prosrc FROM pg_catalog.pg_proc JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = pronamespace
+SELECT prosrc, coalesce(pg_catalog.obj_description(version.oid, 'pg_proc'), ''), (
+    SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc AS function
+    WHERE function.pronamespace = namespace.oid AND function.proacl IS NULL AND function.proname IN (
+        'emit', 'server_side_emit', 'sockets_join', 'sockets_leave', 'disconnect_sockets', 'internal_notify',
+        'internal_notify_attachment', 'internal_publish'
+    )
+)
+FROM pg_catalog.pg_proc AS version JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = version.pronamespace
 WHERE nspname = $1 AND proname = 'version' AND pronargs = 0";
 
 async fn check_functions(client: &Client, target: &Target, schema: &str, report: &mut Report) -> Result<(), Error> {
-    let Some(source) = value::<String>(client, INSTALLED, schema).await? else {
+    let rows = ask(client, INSTALLED, &[(&schema, Type::TEXT)]).await?;
+    let Some(row) = rows.first() else {
         report.add(Finding::ok("functions", format!("no SQL functions are installed in the schema {schema}")));
         return Ok(());
     };
+    let (source, comment, open): (String, String, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let digits: String = source.chars().filter(char::is_ascii_digit).collect();
-    report.add(functions(digits.parse().unwrap_or(0), &install(target, "functions", schema)));
+    let version = digits.parse().unwrap_or(0);
+    let install = install(target, "functions", schema);
+    report.add(functions(version, &install));
+    if open > 0 {
+        report.add(Finding::error(
+            "functions",
+            format!("in the schema {schema}, every role may call SQL functions that emit: {open}"),
+            format!("install them again, which revokes that: {install}; then grant EXECUTE to those who may emit"),
+        ));
+    }
+    if comment != format!("socketio-pg {version}") {
+        report.add(Finding::warning(
+            "functions",
+            format!("the SQL functions of the schema {schema} lack their comments, by which they are removed"),
+            format!("install them again: {install}"),
+        ));
+    }
     Ok(())
 }
 
@@ -217,7 +245,7 @@ fn install(target: &Target, what: &str, schema: &str) -> String {
         option("--prefix", &target.prefix, "socket.io");
         option("--schema", schema, "socketio");
     }
-    format!("{} | psql \"$DATABASE_URL\"", words.join(" "))
+    format!("{} | psql -v ON_ERROR_STOP=1 \"$DATABASE_URL\"", words.join(" "))
 }
 
 #[cfg(test)]

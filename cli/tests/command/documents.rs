@@ -35,6 +35,12 @@ async fn sql_can_be_run_as_it_is_written() {
     let sql = run("", &["sql", "remove-functions", "--schema", "emitting"]).await.with(0);
     database.execute(&sql.stdout).unwrap();
     assert!(database.execute("SELECT emitting.emit('order', '{}')").is_err());
+    // One statement: a client may commit each by itself.
+    let sql = run("", &["sql", "functions"]).await.with(0).stdout;
+    let tag = sql.lines().find_map(|line| line.strip_prefix("DO ")).unwrap();
+    assert!(sql.trim_end().ends_with(&format!("END {tag};")) && sql.matches(tag).count() == 2, "{sql}");
+    let help = run("", &["sql", "--help"]).await.with(0).stdout;
+    assert!(help.contains("psql -v ON_ERROR_STOP=1"), "{help}");
     let ended = run("", &["sql", "table", "--table", "a.b.c.d"]).await.with(2);
     assert!(ended.stderr.contains("error:"), "{}", ended.stderr);
 }

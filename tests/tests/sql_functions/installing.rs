@@ -1,8 +1,10 @@
 //! Installing the functions, over older ones too, and removing them.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use socketio_pg_tests::DEADLINE;
-use socketio_pg_tokio_postgres::{Options, SqlFunctions};
+use socketio_pg_tokio_postgres::{CatchUp, Options, Outbox, SqlFunctions};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
@@ -108,6 +110,105 @@ async fn functions_are_not_installed_where_others_could_plant_some() {
     functions.client.batch_execute(&install_and_remove).await.unwrap();
     let left = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'mine'::regnamespace AND proacl IS NULL";
     assert_eq!(functions.database.execute(left).unwrap().as_deref(), Some("3"));
+}
+
+/// A role that could create in the schema once, and can no longer.
+#[tokio::test]
+async fn functions_are_not_installed_where_others_have_planted_some() {
+    let Some(functions) = Functions::install().await else { return };
+    let role = format!("planter_{}", functions.database.name());
+    let setup = format!(
+        "CREATE ROLE \"{role}\"; CREATE SCHEMA planted; GRANT ALL ON SCHEMA planted TO \"{role}\"; SET ROLE \"{role}\";
+         CREATE FUNCTION planted.internal_publish(int, text, text, bytea[], jsonb, text) RETURNS void
+         LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''planted code runs''; END';
+         RESET ROLE; REVOKE ALL ON SCHEMA planted FROM \"{role}\""
+    );
+    functions.client.batch_execute(&setup).await.unwrap();
+    let install = SqlFunctions::new(&Options::default()).unwrap().schema("planted").install_sql();
+    let (state, text) = functions.error(&install).await;
+    assert_eq!(state, SqlState::INSUFFICIENT_PRIVILEGE);
+    assert!(text.contains("planted") && text.contains("or owns a function"), "{text}");
+    // One of the owner is his own matter. Its parameters do not fit better than those of the function.
+    let owned = format!("REASSIGN OWNED BY \"{role}\" TO CURRENT_USER; DROP ROLE \"{role}\"; {install}");
+    functions.client.batch_execute(&owned).await.unwrap_or_else(|error| panic!("{error:?}"));
+    functions.client.batch_execute("SELECT planted.server_side_emit('e', '1')").await.unwrap();
+}
+
+/// As a client that commits each statement by itself runs them, for one psql.
+#[tokio::test]
+async fn the_installation_is_one_statement_that_does_all_or_nothing() {
+    let Some(functions) = Functions::install().await else { return };
+    let other = |options: &Options| SqlFunctions::new(options).unwrap().schema("other").install_sql();
+    let exists = "SELECT count(*) FROM pg_namespace WHERE nspname = 'other'";
+    let without_table =
+        functions.client.execute(other(&Options::default().table("gone")).as_str(), &[]).await.unwrap_err();
+    assert_eq!(without_table.code(), Some(&SqlState::UNDEFINED_TABLE), "{without_table:?}");
+    assert_eq!(functions.database.execute(exists).unwrap().as_deref(), Some("0"));
+    let log = CatchUp::last(Duration::from_secs(3600));
+    for options in [Options::default(), Options::default().catch_up(log), Options::default().outbox(Outbox::default())]
+    {
+        functions.client.execute(other(&options).as_str(), &[]).await.unwrap_or_else(|error| panic!("{error:?}"));
+        functions.client.batch_execute("SELECT other.emit('e', '1'), other.emit('e')").await.unwrap();
+    }
+    let open = "SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
+        WHERE pronamespace = 'other'::regnamespace AND proacl IS NULL";
+    assert_eq!(functions.database.execute(open).unwrap().as_deref(), Some("emit_change version"));
+    let remove = SqlFunctions::new(&Options::default()).unwrap().schema("other").remove_sql();
+    functions.client.execute(remove.as_str(), &[]).await.unwrap();
+    assert_eq!(functions.database.execute(exists).unwrap().as_deref(), Some("0"));
+}
+
+/// As `pg_dump --no-acl --no-comments` brings them back: every role may call them.
+#[tokio::test]
+async fn functions_that_have_lost_rights_and_comments_get_them_when_they_are_installed_again() {
+    let Some(functions) = Functions::install().await else { return };
+    let install = SqlFunctions::new(&Options::default()).unwrap();
+    let restored = |comment: &str| {
+        format!(
+            "DO $$ DECLARE one regprocedure; definition text; BEGIN
+                 FOR one IN SELECT oid FROM pg_proc WHERE pronamespace = 'socketio'::regnamespace LOOP
+                     definition := pg_get_functiondef(one);
+                     EXECUTE format('DROP FUNCTION %s', one);
+                     EXECUTE definition;
+                 END LOOP;
+                 FOR one IN SELECT oid FROM pg_proc WHERE pronamespace = 'socketio'::regnamespace LOOP
+                     EXECUTE format('COMMENT ON FUNCTION %s IS %L', one, {comment});
+                 END LOOP;
+             END $$"
+        )
+    };
+    let open = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'socketio'::regnamespace AND proacl IS NULL";
+    let all = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'socketio'::regnamespace";
+    let count = functions.database.execute(all).unwrap();
+    for comment in [format!("'socketio-pg {}'", SqlFunctions::VERSION), "NULL".to_owned()] {
+        functions.client.batch_execute(&restored(&comment)).await.unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(functions.database.execute(open).unwrap(), count);
+        if comment == "NULL" {
+            // Nothing says whose they are.
+            functions.client.batch_execute(&install.remove_sql()).await.unwrap();
+            assert_eq!(functions.database.execute(all).unwrap(), count);
+        }
+        functions.client.batch_execute(&install.install_sql()).await.unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(functions.database.execute(open).unwrap().as_deref(), Some("2"), "emit_change and version");
+    }
+    functions.client.batch_execute(&install.remove_sql()).await.unwrap();
+    let left = "SELECT count(*) FROM pg_namespace WHERE nspname = 'socketio'";
+    assert_eq!(functions.database.execute(left).unwrap().as_deref(), Some("0"));
+}
+
+#[tokio::test]
+async fn who_cannot_see_yet_what_another_installed_is_told_to_try_again() {
+    let Some(functions) = Functions::install().await else { return };
+    let install = SqlFunctions::new(&Options::default()).unwrap().schema("late").install_sql();
+    let other = connect(&functions.database.url()).await;
+    other.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").await.unwrap();
+    functions.client.batch_execute(&install).await.unwrap();
+    let error = other.batch_execute(&install).await.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code(), &SqlState::T_R_SERIALIZATION_FAILURE, "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("Run this again")), "{error:?}");
+    other.batch_execute("ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    other.batch_execute(&format!("{install} COMMIT")).await.unwrap_or_else(|error| panic!("{error:?}"));
 }
 
 #[tokio::test]

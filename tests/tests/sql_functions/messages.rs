@@ -80,7 +80,11 @@ async fn numbers_and_texts_have_their_shortest_form_in_an_attachment() {
     let Some(mut functions) = Functions::install().await else { return };
     let numbers = "0 1 -1 127 128 255 256 65535 65536 4294967295 4294967296 9007199254740991 9007199254740992 -32 -33 -128 \
                    -129 -32768 -32769 -2147483648 -2147483649 -9007199254740991 1.5 0.1 1e21 1e400 -1e400 1e-400 5e-324 2e-324 \
-                   3e-324 1.7976931348623157e308 1.7976931348623158e308 1.0 1e3 123456789012345680000";
+                   3e-324 1.7976931348623157e308 1.7976931348623158e308 1.0 1e3 123456789012345680000 \
+                   2.47032822920623272084e-324 2.47032822920623272088e-324 2.470328229206232720882844e-324 \
+                   2.47032822920623272089e-324 2.5e-324 1.79769313486231580793728971405302e308 \
+                   1.79769313486231580793728971405303415079933e308 1.79769313486231580793728971405303415079935e308 \
+                   -1.79769313486231580793728971405302e308 -1.79769313486231580793728971405303415079935e308";
     for number in numbers.split_whitespace() {
         let statement = format!(
             "SELECT socketio.emit('e', '{number}', args => ARRAY['{{\"_placeholder\":true,\"num\":0}}']::jsonb[], \
@@ -274,10 +278,21 @@ async fn what_cannot_be_emitted_says_what_to_do() {
             "a room is null. Leave the parameter out to select all sockets.",
         ),
         ("emit('e', '1', room => 'order:' || NULL)".to_owned(), "a room is null"),
-        ("emit('e', '1', rooms => NULL)".to_owned(), "a room is null"),
-        ("emit('e', '1', except_rooms => NULL)".to_owned(), "a room is null"),
+        (
+            "emit('e', '1', rooms => NULL)".to_owned(),
+            "the list of rooms is null. Leave the parameter out to select all sockets.",
+        ),
+        ("emit('e', '1', except_rooms => NULL)".to_owned(), "the list of rooms is null"),
         ("disconnect_sockets(NULL)".to_owned(), "a room is null"),
-        ("sockets_join(NULL)".to_owned(), "a room is null"),
+        ("sockets_join(NULL)".to_owned(), "the list of rooms is null"),
+        (
+            "emit('e', rooms => (SELECT array_agg(x) FROM unnest('{}'::text[]) AS x))".to_owned(),
+            "array_agg returns null",
+        ),
+        ("emit('e', '1', rooms => '{{a,b},{c,d}}')".to_owned(), "the list of rooms has 2 dimensions. Write ARRAY"),
+        ("emit('e', '1', except_rooms => '{{a,b},{c,d}}')".to_owned(), "the list of rooms has 2 dimensions"),
+        ("disconnect_sockets('x', rooms => '{{a,b},{c,d}}')".to_owned(), "the list of rooms has 2 dimensions"),
+        ("sockets_join('{{a,b},{c,d}}')".to_owned(), "the list of rooms has 2 dimensions"),
         (
             r#"emit('e', '{"name":"x"}', attachments => ARRAY['\x00']::bytea[])"#.to_owned(),
             "has no placeholder in its arguments",
@@ -412,6 +427,72 @@ async fn every_name_is_taken_literally() {
     functions.client.batch_execute(&named.remove_sql()).await.unwrap();
     let left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'it%'";
     assert_eq!(functions.database.execute(left).unwrap().as_deref(), Some("0"));
+}
+
+/// A collation that takes different texts for equal has no LIKE in most versions of PostgreSQL.
+#[tokio::test]
+async fn values_of_a_column_are_compared_by_their_bytes() {
+    let Some(mut functions) = Functions::install().await else { return };
+    functions
+        .client
+        .batch_execute(
+            "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+             CREATE TABLE texts (e text COLLATE ci, r text COLLATE ci, n text COLLATE ci);
+             INSERT INTO texts VALUES ('CONNECT', 'R', '/')",
+        )
+        .await
+        .unwrap();
+    for call in [
+        "emit(e, '1', r, n)",
+        "emit(e, room => r, namespace => n, volatile => true)",
+        "emit(e, '1', rooms => ARRAY[r], except_rooms => ARRAY['r' COLLATE ci], namespace => n)",
+        "emit(e, room => r, namespace => n, attachments => ARRAY['\\x00'::bytea])",
+    ] {
+        let message = functions.emitted(&format!("SELECT socketio.{call} FROM texts")).await;
+        assert_eq!(rooms(&message), ["R"], "{call}");
+        assert!(event(&message).starts_with(r#"["CONNECT""#), "{call}: {}", event(&message));
+    }
+    for call in [
+        "sockets_join(ARRAY[r], r, n, ARRAY[r], ARRAY['x' COLLATE ci])",
+        "sockets_leave(ARRAY[r], r, n, ARRAY[r], ARRAY['x' COLLATE ci])",
+        "disconnect_sockets(r, n, rooms => ARRAY[r], except_rooms => ARRAY['x' COLLATE ci])",
+        "server_side_emit(e, '1', n)",
+    ] {
+        functions.emitted(&format!("SELECT socketio.{call} FROM texts")).await;
+    }
+    let trigger = "CREATE TRIGGER emit_texts AFTER UPDATE ON texts
+        FOR EACH ROW EXECUTE FUNCTION socketio.emit_change('texts', '{r}')";
+    functions.client.batch_execute(trigger).await.unwrap();
+    let message = functions.emitted("UPDATE texts SET r = 'r'").await;
+    let mut both = rooms(&message);
+    both.sort_unstable();
+    assert_eq!(both, ["R", "r"]);
+}
+
+/// What stands for all clients is not written anywhere but in the functions.
+#[tokio::test]
+async fn no_name_that_a_client_can_choose_selects_all_clients() {
+    let Some(mut functions) = Functions::install().await else { return };
+    let known = "every client 0b6f7c6d2a4e4d6f";
+    for call in [format!("emit('e', '1', '{known}')"), format!("emit('e', rooms => ARRAY['{known}'])")] {
+        let message = functions.emitted(&format!("SELECT socketio.{call}")).await;
+        assert_eq!(rooms(&message), [known], "{call}");
+    }
+    let secret = "SELECT substring(prosrc, 'every client [0-9a-f]{32}') FROM pg_proc WHERE proname = 'emit'";
+    let secret_before = functions.database.execute(secret).unwrap().unwrap();
+    // It stays: a function may be replaced between two that call each other.
+    let install = SqlFunctions::new(&Options::default()).unwrap().install_sql();
+    functions.client.batch_execute(&install).await.unwrap();
+    assert_eq!(functions.database.execute(secret).unwrap().unwrap(), secret_before);
+    // Nor does a value of a column, even by who reads the functions.
+    let trigger = "CREATE TABLE named (name text);
+        CREATE TRIGGER emit_named AFTER INSERT OR UPDATE ON named
+        FOR EACH ROW EXECUTE FUNCTION socketio.emit_change('named', '{name}')";
+    functions.client.batch_execute(trigger).await.unwrap();
+    functions.client.batch_execute(&format!("INSERT INTO named VALUES ('{secret_before}')")).await.unwrap();
+    functions.nothing_was_notified().await;
+    let message = functions.emitted("UPDATE named SET name = 'a'").await;
+    assert_eq!(rooms(&message), ["a"]);
 }
 
 /// The statements of the page, as they stand there.

@@ -89,3 +89,30 @@ async fn what_is_planted_in_the_search_path_is_not_run() {
         functions.next().await;
     }
 }
+
+/// A schema before `pg_catalog` may have types with the names of PostgreSQL's own.
+#[tokio::test]
+async fn the_types_of_the_functions_are_those_of_postgresql() {
+    let Some(mut functions) = Functions::install().await else { return };
+    let types = "CREATE SCHEMA planted; CREATE DOMAIN planted.text AS pg_catalog.text;
+        CREATE DOMAIN planted.jsonb AS pg_catalog.jsonb; CREATE DOMAIN planted.bytea AS pg_catalog.bytea;
+        CREATE DOMAIN planted.void AS pg_catalog.text; CREATE DOMAIN planted.trigger AS pg_catalog.text";
+    functions.client.batch_execute(types).await.unwrap();
+    let again = SqlFunctions::new(&Options::default()).unwrap();
+    let outbox = SqlFunctions::new(&Options::default().outbox(Outbox::default())).unwrap().schema("socketio_outbox");
+    let install = format!("{} {}", again.install_sql(), outbox.install_sql());
+    functions.client.batch_execute("SET search_path = planted, pg_catalog, public; BEGIN").await.unwrap();
+    functions.client.batch_execute(&install).await.unwrap_or_else(|error| panic!("{error:?}"));
+    // The transaction goes on as it was.
+    for transaction in ["in the transaction", "after it"] {
+        let path = functions.client.query_one("SELECT current_setting('search_path')", &[]).await.unwrap();
+        assert_eq!(path.get::<_, String>(0), "planted, pg_catalog, public", "{transaction}");
+        functions.client.batch_execute("COMMIT").await.unwrap();
+    }
+    functions.client.batch_execute("RESET search_path").await.unwrap();
+    let foreign =
+        "SELECT count(*) FROM pg_depend WHERE classid = 'pg_proc'::regclass AND refclassid = 'pg_type'::regclass";
+    assert_eq!(functions.database.execute(foreign).unwrap().as_deref(), Some("0"));
+    functions.emitted("SELECT socketio.emit('e', attachments => ARRAY['\\x00'::bytea])").await;
+    functions.client.batch_execute("SELECT socketio_outbox.emit('e', '1')").await.unwrap();
+}

@@ -31,7 +31,7 @@ BEGIN
         SELECT string_agg(@schema@.internal_msgpack_text(key) || @schema@.internal_msgpack(entry, attachments), ''), count(*)
         INTO packed, length
         FROM jsonb_each(value) AS entries(key, entry);
-        RETURN @schema@.internal_msgpack_length(length, 128, E'\\xde', E'\\xdf') || coalesce(packed, '');
+        RETURN @schema@.internal_msgpack_length(length, 128, E'\\xde'::bytea, E'\\xdf'::bytea) || coalesce(packed, '');
     ELSIF kind = 'object' THEN
         SELECT @object@ INTO packed FROM (SELECT value AS element) AS this;
         RETURN packed;
@@ -68,7 +68,7 @@ BEGIN
             ) AS typed OFFSET 0
         ) AS elements;
     END IF;
-    RETURN @schema@.internal_msgpack_length(length, 144, E'\\xdc', E'\\xdd') || coalesce(packed, '');
+    RETURN @schema@.internal_msgpack_length(length, 144, E'\\xdc'::bytea, E'\\xdd'::bytea) || coalesce(packed, '');
 END $@tag@_body$;
 
 -- What begins a list or a map: short is that of an empty one.
@@ -87,11 +87,12 @@ BEGIN
     IF number = trunc(number) AND number BETWEEN -9223372036854775808 AND 18446744073709551615 THEN
         RETURN @schema@.internal_msgpack_integer(number);
     END IF;
-    -- A double has no larger numbers, and none that are nearer to 0. JavaScript reads them so, too.
+    -- A double has no larger numbers, and none that are nearer to 0: JavaScript reads them so, and
+    -- PostgreSQL fails. These are 2^1024 - 2^970 and 2^-1075, rounded to where PostgreSQL does not fail.
     RETURN E'\\xcb'::bytea || float8send(CASE
-        WHEN abs(number) >= 179769313486231580793728971405301e276 THEN
+        WHEN abs(number) >= 179769313486231580793728971405303415079934e267 THEN
             CASE WHEN number > 0 THEN 'Infinity' ELSE '-Infinity' END::float8
-        WHEN abs(number) <= 24703282292062327208e-343 THEN 0
+        WHEN abs(number) < 247032822920623272088284396434110686182530e-365 THEN 0
         ELSE number::float8
     END);
 END $@tag@_body$;

@@ -88,6 +88,21 @@ async fn the_outbox_and_the_functions_are_looked_at() {
     let functions = run(&url, &["sql", "functions"]).await.with(0).stdout;
     database.execute(&functions).unwrap();
     Findings::of(&url, &[], 3).await.have("functions", "ok", &["are current"]);
+    // As a dump without rights and comments brings them back.
+    let emit = database.execute("SELECT pg_get_functiondef('socketio.emit'::regproc)").unwrap().unwrap();
+    let without = format!("DROP FUNCTION socketio.emit; {emit}; COMMENT ON FUNCTION socketio.version() IS NULL");
+    database.execute(&without).unwrap();
+    let findings = Findings::of(&url, &[], 1).await;
+    findings.have(
+        "functions",
+        "error",
+        &["every role may call SQL functions that emit: 1", "socketio-pg sql functions"],
+    );
+    findings.have("functions", "warning", &["lack their comments", "socketio-pg sql functions"]);
+    database.execute(&functions).unwrap();
+    let findings = Findings::of(&url, &[], 3).await;
+    let of_functions: Vec<_> = findings.0.iter().filter(|finding| finding["check"] == "functions").collect();
+    assert!(of_functions.len() == 1 && of_functions[0]["level"] == "ok", "{of_functions:#?}");
     let version = database.execute("SELECT pg_get_functiondef('socketio.version()'::regprocedure)").unwrap().unwrap();
     let current = database.execute("SELECT socketio.version()").unwrap().unwrap();
     database.execute(&version.replace(&current, "1")).unwrap();
