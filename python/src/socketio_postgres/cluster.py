@@ -298,7 +298,9 @@ class Cluster:
     def _tick(self, was_stopped: bool) -> None:
         for node in list(self._nodes.values()):
             node.beat(self.options.heartbeat_interval)
-            if not was_stopped:
+            # Who hears nobody does not know who is silent. Otherwise a request would not wait for the
+            # others, and would be complete without them.
+            if self._listener.is_listening and not was_stopped:
                 node.forget_silent()
         self._leave_idle()
         if self._overflow_since is not None:

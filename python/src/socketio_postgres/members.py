@@ -78,6 +78,10 @@ class Members:
         if uid not in self._left and len(self._left) < self._most:
             self._left[uid] = now
 
+    def wait_anew(self, now: float) -> None:
+        """Nobody could be heard until now: each has the whole time to be heard."""
+        self._heard = dict.fromkeys(self._heard, now)
+
     def silent(self, now: float) -> list[tuple[str, bool]]:
         """Forgets the servers that were not heard for too long. Returns their uids, and whether they needed
         attachments."""

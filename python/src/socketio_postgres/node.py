@@ -67,6 +67,7 @@ class Node:
         """Is called whenever it listens, at first and after the connection was lost."""
         # All servers respond at once, so that this one knows soon who is there.
         self._hold_back(self._network.options.heartbeat_interval)
+        self.members.wait_anew(time.monotonic())
         self._send(Type.INITIAL_HEARTBEAT)
 
     def leave(self) -> None:
