@@ -8,7 +8,7 @@ use socketio_pg_core::{
 };
 use tokio::time::sleep;
 
-use crate::nodes::{Node, collect, pair};
+use crate::nodes::{collect, pair};
 
 const SECOND: Duration = Duration::from_secs(1);
 
