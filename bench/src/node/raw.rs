@@ -1,10 +1,13 @@
 //! PostgreSQL alone: the most that any adapter which uses NOTIFY can do.
 //!
 //! A storm goes out in statements of 64 notifications, each awaited before the next; otherwise one
-//! statement is one notification. The payload is the event's JSON text alone.
+//! statement is one notification. The payload is the event's JSON text alone; binary follows on a
+//! line of its own, in Base64, as a notification is text.
 
 use std::{collections::HashMap, future::poll_fn, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use socketioxide_core::Value;
 use tokio_postgres::{AsyncMessage, Client, NoTls, Statement};
 
@@ -82,7 +85,7 @@ async fn listen(url: &str, tallies: HashMap<String, Arc<Tally>>) -> Result<Clien
             if let AsyncMessage::Notification(notification) = message
                 && let Some(tally) = tallies.get(notification.channel())
             {
-                tally.take_event(notification.payload(), &[]);
+                take(tally, notification.payload());
             }
         }
     });
@@ -90,10 +93,23 @@ async fn listen(url: &str, tallies: HashMap<String, Arc<Tally>>) -> Result<Clien
     Ok(client)
 }
 
+fn take(tally: &Tally, payload: &str) {
+    let (text, binary) = payload.split_once('\n').unwrap_or((payload, ""));
+    match STANDARD.decode(binary) {
+        Ok(binary) if !binary.is_empty() => tally.take_event(text, &[&Bytes::from(binary)]),
+        // What cannot be read has no attachment, which is noticed.
+        _ => tally.take_event(text, &[]),
+    }
+}
+
 fn payload(run: u64, sequence: u64, load: Load) -> Result<String, String> {
     match load.encode(Header { run, sequence, stamp: clock::now() })? {
         Value::Str(text, None) => Ok(text.to_string()),
-        _ => Err("a notification has no attachments".to_owned()),
+        Value::Str(text, Some(attachments)) => {
+            let binary = attachments.iter().map(|attachment| STANDARD.encode(attachment));
+            Ok(std::iter::once(text.to_string()).chain(binary).collect::<Vec<_>>().join("\n"))
+        }
+        Value::Bytes(_) => Err("a notification is text".to_owned()),
     }
 }
 

@@ -197,8 +197,8 @@ impl Workload {
         match (self.kind, contender) {
             // Node.js's emit cannot be awaited.
             (Kind::Emit { pace: Pace::OneByOne, .. }, Contender::Node) => false,
-            // Raw notifications are text, and short.
-            (Kind::Emit { load, .. }, Contender::Raw) => load == Load::Small,
+            // Raw notifications are short.
+            (Kind::Emit { load, .. }, Contender::Raw) => matches!(load, Load::Small | Load::Binary1K),
             (Kind::FetchSockets { .. } | Kind::BroadcastWithAck { .. }, Contender::Raw) => false,
             // The cost of the log shows best where it is the highest and the lowest.
             (_, Contender::Logged) => {
