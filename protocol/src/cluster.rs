@@ -164,8 +164,10 @@ pub struct NodeRules {
     requests: requests::Requests,
     /// When the node last published; `None` before it joins and after it leaves.
     published: Option<Instant>,
-    /// Whether the node is disconnected, and hears nobody.
-    is_deaf: bool,
+    /// Until when everything that others published has been heard; `None`: until now.
+    heard_until: Option<Instant>,
+    /// When to look again for silent nodes: some would be, if the node heard all until now.
+    looks_for_silent_at: Option<Instant>,
     /// Since when the node is quiet, unless it knows another node.
     quiet_since: Option<Instant>,
     /// Since when a new node waits for a heartbeat in reply: see [`NodeRules::hear`].
@@ -185,7 +187,8 @@ impl NodeRules {
             members: Membership::default(),
             requests: requests::Requests::default(),
             published: None,
-            is_deaf: false,
+            heard_until: None,
+            looks_for_silent_at: None,
             quiet_since: None,
             heartbeat_reply_due: None,
             watching: Watching::default(),
@@ -240,12 +243,14 @@ impl NodeRules {
         }
     }
 
-    /// Call it when the node is disconnected, and hears nobody. Until it calls
-    /// [`Self::was_disconnected`] or [`Self::rejoin`], no other node is taken for silent: a request
-    /// waits for all that are known, and says which did not answer. Otherwise it would be complete
-    /// without them.
-    pub fn disconnected(&mut self) {
-        self.is_deaf = true;
+    /// Until when everything that others published has been heard, as the link to the database
+    /// showed. A node is silent only if it was not heard although this one heard all: who is
+    /// disconnected, noticed or not, does not take others for dead. A request then waits for all that
+    /// are known, and says which did not respond; otherwise it would be complete without them.
+    ///
+    /// Call it before [`Self::handle_timeout`]. Where it is never called, everything is heard.
+    pub fn heard_all_until(&mut self, until: Instant) {
+        self.heard_until = Some(until);
     }
 
     /// Leaves: publishes the close message, and ends all requests.
@@ -377,15 +382,17 @@ impl NodeRules {
     /// Tells the node the time: it sends what is due, drops nodes that are silent, ends requests
     /// that took too long.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while !self.is_deaf
-            && let Some(node) = self.members.silent(now, self.config.heartbeat_timeout)
-        {
+        let heard_until = self.heard_until.map_or(now, |until| until.min(now));
+        while let Some(node) = self.members.silent(heard_until, self.config.heartbeat_timeout) {
             self.hold_back_for(now, &node);
             self.members.remove(&node);
             self.node_left(node, false);
             // Perhaps it was this node that could not hear.
             self.doubt(now);
         }
+        let silent = self.members.oldest().map(|heard| after(heard, self.config.heartbeat_timeout));
+        self.looks_for_silent_at =
+            silent.filter(|at| *at <= now).map(|_| after(now, self.config.heartbeat_interval / 10));
         self.requests.expire(now, &mut self.actions);
         let must_tell = self.published.is_some() && self.watching.must_tell(now);
         if self.heartbeat_reply_due.take_if(|due| *due <= now).is_some() || must_tell {
@@ -411,8 +418,8 @@ impl NodeRules {
     pub fn next_timeout(&self) -> Option<Instant> {
         let (interval, slack) = self.heartbeat_schedule();
         let heartbeat = self.published.map(|published| after(after(published, interval), slack));
-        let oldest = self.members.oldest().filter(|_| !self.is_deaf);
-        let silent = oldest.map(|heard| after(heard, self.config.heartbeat_timeout));
+        let silent = self.members.oldest().map(|heard| after(heard, self.config.heartbeat_timeout));
+        let silent = silent.map(|at| self.looks_for_silent_at.map_or(at, |again| again.max(at)));
         let tells = self.watching.tells_at().filter(|_| self.published.is_some());
         let asks = self.packing.asks_at();
         let requests = self.requests.next_deadline();
@@ -500,10 +507,13 @@ impl NodeRules {
 
     fn departs(&mut self, now: Instant, node: &NodeId) {
         self.hold_back_for(now, node);
+        if self.members.may_leave(node) {
+            // The message may be false. Its node sees this one's session, and ignores what is sent in
+            // its name: it is taken back when it hears, after its stragglers, that this one needs
+            // heartbeats.
+            self.doubt_for(now, self.config.heartbeat_timeout);
+        }
         self.members.departs(now, node, &self.config);
-        // The message may be false. Its node, which sees this one's session and ignores what is sent
-        // in its name, is taken back once it hears that this one needs heartbeats again.
-        self.doubt(now);
     }
 
     fn publish(&mut self, now: Instant, body: Body) {

@@ -34,7 +34,8 @@ pub struct InTime<T> {
     /// What was found on this node, and on the nodes that responded in time.
     pub found: T,
     /// Why that is not all: [`Error::Timeout`] when nodes did not respond in time,
-    /// [`Error::TooManyResponses`] when there was too much. `None` when it is all.
+    /// [`Error::TooManyResponses`] when there was too much, [`Error::Publish`] or
+    /// [`Error::Unconfirmed`] when the others could not be asked. `None` when it is all.
     pub error: Option<Error>,
 }
 
@@ -83,7 +84,7 @@ impl<B: Backend> ClusterNamespace<B> {
     /// all others, and says which nodes are missing. [`Self::timeout`] says how long to wait.
     ///
     /// # Errors
-    /// When the nodes could not be asked.
+    /// [`Error::Closed`], [`Error::TooManyRequests`], and a namespace that this server does not have.
     pub async fn fetch_sockets_in_time(&self) -> Result<InTime<Vec<ClusterSocket>>, Error> {
         let (namespace, selector) = (self.namespace()?, self.selector());
         let local = of_local(&namespace, &selector, LocalSockets::describe);
@@ -92,7 +93,7 @@ impl<B: Backend> ClusterNamespace<B> {
         if self.is_local() {
             return Ok(InTime { found, error: None });
         }
-        let (remote, error) = fetch_in_time(self.node()?, &namespace, selector).await?;
+        let (remote, error) = asked(fetch_in_time(self.node()?, &namespace, selector).await)?;
         found.extend(remote.into_iter().map(|(node, socket)| ClusterSocket::new(node, socket)));
         Ok(InTime { found, error })
     }
@@ -120,14 +121,14 @@ impl<B: Backend> ClusterNamespace<B> {
     /// As [`Self::socket_count`], but without the sockets of nodes that do not respond in time.
     ///
     /// # Errors
-    /// When the nodes could not be asked.
+    /// [`Error::Closed`], [`Error::TooManyRequests`], and a namespace that this server does not have.
     pub async fn socket_count_in_time(&self) -> Result<InTime<u64>, Error> {
         let (namespace, selector) = (self.namespace()?, self.selector());
         let local = of_local(&namespace, &selector, LocalSockets::count);
         if self.is_local() {
             return Ok(InTime { found: local, error: None });
         }
-        let (remote, error) = count_in_time(self.node()?, &namespace, selector).await?;
+        let (remote, error) = asked(count_in_time(self.node()?, &namespace, selector).await)?;
         Ok(InTime { found: local.saturating_add(remote), error })
     }
 
@@ -147,16 +148,24 @@ impl<B: Backend> ClusterNamespace<B> {
     /// As [`Self::socket_ids`], but without the sockets of nodes that do not respond in time.
     ///
     /// # Errors
-    /// When the nodes could not be asked.
+    /// [`Error::Closed`], [`Error::TooManyRequests`], and a namespace that this server does not have.
     pub async fn socket_ids_in_time(&self) -> Result<InTime<Vec<SocketId>>, Error> {
         let (namespace, selector) = (self.namespace()?, self.selector());
         let mut found = of_local(&namespace, &selector, LocalSockets::ids);
         if self.is_local() {
             return Ok(InTime { found, error: None });
         }
-        let (remote, error) = ids_in_time(self.node()?, &namespace, selector).await?;
+        let (remote, error) = asked(ids_in_time(self.node()?, &namespace, selector).await)?;
         found.extend(remote.into_iter().map(|(_, id)| id));
         Ok(InTime { found, error })
+    }
+}
+
+/// Where the others could not be asked, nothing was found on them.
+fn asked<T: Default>(outcome: Result<(T, Option<Error>), Error>) -> Result<(T, Option<Error>), Error> {
+    match outcome {
+        Err(error @ (Error::Publish(_) | Error::Unconfirmed(_))) => Ok((T::default(), Some(error))),
+        outcome => outcome,
     }
 }
 

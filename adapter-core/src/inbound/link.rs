@@ -71,8 +71,6 @@ pub(crate) enum Arrival<'a> {
         payload: &'a str,
         handling: Handling,
     },
-    /// The link is down: what other nodes send does not come.
-    Broken,
     /// The link is back after it was down: announce the node again.
     Restored,
 }
@@ -219,6 +217,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                 Ok((listener, recovery)) => {
                     let open_since = Instant::now();
                     self.connected(disconnected_since.take(), recovery);
+                    self.events.counters().heard_all_until(open_since);
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
                     }
@@ -232,7 +231,6 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                         End::Unwanted => return,
                         End::Broken(error) => {
                             self.events.emit(Event::Disconnected { reason: error.to_string() });
-                            (self.arrivals)(Arrival::Broken);
                             if let Some(log) = &mut self.log {
                                 log.broken();
                             }
@@ -376,6 +374,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                             handled += usize::from(handling == Handling::Direct);
                         }
                         *heard = Heard { at: Instant::now(), wall: self.events.counters().heard() };
+                        self.events.counters().heard_all_until(heard.at);
                         check.reset();
                         // While notifications keep coming, the arms below are not polled.
                         let _ = keep_position(&mut self.log).now_or_never();
@@ -394,6 +393,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                         self.carry_out(&mut listener, command).await.map(|has_looked| {
                             if has_looked {
                                 *heard = asked;
+                                self.events.counters().heard_all_until(heard.at);
                                 check.reset();
                             }
                         })
@@ -407,6 +407,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                         Ok(Ok(())) => {
                             self.events.counters().heard();
                             *heard = asked;
+                            self.events.counters().heard_all_until(heard.at);
                             Ok(())
                         }
                         Ok(Err(error)) => Err(error),

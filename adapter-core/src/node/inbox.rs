@@ -90,11 +90,6 @@ impl<B: Backend> Intake<B> {
     pub(crate) fn take(&mut self, arrival: Arrival<'_>) {
         match arrival {
             Arrival::Notification { channel, payload, handling } => self.notification(channel, payload, handling),
-            Arrival::Broken => {
-                if let Some(node) = self.node.upgrade() {
-                    node.wait_for_others();
-                }
-            }
             Arrival::Restored => {
                 // Announcing the node again waits behind other messages, and looks do not.
                 if let Some(node) = self.node.upgrade() {

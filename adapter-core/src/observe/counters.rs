@@ -67,6 +67,8 @@ pub(crate) struct Counters {
     pub(crate) waiting_bytes: AtomicUsize,
     /// In microseconds since 1970.
     last_heard: AtomicU64,
+    /// Until when all that other nodes published was heard.
+    all_heard_until: Mutex<Instant>,
     link: Mutex<Link>,
     publishing: Mutex<Publishing>,
     #[cfg(feature = "metrics")]
@@ -117,6 +119,7 @@ impl Default for Counters {
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
             last_heard: AtomicU64::new(microseconds(now)),
+            all_heard_until: Mutex::new(Instant::now()),
             link: Mutex::new(Link { is_listening: false, since: now, last_error: None }),
             publishing: Mutex::default(),
             #[cfg(feature = "metrics")]
@@ -137,6 +140,15 @@ impl Counters {
         let now = self.now();
         self.last_heard.store(microseconds(now), Ordering::Relaxed);
         now
+    }
+
+    /// Notes until when all that other nodes published was heard.
+    pub(crate) fn heard_all_until(&self, until: Instant) {
+        *self.all_heard_until.lock() = until;
+    }
+
+    pub(crate) fn all_heard_until(&self) -> Instant {
+        *self.all_heard_until.lock()
     }
 
     pub(crate) fn listens(&self) {

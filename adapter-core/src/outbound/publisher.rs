@@ -40,6 +40,13 @@ use batch::{is_attachment, make_distinct, size, take_batch};
 /// own.
 const MAX_REFUSED: usize = 3;
 
+/// Which messages of a batch are not tried any more.
+#[derive(Clone, Copy, PartialEq)]
+enum GivenUp {
+    All,
+    Attachments,
+}
+
 /// Puts messages into the queue.
 pub(crate) struct Publisher<B> {
     queue: queue::Sender<Job>,
@@ -108,21 +115,24 @@ impl Done {
     }
 }
 
-/// A batch in flight. If it is dropped, it is not known whether its messages were published.
-struct BatchInFlight(Vec<Done>);
+/// A batch in flight, and between its messages those that were given up, with the reason. If it is
+/// dropped, it is not known whether its messages were published.
+struct BatchInFlight(Vec<(Done, Option<Error>)>);
 
 impl BatchInFlight {
     fn finish(mut self, results: Vec<Result<(), Error>>) {
-        for (done, result) in std::mem::take(&mut self.0).into_iter().zip(results) {
-            done.finish(result);
+        let mut results = results.into_iter();
+        for (done, given_up) in std::mem::take(&mut self.0) {
+            let result = given_up.map(Err).or_else(|| results.next());
+            done.finish(result.unwrap_or_else(|| Err(Error::aborted())));
         }
     }
 }
 
 impl Drop for BatchInFlight {
     fn drop(&mut self) {
-        for done in self.0.drain(..) {
-            done.finish(Err(Error::aborted()));
+        for (done, given_up) in self.0.drain(..) {
+            done.finish(Err(given_up.unwrap_or_else(Error::aborted)));
         }
     }
 }
@@ -385,7 +395,8 @@ async fn run<B: Backend>(
         // Taken last, so that the next batch is as large as it can be.
         jobs.take_now(&mut queued);
         if let Some(error) = trouble {
-            give_up_waiting(&mut queued, writer.limit, apart && has_attachments, &error);
+            let count = give_up_waiting(&mut queued, writer.limit, apart && has_attachments, &error);
+            writer.gave_up(count, &error);
         }
         if queued.is_empty() {
             fast_path.leave_if(|| jobs.is_empty());
@@ -405,15 +416,17 @@ impl Drop for CloseOnDrop {
 /// After a failure, gives up messages that have waited in the queue for longer than a batch may
 /// take. Otherwise the queue in front of a dead link would be drained one time-out after the other.
 /// With `attachments`, gives up all attachments too: they would hang where the last ones did.
-fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) {
+/// Returns how many.
+fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) -> usize {
     let now = Instant::now();
-    let kind = error.kind();
+    let mut count = 0;
     for job in queued.iter_mut() {
         if job.given_up.is_none() && (now - job.queued >= limit || attachments && is_attachment(&job.outgoing)) {
-            let error = format!("it was not sent, as what was sent before it failed: {error}");
-            job.given_up = Some(Error::Publish(Arc::new(BackendError::new(kind, error).unsent())));
+            job.given_up = Some(not_tried(error));
+            count += 1;
         }
     }
+    count
 }
 
 /// Finishes the messages at the front that are given up. Returns how many.
@@ -446,7 +459,16 @@ impl<B: Backend> BatchWriter<B> {
         let mut results = Vec::with_capacity(batch.len());
         let mut is_any_published = false;
         let mut refused = 0;
+        // What is not tried any more, and why.
+        let mut given_up: Option<(GivenUp, BackendError)> = None;
         for outgoing in batch {
+            if let Some((which, error)) = &given_up
+                && (*which == GivenUp::All || is_attachment(outgoing))
+            {
+                self.events.counters().not_published(1, error, true);
+                results.push(Err(not_tried(error)));
+                continue;
+            }
             let error = match self.publish_together(std::slice::from_ref(outgoing)).await {
                 Ok(()) => {
                     is_any_published = true;
@@ -455,14 +477,15 @@ impl<B: Backend> BatchWriter<B> {
                 }
                 Err(error) => error,
             };
-            let is_about_content = is_any_published || is_about(outgoing, &error);
-            refused += usize::from(!is_about_content);
-            // The server refuses whatever it is: the rest is not tried, one statement for each.
-            let failed = if refused == MAX_REFUSED { batch.len() - results.len() } else { 1 };
-            results.extend(vec![Err(self.failed(error, failed, is_about_content)); failed]);
-            if results.len() == batch.len() {
-                break;
+            let is_of_all = !is_about_content(&error);
+            let is_its_own = !is_of_all && (is_any_published || is_about(outgoing, &error));
+            refused += usize::from(!is_its_own);
+            // A table may hang while notifications do not.
+            let which = if is_attachment(outgoing) { GivenUp::Attachments } else { GivenUp::All };
+            if is_of_all || refused == MAX_REFUSED {
+                given_up = Some((which, BackendError::new(error.kind(), error.to_string())));
             }
+            results.push(Err(self.failed(error, 1, is_its_own)));
         }
         results
     }
@@ -479,6 +502,15 @@ impl<B: Backend> BatchWriter<B> {
         Ok(())
     }
 
+    /// Messages that had not been tried are not sent any more.
+    fn gave_up(&self, messages: usize, error: &BackendError) {
+        if messages > 0 {
+            tracing::warn!(%error, messages, "messages that waited behind what failed are not sent");
+            // What failed has counted already.
+            self.events.counters().not_published(messages, error, true);
+        }
+    }
+
     fn failed(&self, error: BackendError, messages: usize, is_about_content: bool) -> Error {
         tracing::warn!(%error, messages, "messages were not published");
         self.events.counters().not_published(messages, &error, is_about_content);
@@ -490,9 +522,16 @@ fn is_about_content(error: &BackendError) -> bool {
     error.kind().is_about_content()
 }
 
-/// Whether the failure of a message is its own fault, or that of the table that it needs. PostgreSQL
-/// has no reason to refuse what is inline, as it was checked before: then the server is the reason,
-/// such as a full notification queue.
+/// Whether the failure of a message is its own fault, or that of a table that it needs. PostgreSQL has
+/// no reason to refuse what is inline and not logged, as it was checked before: then the server is the
+/// reason, such as a full notification queue.
 fn is_about(outgoing: &Outgoing, error: &BackendError) -> bool {
-    is_about_content(error) && (error.kind() != ErrorKind::Other || is_attachment(outgoing))
+    let needs_table = is_attachment(outgoing) || outgoing.is_logged;
+    is_about_content(error) && (error.kind() != ErrorKind::Other || needs_table)
+}
+
+/// The error of a message that was not sent because of what failed before it.
+fn not_tried(error: &BackendError) -> Error {
+    let reason = format!("it was not sent, as what was sent before it failed: {error}");
+    Error::Publish(Arc::new(BackendError::new(error.kind(), reason).unsent()))
 }

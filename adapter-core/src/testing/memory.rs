@@ -143,6 +143,13 @@ impl MemoryDatabase {
         self.held.send_modify(|held| held.listens = are_held);
     }
 
+    /// Makes the listening sessions hang, as a network does that loses all packets: nothing comes on
+    /// them, and no question is answered, on new ones neither. Or continues them.
+    pub fn hang_sessions(&self, hang: bool) {
+        self.state.lock().loses_all = hang;
+        self.held.send_modify(|held| held.sessions = hang);
+    }
+
     /// Makes each look at the sessions wait, or continues them.
     pub fn hold_looks(&self, are_held: bool) {
         self.held.send_modify(|held| held.looks = are_held);
@@ -157,6 +164,11 @@ impl MemoryDatabase {
     /// that it calls.
     pub fn panic_at_next(&self, call: Call) {
         self.state.lock().panics_at = Some(call);
+    }
+
+    /// Refuses batches with messages for the log, as a full disk does.
+    pub fn refuse_log(&self, refuses: bool) {
+        self.state.lock().refuses_log = refuses;
     }
 
     /// Refuses batches with attachments, as a table on a full disk would.
@@ -294,6 +306,9 @@ impl Backend for MemoryBackend {
         state.attempts += 1;
         if state.refuses_publications {
             return Err(BackendError::new(ErrorKind::Other, "too many notifications in the NOTIFY queue"));
+        }
+        if state.refuses_log && log.is_some() && batch.iter().any(|outgoing| outgoing.is_logged) {
+            return Err(BackendError::new(ErrorKind::Other, "could not extend file: no space left on device"));
         }
         let is_attachment = |outgoing: &Outgoing| matches!(outgoing.content, Content::Attachment { .. });
         if state.refuses_attachments && batch.iter().any(is_attachment) {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use socketio_pg_core::{
-    Error, Event,
+    CatchUp, Error, Event, Options,
     testing::memory::{Call, MemoryDatabase},
 };
 use tokio::time::sleep;
 
-use crate::nodes::{collect, pair};
+use crate::nodes::{Node, collect, pair};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -123,4 +123,59 @@ async fn a_node_that_is_disconnected_does_not_take_others_for_dead() {
     database.refuse_sessions(false);
     other.wait_for(|event| matches!(event, Event::NodeLeft { closed: false, .. })).await;
     other.cluster.of("/").fetch_sockets().await.unwrap();
+}
+
+/// As while the network loses all packets: the node notices it only after ten seconds.
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_connection_hangs_does_not_take_others_for_dead() {
+    let database = MemoryDatabase::default();
+    let [mut one, mut other] = pair(&database).await;
+    database.hang_sessions(true);
+    for _ in 0..60 {
+        sleep(SECOND).await;
+        assert_eq!(other.server_count(), 2);
+    }
+    other.wait_for(|event| matches!(event, Event::Disconnected { .. })).await;
+    let found = other.cluster.of("/").fetch_sockets_in_time().await.unwrap();
+    assert_eq!(found.missing().len(), 1, "{found:?}");
+    database.hang_sessions(false);
+    for node in [&mut one, &mut other] {
+        node.wait_for(|event| matches!(event, Event::Gap { .. })).await;
+    }
+    other.cluster.of("/").fetch_sockets().await.unwrap();
+    // A node that dies is still noticed in ten seconds and a moment.
+    let begun = tokio::time::Instant::now();
+    database.refuse_publications(true);
+    other.wait_for(|event| matches!(event, Event::NodeLeft { closed: false, .. })).await;
+    assert!(begun.elapsed() < 11 * SECOND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_cannot_be_written_keeps_no_other_message_from_being_sent() {
+    let database = MemoryDatabase::default();
+    let options = Options::default().catch_up(CatchUp::last(300 * SECOND));
+    let one = Node::with_options(&database, options.clone()).await;
+    let mut other = Node::with_options(&database, options).await;
+    other.wait_for_peer().await;
+    database.refuse_log(true);
+    let namespace = one.cluster.of("/");
+    // The first is published by its sender's own task: the others share a batch.
+    let logged = futures_util::future::join_all((0..6).map(|_| namespace.server_side_emit("e", &1_u64)));
+    let (logged, found) = tokio::join!(logged, namespace.fetch_sockets());
+    assert!(logged.iter().all(Result::is_err));
+    found.unwrap();
+    assert!(one.cluster.health().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sockets_of_this_node_are_found_while_the_others_cannot_be_asked() {
+    let database = MemoryDatabase::default();
+    let [one, _other] = pair(&database).await;
+    database.refuse_publications(true);
+    let namespace = one.cluster.of("/");
+    let found = namespace.fetch_sockets_in_time().await.unwrap();
+    assert!(matches!(found.error, Some(Error::Publish(_))), "{found:?}");
+    assert!(namespace.socket_count_in_time().await.unwrap().error.is_some());
+    assert!(namespace.socket_ids_in_time().await.unwrap().error.is_some());
+    assert!(matches!(namespace.fetch_sockets().await, Err(Error::Publish(_))));
 }

@@ -214,6 +214,11 @@ impl Membership {
         seen
     }
 
+    /// Whether the node is known, and no close message of it has come.
+    pub(super) fn may_leave(&self, node: &NodeId) -> bool {
+        self.heard.get(node).is_some_and(|heard| heard.place.is_some())
+    }
+
     /// Notes the close message of a node: messages that it sent earlier may still come.
     pub(super) fn departs(&mut self, now: Instant, node: &NodeId, config: &Config) {
         self.departed.note(now, node, config);

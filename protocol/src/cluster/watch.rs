@@ -179,9 +179,7 @@ impl NodeRules {
     /// their sessions counts only when they say it again, and each has a whole time-out to be heard.
     /// [`Self::rejoin`] does the same; call it where that has to wait.
     pub fn was_disconnected(&mut self, now: Instant) {
-        if std::mem::take(&mut self.is_deaf) {
-            self.members.wait_anew(now);
-        }
+        self.members.wait_anew(now);
         self.members.forget_sessions();
         self.doubt(now);
         self.hold_back_for_unheard(now);
@@ -189,8 +187,14 @@ impl NodeRules {
 
     /// Not every node may know this one.
     pub(super) fn doubt(&mut self, now: Instant) {
+        self.doubt_for(now, Duration::ZERO);
+    }
+
+    /// Not every node may know this one, or may until this time is over.
+    pub(super) fn doubt_for(&mut self, now: Instant, time: Duration) {
         let some_heartbeats = self.config.heartbeat_interval.saturating_mul(liveness::UNSURE_INTERVALS);
-        self.watching.unsure_until = Some(after(now, some_heartbeats));
+        let until = after(after(now, time), some_heartbeats);
+        self.watching.unsure_until = self.watching.unsure_until.max(Some(until));
         if self.config.watches {
             self.watching.tells_at = Some(now);
         }

@@ -15,12 +15,16 @@ impl<B: Backend> Node<B> {
     /// Tells all namespaces the time. When one of them has a heartbeat to send, others whose
     /// heartbeat is due soon send theirs too.
     fn tell_time(self: &Arc<Self>) {
+        let heard_until = self.events.counters().all_heard_until();
         let is_heartbeat = |action: &Action| matches!(action, Action::Publish(Body::Heartbeat));
         let told = self.namespaces.speak_all(|all| {
             let mut actions: Vec<_> = all
                 .iter()
                 .map(|namespace| {
-                    let actions = namespace.with_cluster(|cluster, now| cluster.handle_timeout(now));
+                    let actions = namespace.with_cluster(|cluster, now| {
+                        cluster.heard_all_until(heard_until.into_std());
+                        cluster.handle_timeout(now);
+                    });
                     (namespace.clone(), actions)
                 })
                 .collect();

@@ -114,13 +114,6 @@ impl<B: Backend> Node<B> {
         self.link().map(|link| (name, link.look((!cannot_publish).then_some(name))))
     }
 
-    /// The node is disconnected: that it hears nothing from other nodes does not say that they died.
-    pub(crate) fn wait_for_others(&self) {
-        for namespace in self.namespaces.all() {
-            drop(namespace.with_cluster(|rules, _| rules.disconnected()));
-        }
-    }
-
     /// The node was disconnected: what other nodes said of their sessions before does not count until
     /// they say it again.
     pub(crate) fn hears_again(&self) {

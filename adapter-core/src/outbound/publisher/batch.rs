@@ -21,12 +21,17 @@ const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 const MAX_PADDING: usize = MAX_BATCH;
 
 /// Takes the next batch from the front, within the byte limit but never empty. With `apart`,
-/// attachments and other messages do not share a batch.
+/// attachments and other messages do not share a batch. What is given up behind the first message is
+/// taken along and not sent.
 pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, BatchInFlight, Taken) {
     let mut bytes = 0;
     let mut count = 0;
     let mut full_size_payloads = HashSet::new();
-    for job in queued.iter().take_while(|job| job.given_up.is_none()).take(MAX_BATCH) {
+    for job in queued.iter().take(MAX_BATCH) {
+        if job.given_up.is_some() {
+            count += 1;
+            continue;
+        }
         bytes += size(&job.outgoing);
         if count > 0 && bytes > MAX_BATCH_BYTES {
             break;
@@ -45,8 +50,15 @@ pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoi
         count += 1;
     }
     let taken = Taken::count(queued.iter().take(count));
-    let (batch, done) = queued.drain(..count).map(|job| (job.outgoing, job.done)).unzip();
-    (batch, BatchInFlight(done), taken)
+    let mut batch = Vec::with_capacity(count);
+    let mut in_flight = Vec::with_capacity(count);
+    for Job { outgoing, given_up, done, .. } in queued.drain(..count) {
+        if given_up.is_none() {
+            batch.push(outgoing);
+        }
+        in_flight.push((done, given_up));
+    }
+    (batch, BatchInFlight(in_flight), taken)
 }
 
 /// PostgreSQL folds equal notifications of one transaction into one. White space after a JSON value

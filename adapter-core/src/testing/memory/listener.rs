@@ -31,7 +31,7 @@ impl MemoryListener {
 
 impl Listener for MemoryListener {
     async fn listen(&mut self, channels: &[String]) -> Result<(), BackendError> {
-        self.database.released(|held| held.listens).await?;
+        self.database.released(|held| held.listens || held.sessions).await?;
         let checked = |channel: &String| self.database.state.lock().check(channel);
         self.with_session(|_| ())?;
         channels.iter().try_for_each(checked)?;
@@ -56,6 +56,7 @@ impl Listener for MemoryListener {
     }
 
     async fn check(&mut self) -> Result<(), BackendError> {
+        self.database.released(|held| held.sessions).await?;
         self.with_session(|_| ())
     }
 
@@ -64,7 +65,7 @@ impl Listener for MemoryListener {
         name: Option<SessionId>,
         take: &mut (dyn FnMut(&str, &str) + Send),
     ) -> Result<Vec<Sighting>, BackendError> {
-        let mut released = pin!(self.database.released(|held| held.looks));
+        let mut released = pin!(self.database.released(|held| held.looks || held.sessions));
         loop {
             tokio::select! {
                 biased;

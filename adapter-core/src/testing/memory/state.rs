@@ -22,6 +22,7 @@ pub(super) struct Held {
     pub(super) publications: bool,
     pub(super) listens: bool,
     pub(super) looks: bool,
+    pub(super) sessions: bool,
 }
 
 /// What a backend is asked to do.
@@ -58,6 +59,9 @@ pub(super) struct State {
     pub(super) refuses_sessions: bool,
     pub(super) refuses_attachments: bool,
     pub(super) refuses_publications: bool,
+    pub(super) refuses_log: bool,
+    /// What is delivered to sessions is lost.
+    pub(super) loses_all: bool,
     /// The next call of this panics, as a driver with a defect does.
     pub(super) panics_at: Option<Call>,
     pub(super) keeps_rows: bool,
@@ -149,7 +153,8 @@ impl State {
     pub(super) fn deliver(&mut self, channel: &str, payload: &str) {
         self.published += 1;
         self.published_bytes += payload.len() as u64;
-        for session in self.sessions.values().filter(|session| session.channels.contains(channel)) {
+        let hears = |session: &&Session| !self.loses_all && session.channels.contains(channel);
+        for session in self.sessions.values().filter(hears) {
             let incoming = Incoming { channel: channel.to_owned(), payload: payload.to_owned() };
             session.unread.fetch_add(1, Ordering::Relaxed);
             // A session that is just being dropped gets nothing.
