@@ -172,7 +172,7 @@ impl Options {
     }
 
     /// How long after its last message another node is taken for dead, 10 s by default (Node.js:
-    /// `heartbeatTimeout`).
+    /// `heartbeatTimeout`), while this node hears what others publish.
     #[doc(alias = "heartbeatTimeout")]
     pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = timeout;
@@ -316,7 +316,7 @@ impl Options {
     /// nothing: a cluster at rest costs no transaction number and no WAL. The question itself is what
     /// the others see, so that a process that hangs is noticed in the same time as without
     /// heartbeats. They begin again as soon as there is a server on Node.js, or another that does
-    /// not look; when the node cannot see the sessions of the others, as under a role that may not;
+    /// not look; for some 15 s after a node came, and 25 s after one left; when the node cannot see the sessions of the others, as under a role that may not;
     /// or when `track_activities` is off. [`NamespaceHealth::is_silent`](crate::NamespaceHealth)
     /// tells which is so.
     ///

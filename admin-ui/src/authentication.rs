@@ -1,10 +1,11 @@
 //! Who may be an admin: a session or a password, which is checked away from the threads that serve
 //! clients.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{error::Refused, sessions::SessionStore};
 
@@ -13,6 +14,12 @@ const MAX_CHECKS: usize = 2;
 
 /// How many clients may wait for that, those whose password is being checked included.
 const MAX_WAITING: usize = 32;
+
+/// How often refused logins are told in the log.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
+
+/// How many characters of a wrong name are shown.
+const MAX_SHOWN: usize = 40;
 
 /// What a client gives as `auth`.
 #[derive(Default, Deserialize)]
@@ -34,12 +41,21 @@ pub(crate) struct Gate {
     sessions: Arc<dyn SessionStore>,
     places: Arc<Semaphore>,
     checks: Arc<Semaphore>,
+    refused: Mutex<RefusedLogins>,
+}
+
+/// Logins that were refused.
+#[derive(Default)]
+struct RefusedLogins {
+    /// Since the last line in the log.
+    count: u64,
+    told: Option<Instant>,
 }
 
 impl Gate {
     pub(crate) fn new(username: String, hash: &str, sessions: Arc<dyn SessionStore>) -> Self {
         let (places, checks) = (Arc::new(Semaphore::new(MAX_WAITING)), Arc::new(Semaphore::new(MAX_CHECKS)));
-        Self { username, hash: hash.into(), sessions, places, checks }
+        Self { username, hash: hash.into(), sessions, places, checks, refused: Mutex::default() }
     }
 
     /// Returns a new session for a client that gave the password, none for one with a session.
@@ -56,10 +72,23 @@ impl Gate {
         // would tell which names exist.
         let is_right = self.check(password).await?;
         if !is_right || username != self.username {
+            self.note_refused(&username);
             return Err(Refused::InvalidCredentials);
         }
         let id = self.sessions.create().await.map_err(|error| unavailable(&*error))?;
         Ok(Some(NewSession(id)))
+    }
+
+    /// Writes a line into the log, at most one each second: whoever guesses must not fill it.
+    fn note_refused(&self, username: &str) {
+        let mut refused = self.refused.lock();
+        refused.count += 1;
+        if refused.told.is_none_or(|told| told.elapsed() >= BETWEEN_WARNINGS) {
+            let attempts = std::mem::take(&mut refused.count);
+            refused.told = Some(Instant::now());
+            let username: String = username.chars().take(MAX_SHOWN).collect();
+            tracing::warn!(?username, attempts, "an admin was refused: the name or the password is wrong");
+        }
     }
 
     async fn check(&self, password: String) -> Result<bool, Refused> {

@@ -15,8 +15,8 @@ pub enum AdminError {
     NoAuthentication,
     /// The password is not a bcrypt hash.
     #[error(
-        "the password is not a bcrypt hash ({reason}): give the hash and not the password, as `htpasswd -nbB admin \
-         PASSWORD` prints it after the colon"
+        "the password is not a bcrypt hash ({reason}): give the hash and not the password, as `htpasswd -nB -C 12 \
+         admin` prints it after the colon"
     )]
     InvalidHash {
         /// What is wrong with it.

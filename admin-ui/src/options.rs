@@ -25,7 +25,7 @@ pub enum Mode {
 /// ```
 /// use socketio_pg_admin_ui::{AdminOptions, Mode};
 ///
-/// // The hash of a password: `htpasswd -nbB admin PASSWORD` prints it after the colon.
+/// // The hash of a password: `htpasswd -nB -C 12 admin` prints it after the colon.
 /// let hash = "$2b$10$heqvAkYMez.Va6Et2uXInOnkCT6/uQj1brkrbyG3LpopDklcq7ZOS";
 /// let options = AdminOptions::default().basic_auth("admin", hash).mode(Mode::Production);
 /// ```

@@ -42,9 +42,14 @@ pub(crate) fn text(text: &str) {
 
 /// A line for programs.
 pub(crate) fn json(value: &impl Serialize) {
+    text(&json_line(value));
+}
+
+/// A line for programs, with its end.
+pub(crate) fn json_line(value: &impl Serialize) -> String {
     // trees of JSON, written to memory
     let line = serde_json::to_string(value).unwrap_or_else(|error| format!(r#"{{"error":"{error}"}}"#));
-    text(&format!("{}\n", one_line(&line)));
+    format!("{}\n", one_line(&line))
 }
 
 /// The same JSON without line breaks, and without what a terminal would obey. Line breaks stand

@@ -2,13 +2,14 @@
 
 mod filter;
 mod line;
+mod printer;
 mod top;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use self::{filter::Filter, top::Top};
+use self::{filter::Filter, printer::Printer, top::Top};
 use crate::{
     arguments::{Target, Watch},
     failure::Failure,
@@ -30,7 +31,8 @@ pub(crate) async fn run(target: &Target, command: &Watch) -> Result<(), Failure>
     if !target.json && !command.top {
         output::note(&format!("watching {}; end with Ctrl-C", session.namespaces().join(", ")));
     }
-    Watcher { filter: Filter::new(command), survey, left: command.limit, json: target.json, command }
+    let printer = Printer::new(target.json);
+    Watcher { filter: Filter::new(command), survey, left: command.limit, json: target.json, command, printer }
         .watch(session)
         .await
 }
@@ -42,9 +44,11 @@ struct Watcher<'a> {
     left: Option<u64>,
     json: bool,
     command: &'a Watch,
+    printer: Printer,
 }
 
 impl Watcher<'_> {
+    /// The session ends before the last lines are written: nobody may read them for a while.
     async fn watch(mut self, mut session: Session) -> Result<(), Failure> {
         let mut top = Top::new(self.json);
         let mut report = Instant::now() + self.command.interval;
@@ -86,10 +90,10 @@ impl Watcher<'_> {
         if self.command.top {
             top.count(heard);
         } else if self.json {
-            output::json(&line::json(heard, &self.survey, now()));
+            self.printer.print(output::json_line(&line::json(heard, &self.survey, now())));
         } else {
             let width = if self.command.full { None } else { output::width() };
-            output::line(&line::text(heard, &self.survey, now(), width));
+            self.printer.print(line::text(heard, &self.survey, now(), width));
         }
     }
 }

@@ -141,6 +141,10 @@ impl<'a> Url<'a> {
                 if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_') {
                     return Err(UrlError::NoUrl);
                 }
+                // So may it be behind a password that has a blank and no quotes.
+                if self.base.is_none() && self.parameters.iter().any(|parameter| parameter.name == "password") {
+                    return Err(UrlError::NoUrl);
+                }
                 let advice = ADVICE.iter().find(|(names, _)| names.contains(&&**name)).map(|(_, advice)| *advice);
                 return Err(UrlError::Unknown { name: name.clone().into_owned(), advice: Advice(advice) });
             };
@@ -270,6 +274,7 @@ mod tests {
             "postgres://user:secret@x@host/db",
             "host=h password='secret",
             "host=h password=my s3cr3t=secret",
+            "host=h password=my secretpw=1 dbname=chat",
             "mysql://user:secret@host",
             "\"postgres://user:secret@host/db?sslmode=require\"",
             "postgres:/user:secret@host/db?x=1",

@@ -91,15 +91,19 @@ async def test_without_the_database_local_clients_get_events_and_the_sender_an_e
     assert len(one.gaps) == 1
 
 
-async def test_a_server_that_hears_nobody_takes_no_other_for_dead(start: StartServer, proxy: tuple[str, Proxy]) -> None:
+@pytest.mark.parametrize("how", ["cut", "stall"])
+async def test_a_server_that_hears_nobody_takes_no_other_for_dead(
+    start: StartServer, proxy: tuple[str, Proxy], how: str
+) -> None:
     url, way = proxy
     one, two = await start(url, **QUICK), await start(**QUICK)
     await one.count(2)
-    way.cut()
-    await until(lambda: not one.manager.health().is_listening)
+    getattr(way, how)()
     # `two` notices it, and by then `one` has heard nothing for as long.
     await two.count(1)
     await asyncio.sleep(QUICK["heartbeat_interval"])
+    assert one.manager.health().servers == {"/": 2}
+    await until(lambda: not one.manager.health().is_listening)
     assert one.manager.health().servers == {"/": 2}
     await two.manager.close()
     way.mend()

@@ -368,7 +368,7 @@ async def test_a_silent_server_that_needed_attachments_may_go_on(monkeypatch: py
     _network, node, heartbeat = _packing(now, monkeypatch)
     heartbeat("node.js")
     now[0] += 10.1
-    node.forget_silent()
+    node.forget_silent(now[0])
     assert (len(node.members), node.packs()) == (0, False)
     now[0] += 20
     assert node.packs()

@@ -15,6 +15,7 @@ use socketio_pg_protocol::{
 };
 
 use crate::{
+    api::namespace::with_slash,
     backend::{
         BackendError, CatchUp, Content, Outgoing,
         emission::{Emission, OutboxTarget},
@@ -114,10 +115,11 @@ impl<B> Emitter<B> {
         }
     }
 
-    /// The same emitter for another namespace, with nothing selected yet.
+    /// The same emitter for another namespace, with nothing selected yet. A name without a slash in
+    /// front gets one, as in Node.js.
     pub fn of(&self, namespace: impl Into<String>) -> Self {
         Self {
-            namespace: namespace.into(),
+            namespace: with_slash(namespace.into()),
             rooms: Vec::new(),
             except: Vec::new(),
             flags: Flags::default(),

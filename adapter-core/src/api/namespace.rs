@@ -48,10 +48,19 @@ pub struct ClusterNamespace<B: Backend> {
 
 impl<B: Backend> Cluster<B> {
     /// One namespace of the cluster, with all its sockets selected. It need not exist yet: the
-    /// operations on it fail with [`Error::UnknownNamespace`] until this server has it.
+    /// operations on it fail with [`Error::UnknownNamespace`] until this server has it. A name
+    /// without a slash in front gets one, as in Node.js.
     pub fn of(&self, namespace: impl Into<String>) -> ClusterNamespace<B> {
-        ClusterNamespace::new(self.clone(), namespace.into())
+        ClusterNamespace::new(self.clone(), with_slash(namespace.into()))
     }
+}
+
+/// A namespace's name, with a slash in front.
+pub(crate) fn with_slash(mut name: String) -> String {
+    if !name.starts_with('/') {
+        name.insert(0, '/');
+    }
+    name
 }
 
 impl<B: Backend> Clone for ClusterNamespace<B> {

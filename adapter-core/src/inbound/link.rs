@@ -283,8 +283,9 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         self.events.emit(Event::Connected);
         let Some(since) = disconnected_since else { return };
         self.events.counters().reconnects.add(1);
-        // It is as long as it was by the clock that does not jump, and so never ends before it
-        // begins. That clock stands still while the machine is suspended: then the other one tells.
+        // It is at least as long as it was by the clock that does not jump, and so never ends before
+        // it begins. That clock stands still while the machine is suspended, so the wall clock counts
+        // where it says that the gap was longer.
         let until = self.events.counters().now();
         let since = until.checked_sub(since.at.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH).min(since.wall);
         self.events.emit(Event::Gap { since, until, recovery });

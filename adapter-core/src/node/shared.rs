@@ -70,8 +70,9 @@ pub(crate) struct Node<B: Backend> {
     logged: AtomicU64,
     /// Permits for requests of this node that wait for responses.
     requests: Arc<Semaphore>,
-    /// Permits for work that other nodes ask for and that takes its time.
+    /// Permits for handlers of other servers' events.
     handling: Arc<Semaphore>,
+    /// Permits for acknowledgements that other nodes wait for.
     acknowledging: Arc<Semaphore>,
 }
 

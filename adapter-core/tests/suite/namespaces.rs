@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use socketio_pg_core::{Error, testing::memory::MemoryDatabase};
+use socketio_pg_core::{
+    Emitter, Error,
+    testing::memory::{MemoryBackend, MemoryDatabase},
+};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, SocketRef},
@@ -11,6 +14,7 @@ use socketioxide::{
 use tokio::time::timeout;
 
 use crate::clients::{Adapter, Client, LONG, Server};
+use crate::nodes::{Node, Spy};
 
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let waiting = async {
@@ -19,6 +23,20 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         }
     };
     timeout(LONG, waiting).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_without_a_slash_gets_one_as_in_node_js() {
+    let database = MemoryDatabase::default();
+    let node = Node::start(&database).await;
+    node.io.ns("/chat", async || {}).await.unwrap();
+    let mut spy = Spy::on(&database, "socket.io#/chat").await;
+    assert!(node.cluster.of("chat").uid().is_some());
+    assert_eq!(node.cluster.of("").uid(), node.cluster.of("/").uid());
+    let emitter: Emitter<MemoryBackend> = Emitter::new();
+    emitter.of("chat").emit("e", &1, &database.backend()).await.unwrap();
+    let message = spy.next_of(3).await;
+    assert_eq!((&message["nsp"], &message["data"]["packet"]["nsp"]), (&"/chat".into(), &"/chat".into()));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use socketio_pg_core::Options;
-use socketio_pg_tests::binary;
+use socketio_pg_tests::{DEADLINE, binary};
 
 use crate::{
     fake_node::{UID, fake_node},
@@ -188,6 +188,51 @@ async fn wide_characters_take_their_columns() {
         assert_eq!(column, width + 2, "{table}");
     }
     node.abort();
+}
+
+/// A pager that is not scrolled must not keep the notification queue of the whole server from being
+/// emptied.
+#[tokio::test(flavor = "multi_thread")]
+async fn watch_reads_on_while_nobody_reads_what_it_prints() {
+    let Some(database) = socketio_pg_tests::database() else { return };
+    let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let mut watching = Running::start(&database.url(), &["watch", "--json", "--full", "--namespace", "/"]);
+    let emit = async |number: u64, length: usize| {
+        let data = json!({ "opts": { "rooms": [], "except": [], "flags": {} },
+            "packet": { "type": 2, "data": ["e", number, "x".repeat(length)], "nsp": "/" } });
+        let message = json!({ "uid": "emitter", "nsp": "/", "type": 3, "data": data }).to_string();
+        client.execute("SELECT pg_notify('socket.io#/', $1)", &[&message]).await.unwrap();
+    };
+    // It listens when it shows what is emitted.
+    let is_of = |line: &Value, number: u64| line.to_string().contains(&format!("[\"e\",{number},"));
+    while watching.next_within(Duration::from_millis(100)).await.is_none() {
+        emit(0, 0).await;
+    }
+    // More than waits for a reader, and than a pipe holds.
+    for number in 1..=4000 {
+        emit(number, 7000).await;
+    }
+    let usage = async || {
+        let row = client.query_one("SELECT pg_notification_queue_usage()", &[]).await.unwrap();
+        row.get::<_, f64>(0)
+    };
+    let emptied = async {
+        while usage().await > 0.0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, emptied).await.expect("it reads on");
+    watching.wait_for("the first of them", |line| is_of(line, 1)).await;
+    let told = loop {
+        emit(5000, 0).await;
+        if let Some(line) = watching.next_within(Duration::from_millis(100)).await
+            && line["notShown"].is_u64()
+        {
+            break line;
+        }
+    };
+    assert!(told["notShown"].as_u64().unwrap() > 1000, "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

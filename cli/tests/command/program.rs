@@ -1,6 +1,9 @@
 //! Runs the command.
 
-use std::process::{Output, Stdio};
+use std::{
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use serde_json::Value;
 use socketio_pg_tests::DEADLINE;
@@ -59,6 +62,12 @@ impl Running {
         let mut child = command(url, arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { _child: child, lines }
+    }
+
+    /// The next line of JSON, if it comes in this time.
+    pub(crate) async fn next_within(&mut self, time: Duration) -> Option<Value> {
+        let line = timeout(time, self.lines.next_line()).await.ok()?.unwrap()?;
+        Some(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}")))
     }
 
     /// The next line of JSON that `matches`.

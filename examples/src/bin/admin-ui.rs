@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
     let hash = std::env::var("ADMIN_PASSWORD_HASH")
-        .map_err(|_| "ADMIN_PASSWORD_HASH is not set: `htpasswd -nbB admin PASSWORD` prints it after the colon")?;
+        .map_err(|_| "ADMIN_PASSWORD_HASH is not set: `htpasswd -nB -C 12 admin` prints it after the colon")?;
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(address).await?;
 

@@ -298,10 +298,10 @@ class Cluster:
     def _tick(self, was_stopped: bool) -> None:
         for node in list(self._nodes.values()):
             node.beat(self.options.heartbeat_interval)
-            # Who hears nobody does not know who is silent. Otherwise a request would not wait for the
-            # others, and would be complete without them.
-            if self._listener.is_listening and not was_stopped:
-                node.forget_silent()
+            # Who hears nobody does not know who is silent, whether the connection is broken or hangs.
+            # Otherwise a request would not wait for the others, and would be complete without them.
+            if not was_stopped:
+                node.forget_silent(self._listener.heard_until)
         self._leave_idle()
         if self._overflow_since is not None:
             self._report(Gap(self._overflow_since, datetime.now(timezone.utc)))

@@ -43,6 +43,8 @@ class Listener:
         self._wake = asyncio.Event()
         self._last_alive: datetime | None = None
         self.is_listening = False
+        #: Until when everything that others published has been read, as `time.monotonic` says.
+        self.heard_until = time.monotonic()
         self.last_error: str | None = None
 
     def want(self, channels: Iterable[str]) -> asyncio.Future[None]:
@@ -106,12 +108,15 @@ class Listener:
         await self._update(connection)
         since, until = self._last_alive, datetime.now(timezone.utc)
         self.is_listening, self.last_error = True, None
+        self.heard_until = time.monotonic()
         self._listens(Gap(since, until) if since is not None else None)
         self._last_alive = until
         while True:
             self._drain(connection)
             if not await self._is_readable(connection):
+                asked = time.monotonic()
                 await self._execute(connection, statements.CHECK)
+                self.heard_until = asked
             self._last_alive = datetime.now(timezone.utc)
             if self._wanted != self._listened or self._waiting:
                 await self._update(connection)
@@ -137,6 +142,7 @@ class Listener:
             self._take(notification)
 
     def _take(self, notification: Any) -> None:
+        self.heard_until = time.monotonic()
         self._heard(notification.relname.decode(errors="replace"), notification.extra)
 
     async def _update(self, connection: Connection) -> None:

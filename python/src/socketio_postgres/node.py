@@ -110,8 +110,9 @@ class Node:
         if time.monotonic() - self._published >= interval:
             self._send(Type.HEARTBEAT)
 
-    def forget_silent(self) -> None:
-        for uid, needed_attachments in self.members.silent(time.monotonic()):
+    def forget_silent(self, heard_until: float) -> None:
+        """Forgets who was not heard although everything was heard until then."""
+        for uid, needed_attachments in self.members.silent(heard_until):
             if needed_attachments:
                 self._hold_back_for_one_that_left()
             self._gone(uid)
