@@ -27,8 +27,9 @@ pub struct PartnerArguments {
     /// What it is
     #[arg(long, value_enum, default_value = "server")]
     role: Role,
-    #[arg(long, default_value = "")]
-    database_url: String,
+    /// Default: `DATABASE_URL`.
+    #[arg(long)]
+    database_url: Option<String>,
     #[arg(long)]
     listen_url: Option<String>,
     #[arg(long, default_value = "socket.io")]
@@ -68,7 +69,8 @@ pub async fn serve(arguments: &PartnerArguments) -> Result<(), Box<dyn std::erro
     if matches!(arguments.role, Role::Clients) {
         return clients::serve().await;
     }
-    let backend = TokioPostgresBackend::try_from(arguments.database_url.as_str())?;
+    let url = arguments.database_url.clone().or_else(|| std::env::var("DATABASE_URL").ok()).unwrap_or_default();
+    let backend = TokioPostgresBackend::try_from(url.as_str())?;
     let cluster = Cluster::connect(backend, arguments.options());
     let settings = ServerSettings {
         namespaces: arguments.namespaces.clone(),

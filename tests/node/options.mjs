@@ -30,8 +30,9 @@ export function readOptions() {
       "admin-ui": ONE,
     },
   });
-  if (values["database-url"] === undefined) {
-    throw new Error("--database-url is required, e.g. --database-url postgres://postgres@127.0.0.1:5432/test");
+  const databaseUrl = values["database-url"] ?? process.env.DATABASE_URL;
+  if (databaseUrl === undefined) {
+    throw new Error("--database-url or DATABASE_URL is required, e.g. postgres://postgres@127.0.0.1:5432/test");
   }
   if (!["common", "msgpack"].includes(values.parser)) {
     throw new Error(`--parser is common or msgpack, not ${values.parser}`);
@@ -46,7 +47,7 @@ export function readOptions() {
   };
 
   return {
-    databaseUrl: values["database-url"],
+    databaseUrl,
     listenUrl: values["listen-url"],
     namespaces: values.namespace,
     dynamicNamespaces: (values["dynamic-namespace"] ?? []).map((pattern) => new RegExp(pattern)),

@@ -65,6 +65,10 @@ impl Program for Started<'_> {
         false
     }
 
+    fn takes_url_from_environment(&self) -> bool {
+        self.seat != Seat::Candidate
+    }
+
     async fn command(&self) -> Result<Command, Error> {
         Ok(match self.seat {
             Seat::Candidate => shell(&self.programs.candidate),

@@ -40,7 +40,7 @@ impl ClientHost {
     /// # Errors
     /// When it cannot be started.
     pub async fn start_command(command: &mut Command, patience: Duration) -> Result<Self, Error> {
-        Ok(Self { process: Arc::new(Process::start("client host", command, patience).await?) })
+        Ok(Self { process: Arc::new(Process::start("client host", command, patience, None).await?) })
     }
 
     /// Connects a new client to the server on that port, over a connection of its own.

@@ -20,6 +20,12 @@ pub trait Program: Sync {
         false
     }
 
+    /// Whether it takes the database's URL from `DATABASE_URL`, and not from an option, which every
+    /// user of the machine can read.
+    fn takes_url_from_environment(&self) -> bool {
+        false
+    }
+
     /// The command that starts it, without options.
     fn command(&self) -> impl Future<Output = Result<Command, Error>> + Send;
 }
@@ -37,8 +43,13 @@ impl Node {
     /// When it cannot be started, ends, or is not ready in time.
     pub async fn start(program: &impl Program, options: &NodeOptions) -> Result<Self, Error> {
         let mut command = program.command().await?;
+        if !program.takes_url_from_environment() {
+            command.arg(format!("--database-url={}", options.database_url()));
+        }
         command.args(options.arguments(program.takes_all_options()));
-        let process = Process::start(&program.name(), &mut command, options.patience).await?;
+        command.env("DATABASE_URL", options.database_url());
+        let process =
+            Process::start(&program.name(), &mut command, options.patience, Some(options.database_url())).await?;
         Ok(Self { process: Arc::new(process) })
     }
 

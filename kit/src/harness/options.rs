@@ -246,7 +246,6 @@ impl NodeOptions {
     pub(crate) fn arguments(&self, takes_all: bool) -> Vec<String> {
         let milliseconds = |duration: Duration| duration.as_millis().to_string();
         let single = [
-            ("--database-url", Some(self.database_url.clone())),
             ("--listen-url", self.listen_url.clone()),
             ("--channel-prefix", self.channel_prefix.clone()),
             ("--table", self.table.clone()),

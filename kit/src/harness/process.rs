@@ -68,15 +68,21 @@ struct Event {
 }
 
 impl Process {
-    /// Starts a process and waits for its first line.
-    pub(crate) async fn start(name: &str, command: &mut Command, patience: Duration) -> Result<Self, Error> {
-        let process =
-            Self::spawn(name, command, patience).map_err(|source| Error::Io { node: name.to_owned(), source })?;
+    /// Starts a process and waits for its first line. Where it writes `url` to stderr, nothing
+    /// quotes it.
+    pub(crate) async fn start(
+        name: &str,
+        command: &mut Command,
+        patience: Duration,
+        url: Option<&str>,
+    ) -> Result<Self, Error> {
+        let spawned = Self::spawn(name, command, patience, url.map(str::to_owned));
+        let process = spawned.map_err(|source| Error::Io { node: name.to_owned(), source })?;
         process.wait("line that says it is ready", all, |state| state.ready.is_some().then_some(())).await?;
         Ok(process)
     }
 
-    fn spawn(name: &str, command: &mut Command, patience: Duration) -> std::io::Result<Self> {
+    fn spawn(name: &str, command: &mut Command, patience: Duration, url: Option<String>) -> std::io::Result<Self> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("stdout is piped");
@@ -91,7 +97,7 @@ impl Process {
         });
         let stderr_reader = thread::spawn({
             let shared = shared.clone();
-            move || shared.read_stderr(stderr)
+            move || shared.read_stderr(stderr, url.as_deref())
         });
         thread::spawn({
             let shared = shared.clone();
@@ -338,8 +344,10 @@ impl Shared {
         }
     }
 
-    fn read_stderr(&self, stderr: impl Read) {
+    fn read_stderr(&self, stderr: impl Read, url: Option<&str>) {
+        let secret = url.filter(|url| !url.is_empty());
         for line in lines(stderr) {
+            let line = secret.map_or(line.clone(), |secret| line.replace(secret, "$DATABASE_URL"));
             let mut state = lock(&self.state);
             if state.stderr.len() == STDERR_LINES {
                 state.stderr.pop_front();
