@@ -236,6 +236,39 @@ fn a_node_that_closes_its_output_ends_with_the_check() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+/// Every user of the machine can read the options of a process, and reports go into logs.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_process_and_no_report_shows_the_password() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let seen = tempfile::NamedTempFile::new().unwrap();
+    let text = format!(
+        "import glob, sys, time\n\
+         partners = []\n\
+         while not partners:\n    \
+             for path in glob.glob('/proc/[0-9]*/cmdline'):\n        \
+                 try:\n            line = open(path, 'rb').read()\n        \
+                 except OSError:\n            continue\n        \
+                 if b'check-partner' in line and b'--role' in line:\n            partners.append(line)\n    \
+             time.sleep(0.05)\n\
+         open({seen:?}, 'wb').write(b'\\n'.join(partners))\n\
+         sys.exit('unknown option: ' + ' '.join(sys.argv[1:]))\n",
+        seen = seen.path().display().to_string()
+    );
+    let node = script(&text);
+    let node = format!("{python} {}", node.path().display());
+    let url = database.url().replacen("postgres@", "postgres:hunter2@", 1);
+    assert!(url.contains("hunter2"), "{url}");
+    let arguments = ["check", "--json", "--no-node", "--command", &node, "--cluster", "RCR", "--scenario", "emit to all"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_socketio-pg"));
+    let output = command.args(arguments).env("DATABASE_URL", url).output().unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("unknown option: --database-url=$DATABASE_URL"), "{report}");
+    assert!(!report.contains("hunter2"), "{report}");
+    let partners = std::fs::read_to_string(seen.path()).unwrap();
+    assert!(partners.contains("check-partner") && !partners.contains("hunter2"), "{partners}");
+}
+
 #[test]
 fn what_cannot_be_played_is_no_mistake_of_the_node() {
     let Some(database) = database() else { return };
