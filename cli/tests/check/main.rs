@@ -259,7 +259,8 @@ fn no_process_and_no_report_shows_the_password() {
     let node = format!("{python} {}", node.path().display());
     let url = database.url().replacen("postgres@", "postgres:hunter2@", 1);
     assert!(url.contains("hunter2"), "{url}");
-    let arguments = ["check", "--json", "--no-node", "--command", &node, "--cluster", "RCR", "--scenario", "emit to all"];
+    let arguments =
+        ["check", "--json", "--no-node", "--command", &node, "--cluster", "RCR", "--scenario", "emit to all"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_socketio-pg"));
     let output = command.args(arguments).env("DATABASE_URL", url).output().unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
