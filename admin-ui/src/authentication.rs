@@ -146,6 +146,7 @@ mod tests {
             Credentials::default(),
         ] {
             assert!(matches!(gate.admit(wrong).await, Err(Refused::InvalidCredentials)));
+            assert!(gate.refused.lock().told.is_some(), "it is in the log");
         }
     }
 
