@@ -59,6 +59,17 @@ impl<B: Backend + TryFrom<String, Error = BackendError>> Node<B> {
         timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("{:?}, not {counts:?}", self.server_counts()));
     }
 
+    async fn wait_until_listening(&self, wanted: [bool; 2]) {
+        let is_listening =
+            || self.cluster.health_by_database().iter().map(|health| health.link.is_listening).collect::<Vec<_>>();
+        let waiting = async {
+            while is_listening() != wanted {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("{:?}, not {wanted:?}", is_listening()));
+    }
+
     fn collect(&self, namespace: &str) -> mpsc::UnboundedReceiver<u64> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.cluster.of(namespace).on_server_side("e", move |number: u64| {
@@ -109,7 +120,7 @@ where
 
     set_open(&databases[1], &databases[0], false);
     for node in &nodes {
-        node.wait_for_server_counts([2, 1]).await;
+        node.wait_until_listening([true, false]).await;
     }
     for number in 1..100 {
         one.cluster.of("/a").server_side_emit("e", &number).await.unwrap();
@@ -117,10 +128,11 @@ where
     }
     let failed = one.cluster.of("/b").server_side_emit("e", &1_u64).await.unwrap_err();
     assert!(matches!(failed, Error::Publish(_)), "{failed}");
+    assert_eq!(one.server_counts(), [2, 2], "who hears nobody takes nobody for dead");
 
     set_open(&databases[1], &databases[0], true);
     for node in &nodes {
-        node.wait_for_server_counts([2, 2]).await;
+        node.wait_until_listening([true, true]).await;
     }
     one.cluster.of("/b").server_side_emit("e", &2_u64).await.unwrap();
     assert_eq!(timeout(DEADLINE, b.recv()).await.unwrap(), Some(2));
