@@ -253,6 +253,13 @@ impl NodeRules {
         self.heard_until = Some(until);
     }
 
+    /// Whether there are nodes that were not heard for the time-out, of which it is not known that
+    /// they are silent: it helps to ask the server whether something is still on its way. See
+    /// [`Self::heard_all_until`].
+    pub fn waits_for_proof(&self) -> bool {
+        self.looks_for_silent_at.is_some()
+    }
+
     /// Leaves: publishes the close message, and ends all requests.
     pub fn leave(&mut self) {
         self.published = None;

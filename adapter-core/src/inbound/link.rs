@@ -17,10 +17,11 @@ use futures_util::{FutureExt, future::BoxFuture};
 use socketio_pg_protocol::{SessionId, cluster::Sighting};
 use tokio::{
     sync::{
+        Notify,
         mpsc::{self, error::TryRecvError},
         oneshot,
     },
-    time::{Instant, MissedTickBehavior, timeout},
+    time::{Instant, Interval, MissedTickBehavior, timeout},
 };
 use tracing::Instrument;
 
@@ -108,6 +109,7 @@ type Waiter = oneshot::Sender<Result<(), Error>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     commands: mpsc::UnboundedSender<Command>,
+    wants_check: Arc<Notify>,
 }
 
 impl Link {
@@ -120,6 +122,7 @@ impl Link {
         arrivals: impl FnMut(Arrival<'_>) + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<(), BackendError>>, tokio::task::JoinHandle<()>) {
         let (commands, receiver) = mpsc::unbounded_channel();
+        let wants_check = Arc::new(Notify::new());
         let (first, started) = oneshot::channel();
         let task = LinkTask {
             backend,
@@ -128,12 +131,13 @@ impl Link {
             events,
             arrivals,
             commands: receiver,
+            wants_check: wants_check.clone(),
             channels: log.iter().map(|log| log.channel().to_owned()).collect(),
             log,
             unproven: BTreeSet::new(),
             waiting: BTreeMap::new(),
         };
-        (Self { commands }, started, tokio::spawn(task.run(first)))
+        (Self { commands, wants_check }, started, tokio::spawn(task.run(first)))
     }
 
     /// Listens on a channel. The link is told when this returns, in the order of the calls; the
@@ -150,6 +154,11 @@ impl Link {
     pub(crate) fn unlisten(&self, channel: String) {
         // A link that has ended listens to nothing.
         let _ = self.commands.send(Command::Unlisten { channel });
+    }
+
+    /// Asks the server for a sign of life now, and not only after some silence.
+    pub(crate) fn check(&self) {
+        self.wants_check.notify_one();
     }
 
     /// Looks at the sessions of all nodes in the database, and lets others see the node's own by this
@@ -170,6 +179,7 @@ struct LinkTask<B, F> {
     log: Option<Reader<B>>,
     arrivals: F,
     commands: mpsc::UnboundedReceiver<Command>,
+    wants_check: Arc<Notify>,
     /// What is to be listened to on every connection.
     channels: BTreeSet<String>,
     /// Those of them that never were in place: what is refused of these is the fault of their name,
@@ -354,6 +364,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         let mut check = tokio::time::interval(self.check_interval);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.reset();
+        let wants_check = self.wants_check.clone();
         let mut handled = 0;
         loop {
             if handled >= MAX_HANDLED {
@@ -401,7 +412,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                     }
                 },
                 () = keep_position(&mut self.log) => Ok(()),
-                _ = check.tick() => {
+                () = is_due(&mut check, &wants_check) => {
                     // What is published while the question is under way may come after its answer.
                     let asked = Heard::now(&self.events);
                     match timeout(self.check_interval, listener.check()).await {
@@ -433,6 +444,13 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         if self.log.as_mut().is_none_or(|log| log.is_news(channel, payload)) {
             (self.arrivals)(Arrival::Notification { channel, payload, handling });
         }
+    }
+}
+
+async fn is_due(check: &mut Interval, wants_check: &Notify) {
+    tokio::select! {
+        _ = check.tick() => {}
+        () = wants_check.notified() => check.reset(),
     }
 }
 

@@ -179,3 +179,18 @@ async fn sockets_of_this_node_are_found_while_the_others_cannot_be_asked() {
     assert!(namespace.socket_ids_in_time().await.unwrap().error.is_some());
     assert!(matches!(namespace.fetch_sockets().await, Err(Error::Publish(_))));
 }
+
+/// Whenever it dies between the messages of others, and the checks of the connection.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_dies_is_noticed_in_ten_seconds_and_a_half() {
+    let database = MemoryDatabase::default();
+    let [mut one, _other] = pair(&database).await;
+    for offset in 0..12 {
+        sleep(Duration::from_millis(450 * offset)).await;
+        let uid = format!("mortal{offset}");
+        database.notify("socket.io#/", &format!(r#"{{"uid":"{uid}","nsp":"/","type":2}}"#));
+        let begun = tokio::time::Instant::now();
+        one.wait_for(|event| matches!(event, Event::NodeLeft { node, .. } if node.as_str() == uid)).await;
+        assert!(begun.elapsed() <= Duration::from_millis(10_600), "{offset}: {:?}", begun.elapsed());
+    }
+}

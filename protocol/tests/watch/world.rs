@@ -112,6 +112,8 @@ struct Node {
     is_hidden: bool,
     is_listening: bool,
     is_half_open: bool,
+    /// Until when it has heard all that others published.
+    heard_until: Instant,
     /// Whether the last publication failed.
     has_failed: bool,
     reconnects_at: u64,
@@ -204,6 +206,7 @@ impl World {
             is_hidden: false,
             is_listening: true,
             is_half_open: false,
+            heard_until: self.start + STEP * u32::try_from(self.step).unwrap(),
             has_failed: false,
             reconnects_at: 0,
             next_look: self.step + phase,
@@ -352,12 +355,18 @@ impl World {
         node.dead_since = None;
         // As in the adapter: the clock has precedence over what has come.
         if node.rules.next_timeout().is_some_and(|next| next <= now) {
+            // Who does not look asks the server when it has to know.
+            if node.session.is_none() && node.is_listening && !node.is_half_open && node.rules.waits_for_proof() {
+                node.heard_until = now;
+            }
+            node.rules.heard_all_until(node.heard_until);
             node.rules.handle_timeout(now);
             self.perform(index);
         }
         while let Some((_, message)) = self.nodes[index].coming.pop_front_if(|(at, _)| *at <= step) {
             // On a line that is half open it never comes.
             if !self.nodes[index].is_half_open {
+                self.nodes[index].heard_until = now;
                 let _ = self.nodes[index].rules.handle(now, message);
                 self.perform(index);
             }
@@ -375,7 +384,8 @@ impl World {
             node.is_half_open = false;
             node.look_since = None;
             node.answers.clear();
-            node.rules.join(now);
+            node.heard_until = now;
+            node.rules.rejoin(now);
             self.note(format_args!("node{index} listens again"));
             self.perform(index);
         }
@@ -393,6 +403,7 @@ impl World {
             return;
         }
         if let Some((_, asked, sightings)) = node.answers.pop_front_if(|(at, ..)| *at <= step) {
+            node.heard_until = node.heard_until.max(asked);
             let look = node.sightings.look(asked, SessionId::new(index as u64), sightings);
             node.rules.looked(now, &look);
             self.perform(index);
@@ -492,8 +503,9 @@ impl World {
                 if index != other && is_healthy(peer) && !knows {
                     fail("does not know");
                 }
-                // The time-out, and what was under way.
-                let limit = steps(10) + 6 + self.late;
+                // The time-out, a look or a question that proves that nothing more is under way, and
+                // when the rules look again.
+                let limit = steps(10) + 6 + LOOK_EVERY + steps(1) / 2 + self.late;
                 if knows && peer.dead_since.is_some_and(|since| since + limit < self.step) {
                     fail("still knows the dead");
                 }

@@ -28,6 +28,10 @@ impl<B: Backend> Node<B> {
                     (namespace.clone(), actions)
                 })
                 .collect();
+            // Nodes that watch look often enough, and their latest statement should be a look.
+            if !self.options.watch_sessions && all.iter().any(|namespace| namespace.lock().waits_for_proof()) {
+                self.link().inspect(|link| link.check());
+            }
             if actions.iter().any(|(_, actions)| actions.iter().any(is_heartbeat)) {
                 for (namespace, actions) in &mut actions {
                     actions.extend(namespace.with_cluster(|cluster, now| cluster.heartbeat_along(now)));
