@@ -316,7 +316,8 @@ impl Options {
     /// nothing: a cluster at rest costs no transaction number and no WAL. The question itself is what
     /// the others see, so that a process that hangs is noticed in the same time as without
     /// heartbeats. They begin again as soon as there is a server on Node.js, or another that does
-    /// not look; for some 15 s after a node came, and 25 s after one left; when the node cannot see the sessions of the others, as under a role that may not;
+    /// not look; for some 15 s after a node came, and 25 s after one left; when the node cannot see
+    /// the sessions of the others, as under a role that may not;
     /// or when `track_activities` is off. [`NamespaceHealth::is_silent`](crate::NamespaceHealth)
     /// tells which is so.
     ///

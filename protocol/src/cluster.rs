@@ -390,7 +390,7 @@ impl NodeRules {
     /// that took too long.
     pub fn handle_timeout(&mut self, now: Instant) {
         let heard_until = self.heard_until.map_or(now, |until| until.min(now));
-        while let Some(node) = self.members.silent(heard_until, self.config.heartbeat_timeout) {
+        while let Some(node) = self.members.silent(now, heard_until, self.config.heartbeat_timeout) {
             self.hold_back_for(now, &node);
             self.members.remove(&node);
             self.node_left(node, false);

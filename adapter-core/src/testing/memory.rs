@@ -20,10 +20,9 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-pub use self::listener::MemoryListener;
+pub use self::{listener::MemoryListener, state::Call};
 pub use crate::env::{Determined, WallClock};
 
-pub use self::state::Call;
 use self::state::{Held, Session, State, milliseconds};
 use crate::{
     api::emitter::PublishOn,

@@ -250,15 +250,16 @@ impl Membership {
     }
 
     /// A node that has been silent for the time-out, which is then to be [removed](Self::remove).
-    pub(super) fn silent(&mut self, now: Instant, timeout: Duration) -> Option<NodeId> {
+    /// `heard_until`: until when all that others published was heard.
+    pub(super) fn silent(&mut self, now: Instant, heard_until: Instant, timeout: Duration) -> Option<NodeId> {
         loop {
             let (place, node) = self.by_time.first()?;
             if after(*place, timeout) > now {
                 return None;
             }
             let heard = self.heard.get_mut(node)?;
-            if after(heard.last, timeout) <= now {
-                return Some(node.clone());
+            if heard.last == *place {
+                return (after(heard.last, timeout) <= heard_until).then(|| node.clone());
             }
             let (_, node) = self.by_time.pop_first()?;
             heard.place = Some(heard.last);

@@ -506,7 +506,8 @@ impl World {
                 // The time-out, a look or a question that proves that nothing more is under way, and
                 // when the rules look again.
                 let limit = steps(10) + 6 + LOOK_EVERY + steps(1) / 2 + self.late;
-                if knows && peer.dead_since.is_some_and(|since| since + limit < self.step) {
+                // Who was disconnected gives each a whole time-out.
+                if knows && peer.dead_since.is_some_and(|since| since.max(node.healthy_since) + limit < self.step) {
                     fail("still knows the dead");
                 }
                 if knows && peer.is_gone && peer.dead_since.is_none() && node.healthy_since + limit < self.step {
