@@ -154,8 +154,7 @@ pub enum ConnectError {
     /// What is sent does not come back: the connection cannot LISTEN.
     #[error(
         "channel notifications do not arrive through this connection (waited {waited:?}): is it a transaction pooler \
-         such as PgBouncer? Give a direct connection for listening: `with_listen_config` of the tokio-postgres \
-         backend, `with_listen_url` of the diesel one"
+         such as PgBouncer? Give a direct connection for listening: `with_listen_url` of the backend"
     )]
     NotListening {
         /// How long the node waited.

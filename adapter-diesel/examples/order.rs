@@ -2,7 +2,7 @@
 //!
 //! `DATABASE_URL=postgres://… cargo run -p socketio-pg-diesel --example order -- tea`
 
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use socketio_pg_diesel::Emitter;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -10,7 +10,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
-    let mut connection = AsyncPgConnection::establish(&std::env::var("DATABASE_URL")?).await?;
+    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let mut connection = socketio_pg_diesel::connect(&database).await?;
     connection
         .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
         .await?;

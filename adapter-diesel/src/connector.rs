@@ -9,7 +9,7 @@ use diesel::ConnectionResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{
-    Notifications, Settings, SlowHosts, Tls, connect, connecting, notifications, time_for_other_hosts,
+    FailedHosts, Notifications, Settings, Tls, connect_in_order, connecting, notifications, time_for_other_hosts,
     total_connect_timeout,
 };
 use socketio_pg_core::backend::{BackendError, ErrorKind};
@@ -30,7 +30,7 @@ pub(crate) struct Connector {
     settings: Arc<Settings>,
     /// The same with the node's name, once it is known.
     named: Arc<OnceLock<Settings>>,
-    slow_hosts: SlowHosts,
+    failed_hosts: FailedHosts,
     /// What the settings say of TLS, or why it cannot work: only an application with its own set-up
     /// may ignore that.
     tls: Result<Tls, String>,
@@ -41,12 +41,12 @@ impl Connector {
     pub(crate) fn new(url: &str) -> Result<Self, BackendError> {
         let settings = Arc::new(Settings::parse(url)?);
         let tls = settings.connector().map_err(|error| error.to_string());
-        Ok(Self { settings, named: Arc::default(), slow_hosts: SlowHosts::default(), tls, setup: None })
+        Ok(Self { settings, named: Arc::default(), failed_hosts: FailedHosts::default(), tls, setup: None })
     }
 
     /// Shares what is known of slow hosts with another connector.
     pub(crate) fn with_hosts_of(self, other: &Self) -> Self {
-        Self { slow_hosts: other.slow_hosts.clone(), ..self }
+        Self { failed_hosts: other.failed_hosts.clone(), ..self }
     }
 
     /// From now on, sessions have the name of the node, unless the URL gives one. The first name
@@ -102,9 +102,11 @@ impl Connector {
     }
 
     async fn in_time<T>(&self, connecting: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
-        let limit = total_connect_timeout(self.settings.config());
+        let config = self.settings.config();
+        let limit = total_connect_timeout(config);
         tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
-            Err(BackendError::new(ErrorKind::Connection, format!("it did not answer within {limit:?}")))
+            let error = BackendError::new(ErrorKind::Connection, format!("it did not answer within {limit:?}"));
+            Err(self.failed_hosts.explain(config, error))
         })
     }
 
@@ -132,6 +134,8 @@ impl Connector {
         &self,
     ) -> Result<(Client, Connection<Socket, <Tls as MakeTlsConnect<Socket>>::Stream>), BackendError> {
         let tls = self.tls.clone().map_err(|problem| BackendError::new(ErrorKind::Tls, problem))?;
-        connect(self.settings().config(), tls, &self.slow_hosts).await.map_err(connecting)
+        let config = self.settings().config();
+        let connected = connect_in_order(config, tls, &self.failed_hosts).await;
+        connected.map_err(|error| self.failed_hosts.explain(config, connecting(error)))
     }
 }

@@ -22,6 +22,7 @@ mod statements;
 pub mod guide;
 
 pub use backend::DieselBackend;
+pub use connect::connect;
 pub use emitter::Emitter;
 pub use error::connection_error;
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 //! `DATABASE_URL=postgres://… cargo run -p socketio-pg-tokio-postgres --example order -- tea`
 
 use socketio_pg_tokio_postgres::Emitter;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -20,8 +20,8 @@ async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(),
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
-    let (mut client, connection) = tokio_postgres::connect(&std::env::var("DATABASE_URL")?, NoTls).await?;
-    tokio::spawn(connection);
+    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let mut client = socketio_pg_tokio_postgres::connect(&database).await?;
     client
         .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
         .await?;

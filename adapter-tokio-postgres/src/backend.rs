@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
-use socketio_pg_connection::{SlowHosts, time_for_other_hosts, total_connect_timeout};
+use socketio_pg_connection::{FailedHosts, Settings, time_for_other_hosts};
 use socketio_pg_core::backend::{
     Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, OutboxBatch,
     OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport,
@@ -105,7 +105,26 @@ impl TokioPostgresBackend {
         let statements =
             if config == listen_config { Sessions::of_node(config, &node_name) } else { Sessions::shared(config) };
         let listening = Sessions::of_node(listen_config, &node_name);
-        Self::assemble(statements, listening, node_name, tls, StatementKind::Unnamed)
+        Self::assemble((statements, tls.clone()), (listening, tls), node_name, StatementKind::Unnamed)
+    }
+
+    /// Publishes through `url`, which may lead to a pooler, and listens through `listen_url`, which
+    /// must not. As [`with_listen_config`](Self::with_listen_config), with TLS as each URL says.
+    ///
+    /// # Errors
+    /// When a text cannot be read, or asks for TLS that is not to be had.
+    pub fn with_listen_url(url: &str, listen_url: &str) -> Result<Self, BackendError> {
+        let (statements, listening) = (Settings::parse(url)?, Settings::parse(listen_url)?);
+        let tls = (statements.connector()?, listening.connector()?);
+        let node_name = NodeName::default();
+        let of_listener = Sessions::of_settings(&listening, &node_name);
+        // As with two configurations.
+        let of_statements = if statements.config() == listening.config() {
+            of_listener.clone()
+        } else {
+            Sessions::shared(statements.config().clone())
+        };
+        Ok(Self::assemble((of_statements, tls.0), (of_listener, tls.1), node_name, StatementKind::Unnamed))
     }
 
     /// Publishes through the application's own pool, and listens as `listen_config` says.
@@ -126,7 +145,11 @@ impl TokioPostgresBackend {
             publishing: connections.clone(),
             tending: connections,
             time_for_other_hosts: time_for_other_hosts(&listen_config),
-            connect_listener: connect_listener(Sessions::of_node(listen_config, &node_name), tls, SlowHosts::default()),
+            connect_listener: connect_listener(
+                Sessions::of_node(listen_config, &node_name),
+                tls,
+                FailedHosts::default(),
+            ),
             node_name,
         }
     }
@@ -138,28 +161,35 @@ impl TokioPostgresBackend {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        Self::assemble(sessions.clone(), sessions, node_name, tls, StatementKind::Prepared)
+        Self::assemble((sessions.clone(), tls.clone()), (sessions, tls), node_name, StatementKind::Prepared)
     }
 
-    fn assemble<T>(statements: Sessions, listening: Sessions, node_name: NodeName, tls: T, kind: StatementKind) -> Self
+    /// Each with its connector for TLS.
+    fn assemble<T>(
+        statements: (Sessions, T),
+        listening: (Sessions, T),
+        node_name: NodeName,
+        kind: StatementKind,
+    ) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
         T::Stream: Send + Sync,
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
+        let ((statements, tls), (listening, listen_tls)) = (statements, listening);
         let others = time_for_other_hosts(statements.config());
         // Each slow host that both lead to is then found only once.
         let is_one = statements.config() == listening.config();
         let others_of_listener = if is_one { Duration::ZERO } else { time_for_other_hosts(listening.config()) };
-        let slow_hosts = SlowHosts::default();
+        let failed_hosts = FailedHosts::default();
         let connections =
-            |size| Arc::new(Connections::new(statements.clone(), tls.clone(), size, kind, slow_hosts.clone()));
+            |size| Arc::new(Connections::new(statements.clone(), tls.clone(), size, kind, failed_hosts.clone()));
         Self {
             publishing: connections(PUBLISHING_CONNECTIONS),
             tending: connections(TENDING_CONNECTIONS),
             time_for_other_hosts: others.saturating_add(others_of_listener),
-            connect_listener: connect_listener(listening, tls.clone(), slow_hosts.clone()),
+            connect_listener: connect_listener(listening, listen_tls, failed_hosts.clone()),
             node_name,
         }
     }
@@ -358,7 +388,7 @@ impl fmt::Debug for TokioPostgresBackend {
     }
 }
 
-fn connect_listener<T>(sessions: Sessions, tls: T, slow_hosts: SlowHosts) -> ConnectListener
+fn connect_listener<T>(sessions: Sessions, tls: T, failed_hosts: FailedHosts) -> ConnectListener
 where
     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::Stream: Send + Sync,
@@ -366,13 +396,7 @@ where
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
     Arc::new(move || {
-        let (config, tls, slow_hosts) = (sessions.named(), tls.clone(), slow_hosts.clone());
-        Box::pin(async move {
-            let connecting = TokioPostgresListener::connect(&config, tls, &slow_hosts);
-            let limit = total_connect_timeout(&config);
-            tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
-                Err(BackendError::new(ErrorKind::Connection, format!("it did not answer within {limit:?}")))
-            })
-        })
+        let (config, tls, failed_hosts) = (sessions.named(), tls.clone(), failed_hosts.clone());
+        Box::pin(async move { TokioPostgresListener::connect(&config, tls, &failed_hosts).await })
     })
 }

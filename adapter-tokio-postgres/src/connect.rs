@@ -1,12 +1,41 @@
-//! Makes a backend from a database URL.
+//! Makes a backend, or one connection, from a database URL.
 
-use socketio_pg_connection::Settings;
-use socketio_pg_core::backend::BackendError;
+use socketio_pg_connection::{FailedHosts, Settings};
+use socketio_pg_core::{ConnectError, backend::BackendError};
+use tokio_postgres::Client;
 
 use crate::{
     TokioPostgresBackend,
     sessions::{NodeName, Sessions},
 };
+
+/// A connection for the application's own statements: those of a worker, or of a transaction that
+/// emits with an [`Emitter`].
+///
+/// It is made like the connections of a node: with TLS as the URL says, with the same defaults, to the
+/// first of several hosts that can be used, with the same texts when it fails. It is not opened again
+/// when it is lost: a server takes a pool.
+///
+/// ```no_run
+/// use socketio_pg_tokio_postgres::Emitter;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = socketio_pg_tokio_postgres::connect("postgres://app@localhost/app").await?;
+/// Emitter::new().to("news").emit("headline", "It works", &client).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// When the text cannot be read, or no host can be used.
+pub async fn connect(url: &str) -> Result<Client, ConnectError> {
+    let settings = Settings::parse(url)?;
+    let tls = settings.connector()?;
+    let (client, connection) = socketio_pg_connection::connect(settings.config(), tls, &FailedHosts::default()).await?;
+    // The user of the client is told why it ended.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(client)
+}
 
 /// A backend with its own pool and listening connection.
 ///

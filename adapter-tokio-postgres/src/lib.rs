@@ -17,6 +17,7 @@ mod sessions;
 pub mod guide;
 
 pub use backend::TokioPostgresBackend;
+pub use connect::connect;
 pub use emitter::Emitter;
 #[doc(hidden)]
 pub use listener::TokioPostgresListener;

@@ -5,9 +5,11 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use deadpool_postgres::{Client, Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Client, Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+};
 use futures_util::future::BoxFuture;
-use socketio_pg_connection::{SlowHosts, connect, total_connect_timeout};
+use socketio_pg_connection::{FailedHosts, connect_in_order, total_connect_timeout};
 use socketio_pg_core::backend::{BackendError, ErrorKind, before_sending};
 use tokio::task::JoinHandle;
 use tokio_postgres::{
@@ -34,7 +36,7 @@ pub(crate) enum StatementKind {
 struct FirstThatAnswers<T> {
     sessions: Sessions,
     tls: T,
-    slow_hosts: SlowHosts,
+    failed_hosts: FailedHosts,
 }
 
 impl<T> Connect for FirstThatAnswers<T>
@@ -46,9 +48,9 @@ where
 {
     fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), Error>> {
         // The pool's copy does not have the node's name.
-        let (config, tls, slow_hosts) = (self.sessions.named(), self.tls.clone(), self.slow_hosts.clone());
+        let (config, tls, failed_hosts) = (self.sessions.named(), self.tls.clone(), self.failed_hosts.clone());
         Box::pin(async move {
-            let (client, connection) = connect(&config, tls, &slow_hosts).await?;
+            let (client, connection) = connect_in_order(&config, tls, &failed_hosts).await?;
             // The user of the client is told why it ended.
             Ok((client, tokio::spawn(async move { drop(connection.await) })))
         })
@@ -61,13 +63,27 @@ pub(crate) struct Connections {
     pool: Pool,
     kind: StatementKind,
     canceller: Canceller,
-    is_ours: bool,
+    /// Of our own pool, whose connections nothing else uses.
+    own: Option<Own>,
     is_closed: AtomicBool,
+}
+
+/// Where the connections of our own pool lead.
+#[derive(Debug)]
+struct Own {
+    config: Config,
+    failed_hosts: FailedHosts,
 }
 
 impl Connections {
     /// Our own pool. It does not connect yet.
-    pub(crate) fn new<T>(sessions: Sessions, tls: T, size: usize, kind: StatementKind, slow_hosts: SlowHosts) -> Self
+    pub(crate) fn new<T>(
+        sessions: Sessions,
+        tls: T,
+        size: usize,
+        kind: StatementKind,
+        failed_hosts: FailedHosts,
+    ) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
         T::Stream: Send + Sync,
@@ -80,20 +96,21 @@ impl Connections {
         let canceller = Canceller::new(tls.clone());
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let config = sessions.config().clone();
-        let manager = Manager::from_connect(config, FirstThatAnswers { sessions, tls, slow_hosts }, manager);
+        let own = Some(Own { config: config.clone(), failed_hosts: failed_hosts.clone() });
+        let manager = Manager::from_connect(config, FirstThatAnswers { sessions, tls, failed_hosts }, manager);
         let pool = Pool::builder(manager).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = pool.build().expect("a pool with timeouts and a runtime can be built");
-        Self { pool, kind, canceller, is_ours: true, is_closed: AtomicBool::new(false) }
+        Self { pool, kind, canceller, own, is_closed: AtomicBool::new(false) }
     }
 
     /// The application's pool: statements must leave nothing behind in its sessions.
     pub(crate) fn borrowed(pool: Pool, canceller: Canceller) -> Self {
-        Self { pool, kind: StatementKind::Unnamed, canceller, is_ours: false, is_closed: AtomicBool::new(false) }
+        Self { pool, kind: StatementKind::Unnamed, canceller, own: None, is_closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        if self.is_ours {
+        if self.own.is_some() {
             self.pool.close();
         }
     }
@@ -136,8 +153,18 @@ impl Connections {
     /// Closes a connection, and the idle ones of our own pool, which lead to the same server.
     fn throw_away(&self, client: Client) {
         drop(Object::take(client));
-        if self.is_ours {
+        if self.own.is_some() {
             self.pool.retain(|_, _| false);
+        }
+    }
+
+    /// Why no connection can be had: of each host, where there are several.
+    fn explain(&self, error: PoolError) -> BackendError {
+        let is_of_hosts = matches!(error, PoolError::Backend(_) | PoolError::Timeout(_));
+        let error = error::acquiring(error);
+        match &self.own {
+            Some(own) if is_of_hosts => own.failed_hosts.explain(&own.config, error),
+            _ => error,
         }
     }
 
@@ -146,7 +173,7 @@ impl Connections {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(error::closed());
         }
-        let client = before_sending(self.pool.get()).await.map_err(error::acquiring)?;
+        let client = before_sending(self.pool.get()).await.map_err(|error| self.explain(error))?;
         Ok(Lease { client: Some(client), connections: self })
     }
 }

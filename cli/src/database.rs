@@ -1,9 +1,7 @@
 //! Connections to the database of a cluster.
 
-use socketio_pg_connection::{Settings, SlowHosts, connect, connecting, total_connect_timeout};
-use socketio_pg_core::ConnectError;
+use socketio_pg_connection::{FailedHosts, Settings, connect};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
-use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use crate::{arguments::Target, failure::Failure};
@@ -27,11 +25,7 @@ pub(crate) fn backend(target: &Target) -> Result<TokioPostgresBackend, Failure> 
 pub(crate) async fn client(target: &Target) -> Result<Client, Failure> {
     let settings = Settings::parse(url(target)?)?.of_node("cli");
     let connector = settings.connector()?;
-    let slow_hosts = SlowHosts::default();
-    let connecting_takes = total_connect_timeout(settings.config());
-    // The driver's own limit ends when the socket is connected, though the server may never reply.
-    let connected = timeout(connecting_takes, connect(settings.config(), connector, &slow_hosts)).await;
-    let (client, connection) = connected.map_err(|_| ConnectError::Timeout(connecting_takes))?.map_err(connecting)?;
+    let (client, connection) = connect(settings.config(), connector, &FailedHosts::default()).await?;
     tokio::spawn(connection);
     Ok(client)
 }

@@ -1,9 +1,9 @@
 //! Maps an error that kept a connection from being made to its [`ErrorKind`] and its remedy.
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, iter};
 
 use socketio_pg_core::backend::{BackendError, ErrorKind};
-use tokio_postgres::Error;
+use tokio_postgres::{Error, error::DbError};
 
 #[cfg(feature = "rustls")]
 const NO_RULE: &str = "a rule in the server's pg_hba.conf is missing for this user from here; or it has one for TLS: add `sslmode=require` to the \
@@ -18,55 +18,88 @@ const HOW_TO_ENCRYPT: &str = "add `sslmode=require` to the database URL, if the 
 const HOW_TO_ENCRYPT: &str = "if the server wants TLS, enable the feature `rustls` of the backend crate and add `sslmode=require` to the \
                               database URL, or give the backend a TLS connector of your own";
 
+const NO_PASSWORD: &str = "the database URL has none. `PGPASSWORD` and `.pgpass` are not read: write `postgres://user:password@host/database`";
+
 /// What to do when the server knows a statement that this session has not prepared, or does not know
 /// one that it has: SQLSTATE 42P05 and 26000.
 pub const POOLER_REMEDY: &str = "is it a transaction pooler such as PgBouncer, which mixes up the statements of its clients? Give a direct \
-                                 connection for listening: `with_listen_config` of the tokio-postgres backend, `with_listen_url` of the \
-                                 diesel one, which needs a pooler that knows prepared statements";
+                                 connection for listening: `with_listen_url` of the backend. The diesel backend also needs a pooler that \
+                                 knows prepared statements";
+
+/// The driver's words for a `target_session_attrs` that the server does not have.
+const NO_WRITES: &str = "database does not allow writes";
+const NOT_READ_ONLY: &str = "database is not read only";
 
 /// An error while a session was being opened. If the network did not cause it, the settings did.
 pub fn connecting(error: Error) -> BackendError {
+    let (kind, remedy) = diagnose(&error);
+    let error = BackendError::new(kind, error);
+    match remedy {
+        Some(remedy) => error.with_remedy(remedy),
+        None => error,
+    }
+}
+
+/// The kind and the text of such an error.
+pub(crate) fn describe(error: &Error) -> (ErrorKind, String) {
+    let (kind, remedy) = diagnose(error);
+    let chain = iter::successors(Some(error as &dyn StdError), |error| error.source());
+    let texts = chain.map(ToString::to_string).chain(remedy.map(str::to_owned));
+    (kind, texts.collect::<Vec<_>>().join(": "))
+}
+
+fn diagnose(error: &Error) -> (ErrorKind, Option<&'static str>) {
     if let Some(refused) = error.as_db_error() {
-        let text = refused.message();
-        // A server says "no encryption" to every plain connection for which it has no rule.
-        if text.contains("no pg_hba.conf entry") && ["no encryption", "SSL off"].iter().any(|part| text.contains(part))
-        {
-            return BackendError::new(ErrorKind::Login, error).with_remedy(NO_RULE);
-        }
-        if ["sslmode=require", "SSL connection is required"].iter().any(|part| text.contains(part)) {
-            return BackendError::new(ErrorKind::Tls, error).with_remedy(HOW_TO_ENCRYPT);
-        }
-        let state = refused.code().code();
-        let kind = match kind_of_state(state) {
-            // What settings can cause, such as `options`; not a server that lacks memory or disk,
-            // or has a bug.
-            ErrorKind::Other if !["53", "58", "XX"].iter().any(|class| state.starts_with(class)) => {
-                ErrorKind::Configuration
-            }
-            kind => kind,
-        };
-        return BackendError::new(kind, error);
+        return diagnose_refusal(refused);
     }
     let reason = error.source().map(ToString::to_string).unwrap_or_default();
     // In the driver's words.
-    if reason.contains("server does not support TLS") {
-        let remedy = "switch it on there (`ssl = on`), or write `sslmode=disable` where the network can be trusted";
-        return BackendError::new(ErrorKind::Tls, error).with_remedy(remedy);
-    }
-    if reason.contains("no TLS implementation configured") {
-        return BackendError::new(ErrorKind::Tls, error).with_remedy("give the backend a TLS connector");
-    }
-    let kind = match io_error(&error) {
-        // TLS libraries report a certificate that they reject as bad data.
-        Some(io) if io.kind() == io::ErrorKind::InvalidData => {
-            let remedy = remedy(io);
-            return BackendError::new(ErrorKind::Tls, error).with_remedy(remedy);
+    for (text, kind, remedy) in [
+        (
+            "server does not support TLS",
+            ErrorKind::Tls,
+            "switch it on there (`ssl = on`), or write `sslmode=disable` where the network can be trusted",
+        ),
+        ("no TLS implementation configured", ErrorKind::Tls, "give the backend a TLS connector"),
+        ("password missing", ErrorKind::Login, NO_PASSWORD),
+        (NOT_READ_ONLY, ErrorKind::Configuration, "nodes write: leave `target_session_attrs=read-only` out"),
+    ] {
+        if reason.contains(text) {
+            return (kind, Some(remedy));
         }
-        Some(_) => ErrorKind::Connection,
-        None if error.is_closed() => ErrorKind::Connection,
-        None => ErrorKind::Configuration,
-    };
-    BackendError::new(kind, error)
+    }
+    match io_error(error) {
+        // TLS libraries report a certificate that they reject as bad data.
+        Some(io) if io.kind() == io::ErrorKind::InvalidData => (ErrorKind::Tls, Some(remedy(io))),
+        Some(_) if reason.contains(NO_WRITES) => (ErrorKind::ReadOnly, None),
+        // A name or a path that cannot be one. It is not a name without addresses, which may get some.
+        Some(io) if io.kind() == io::ErrorKind::InvalidInput && !reason.contains("any addresses") => {
+            (ErrorKind::Url, None)
+        }
+        Some(_) => (ErrorKind::Connection, None),
+        None if error.is_closed() => (ErrorKind::Connection, None),
+        None => (ErrorKind::Configuration, None),
+    }
+}
+
+fn diagnose_refusal(refused: &DbError) -> (ErrorKind, Option<&'static str>) {
+    let text = refused.message();
+    // A server says "no encryption" to every plain connection for which it has no rule.
+    if text.contains("no pg_hba.conf entry") && ["no encryption", "SSL off"].iter().any(|part| text.contains(part)) {
+        return (ErrorKind::Login, Some(NO_RULE));
+    }
+    if ["sslmode=require", "SSL connection is required"].iter().any(|part| text.contains(part)) {
+        return (ErrorKind::Tls, Some(HOW_TO_ENCRYPT));
+    }
+    let state = refused.code().code();
+    match kind_of_state(state) {
+        // What settings can cause, such as `options`; not a server that lacks memory or disk, or has
+        // a bug.
+        ErrorKind::Other if !["53", "58", "XX"].iter().any(|class| state.starts_with(class)) => {
+            (ErrorKind::Configuration, None)
+        }
+        kind => (kind, None),
+    }
 }
 
 fn remedy(error: &io::Error) -> &'static str {

@@ -1,38 +1,78 @@
 //! Tries the hosts of a connection's settings one after the other.
 //!
 //! The driver does so too, but its `connect_timeout` ends when the socket is connected: it never
-//! gets past a host that accepts connections and does not reply.
+//! gets past a host that accepts connections and does not reply. Its error is the last host's alone.
 
+use socketio_pg_core::backend::{BackendError, ErrorKind};
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, Connection, Error, Socket, tls::MakeTlsConnect};
 
 use crate::{
-    settings::{host_name, per_host, total_connect_timeout},
-    slow_hosts::SlowHosts,
+    error::{connecting, describe},
+    failed_hosts::FailedHosts,
+    settings::{per_host, total_connect_timeout},
 };
 
 /// Connects to the first host that replies. Each host has its time, and hosts that were slow before
-/// come last. The last one has the time that the caller gives it.
+/// come last.
+///
+/// # Errors
+/// When no host can be used: why, for each of them.
 pub async fn connect<T>(
     config: &Config,
     tls: T,
-    slow_hosts: &SlowHosts,
+    failed_hosts: &FailedHosts,
+) -> Result<(Client, Connection<Socket, T::Stream>), BackendError>
+where
+    T: MakeTlsConnect<Socket> + Clone,
+{
+    let limit = total_connect_timeout(config);
+    let error = match timeout(limit, connect_in_order(config, tls, failed_hosts)).await {
+        Ok(Ok(connected)) => return Ok(connected),
+        Ok(Err(error)) => connecting(error),
+        Err(_) => BackendError::new(ErrorKind::Connection, format!("it did not answer within {limit:?}")),
+    };
+    Err(failed_hosts.explain(config, error))
+}
+
+/// As [`connect`], with the driver's error of the last host, for code that takes only those. The last
+/// host has the time that the caller gives it.
+pub async fn connect_in_order<T>(
+    config: &Config,
+    tls: T,
+    failed_hosts: &FailedHosts,
 ) -> Result<(Client, Connection<Socket, T::Stream>), Error>
 where
     T: MakeTlsConnect<Socket> + Clone,
 {
     let mut hosts = per_host(config);
-    slow_hosts.move_to_end(&mut hosts, host_name);
+    failed_hosts.move_to_end(&mut hosts);
     let Some(last) = hosts.pop() else { return config.connect(tls).await };
     for host in hosts {
-        let attempt = slow_hosts.attempt(host_name(&host));
-        if let Ok(Ok(connected)) = timeout(total_connect_timeout(&host), host.connect(tls.clone())).await {
-            attempt.connected();
+        let attempt = attempt(&host, tls.clone(), failed_hosts);
+        if let Ok(Ok(connected)) = timeout(total_connect_timeout(&host), attempt).await {
             return Ok(connected);
         }
     }
-    let attempt = slow_hosts.attempt(host_name(&last));
-    let connected = last.connect(tls).await?;
-    attempt.connected();
-    Ok(connected)
+    attempt(&last, tls, failed_hosts).await
+}
+
+async fn attempt<T>(
+    host: &Config,
+    tls: T,
+    failed_hosts: &FailedHosts,
+) -> Result<(Client, Connection<Socket, T::Stream>), Error>
+where
+    T: MakeTlsConnect<Socket>,
+{
+    let attempt = failed_hosts.attempt(host);
+    let connected = host.connect(tls).await;
+    match &connected {
+        Ok(_) => attempt.connected(),
+        Err(error) => {
+            let (kind, text) = describe(error);
+            attempt.failed(kind, text);
+        }
+    }
+    connected
 }

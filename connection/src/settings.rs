@@ -31,6 +31,8 @@ const ADDRESSES_OF_NAME: u32 = 2;
 /// link is found after two hours.
 const DRIVER_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
+const DEFAULT_PORT: u16 = 5432;
+
 const APPLICATION_NAME: &str = "socketio-pg";
 
 /// PostgreSQL cuts a longer name.
@@ -299,9 +301,19 @@ fn without_hosts(config: &Config) -> Config {
     other
 }
 
-/// A name that tells a host from the others, where the settings lead to one host.
+/// A name that tells a host from the others, where the settings lead to one host: as in a URL.
 pub(crate) fn host_name(config: &Config) -> String {
-    format!("{:?} {:?} {:?}", config.get_hosts(), config.get_hostaddrs(), config.get_ports())
+    let port = config.get_ports().first().copied().unwrap_or(DEFAULT_PORT);
+    let address = config.get_hostaddrs().first();
+    match (config.get_hosts().first(), address) {
+        (Some(Host::Tcp(name)), Some(address)) if *name != address.to_string() => format!("{name} ({address}):{port}"),
+        (Some(Host::Tcp(name)), _) if name.contains(':') => format!("[{name}]:{port}"),
+        (Some(Host::Tcp(name)), _) => format!("{name}:{port}"),
+        #[cfg(unix)]
+        (Some(Host::Unix(path)), _) => format!("{}:{port}", path.display()),
+        (None, Some(address)) => format!("{address}:{port}"),
+        (None, None) => format!(":{port}"),
+    }
 }
 
 #[cfg(test)]

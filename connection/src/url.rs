@@ -35,13 +35,17 @@ const PARAMETERS: [(&str, &[&str]); 20] = [
 ];
 
 /// What to do about parameters that other drivers and tools understand.
-const ADVICE: [(&[&str], &str); 4] = [
+const ADVICE: [(&[&str], &str); 5] = [
     (
         &["pgbouncer", "connection_limit", "pool_timeout", "statement_cache_size", "prepareThreshold"],
         "leave it out; behind a pooler in transaction mode give the node a direct URL to listen on as well",
     ),
     (&["schema", "currentSchema", "search_path"], "write `options=-c%20search_path%3Dname` instead"),
     (&["sslcert", "sslkey", "sslpassword", "sslidentity", "sslcrl"], "give a TLS connector of your own to the backend"),
+    (
+        &["service", "servicefile", "passfile"],
+        "files and environment variables of libpq are not read: write host, user, password and database into the URL",
+    ),
     (&["ssl", "tls", "sslaccept", "ssl_mode"], "write `sslmode=require` or `sslmode=verify-full` instead"),
 ];
 
@@ -52,6 +56,10 @@ pub(crate) enum UrlError {
     Empty,
     #[error("it is for another database: its scheme is `{0}`")]
     Scheme(String),
+    #[error("its scheme is `{0}`: write it in small letters, `postgres://`")]
+    Case(String),
+    #[error("an IPv6 address stands in brackets: `postgres://user:password@[::1]:5432/database`")]
+    Ipv6,
     #[error("it begins with neither `postgres://` nor `name=`: are there quotes or other characters around it?")]
     NoUrl,
     #[error("there is more than one `@`, or one behind the host: write all but that before the host as `%40`")]
@@ -107,6 +115,9 @@ impl<'a> Url<'a> {
         let scheme = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
         let url = match scheme {
             Some(("postgres" | "postgresql", rest)) => Self::of_url(text, rest)?,
+            Some((other, _)) if ["postgres", "postgresql"].iter().any(|known| other.eq_ignore_ascii_case(known)) => {
+                return Err(UrlError::Case(other.to_owned()));
+            }
             Some((other, _)) => return Err(UrlError::Scheme(other.to_owned())),
             None => Self { base: None, parameters: pairs(text) },
         };
@@ -123,6 +134,9 @@ impl<'a> Url<'a> {
             .is_some_and(|(before, _)| before.find(['/', '?']).is_some_and(|end| !before[..end].contains(':')));
         if is_of_parameter || after.split('?').next().is_some_and(|address| address.contains('@')) {
             return Err(UrlError::At);
+        }
+        if hosts(after).split(',').any(|host| !host.starts_with('[') && host.matches(':').count() > 1) {
+            return Err(UrlError::Ipv6);
         }
         let parameters = after.split_once('?').map_or("", |(_, parameters)| parameters);
         let base = text[..text.len() - parameters.len()].trim_end_matches('?');
@@ -187,6 +201,11 @@ impl<'a> Url<'a> {
     }
 }
 
+/// The hosts at the start of a URL without scheme, user and password.
+fn hosts(address: &str) -> &str {
+    address.split(['/', '?']).next().unwrap_or(address)
+}
+
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.chars().all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char))
@@ -247,6 +266,10 @@ mod tests {
             ("", &["empty"][..]),
             ("mysql://user@host/db", &["`mysql`", "another database"]),
             ("http://host/db", &["`http`"]),
+            ("POSTGRES://host/db", &["`POSTGRES`", "small letters", "`postgres://`"]),
+            ("postgres://user@::1/db", &["IPv6", "brackets", "[::1]"]),
+            ("postgres://one,fe80::1:5432?sslmode=disable", &["IPv6", "brackets"]),
+            ("service=chat", &["`service`", "not read", "into the URL"]),
             ("postgres://user:p@ss@host/db", &["more than one `@`", "`%40`"]),
             ("postgres://user:p@s/s@host/db", &["more than one `@`", "`%40`"]),
             ("postgres://db/app?sslmode=verify-full&user=bob@corp", &["more than one `@`", "`%40`"]),
@@ -293,6 +316,7 @@ mod tests {
                 "require",
                 "postgres://user:a?b/c#d@host/db?connect_timeout=3",
             ),
+            ("postgres://[::1]:5432,[fe80::1]/db?sslmode=allow", "allow", "postgres://[::1]:5432,[fe80::1]/db"),
             ("postgresql://host?sslmode=verify%2Dca", "verify-ca", "postgresql://host"),
             ("postgres://host/db?sslmode=disable&&sslmode=prefer&", "prefer", "postgres://host/db"),
             (

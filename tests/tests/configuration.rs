@@ -161,7 +161,7 @@ async fn a_connection_that_hears_nothing_is_reported_as_not_listening() {
         matches!(error, ConnectError::NotListening { waited } if waited >= Duration::from_millis(400)),
         "{error:?}"
     );
-    says(&error, &["notifications do not arrive", "transaction pooler", "direct connection", "`with_listen_config`"]);
+    says(&error, &["notifications do not arrive", "transaction pooler", "direct connection", "`with_listen_url`"]);
 
     let backend = TokioPostgresBackend::with_listen_config(config(&publishing), config(&publishing), NoTls);
     Cluster::connect(backend, Options::default()).await.unwrap();

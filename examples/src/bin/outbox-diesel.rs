@@ -65,7 +65,7 @@ async fn main() -> Result<(), Error> {
 
     // Connecting creates the outbox. The functions are installed after it, as they write into it.
     let cluster = Cluster::connect(&database, options.clone()).await?;
-    let mut connection = AsyncPgConnection::establish(&database).await?;
+    let mut connection = socketio_pg_diesel::connect(&database).await?;
     connection.batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial PRIMARY KEY)").await?;
     connection.batch_execute(&SqlFunctions::new(&options)?.install_sql()).await?;
 
@@ -81,7 +81,7 @@ async fn main() -> Result<(), Error> {
     let emitter = Arc::new(Emitter::with_options(&options).of("/kitchen"));
     let mut tasks = JoinSet::new();
     for first in 0..CONNECTIONS {
-        let mut connection = AsyncPgConnection::establish(&database).await?;
+        let mut connection = socketio_pg_diesel::connect(&database).await?;
         let emitter = emitter.clone();
         tasks.spawn(async move {
             for number in (first..ORDERS).step_by(CONNECTIONS) {

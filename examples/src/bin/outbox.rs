@@ -13,21 +13,13 @@
 
 use std::{error::Error, sync::Arc};
 
-use socketio_pg_tokio_postgres::{
-    Cluster, Emitter, Options, Outbox, PostgresAdapter, SqlFunctions, TokioPostgresBackend,
-};
+use socketio_pg_tokio_postgres::{Cluster, Emitter, Options, Outbox, PostgresAdapter, SqlFunctions, connect};
 use socketioxide::SocketIo;
 use tokio::{sync::mpsc, task::JoinSet};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 const CONNECTIONS: usize = 10;
 const ORDERS: usize = 100;
-
-async fn connect(database: &str) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(database, NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
-}
 
 /// Half of the events are written by the Rust emitter, and half by the function in PostgreSQL.
 async fn order(client: &mut Client, emitter: &Emitter, number: usize) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -51,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let options = Options::default().outbox(Outbox::default());
 
     // Connecting creates the outbox. The functions are installed after it, as they write into it.
-    let cluster = Cluster::connect(TokioPostgresBackend::try_from(database.as_str())?, options.clone()).await?;
+    let cluster = Cluster::connect(&database, options.clone()).await?;
     let client = connect(&database).await?;
     client.batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial PRIMARY KEY)").await?;
     client.batch_execute(&SqlFunctions::new(&options)?.install_sql()).await?;

@@ -13,26 +13,22 @@
 //! with the pooler alone: channel notifications do not arrive through this connection …
 //! ```
 //!
-//! On diesel it is `DieselBackend::with_listen_url(&pooler_url, &database_url)?`, and the pooler
+//! On diesel it is `DieselBackend::with_listen_url`, and the pooler
 //! must know prepared statements: PgBouncer from 1.21 on, with `max_prepared_statements` above 0.
 
 use std::{error::Error, time::Duration};
 
-use socketio_pg_tokio_postgres::{
-    Cluster, ConnectError, Options, TokioPostgresBackend,
-    tokio_postgres::{Config, NoTls},
-};
+use socketio_pg_tokio_postgres::{Cluster, ConnectError, Options, TokioPostgresBackend};
 
-fn config(variable: &str) -> Result<Config, Box<dyn Error>> {
-    let url = std::env::var(variable).map_err(|_| format!("{variable} is not set"))?;
-    Ok(url.parse()?)
+fn url(variable: &str) -> Result<String, Box<dyn Error>> {
+    Ok(std::env::var(variable).map_err(|_| format!("{variable} is not set"))?)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (direct, pooler) = (config("DATABASE_URL")?, config("POOLER_URL")?);
+    let (direct, pooler) = (url("DATABASE_URL")?, url("POOLER_URL")?);
 
-    let backend = TokioPostgresBackend::with_listen_config(pooler.clone(), direct, NoTls);
+    let backend = TokioPostgresBackend::with_listen_url(&pooler, &direct).map_err(ConnectError::from)?;
     // It returns once a notification that was published through the pooler has come back.
     let cluster = Cluster::connect(backend, Options::default()).await?;
     println!("connected: publishes through the pooler, listens directly");
@@ -40,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // What not to do. By default a server waits for 10 s before it gives up.
     let options = Options::default().connect_timeout(Duration::from_secs(3));
-    match Cluster::connect(TokioPostgresBackend::new(pooler, NoTls), options).await {
+    match Cluster::connect(pooler, options).await {
         Err(error @ ConnectError::NotListening { .. }) => println!("with the pooler alone: {error}"),
         Err(error) => return Err(error.into()),
         Ok(cluster) => {

@@ -32,7 +32,7 @@ async fn order(connection: &mut AsyncPgConnection, emitter: &Emitter, item: &str
 async fn main() -> Result<(), Error> {
     let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
-    let mut connection = AsyncPgConnection::establish(&database).await?;
+    let mut connection = socketio_pg_diesel::connect(&database).await?;
     connection
         .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
         .await?;

@@ -13,7 +13,7 @@
 use std::error::Error;
 
 use socketio_pg_tokio_postgres::Emitter;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(), Box<dyn Error>> {
     // A transaction that is dropped is rolled back: every `?` below does that.
@@ -29,8 +29,7 @@ async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(),
 async fn main() -> Result<(), Box<dyn Error>> {
     let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
-    let (mut client, connection) = tokio_postgres::connect(&database, NoTls).await?;
-    tokio::spawn(connection);
+    let mut client = socketio_pg_tokio_postgres::connect(&database).await?;
     client
         .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
         .await?;

@@ -31,7 +31,7 @@ use socketioxide::{
     extract::{AckSender, Data, SocketRef},
 };
 use tokio::net::TcpListener;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 const PAGE: &str = include_str!("trigger.html");
 
@@ -63,8 +63,7 @@ struct Order {
 /// Installs the functions and the triggers, and returns a connection.
 async fn prepare(database: &str, options: &Options) -> Result<Client, Box<dyn Error>> {
     // In your server, a pool: this connection is not opened again when it is lost.
-    let (client, connection) = tokio_postgres::connect(database, NoTls).await?;
-    tokio::spawn(connection);
+    let client = socketio_pg_tokio_postgres::connect(database).await?;
     // A migration. It is one transaction, in which servers that start at the same time wait for each
     // other: the functions take a lock.
     let functions = SqlFunctions::new(options)?.install_sql();

@@ -19,7 +19,6 @@
 use std::error::Error;
 
 use socketio_pg_tokio_postgres::Emitter;
-use tokio_postgres::NoTls;
 
 const STEPS: u32 = 3;
 
@@ -32,8 +31,7 @@ async fn work() {
 async fn main() -> Result<(), Box<dyn Error>> {
     let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
     let job = std::env::args().nth(1).unwrap_or_else(|| "report-7".to_owned());
-    let (client, connection) = tokio_postgres::connect(&database, NoTls).await?;
-    tokio::spawn(connection);
+    let client = socketio_pg_tokio_postgres::connect(&database).await?;
 
     // Where the servers have another prefix, table or a catch-up log, give the emitter their
     // options: `Emitter::with_options(&options)`.

@@ -120,7 +120,7 @@ async fn a_pooler_in_transaction_mode_is_printed_with_the_remedy() {
     // if the pooler does not keep them apart, that is what it is told.
     for _ in 0..2 {
         let phrases =
-            ["a transaction pooler such as PgBouncer", "a direct connection for listening", "`with_listen_config`"];
+            ["a transaction pooler such as PgBouncer", "a direct connection for listening", "`with_listen_url`"];
         assert_refused(Some(pooler.url()), &phrases);
     }
 }
