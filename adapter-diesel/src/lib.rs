@@ -77,7 +77,7 @@ pub type Cluster = socketio_pg_core::Cluster<DieselBackend>;
 /// | move sockets | [`sockets_join`][ClusterNamespace::sockets_join], [`sockets_leave`][ClusterNamespace::sockets_leave] | `socketsJoin`, `socketsLeave` |
 /// | disconnect sockets | [`disconnect_sockets`][ClusterNamespace::disconnect_sockets] | `disconnectSockets` |
 /// | tell other servers, and ask them | [`server_side_emit`][ClusterNamespace::server_side_emit], [`server_side_emit_with_ack`][ClusterNamespace::server_side_emit_with_ack] | `serverSideEmit`, `serverSideEmitWithAck` |
-/// | hear other servers | [`on_server_side`][ClusterNamespace::on_server_side], [`on_server_side_with_ack`][ClusterNamespace::on_server_side_with_ack], [`on_any_server_side`][ClusterNamespace::on_any_server_side], [`off_server_side`][ClusterNamespace::off_server_side] | `io.on`, `io.onAny`, `io.off` |
+/// | hear other servers | [`on_server_side`][ClusterNamespace::on_server_side], [`on_server_side_with_ack`][ClusterNamespace::on_server_side_with_ack], [`on_any_server_side`][ClusterNamespace::on_any_server_side], [`off_server_side`][ClusterNamespace::off_server_side], [`off_any_server_side`][ClusterNamespace::off_any_server_side] | `io.on`, `io.onAny`, `io.off` |
 /// | know the cluster | [`server_count`][ClusterNamespace::server_count], [`nodes`][ClusterNamespace::nodes], [`uid`][ClusterNamespace::uid], [`name`][ClusterNamespace::name] | `serverCount` |
 ///
 /// ```no_run
@@ -94,7 +94,13 @@ pub type Cluster = socketio_pg_core::Cluster<DieselBackend>;
 #[doc(alias("emit", "emit_with_ack", "fetch_sockets", "fetch_sockets_in_time", "sockets_join", "sockets_leave"))]
 #[doc(alias("count", "socket_count", "socket_count_in_time", "socket_ids", "socket_ids_in_time", "allSockets"))]
 #[doc(alias("disconnect_sockets", "server_side_emit", "server_side_emit_with_ack"))]
-#[doc(alias("on_server_side", "on_server_side_with_ack", "on_any_server_side", "off_server_side"))]
+#[doc(alias(
+    "on_server_side",
+    "on_server_side_with_ack",
+    "on_any_server_side",
+    "off_server_side",
+    "off_any_server_side"
+))]
 #[doc(alias("server_count", "nodes", "uid"))]
 #[doc(alias("in", "within", "emitWithAck", "fetchSockets", "socketsJoin", "socketsLeave"))]
 #[doc(alias("disconnectSockets", "serverSideEmit", "serverSideEmitWithAck", "serverCount"))]

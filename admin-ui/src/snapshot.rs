@@ -28,21 +28,31 @@ pub(crate) async fn all_sockets<B: Backend>(cluster: &Cluster<B>, namespaces: &[
     let deadline = Instant::now() + PATIENCE;
     let fetching = namespaces.iter().map(|namespace| sockets_of(cluster.clone(), namespace.clone(), deadline));
     let fetching: Vec<BoxFuture<'static, _>> = fetching.map(FutureExt::boxed).collect();
-    let fetched: Vec<Vec<_>> = stream::iter(fetching).buffered(REQUESTS_AT_ONCE).collect().await;
-    fetched.into_iter().flatten().collect()
+    let fetched: Vec<(Vec<_>, Option<_>)> = stream::iter(fetching).buffered(REQUESTS_AT_ONCE).collect().await;
+    let mut incomplete = fetched.iter().filter_map(|(_, missing)| missing.as_ref());
+    if let Some((namespace, error)) = incomplete.next() {
+        // One line, however many namespaces there are.
+        let others = incomplete.count();
+        tracing::warn!(namespace, others, %error, "an admin does not see all sockets of this namespace, and of others");
+    }
+    fetched.into_iter().flat_map(|(sockets, _)| sockets).collect()
 }
 
-async fn sockets_of<B: Backend>(cluster: Cluster<B>, namespace: String, deadline: Instant) -> Vec<AdminSocket> {
+/// The sockets of a namespace, and why some are missing.
+async fn sockets_of<B: Backend>(
+    cluster: Cluster<B>,
+    namespace: String,
+    deadline: Instant,
+) -> (Vec<AdminSocket>, Option<(String, Error)>) {
     let left = deadline.saturating_duration_since(Instant::now());
     let (sockets, missing) = match cluster.of(&namespace).timeout(left).fetch_sockets_in_time().await {
         Ok(fetched) => (fetched.found, fetched.error),
         // The other servers cannot be asked.
         Err(error) => (local_sockets(&cluster, &namespace).await, Some(error)),
     };
-    if let Some(error) = missing.filter(|error| !matches!(error, Error::UnknownNamespace(_))) {
-        tracing::warn!(namespace, %error, "an admin does not see all sockets");
-    }
-    sockets.into_iter().map(|socket| AdminSocket::new(&namespace, socket)).collect()
+    let missing = missing.filter(|error| !matches!(error, Error::UnknownNamespace(_)));
+    let sockets = sockets.into_iter().map(|socket| AdminSocket::new(&namespace, socket)).collect();
+    (sockets, missing.map(|error| (namespace, error)))
 }
 
 async fn local_sockets<B: Backend>(cluster: &Cluster<B>, namespace: &str) -> Vec<socketio_pg_core::ClusterSocket> {

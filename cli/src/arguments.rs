@@ -29,7 +29,7 @@ pub(crate) struct Target {
     #[arg(long, short = 'd', env = "DATABASE_URL", hide_env_values = true, global = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
     /// What the names of channels begin with
-    #[arg(long, default_value = "socket.io", global = true, value_name = "PREFIX")]
+    #[arg(long, default_value = "socket.io", global = true, value_name = "PREFIX", value_parser = prefix)]
     pub(crate) prefix: String,
     /// The attachments table
     #[arg(long, default_value = "socket_io_attachments", global = true, value_name = "TABLE", value_parser = table)]
@@ -408,6 +408,15 @@ fn kind(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| format!("no type of message: give a number or one of {}", KINDS.join(", ")))
 }
 
+fn prefix(text: &str) -> Result<String, String> {
+    // The main namespace has the shortest channel.
+    let longest = channel::MAX_BYTES - "#/".len();
+    if text.len() > longest {
+        return Err(format!("it has {} bytes, and the name of a channel has room for {longest} of them", text.len()));
+    }
+    Ok(text.to_owned())
+}
+
 /// As Socket.IO does it, a namespace begins with a slash.
 fn namespace(text: &str) -> Result<String, String> {
     let name = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
@@ -465,6 +474,14 @@ mod tests {
         let parsed = Arguments::parse_from(["socketio-pg", "join", "--room", "-Dx", "--", "-vip"]);
         let Command::Join(join) = parsed.command else { panic!("it is join") };
         assert_eq!((join.rooms, join.selection.room), (vec!["-vip".to_owned()], vec!["-Dx".to_owned()]));
+    }
+
+    #[test]
+    fn a_prefix_leaves_room_for_a_namespace() {
+        let longest = "p".repeat(61);
+        assert_eq!(prefix(&longest).as_ref(), Ok(&longest));
+        let problem = prefix(&"é".repeat(31)).unwrap_err();
+        assert!(problem.contains("62 bytes") && problem.contains("61"), "{problem}");
     }
 
     #[test]

@@ -90,8 +90,14 @@ fn node() -> Option<PathBuf> {
         output::warning("no clusters with Node.js: install Node.js 18.3 or later with npm for these, or say --no-node");
         return None;
     }
-    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_else(env::temp_dir);
+    let folder = |variable| env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    // Not a folder for all users: each of them could put a program there.
+    let Some(cache) = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache"))) else {
+        output::warning(
+            "no clusters with Node.js: set HOME or XDG_CACHE_HOME, where the Node.js server is kept, or say --no-node",
+        );
+        return None;
+    };
     Some(cache.join("socketio-pg").join(concat!("node-", env!("CARGO_PKG_VERSION"))))
 }
 

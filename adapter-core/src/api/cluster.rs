@@ -191,7 +191,10 @@ impl<B: Backend> Cluster<B> {
         A: Adapter,
         F: Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sync + 'static,
     {
-        *self.shared.server.write() = Some(Box::new(Attached::new(server.clone(), address)));
+        let attached = Box::new(Attached::new(server.clone(), address));
+        let earlier = self.shared.server.write().replace(attached);
+        // Not under the lock: it may be the last handle of a server, which runs code when it is dropped.
+        drop(earlier);
     }
 
     /// Makes this server tell, in the data of each of its sockets under the key `_admin`, which

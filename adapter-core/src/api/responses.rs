@@ -40,7 +40,7 @@ impl<R: DeserializeOwned> Acknowledgements<R> {
     }
 
     /// Waits for all acknowledgements. The result contains what came in time, also when some did
-    /// not.
+    /// not. Of several errors it is the first.
     pub async fn all(self) -> (Vec<R>, Result<(), Error>) {
         all(self).await
     }
@@ -93,7 +93,7 @@ impl<R: DeserializeOwned> Responses<R> {
     }
 
     /// Waits for all responses. The result contains those that came in time, also when some servers
-    /// did not respond, and the error says which.
+    /// did not respond, and the error says which. Of several errors it is the first.
     pub async fn all(self) -> (Vec<R>, Result<(), Error>) {
         all(self).await
     }
@@ -156,7 +156,8 @@ async fn all<R>(mut stream: impl Stream<Item = Result<R, Error>> + Unpin) -> (Ve
     while let Some(answer) = stream.next().await {
         match answer {
             Ok(answer) => answers.push(answer),
-            Err(error) => outcome = Err(error),
+            // The first one: that some did not respond would hide that one could not be read.
+            Err(error) => outcome = outcome.and(Err(error)),
         }
     }
     (answers, outcome)

@@ -123,10 +123,17 @@ impl<B: Backend> ClusterNamespace<B> {
         });
     }
 
-    /// Removes all handlers of an event.
+    /// Removes all handlers of an event. Handlers also stay when the namespace is deleted, for the
+    /// next one of that name.
     #[doc(alias = "off")]
     pub fn off_server_side(&self, event: &str) {
-        self.handlers().remove(self.name(), event);
+        self.handlers().remove(self.name(), Some(event));
+    }
+
+    /// Removes all handlers of every event: those of [`Self::on_any_server_side`].
+    #[doc(alias = "offAny")]
+    pub fn off_any_server_side(&self) {
+        self.handlers().remove(self.name(), None);
     }
 
     fn add_handler<D, F, Fut>(&self, event: Option<String>, handler: F)

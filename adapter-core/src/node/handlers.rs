@@ -24,10 +24,16 @@ impl Handlers {
         self.0.write().entry(namespace.to_owned()).or_default().entry(event).or_default().push(handler);
     }
 
-    pub(crate) fn remove(&self, namespace: &str, event: &str) {
-        if let Some(events) = self.0.write().get_mut(namespace) {
-            events.remove(&Some(event.to_owned()));
+    pub(crate) fn remove(&self, namespace: &str, event: Option<&str>) {
+        let mut namespaces = self.0.write();
+        let Some(events) = namespaces.get_mut(namespace) else { return };
+        let removed = events.remove(&event.map(str::to_owned));
+        if events.is_empty() {
+            namespaces.remove(namespace);
         }
+        drop(namespaces);
+        // Not under the lock: the application's values in them run code when they are dropped.
+        drop(removed);
     }
 
     pub(super) fn get(&self, namespace: &str, event: &str) -> Vec<Handler> {
