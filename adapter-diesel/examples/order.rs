@@ -1,6 +1,6 @@
 //! Inserts an order and emits it to the room: both, or neither.
 //!
-//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-diesel --example order -- tea`
+//! `DATABASE_URL=postgres://… cargo run -p socketio-pg-diesel --example order-diesel -- tea`
 
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use socketio_pg_diesel::Emitter;

@@ -14,7 +14,7 @@ use diesel_async::{
 };
 use futures_util::FutureExt;
 use socketio_pg_core::{
-    Cluster, Options,
+    Cluster, ConnectError, Options,
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing, Prepare},
 };
 use socketio_pg_diesel::DieselBackend;
@@ -197,6 +197,41 @@ async fn a_node_comes_to_the_second_host_though_nothing_is_said_about_time_and_f
     let attempts = std::iter::from_fn(|| silent.accept().ok()).count();
     assert_eq!(attempts, 1);
     cluster.close().await;
+}
+
+#[tokio::test]
+async fn an_error_says_of_every_host_why_it_cannot_be_used() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let silent = [TcpListener::bind("127.0.0.1:0").unwrap()];
+    let url = behind(&silent, &database.url()).replace(database.name(), "nowhere");
+    let url = format!("{url}{}connect_timeout=1", if url.contains('?') { '&' } else { '?' });
+    let backend = DieselBackend::try_from(url.as_str()).unwrap();
+
+    let of_listener = soon(backend.connect_listener()).await.err().unwrap();
+    // By now the silent host comes last, and the time is over when it does not reply.
+    let of_statement = soon(backend.prepare(TABLE, true)).await.unwrap_err();
+    let of_function = soon(socketio_pg_diesel::connect(&url)).await.err().unwrap();
+    for error in [&of_listener, &of_statement] {
+        assert_eq!(error.kind(), ErrorKind::Connection, "trying again may help: {error}");
+    }
+    for text in [of_listener.to_string(), of_statement.to_string(), of_function.to_string()] {
+        let silent = format!("{}: it did not answer within", silent[0].local_addr().unwrap());
+        for phrase in ["none of the 2 hosts can be used", &silent, "database \"nowhere\" does not exist"] {
+            assert!(text.contains(phrase), "not {phrase:?} in: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_application_connects_as_a_node_does() {
+    use diesel_async::RunQueryDsl as _;
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let mut connection = soon(socketio_pg_diesel::connect(&database.url())).await.unwrap();
+    let asked = diesel::sql_query("SELECT current_setting('application_name') AS text");
+    assert_eq!(asked.get_result::<Found>(&mut connection).await.unwrap().text, "socketio-pg");
+
+    let error = soon(socketio_pg_diesel::connect("mysql://localhost/db")).await.err().unwrap();
+    assert!(matches!(error, ConnectError::Url(_)), "{error}");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! A chat server. Start several on one database, in Rust and in Node.js: together they are one
 //! chat.
 //!
-//! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`; `/healthz` says
-//! whether the server is ready.
+//! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`, or `server-diesel`;
+//! `/healthz` says whether the server is ready.
 
 use std::net::SocketAddr;
 

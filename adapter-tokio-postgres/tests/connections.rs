@@ -7,7 +7,7 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use deadpool_postgres::{Manager, Pool};
 use socketio_pg_core::{
-    Cluster, Options,
+    Cluster, ConnectError, Options,
     backend::{Backend, BackendError, Content, ErrorKind, FetchLimits, Listener, Outgoing, Prepare},
 };
 use socketio_pg_throwaway::{Database, Server, StopMode};
@@ -50,7 +50,18 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 async fn statements_and_listening_go_where_each_is_told() {
     let database = Server::shared().unwrap().create_database().unwrap();
     let (statements, listening) = (config(&database.url(), "statements"), config(&database.url(), "listening"));
-    let backend = TokioPostgresBackend::with_listen_config(statements, listening, NoTls);
+    let by_settings = TokioPostgresBackend::with_listen_config(statements, listening, NoTls);
+    let [statements, listening] = ["statements", "listening"].map(|name| {
+        let url = database.url();
+        format!("{url}{}application_name={name}", if url.contains('?') { '&' } else { '?' })
+    });
+    let by_url = TokioPostgresBackend::with_listen_url(&statements, &listening).unwrap();
+    for backend in [by_settings, by_url] {
+        assert_go_where_each_is_told(&database, backend).await;
+    }
+}
+
+async fn assert_go_where_each_is_told(database: &Database, backend: TokioPostgresBackend) {
     use_everything(&backend).await.unwrap();
     let mut listener = backend.connect_listener().await.unwrap();
     listener.listen(&["c".to_owned()]).await.unwrap();
@@ -194,6 +205,40 @@ async fn a_node_comes_to_the_second_host_though_nothing_is_said_about_time_and_f
     let attempts = std::iter::from_fn(|| silent.accept().ok()).count();
     assert_eq!(attempts, 1);
     cluster.close().await;
+}
+
+#[tokio::test]
+async fn an_error_says_of_every_host_why_it_cannot_be_used() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let silent = [TcpListener::bind("127.0.0.1:0").unwrap()];
+    let url = behind(&silent, &database.url()).replace(database.name(), "nowhere");
+    let url = format!("{url}{}connect_timeout=1", if url.contains('?') { '&' } else { '?' });
+    let backend = TokioPostgresBackend::try_from(url.as_str()).unwrap();
+
+    let of_listener = soon(backend.connect_listener()).await.err().unwrap();
+    // By now the silent host comes last, and the time is over when it does not reply.
+    let of_statement = soon(backend.prepare(TABLE, true)).await.unwrap_err();
+    let of_function = soon(socketio_pg_tokio_postgres::connect(&url)).await.err().unwrap();
+    for error in [&of_listener, &of_statement] {
+        assert_eq!(error.kind(), ErrorKind::Connection, "trying again may help: {error}");
+    }
+    for text in [of_listener.to_string(), of_statement.to_string(), of_function.to_string()] {
+        let silent = format!("{}: it did not answer within", silent[0].local_addr().unwrap());
+        for phrase in ["none of the 2 hosts can be used", &silent, "database \"nowhere\" does not exist"] {
+            assert!(text.contains(phrase), "not {phrase:?} in: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_application_connects_as_a_node_does() {
+    let database = Server::shared().unwrap().create_database().unwrap();
+    let client = soon(socketio_pg_tokio_postgres::connect(&database.url())).await.unwrap();
+    let row = client.query_one("SELECT current_setting('application_name')", &[]).await.unwrap();
+    assert_eq!(row.get::<_, String>(0), "socketio-pg");
+
+    let error = soon(socketio_pg_tokio_postgres::connect("mysql://localhost/db")).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Url(_)), "{error}");
 }
 
 #[tokio::test]

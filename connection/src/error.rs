@@ -1,6 +1,6 @@
 //! Maps an error that kept a connection from being made to its [`ErrorKind`] and its remedy.
 
-use std::{error::Error as StdError, io, iter};
+use std::{error::Error as StdError, io};
 
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 use tokio_postgres::{Error, error::DbError};
@@ -43,9 +43,14 @@ pub fn connecting(error: Error) -> BackendError {
 /// The kind and the text of such an error.
 pub(crate) fn describe(error: &Error) -> (ErrorKind, String) {
     let (kind, remedy) = diagnose(error);
-    let chain = iter::successors(Some(error as &dyn StdError), |error| error.source());
-    let texts = chain.map(ToString::to_string).chain(remedy.map(str::to_owned));
-    (kind, texts.collect::<Vec<_>>().join(": "))
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts.extend(remedy.map(str::to_owned));
+    (kind, texts.join(": "))
 }
 
 fn diagnose(error: &Error) -> (ErrorKind, Option<&'static str>) {

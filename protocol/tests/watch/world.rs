@@ -32,6 +32,10 @@ const SLOW: u64 = 30;
 /// How many steps the answer to a slow look takes.
 const SLOW_LOOK: u64 = 20;
 
+/// For how long after its close message a node is not taken for a member again, and the time in
+/// which it is heard then: what follows a close message that is not true.
+const CLOSED: u64 = 250;
+
 /// The step in which faults end.
 const END_OF_FAULTS: u64 = 600;
 
@@ -57,6 +61,8 @@ pub(crate) enum Event {
     Kill { at: u64, node: usize },
     /// The node leaves, while its process goes on.
     Leave { at: u64, node: usize },
+    /// A close message in the name of a node that lives reaches the others.
+    FalseClose { at: u64, node: usize },
     /// Answers to looks take two seconds for some steps.
     SlowLooks { at: u64, node: usize, steps: u64 },
     /// Between its looks the session does other things, such as LISTEN, so it is not seen.
@@ -85,6 +91,7 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
         3 => (at(), node(), steps()).prop_map(|(at, node, steps)| Event::Stop { at, node, steps }),
         2 => (at(), node()).prop_map(|(at, node)| Event::Kill { at, node }),
         1 => (at(), node()).prop_map(|(at, node)| Event::Leave { at, node }),
+        1 => (at(), node()).prop_map(|(at, node)| Event::FalseClose { at, node }),
         2 => (at(), node(), steps()).prop_map(|(at, node, steps)| Event::SlowLooks { at, node, steps }),
         2 => (at(), node(), steps()).prop_map(|(at, node, steps)| Event::Hide { at, node, steps }),
         2 => (at(), node(), steps()).prop_map(|(at, node, steps)| Event::SlowPublish { at, node, steps }),
@@ -263,6 +270,10 @@ impl World {
                 node.changed = None;
                 node.is_listening = false;
             }),
+            // The others forget it, until they hear it again.
+            Event::FalseClose { node, .. } => (*node, &move |node| {
+                node.healthy_since = node.healthy_since.max(step + CLOSED);
+            }),
             Event::Leave { node, .. } => (*node, &|node| {
                 node.rules.leave();
             }),
@@ -275,6 +286,10 @@ impl World {
             self.late = self.late.max(SLOW);
         }
         what(&mut self.nodes[node]);
+        if matches!(event, Event::FalseClose { .. }) {
+            let message = Message::new(self.nodes[node].rules.uid().clone(), "/", Body::AdapterClose);
+            self.carry(message, 0);
+        }
         if matches!(event, Event::Leave { .. }) {
             self.perform(node);
             let node = &mut self.nodes[node];
@@ -340,7 +355,7 @@ impl World {
         let is_sound = node.is_listening && !node.is_half_open;
         let is_well = is_sound && node.cannot_publish_until <= step;
         if !node.is_running(step) || !is_well || node.stopped_until == step {
-            node.healthy_since = step;
+            node.healthy_since = node.healthy_since.max(step);
         }
         if node.is_gone {
             // The process of a node that left goes on looking.
@@ -481,6 +496,11 @@ impl World {
             node.session.filter(|_| message.body.is_heartbeat()).and_then(|session| node.rules.watch(session));
         let slow = if node.slow_until > self.step { self.random.random_range(0..SLOW) } else { 0 };
         self.published += 1;
+        self.carry(message, slow);
+    }
+
+    /// Brings a message to all that listen.
+    fn carry(&mut self, message: Message, slow: u64) {
         for other in 0..self.nodes.len() {
             let delay = slow + self.random.random_range(0..3);
             let node = &mut self.nodes[other];
@@ -548,6 +568,7 @@ impl Event {
             | Self::Stop { at, .. }
             | Self::Kill { at, .. }
             | Self::Leave { at, .. }
+            | Self::FalseClose { at, .. }
             | Self::SlowLooks { at, .. }
             | Self::Hide { at, .. }
             | Self::SlowPublish { at, .. }
