@@ -201,10 +201,9 @@ pub trait Listener: Send + 'static {
     /// Hands over the channel and the payload of the next notification, if it is there already, and
     /// tells whether it was. What it leaves out, and any error, comes from [`next`](Self::next).
     /// Nothing need be copied here, as it is in a storm.
-    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
-        let _ = take;
-        false
-    }
+    ///
+    /// After an answer of the server, false says that all is taken that came before the answer.
+    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool;
 
     /// Sends a keep-alive query and waits for the answer. The caller puts a timeout around it. It is an
     /// empty statement: after it others do not see the session any more that a look has shown them.

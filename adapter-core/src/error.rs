@@ -325,10 +325,10 @@ pub enum Error {
     /// The server has no such namespace.
     #[error("this server has no namespace {0:?}: add it with `io.ns` first")]
     UnknownNamespace(String),
-    /// PostgreSQL cannot have a channel for a namespace of that name.
+    /// There cannot be a channel for a namespace of that name.
     #[error("the namespace {namespace:?} cannot be used: {reason}")]
     InvalidNamespace {
-        /// The namespace.
+        /// The namespace: up to 100 characters of its name.
         namespace: String,
         /// What is wrong with its name.
         reason: &'static str,
@@ -403,7 +403,8 @@ impl Error {
     pub(crate) fn check_namespace(namespace: &str) -> Result<(), Self> {
         match channel::problem(namespace) {
             None => Ok(()),
-            Some(reason) => Err(Self::InvalidNamespace { namespace: namespace.to_owned(), reason }),
+            // Clients choose the names of dynamic namespaces, and they may be long.
+            Some(reason) => Err(Self::InvalidNamespace { namespace: namespace.chars().take(100).collect(), reason }),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 use tokio_postgres::{
     Config,
-    config::{Host, LoadBalanceHosts},
+    config::{Host, LoadBalanceHosts, TargetSessionAttrs},
 };
 
 use crate::{
@@ -154,6 +154,7 @@ fn unsaid(given: &Config) -> Vec<(&'static str, String)> {
             given.get_keepalives_retries().is_none(),
             filled.get_keepalives_retries().map(|retries| retries.to_string()),
         ),
+        ("target_session_attrs", needs_primary(given), Some("read-write".to_owned())),
         ("application_name", given.get_application_name().is_none(), filled.get_application_name().map(str::to_owned)),
     ];
     settings.into_iter().filter_map(|(key, is_unsaid, value)| Some((key, value.filter(|_| is_unsaid)?))).collect()
@@ -163,7 +164,7 @@ fn unsaid(given: &Config) -> Vec<(&'static str, String)> {
 /// node.
 ///
 /// `tcp_user_timeout` finds it while data is in flight, keepalives while the link is idle: both are
-/// needed.
+/// needed. Of several hosts, one that accepts writes is taken.
 pub fn with_defaults(mut config: Config) -> Config {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(default_connect_timeout(&config));
@@ -183,7 +184,17 @@ pub fn with_defaults(mut config: Config) -> Config {
     if config.get_application_name().is_none() {
         config.application_name(APPLICATION_NAME);
     }
+    if needs_primary(&config) {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
     config
+}
+
+/// Whether one of several hosts may be a standby, which takes neither LISTEN nor what a node publishes.
+/// Connected to it, a node would never come to the primary.
+fn needs_primary(config: &Config) -> bool {
+    config.get_hosts().len().max(config.get_hostaddrs().len()) > 1
+        && config.get_target_session_attrs() == TargetSessionAttrs::Any
 }
 
 /// What the sessions of a node are called in PostgreSQL: `socketio-pg` and the node's name, 63 bytes
@@ -401,6 +412,9 @@ mod tests {
                 .keepalives_interval(Duration::from_secs(2))
                 .keepalives_retries(3)
                 .application_name("socketio-pg");
+            if text.contains("host2") {
+                expected.target_session_attrs(TargetSessionAttrs::ReadWrite);
+            }
             assert_eq!(settings.config(), &expected, "{text}");
         }
     }

@@ -129,9 +129,12 @@ impl<'a> Url<'a> {
         // tokio-postgres takes the first `@` for the end of the password, which may contain a `?`.
         let after = rest.split_once('@').map_or(rest, |(_, after)| after);
         // Before that `@`, a `/` or `?` can only be in the password, after a `:`.
-        let is_of_parameter = rest
-            .split_once('@')
-            .is_some_and(|(before, _)| before.find(['/', '?']).is_some_and(|end| !before[..end].contains(':')));
+        let is_of_parameter = rest.split_once('@').is_some_and(|(before, _)| {
+            // Or a `:` before a port.
+            let has_parameter = |query: &str| PARAMETERS.iter().any(|(name, _)| query.contains(&format!("{name}=")));
+            before.find(['/', '?']).is_some_and(|end| !before[..end].contains(':'))
+                || before.split_once('?').is_some_and(|(_, query)| has_parameter(query))
+        });
         if is_of_parameter || after.split('?').next().is_some_and(|address| address.contains('@')) {
             return Err(UrlError::At);
         }
@@ -272,6 +275,7 @@ mod tests {
             ("service=chat", &["`service`", "not read", "into the URL"]),
             ("postgres://user:p@ss@host/db", &["more than one `@`", "`%40`"]),
             ("postgres://user:p@s/s@host/db", &["more than one `@`", "`%40`"]),
+            ("postgres://db:5432/app?user=bob@corp&password=secret", &["more than one `@`", "`%40`"]),
             ("postgres://db/app?sslmode=verify-full&user=bob@corp", &["more than one `@`", "`%40`"]),
             ("'postgres://host/db?sslmode=require'", &["neither", "quotes"]),
             ("postgres://host/db?pgbouncer=true", &["`pgbouncer`", "leave it out", "direct URL"]),

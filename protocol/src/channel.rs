@@ -6,11 +6,17 @@
 //! names. We publish to and listen on the name as PostgreSQL cuts it, and tell namespaces apart by
 //! the `nsp` of each message: Rust nodes hear each other, and Node.js hears Rust.
 
+use crate::budget::MAX_PAYLOAD;
+
 /// The prefix of channels, by default.
 pub const DEFAULT_PREFIX: &str = "socket.io";
 
 /// The longest name of a channel, in bytes (PostgreSQL's NAMEDATALEN - 1).
 pub const MAX_BYTES: usize = 63;
+
+/// The longest name of a namespace, in bytes. The notification of an attachment has room for it beside
+/// other keys; without the name, nodes whose channel is cut could not tell for whom it is.
+pub const MAX_NAME_BYTES: usize = MAX_PAYLOAD / 8;
 
 /// The channel of a namespace, cut to 63 bytes on a character boundary.
 ///
@@ -39,15 +45,19 @@ pub fn is_whole(prefix: &str, namespace: &str) -> bool {
     prefix.len() + "#".len() + namespace.len() <= MAX_BYTES
 }
 
-/// Why PostgreSQL cannot have a channel for a namespace. `None` when it can.
+/// Why a namespace cannot have a channel. `None` when it can.
 ///
 /// ```
 /// use socketio_pg_protocol::channel;
 ///
 /// assert_eq!(channel::problem("/rooms/日本 \"1\""), None);
 /// assert!(channel::problem("/room/x\0y").is_some());
+/// assert!(channel::problem(&"/x".repeat(500)).is_some());
 /// ```
 pub fn problem(namespace: &str) -> Option<&'static str> {
+    if namespace.len() > MAX_NAME_BYTES {
+        return Some("it has more than 999 bytes, and messages could not name it");
+    }
     namespace.contains('\0').then_some("it contains a NUL character, which no PostgreSQL name can")
 }
 
@@ -71,6 +81,12 @@ pub fn quote_identifier(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_name_of_a_namespace_is_the_one_that_is_told() {
+        assert_eq!(MAX_NAME_BYTES, 999);
+        assert_eq!(problem(&"x".repeat(MAX_NAME_BYTES)), None);
+    }
 
     #[test]
     fn a_long_name_is_cut_on_a_character_boundary() {

@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     Message, NodeId, RequestId, SocketId, Value, base64,
-    budget::{Budget, MAX_PAYLOAD},
+    budget::Budget,
+    channel,
     error::{DecodeError, DecodeErrorKind, EncodeError},
     message::{
         Body,
@@ -157,7 +158,7 @@ impl Message {
         }
         // The id has at most 19 digits. Where the namespace leaves no room for it in the header,
         // readers take the namespace from the channel.
-        let nsp = self.nsp.as_deref().filter(|nsp| nsp.len() <= MAX_PAYLOAD / 8);
+        let nsp = self.nsp.as_deref().filter(|nsp| nsp.len() <= channel::MAX_NAME_BYTES);
         let known = Known { uid: self.uid.as_ref(), kind: self.body.kind(), nsp };
         let mut before = serde_json::to_string(&known).map_err(EncodeError::json)?;
         before.pop();

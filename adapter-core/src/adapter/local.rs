@@ -16,7 +16,7 @@ use socketio_pg_protocol::{
     },
 };
 use socketioxide_core::{
-    Sid,
+    Sid, Value as ServerValue,
     adapter::{BroadcastFlags, BroadcastOptions, Room, SocketEmitter, errors::SocketError},
     packet::{Packet as ServerPacket, PacketData},
     parser::Parse,
@@ -38,6 +38,10 @@ use crate::{
         selection::{self, Selection},
     },
 };
+
+/// How many bytes may be copied to find out which clients lose an event. Sent to all together, its text
+/// is shared.
+const MAX_COPIED: usize = 1024 * 1024;
 
 /// The pauses between checks for clients of a namespace that was replaced.
 const MIN_REPLACED_PAUSE: Duration = Duration::from_millis(5);
@@ -186,7 +190,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
             };
             let body = Body::BroadcastAck(BroadcastAck { request_id: request_id.clone(), packet });
             if let Err(error) = self.node().answer(&self.namespace, body, &requester).await {
-                tracing::debug!(%error, "an acknowledgement was not published");
+                self.node().not_answered(&self.namespace, &requester, error);
             }
         }
     }
@@ -195,7 +199,11 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     /// them.
     pub(super) fn send(&self, packet: &ServerPacket, options: BroadcastOptions) -> Vec<SocketError> {
         let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
-        if !is_one && !self.slow_clients.are_watched() {
+        let is_one_by_one = || {
+            self.slow_clients.are_watched()
+                && self.local.sockets(options.clone()).len().saturating_mul(text_bytes(packet)) <= MAX_COPIED
+        };
+        if !is_one && !is_one_by_one() {
             let errors = self.local.broadcast(packet.clone(), options).err().unwrap_or_default();
             if errors.iter().any(is_loss) {
                 self.slow_clients.lost();
@@ -238,10 +246,10 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
 
     fn disconnect(&self, DisconnectSockets { opts, close }: DisconnectSockets) {
         let sids = Selection::of_message(&self.local, &opts).sids(&self.local);
+        if close && self.cluster.disconnect_everywhere(&sids) {
+            return;
+        }
         for sid in sids {
-            if close && self.cluster.disconnect_everywhere(sid) {
-                continue;
-            }
             if let Err(errors) = self.local.disconnect_socket(BroadcastOptions::new(sid)) {
                 tracing::debug!(?errors, %sid, "a socket was not disconnected");
             }
@@ -286,6 +294,17 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
                 tracing::debug!(?errors, "a client of a namespace that was replaced is gone");
             }
         }
+    }
+}
+
+/// How many bytes of a packet's data are copied for each client to which it is sent alone.
+fn text_bytes(packet: &ServerPacket) -> usize {
+    match &packet.inner {
+        PacketData::Event(data, _) | PacketData::BinaryEvent(data, _) => match data {
+            ServerValue::Str(text, _) => text.len(),
+            ServerValue::Bytes(bytes) => bytes.len(),
+        },
+        _ => 0,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A local broadcast says how many clients did not take an event, but not which. After a loss, the
 //! events of the next second go to one client at a time, so that each failure is tied to its
-//! client. That costs an encoding for each client, so it is done only then.
+//! client. That costs an encoding for each client, so it is done only then, and not for events of
+//! which the copies would be large.
 
 use std::{
     collections::HashMap,

@@ -318,11 +318,11 @@ impl<B: Backend> Cluster<B> {
         }
     }
 
-    /// Disconnects a client from all its namespaces; false when no server is attached.
-    pub(crate) fn disconnect_everywhere(&self, sid: Sid) -> bool {
+    /// Disconnects clients from all their namespaces; false when no server is attached.
+    pub(crate) fn disconnect_everywhere(&self, sids: &[Sid]) -> bool {
         match &*self.shared.server.read() {
             Some(server) => {
-                server.disconnect_everywhere(sid);
+                server.disconnect_everywhere(sids);
                 true
             }
             None => false,

@@ -69,7 +69,9 @@ impl Emission {
             });
         }
         let log = match &self.log {
-            Some(log) if is_logged => Some((TableName::parse(log.table_name())?, log.seconds())),
+            Some(log) if is_logged => {
+                Some((TableName::parse(log.table_name())?, log.seconds().max(sql::EMITTED_AHEAD.as_secs_f64())))
+            }
             _ => None,
         };
         Ok(match (content, log) {

@@ -185,7 +185,7 @@ pub(crate) fn has_timed_out(error: &BackendError) -> bool {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("PostgreSQL took longer than {0:?}, which is Options::query_timeout")]
+#[error("PostgreSQL took longer than {0:?}: see Options::query_timeout")]
 struct OutOfTime(Duration);
 
 /// A list that is displayed with commas.

@@ -75,7 +75,8 @@ pub fn write(outbox: &TableName) -> String {
 /// * It is not to be prepared for more than one run: a plan that was made while the table was empty
 ///   reads all of it when many rows wait.
 /// * What it is made of before it reads the table has names that no table is likely to have.
-/// * A batch that cannot have the lock does nothing: another server is just publishing.
+/// * A batch that cannot have the lock does nothing: another server is just publishing. A server whose
+///   turn it is not does not ask for the lock, which would keep the one whose turn it is from having it.
 /// * What PostgreSQL cannot notify, as it is too long, is left out and counted. No emitter writes it.
 pub fn publish(outbox: &TableName, attachments: &TableName, log: Option<(&TableName, &CatchUp)>) -> String {
     let turn = outbox.turn_sequence();
@@ -103,18 +104,17 @@ pub fn publish(outbox: &TableName, attachments: &TableName, log: Option<(&TableN
                  $4::pg_catalog.int8 AS size, $5::pg_catalog.bool AS wants_xid,
                  pg_catalog.set_config('synchronous_commit', 'local', true) AS durable
          ), socketio_turn AS MATERIALIZED (
-             SELECT
-                 last_value AS until, {NOW} AS now,
-                 pg_catalog.pg_try_advisory_xact_lock(
-                     {lock}, {outbox_literal}::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4
-                 ) AS is_alone
-             FROM {turn}
+             SELECT last_value AS until, {NOW} AS now FROM {turn}
          ), socketio_claimed AS MATERIALIZED (
-             SELECT until, now, is_alone AND (
-                 until OPERATOR(pg_catalog.=) mine
-                 OR until OPERATOR(pg_catalog.<) now
-                 OR until OPERATOR(pg_catalog.-) now OPERATOR(pg_catalog.>) {LONGEST_TURN}::pg_catalog.int8
-             ) AS is_ours
+             SELECT until, now, CASE
+                 WHEN until OPERATOR(pg_catalog.=) mine
+                     OR until OPERATOR(pg_catalog.<) now
+                     OR until OPERATOR(pg_catalog.-) now OPERATOR(pg_catalog.>) {LONGEST_TURN}::pg_catalog.int8
+                 THEN pg_catalog.pg_try_advisory_xact_lock(
+                     {lock}, {outbox_literal}::pg_catalog.regclass::pg_catalog.oid::pg_catalog.int4
+                 )
+                 ELSE false
+             END AS is_ours
              FROM socketio_turn, socketio_given
          ), socketio_held AS MATERIALIZED (
              SELECT is_ours, CASE

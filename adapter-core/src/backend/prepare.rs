@@ -124,6 +124,10 @@ pub(crate) async fn improve<B: Backend + ?Sized>(backend: &B, table: &str, spec:
             tracing::warn!(table, owner, statement, "the table lacks something: run this as its owner");
         } else if let Err(error) = backend.create(&name, &TableName::hurried(&TableName::alone(&statement))).await {
             tracing::warn!(%error, table, statement, "the table lacks something: run this while little is published");
+            if error.kind() == ErrorKind::Timeout {
+                // The next one would take as long, and the node has to start.
+                return;
+            }
         } else {
             tracing::info!(table, statement, "the table was given what it lacked");
         }

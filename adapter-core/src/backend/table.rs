@@ -129,6 +129,7 @@ impl Column {
     }
 }
 
+const ZONED: &[&str] = &["timestamp with time zone"];
 /// Node.js compares it with `now()`, which works with both types.
 const TIME: &[&str] = &["timestamp with time zone", "timestamp without time zone"];
 const TEXT: &[&str] = &["text", "character varying"];
@@ -150,7 +151,7 @@ impl TableSpec {
         columns: &[
             Column::number("bigserial PRIMARY KEY"),
             Column::default("xid", &["xid8"], "xid8 NOT NULL DEFAULT pg_current_xact_id()", "pg_current_xact_id()"),
-            Column::default("created_at", TIME, "timestamptz NOT NULL DEFAULT clock_timestamp()", "clock_timestamp()"),
+            Column::default("created_at", ZONED, "timestamptz NOT NULL DEFAULT clock_timestamp()", "clock_timestamp()"),
             Column::written("channel", TEXT, "text NOT NULL"),
             Column::written("payload", TEXT, "text NOT NULL"),
         ],
@@ -163,7 +164,7 @@ impl TableSpec {
         columns: &[
             Column::default("xid", &["xid8"], "xid8 NOT NULL DEFAULT pg_current_xact_id()", "pg_current_xact_id()"),
             Column::number("bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
-            Column::default("created_at", TIME, "timestamptz NOT NULL DEFAULT clock_timestamp()", "clock_timestamp()"),
+            Column::default("created_at", ZONED, "timestamptz NOT NULL DEFAULT clock_timestamp()", "clock_timestamp()"),
             Column::read("channel", TEXT, "text NOT NULL"),
             Column::read("payload", TEXT, "text NOT NULL"),
             Column::read("after_id", TEXT, "text"),
@@ -337,7 +338,7 @@ impl TableName {
     pub(crate) fn hurried(statement: &str) -> String {
         format!(
             "SELECT pg_catalog.set_config('lock_timeout', '1s', true), \
-                    pg_catalog.set_config('statement_timeout', '5s', true); {statement}"
+                    pg_catalog.set_config('statement_timeout', '3s', true); {statement}"
         )
     }
 

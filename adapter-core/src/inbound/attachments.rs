@@ -223,7 +223,11 @@ impl<B: Backend> Fetcher<B> {
         let mut pause = MIN_FETCH_PAUSE;
         loop {
             match in_time(self.query_timeout, self.backend.fetch(&self.table, ids, limits)).await {
-                Err(error) if error.kind() == ErrorKind::Connection && started.elapsed() < self.cleanup_interval => {
+                // The server's own time-outs, or that of a lock, may be shorter than this node's.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Connection | ErrorKind::Timeout)
+                        && started.elapsed() < self.cleanup_interval =>
+                {
                     tracing::debug!(%error, ?pause, "attachments cannot be fetched, trying again");
                 }
                 rows => return rows,

@@ -134,6 +134,7 @@ impl Link {
             wants_check: wants_check.clone(),
             channels: log.iter().map(|log| log.channel().to_owned()).collect(),
             log,
+            lost_late: 0,
             unproven: BTreeSet::new(),
             waiting: BTreeMap::new(),
         };
@@ -177,6 +178,8 @@ struct LinkTask<B, F> {
     max_bytes: usize,
     events: Arc<Events>,
     log: Option<Reader<B>>,
+    /// How many messages of the log did not fit into the inbox since the session broke.
+    lost_late: u64,
     arrivals: F,
     commands: mpsc::UnboundedReceiver<Command>,
     wants_check: Arc<Notify>,
@@ -209,6 +212,20 @@ impl Heard {
     }
 }
 
+/// When the latest question was asked that the server has answered. All that was published before it
+/// has come, and has been heard once what has come is taken. A notification alone proves nothing: the
+/// node may have stood still, and what follows it is as old as itself.
+#[derive(Debug, Default)]
+struct Proof(Option<Instant>);
+
+impl Proof {
+    fn all_is_taken(&mut self, events: &Events) {
+        if let Some(asked) = self.0.take() {
+            events.counters().heard_all_until(asked);
+        }
+    }
+}
+
 /// Why a session ended.
 enum End {
     Broken(BackendError),
@@ -227,7 +244,6 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                 Ok((listener, recovery)) => {
                     let open_since = Instant::now();
                     self.connected(disconnected_since.take(), recovery);
-                    self.events.counters().heard_all_until(open_since);
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
                     }
@@ -320,17 +336,23 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         let deliver = |Incoming { channel, payload }| {
             (self.arrivals)(Arrival::Notification { channel: &channel, payload: &payload, handling: Handling::Queued });
         };
+        // Nothing else drops messages meanwhile.
+        let before = self.events.counters().dropped_so_far(Dropped::Messages);
         let caught_up = log.catch_up(listener, came_meanwhile, deliver).await;
-        let dropped = came_meanwhile.dropped();
-        for _ in 0..dropped {
+        self.lost_late += self.events.counters().dropped_so_far(Dropped::Messages) - before;
+        let lost_live = came_meanwhile.dropped();
+        for _ in 0..lost_live {
             self.events.dropped(Dropped::Messages);
         }
-        match caught_up? {
-            Recovery::Complete { messages } if dropped > 0 => {
+        let caught_up = caught_up?;
+        let lost_late = std::mem::take(&mut self.lost_late);
+        match caught_up {
+            Recovery::Complete { messages } if lost_late + lost_live > 0 => {
                 let reason = format!(
-                    "{dropped} messages that came while the log was read did not fit into Options::max_inbox_bytes"
+                    "{lost_late} messages of the log, and {lost_live} that came while it was read, did not fit into \
+                     Options::max_inbox_bytes"
                 );
-                Ok(Recovery::Incomplete { messages, reason })
+                Ok(Recovery::Incomplete { messages: messages.saturating_sub(lost_late), reason })
             }
             recovery => Ok(recovery),
         }
@@ -365,6 +387,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         check.reset();
         let wants_check = self.wants_check.clone();
+        let mut proof = Proof::default();
         let mut handled = 0;
         loop {
             if handled >= MAX_HANDLED {
@@ -381,17 +404,20 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                         for taken in 1..MAX_AT_ONCE {
                             let handling = if taken < MAX_HANDLED_AT_ONCE { Handling::Direct } else { Handling::Queued };
                             if !listener.take_next(&mut |channel, payload| self.take(channel, payload, handling)) {
+                                proof.all_is_taken(&self.events);
                                 break;
                             }
                             handled += usize::from(handling == Handling::Direct);
                         }
                         *heard = Heard { at: Instant::now(), wall: self.events.counters().heard() };
-                        self.events.counters().heard_all_until(heard.at);
                         check.reset();
                         // While notifications keep coming, the arms below are not polled.
                         let _ = keep_position(&mut self.log).now_or_never();
                         match self.commands.try_recv() {
-                            Ok(command) => self.carry_out(&mut listener, command).await.map(drop),
+                            Ok(command) => self.obey(&mut listener, command, heard, &mut proof).await.map(drop),
+                            Err(TryRecvError::Empty) if wants_check.notified().now_or_never().is_some() => {
+                                self.ask(&mut listener, heard, &mut proof).await
+                            }
                             Err(TryRecvError::Empty) => Ok(()),
                             Err(TryRecvError::Disconnected) => return End::Unwanted,
                         }
@@ -401,31 +427,15 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                 command = self.commands.recv() => match command {
                     None => return End::Unwanted,
                     Some(command) => {
-                        let asked = Heard::now(&self.events);
-                        self.carry_out(&mut listener, command).await.map(|has_looked| {
+                        self.obey(&mut listener, command, heard, &mut proof).await.map(|has_looked| {
                             if has_looked {
-                                *heard = asked;
-                                self.events.counters().heard_all_until(heard.at);
                                 check.reset();
                             }
                         })
                     }
                 },
                 () = keep_position(&mut self.log) => Ok(()),
-                () = is_due(&mut check, &wants_check) => {
-                    // What is published while the question is under way may come after its answer.
-                    let asked = Heard::now(&self.events);
-                    match timeout(self.check_interval, listener.check()).await {
-                        Ok(Ok(())) => {
-                            self.events.counters().heard();
-                            *heard = asked;
-                            self.events.counters().heard_all_until(heard.at);
-                            Ok(())
-                        }
-                        Ok(Err(error)) => Err(error),
-                        Err(_) => Err(silent()),
-                    }
-                }
+                () = is_due(&mut check, &wants_check) => self.ask(&mut listener, heard, &mut proof).await,
             };
             if let Err(error) = result {
                 // What was read before the end is not lost with the session.
@@ -437,6 +447,63 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                 return End::Broken(error);
             }
         }
+    }
+
+    /// Asks the server for a sign of life.
+    async fn ask(
+        &mut self,
+        listener: &mut B::Listener,
+        heard: &mut Heard,
+        proof: &mut Proof,
+    ) -> Result<(), BackendError> {
+        let asked = Heard::now(&self.events);
+        let answer = timeout(self.check_interval, listener.check()).await;
+        if matches!(answer, Ok(Ok(()))) {
+            self.answered(asked, heard, proof);
+        }
+        let taken = self.take_what_is_there(listener, proof);
+        match answer {
+            Ok(answer) => answer,
+            // In a storm the answer comes behind notifications that prove that the server lives.
+            Err(_) if taken > 0 => Ok(()),
+            Err(_) => Err(silent()),
+        }
+    }
+
+    /// Carries out a command. Tells whether the server has answered to a look.
+    async fn obey(
+        &mut self,
+        listener: &mut B::Listener,
+        command: Command,
+        heard: &mut Heard,
+        proof: &mut Proof,
+    ) -> Result<bool, BackendError> {
+        let asked = Heard::now(&self.events);
+        let has_looked = self.carry_out(listener, command).await?;
+        if has_looked {
+            self.answered(asked, heard, proof);
+            self.take_what_is_there(listener, proof);
+        }
+        Ok(has_looked)
+    }
+
+    /// The server has answered what was asked then. What is published while the question is under
+    /// way may come after its answer.
+    fn answered(&mut self, asked: Heard, heard: &mut Heard, proof: &mut Proof) {
+        self.events.counters().heard();
+        *heard = asked;
+        *proof = Proof(Some(asked.at));
+    }
+
+    /// Takes what came before an answer. Returns how many notifications that was.
+    fn take_what_is_there(&mut self, listener: &mut B::Listener, proof: &mut Proof) -> usize {
+        for taken in 0..MAX_AT_ONCE {
+            if !listener.take_next(&mut |channel, payload| self.take(channel, payload, Handling::Queued)) {
+                proof.all_is_taken(&self.events);
+                return taken;
+            }
+        }
+        MAX_AT_ONCE
     }
 
     /// Takes a notification, unless the catch-up log has told of it.

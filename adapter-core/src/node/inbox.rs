@@ -160,7 +160,7 @@ impl<B: Backend> Intake<B> {
                 // without it the node would never leave.
                 let is_close = matches!(message.body, Body::AdapterClose);
                 let bytes = if is_close { 0 } else { message.memory().max(payload.len()) };
-                if self.has_room(bytes) {
+                if is_close || self.has_room(bytes) {
                     self.push(Item::Message { namespace, message, bytes });
                 }
             }

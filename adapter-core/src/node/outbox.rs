@@ -226,6 +226,12 @@ impl<B: Backend> OutboxPublisher<B> {
                     () = sleep(pause) => {}
                 }
             }
+            if !self.events.counters().link().is_listening {
+                // Its own clients would miss what it publishes.
+                self.give_up_turn().await;
+                self.pause = PAUSE;
+                return false;
+            }
             let is_due = self.taken.is_none_or(|taken| taken.asked.elapsed() >= RENEWAL);
             let takes_turn = is_due && last_row.elapsed() < LINGER;
             let is_over = self.taken.is_none_or(|taken| taken.answered.elapsed() >= TURN);
@@ -254,6 +260,12 @@ impl<B: Backend> OutboxPublisher<B> {
                 has_seen_rows = true;
             }
             let Ok((progress, taken)) = self.batch(takes_turn, wants_xid).await else { return false };
+            let is_still_ours = self.taken.is_some_and(|taken| taken.answered.elapsed() < TURN);
+            if !progress.is_ours && is_still_ours && progress.turn == self.turn {
+                // A node of an earlier version that looked in had the lock for a moment.
+                next = Next::Batch(self.outbox.interval());
+                continue;
+            }
             if !progress.is_ours {
                 // Another node publishes, or is just taking the turn, and may die of it.
                 self.taken = None;

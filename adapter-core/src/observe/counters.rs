@@ -289,8 +289,12 @@ impl Counters {
         self.dropped[what as usize].add(1)
     }
 
+    pub(crate) fn dropped_so_far(&self, what: Dropped) -> u64 {
+        self.dropped[what as usize].get()
+    }
+
     pub(crate) fn dropped_by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Dropped::ALL.into_iter().map(|what| (what.as_str(), self.dropped[what as usize].get()))
+        Dropped::ALL.into_iter().map(|what| (what.as_str(), self.dropped_so_far(what)))
     }
 
     pub(crate) fn counts(&self) -> Counts {

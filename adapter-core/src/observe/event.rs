@@ -139,12 +139,12 @@ pub enum Recovery {
     Off,
     /// Nothing that is in the log was missed.
     Complete {
-        /// How many messages were delivered late.
+        /// How many messages of the log were passed on, those of this node included.
         messages: u64,
     },
     /// Something may be missing.
     Incomplete {
-        /// How many messages were delivered late.
+        /// How many messages of the log were passed on, those of this node included.
         messages: u64,
         /// What may be missing, and why.
         reason: String,

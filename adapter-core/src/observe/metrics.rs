@@ -6,7 +6,7 @@
 //! install its recorder before it connects.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -138,7 +138,8 @@ impl Exporter {
             levels.push((REQUESTS, namespace.name, number(namespace.requests)));
         }
         // Drop the gauges of a namespace that is gone.
-        self.gauges.retain(|key, _| levels.iter().any(|(name, namespace, _)| (*name, namespace) == (key.0, &key.1)));
+        let there: HashSet<_> = levels.iter().map(|(name, namespace, _)| (*name, namespace.as_str())).collect();
+        self.gauges.retain(|(name, namespace), _| there.contains(&(*name, namespace.as_str())));
         for (name, namespace, level) in levels {
             let gauge = self
                 .gauges

@@ -34,18 +34,14 @@ use crate::{
     queue::{self, queue},
     sync::{AtomicBool, AtomicUsize, Notify, oneshot},
 };
-use batch::{is_attachment, make_distinct, size, take_batch};
+use batch::{Needs, is_attachment, make_distinct, size, take_batch};
 
 /// How many messages of a batch are tried alone while the server refuses each for a reason of its
 /// own.
 const MAX_REFUSED: usize = 3;
 
-/// Which messages of a batch are not tried any more.
-#[derive(Clone, Copy, PartialEq)]
-enum GivenUp {
-    All,
-    Attachments,
-}
+/// While a table hangs, a batch that needs it may take this part of the time: heartbeats wait behind it.
+const PART_WHILE_HANGING: u32 = 5;
 
 /// Puts messages into the queue.
 pub(crate) struct Publisher<B> {
@@ -73,7 +69,32 @@ struct BatchWriter<B> {
     tables: Tables,
     /// How long a batch may take.
     limit: Duration,
+    /// Which table hangs, as when it is locked: then what does not need it does not wait with what does.
+    hanging: Hanging,
     events: Arc<Events>,
+}
+
+/// Which table hangs. Batches follow each other, so it need not be locked.
+#[derive(Debug, Default)]
+struct Hanging(atomic::AtomicU8);
+
+impl Hanging {
+    fn get(&self) -> Option<Needs> {
+        [Needs::Log, Needs::Attachments].into_iter().find(|needs| *needs as u8 == self.0.load(Ordering::Relaxed))
+    }
+
+    /// Whether a batch would hang.
+    fn holds_up(&self, batch: &[Outgoing]) -> bool {
+        self.get().is_some_and(|hanging| batch.iter().any(|outgoing| hanging.is_needed_by(outgoing)))
+    }
+
+    fn note(&self, batch: &[Outgoing], published: &Result<(), BackendError>) {
+        match published {
+            Ok(()) if self.holds_up(batch) => self.0.store(Needs::NoTable as u8, Ordering::Relaxed),
+            Err(error) if has_timed_out(error) => self.0.store(Needs::of_all(batch) as u8, Ordering::Relaxed),
+            _ => {}
+        }
+    }
 }
 
 /// The tables that publishing writes to.
@@ -182,7 +203,7 @@ impl<B: Backend> Publisher<B> {
             shrank: Notify::new(),
             has_ended: AtomicBool::new(false),
         });
-        let writer = Arc::new(BatchWriter { backend, tables, limit, events });
+        let writer = Arc::new(BatchWriter { backend, tables, limit, hanging: Hanging::default(), events });
         let fast_path = Arc::new(FastPath::new());
         let publishing = run(writer.clone(), jobs, CloseOnDrop(backlog.clone()), fast_path.clone());
         (Self { queue, backlog, fast_path, writer }, publishing)
@@ -367,9 +388,6 @@ async fn run<B: Backend>(
 ) {
     let backlog = &end.0;
     let mut queued = VecDeque::new();
-    // Set while the table hangs, as when it is locked: then small messages do not wait with
-    // attachments.
-    let mut apart = false;
     while !queued.is_empty() || jobs.take(&mut queued).await {
         fast_path.take_over().await;
         backlog.took(finish_given_up(&mut queued));
@@ -377,25 +395,20 @@ async fn run<B: Backend>(
             fast_path.leave_if(|| jobs.is_empty());
             continue;
         }
-        let (mut batch, in_flight, taken) = take_batch(&mut queued, apart);
+        let (mut batch, in_flight, taken) = take_batch(&mut queued, writer.hanging.get().is_some());
         backlog.took(taken);
         make_distinct(&mut batch);
         let results = writer.publish(&batch).await;
-        let has_attachments = batch.iter().any(is_attachment);
         let trouble = results.iter().find_map(|result| match result {
             Err(Error::Publish(error) | Error::Unconfirmed(error)) if !is_about_content(error) => Some(error.clone()),
             _ => None,
         });
-        match &trouble {
-            None if has_attachments => apart = false,
-            Some(error) if has_attachments && has_timed_out(error) => apart = true,
-            _ => {}
-        }
         in_flight.finish(results);
         // Taken last, so that the next batch is as large as it can be.
         jobs.take_now(&mut queued);
         if let Some(error) = trouble {
-            let count = give_up_waiting(&mut queued, writer.limit, apart && has_attachments, &error);
+            let hanging = writer.hanging.get().filter(|_| writer.hanging.holds_up(&batch));
+            let count = give_up_waiting(&mut queued, writer.limit, hanging, &error);
             writer.gave_up(count, &error);
         }
         if queued.is_empty() {
@@ -415,13 +428,14 @@ impl Drop for CloseOnDrop {
 
 /// After a failure, gives up messages that have waited in the queue for longer than a batch may
 /// take. Otherwise the queue in front of a dead link would be drained one time-out after the other.
-/// With `attachments`, gives up all attachments too: they would hang where the last ones did.
-/// Returns how many.
-fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, attachments: bool, error: &BackendError) -> usize {
+/// Gives up all that need the table that hangs, too: they would hang where the last ones did. Returns
+/// how many.
+fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, hanging: Option<Needs>, error: &BackendError) -> usize {
     let now = Instant::now();
+    let would_hang = |outgoing: &Outgoing| hanging.is_some_and(|hanging| hanging.is_needed_by(outgoing));
     let mut count = 0;
     for job in queued.iter_mut() {
-        if job.given_up.is_none() && (now - job.queued >= limit || attachments && is_attachment(&job.outgoing)) {
+        if job.given_up.is_none() && (now - job.queued >= limit || would_hang(&job.outgoing)) {
             job.given_up = Some(not_tried(error));
             count += 1;
         }
@@ -445,9 +459,10 @@ impl<B: Backend> BatchWriter<B> {
     /// Publishes a batch. When PostgreSQL refuses it for its content, each message is tried alone,
     /// so that only messages that cannot be sent fail.
     async fn publish(&self, batch: &[Outgoing]) -> Vec<Result<(), Error>> {
-        match self.publish_together(batch).await {
+        let limit = if self.hanging.holds_up(batch) { self.limit / PART_WHILE_HANGING } else { self.limit };
+        match self.publish_together(batch, limit).await {
             Ok(()) => vec![Ok(()); batch.len()],
-            Err(error) if batch.len() > 1 && is_about_content(&error) => self.publish_each(batch).await,
+            Err(error) if batch.len() > 1 && is_about_content(&error) => self.publish_each(batch, limit).await,
             Err(error) => {
                 let is_about_content = batch.iter().all(|outgoing| is_about(outgoing, &error));
                 vec![Err(self.failed(error, batch.len(), is_about_content)); batch.len()]
@@ -455,21 +470,21 @@ impl<B: Backend> BatchWriter<B> {
         }
     }
 
-    async fn publish_each(&self, batch: &[Outgoing]) -> Vec<Result<(), Error>> {
+    async fn publish_each(&self, batch: &[Outgoing], limit: Duration) -> Vec<Result<(), Error>> {
         let mut results = Vec::with_capacity(batch.len());
         let mut is_any_published = false;
         let mut refused = 0;
         // What is not tried any more, and why.
-        let mut given_up: Option<(GivenUp, BackendError)> = None;
+        let mut given_up: Option<(Needs, BackendError)> = None;
         for outgoing in batch {
-            if let Some((which, error)) = &given_up
-                && (*which == GivenUp::All || is_attachment(outgoing))
+            if let Some((needs, error)) = &given_up
+                && needs.is_needed_by(outgoing)
             {
                 self.events.counters().not_published(1, error, true);
                 results.push(Err(not_tried(error)));
                 continue;
             }
-            let error = match self.publish_together(std::slice::from_ref(outgoing)).await {
+            let error = match self.publish_together(std::slice::from_ref(outgoing), limit).await {
                 Ok(()) => {
                     is_any_published = true;
                     results.push(Ok(()));
@@ -481,20 +496,21 @@ impl<B: Backend> BatchWriter<B> {
             let is_its_own = !is_of_all && (is_any_published || is_about(outgoing, &error));
             refused += usize::from(!is_its_own);
             // A table may hang while notifications do not.
-            let which = if is_attachment(outgoing) { GivenUp::Attachments } else { GivenUp::All };
             if is_of_all || refused == MAX_REFUSED {
-                given_up = Some((which, BackendError::new(error.kind(), error.to_string())));
+                given_up = Some((Needs::of(outgoing), BackendError::new(error.kind(), error.to_string())));
             }
             results.push(Err(self.failed(error, 1, is_its_own)));
         }
         results
     }
 
-    async fn publish_together(&self, batch: &[Outgoing]) -> Result<(), BackendError> {
+    async fn publish_together(&self, batch: &[Outgoing], limit: Duration) -> Result<(), BackendError> {
         let started = tokio::time::Instant::now();
         let _under_way = self.events.counters().batch_begins(started);
         let span = tracing::debug_span!("publish", messages = batch.len());
-        in_time(self.limit, self.tables.publish(&*self.backend, batch)).instrument(span).await?;
+        let published = in_time(limit, self.tables.publish(&*self.backend, batch)).instrument(span).await;
+        self.hanging.note(batch, &published);
+        published?;
         let took = started.elapsed();
         let bytes = batch.iter().map(size).sum();
         self.events.counters().batch_published(batch.len(), bytes, took);

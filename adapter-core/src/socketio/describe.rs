@@ -14,7 +14,7 @@ use socketio_pg_protocol::{
 use socketioxide::{SocketIo, adapter::Adapter, extract::SocketRef, operators::BroadcastOperators};
 use socketioxide_core::Sid;
 
-use crate::socketio::handshake;
+use crate::socketio::handshake::{self, MAX_LEVELS};
 
 /// What the application stores on a socket for other nodes to see: Node.js's `socket.data`.
 ///
@@ -38,12 +38,19 @@ use crate::socketio::handshake;
 pub struct SocketData(Payload);
 
 impl SocketData {
-    /// Data that serializes to an object.
+    /// Data that serializes to an object. Keys `__proto__` are left out: Node.js reads no message that
+    /// has one.
     ///
     /// # Errors
-    /// When it cannot be written as JSON or MessagePack.
+    /// When it cannot be written as JSON or MessagePack, or is more than 100 levels deep: other nodes
+    /// could read the data of no socket of this server.
     pub fn new<T: Serialize + ?Sized>(data: &T) -> Result<Self, EncodeError> {
-        Payload::from_serialize(data).map(Self)
+        let payload = Payload::from_serialize(data)?;
+        let value = payload.clone().into_value().map_err(|error| EncodeError::TooDeep(error.to_string()))?;
+        if handshake::is_too_deep(&value) {
+            return Err(EncodeError::TooDeep(format!("the data has more than {MAX_LEVELS} levels")));
+        }
+        Ok(Self(if handshake::has_refused_key(&value) { into_payload(handshake::describable(value)) } else { payload }))
     }
 }
 
@@ -56,8 +63,8 @@ pub(crate) trait Server: Send + Sync {
     /// Leaves out the sockets that [`Self::describe`] would not describe.
     fn retain_connected(&self, namespace: &str, sids: &mut Vec<Sid>);
 
-    /// Disconnects a client from all its namespaces; it then closes its connection.
-    fn disconnect_everywhere(&self, sid: Sid);
+    /// Disconnects clients from all their namespaces; they then close their connections.
+    fn disconnect_everywhere(&self, sids: &[Sid]);
 }
 
 /// A server, and the function that finds the addresses of its clients.
@@ -100,12 +107,14 @@ where
         }
     }
 
-    fn disconnect_everywhere(&self, sid: Sid) {
-        for namespace in self.server.nsps() {
-            if let Some(socket) = namespace.get_socket(sid)
-                && let Err(error) = socket.disconnect()
-            {
-                tracing::debug!(%error, %sid, "a socket was not disconnected");
+    fn disconnect_everywhere(&self, sids: &[Sid]) {
+        // Once for all: a server may have many namespaces.
+        let namespaces: Vec<_> = self.server.nsps().into_iter().collect();
+        for sid in sids {
+            for socket in namespaces.iter().filter_map(|namespace| namespace.get_socket(*sid)) {
+                if let Err(error) = socket.disconnect() {
+                    tracing::debug!(%error, %sid, "a socket was not disconnected");
+                }
             }
         }
     }
@@ -143,9 +152,36 @@ fn with_client<A: Adapter>(socket: &SocketRef<A>, data: Option<Payload>) -> Payl
     let Ok(Value::Map(mut entries)) = data.clone().into_value() else { return data };
     entries.retain(|(key, _)| key.as_str() != Some("_admin"));
     entries.push(("_admin".into(), of_client));
-    let extended = Value::Map(entries);
-    if extended.has_binary() {
-        return Payload::Value(extended);
+    into_payload(Value::Map(entries))
+}
+
+/// Data without binary travels as JSON.
+fn into_payload(value: Value) -> Payload {
+    if value.has_binary() {
+        return Payload::Value(value);
     }
-    Payload::from_json(extended.to_json()).unwrap_or(data)
+    Payload::from_json(value.to_json()).unwrap_or(Payload::Value(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn data_that_others_could_not_read_is_refused_or_left_out() {
+        let mut deep = json!(1);
+        for _ in 0..MAX_LEVELS {
+            deep = json!({ "a": deep });
+        }
+        assert!(SocketData::new(&deep).is_ok());
+        let error = SocketData::new(&json!({ "a": deep })).unwrap_err();
+        assert!(error.to_string().contains("more than 100 levels"), "{error}");
+
+        let data =
+            |value: &serde_json::Value| SocketData::new(value).map(|data| data.0.into_value().map(|v| v.to_json()));
+        let text = data(&json!({ "user": "ada", "list": [{ "__proto__": 1, "b": 2 }] }));
+        assert_eq!(text, Ok(Ok(r#"{"list":[{"b":2}],"user":"ada"}"#.to_owned())));
+    }
 }

@@ -1,6 +1,8 @@
 //! The handshake of a client, in the form in which Node.js describes its own sockets.
 
 use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -14,14 +16,23 @@ use socketioxide::{adapter::Adapter, extract::SocketRef, handler::FromConnectPar
 
 use crate::socketio::packet;
 
+/// How deep the `auth` and the data of a socket may be. Readers of an attachment go 128 levels deep,
+/// and five levels stand around it there: one socket that is deeper would make the description of all
+/// unreadable.
+pub(crate) const MAX_LEVELS: usize = 100;
+
+/// Node.js refuses a MessagePack text with this key, and so all that is described beside it.
+const REFUSED_KEY: &str = "__proto__";
+
 /// What the application knows of a connection but socketioxide does not: insert it into the
 /// socket's extensions for other nodes to see in the socket's handshake. [`record_handshake`] does
 /// so for `auth`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ConnectInfo {
-    /// What the client gave as `auth`. A value that is not an object is sent as `{}`: Node.js's
-    /// applications rely on an object.
+    /// What the client gave as `auth`. A value that is not an object, or is more than 100 levels
+    /// deep, is sent as `{}`: Node.js's applications rely on an object. Keys `__proto__` are left
+    /// out, as Node.js reads no message that has one.
     pub auth: Option<Value>,
     /// The client's address. Without it, the function given to
     /// [`Cluster::attach_with_address`](crate::Cluster::attach_with_address) finds it.
@@ -58,7 +69,8 @@ impl ConnectInfo {
 /// `auth` is empty and `issued` is the time of the first request for the socket.
 ///
 /// Like Node.js, it refuses a client whose `auth` is not an object. Node.js closes the connection,
-/// here the client gets a `connect_error`.
+/// here the client gets a `connect_error`. It also refuses one whose `auth` is more than 100 levels
+/// deep: other nodes could not read the descriptions of this server's sockets.
 ///
 /// ```
 /// # use socketio_pg_core::record_handshake;
@@ -86,7 +98,7 @@ pub async fn record_handshake<A: Adapter>(socket: SocketRef<A>, auth: Auth) -> R
 #[derive(Debug)]
 pub struct Auth(Result<Option<Value>, InvalidAuth>);
 
-/// The `auth` of a client is not an object.
+/// The `auth` of a client is not an object, or more than 100 levels deep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid payload")]
 #[non_exhaustive]
@@ -98,7 +110,7 @@ impl<A: Adapter> FromConnectParts<A> for Auth {
     fn from_connect_parts(_: &Arc<Socket<A>>, auth: &Option<socketioxide_core::Value>) -> Result<Self, Infallible> {
         let Some(auth) = auth else { return Ok(Self(Ok(None))) };
         Ok(Self(match packet::value(auth) {
-            Ok(object @ Value::Map(_)) => Ok(Some(object)),
+            Ok(object @ Value::Map(_)) if !is_too_deep(&object) => Ok(Some(object)),
             // The msgpack parser of socketioxide returns `undefined` as `null`.
             Ok(Value::Nil) if matches!(auth, socketioxide_core::Value::Bytes(_)) => Ok(None),
             _ => Err(InvalidAuth),
@@ -131,6 +143,7 @@ pub(crate) fn write<A: Adapter>(socket: &SocketRef<A>, address: impl Fn(&Parts) 
         now
     });
     let address = info.address.or_else(|| address(request)).map(|address| address.to_string());
+    let auth = info.auth.filter(|auth| matches!(auth, Value::Map(_)) && !is_too_deep(auth)).map(describable);
     let entries = [
         ("headers", headers(&request.headers)),
         ("time", javascript_date(issued).into()),
@@ -140,7 +153,7 @@ pub(crate) fn write<A: Adapter>(socket: &SocketRef<A>, address: impl Fn(&Parts) 
         ("issued", i64::try_from(since_epoch(issued).as_millis()).unwrap_or(i64::MAX).into()),
         ("url", request.uri.to_string().into()),
         ("query", query(request.uri.query().unwrap_or_default())),
-        ("auth", info.auth.filter(|auth| matches!(auth, Value::Map(_))).unwrap_or_else(|| Value::Map(Vec::new()))),
+        ("auth", auth.unwrap_or_else(|| Value::Map(Vec::new()))),
     ];
     let entries = entries.into_iter().map(|(key, value)| (key.into(), value)).collect();
     // As text, because JSON text can contain JavaScript's lone surrogates.
@@ -154,6 +167,43 @@ pub(crate) fn read(handshake: Payload) -> Option<Handshake> {
     let exact = serde_json::from_str(&value.to_json());
     // Lone surrogates become U+FFFD.
     exact.or_else(|_| serde_json::from_str(&serde_json::to_string(&value)?)).ok()
+}
+
+/// Whether a value is too deep to be described.
+pub(crate) fn is_too_deep(value: &Value) -> bool {
+    is_deeper(value, MAX_LEVELS)
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let is_inner_deeper = |inner: &Value| is_deeper(inner, levels.saturating_sub(1));
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(is_inner_deeper),
+        Value::Map(entries) => levels == 0 || entries.iter().any(|(_, inner)| is_inner_deeper(inner)),
+        _ => false,
+    }
+}
+
+/// Whether a value has a key for which Node.js refuses it.
+pub(crate) fn has_refused_key(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_refused_key),
+        Value::Map(entries) => {
+            entries.iter().any(|(key, inner)| key.as_str() == Some(REFUSED_KEY) || has_refused_key(inner))
+        }
+        _ => false,
+    }
+}
+
+/// A value without those keys.
+pub(crate) fn describable(value: Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items.into_iter().map(describable).collect()),
+        Value::Map(mut entries) => {
+            entries.retain(|(key, _)| key.as_str() != Some(REFUSED_KEY));
+            Value::Map(entries.into_iter().map(|(key, value)| (key, describable(value))).collect())
+        }
+        other => other,
+    }
 }
 
 fn since_epoch(time: SystemTime) -> Duration {
@@ -195,18 +245,24 @@ fn headers(headers: &HeaderMap) -> Value {
         let separator = if name == header::COOKIE { "; " } else { ", " };
         values.collect::<Vec<_>>().join(separator)
     };
-    Value::Map(headers.keys().map(|name| (name.as_str().into(), text(name).into())).collect())
+    let names = headers.keys().filter(|name| name.as_str() != REFUSED_KEY);
+    Value::Map(names.map(|name| (name.as_str().into(), text(name).into())).collect())
 }
 
 /// A query as engine.io reads it: of a key that comes several times, the last value in the first
 /// place.
 fn query(text: &str) -> Value {
     let mut query: Vec<(Value, Value)> = Vec::new();
-    for (key, value) in form_urlencoded::parse(text.as_bytes()) {
+    // A client may send thousands of keys.
+    let mut places: HashMap<Cow<'_, str>, usize> = HashMap::new();
+    for (key, value) in form_urlencoded::parse(text.as_bytes()).filter(|(key, _)| key != REFUSED_KEY) {
         let value = Value::from(&*value);
-        match query.iter_mut().find(|(known, _)| known.as_str() == Some(&*key)) {
-            Some((_, last)) => *last = value,
-            None => query.push((Value::from(&*key), value)),
+        match places.entry(key) {
+            Entry::Occupied(place) => query[*place.get()].1 = value,
+            Entry::Vacant(place) => {
+                query.push((Value::from(&**place.key()), value));
+                place.insert(query.len() - 1);
+            }
         }
     }
     Value::Map(query)
@@ -238,6 +294,21 @@ mod tests {
         // Seen with engine.io 6.6.12: `&e=1&e=2&b=3&e=4`.
         let parsed = query("EIO=4&q2=a%2Cb&e=1&e=2&b=3&e=4&plus=a+b");
         assert_eq!(parsed.to_json(), r#"{"EIO":"4","q2":"a,b","e":"4","b":"3","plus":"a b"}"#);
+    }
+
+    #[test]
+    fn what_makes_node_refuse_a_description_is_left_out() {
+        assert_eq!(query("a=1&__proto__=2&__proto_=3").to_json(), r#"{"a":"1","__proto_":"3"}"#);
+        let mut sent = HeaderMap::new();
+        for name in ["__proto__", "a"] {
+            sent.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        assert_eq!(headers(&sent).to_json(), r#"{"a":"1"}"#);
+        let nested = Value::from_json(r#"{"__proto__":1,"list":[{"__proto__":{},"b":2}]}"#).expect("it is JSON");
+        assert!(has_refused_key(&nested));
+        let nested = describable(nested);
+        assert!(!has_refused_key(&nested));
+        assert_eq!(nested.to_json(), r#"{"list":[{"b":2}]}"#);
     }
 
     #[test]

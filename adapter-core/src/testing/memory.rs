@@ -127,6 +127,11 @@ impl MemoryDatabase {
         self.held.send_modify(|held| held.log = is_held);
     }
 
+    /// Makes publications that write the log wait, as a lock on its table does, or continues them.
+    pub fn hold_log_writes(&self, are_held: bool) {
+        self.held.send_modify(|held| held.log_writes = are_held);
+    }
+
     /// How many notifications the sessions have not taken yet.
     pub fn unread(&self) -> usize {
         self.state.lock().sessions.values().map(|session| session.unread.load(Ordering::Relaxed)).sum()
@@ -299,14 +304,15 @@ impl Backend for MemoryBackend {
     async fn publish(&self, _table: &str, log: Option<&CatchUp>, batch: &[Outgoing]) -> Result<(), BackendError> {
         // A commit takes a moment, in which more messages are queued.
         tokio::task::yield_now().await;
-        self.database.released(|held| held.publications).await?;
+        let writes_log = log.is_some() && batch.iter().any(|outgoing| outgoing.is_logged);
+        self.database.released(|held| held.publications || held.log_writes && writes_log).await?;
         let mut state = self.reach()?;
         state.called(Call::Publish);
         state.attempts += 1;
         if state.refuses_publications {
             return Err(BackendError::new(ErrorKind::Other, "too many notifications in the NOTIFY queue"));
         }
-        if state.refuses_log && log.is_some() && batch.iter().any(|outgoing| outgoing.is_logged) {
+        if state.refuses_log && writes_log {
             return Err(BackendError::new(ErrorKind::Other, "could not extend file: no space left on device"));
         }
         let is_attachment = |outgoing: &Outgoing| matches!(outgoing.content, Content::Attachment { .. });

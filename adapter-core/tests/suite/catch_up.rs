@@ -377,3 +377,40 @@ async fn what_comes_while_the_log_is_read_is_kept_within_the_limit_and_told_beyo
     pair.emit(2000).await;
     pair.assert_received([2000]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn late_messages_that_do_not_fit_into_the_inbox_are_told() {
+    let options = Options::default().catch_up(CatchUp::last(RETENTION)).max_inbox_bytes(100_000);
+    let mut pair = Pair::with_options(options).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    pair.database.refuse_sessions(true);
+    for number in 0..1000 {
+        pair.emit_with(number, "x".repeat(900)).await;
+    }
+    pair.database.refuse_sessions(false);
+    let recovery = pair.recovery().await;
+    let dropped = pair.receiver.counts().dropped_by_class["messages"];
+    assert!(dropped > 0);
+    let Recovery::Incomplete { messages, reason } = recovery else { panic!("{recovery:?}") };
+    assert_eq!(messages, 1000 - dropped, "{reason}");
+    assert!(reason.contains(&format!("{dropped} messages of the log")), "{reason}");
+    assert!(reason.contains("max_inbox_bytes"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_in_a_namespace_that_joined_during_the_break_is_told() {
+    let mut pair = Pair::start().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let [receiving, sending] = &pair._servers;
+    sending.ns("/new", async || {}).await.unwrap();
+    pair.database.refuse_sessions(true);
+    let joining = tokio::spawn({
+        let receiving = receiving.clone();
+        async move { receiving.ns("/new", async || {}).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    pair.sender.of("/new").server_side_emit("e", &(1, "")).await.unwrap();
+    pair.database.refuse_sessions(false);
+    pair.assert_incomplete(0, "1 new channel").await;
+    joining.await.unwrap().unwrap();
+}

@@ -194,3 +194,76 @@ async fn a_node_that_dies_is_noticed_in_ten_seconds_and_a_half() {
         assert!(begun.elapsed() <= Duration::from_millis(10_600), "{offset}: {:?}", begun.elapsed());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_log_is_locked_is_not_taken_for_dead() {
+    let database = MemoryDatabase::default();
+    let options = || Options::default().catch_up(CatchUp::last(60 * SECOND));
+    let one = Node::with_options(&database, options()).await;
+    let mut other = Node::with_options(&database, options()).await;
+    other.wait_for_peer().await;
+    database.hold_log_writes(true);
+    for number in 0..60_u64 {
+        // The application goes on emitting, and each of its messages would write the log.
+        let namespace = one.cluster.of("/");
+        tokio::spawn(async move { namespace.server_side_emit("e", &number).await });
+        sleep(SECOND).await;
+        assert_eq!(other.server_count(), 2, "after {number} s");
+    }
+    database.hold_log_writes(false);
+    sleep(10 * SECOND).await;
+    let mut received = collect(&other);
+    one.cluster.of("/").server_side_emit("e", &60_u64).await.unwrap();
+    assert_eq!(received.recv().await, Some(60));
+}
+
+/// What comes first after a stall is as old as the stall.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stood_still_takes_no_node_for_silent_whose_heartbeats_it_has_not_read() {
+    let database = MemoryDatabase::default();
+    let mut node = Node::start(&database).await;
+    let send = |uid: &str, rest: &str| {
+        database.notify("socket.io#/", &format!(r#"{{"uid":"{uid}","nsp":"/",{rest}}}"#));
+    };
+    for uid in ["quiet", "busy"] {
+        send(uid, r#""type":2"#);
+        node.wait_for_peer().await;
+    }
+    let event = r#""type":3,"data":{"opts":{"rooms":[],"except":[]},"packet":{"type":2,"data":["e"]}}"#;
+    for number in 1..=6000 {
+        send("busy", event);
+        if number % 2500 == 0 {
+            send("quiet", r#""type":2"#);
+        }
+    }
+    // No task runs meanwhile.
+    tokio::time::advance(12 * SECOND).await;
+    sleep(SECOND / 10).await;
+    while let Ok(Some(event)) = tokio::time::timeout(SECOND / 1000, node.events.next()).await {
+        assert!(!matches!(event, Event::NodeLeft { .. }), "{event:?}");
+    }
+    assert_eq!(node.server_count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_does_not_end_the_others() {
+    let database = MemoryDatabase::default();
+    let node = Node::start(&database).await;
+    let namespace = node.cluster.of("/");
+    namespace.on_server_side("e", async |_: u64| {
+        tokio::task::yield_now().await;
+        panic!("later")
+    });
+    namespace.on_server_side("e", |_: u64| -> std::future::Ready<()> { panic!("at once") });
+    let (done, mut is_done) = tokio::sync::mpsc::unbounded_channel();
+    namespace.on_server_side("e", move |number: u64| {
+        let done = done.clone();
+        async move {
+            sleep(SECOND).await;
+            let _ = done.send(number);
+        }
+    });
+    database.notify("socket.io#/", r#"{"uid":"x","nsp":"/","type":9,"data":{"packet":["e",7]}}"#);
+    let number = tokio::time::timeout(60 * SECOND, is_done.recv()).await;
+    assert_eq!(number, Ok(Some(7)));
+}

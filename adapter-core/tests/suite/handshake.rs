@@ -138,3 +138,19 @@ async fn query_and_headers_read_as_in_node() {
     assert_eq!(handshake.headers["cookie"], "a=1; b=2");
     assert_eq!(handshake.headers["authorization"], "first");
 }
+
+#[tokio::test]
+async fn a_client_with_a_deep_auth_is_refused_and_does_not_hide_the_others() {
+    let servers = Servers::start().await;
+    // In the address and the query: an attachment then carries the answer.
+    servers.connect(&format!("&x={}&__proto__=1", "y".repeat(5000)), b"", br#"40{"__proto__":1,"a":2}"#).await;
+    let deep = |levels| format!("40{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+    let answer = servers.connect("", b"", deep(101).as_bytes()).await;
+    assert!(answer.contains("44{"), "{answer}");
+    let answer = servers.connect("", b"", deep(100).as_bytes()).await;
+    assert!(answer.contains("40{"), "{answer}");
+    let sockets = servers.asking.cluster.of("/").fetch_sockets().await.unwrap();
+    assert_eq!(sockets.len(), 2);
+    let of_first = sockets.iter().find(|socket| socket.handshake.auth == serde_json::json!({ "a": 2 })).unwrap();
+    assert!(!of_first.handshake.query.contains_key("__proto__"), "{of_first:?}");
+}

@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use socketio_pg_core::testing::memory::MemoryDatabase;
+use socketio_pg_core::{Event, Options, testing::memory::MemoryDatabase};
 
-use crate::nodes::{collect, pair};
+use crate::nodes::{Node, collect, pair};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_handler_that_blocks_holds_up_what_is_behind_it_and_not_the_connection() {
@@ -66,4 +66,19 @@ async fn what_was_read_before_a_statement_found_the_session_broken_is_handled() 
         let handled = tokio::time::timeout(Duration::from_secs(60), received.recv()).await;
         assert_eq!(handled.expect("it is handled"), Some(number));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_message_behind_a_message_larger_than_the_inbox_is_kept() {
+    let database = MemoryDatabase::default();
+    let mut node = Node::with_options(&database, Options::default().max_inbox_bytes(8000)).await;
+    database.notify("socket.io#/", r#"{"uid":"peer","nsp":"/","type":2}"#);
+    node.wait_for_peer().await;
+    let rooms = vec![r#""r""#; 1500].join(",");
+    let join = format!(
+        r#"{{"uid":"peer","nsp":"/","type":4,"data":{{"opts":{{"rooms":[],"except":[]}},"rooms":[{rooms}]}}}}"#
+    );
+    database.notify("socket.io#/", &join);
+    database.notify("socket.io#/", r#"{"uid":"peer","nsp":"/","type":13}"#);
+    node.wait_for(|event| matches!(event, Event::NodeLeft { closed: true, .. })).await;
 }

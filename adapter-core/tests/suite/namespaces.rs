@@ -202,3 +202,14 @@ async fn clients_that_enter_a_fresh_namespace_on_several_threads_are_heard_or_ma
     }
     println!("{sent_away} of {} were made to connect again", 500 * clients.len());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_no_message_could_carry_is_refused() {
+    let database = MemoryDatabase::default();
+    let node = Node::start(&database).await;
+    let longest = format!("/{}", "n".repeat(998));
+    node.io.ns(longest, async || {}).await.unwrap();
+    let error = node.io.ns(format!("/{}", "n".repeat(999)), async || {}).await.unwrap_err();
+    assert!(matches!(&error, Error::InvalidNamespace { namespace, .. } if namespace.len() == 100), "{error:?}");
+    assert!(error.to_string().contains("more than 999 bytes"), "{error}");
+}

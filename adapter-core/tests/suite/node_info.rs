@@ -76,7 +76,7 @@ async fn names_that_json_makes_longer_still_fit_into_a_notification() {
     for number in 100..200 {
         node.io.ns(format!("/{number}{escaped}"), async || {}).await.unwrap();
     }
-    node.io.ns(format!("/0{}", "x".repeat(5000)), async || {}).await.unwrap();
+    node.io.ns(format!("/0{}", "\u{1}".repeat(997)), async || {}).await.unwrap();
     let mut listener = ask(&database, json!([EVENT])).await;
     let message = response(&mut listener).await;
     let info = &message["data"]["packet"];

@@ -9,7 +9,7 @@ from .errors import ConfigurationError, InvalidNamespace
 #: PostgreSQL cuts longer names of channels.
 CHANNEL_BYTES = 63
 #: The header of an attachment carries the namespace, and must fit into a notification.
-NAMESPACE_BYTES = 2000
+NAMESPACE_BYTES = 999
 
 
 def channel_of(prefix: str, namespace: str) -> str:

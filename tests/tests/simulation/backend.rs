@@ -274,6 +274,14 @@ impl Listener for NodeListener {
         }
     }
 
+    fn take_next(&mut self, take: &mut dyn FnMut(&str, &str)) -> bool {
+        let Some((_, incoming)) = self.on_the_way.pop_front_if(|(arrives, _)| *arrives <= Instant::now()) else {
+            return false;
+        };
+        take(&incoming.channel, &incoming.payload);
+        true
+    }
+
     async fn check(&mut self) -> Result<(), BackendError> {
         self.faults.travel().await;
         self.state()?;

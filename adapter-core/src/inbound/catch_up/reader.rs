@@ -116,7 +116,12 @@ impl<B: Backend> Reader<B> {
     pub(crate) fn broken(&mut self) {
         self.marking = None;
         self.tracker.give_mark_up();
-        self.uncovered = self.listened.iter().filter(|channel| !self.tracker.covers(channel)).count();
+        self.uncovered = self.uncovered_now();
+    }
+
+    /// How many channels are listened to of which the position in the log says nothing.
+    fn uncovered_now(&self) -> usize {
+        self.listened.iter().filter(|channel| !self.tracker.covers(channel)).count()
     }
 
     /// Passes to the inbox what was missed, in order, on a session that listens again. Ends within
@@ -132,6 +137,8 @@ impl<B: Backend> Reader<B> {
         came_meanwhile: &mut Waiting,
         mut deliver: impl FnMut(Incoming),
     ) -> Result<Recovery, BackendError> {
+        // Namespaces may have joined since the session broke.
+        self.uncovered = self.uncovered.max(self.uncovered_now());
         let start = Instant::now();
         let marks = self.channel.clone();
         loop {

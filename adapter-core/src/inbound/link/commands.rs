@@ -94,7 +94,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
 
     /// Carries out a command and those that are queued behind it, so that many namespaces cost one
     /// round trip; their number is limited, so that what arrives meanwhile does not wait long. Tells
-    /// whether it has looked at the sessions, which needs no keep-alive query after it.
+    /// whether the server has answered a look at the sessions, which needs no keep-alive query after it.
     pub(super) async fn carry_out(
         &mut self,
         listener: &mut B::Listener,
@@ -145,17 +145,18 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         self.listen_to(listener, &listen, self.check_interval).await?;
         // Last: others see the latest statement of the session.
         match look {
-            Some((name, seen)) => self.look(listener, name, seen).await.map(|()| true),
+            Some((name, seen)) => self.look(listener, name, seen).await,
             None => Ok(false),
         }
     }
 
+    /// Tells whether the server has answered.
     async fn look(
         &mut self,
         listener: &mut B::Listener,
         name: Option<SessionId>,
         seen: oneshot::Sender<Seen>,
-    ) -> Result<(), BackendError> {
+    ) -> Result<bool, BackendError> {
         let asked = Instant::now().into_std();
         let limit = self.check_interval;
         let mut taken = 0;
@@ -173,7 +174,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
             }
             if taken > 0 {
                 self.events.counters().heard();
-                return Ok(());
+                return Ok(false);
             }
             return Err(silent());
         };
@@ -182,13 +183,13 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                 self.events.counters().heard();
                 // The node may be leaving.
                 let _ = seen.send(Seen { asked, sessions });
-                Ok(())
+                Ok(true)
             }
             Err(error) if matches!(error.kind(), ErrorKind::Connection | ErrorKind::ReadOnly) => Err(error),
             // The session is sound.
             Err(error) => {
                 tracing::debug!(%error, "cannot look at the sessions in the database, so heartbeats are sent");
-                Ok(())
+                Ok(true)
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::{
         namespace::{Namespace, Response},
         requester::Requester,
     },
-    observe::classes::Dropped,
+    observe::classes::{Dropped, InvalidMessage},
     outbound::effect::Effect,
 };
 
@@ -130,10 +130,10 @@ impl<B: Backend> Node<B> {
     /// Does what is left of a message.
     pub(crate) async fn finish(self: &Arc<Self>, namespace: &Arc<Namespace>, unfinished: Unfinished) {
         let Unfinished { requester, rest } = unfinished;
-        report(match rest {
+        match rest {
             Rest::Responses(responses) => self.respond_all(namespace, responses, &requester).await,
-            Rest::Actions(actions) => self.perform(namespace, actions, &requester),
-        });
+            Rest::Actions(actions) => report(self.perform(namespace, actions, &requester)),
+        }
     }
 
     /// Announces all namespaces again, after the node was disconnected. Those that do not listen yet
@@ -205,16 +205,24 @@ impl<B: Backend> Node<B> {
         Ok(())
     }
 
-    pub(super) async fn respond_all(
-        &self,
-        namespace: &Namespace,
-        answers: Vec<Body>,
-        requester: &Requester,
-    ) -> Result<(), Error> {
+    pub(super) async fn respond_all(&self, namespace: &Namespace, answers: Vec<Body>, requester: &Requester) {
         for body in answers {
-            self.answer(namespace, body, requester).await?;
+            if let Err(error) = self.answer(namespace, body, requester).await {
+                self.not_answered(namespace, requester, error);
+            }
         }
-        Ok(())
+    }
+
+    /// Notes that a response was not published. When it could not be written, the requester waits for
+    /// it in vain until something in it changes, so that is told.
+    pub(crate) fn not_answered(&self, namespace: &Namespace, requester: &Requester, error: Error) {
+        match error {
+            Error::Encode(_) | Error::Data(_) => {
+                let (channel, sender) = (namespace.channel(), requester.sender());
+                self.events.rejected(channel, sender, InvalidMessage::InvalidAnswer, error);
+            }
+            error => tracing::debug!(%error, "a response was not published"),
+        }
     }
 }
 

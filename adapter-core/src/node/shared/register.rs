@@ -6,7 +6,7 @@
 //! itself. So none of them comes behind its namespace's close message.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -52,11 +52,13 @@ struct Members<N> {
     /// Sorted, so that what is done for all of them is always done in the same order.
     by_name: BTreeMap<String, Arc<N>>,
     uids: HashSet<NodeId, RandomState>,
+    /// How many namespaces each channel has: several where long names are cut.
+    of_channel: HashMap<String, usize>,
 }
 
 impl<N> Default for Register<N> {
     fn default() -> Self {
-        Self(RwLock::new(Members { by_name: BTreeMap::new(), uids: HashSet::default() }))
+        Self(RwLock::new(Members { by_name: BTreeMap::new(), uids: HashSet::default(), of_channel: HashMap::new() }))
     }
 }
 
@@ -68,7 +70,7 @@ impl<N: Member> Register<N> {
         // Under the lock: otherwise an UNLISTEN for a namespace that left could come behind it.
         let listening = listen()?;
         members.uids.insert(new.uid().clone());
-        Some((listening, members.by_name.insert(new.name().to_owned(), new.clone())))
+        Some((listening, members.insert(new)))
     }
 
     /// Removes a namespace, which from now on sends only its close message. `unlisten` tells the
@@ -81,7 +83,7 @@ impl<N: Member> Register<N> {
         }
         member.left();
         // Under the lock: otherwise it could overtake the LISTEN of a successor.
-        if members.remove(member) && !members.by_name.values().any(|other| other.channel() == member.channel()) {
+        if members.remove(member) && !members.of_channel.contains_key(member.channel()) {
             unlisten();
         }
         true
@@ -127,12 +129,32 @@ impl<N: Member> Register<N> {
 }
 
 impl<N: Member> Members<N> {
+    /// Returns the namespace of the same name whose place it takes.
+    fn insert(&mut self, member: &Arc<N>) -> Option<Arc<N>> {
+        *self.of_channel.entry(member.channel().to_owned()).or_default() += 1;
+        let replaced = self.by_name.insert(member.name().to_owned(), member.clone());
+        if let Some(replaced) = &replaced {
+            self.leave_channel(replaced);
+        }
+        replaced
+    }
+
     /// False when another namespace of the same name has replaced it.
     fn remove(&mut self, member: &Arc<N>) -> bool {
         let is_there = self.by_name.get(member.name()).is_some_and(|other| Arc::ptr_eq(other, member));
         if is_there {
             self.by_name.remove(member.name());
+            self.leave_channel(member);
         }
         is_there
+    }
+
+    fn leave_channel(&mut self, member: &Arc<N>) {
+        if let Some(count) = self.of_channel.get_mut(member.channel()) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_channel.remove(member.channel());
+            }
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Events from other servers: their handlers run, and the first response is published.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use futures_core::Stream;
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use socketio_pg_protocol::{
@@ -17,7 +20,11 @@ use super::Node;
 use crate::{
     backend::Backend,
     error::Error,
-    node::{handlers::Reply, namespace::Namespace, requester::Requester},
+    node::{
+        handlers::{Handler, Reply},
+        namespace::Namespace,
+        requester::Requester,
+    },
     observe::classes::InvalidMessage,
 };
 
@@ -51,9 +58,17 @@ pub(super) fn dispatch<B: Backend>(
     let Some(place) = node.place_for_handlers() else { return };
     let sender = requester.sender().map(tracing::field::display);
     let span = tracing::debug_span!("server_side_event", namespace = namespace.name(), event, sender);
-    // Called here, so that all handlers begin in the order of the events.
-    let replies: FuturesUnordered<_> =
-        span.in_scope(|| handlers.iter().map(|handler| handler(&event, &packet)).collect());
+    // Called here, so that all handlers begin in the order of the events. One that panics does not
+    // keep the others from handling the event.
+    let begin = |handler: &Handler| {
+        let begun = catch_unwind(AssertUnwindSafe(|| handler(&event, &packet)));
+        begun.ok().map(|work| AssertUnwindSafe(work).catch_unwind())
+    };
+    let begun: Vec<_> = span.in_scope(|| handlers.iter().map(begin).collect());
+    if begun.iter().any(Option::is_none) {
+        span.in_scope(|| panicked(namespace));
+    }
+    let replies: FuturesUnordered<_> = begun.into_iter().flatten().collect();
     let (node, namespace, requester) = (node.clone(), namespace.clone(), requester.clone());
     let work = async move {
         let _place = place;
@@ -68,12 +83,20 @@ async fn respond_once<B: Backend>(
     namespace: &Namespace,
     requester: &Requester,
     mut wanted: Option<RequestId>,
-    mut replies: impl Stream<Item = Reply> + Unpin,
+    mut replies: impl Stream<Item = std::thread::Result<Reply>> + Unpin,
 ) {
     while let Some(reply) = replies.next().await {
+        let Ok(reply) = reply else {
+            panicked(namespace);
+            continue;
+        };
         let packet = match reply {
             Ok(Some(packet)) => packet,
             Ok(None) => continue,
+            Err(error @ Error::Encode(_)) => {
+                node.not_answered(namespace, requester, error);
+                continue;
+            }
             Err(error) => {
                 let (channel, sender) = (namespace.channel(), requester.sender());
                 node.events().rejected(channel, sender, InvalidMessage::InvalidArguments, error);
@@ -83,9 +106,13 @@ async fn respond_once<B: Backend>(
         let Some(request_id) = wanted.take() else { continue };
         let body = Body::ServerSideEmitResponse(ServerSideEmitResponse { request_id, packet });
         if let Err(error) = node.answer(namespace, body, requester).await {
-            tracing::debug!(%error, "a response to another server was not published");
+            node.not_answered(namespace, requester, error);
         }
     }
+}
+
+fn panicked(namespace: &Namespace) {
+    tracing::error!(namespace = namespace.name(), "a handler of an event of another server panicked");
 }
 
 /// The name of `[event, ...arguments]`. Numbers are names too, in Node.js.

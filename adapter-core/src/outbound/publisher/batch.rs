@@ -20,8 +20,44 @@ const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// The most spaces that [`make_distinct`] can need: one for each equal payload before.
 const MAX_PADDING: usize = MAX_BATCH;
 
+/// Which table publishing a message needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Needs {
+    NoTable,
+    /// The catch-up log, of messages that are inline.
+    Log,
+    Attachments,
+}
+
+impl Needs {
+    pub(super) fn of(outgoing: &Outgoing) -> Self {
+        if is_attachment(outgoing) {
+            Self::Attachments
+        } else if outgoing.is_logged {
+            Self::Log
+        } else {
+            Self::NoTable
+        }
+    }
+
+    /// The one of all messages of a batch that is the likeliest to hang.
+    pub(super) fn of_all(batch: &[Outgoing]) -> Self {
+        batch.iter().map(Self::of).max().unwrap_or(Self::NoTable)
+    }
+
+    /// Whether a message would hang, too, where one with these needs hung.
+    pub(super) fn is_needed_by(self, outgoing: &Outgoing) -> bool {
+        match self {
+            Self::NoTable => true,
+            Self::Log => outgoing.is_logged,
+            Self::Attachments => is_attachment(outgoing),
+        }
+    }
+}
+
 /// Takes the next batch from the front, within the byte limit but never empty. With `apart`,
-/// attachments and other messages do not share a batch. What is given up behind the first message is
+/// messages that need different tables do not share a batch. What is given up behind the first message is
 /// taken along and not sent.
 pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, BatchInFlight, Taken) {
     let mut bytes = 0;
@@ -36,7 +72,7 @@ pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoi
         if count > 0 && bytes > MAX_BATCH_BYTES {
             break;
         }
-        if apart && is_attachment(&job.outgoing) != is_attachment(&queued[0].outgoing) {
+        if apart && Needs::of(&job.outgoing) != Needs::of(&queued[0].outgoing) {
             break;
         }
         // A payload without room for a space cannot be made different from an equal one, which goes

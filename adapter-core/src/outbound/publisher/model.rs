@@ -96,6 +96,9 @@ impl Listener for NotListening {
     async fn next(&mut self) -> Result<Incoming, BackendError> {
         unimplemented!()
     }
+    fn take_next(&mut self, _: &mut dyn FnMut(&str, &str)) -> bool {
+        false
+    }
     async fn check(&mut self) -> Result<(), BackendError> {
         Err(BackendError::new(ErrorKind::Connection, "cannot listen"))
     }

@@ -19,6 +19,7 @@ use crate::backend::{BackendError, CatchUp, Content, ErrorKind, Incoming, Outgoi
 pub(super) struct Held {
     pub(super) fetches: bool,
     pub(super) log: bool,
+    pub(super) log_writes: bool,
     pub(super) publications: bool,
     pub(super) listens: bool,
     pub(super) looks: bool,
