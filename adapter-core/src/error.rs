@@ -30,10 +30,7 @@ pub enum ConnectError {
     )]
     Url(BackendError),
     /// The server refused the user, the password or the database.
-    #[error(
-        "PostgreSQL refused the login: {0}: check user, password and database; in a URL, `%`, `@` and `:` of a password are written as \
-         `%25`, `%40` and `%3A`"
-    )]
+    #[error("PostgreSQL refused the login: {0}")]
     Login(BackendError),
     /// The connection cannot be encrypted as the settings ask, or the server wants it to be.
     #[error("no connection with the TLS that is asked for: {0}")]

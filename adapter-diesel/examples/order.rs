@@ -10,7 +10,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let mut connection = socketio_pg_diesel::connect(&database).await?;
     connection
         .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")

@@ -6,7 +6,7 @@ use diesel::{
     result::{DatabaseErrorKind, Error},
 };
 use diesel_async::pooled_connection::{PoolError, deadpool};
-use socketio_pg_connection::{POOLER_REMEDY, connecting};
+use socketio_pg_connection::{CHECK_LOGIN, POOLER_REMEDY, connecting};
 use socketio_pg_core::backend::{BackendError, ErrorKind};
 
 /// An error of diesel-async, or of the application's set-up, while a session was being opened.
@@ -22,7 +22,9 @@ pub(crate) fn setting_up(error: ConnectionError) -> BackendError {
         }
         ConnectionError::BadConnection(_) => ErrorKind::Connection,
         ConnectionError::CouldntSetupConfiguration(ref error) if is_of_connection(error) => ErrorKind::Connection,
-        ConnectionError::CouldntSetupConfiguration(Error::DatabaseError(..)) => ErrorKind::Login,
+        ConnectionError::CouldntSetupConfiguration(Error::DatabaseError(..)) => {
+            return BackendError::new(ErrorKind::Login, error).with_remedy(CHECK_LOGIN);
+        }
         _ => ErrorKind::Configuration,
     };
     BackendError::new(kind, error)

@@ -20,7 +20,8 @@ async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(),
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let mut client = socketio_pg_tokio_postgres::connect(&database).await?;
     client
         .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")

@@ -4,7 +4,7 @@
 //! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`, or `server-diesel`;
 //! `/healthz` says whether the server is ready.
 
-use std::net::SocketAddr;
+use std::{io::IsTerminal, net::SocketAddr};
 
 use axum::{Json, Router, extract::ConnectInfo, http::StatusCode, routing::get, serve::ListenerExt};
 use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter, record_handshake};
@@ -15,6 +15,7 @@ use socketioxide::{
     handler::ConnectHandler,
 };
 use tokio::net::TcpListener;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
     socket.join("chat");
@@ -28,7 +29,10 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    // RUST_LOG=socketio_pg_core=debug shows more.
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     let database = std::env::var("DATABASE_URL")
         .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());

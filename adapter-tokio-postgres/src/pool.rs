@@ -6,7 +6,8 @@ use std::{
 };
 
 use deadpool_postgres::{
-    Client, ClientWrapper, Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+    Client, ClientWrapper, Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+    TimeoutType, Timeouts,
 };
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{FailedHosts, connect_in_order, total_connect_timeout};
@@ -162,12 +163,17 @@ impl Connections {
 
     /// Why no connection can be had: of each host, where there are several.
     fn explain(&self, error: PoolError) -> BackendError {
-        let is_of_hosts = matches!(error, PoolError::Backend(_) | PoolError::Timeout(_));
-        let error = error::acquiring(error);
-        match &self.own {
-            Some(own) if is_of_hosts => own.failed_hosts.explain(&own.config, error),
-            _ => error,
-        }
+        let Some(own) = &self.own else { return error::acquiring(error) };
+        let error = match error {
+            PoolError::Timeout(TimeoutType::Create) => {
+                let limit = total_connect_timeout(&own.config);
+                let text = format!("it did not answer within {limit:?}");
+                BackendError::new(ErrorKind::Connection, text).unsent()
+            }
+            PoolError::Backend(_) => error::acquiring(error),
+            _ => return error::acquiring(error),
+        };
+        own.failed_hosts.explain(&own.config, error)
     }
 
     /// The pool never returns a connection that is known to be closed: it opens another.

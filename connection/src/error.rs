@@ -18,6 +18,20 @@ const HOW_TO_ENCRYPT: &str = "add `sslmode=require` to the database URL, if the 
 const HOW_TO_ENCRYPT: &str = "if the server wants TLS, enable the feature `rustls` of the backend crate and add `sslmode=require` to the \
                               database URL, or give the backend a TLS connector of your own";
 
+/// What to do when the server refuses the user or the password.
+pub const CHECK_LOGIN: &str = "check user, password and database; in a URL, `%`, `@` and `:` of a password are written as `%25`, `%40` and \
+                               `%3A`";
+
+const NO_DATABASE: &str =
+    "check the name of the database, which stands behind the last `/` of the URL, or create it with CREATE DATABASE";
+
+const REFUSED_HERE: &str =
+    "the server's pg_hba.conf has no rule for this user from here, or one that refuses it: add one there";
+
+const MAY_NOT_CONNECT: &str = "its owner allows that with GRANT CONNECT ON DATABASE … TO …";
+
+const NO_HOST: &str = "write it into the URL, `postgres://user:password@host:5432/database`: `PGHOST` is not read";
+
 const NO_PASSWORD: &str = "the database URL has none. `PGPASSWORD` and `.pgpass` are not read: write `postgres://user:password@host/database`";
 
 /// What to do when the server knows a statement that this session has not prepared, or does not know
@@ -25,6 +39,12 @@ const NO_PASSWORD: &str = "the database URL has none. `PGPASSWORD` and `.pgpass`
 pub const POOLER_REMEDY: &str = "is it a transaction pooler such as PgBouncer, which mixes up the statements of its clients? Give a direct \
                                  connection for listening: `with_listen_url` of the backend. The diesel backend also needs a pooler that \
                                  knows prepared statements";
+
+/// The driver's words for an address to which there is no connection.
+const CONNECTING: &str = "error connecting to server";
+
+const NOT_POSTGRES: &str =
+    "the connection ended, or what came is not PostgreSQL's: is it another server's port, or a server that restarts?";
 
 /// The driver's words for a `target_session_attrs` that the server does not have.
 const NO_WRITES: &str = "database does not allow writes";
@@ -67,6 +87,7 @@ fn diagnose(error: &Error) -> (ErrorKind, Option<&'static str>) {
         ),
         ("no TLS implementation configured", ErrorKind::Tls, "give the backend a TLS connector"),
         ("password missing", ErrorKind::Login, NO_PASSWORD),
+        ("both host and hostaddr are missing", ErrorKind::Url, NO_HOST),
         (NOT_READ_ONLY, ErrorKind::Configuration, "nodes write: leave `target_session_attrs=read-only` out"),
     ] {
         if reason.contains(text) {
@@ -78,9 +99,14 @@ fn diagnose(error: &Error) -> (ErrorKind, Option<&'static str>) {
         Some(io) if io.kind() == io::ErrorKind::InvalidData => (ErrorKind::Tls, Some(remedy(io))),
         Some(_) if reason.contains(NO_WRITES) => (ErrorKind::ReadOnly, None),
         // A name or a path that cannot be one. It is not a name without addresses, which may get some.
-        Some(io) if io.kind() == io::ErrorKind::InvalidInput && !reason.contains("any addresses") => {
+        Some(io)
+            if io.kind() == io::ErrorKind::InvalidInput
+                && error.to_string() == CONNECTING
+                && !reason.contains("any addresses") =>
+        {
             (ErrorKind::Url, None)
         }
+        Some(_) if error.to_string() != CONNECTING => (ErrorKind::Connection, Some(NOT_POSTGRES)),
         Some(_) => (ErrorKind::Connection, None),
         None if error.is_closed() => (ErrorKind::Connection, None),
         None => (ErrorKind::Configuration, None),
@@ -89,6 +115,7 @@ fn diagnose(error: &Error) -> (ErrorKind, Option<&'static str>) {
 
 fn diagnose_refusal(refused: &DbError) -> (ErrorKind, Option<&'static str>) {
     let text = refused.message();
+    let state = refused.code().code();
     // A server says "no encryption" to every plain connection for which it has no rule.
     if text.contains("no pg_hba.conf entry") && ["no encryption", "SSL off"].iter().any(|part| text.contains(part)) {
         return (ErrorKind::Login, Some(NO_RULE));
@@ -96,8 +123,12 @@ fn diagnose_refusal(refused: &DbError) -> (ErrorKind, Option<&'static str>) {
     if ["sslmode=require", "SSL connection is required"].iter().any(|part| text.contains(part)) {
         return (ErrorKind::Tls, Some(HOW_TO_ENCRYPT));
     }
-    let state = refused.code().code();
     match kind_of_state(state) {
+        // invalid_catalog_name
+        ErrorKind::Login if state == "3D000" => (ErrorKind::Login, Some(NO_DATABASE)),
+        ErrorKind::Login if text.contains("pg_hba.conf") => (ErrorKind::Login, Some(REFUSED_HERE)),
+        ErrorKind::Login => (ErrorKind::Login, Some(CHECK_LOGIN)),
+        ErrorKind::Permission => (ErrorKind::Login, Some(MAY_NOT_CONNECT)),
         // What settings can cause, such as `options`; not a server that lacks memory or disk, or has
         // a bug.
         ErrorKind::Other if !["53", "58", "XX"].iter().any(|class| state.starts_with(class)) => {

@@ -52,20 +52,25 @@ impl FailedHosts {
         Attempt { hosts: self, host: host_name(host), begun: Instant::now(), outcome: None }
     }
 
-    /// Of an error of the last of several hosts makes one that says why none could be used. Trying
-    /// again helps if it may help with one of them.
+    /// Says which host cannot be reached. Of an error of the last of several hosts makes one that says
+    /// why none can be used: trying again helps if it may help with one of them.
     #[must_use]
     pub fn explain(&self, config: &Config, error: BackendError) -> BackendError {
+        let again = |kind, text: String| {
+            let explained = BackendError::new(kind, text);
+            if error.is_unsent() { explained.unsent() } else { explained }
+        };
         let failures = self.0.lock();
         let hosts: Vec<_> = per_host(config).iter().map(host_name).collect();
+        if hosts.is_empty() && error.kind() == ErrorKind::Connection {
+            return again(ErrorKind::Connection, format!("{}: {error}", host_name(config)));
+        }
         let known: Vec<_> = hosts.iter().filter_map(|host| failures.get_key_value(host)).collect();
         let Some((_, first)) = known.first() else { return error };
         let is_of_one_kind = known.iter().all(|(_, failure)| failure.kind == first.kind);
         let kind = if is_of_one_kind { first.kind } else { ErrorKind::Connection };
         let texts: Vec<_> = known.iter().map(|(host, failure)| format!("{host}: {}", failure.text)).collect();
-        let all = format!("none of the {} hosts can be used: {}", hosts.len(), texts.join("; "));
-        let explained = BackendError::new(kind, all);
-        if error.is_unsent() { explained.unsent() } else { explained }
+        again(kind, format!("none of the {} hosts can be used: {}", hosts.len(), texts.join("; ")))
     }
 }
 
@@ -152,6 +157,9 @@ mod tests {
         let refused = || BackendError::new(ErrorKind::Login, "wrong password");
         let alone = hosts.explain(&config("one"), refused().unsent());
         assert_eq!((alone.kind(), alone.to_string()), (ErrorKind::Login, "wrong password".to_owned()));
+
+        let alone = hosts.explain(&config("one"), BackendError::new(ErrorKind::Connection, "refused"));
+        assert_eq!(alone.to_string(), "one:5432: refused");
 
         hosts.attempt(&config("two")).failed(ErrorKind::Login, "wrong password".to_owned());
         hosts.attempt(&config("one:1")).failed(ErrorKind::Login, "wrong password".to_owned());

@@ -20,7 +20,7 @@ mod settings;
 mod tls;
 mod url;
 
-pub use error::{POOLER_REMEDY, connecting, io_error, kind_of_state};
+pub use error::{CHECK_LOGIN, POOLER_REMEDY, connecting, io_error, kind_of_state};
 pub use failed_hosts::FailedHosts;
 pub use hosts::{connect, connect_in_order};
 pub use notifications::{Notifications, closed, notifications};

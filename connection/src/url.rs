@@ -34,6 +34,9 @@ const PARAMETERS: [(&str, &[&str]); 20] = [
     ("user", &[]),
 ];
 
+const NUMBERS: [&str; 5] =
+    ["connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_retries", "tcp_user_timeout"];
+
 /// What to do about parameters that other drivers and tools understand.
 const ADVICE: [(&[&str], &str); 5] = [
     (
@@ -56,10 +59,16 @@ pub(crate) enum UrlError {
     Empty,
     #[error("it is for another database: its scheme is `{0}`")]
     Scheme(String),
-    #[error("its scheme is `{0}`: write it in small letters, `postgres://`")]
+    #[error("its scheme is `{0}`: write `postgres://`")]
     Case(String),
     #[error("an IPv6 address stands in brackets: `postgres://user:password@[::1]:5432/database`")]
     Ipv6,
+    #[error(
+        "a port is a number up to 65535, behind the host: `host:5432`; a `:`, `/` or `@` of a password is written as `%3A`, `%2F` or `%40`"
+    )]
+    Port,
+    #[error("`{0}` is not a whole number")]
+    Number(String),
     #[error("it begins with neither `postgres://` nor `name=`: are there quotes or other characters around it?")]
     NoUrl,
     #[error("there is more than one `@`, or one behind the host: write all but that before the host as `%40`")]
@@ -115,10 +124,12 @@ impl<'a> Url<'a> {
         let scheme = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
         let url = match scheme {
             Some(("postgres" | "postgresql", rest)) => Self::of_url(text, rest)?,
-            Some((other, _)) if ["postgres", "postgresql"].iter().any(|known| other.eq_ignore_ascii_case(known)) => {
+            // `postgresql+asyncpg` is SQLAlchemy's.
+            Some((other, _)) if other.to_ascii_lowercase().split('+').next().is_some_and(is_ours) => {
                 return Err(UrlError::Case(other.to_owned()));
             }
             Some((other, _)) => return Err(UrlError::Scheme(other.to_owned())),
+            None if !text.contains('=') => return Err(UrlError::NoUrl),
             None => Self { base: None, parameters: pairs(text) },
         };
         url.check()?;
@@ -140,6 +151,12 @@ impl<'a> Url<'a> {
         }
         if hosts(after).split(',').any(|host| !host.starts_with('[') && host.matches(':').count() > 1) {
             return Err(UrlError::Ipv6);
+        }
+        let port = |host: &str| {
+            host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map(|(_, port)| port.to_owned())
+        };
+        if hosts(after).split(',').filter_map(port).any(|port| !is_port(&port)) {
+            return Err(UrlError::Port);
         }
         let parameters = after.split_once('?').map_or("", |(_, parameters)| parameters);
         let base = text[..text.len() - parameters.len()].trim_end_matches('?');
@@ -165,6 +182,12 @@ impl<'a> Url<'a> {
                 let advice = ADVICE.iter().find(|(names, _)| names.contains(&&**name)).map(|(_, advice)| *advice);
                 return Err(UrlError::Unknown { name: name.clone().into_owned(), advice: Advice(advice) });
             };
+            if NUMBERS.contains(&&**name) && value.parse::<i64>().is_err() {
+                return Err(UrlError::Number(name.clone().into_owned()));
+            }
+            if name == "port" && !value.split(',').all(is_port) {
+                return Err(UrlError::Port);
+            }
             if !allowed.is_empty() && !allowed.contains(&&**value) {
                 let (name, value) = (name.clone().into_owned(), value.clone().into_owned());
                 return Err(UrlError::Value { name, value, allowed });
@@ -204,9 +227,18 @@ impl<'a> Url<'a> {
     }
 }
 
+/// Empty is the default port.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.parse::<u16>().is_ok()
+}
+
 /// The hosts at the start of a URL without scheme, user and password.
 fn hosts(address: &str) -> &str {
     address.split(['/', '?']).next().unwrap_or(address)
+}
+
+fn is_ours(scheme: &str) -> bool {
+    ["postgres", "postgresql"].contains(&scheme)
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -269,7 +301,14 @@ mod tests {
             ("", &["empty"][..]),
             ("mysql://user@host/db", &["`mysql`", "another database"]),
             ("http://host/db", &["`http`"]),
-            ("POSTGRES://host/db", &["`POSTGRES`", "small letters", "`postgres://`"]),
+            ("POSTGRES://host/db", &["`POSTGRES`", "write `postgres://`"]),
+            ("postgresql+asyncpg://host/db", &["`postgresql+asyncpg`", "write `postgres://`"]),
+            ("postgres://host:99999/db", &["port", "65535"]),
+            ("postgres://host:port/db", &["port", "`%3A`"]),
+            ("host=one port=abc", &["port", "65535"]),
+            ("postgres://host/db?connect_timeout=abc", &["`connect_timeout`", "number"]),
+            ("'postgres://host/db'", &["neither", "quotes"]),
+            ("localhost", &["neither", "quotes"]),
             ("postgres://user@::1/db", &["IPv6", "brackets", "[::1]"]),
             ("postgres://one,fe80::1:5432?sslmode=disable", &["IPv6", "brackets"]),
             ("service=chat", &["`service`", "not read", "into the URL"]),
@@ -339,7 +378,7 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_pairs_is_left_to_the_driver() {
-        for text in ["localhost", "host=h nonsense", "password='open", "=x", "host"] {
+        for text in ["host=h nonsense", "password='open", "=x"] {
             assert_eq!(Url::parse(text).unwrap().with(&[]), text);
         }
     }

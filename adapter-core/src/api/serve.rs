@@ -4,6 +4,7 @@ use std::{
     future::{Future, IntoFuture, pending},
     pin::{Pin, pin},
     task::{Context, Poll},
+    time::Instant,
 };
 
 use socketioxide::{SocketIo, adapter::Adapter};
@@ -100,6 +101,7 @@ impl<B: Backend> Cluster<B> {
         // waits for long polls.
         drop(shut_down);
         let limit = self.options().leave_timeout;
+        let begun = Instant::now();
         // Where clients or PostgreSQL hang, this still tells the other nodes in time.
         let leaving = async {
             if timeout(limit / 2, server.close()).await.is_err() {
@@ -118,6 +120,9 @@ impl<B: Backend> Cluster<B> {
         );
         if left.is_err() {
             tracing::warn!(?limit, "the node did not leave the cluster in time: what it sent last may be lost");
+        } else {
+            let took = format_args!("{:.1}s", begun.elapsed().as_secs_f64());
+            tracing::info!(%took, "left the cluster");
         }
         ended.unwrap_or_else(|_| {
             tracing::warn!(?limit, "requests were still open when the time to leave ran out");

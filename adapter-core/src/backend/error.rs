@@ -58,7 +58,6 @@ impl ErrorKind {
 
 /// An error of a backend: its kind, and the driver's own error. Its text includes the texts of all
 /// the driver's sources.
-#[derive(Debug)]
 pub struct BackendError {
     kind: ErrorKind,
     is_unsent: bool,
@@ -114,18 +113,28 @@ impl BackendError {
 }
 
 impl fmt::Display for BackendError {
-    /// The whole chain of sources: drivers often keep the reason in the second one.
+    /// The whole chain of sources, in one line: drivers often keep the reason in the second one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.source)?;
+        let mut text = self.source.to_string();
         let mut cause = self.source.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            text.push_str(": ");
+            text.push_str(&error.to_string());
             cause = error.source();
         }
+        // PostgreSQL's details and hints stand in lines of their own.
+        f.write_str(&text.trim_end().replace('\n', "; "))?;
         match self.remedy {
             Some(remedy) => write!(f, ": {remedy}"),
             None => Ok(()),
         }
+    }
+}
+
+/// The text: what a program prints whose `main` returns the error.
+impl fmt::Debug for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

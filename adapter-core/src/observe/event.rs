@@ -207,16 +207,17 @@ impl Events {
             Event::Gap { since, until, recovery } => {
                 self.counters.gaps.add(1);
                 let disconnected = until.duration_since(*since).unwrap_or(Duration::ZERO);
+                let disconnected = format_args!("{:.1}s", disconnected.as_secs_f64());
                 match recovery {
                     Recovery::Off => {
-                        tracing::warn!(?disconnected, "listening again; messages published in between are lost");
+                        tracing::warn!(%disconnected, "listening again; messages published in between are lost");
                     }
                     Recovery::Complete { messages } => {
-                        tracing::info!(?disconnected, messages, "listening again, and caught up with the log");
+                        tracing::info!(%disconnected, messages, "listening again, and caught up with the log");
                     }
                     Recovery::Incomplete { messages, reason } => {
                         tracing::warn!(
-                            ?disconnected,
+                            %disconnected,
                             messages,
                             reason,
                             "listening again; messages published in between may be lost"
@@ -225,7 +226,18 @@ impl Events {
                 }
             }
             Event::NodeJoined { namespace, node } => tracing::info!(namespace, %node, "a node joined"),
-            Event::NodeLeft { namespace, node, closed } => tracing::info!(namespace, %node, closed, "a node left"),
+            Event::NodeLeft { namespace, node, closed: true } => {
+                tracing::info!(namespace, %node, closed = true, "a node left");
+            }
+            Event::NodeLeft { namespace, node, closed: false } => {
+                tracing::warn!(
+                    namespace,
+                    %node,
+                    closed = false,
+                    "a node is silent and counts no more: was it killed, does it hang, or is it cut off? In its own log the \
+                     uid stands beside its name"
+                );
+            }
             Event::NodeNeedsAttachments { namespace, node } => {
                 tracing::warn!(
                     namespace,
@@ -237,7 +249,7 @@ impl Events {
             Event::Rejected { channel, sender, reason, .. } => {
                 tracing::warn!(
                     channel,
-                    ?sender,
+                    sender = sender.as_ref().map(tracing::field::display),
                     reason,
                     "something arrived that is not a message; later ones of this kind are only counted"
                 );

@@ -71,7 +71,36 @@ struct BatchWriter<B> {
     limit: Duration,
     /// Which table hangs, as when it is locked: then what does not need it does not wait with what does.
     hanging: Hanging,
+    complaints: parking_lot::Mutex<Complaints>,
     events: Arc<Events>,
+}
+
+/// How often failures are told in the log: an application that goes on emitting must not fill it.
+const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(1);
+
+/// What was told of messages that were not published.
+#[derive(Debug, Default)]
+struct Complaints {
+    told: Option<Instant>,
+    /// How many messages failed since then.
+    untold: usize,
+}
+
+impl Complaints {
+    /// Returns how many messages to tell of, these included; `None` when it is too soon.
+    fn add(&mut self, messages: usize) -> Option<usize> {
+        self.untold += messages;
+        if self.told.is_some_and(|told| told.elapsed() < BETWEEN_COMPLAINTS) {
+            return None;
+        }
+        self.told = Some(Instant::now());
+        Some(std::mem::take(&mut self.untold))
+    }
+
+    /// Publishing works again. Returns whether it did not before, and how many failures were not told.
+    fn end(&mut self) -> Option<usize> {
+        self.told.take().map(|_| std::mem::take(&mut self.untold))
+    }
 }
 
 /// Which table hangs. Batches follow each other, so it need not be locked.
@@ -203,7 +232,14 @@ impl<B: Backend> Publisher<B> {
             shrank: Notify::new(),
             has_ended: AtomicBool::new(false),
         });
-        let writer = Arc::new(BatchWriter { backend, tables, limit, hanging: Hanging::default(), events });
+        let writer = Arc::new(BatchWriter {
+            backend,
+            tables,
+            limit,
+            hanging: Hanging::default(),
+            complaints: Default::default(),
+            events,
+        });
         let fast_path = Arc::new(FastPath::new());
         let publishing = run(writer.clone(), jobs, CloseOnDrop(backlog.clone()), fast_path.clone());
         (Self { queue, backlog, fast_path, writer }, publishing)
@@ -511,6 +547,9 @@ impl<B: Backend> BatchWriter<B> {
         let published = in_time(limit, self.tables.publish(&*self.backend, batch)).instrument(span).await;
         self.hanging.note(batch, &published);
         published?;
+        if let Some(untold) = self.complaints.lock().end() {
+            tracing::info!(untold, "messages are published again");
+        }
         let took = started.elapsed();
         let bytes = batch.iter().map(size).sum();
         self.events.counters().batch_published(batch.len(), bytes, took);
@@ -521,14 +560,21 @@ impl<B: Backend> BatchWriter<B> {
     /// Messages that had not been tried are not sent any more.
     fn gave_up(&self, messages: usize, error: &BackendError) {
         if messages > 0 {
-            tracing::warn!(%error, messages, "messages that waited behind what failed are not sent");
+            self.complain(error, messages);
             // What failed has counted already.
             self.events.counters().not_published(messages, error, true);
         }
     }
 
+    /// Tells of messages that were not published, or were not sent behind such.
+    fn complain(&self, error: &BackendError, messages: usize) {
+        if let Some(messages) = self.complaints.lock().add(messages) {
+            tracing::warn!(%error, messages, "messages were not published");
+        }
+    }
+
     fn failed(&self, error: BackendError, messages: usize, is_about_content: bool) -> Error {
-        tracing::warn!(%error, messages, "messages were not published");
+        self.complain(&error, messages);
         self.events.counters().not_published(messages, &error, is_about_content);
         Error::of_publication(error)
     }

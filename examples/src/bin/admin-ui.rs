@@ -27,7 +27,8 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let hash = std::env::var("ADMIN_PASSWORD_HASH")
         .map_err(|_| "ADMIN_PASSWORD_HASH is not set: `htpasswd -nB -C 12 admin` prints it after the colon")?;
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());

@@ -43,7 +43,8 @@ fn print(event: Event) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     // All servers and emitters of a cluster need the same log. It should go back for longer than a
     // connection is ever broken, failover included.
     let log = CatchUp::last(Duration::from_secs(300));

@@ -26,7 +26,7 @@ const ORDERS: usize = 100;
 
 diesel::table! {
     /// What is ordered.
-    orders (id) {
+    numbered_orders (id) {
         /// Its number.
         id -> BigInt,
     }
@@ -44,7 +44,7 @@ diesel::table! {
 async fn order(connection: &mut AsyncPgConnection, emitter: &Emitter, number: usize) -> Result<(), Error> {
     // If it is rolled back instead, no event is sent.
     let ordered = connection.transaction(async |connection| {
-        let insert = diesel::insert_into(orders::table).default_values().returning(orders::id);
+        let insert = diesel::insert_into(numbered_orders::table).default_values().returning(numbered_orders::id);
         let id: i64 = insert.get_result(connection).await?;
         if number.is_multiple_of(2) {
             emitter.server_side_emit("order", &id, connection).await?;
@@ -59,14 +59,15 @@ async fn order(connection: &mut AsyncPgConnection, emitter: &Emitter, number: us
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     // The server publishes with the options with which the emitters write.
     let options = Options::default().outbox(Outbox::default());
 
     // Connecting creates the outbox. The functions are installed after it, as they write into it.
     let cluster = Cluster::connect(&database, options.clone()).await?;
     let mut connection = socketio_pg_diesel::connect(&database).await?;
-    connection.batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial PRIMARY KEY)").await?;
+    connection.batch_execute("CREATE TABLE IF NOT EXISTS numbered_orders (id bigserial PRIMARY KEY)").await?;
     connection.batch_execute(&SqlFunctions::new(&options)?.install_sql()).await?;
 
     let (_layer, io) = SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster.clone()).build_layer();

@@ -24,7 +24,7 @@ const ORDERS: usize = 100;
 /// Half of the events are written by the Rust emitter, and half by the function in PostgreSQL.
 async fn order(client: &mut Client, emitter: &Emitter, number: usize) -> Result<(), Box<dyn Error + Send + Sync>> {
     let transaction = client.transaction().await?;
-    let id: i64 = transaction.query_one("INSERT INTO orders DEFAULT VALUES RETURNING id", &[]).await?.get(0);
+    let id: i64 = transaction.query_one("INSERT INTO numbered_orders DEFAULT VALUES RETURNING id", &[]).await?.get(0);
     if number.is_multiple_of(2) {
         emitter.server_side_emit("order", &id, &transaction).await?;
     } else {
@@ -38,14 +38,15 @@ async fn order(client: &mut Client, emitter: &Emitter, number: usize) -> Result<
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     // The server publishes with the options with which the emitters write.
     let options = Options::default().outbox(Outbox::default());
 
     // Connecting creates the outbox. The functions are installed after it, as they write into it.
     let cluster = Cluster::connect(&database, options.clone()).await?;
     let client = connect(&database).await?;
-    client.batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial PRIMARY KEY)").await?;
+    client.batch_execute("CREATE TABLE IF NOT EXISTS numbered_orders (id bigserial PRIMARY KEY)").await?;
     client.batch_execute(&SqlFunctions::new(&options)?.install_sql()).await?;
 
     let (_layer, io) = SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster.clone()).build_layer();

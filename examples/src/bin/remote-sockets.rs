@@ -45,7 +45,8 @@ async fn run(cluster: &Cluster, command: &str) -> Result<(), Box<dyn Error>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let cluster = Cluster::connect(database, Options::default()).await?;
     let mut events = cluster.events();
     // It has no clients, but must have the namespace to take part in it.

@@ -41,7 +41,8 @@ async fn greet(cluster: &Cluster, mut events: EventStream, name: &str) -> Result
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let name = std::env::args().nth(1).unwrap_or_else(|| "one".to_owned());
     let cluster = Cluster::connect(database, Options::default()).await?;
     let events = cluster.events();

@@ -42,7 +42,8 @@ async fn print_events(mut events: EventStream) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let main = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let main = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let games = std::env::var("GAMES_DATABASE_URL").map_err(|_| "GAMES_DATABASE_URL is not set")?;
     // In the order of the numbers that the rule returns.
     let cluster = Cluster::connect_split([main, games], database_of, Options::default()).await?;

@@ -22,7 +22,8 @@ use socketio_pg_tokio_postgres::{Cluster, ConnectError, Options};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     // Every other mode connects to a server that has another certificate, or none.
     if !database.contains("sslmode=verify-full") {
         return Err("add `sslmode=verify-full` to DATABASE_URL".into());

@@ -7,7 +7,7 @@
 //! `cooks` of the namespace `/kitchen` get one event `order`, with `"tea"`. It prints:
 //!
 //! ```text
-//! "" was not ordered, and the kitchen was not told: new row for relation "orders" violates …
+//! "" was not ordered, and the kitchen was not told: new row for relation "meals" violates …
 //! "tea" was ordered, and the kitchen was told
 //! ```
 
@@ -21,7 +21,7 @@ async fn order(connection: &mut AsyncPgConnection, emitter: &Emitter, item: &str
     let ordered = connection.transaction(async |connection| {
         // The event may come before the statement that fails: PostgreSQL sends it with the commit.
         emitter.of("/kitchen").to("cooks").emit("order", item, connection).await?;
-        let insert = diesel::sql_query("INSERT INTO orders (item) VALUES ($1)").bind::<Text, _>(item);
+        let insert = diesel::sql_query("INSERT INTO meals (item) VALUES ($1)").bind::<Text, _>(item);
         insert.execute(connection).await?;
         Ok::<_, Error>(())
     });
@@ -30,11 +30,12 @@ async fn order(connection: &mut AsyncPgConnection, emitter: &Emitter, item: &str
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
     let mut connection = socketio_pg_diesel::connect(&database).await?;
     connection
-        .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
+        .batch_execute("CREATE TABLE IF NOT EXISTS meals (id bigserial, item text NOT NULL CHECK (item <> ''))")
         .await?;
 
     let emitter = Emitter::new();

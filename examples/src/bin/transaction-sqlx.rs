@@ -54,17 +54,18 @@ async fn order(connection: &mut PgConnection, emitter: &Emitter, item: &str) -> 
     let mut transaction = connection.begin().await?;
     // The event may come before the statement that fails: PostgreSQL sends it with the commit.
     emitter.of("/kitchen").to("cooks").emit("order", item, &mut *transaction).await?;
-    query("INSERT INTO orders (item) VALUES ($1)").bind(item).execute(&mut *transaction).await?;
+    query("INSERT INTO meals (item) VALUES ($1)").bind(item).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
     let mut connection = PgConnection::connect(&database).await?;
-    query("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
+    query("CREATE TABLE IF NOT EXISTS meals (id bigserial, item text NOT NULL CHECK (item <> ''))")
         .execute(&mut connection)
         .await?;
 

@@ -20,25 +20,30 @@ async fn order(client: &mut Client, emitter: &Emitter, item: &str) -> Result<(),
     let transaction = client.transaction().await?;
     // The event may come before the statement that fails: PostgreSQL sends it with the commit.
     emitter.of("/kitchen").to("cooks").emit("order", item, &transaction).await?;
-    transaction.execute("INSERT INTO orders (item) VALUES ($1)", &[&item]).await?;
+    transaction.execute("INSERT INTO meals (item) VALUES ($1)", &[&item]).await?;
     transaction.commit().await?;
     Ok(())
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let item = std::env::args().nth(1).unwrap_or_else(|| "tea".to_owned());
     let mut client = socketio_pg_tokio_postgres::connect(&database).await?;
     client
-        .batch_execute("CREATE TABLE IF NOT EXISTS orders (id bigserial, item text NOT NULL CHECK (item <> ''))")
+        .batch_execute("CREATE TABLE IF NOT EXISTS meals (id bigserial, item text NOT NULL CHECK (item <> ''))")
         .await?;
 
     let emitter = Emitter::new();
     for item in ["", &item] {
         match order(&mut client, &emitter, item).await {
             Ok(()) => println!("{item:?} was ordered, and the kitchen was told"),
-            Err(error) => println!("{item:?} was not ordered, and the kitchen was not told: {error}"),
+            Err(error) => {
+                // PostgreSQL's own text is in the source of the driver's error.
+                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                println!("{item:?} was not ordered, and the kitchen was not told: {error}{cause}");
+            }
         }
     }
     Ok(())

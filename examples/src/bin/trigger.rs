@@ -100,7 +100,8 @@ fn on_connect<A: Adapter>(socket: &SocketRef<A>, database: Arc<Client>) {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     // Without TCP_NODELAY an event may wait 40 ms for the client's TCP to acknowledge the last one.
     let listener = TcpListener::bind(address).await?.tap_io(|connection| {

@@ -29,7 +29,8 @@ async fn work() {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let database = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
+    let database = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is not set: give it as postgres://user:password@localhost:5432/database")?;
     let job = std::env::args().nth(1).unwrap_or_else(|| "report-7".to_owned());
     let client = socketio_pg_tokio_postgres::connect(&database).await?;
 

@@ -18,7 +18,7 @@ use crate::programs::{BACKENDS, Running, programs};
 /// Runs a program that ends by itself, and returns its output.
 fn run(program: &Path, url: Option<&str>) -> Output {
     let mut command = Command::new(program);
-    command.env("ADDRESS", "127.0.0.1:0").env_remove("DATABASE_URL");
+    command.arg("127.0.0.1:0").env_remove("DATABASE_URL");
     if let Some(url) = url {
         command.env("DATABASE_URL", url);
     }
@@ -69,7 +69,15 @@ fn what_is_wrong_with_the_url_is_printed_with_the_remedy() {
         ("postgres://app:s3cret@localhost/chat?sslmode=verify", &["`sslmode`", "`verify-full`"]),
         ("postgres://app:s3cret@localhost/chat?channel_binding=", &["`channel_binding`", "`prefer`"]),
         ("postgres://app:s3cret@localhost/chat?colour=red", &["`colour`", "Understood are"]),
-        ("postgres://app:s3cret@127.0.0.1:1/chat", &["cannot be reached", "is it running at this address"]),
+        (
+            "postgres://app:s3cret@127.0.0.1:1/chat",
+            &["cannot be reached: 127.0.0.1:1: ", "is it running at this address"],
+        ),
+        (
+            "postgres://app:s3cret@127.0.0.1:1,nohost.invalid/chat",
+            &["none of the 2 hosts", "127.0.0.1:1: ", "refused", "nohost.invalid:5432: "],
+        ),
+        ("postgres:///chat", &["missing", "`PGHOST` is not read"]),
     ] {
         assert_refused(Some(url), phrases);
     }
@@ -98,8 +106,12 @@ fn what_the_server_refuses_is_printed_with_the_remedy() {
         Some(&url.replace(":s3cret", ":wr%40ng")),
         &["refused the login", "check user, password and database"],
     );
-    let unknown = url.replace(database.name(), "nobody");
-    assert_refused(Some(&unknown), &["refused the login"]);
+    let unknown = format!("{url}x");
+    assert_refused(Some(&unknown), &["refused the login", "check the name of the database"]);
+    let (role, _) = url.trim_start_matches("postgres://").split_once(':').unwrap();
+    database.execute(&format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database.name())).unwrap();
+    assert_refused(Some(&url), &["permission denied for database", "GRANT CONNECT ON DATABASE"]);
+    database.execute(&format!("GRANT CONNECT ON DATABASE {} TO {role}", database.name())).unwrap();
     assert_refused(Some(&format!("{url}?sslmode=require")), &["does not support TLS", "`ssl = on`"]);
 
     database.execute(&socketio_pg_tokio_postgres::schema_sql("socket_io_attachments").unwrap()).unwrap();
