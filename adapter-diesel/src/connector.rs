@@ -6,14 +6,14 @@ use std::{
 };
 
 use diesel::ConnectionResult;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{
     FailedHosts, Notifications, Settings, Tls, connect_in_order, connecting, notifications, time_for_other_hosts,
     total_connect_timeout,
 };
 use socketio_pg_core::backend::{BackendError, ErrorKind};
-use tokio_postgres::{Client, Connection, Socket, tls::MakeTlsConnect};
+use tokio_postgres::{CancelToken, Client, Connection, Socket, tls::MakeTlsConnect};
 
 use crate::error;
 
@@ -114,25 +114,18 @@ impl Connector {
         setup(self.settings().text()).await.map_err(error::setting_up)
     }
 
-    /// Tells the server, in the background, that a statement's result is not needed any more, and then
-    /// closes its session.
+    /// Tells the server, in the background, that a statement's result is not needed any more.
     /// Without it, a statement that waits for a lock stays in the server though its connection was
     /// closed here, and takes effect once it has the lock.
     ///
     /// Not for connections that the application made: how they are encrypted is not known.
-    pub(crate) fn cancel(&self, mut session: AsyncPgConnection) {
+    pub(crate) fn cancel(&self, token: CancelToken) {
         if self.setup.is_none()
             && let Ok(tls) = self.tls.clone()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let cancelling = async move {
-                let _ = session.cancel_token().cancel_query(tls).await;
-                // A pooler passes nothing on for a client that is gone: the session stays open until the
-                // statement has ended.
-                let _ = session.batch_execute("").await;
-            };
             // A server that cannot be reached ends the session by itself.
-            runtime.spawn(async move { tokio::time::timeout(CANCEL_TIMEOUT, cancelling).await.is_ok() });
+            runtime.spawn(async move { tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await.is_ok() });
         }
     }
 

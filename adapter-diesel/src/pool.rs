@@ -61,13 +61,12 @@ impl Connections {
         }
     }
 
-    /// Takes a connection out of the pool, and closes the idle ones of our own pool, which lead to the
-    /// same server.
-    fn take_out(&self, connection: Object<AsyncPgConnection>) -> AsyncPgConnection {
+    /// Closes a connection, and the idle ones of our own pool, which lead to the same server.
+    fn throw_away(&self, connection: Object<AsyncPgConnection>) {
         if self.connector.is_some() {
             self.pool.retain(|_, _| false);
         }
-        Object::take(connection)
+        drop(Object::take(connection));
     }
 
     pub(crate) async fn acquire(&self) -> Result<Lease<'_>, BackendError> {
@@ -81,8 +80,8 @@ impl Connections {
 
 /// A connection of the pool, while a statement runs on it. [`finish`](Self::finish) returns it.
 ///
-/// When the caller stops waiting (its future is dropped), the statement is cancelled, and then the
-/// connection is closed, and not returned: the next user would wait for the result of another's
+/// When the caller stops waiting (its future is dropped), the statement is cancelled, and the
+/// connection is closed and not returned: the next user would wait for the result of another's
 /// statement, for ever if the link is dead. The idle connections of our own pool are closed too: a
 /// link that is dead for one is dead for all, and each would cost another time-out.
 pub(crate) struct Lease<'a> {
@@ -107,7 +106,7 @@ impl Lease<'_> {
             // The next connection may lead to another server, or to a session with nothing mixed up.
             && (is_mixed_up || result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnly))
         {
-            drop(self.connections.take_out(connection));
+            self.connections.throw_away(connection);
         }
         result
     }
@@ -130,10 +129,10 @@ impl DerefMut for Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            let session = self.connections.take_out(connection);
             if let Some(connector) = &self.connections.connector {
-                connector.cancel(session);
+                connector.cancel(connection.cancel_token());
             }
+            self.connections.throw_away(connection);
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use deadpool_postgres::ClientWrapper;
 use futures_util::future::BoxFuture;
 use tokio_postgres::{
-    Socket,
+    CancelToken, Socket,
     tls::{MakeTlsConnect, TlsConnect},
 };
 
@@ -15,7 +14,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Cancels statements. Without it, a statement that waits for a lock stays in the server though its
 /// connection was closed here, and takes effect once it has the lock.
 #[derive(Clone)]
-pub(crate) struct Canceller(Arc<dyn Fn(ClientWrapper) -> BoxFuture<'static, ()> + Send + Sync>);
+pub(crate) struct Canceller(Arc<dyn Fn(CancelToken) -> BoxFuture<'static, ()> + Send + Sync>);
 
 impl Canceller {
     pub(crate) fn new<T>(tls: T) -> Self
@@ -25,25 +24,19 @@ impl Canceller {
         T::TlsConnect: Send + Sync,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        Self(Arc::new(move |session| {
+        Self(Arc::new(move |token| {
             let tls = tls.clone();
             Box::pin(async move {
-                let cancelling = async {
-                    let _ = session.cancel_token().cancel_query(tls).await;
-                    // A pooler passes nothing on for a client that is gone: the session stays open until
-                    // the statement has ended.
-                    let _ = session.simple_query("").await;
-                };
                 // A server that cannot be reached ends the session by itself.
-                let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancelling).await;
+                let _ = tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(tls)).await;
             })
         }))
     }
 
-    /// Cancels what runs on a session, and closes the session, in the background.
-    pub(crate) fn cancel(&self, session: ClientWrapper) {
+    /// Cancels in the background.
+    pub(crate) fn cancel(&self, token: CancelToken) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn((self.0)(session));
+            runtime.spawn((self.0)(token));
         }
     }
 }

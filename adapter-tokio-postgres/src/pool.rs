@@ -6,8 +6,7 @@ use std::{
 };
 
 use deadpool_postgres::{
-    Client, ClientWrapper, Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
-    TimeoutType, Timeouts,
+    Client, Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{FailedHosts, connect_in_order, total_connect_timeout};
@@ -151,14 +150,12 @@ impl Connections {
         lease.finish(result)
     }
 
-    /// Takes a connection out of the pool, and closes the idle ones of our own pool, which lead to the
-    /// same server.
-    fn take_out(&self, client: Client) -> ClientWrapper {
-        let session = Object::take(client);
+    /// Closes a connection, and the idle ones of our own pool, which lead to the same server.
+    fn throw_away(&self, client: Client) {
+        drop(Object::take(client));
         if self.own.is_some() {
             self.pool.retain(|_, _| false);
         }
-        session
     }
 
     /// Why no connection can be had: of each host, where there are several.
@@ -194,8 +191,8 @@ async fn query_prepared(client: &Client, statement: &str, parameters: &[Paramete
 
 /// A connection of the pool, while a statement runs on it.
 ///
-/// When the caller stops waiting (its future is dropped), the statement is cancelled, and then the
-/// connection is closed, and not returned: the next user would wait for the result of another's
+/// When the caller stops waiting (its future is dropped), the statement is cancelled, and the
+/// connection is closed and not returned: the next user would wait for the result of another's
 /// statement, for ever if the link is dead. The idle connections of our own pool are closed too: a
 /// link that is dead for one is dead for all, and each would cost another time-out.
 struct Lease<'a> {
@@ -212,7 +209,7 @@ impl Lease<'_> {
         if let Some(client) = self.client.take()
             && (is_mixed_up || result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnly))
         {
-            drop(self.connections.take_out(client));
+            self.connections.throw_away(client);
         }
         result
     }
@@ -229,7 +226,8 @@ impl Deref for Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
-            self.connections.canceller.cancel(self.connections.take_out(client));
+            self.connections.canceller.cancel(client.cancel_token());
+            self.connections.throw_away(client);
         }
     }
 }

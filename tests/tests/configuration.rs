@@ -95,14 +95,19 @@ async fn a_wrong_password_user_or_database_says_to_check_them() {
         spoil(&mut config);
         config
     };
-    for (config, reason) in [
-        (changed(|config| config.password("wrong")), "password authentication failed"),
-        (changed(|config| config.user("nobody_of_this_name")), "nobody_of_this_name"),
-        (changed(|config| config.dbname("no_such_database")), r#"database "no_such_database" does not exist"#),
+    let check = "check user, password and database";
+    for (config, reason, remedy) in [
+        (changed(|config| config.password("wrong")), "password authentication failed", check),
+        (changed(|config| config.user("nobody_of_this_name")), "nobody_of_this_name", check),
+        (
+            changed(|config| config.dbname("no_such_database")),
+            r#"database "no_such_database" does not exist"#,
+            "check the name of the database",
+        ),
     ] {
         let error = refusal(config, Options::default()).await;
         assert!(matches!(error, ConnectError::Login(_)), "{error:?}");
-        says(&error, &[reason, "check user, password and database"]);
+        says(&error, &[reason, remedy]);
     }
 }
 

@@ -18,16 +18,22 @@ use std::{
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
-use socketio_pg_core::{CatchUp, Options, Outbox};
+use socketio_pg_core::{
+    CatchUp, Options, Outbox,
+    backend::{outbox_sql, table::TableName},
+};
 use socketio_pg_tests::{
     DEADLINE, Kind, Node, NodeOptions, database,
     pooler::{self, Mode, PGBOUNCER, Pooler},
     require, sessions,
 };
 use socketio_pg_throwaway::{Database, Server, StopMode};
-use socketio_pg_tokio_postgres::SqlFunctions;
+use socketio_pg_tokio_postgres::{SqlFunctions, outbox_schema_sql, schema_sql};
 use tokio::time::sleep;
-use tokio_postgres::NoTls;
+use tokio_postgres::{
+    Client, NoTls,
+    types::{ToSql, Type},
+};
 
 /// How long the faults last.
 const FAULTS: Duration = Duration::from_secs(10);
@@ -447,4 +453,32 @@ async fn what_is_written_while_no_server_runs_waits_for_one() {
     assert_eq!(cluster.database.execute("SELECT count(*) FROM socket_io_outbox").unwrap().as_deref(), Some("1"));
     let _publisher = Node::start(&cluster.kind, &cluster.options).await.unwrap();
     assert_eq!(cluster.observer.wait_for_server_side("/", "written").await.unwrap(), json!([0, 7]));
+}
+
+/// The one whose turn it is would not get the lock meanwhile, and would resign.
+#[tokio::test]
+async fn a_server_whose_turn_it_is_not_does_not_take_the_lock() {
+    let Some(database) = database() else { return };
+    let names = ["socket_io_outbox", "socket_io_attachments"].map(|name| TableName::parse(name).unwrap());
+    let schema = [outbox_schema_sql("socket_io_outbox").unwrap(), schema_sql("socket_io_attachments").unwrap()];
+    database.execute(&schema.join(";")).unwrap();
+    let publish = outbox_sql::publish(&names[0], &names[1], None);
+    let mut client = socketio_pg_tokio_postgres::connect(&database.url()).await.unwrap();
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()";
+    let batch = async |client: &mut Client, mine: i64, take: Option<i64>| {
+        let transaction = client.transaction().await.unwrap();
+        let parameters: [(&(dyn ToSql + Sync), Type); 5] = [
+            (&mine, Type::INT8),
+            (&take, Type::INT8),
+            (&i64::MIN, Type::INT8),
+            (&10_i64, Type::INT8),
+            (&false, Type::BOOL),
+        ];
+        transaction.query_typed(&publish, &parameters).await.unwrap();
+        let locks: i64 = transaction.query_one(locks, &[]).await.unwrap().get(0);
+        transaction.commit().await.unwrap();
+        locks
+    };
+    assert_eq!(batch(&mut client, 0, Some(5_000)).await, 1, "the turn is free");
+    assert_eq!(batch(&mut client, 0, None).await, 0, "it is another's turn");
 }

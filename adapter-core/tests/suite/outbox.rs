@@ -303,3 +303,22 @@ async fn a_node_leaves_in_time_while_its_batch_is_held_up() {
     let mut other = node(&database, options()).await;
     other.assert_received([1], Duration::from_secs(20)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_hears_nothing_any_more_leaves_the_rows_where_they_are() {
+    let database = MemoryDatabase::default();
+    let mut node = node(&database, options()).await;
+    let worker = Worker::new(&database);
+    worker.emit([1]).await;
+    node.assert_received([1], Duration::from_secs(10)).await;
+    assert!(node.is_publishing());
+    database.refuse_sessions(true);
+    for number in 2..10 {
+        worker.emit([number]).await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    sleep(Duration::from_secs(30)).await;
+    assert!(database.outbox() >= 7, "{} rows wait: its own clients would miss what it publishes", database.outbox());
+    database.refuse_sessions(false);
+    node.assert_received(2..10, Duration::from_secs(60)).await;
+}
