@@ -52,7 +52,7 @@ pub use tokio_postgres;
 /// Cheap to clone: all clones are the same node.
 #[doc(alias("connect", "connect_split", "attach", "attach_with_address", "of", "health"))]
 #[doc(alias("health_by_database", "counts", "events", "database_of", "check_tables"))]
-#[doc(alias("serve", "serve_until", "close"))]
+#[doc(alias("serve", "serve_until", "close", "graceful", "shutdown", "sslmode"))]
 #[doc(alias("createAdapter", "errorHandler"))]
 pub type Cluster = socketio_pg_core::Cluster<TokioPostgresBackend>;
 

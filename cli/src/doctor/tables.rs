@@ -89,7 +89,9 @@ async fn of_problem(problem: ConnectError, target: &Target, client: &Client, tab
         ConnectError::TableLocked { .. } => return locked("tables", client, table).await,
         _ => return Finding::failure("tables", problem.into()),
     };
-    Finding::failure("tables", problem.into()).with_remedy(install(target, what, ""))
+    let install = install(target, what, "");
+    let remedy = format!("{install}, as a role that may create tables there: its owner allows that with GRANT CREATE ON SCHEMA");
+    Finding::failure("tables", problem.into()).with_remedy(remedy)
 }
 
 /// Why a statement about a table failed.
