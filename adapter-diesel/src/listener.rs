@@ -91,7 +91,9 @@ impl Listener for DieselListener {
             let heard = notifications.take_next();
             return heard.inspect(|heard| take(heard.channel(), heard.payload())).is_some();
         }
-        let Some(next) = pin!(self.connection.notifications_stream()).next().now_or_never() else { return false };
+        // Otherwise tokio would say, for fairness, that nothing is there although there is more.
+        let next = tokio::task::unconstrained(async { pin!(self.connection.notifications_stream()).next().await });
+        let Some(next) = next.now_or_never() else { return false };
         match incoming(next) {
             Ok(Incoming { channel, payload }) => {
                 take(&channel, &payload);

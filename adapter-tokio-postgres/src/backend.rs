@@ -122,7 +122,7 @@ impl TokioPostgresBackend {
         let of_statements = if statements.config() == listening.config() {
             of_listener.clone()
         } else {
-            Sessions::shared(statements.config().clone())
+            Sessions::shared_settings(&statements)
         };
         Ok(Self::assemble((of_statements, tls.0), (of_listener, tls.1), node_name, StatementKind::Unnamed))
     }

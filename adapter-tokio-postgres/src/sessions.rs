@@ -37,6 +37,11 @@ impl Sessions {
         Self { config: settings.config().clone(), node_name }
     }
 
+    /// Sessions that several nodes may share, where the settings come from a text.
+    pub(crate) fn shared_settings(settings: &Settings) -> Self {
+        Self { config: settings.config().clone(), node_name: None }
+    }
+
     /// Sessions that several nodes may share.
     pub(crate) fn shared(config: Config) -> Self {
         Self { config: with_defaults(config), node_name: None }

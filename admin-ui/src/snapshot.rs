@@ -33,7 +33,7 @@ pub(crate) async fn all_sockets<B: Backend>(cluster: &Cluster<B>, namespaces: &[
     if let Some((namespace, error)) = incomplete.next() {
         // One line, however many namespaces there are.
         let others = incomplete.count();
-        tracing::warn!(namespace, others, %error, "an admin does not see all sockets of this namespace, and of others");
+        tracing::warn!(namespace, others, %error, "an admin does not see all sockets of this namespace, and of so many others");
     }
     fetched.into_iter().flat_map(|(sockets, _)| sockets).collect()
 }

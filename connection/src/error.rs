@@ -128,7 +128,9 @@ fn diagnose_refusal(refused: &DbError) -> (ErrorKind, Option<&'static str>) {
         ErrorKind::Login if state == "3D000" => (ErrorKind::Login, Some(NO_DATABASE)),
         ErrorKind::Login if text.contains("pg_hba.conf") => (ErrorKind::Login, Some(REFUSED_HERE)),
         ErrorKind::Login => (ErrorKind::Login, Some(CHECK_LOGIN)),
-        ErrorKind::Permission => (ErrorKind::Login, Some(MAY_NOT_CONNECT)),
+        ErrorKind::Permission if text.contains("for database") => (ErrorKind::Login, Some(MAY_NOT_CONNECT)),
+        // What `options` asks for.
+        ErrorKind::Permission => (ErrorKind::Configuration, None),
         // What settings can cause, such as `options`; not a server that lacks memory or disk, or has
         // a bug.
         ErrorKind::Other if !["53", "58", "XX"].iter().any(|class| state.starts_with(class)) => {

@@ -149,7 +149,7 @@ impl<'a> Url<'a> {
         if is_of_parameter || after.split('?').next().is_some_and(|address| address.contains('@')) {
             return Err(UrlError::At);
         }
-        if hosts(after).split(',').any(|host| !host.starts_with('[') && host.matches(':').count() > 1) {
+        if hosts(after).split(',').any(|host| !host.starts_with(['[', '%']) && host.matches(':').count() > 1) {
             return Err(UrlError::Ipv6);
         }
         let port = |host: &str| {

@@ -479,6 +479,6 @@ async fn a_server_whose_turn_it_is_not_does_not_take_the_lock() {
         transaction.commit().await.unwrap();
         locks
     };
-    assert_eq!(batch(&mut client, 0, Some(5_000)).await, 1, "the turn is free");
+    assert_eq!(batch(&mut client, 0, Some(10_000)).await, 1, "the turn is free");
     assert_eq!(batch(&mut client, 0, None).await, 0, "it is another's turn");
 }

@@ -41,7 +41,7 @@ use crate::{
 
 /// How many bytes may be copied to find out which clients lose an event. Sent to all together, its text
 /// is shared.
-const MAX_COPIED: usize = 1024 * 1024;
+const MAX_COPIED: usize = 16 * 1024 * 1024;
 
 /// The pauses between checks for clients of a namespace that was replaced.
 const MIN_REPLACED_PAUSE: Duration = Duration::from_millis(5);

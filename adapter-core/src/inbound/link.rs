@@ -346,16 +346,23 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         }
         let caught_up = caught_up?;
         let lost_late = std::mem::take(&mut self.lost_late);
-        match caught_up {
-            Recovery::Complete { messages } if lost_late + lost_live > 0 => {
-                let reason = format!(
-                    "{lost_late} messages of the log, and {lost_live} that came while it was read, did not fit into \
-                     Options::max_inbox_bytes"
-                );
-                Ok(Recovery::Incomplete { messages: messages.saturating_sub(lost_late), reason })
-            }
-            recovery => Ok(recovery),
+        if lost_late + lost_live == 0 {
+            return Ok(caught_up);
         }
+        let lost = format!(
+            "{lost_late} messages of the log, and {lost_live} that came while it was read, did not fit into \
+             Options::max_inbox_bytes"
+        );
+        Ok(match caught_up {
+            Recovery::Complete { messages } => {
+                Recovery::Incomplete { messages: messages.saturating_sub(lost_late), reason: lost }
+            }
+            Recovery::Incomplete { messages, reason } => Recovery::Incomplete {
+                messages: messages.saturating_sub(lost_late),
+                reason: format!("{reason}; {lost}"),
+            },
+            Recovery::Off => Recovery::Off,
+        })
     }
 
     /// Waits before the next attempt, still taking commands.

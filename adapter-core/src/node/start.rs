@@ -31,7 +31,7 @@ use crate::{
     },
     observe::event::Events,
     options::Options,
-    outbound::publisher::{Publisher, Tables},
+    outbound::publisher::{Limits, Publisher, Tables},
 };
 
 /// Connects: prepares the tables, starts the tasks, and checks that what is sent comes back.
@@ -95,8 +95,11 @@ fn start<B: Backend>(node: &Arc<Node<B>>) -> oneshot::Receiver<Result<(), Backen
     let fetcher = Fetcher::new(backend.clone(), options, events.clone());
     let (mut intake, inbox_tasks) = inbox::start(Arc::downgrade(node), options, events.clone(), fetcher);
     let tables = Tables { attachments: options.table.clone(), log: options.catch_up.clone() };
+    // A quarter, so that no heartbeat comes too late behind it.
+    let limits =
+        Limits { full: options.query_timeout, while_hanging: options.query_timeout.min(options.heartbeat_timeout / 4) };
     let (publisher, publishing) =
-        Publisher::start(backend.clone(), tables, options.publish_queue, options.query_timeout, events.clone());
+        Publisher::start(backend.clone(), tables, options.publish_queue, limits, events.clone());
     let log = options.catch_up.clone().map(|log| {
         let channel = own_channel(&options.channel_prefix);
         Reader::new(backend.clone(), log, channel, options.check_interval)

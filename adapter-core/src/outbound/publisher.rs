@@ -40,8 +40,9 @@ use batch::{Needs, is_attachment, make_distinct, size, take_batch};
 /// own.
 const MAX_REFUSED: usize = 3;
 
-/// While a table hangs, a batch that needs it may take this part of the time: heartbeats wait behind it.
-const PART_WHILE_HANGING: u32 = 5;
+/// How often a batch that needs a table which hangs has all its time again, in times of that time: a
+/// table may be slow, and not hang.
+const BETWEEN_FULL_ATTEMPTS: u32 = 6;
 
 /// Puts messages into the queue.
 pub(crate) struct Publisher<B> {
@@ -69,7 +70,10 @@ struct BatchWriter<B> {
     tables: Tables,
     /// How long a batch may take.
     limit: Duration,
-    /// Which table hangs, as when it is locked: then what does not need it does not wait with what does.
+    /// The same while a table hangs that it needs: heartbeats wait behind it.
+    limit_while_hanging: Duration,
+    /// Which tables hang, as when they are locked: then what does not need them does not wait with what
+    /// does.
     hanging: Hanging,
     complaints: parking_lot::Mutex<Complaints>,
     events: Arc<Events>,
@@ -82,14 +86,19 @@ const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 struct Complaints {
     told: Option<Instant>,
-    /// How many messages failed since then.
+    failed: Option<Instant>,
+    /// Which tables the messages needed that failed.
+    needs: Needs,
+    /// How many messages failed since it was told.
     untold: usize,
 }
 
 impl Complaints {
     /// Returns how many messages to tell of, these included; `None` when it is too soon.
-    fn add(&mut self, messages: usize) -> Option<usize> {
+    fn add(&mut self, messages: usize, needs: Needs) -> Option<usize> {
         self.untold += messages;
+        self.needs = self.needs.and(needs);
+        self.failed = Some(Instant::now());
         if self.told.is_some_and(|told| told.elapsed() < BETWEEN_COMPLAINTS) {
             return None;
         }
@@ -97,33 +106,23 @@ impl Complaints {
         Some(std::mem::take(&mut self.untold))
     }
 
-    /// Publishing works again. Returns whether it did not before, and how many failures were not told.
-    fn end(&mut self) -> Option<usize> {
-        self.told.take().map(|_| std::mem::take(&mut self.untold))
+    /// What needs these tables is published. Returns how many failures were not told, when publishing
+    /// works again.
+    fn end(&mut self, needs: Needs) -> Option<usize> {
+        let is_over = self.failed.is_some_and(|failed| failed.elapsed() >= BETWEEN_COMPLAINTS);
+        if !is_over || self.needs.without(needs) != Needs::NO_TABLE {
+            return None;
+        }
+        Some(std::mem::take(self).untold)
     }
 }
 
-/// Which table hangs. Batches follow each other, so it need not be locked.
-#[derive(Debug, Default)]
-struct Hanging(atomic::AtomicU8);
-
-impl Hanging {
-    fn get(&self) -> Option<Needs> {
-        [Needs::Log, Needs::Attachments].into_iter().find(|needs| *needs as u8 == self.0.load(Ordering::Relaxed))
-    }
-
-    /// Whether a batch would hang.
-    fn holds_up(&self, batch: &[Outgoing]) -> bool {
-        self.get().is_some_and(|hanging| batch.iter().any(|outgoing| hanging.is_needed_by(outgoing)))
-    }
-
-    fn note(&self, batch: &[Outgoing], published: &Result<(), BackendError>) {
-        match published {
-            Ok(()) if self.holds_up(batch) => self.0.store(Needs::NoTable as u8, Ordering::Relaxed),
-            Err(error) if has_timed_out(error) => self.0.store(Needs::of_all(batch) as u8, Ordering::Relaxed),
-            _ => {}
-        }
-    }
+/// How long a batch may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) full: Duration,
+    /// While a table hangs that it needs.
+    pub(crate) while_hanging: Duration,
 }
 
 /// The tables that publishing writes to.
@@ -210,10 +209,10 @@ impl<B: Backend> Publisher<B> {
         backend: Arc<B>,
         tables: Tables,
         capacity: usize,
-        limit: Duration,
+        limits: Limits,
         events: Arc<Events>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (publisher, publishing) = Self::new(backend, tables, capacity, limit, events);
+        let (publisher, publishing) = Self::new(backend, tables, capacity, limits, events);
         (publisher, tokio::spawn(publishing))
     }
 
@@ -221,7 +220,7 @@ impl<B: Backend> Publisher<B> {
         backend: Arc<B>,
         tables: Tables,
         capacity: usize,
-        limit: Duration,
+        limits: Limits,
         events: Arc<Events>,
     ) -> (Self, impl Future<Output = ()> + use<B>) {
         let (queue, jobs) = queue();
@@ -235,7 +234,8 @@ impl<B: Backend> Publisher<B> {
         let writer = Arc::new(BatchWriter {
             backend,
             tables,
-            limit,
+            limit: limits.full,
+            limit_while_hanging: limits.while_hanging,
             hanging: Hanging::default(),
             complaints: Default::default(),
             events,
@@ -431,7 +431,7 @@ async fn run<B: Backend>(
             fast_path.leave_if(|| jobs.is_empty());
             continue;
         }
-        let (mut batch, in_flight, taken) = take_batch(&mut queued, writer.hanging.get().is_some());
+        let (mut batch, in_flight, taken) = take_batch(&mut queued, writer.hanging.tables() != Needs::NO_TABLE);
         backlog.took(taken);
         make_distinct(&mut batch);
         let results = writer.publish(&batch).await;
@@ -443,9 +443,11 @@ async fn run<B: Backend>(
         // Taken last, so that the next batch is as large as it can be.
         jobs.take_now(&mut queued);
         if let Some(error) = trouble {
-            let hanging = writer.hanging.get().filter(|_| writer.hanging.holds_up(&batch));
-            let count = give_up_waiting(&mut queued, writer.limit, hanging, &error);
-            writer.gave_up(count, &error);
+            // Nothing more hangs where nothing of this batch did.
+            let needs = Needs::of_all(&batch);
+            let hanging = Some(writer.hanging.tables()).filter(|tables| tables.intersects(needs));
+            let count = give_up_waiting(&mut queued, writer.limit, hanging.unwrap_or_default(), &error);
+            writer.gave_up(count, needs, &error);
         }
         if queued.is_empty() {
             fast_path.leave_if(|| jobs.is_empty());
@@ -464,11 +466,11 @@ impl Drop for CloseOnDrop {
 
 /// After a failure, gives up messages that have waited in the queue for longer than a batch may
 /// take. Otherwise the queue in front of a dead link would be drained one time-out after the other.
-/// Gives up all that need the table that hangs, too: they would hang where the last ones did. Returns
-/// how many.
-fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, hanging: Option<Needs>, error: &BackendError) -> usize {
+/// Gives up all that need a table that hangs, too: they would hang where the last ones did. Returns how
+/// many.
+fn give_up_waiting(queued: &mut VecDeque<Job>, limit: Duration, hanging: Needs, error: &BackendError) -> usize {
     let now = Instant::now();
-    let would_hang = |outgoing: &Outgoing| hanging.is_some_and(|hanging| hanging.is_needed_by(outgoing));
+    let would_hang = |outgoing: &Outgoing| hanging.intersects(Needs::of(outgoing));
     let mut count = 0;
     for job in queued.iter_mut() {
         if job.given_up.is_none() && (now - job.queued >= limit || would_hang(&job.outgoing)) {
@@ -495,13 +497,13 @@ impl<B: Backend> BatchWriter<B> {
     /// Publishes a batch. When PostgreSQL refuses it for its content, each message is tried alone,
     /// so that only messages that cannot be sent fail.
     async fn publish(&self, batch: &[Outgoing]) -> Vec<Result<(), Error>> {
-        let limit = if self.hanging.holds_up(batch) { self.limit / PART_WHILE_HANGING } else { self.limit };
+        let limit = self.hanging.limit(Needs::of_all(batch), self.limit, self.limit_while_hanging);
         match self.publish_together(batch, limit).await {
             Ok(()) => vec![Ok(()); batch.len()],
             Err(error) if batch.len() > 1 && is_about_content(&error) => self.publish_each(batch, limit).await,
             Err(error) => {
                 let is_about_content = batch.iter().all(|outgoing| is_about(outgoing, &error));
-                vec![Err(self.failed(error, batch.len(), is_about_content)); batch.len()]
+                vec![Err(self.failed(error, batch, is_about_content)); batch.len()]
             }
         }
     }
@@ -510,11 +512,11 @@ impl<B: Backend> BatchWriter<B> {
         let mut results = Vec::with_capacity(batch.len());
         let mut is_any_published = false;
         let mut refused = 0;
-        // What is not tried any more, and why.
-        let mut given_up: Option<(Needs, BackendError)> = None;
+        // What is not tried any more, and why: all messages, or those that need these tables.
+        let mut given_up: Option<(Option<Needs>, BackendError)> = None;
         for outgoing in batch {
-            if let Some((needs, error)) = &given_up
-                && needs.is_needed_by(outgoing)
+            if let Some((tables, error)) = &given_up
+                && tables.is_none_or(|tables| tables.intersects(Needs::of(outgoing)))
             {
                 self.events.counters().not_published(1, error, true);
                 results.push(Err(not_tried(error)));
@@ -531,11 +533,16 @@ impl<B: Backend> BatchWriter<B> {
             let is_of_all = !is_about_content(&error);
             let is_its_own = !is_of_all && (is_any_published || is_about(outgoing, &error));
             refused += usize::from(!is_its_own);
-            // A table may hang while notifications do not.
             if is_of_all || refused == MAX_REFUSED {
-                given_up = Some((Needs::of(outgoing), BackendError::new(error.kind(), error.to_string())));
+                // A table may hang, or refuse, while notifications do not. A link that is dead is so for
+                // all.
+                let needs = Needs::of(outgoing);
+                let is_dead = error.kind() == ErrorKind::Connection && !has_timed_out(&error);
+                let before = given_up.take().map_or(Some(Needs::NO_TABLE), |(tables, _)| tables);
+                let tables = before.filter(|_| !is_dead && needs != Needs::NO_TABLE).map(|before| before.and(needs));
+                given_up = Some((tables, BackendError::new(error.kind(), error.to_string())));
             }
-            results.push(Err(self.failed(error, 1, is_its_own)));
+            results.push(Err(self.failed(error, std::slice::from_ref(outgoing), is_its_own)));
         }
         results
     }
@@ -545,9 +552,10 @@ impl<B: Backend> BatchWriter<B> {
         let _under_way = self.events.counters().batch_begins(started);
         let span = tracing::debug_span!("publish", messages = batch.len());
         let published = in_time(limit, self.tables.publish(&*self.backend, batch)).instrument(span).await;
-        self.hanging.note(batch, &published);
+        let needs = Needs::of_all(batch);
+        self.hanging.note(needs, &published);
         published?;
-        if let Some(untold) = self.complaints.lock().end() {
+        if let Some(untold) = self.complaints.lock().end(needs) {
             tracing::info!(untold, "messages are published again");
         }
         let took = started.elapsed();
@@ -558,24 +566,24 @@ impl<B: Backend> BatchWriter<B> {
     }
 
     /// Messages that had not been tried are not sent any more.
-    fn gave_up(&self, messages: usize, error: &BackendError) {
+    fn gave_up(&self, messages: usize, needs: Needs, error: &BackendError) {
         if messages > 0 {
-            self.complain(error, messages);
+            self.complain(error, messages, needs);
             // What failed has counted already.
             self.events.counters().not_published(messages, error, true);
         }
     }
 
     /// Tells of messages that were not published, or were not sent behind such.
-    fn complain(&self, error: &BackendError, messages: usize) {
-        if let Some(messages) = self.complaints.lock().add(messages) {
+    fn complain(&self, error: &BackendError, messages: usize, needs: Needs) {
+        if let Some(messages) = self.complaints.lock().add(messages, needs) {
             tracing::warn!(%error, messages, "messages were not published");
         }
     }
 
-    fn failed(&self, error: BackendError, messages: usize, is_about_content: bool) -> Error {
-        self.complain(&error, messages);
-        self.events.counters().not_published(messages, &error, is_about_content);
+    fn failed(&self, error: BackendError, batch: &[Outgoing], is_about_content: bool) -> Error {
+        self.complain(&error, batch.len(), Needs::of_all(batch));
+        self.events.counters().not_published(batch.len(), &error, is_about_content);
         Error::of_publication(error)
     }
 }

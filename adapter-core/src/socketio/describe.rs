@@ -182,6 +182,6 @@ mod tests {
 
         let data = SocketData::new(&json!({ "user": "ada", "list": [{ "__proto__": 1, "b": 2 }] })).unwrap();
         let text = data.0.into_value().unwrap().to_json();
-        assert_eq!(text, r#"{"list":[{"b":2}],"user":"ada"}"#);
+        assert_eq!(text, r#"{"user":"ada","list":[{"b":2}]}"#);
     }
 }

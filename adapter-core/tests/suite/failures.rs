@@ -204,9 +204,11 @@ async fn a_node_whose_log_is_locked_does_not_stay_away() {
     other.wait_for_peer().await;
     database.hold_log_writes(true);
     for number in 0..60_u64 {
-        // The application goes on emitting, and each of its messages would write the log.
+        // The application goes on emitting, and each of its messages would write the log; every other one
+        // needs the attachments table, too.
         let namespace = one.cluster.of("/");
-        tokio::spawn(async move { namespace.server_side_emit("e", &number).await });
+        let event = if number.is_multiple_of(2) { ("e", String::new()) } else { ("large", "x".repeat(9000)) };
+        tokio::spawn(async move { namespace.server_side_emit(event.0, &(number, event.1)).await });
         sleep(SECOND).await;
         // The first statement may hang for as long as a node may be silent, and those after it not.
         assert!(number < 15 || other.server_count() == 2, "after {number} s");
@@ -267,4 +269,32 @@ async fn a_handler_that_panics_does_not_end_the_others() {
     database.notify("socket.io#/", r#"{"uid":"x","nsp":"/","type":9,"data":{"packet":["e",7]}}"#);
     let number = tokio::time::timeout(60 * SECOND, is_done.recv()).await;
     assert_eq!(number, Ok(Some(7)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_slow_is_written_again_after_one_time_out() {
+    let database = MemoryDatabase::default();
+    let options = || Options::default().catch_up(CatchUp::last(60 * SECOND));
+    let one = Node::with_options(&database, options()).await;
+    let mut other = Node::with_options(&database, options()).await;
+    other.wait_for_peer().await;
+    let mut received = collect(&other);
+    let namespace = one.cluster.of("/");
+    database.hold_log_writes(true);
+    namespace.server_side_emit("e", &0_u64).await.unwrap_err();
+    // From now on each takes longer than a message may while the log hangs.
+    let mut is_published = false;
+    for number in 1..30_u64 {
+        database.hold_log_writes(true);
+        let slow = async {
+            sleep(4 * SECOND).await;
+            database.hold_log_writes(false);
+        };
+        is_published = tokio::join!(namespace.server_side_emit("e", &number), slow).0.is_ok();
+        if is_published {
+            break;
+        }
+    }
+    assert!(is_published, "in two minutes");
+    assert!(received.recv().await.is_some());
 }

@@ -90,7 +90,8 @@ async fn of_problem(problem: ConnectError, target: &Target, client: &Client, tab
         _ => return Finding::failure("tables", problem.into()),
     };
     let install = install(target, what, "");
-    let remedy = format!("{install}, as a role that may create tables there: its owner allows that with GRANT CREATE ON SCHEMA");
+    let remedy =
+        format!("{install}, as a role that may create tables there: its owner allows that with GRANT CREATE ON SCHEMA");
     Finding::failure("tables", problem.into()).with_remedy(remedy)
 }
 

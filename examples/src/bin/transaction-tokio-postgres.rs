@@ -40,9 +40,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         match order(&mut client, &emitter, item).await {
             Ok(()) => println!("{item:?} was ordered, and the kitchen was told"),
             Err(error) => {
-                // PostgreSQL's own text is in the source of the driver's error.
-                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-                println!("{item:?} was not ordered, and the kitchen was not told: {error}{cause}");
+                // PostgreSQL's own text is in the source of the driver's error, with details in lines below.
+                let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                let cause = cause.lines().next().unwrap_or_default();
+                println!("{item:?} was not ordered, and the kitchen was not told: {error}: {cause}");
             }
         }
     }

@@ -20,39 +20,34 @@ const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// The most spaces that [`make_distinct`] can need: one for each equal payload before.
 const MAX_PADDING: usize = MAX_BATCH;
 
-/// Which table publishing a message needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(super) enum Needs {
-    NoTable,
-    /// The catch-up log, of messages that are inline.
-    Log,
-    Attachments,
+/// Which tables publishing a message needs: the attachments table, and the catch-up log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    attachments: bool,
+    log: bool,
 }
 
 impl Needs {
+    pub(super) const NO_TABLE: Self = Self { attachments: false, log: false };
+
     pub(super) fn of(outgoing: &Outgoing) -> Self {
-        if is_attachment(outgoing) {
-            Self::Attachments
-        } else if outgoing.is_logged {
-            Self::Log
-        } else {
-            Self::NoTable
-        }
+        Self { attachments: is_attachment(outgoing), log: outgoing.is_logged }
     }
 
-    /// The one of all messages of a batch that is the likeliest to hang.
     pub(super) fn of_all(batch: &[Outgoing]) -> Self {
-        batch.iter().map(Self::of).max().unwrap_or(Self::NoTable)
+        batch.iter().fold(Self::NO_TABLE, |all, outgoing| all.and(Self::of(outgoing)))
     }
 
-    /// Whether a message would hang, too, where one with these needs hung.
-    pub(super) fn is_needed_by(self, outgoing: &Outgoing) -> bool {
-        match self {
-            Self::NoTable => true,
-            Self::Log => outgoing.is_logged,
-            Self::Attachments => is_attachment(outgoing),
-        }
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { attachments: self.attachments || other.attachments, log: self.log || other.log }
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self { attachments: self.attachments && !other.attachments, log: self.log && !other.log }
+    }
+
+    pub(super) fn intersects(self, other: Self) -> bool {
+        self.attachments && other.attachments || self.log && other.log
     }
 }
 

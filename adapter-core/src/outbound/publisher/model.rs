@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use loom::thread::{self, JoinHandle};
 use socketio_pg_protocol::{SessionId, cluster::Sighting};
 
-use super::{Publisher, Tables};
+use super::{Limits, Publisher, Tables};
 use crate::{
     backend::{
         Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, Listener, LogQuery, LogRow,
@@ -185,7 +185,7 @@ fn check(preemptions: Option<usize>, senders: &'static [Sender], aborted_after: 
             Arc::new(Database(trace.clone())),
             tables,
             0,
-            Duration::from_secs(3600),
+            Limits { full: Duration::from_secs(3600), while_hanging: Duration::from_secs(900) },
             Arc::new(Events::default()),
         );
         let publisher = Arc::new(publisher);

@@ -242,6 +242,21 @@ pub async fn what_comes_during_looks_is_heard_once_and_in_order<F: Fixture>(fixt
     assert_eq!(heard, (0..COUNT).map(|index| index.to_string()).collect::<Vec<_>>());
 }
 
+/// After an answer all is there that was sent before the question, however much it is.
+pub async fn what_was_sent_before_an_answer_is_there_with_it<F: Fixture>(fixture: &F) {
+    const COUNT: usize = 1000;
+    let backend = fixture.backend(&fixture.url()).await.unwrap();
+    let mut listener = listening(&backend, &["c"]).await;
+    let batch: Vec<_> = (0..COUNT).map(|index| inline("c", index.to_string())).collect();
+    for part in batch.chunks(100) {
+        backend.publish(TABLE, None, part).await.unwrap();
+    }
+    soon(listener.check()).await.unwrap();
+    let mut heard = 0;
+    while listener.take_next(&mut |_, _| heard += 1) {}
+    assert_eq!(heard, COUNT);
+}
+
 pub async fn a_look_that_is_given_up_leaves_the_session_sound<F: Fixture>(fixture: &F) {
     let backend = fixture.backend(&fixture.url()).await.unwrap();
     let mut listener = listening(&backend, &["c"]).await;
