@@ -9,6 +9,7 @@
 mod batch;
 #[cfg(all(test, feature = "model"))]
 mod model;
+mod trouble;
 
 use std::{
     collections::VecDeque,
@@ -35,14 +36,11 @@ use crate::{
     sync::{AtomicBool, AtomicUsize, Notify, oneshot},
 };
 use batch::{Needs, is_attachment, make_distinct, size, take_batch};
+use trouble::{Complaints, Hanging};
 
 /// How many messages of a batch are tried alone while the server refuses each for a reason of its
 /// own.
 const MAX_REFUSED: usize = 3;
-
-/// How often a batch that needs a table which hangs has all its time again, in times of that time: a
-/// table may be slow, and not hang.
-const BETWEEN_FULL_ATTEMPTS: u32 = 6;
 
 /// Puts messages into the queue.
 pub(crate) struct Publisher<B> {
@@ -77,44 +75,6 @@ struct BatchWriter<B> {
     hanging: Hanging,
     complaints: parking_lot::Mutex<Complaints>,
     events: Arc<Events>,
-}
-
-/// How often failures are told in the log: an application that goes on emitting must not fill it.
-const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(1);
-
-/// What was told of messages that were not published.
-#[derive(Debug, Default)]
-struct Complaints {
-    told: Option<Instant>,
-    failed: Option<Instant>,
-    /// Which tables the messages needed that failed.
-    needs: Needs,
-    /// How many messages failed since it was told.
-    untold: usize,
-}
-
-impl Complaints {
-    /// Returns how many messages to tell of, these included; `None` when it is too soon.
-    fn add(&mut self, messages: usize, needs: Needs) -> Option<usize> {
-        self.untold += messages;
-        self.needs = self.needs.and(needs);
-        self.failed = Some(Instant::now());
-        if self.told.is_some_and(|told| told.elapsed() < BETWEEN_COMPLAINTS) {
-            return None;
-        }
-        self.told = Some(Instant::now());
-        Some(std::mem::take(&mut self.untold))
-    }
-
-    /// What needs these tables is published. Returns how many failures were not told, when publishing
-    /// works again.
-    fn end(&mut self, needs: Needs) -> Option<usize> {
-        let is_over = self.failed.is_some_and(|failed| failed.elapsed() >= BETWEEN_COMPLAINTS);
-        if !is_over || self.needs.without(needs) != Needs::NO_TABLE {
-            return None;
-        }
-        Some(std::mem::take(self).untold)
-    }
 }
 
 /// How long a batch may take.

@@ -84,6 +84,7 @@ macro_rules! backend_tests {
             sessions_see_each_other
             a_session_of_another_role_is_not_seen
             a_look_that_fails_leaves_the_session_sound
+            what_was_sent_before_an_answer_is_there_with_it
             a_look_that_is_given_up_leaves_the_session_sound
             what_comes_during_looks_is_heard_once_and_in_order
         );

@@ -23,8 +23,8 @@ const MAX_PADDING: usize = MAX_BATCH;
 /// Which tables publishing a message needs: the attachments table, and the catch-up log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
-    attachments: bool,
-    log: bool,
+    pub(super) attachments: bool,
+    pub(super) log: bool,
 }
 
 impl Needs {
