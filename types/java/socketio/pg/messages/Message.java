@@ -319,7 +319,7 @@ public record Message(String session, String heartbeats, String binary, String u
 
         private static FetchSocketsResponse read(Input in) {
             return new FetchSocketsResponse(
-                in.text("requestId", 256),
+                in.text("requestId", 256, Rule.OPTIONAL, Rule.NULL),
                 in.list("sockets", SocketDescription::read),
                 in.whole("count", Rule.OPTIONAL, Rule.NULL),
                 in.texts("ids", 256, Rule.OPTIONAL, Rule.NULL));
@@ -378,7 +378,7 @@ public record Message(String session, String heartbeats, String binary, String u
 
         private static ServerSideEmitResponse read(Input in) {
             return new ServerSideEmitResponse(
-                in.text("requestId", 256),
+                in.text("requestId", 256, Rule.OPTIONAL, Rule.NULL),
                 in.any("packet", Rule.OPTIONAL));
         }
 
@@ -406,7 +406,7 @@ public record Message(String session, String heartbeats, String binary, String u
 
         private static BroadcastClientCount read(Input in) {
             return new BroadcastClientCount(
-                in.text("requestId", 256),
+                in.text("requestId", 256, Rule.OPTIONAL, Rule.NULL),
                 in.whole("clientCount"));
         }
 
@@ -434,7 +434,7 @@ public record Message(String session, String heartbeats, String binary, String u
 
         private static BroadcastAck read(Input in) {
             return new BroadcastAck(
-                in.text("requestId", 256),
+                in.text("requestId", 256, Rule.OPTIONAL, Rule.NULL),
                 in.any("packet", Rule.OPTIONAL));
         }
 
@@ -470,17 +470,17 @@ public record Message(String session, String heartbeats, String binary, String u
      * @param data The event's name and its arguments, an array.
      * @param nsp Written by the emitter, but no reader uses it: the message's own `nsp` counts.
      */
-    public record EventPacket(long type, Object data, String nsp) {
+    public record EventPacket(Long type, Object data, String nsp) {
         private static EventPacket read(Input in) {
             return new EventPacket(
-                in.whole("type"),
-                in.any("data"),
+                in.whole("type", Rule.OPTIONAL),
+                in.any("data", Rule.OPTIONAL),
                 in.text("nsp", 0, Rule.OPTIONAL, Rule.LENIENT));
         }
 
         Map<String, Object> toMap(String place) {
             Output out = new Output(place);
-            out.whole("type", type, 2);
+            out.putIfAny("type", type);
             out.any("data", data, true, 1);
             out.text("nsp", nsp, false, null);
             return out.values();
