@@ -486,7 +486,7 @@ namespace SocketIO.Postgres
     public sealed class EventPacket
     {
         /// <summary>The packet's type. Only 2, EVENT, may be sent: clients disconnect on anything else.</summary>
-        public long? Type { get; set; } = 2;
+        public long Type { get; set; } = 2;
 
         /// <summary>The event's name and its arguments, an array.</summary>
         public object Data { get; set; } = Absent.Value;
@@ -496,7 +496,7 @@ namespace SocketIO.Postgres
 
         internal static EventPacket Read(Input input) => new EventPacket
         {
-            Type = input.Whole("type", Rule.Optional),
+            Type = input.Whole("type", Rule.Optional).GetValueOrDefault(),
             Data = input.Any("data", Rule.Optional),
             Nsp = input.Text("nsp", 0, Rule.Optional | Rule.Lenient),
         };
@@ -504,7 +504,7 @@ namespace SocketIO.Postgres
         internal Dictionary<string, object> ToDictionary(string place)
         {
             var output = new Output(place);
-            output.PutIfAny("type", Type);
+            output.Whole("type", Type, 2);
             output.Any("data", Data, true, 1);
             output.Text("nsp", Nsp, false, null);
             return output.Values;

@@ -543,17 +543,17 @@ func (object *AdapterClose) write() (*output, error) {
 // EventPacket is a Socket.IO packet of type EVENT: `{"type":2,"data":[event, ...args]}`.
 type EventPacket struct {
 	// The packet's type. Only 2, EVENT, may be sent: clients disconnect on anything else.
-	Type *uint64
+	Type uint64
 	// The event's name and its arguments, an array.
-	Data *any
+	Data any
 	// Written by the emitter, but no reader uses it: the message's own `nsp` counts.
 	Nsp *string
 }
 
 func readEventPacket(in *input) *EventPacket {
 	return &EventPacket{
-		Type: in.whole("type", rule{optional: true}),
-		Data: in.any("data", rule{optional: true}),
+		Type: value(in.whole("type", rule{optional: true})),
+		Data: value(in.any("data", rule{optional: true})),
 		Nsp:  in.text("nsp", rule{optional: true, lenient: true}),
 	}
 }
@@ -564,8 +564,8 @@ func (object *EventPacket) output() *output {
 		out.err = errMissing
 		return out
 	}
-	out.wholeIfAny("type", object.Type)
-	out.any("data", object.Data, true, 1)
+	out.whole("type", object.Type, 2)
+	out.any("data", &object.Data, true, 1)
 	out.text("nsp", object.Nsp, false, "")
 	return out
 }

@@ -470,17 +470,17 @@ public record Message(String session, String heartbeats, String binary, String u
      * @param data The event's name and its arguments, an array.
      * @param nsp Written by the emitter, but no reader uses it: the message's own `nsp` counts.
      */
-    public record EventPacket(Long type, Object data, String nsp) {
+    public record EventPacket(long type, Object data, String nsp) {
         private static EventPacket read(Input in) {
             return new EventPacket(
-                in.whole("type", Rule.OPTIONAL),
+                java.util.Objects.requireNonNullElse(in.whole("type", Rule.OPTIONAL), 0L),
                 in.any("data", Rule.OPTIONAL),
                 in.text("nsp", 0, Rule.OPTIONAL, Rule.LENIENT));
         }
 
         Map<String, Object> toMap(String place) {
             Output out = new Output(place);
-            out.putIfAny("type", type);
+            out.whole("type", type, 2);
             out.any("data", data, true, 1);
             out.text("nsp", nsp, false, null);
             return out.values();
