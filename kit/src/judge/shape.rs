@@ -112,8 +112,7 @@ fn packet(packet: Option<&Value>) -> Checked {
     }
 }
 
-const HANDSHAKE: [&str; 9] =
-    ["headers", "time", "address", "xdomain", "secure", "issued", "url", "query", "auth"];
+const HANDSHAKE: [&str; 9] = ["headers", "time", "address", "xdomain", "secure", "issued", "url", "query", "auth"];
 
 fn sockets(sockets: Option<&Value>) -> Checked {
     let wrong = |text: &str| Err((Rule::Sockets, text.to_owned()));
