@@ -16,6 +16,7 @@ pub use client::{Client, ClientHost, Connect, Packet};
 pub use error::Error;
 pub use node::{Node, Program};
 pub use options::{NodeOptions, Parser};
+pub(crate) use process::LAST_REFUSED;
 
 /// The time limit of each wait: long enough for a busy machine, so that only what never comes
 /// fails.

@@ -44,6 +44,9 @@ pub struct PartnerArguments {
     heartbeat_timeout_ms: Option<u64>,
     #[arg(long)]
     cleanup_interval_ms: Option<u64>,
+    /// Requests say where the responses go.
+    #[arg(long)]
+    reply_channel: bool,
     #[arg(long = "namespace", default_value = "/")]
     namespaces: Vec<String>,
     #[arg(long = "dynamic-namespace")]
@@ -81,11 +84,14 @@ pub async fn serve(arguments: &PartnerArguments) -> Result<(), Box<dyn std::erro
 }
 
 impl PartnerArguments {
-    /// Responses go to the channel of the namespace, where the kit hears them.
+    /// Without a reply channel responses go to the channel of the namespace, where the kit hears all of
+    /// them.
     fn options(&self) -> Options {
         let milliseconds = Duration::from_millis;
-        let mut options =
-            Options::default().channel_prefix(&self.channel_prefix).table(&self.table).reply_channel(false);
+        let mut options = Options::default()
+            .channel_prefix(&self.channel_prefix)
+            .table(&self.table)
+            .reply_channel(self.reply_channel);
         if let Some(bytes) = self.payload_threshold {
             options = options.payload_threshold(bytes);
         }

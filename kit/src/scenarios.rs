@@ -19,12 +19,15 @@ mod options;
 mod order;
 mod raw;
 mod remote_sockets;
+mod requests;
 mod rooms;
 mod scenario;
 mod server_side;
+mod sessions;
 mod sizes;
 mod sockets;
 mod stage;
+mod strangers;
 mod values;
 
 pub(crate) use self::cluster::namespaces;

@@ -102,6 +102,14 @@ id! {
     RequestId
 }
 
+impl RequestId {
+    /// The id of a response that names no request, as Node.js sends it to a request without an id: it is
+    /// empty, and no request has it.
+    pub fn none() -> Self {
+        Self::from("")
+    }
+}
+
 id! {
     /// The id of a client's socket: 20 characters from Node.js, 16 from socketioxide; readers take
     /// any string.

@@ -39,7 +39,7 @@ pub use self::{
     server_side::{ServerSideEmit, ServerSideEmitResponse},
     sockets::{FetchSockets, FetchSocketsResponse, Handshake, Only, SocketDescription},
 };
-use crate::{NodeId, ReplyChannel, SessionId, payload::Payload};
+use crate::{NodeId, ReplyChannel, RequestId, SessionId, payload::Payload};
 
 /// A message from one node to all others that listen on the namespace's channel.
 ///
@@ -373,6 +373,11 @@ messages! {
     /// A node leaves in good order. The others forget it at once and wait for it no longer. Nothing
     /// answers it.
     13 "ADAPTER_CLOSE" => AdapterClose,
+}
+
+/// Reads the `requestId` of a response: null is read as missing.
+fn request_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RequestId, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(RequestId::none))
 }
 
 /// Reads a key that is there: null is a value like any other, only a missing key is absent.

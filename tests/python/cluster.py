@@ -19,6 +19,8 @@ EVENT = 2
 DEFAULT_TIMEOUT = 5.0
 MOST_REMEMBERED = 1000
 LARGEST_ROW = 2**63 - 1
+RESERVED = {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+RESERVED_BY_SERVERS = {"connect", "connection", "new_namespace"}
 
 
 class Type(IntEnum):
@@ -264,6 +266,7 @@ class Node:
         packet, opts, request = _need(data, "packet", dict), _opts(data), data.get("requestId")
         event = packet.get("data")
         is_event = packet.get("type") == EVENT and isinstance(event, list) and event[:1] and _is_name(event[0])
+        is_event = is_event and event[0] not in RESERVED  # the client would disconnect
         sockets = self._selected(opts) if is_event else []
         for socket in sockets:
             socket.deliver(event, self._answer(Type.BROADCAST_ACK, request) if request else None)

@@ -2,11 +2,16 @@
 
 import asyncio
 import hashlib
+import os
 import runpy
+import secrets
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cluster
+import lines
 import postgres
 import sockets
 import values
@@ -113,6 +118,123 @@ def hashes_channels():
     cluster.channel_name = lambda prefix, nsp: f"{prefix}#{hashlib.sha256(nsp.encode()).hexdigest()[:16]}"
 
 
+def never_joins():
+    Node._join_rooms = lambda self, rooms, opts: None
+
+
+def never_exits():
+    AFTERWARDS.append(lambda: time.sleep(3600))
+
+
+def exits_with_7():
+    AFTERWARDS.append(lambda: os._exit(7))
+
+
+def ignores_close():
+    """And goes on sending heartbeats, faster than the kit waits for silence."""
+    _commands(lambda command: None if command.get("op") == "close" else command)
+    right = Node.beat
+    Node.beat = lambda self, interval: right(self, 0.05)
+
+
+def _commands(change):
+    """Changes the commands before they are carried out; `None` is ignored."""
+    right = lines.commands
+
+    async def commands():
+        async for command in right():
+            command = change(command)
+            if command is not None:
+                yield command
+
+    lines.commands = commands
+
+
+def only_hears():
+    known = ("addSocket", "received", "close")
+    _commands(lambda command: command if command["op"] in known else {**command, "op": f"not {command['op']}"})
+
+    def send(self, kind, **data):
+        self._published = time.monotonic()
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    Node._send = send
+
+
+def answers_beside_the_reply_channel():
+    channels = {}
+    receive, publish = Node.receive, postgres.Postgres.publish
+
+    def noted(self, message):
+        if "replyTo" in message:
+            channels[message["data"]["requestId"]] = message["replyTo"].replace("?", "#")
+        receive(self, message)
+
+    def elsewhere(self, channel, message):
+        if message["type"] in (8, 10, 11, 12):
+            channel = channels.get(message["data"]["requestId"], channel)
+        return publish(self, channel, message)
+
+    Node.receive, postgres.Postgres.publish = noted, elsewhere
+
+
+def exits_on_bad_input():
+    Process.problem = lambda self, kind, text: os._exit(3)
+
+
+def forwards_any_packet():
+    class Any(int):
+        def __eq__(self, _):
+            return True
+
+    cluster.EVENT = Any(2)
+
+
+def ignores_nsp():
+    def receivers(self, channel, message):
+        return [node for node in self.nodes if node.channel == channel and node.uid != message.get("uid")]
+
+    Process._receivers = receivers
+
+
+def needs_nsp():
+    right = Process._receivers
+    Process._receivers = lambda self, channel, message: right(self, channel, message) if "nsp" in message else []
+
+
+def mixes_requests():
+    class LastOne(dict):
+        def get(self, _):
+            return list(self.values())[-1] if self else None
+
+    right = Node.__init__
+
+    def init(self, *arguments):
+        right(self, *arguments)
+        self._requests = LastOne()
+
+    Node.__init__ = init
+
+
+def never_listens_again():
+    postgres.random = SimpleNamespace(uniform=lambda *_: 1e6)
+
+
+def cannot_reply():
+    _commands(lambda command: {**command, "client": "/"} if command["op"] == "reply" else command)
+
+
+def has_one_uid():
+    uid = secrets.token_hex(8)
+    cluster.secrets = SimpleNamespace(token_hex=lambda _: uid)
+
+
+AFTERWARDS = []
+
 if __name__ == "__main__":
     globals()[sys.argv.pop(1)]()
     runpy.run_path(str(Path(__file__).with_name("node.py")), run_name="__main__")
+    for what in AFTERWARDS:
+        what()

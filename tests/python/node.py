@@ -10,7 +10,7 @@ import inspect
 import sys
 from typing import Callable, Coroutine
 
-from cluster import Node, Process, Selection, TimedOut
+from cluster import RESERVED, RESERVED_BY_SERVERS, Node, Process, Selection, TimedOut
 from lines import commands, log, say, tell
 from postgres import Postgres
 from sockets import Reply, Socket, handshake
@@ -188,10 +188,6 @@ def _forever(*work: Coroutine) -> "list[asyncio.Task]":
     for task in tasks:
         task.add_done_callback(lambda task: task.cancelled() or log(f"a task has ended: {task.exception()!r}"))
     return tasks
-
-
-RESERVED = {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
-RESERVED_BY_SERVERS = {"connect", "connection", "new_namespace"}
 
 
 def _event(command: dict, reserved: set = RESERVED) -> list:

@@ -349,7 +349,7 @@ namespace SocketIO.Postgres
 
         internal static FetchSocketsResponse Read(Input input) => new FetchSocketsResponse
         {
-            RequestId = input.Text("requestId", 256),
+            RequestId = input.Text("requestId", 256, Rule.Optional | Rule.Null),
             Sockets = input.List("sockets", SocketDescription.Read),
             Count = input.Whole("count", Rule.Optional | Rule.Null),
             Ids = input.Texts("ids", 256, Rule.Optional | Rule.Null),
@@ -406,7 +406,7 @@ namespace SocketIO.Postgres
 
         internal static ServerSideEmitResponse Read(Input input) => new ServerSideEmitResponse
         {
-            RequestId = input.Text("requestId", 256),
+            RequestId = input.Text("requestId", 256, Rule.Optional | Rule.Null),
             Packet = input.Any("packet", Rule.Optional),
         };
 
@@ -433,7 +433,7 @@ namespace SocketIO.Postgres
 
         internal static BroadcastClientCount Read(Input input) => new BroadcastClientCount
         {
-            RequestId = input.Text("requestId", 256),
+            RequestId = input.Text("requestId", 256, Rule.Optional | Rule.Null),
             ClientCount = input.Whole("clientCount").Value,
         };
 
@@ -460,7 +460,7 @@ namespace SocketIO.Postgres
 
         internal static BroadcastAck Read(Input input) => new BroadcastAck
         {
-            RequestId = input.Text("requestId", 256),
+            RequestId = input.Text("requestId", 256, Rule.Optional | Rule.Null),
             Packet = input.Any("packet", Rule.Optional),
         };
 
@@ -496,8 +496,8 @@ namespace SocketIO.Postgres
 
         internal static EventPacket Read(Input input) => new EventPacket
         {
-            Type = input.Whole("type").Value,
-            Data = input.Any("data"),
+            Type = input.Whole("type", Rule.Optional).GetValueOrDefault(),
+            Data = input.Any("data", Rule.Optional),
             Nsp = input.Text("nsp", 0, Rule.Optional | Rule.Lenient),
         };
 

@@ -214,7 +214,9 @@ def _read(field: Field) -> str:
     call = f"input.{field.kind.capitalize()}({', '.join(arguments)})"
     if field.kind == "object":
         return f"{field.of}.Read({call})"
-    return call + (".Value" if field.kind == "whole" and not field.optional else "")
+    if field.kind == "whole" and not field.optional:
+        return call + (".Value" if field.read else ".GetValueOrDefault()")
+    return call
 
 
 def _write(field: Field) -> str:

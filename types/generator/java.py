@@ -201,6 +201,8 @@ def _read(field: Field) -> str:
     if field.kind == "list" and field.of:
         arguments.append(f"{field.of}::read")
     call = f"in.{field.kind}({', '.join(arguments + rules)})"
+    if field.kind == "whole" and not field.optional and not field.read:
+        return f"java.util.Objects.requireNonNullElse({call}, 0L)"
     return f"{field.of}.read({call})" if field.kind == "object" else call
 
 

@@ -42,7 +42,9 @@ class Field:
     @property
     def optional(self) -> bool:
         """Whether there is a value for a missing one; a missing list is empty, and what is not said is false."""
-        return self.kind in ("text", "texts", "whole", "any") and not (self.read and self.written)
+        # What a writer must fix to one number, or to an array, is read as 0 or null when it is missing.
+        is_fixed = self.written and (self.kind == "whole" and self.const is not None or self.items is not None)
+        return self.kind in ("text", "texts", "whole", "any") and not (self.read and self.written) and not is_fixed
 
     @property
     def words(self) -> list[str]:

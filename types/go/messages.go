@@ -342,7 +342,7 @@ func (object *FetchSockets) write() (*output, error) {
 // when no socket matches.
 type FetchSocketsResponse struct {
 	// The request it answers.
-	RequestID string
+	RequestID *string
 	// The sockets that match; none in an answer that has `count` or `ids`.
 	Sockets []*SocketDescription
 	// The number of the sockets that match, instead of the sockets.
@@ -361,7 +361,7 @@ func readFetchSocketsResponse(in *input) *FetchSocketsResponse {
 		sockets = append(sockets, readSocketDescription(inner))
 	}
 	return &FetchSocketsResponse{
-		RequestID: value(in.text("requestId", rule{limit: 256})),
+		RequestID: in.text("requestId", rule{optional: true, null: true, limit: 256}),
 		Sockets:   sockets,
 		Count:     in.whole("count", rule{optional: true, null: true}),
 		Ids:       in.texts("ids", rule{optional: true, null: true, limit: 256}),
@@ -374,7 +374,7 @@ func (object *FetchSocketsResponse) output() *output {
 		out.err = errMissing
 		return out
 	}
-	out.text("requestId", &object.RequestID, true, "")
+	out.text("requestId", object.RequestID, true, "")
 	sockets := make([]*output, len(object.Sockets))
 	for at, each := range object.Sockets {
 		sockets[at] = each.output()
@@ -428,7 +428,7 @@ func (object *ServerSideEmit) write() (*output, error) {
 // ServerSideEmitResponse is 10: SERVER_SIDE_EMIT_RESPONSE. The response of one server to 9, SERVER_SIDE_EMIT.
 type ServerSideEmitResponse struct {
 	// The request it answers.
-	RequestID string
+	RequestID *string
 	// The one value of the response, missing when it was empty.
 	Packet *any
 }
@@ -438,7 +438,7 @@ func (*ServerSideEmitResponse) Kind() uint64 { return 10 }
 
 func readServerSideEmitResponse(in *input) *ServerSideEmitResponse {
 	return &ServerSideEmitResponse{
-		RequestID: value(in.text("requestId", rule{limit: 256})),
+		RequestID: in.text("requestId", rule{optional: true, null: true, limit: 256}),
 		Packet:    in.any("packet", rule{optional: true}),
 	}
 }
@@ -449,7 +449,7 @@ func (object *ServerSideEmitResponse) output() *output {
 		out.err = errMissing
 		return out
 	}
-	out.text("requestId", &object.RequestID, true, "")
+	out.text("requestId", object.RequestID, true, "")
 	out.any("packet", object.Packet, false, 0)
 	return out
 }
@@ -463,7 +463,7 @@ func (object *ServerSideEmitResponse) write() (*output, error) {
 // wants acknowledgements. Sent exactly once by every node that got it, also when there are none.
 type BroadcastClientCount struct {
 	// The broadcast it answers.
-	RequestID string
+	RequestID *string
 	// The number of clients, 0 included.
 	ClientCount uint64
 }
@@ -473,7 +473,7 @@ func (*BroadcastClientCount) Kind() uint64 { return 11 }
 
 func readBroadcastClientCount(in *input) *BroadcastClientCount {
 	return &BroadcastClientCount{
-		RequestID:   value(in.text("requestId", rule{limit: 256})),
+		RequestID:   in.text("requestId", rule{optional: true, null: true, limit: 256}),
 		ClientCount: value(in.whole("clientCount", rule{})),
 	}
 }
@@ -484,7 +484,7 @@ func (object *BroadcastClientCount) output() *output {
 		out.err = errMissing
 		return out
 	}
-	out.text("requestId", &object.RequestID, true, "")
+	out.text("requestId", object.RequestID, true, "")
 	out.whole("clientCount", object.ClientCount, 0)
 	return out
 }
@@ -498,7 +498,7 @@ func (object *BroadcastClientCount) write() (*output, error) {
 // 11, BROADCAST_CLIENT_COUNT, of its own node.
 type BroadcastAck struct {
 	// The broadcast it answers.
-	RequestID string
+	RequestID *string
 	// The first argument of the acknowledgement, missing when there was none.
 	Packet *any
 }
@@ -508,7 +508,7 @@ func (*BroadcastAck) Kind() uint64 { return 12 }
 
 func readBroadcastAck(in *input) *BroadcastAck {
 	return &BroadcastAck{
-		RequestID: value(in.text("requestId", rule{limit: 256})),
+		RequestID: in.text("requestId", rule{optional: true, null: true, limit: 256}),
 		Packet:    in.any("packet", rule{optional: true}),
 	}
 }
@@ -519,7 +519,7 @@ func (object *BroadcastAck) output() *output {
 		out.err = errMissing
 		return out
 	}
-	out.text("requestId", &object.RequestID, true, "")
+	out.text("requestId", object.RequestID, true, "")
 	out.any("packet", object.Packet, false, 0)
 	return out
 }
@@ -552,8 +552,8 @@ type EventPacket struct {
 
 func readEventPacket(in *input) *EventPacket {
 	return &EventPacket{
-		Type: value(in.whole("type", rule{})),
-		Data: value(in.any("data", rule{})),
+		Type: value(in.whole("type", rule{optional: true})),
+		Data: value(in.any("data", rule{optional: true})),
 		Nsp:  in.text("nsp", rule{optional: true, lenient: true}),
 	}
 }

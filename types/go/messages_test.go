@@ -91,13 +91,13 @@ func TestAMessageThatNoNodeHearsIsNotWritten(t *testing.T) {
 }
 
 func TestNullIsAValueOfTheApplication(t *testing.T) {
-	uid, nsp := "a", "/"
+	uid, nsp, request := "a", "/", "r"
 	var null any
 	for expected, packet := range map[string]*any{
 		`{"data":{"requestId":"r"},"nsp":"/","type":10,"uid":"a"}`:               nil,
 		`{"data":{"packet":null,"requestId":"r"},"nsp":"/","type":10,"uid":"a"}`: &null,
 	} {
-		message := Message{UID: &uid, Nsp: &nsp, Body: &ServerSideEmitResponse{RequestID: "r", Packet: packet}}
+		message := Message{UID: &uid, Nsp: &nsp, Body: &ServerSideEmitResponse{RequestID: &request, Packet: packet}}
 		text, err := message.JSON()
 		if err != nil || string(text) != expected {
 			t.Fatal(string(text), err)

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+mod mutants;
+mod wire_only;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -9,9 +12,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use socketio_pg_kit::archive::RECORDINGS;
 use socketio_pg_tests::{Kind, database, python_node};
 use socketio_pg_throwaway::Database;
+
+use self::mutants::{MUTANTS, Mutant};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tests").join("python")
@@ -35,120 +39,9 @@ fn check(database: &Database, node: &str, arguments: &[&str]) -> (Value, Output)
     (report, output)
 }
 
-/// A node that does one thing wrong, and what tells it.
-#[derive(Clone, Copy)]
-struct Mutant {
-    /// The argument of `mutant.py`.
-    name: &'static str,
-    /// A cluster and a scenario in which the mistake shows.
-    cluster: &'static str,
-    scenario: &'static str,
-    /// The rule that it breaks: its heading in the specification.
-    rule: &'static str,
-    /// A part of what the report says of it.
-    problem: &'static str,
+fn wrong_node(python: &str, name: &str) -> String {
+    format!("{python} {} {name}", folder().join("mutant.py").display())
 }
-
-const MUTANTS: [Mutant; 14] = [
-    Mutant {
-        name: "answers_itself",
-        cluster: "CRC",
-        scenario: "fetchSockets by every selector",
-        rule: "channels",
-        problem: "the node responds to its own 7",
-    },
-    Mutant {
-        name: "delivers_twice",
-        cluster: "CRC",
-        scenario: "emit to all",
-        rule: "3-broadcast",
-        problem: "\"emit to all\" has another outcome",
-    },
-    Mutant {
-        name: "ignores_except",
-        cluster: "RCR",
-        scenario: "emit to rooms",
-        rule: "which-sockets-opts",
-        problem: "\"emit to rooms and except rooms\"",
-    },
-    Mutant {
-        name: "heartbeat_type_is_text",
-        cluster: "RCR",
-        scenario: "emit to all",
-        rule: "messages",
-        problem: "`type` is \"2\"",
-    },
-    Mutant {
-        name: "does_not_greet",
-        cluster: "RCR",
-        scenario: "emit to all",
-        rule: "1-initial_heartbeat",
-        problem: "sent no 2 in response to",
-    },
-    Mutant {
-        name: "does_not_close",
-        cluster: "RCR",
-        scenario: "emit to all",
-        rule: "13-adapter_close",
-        problem: "sent no 13",
-    },
-    Mutant {
-        name: "response_without_request",
-        cluster: "RCR",
-        scenario: "fetchSockets by",
-        rule: "8-fetch_sockets_response",
-        problem: "`requestId` is missing",
-    },
-    Mutant {
-        name: "response_in_another_namespace",
-        cluster: "RCR",
-        scenario: "fetchSockets by",
-        rule: "messages",
-        problem: "`nsp` is \"/elsewhere\"",
-    },
-    Mutant {
-        name: "counts_one_too_many",
-        cluster: "RCR",
-        scenario: "acknowledgements: no client",
-        rule: "11-broadcast_client_count",
-        problem: "no answer",
-    },
-    Mutant {
-        name: "writes_null",
-        cluster: "RCR",
-        scenario: "emit to all",
-        rule: "messages",
-        problem: "`data` is null",
-    },
-    Mutant {
-        name: "header_names_another_row",
-        cluster: "CRC",
-        scenario: "large and binary events",
-        rule: "attachments",
-        problem: "there is no row",
-    },
-    Mutant {
-        name: "binary_inline",
-        cluster: "CRC",
-        scenario: "large and binary events",
-        rule: "attachments",
-        problem: "\"large and binary events\"",
-    },
-    Mutant {
-        name: "long_inline",
-        cluster: "CRC",
-        scenario: "large and binary events",
-        rule: "attachments",
-        problem: "payload string too long",
-    },
-    Mutant {
-        name: "hashes_channels",
-        cluster: "RCR",
-        scenario: "emit to all",
-        rule: "channels",
-        problem: "no message of yours came on",
-    },
-];
 
 #[test]
 fn each_wrong_node_is_told_its_mistake() {
@@ -158,7 +51,7 @@ fn each_wrong_node_is_told_its_mistake() {
         let work = || {
             while let Some(mutant) = { rest.lock().unwrap().pop() } {
                 let Mutant { name, cluster, scenario, rule, problem } = mutant;
-                let node = format!("{python} {} {name}", folder().join("mutant.py").display());
+                let node = wrong_node(&python, name);
                 let wanted = ["--cluster", cluster, "--scenario", scenario, "--patience", "10"];
                 let (report, output) = check(&database, &node, &wanted);
                 let place = format!("docs/protocol.md#{rule}");
@@ -181,14 +74,128 @@ fn the_right_node_makes_no_mistake() {
     let (Some(python), Some(database)) = (python(), database()) else { return };
     let node = format!("{python} {}", folder().join("node.py").display());
     let mut wanted = vec!["--cluster", "RCR", "--cluster", "CRC", "--patience", "40"];
+    let new = ["requests of", "two requests", "strangers", "listening session", "prefix, table"];
     for word in ["emit to", "large and binary", "fetchSockets by", "no client", "Unicode", "serverSideEmit: a"] {
         wanted.extend(["--scenario", word]);
     }
+    wanted.extend(new.into_iter().flat_map(|word| ["--scenario", word]));
     let (report, output) = check(&database, &node, &wanted);
     assert_eq!(report["mistakes"], json!([]), "{report:#}");
     assert_eq!(report["level"], "complete", "{report:#}");
     assert!(output.status.success());
     assert_eq!(tables(&database), "0", "the kit drops its tables");
+}
+
+const ONE: [&str; 6] = ["--cluster", "RCR", "--scenario", "emit to all", "--patience", "5"];
+
+/// What the report tells of the op `close`.
+fn told_of_close(report: &Value) -> String {
+    let mistakes = report["mistakes"].as_array().unwrap();
+    let of_close = mistakes.iter().find(|mistake| mistake["place"] == "docs/kit.md#mandatory");
+    of_close.unwrap_or_else(|| panic!("{report:#}"))["problem"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_node_that_does_not_end_is_told_and_ends_with_the_check() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    for (name, problem) in [
+        ("never_exits", "no end of the process"),
+        ("exits_with_7", "exit status: 7"),
+        ("ignores_close", "no answer to \"close\""),
+    ] {
+        let (report, output) = check(&database, &wrong_node(&python, name), &ONE);
+        let told = told_of_close(&report);
+        assert!(told.contains(problem), "{name}: {told}");
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert_eq!(tables(&database), "0", "{name}");
+    }
+}
+
+/// A program that starts the node, as npm does, is killed with it.
+#[cfg(unix)]
+#[test]
+fn the_node_may_be_a_child_of_the_command() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let pids = tempfile::NamedTempFile::new().unwrap();
+    let node = script(&format!(
+        "import os, subprocess, sys\n\
+         node = subprocess.Popen([sys.executable, {node:?}, *sys.argv[1:]])\n\
+         open({pids:?}, 'a').write(f'{{node.pid}}\\n')\n\
+         sys.exit(node.wait())\n",
+        node = folder().join("node.py").display().to_string(),
+        pids = pids.path().display().to_string(),
+    ));
+    let node = format!("{python} {}", node.path().display());
+    let wanted = ["--cluster", "RCR", "--scenario", "serverCount: servers die", "--patience", "15"];
+    let (report, _) = check(&database, &node, &wanted);
+    assert_eq!(report["mistakes"], json!([]), "{report:#}");
+    for pid in std::fs::read_to_string(pids.path()).unwrap().lines() {
+        let runs = Command::new("kill").args(["-0", pid]).stderr(std::process::Stdio::null()).status().unwrap();
+        assert!(!runs.success(), "{pid} still runs");
+    }
+}
+
+#[test]
+fn a_part_of_the_scenarios_has_a_level_and_is_right() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let node = format!("{python} {}", folder().join("node.py").display());
+    let (report, output) = check(&database, &node, &["--cluster", "CRC", "--scenario", "emit to all"]);
+    assert_eq!((&report["level"], &report["mistakes"]), (&json!("speaks"), &json!([])), "{report:#}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_node_that_only_hears_reaches_that_level() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let wanted = ["--cluster", "RCR", "--scenario", "emit to all", "--level", "hears"];
+    let (report, output) = check(&database, &wrong_node(&python, "only_hears"), &wanted);
+    assert_eq!((&report["level"], &report["mistakes"]), (&json!("hears"), &json!([])), "{report:#}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn outcomes_come_after_what_they_follow_from() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let (report, _) = check(&database, &wrong_node(&python, "heartbeat_type_is_text"), &ONE);
+    let outcomes = report["mistakes"].as_array().unwrap().iter().map(|mistake| mistake["outcome"] == true);
+    let outcomes = outcomes.collect::<Vec<_>>();
+    assert!(outcomes.is_sorted() && !outcomes[0], "{report:#}");
+}
+
+#[test]
+fn a_node_that_is_not_ready_shows_what_it_printed() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    for (ends, rest) in [(true, ""), (false, "import time\ntime.sleep(3600)\n")] {
+        let node = script(&format!("print('{{\"ready\":\"yes\"}}', flush=True)\n{rest}"));
+        let node = format!("{python} {}", node.path().display());
+        let (report, _) = check(&database, &node, &ONE);
+        let problem = report["mistakes"][0]["problem"].as_str().unwrap();
+        assert!(problem.contains(r#"{"ready":"yes"}"#), "{ends}: {problem}");
+    }
+}
+
+#[test]
+fn an_op_that_fails_is_named() {
+    let (Some(python), Some(database)) = (python(), database()) else { return };
+    let (report, _) = check(
+        &database,
+        &wrong_node(&python, "cannot_reply"),
+        &["--cluster", "RCR", "--scenario", "acknowledgements: small", "--patience", "10"],
+    );
+    let problem = report["mistakes"][0]["problem"].as_str().unwrap();
+    assert!(problem.contains(r#"the op "reply" failed: "#), "{problem}");
+}
+
+#[test]
+fn a_role_that_cannot_create_tables_is_told_what_it_needs() {
+    let Some(database) = database() else { return };
+    database
+        .execute("CREATE ROLE without_tables LOGIN PASSWORD 'secret'; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        .unwrap();
+    let url = database.url().replacen("postgres@", "without_tables:secret@", 1);
+    let output = socketio_pg(&["check", "-d", &url, "--no-node", "--command", "no-such-node", "--cluster", "RCR"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("permission denied for schema public") && text.contains("GRANT CREATE"), "{text}");
 }
 
 /// How many tables of the kit there are.
@@ -279,6 +286,7 @@ fn what_cannot_be_played_is_no_mistake_of_the_node() {
         (["--cluster", "NCN"].as_slice(), r#"the cluster "NCN" has a Node.js server: install Node.js"#),
         (&["--cluster", "CRC", "--level", "hears"], "nothing to play: no scenario of the level hears"),
         (&["--cluster", "ABC"], "a cluster is three letters"),
+        (&["--cluster", "RRR"], r#"the cluster "RRR" does not have your node"#),
     ] {
         let output = socketio_pg(&[&of[..], arguments].concat());
         let text = String::from_utf8_lossy(&output.stderr);
@@ -326,71 +334,4 @@ fn the_node_of_the_specification_speaks() {
         check(&database, &node, &[&wanted[..], &["--scenario", "emit to", "--scenario", "by socket id"]].concat());
     assert_eq!(report["mistakes"], json!([]), "{report:#}");
     assert_eq!(report["level"], "speaks", "{report:#}");
-}
-
-fn wire_only(lines: &str) -> Output {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), lines).unwrap();
-    socketio_pg(&["check", "--json", "--wire-only", file.path().to_str().unwrap()])
-}
-
-#[test]
-fn recordings_of_node_js_are_right() {
-    for recording in RECORDINGS.iter().filter(|it| it.name != "refused.jsonl") {
-        // A recording of a Node.js cluster has a message of an application between its processes.
-        let is_message = |line: &&str| !line.contains("any user IPC message");
-        let lines: Vec<&str> = recording.text.lines().filter(is_message).collect();
-        let output = wire_only(&lines.join("\n"));
-        assert!(output.status.success(), "{}: {output:?}", recording.name);
-    }
-}
-
-#[test]
-fn every_refused_message_is_told() {
-    let refused = RECORDINGS.iter().find(|it| it.name == "refused.jsonl").unwrap().text;
-    for line in refused.lines() {
-        let refused: Value = serde_json::from_str(line).unwrap();
-        let payload = refused["message"].to_string();
-        let output = wire_only(&json!({ "channel": "socket.io#/", "payload": payload }).to_string());
-        assert_eq!(output.status.code(), Some(1), "{line}");
-        assert!(!output.stdout.is_empty(), "{line}");
-    }
-}
-
-#[test]
-fn a_brief_answer_is_right_only_where_one_was_asked_for() {
-    let opts = json!({ "rooms": [], "except": [], "flags": {} });
-    for (request, answer, problem) in [
-        (json!({ "only": "count" }), json!({ "count": 3 }), None),
-        (json!({ "only": "ids" }), json!({ "ids": ["a"] }), None),
-        (json!({ "only": "count" }), json!({}), None),
-        (json!({ "only": "rooms" }), json!({}), Some("`only` is neither")),
-        (json!({}), json!({ "count": 3 }), Some("`sockets` alone")),
-        (json!({}), json!({ "ids": ["a"] }), Some("`sockets` alone")),
-        (json!({ "only": "ids" }), json!({ "count": 3 }), Some("`count` does not answer a 7")),
-        (json!({ "only": "count" }), json!({ "count": 3, "ids": ["a"] }), Some("`ids` does not answer")),
-        (json!({ "only": "count" }), json!({ "count": 0.5 }), Some("`count` is not")),
-        (json!({ "only": "count" }), json!({ "count": 1_u64 << 53 }), Some("`count` is not")),
-        (json!({ "only": "ids" }), json!({ "ids": ["a".repeat(257)] }), Some("`ids` is not")),
-    ] {
-        let line = |kind: u64, uid: &str, mut data: Value, with: &Value| {
-            data["requestId"] = json!("r");
-            data.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
-            let message = json!({ "type": kind, "data": data, "uid": uid, "nsp": "/" });
-            json!({ "channel": "socket.io#/", "payload": message.to_string() }).to_string()
-        };
-        let asked = line(7, "00000000000000aa", json!({ "opts": opts }), &request);
-        let answered = line(8, "00000000000000bb", json!({ "sockets": [] }), &answer);
-        let output = wire_only(&format!("{asked}\n{answered}"));
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(i32::from(problem.is_some())), "{request} {answer}: {text}");
-        assert!(problem.is_none_or(|problem| text.contains(problem)), "{request} {answer}: {text}");
-    }
-}
-
-#[test]
-fn what_is_not_a_transcript_is_said() {
-    let output = wire_only("{\"channel\":1}");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("line 1 is not a notification") && text.contains("attachment_hex"), "{text}");
 }

@@ -48,6 +48,7 @@ pub(super) struct Programs {
 struct Started<'a> {
     programs: &'a Programs,
     seat: Seat,
+    has_reply_channel: bool,
 }
 
 impl Program for Started<'_> {
@@ -72,7 +73,13 @@ impl Program for Started<'_> {
     async fn command(&self) -> Result<Command, Error> {
         Ok(match self.seat {
             Seat::Candidate => shell(&self.programs.candidate),
-            Seat::Rust => self.programs.partner("server"),
+            Seat::Rust => {
+                let mut command = self.programs.partner("server");
+                if self.has_reply_channel {
+                    command.arg("--reply-channel");
+                }
+                command
+            }
             Seat::Node => {
                 let mut command = Command::new("node");
                 command.arg(self.programs.node.clone().unwrap_or_default().join("server.mjs"));
@@ -111,13 +118,16 @@ fn shell(command: &str) -> Command {
 pub(super) struct Partners {
     pub(super) programs: Programs,
     pub(super) seats: [Seat; 3],
+    /// Whether the requests of Rust servers say where the responses go.
+    pub(super) has_reply_channels: bool,
     pub(super) client: Arc<tokio_postgres::Client>,
     pub(super) conversation: Arc<Mutex<Conversation>>,
 }
 
 impl Partners {
     async fn start_one(&self, seat: Seat, options: &NodeOptions) -> Result<Server, Error> {
-        let started = Node::start(&Started { programs: &self.programs, seat }, options).await;
+        let program = Started { programs: &self.programs, seat, has_reply_channel: self.has_reply_channels };
+        let started = Node::start(&program, options).await;
         if seat == Seat::Candidate {
             return Ok(Server::new(Arc::new(started?), Parser::Common));
         }
@@ -146,9 +156,22 @@ impl Stage for Partners {
         true // scenarios about clients and emitters are not played
     }
 
+    fn hears_more_than_node(&self) -> bool {
+        !self.seats.contains(&Seat::Node)
+    }
+
+    fn notify<'a>(&'a self, channel: &'a str, payload: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        // It is not the candidate's.
+        self.conversation.lock().ignore(payload);
+        Box::pin(async move {
+            let sent = self.client.execute("SELECT pg_notify($1, $2)", &[&channel, &payload]).await;
+            sent.map(drop).map_err(|error| Error::refused(text_of(&error)))
+        })
+    }
+
     fn execute<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>> {
         Box::pin(async move {
-            let failed = |error: tokio_postgres::Error| Error::Refused { text: error.to_string() };
+            let failed = |error: tokio_postgres::Error| Error::refused(text_of(&error));
             let messages = self.client.simple_query(sql).await.map_err(failed)?;
             Ok(messages.into_iter().find_map(|message| match message {
                 tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
@@ -156,6 +179,11 @@ impl Stage for Partners {
             }))
         })
     }
+}
+
+/// The text of PostgreSQL, which the error itself does not show.
+pub(super) fn text_of(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned())
 }
 
 const NODE_FILES: [(&str, &str); 8] = [

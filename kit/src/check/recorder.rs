@@ -10,7 +10,7 @@ use socketio_pg_core::{
 use socketio_pg_tokio_postgres::{TokioPostgresBackend, TokioPostgresListener};
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 use crate::{
@@ -23,6 +23,9 @@ const MAX_ATTACHMENT_BYTES: usize = 1 << 28;
 
 /// How long messages that were sent may still be on their way.
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
+
+/// How long messages are heard after the end, if there is no end of them.
+const MOST_AFTER_THE_END: Duration = Duration::from_secs(5);
 
 pub(super) struct Recorder {
     conversation: Arc<Mutex<Conversation>>,
@@ -54,8 +57,9 @@ impl Recorder {
     }
 
     /// Returns once no node owes anything any more, or its time is over.
-    pub(super) async fn wait_for_what_is_owed(&self) {
-        while self.conversation.lock().is_owed(self.started.elapsed()) {
+    pub(super) async fn wait_for_what_is_owed(&self, most: Duration) {
+        let deadline = Instant::now() + most;
+        while self.conversation.lock().is_owed(self.started.elapsed()) && Instant::now() <= deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -80,24 +84,33 @@ async fn record(
     started: Instant,
     mut stopped: oneshot::Receiver<()>,
 ) -> Result<(), BackendError> {
-    let mut is_stopped = false;
+    let mut end: Option<Instant> = None;
     loop {
-        let incoming = if is_stopped {
-            match timeout(ON_ITS_WAY, listener.next()).await {
-                Ok(incoming) => incoming?,
-                Err(_) => return Ok(()),
+        let incoming = if let Some(end) = end {
+            match timeout_at(end.min(Instant::now() + ON_ITS_WAY), listener.next()).await {
+                // A future that is always ready never times out.
+                Ok(incoming) if Instant::now() < end => incoming?,
+                _ => return Ok(()),
             }
         } else {
             tokio::select! {
                 incoming = listener.next() => incoming?,
                 _ = &mut stopped => {
-                    is_stopped = true;
+                    end = Some(Instant::now() + MOST_AFTER_THE_END);
                     continue;
                 }
             }
         };
         let entry = read(&backend, &table, incoming, started.elapsed()).await?;
-        conversation.lock().hear(&entry);
+        let new = {
+            let mut conversation = conversation.lock();
+            conversation.hear(&entry);
+            conversation.take_reply_channel()
+        };
+        // What came there before is not judged: the scenarios ask more than once.
+        if let Some(channel) = new {
+            listener.listen(&[channel]).await?;
+        }
     }
 }
 

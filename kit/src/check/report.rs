@@ -63,19 +63,32 @@ pub struct Mistake {
     pub expected: Option<String>,
     /// How often it showed.
     pub times: usize,
+    /// Whether it is the outcome of a scenario, which may follow from another mistake.
+    pub is_outcome: bool,
 }
 
 impl Report {
     /// The level that the node has reached: nothing that it needs is wrong or missing. `None` when
-    /// it does not reach the first.
+    /// it does not reach the first. Levels of which nothing was chosen do not count.
     pub fn level(&self) -> Option<Level> {
+        let of_level = |level: Level| self.played.iter().filter(move |played| played.level == level);
+        let is_wrong = |level: Level| self.mistakes.iter().any(|mistake| mistake.level == level);
+        let is_chosen = |level: &Level| !self.is_partial || of_level(*level).next().is_some() || is_wrong(*level);
         let reached = |level: &Level| {
-            let mut played = self.played.iter().filter(|played| played.level == *level).peekable();
-            played.peek().is_some()
-                && played.all(|played| played.result == PlayResult::Right)
-                && self.mistakes.iter().all(|mistake| mistake.level != *level)
+            let mut played = of_level(*level).peekable();
+            played.peek().is_some() && played.all(|played| played.result == PlayResult::Right) && !is_wrong(*level)
         };
-        Level::ALL.into_iter().take_while(reached).last()
+        Level::ALL.into_iter().filter(is_chosen).take_while(reached).last()
+    }
+
+    /// Whether all scenarios that were played went well, and nothing else is wrong.
+    pub fn is_right(&self) -> bool {
+        self.mistakes.is_empty() && self.played.iter().all(|played| played.result == PlayResult::Right)
+    }
+
+    /// Puts the outcomes of scenarios last: they may follow from the other mistakes.
+    pub(super) fn sort(&mut self) {
+        self.mistakes.sort_by_key(|mistake| mistake.is_outcome);
     }
 
     pub(super) fn add(&mut self, mistake: Mistake) {
@@ -110,7 +123,11 @@ impl Report {
         if !lacking.is_empty() {
             let _ = writeln!(text, "the node has no {}", lacking.join(", "));
         }
+        let first_outcome = self.mistakes.iter().position(|mistake| mistake.is_outcome);
         for (index, mistake) in self.mistakes.iter().enumerate() {
+            if index > 0 && first_outcome == Some(index) {
+                text.push_str("\nOutcomes of scenarios, which may follow from the mistakes above:\n");
+            }
             let _ = write!(text, "\n{}. {}\n", index + 1, mistake.text());
         }
         let level = self.level().map_or("none", Level::name);
@@ -161,6 +178,7 @@ impl Report {
                 "sent": mistake.sent,
                 "expected": mistake.expected,
                 "times": mistake.times,
+                "outcome": mistake.is_outcome,
             })).collect::<Value>(),
         })
     }

@@ -223,7 +223,8 @@ impl Client {
                 && line["name"] == event
                 && matches(line["args"].as_array().map_or(&[], Vec::as_slice))
         };
-        let mut line = self.wait_for_event(&format!("packet {event:?}"), is_it).await?;
+        let marker = if event == barrier::MARKER { ", the kit's marker: binary, so in an attachment," } else { "" };
+        let mut line = self.wait_for_event(&format!("packet {event:?}{marker}"), is_it).await?;
         Ok(line["args"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
 

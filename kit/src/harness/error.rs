@@ -15,7 +15,7 @@ pub enum Error {
     },
 
     /// The process has ended.
-    #[error("{node} has ended ({}) before {awaited}{}", ending(*status), last_words(stderr))]
+    #[error("{node} has ended ({}) before {awaited}{}", ending(*status), printed(stdout, stderr))]
     Ended {
         /// The name of the process.
         node: String,
@@ -23,6 +23,8 @@ pub enum Error {
         awaited: String,
         /// How the process ended.
         status: Option<ExitStatus>,
+        /// What the process printed before it was ready.
+        stdout: Vec<String>,
         /// The last lines that the process wrote to stderr.
         stderr: Vec<String>,
     },
@@ -66,6 +68,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self::Refused { text: text.into() }
+    }
+
     /// Whether a node has refused an op because it does not have it: its text begins with
     /// `unknown op`.
     pub fn is_unknown_op(&self) -> bool {
@@ -77,6 +83,11 @@ impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
+}
+
+fn printed(stdout: &[String], stderr: &[String]) -> String {
+    let before = if stdout.is_empty() { String::new() } else { format!("\nits stdout:\n  {}", stdout.join("\n  ")) };
+    before + &last_words(stderr)
 }
 
 fn ending(status: Option<ExitStatus>) -> String {

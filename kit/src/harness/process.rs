@@ -4,10 +4,14 @@
 //! it, and a test that does not read cannot block it.
 
 use std::{
+    cell::RefCell,
     collections::{HashMap, VecDeque},
     io::{BufRead, BufReader, Read, Write},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -21,11 +25,17 @@ use tokio::{
 
 use super::Error;
 
+tokio::task_local! {
+    /// The last op of a scenario that failed, with the text of the node.
+    pub(crate) static LAST_REFUSED: RefCell<Option<(String, String)>>;
+}
+
 /// How often a process is looked at that has closed its output and still runs.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How many lines of stderr are kept for error messages.
+/// How many lines of stderr, and of stdout before the process is ready, are kept for error messages.
 const STDERR_LINES: usize = 100;
+const STDOUT_LINES: usize = 20;
 /// How many events are shown in error messages, and after how many characters each is cut.
 const SHOWN_EVENTS: usize = 50;
 const SHOWN_CHARACTERS: usize = 300;
@@ -40,6 +50,8 @@ struct Shared {
     name: String,
     pid: u32,
     child: Mutex<Child>,
+    /// Whether the child was waited for. Changes while `child` is locked.
+    is_reaped: AtomicBool,
     stdin: Mutex<Option<ChildStdin>>,
     state: Mutex<State>,
     changed: Notify,
@@ -56,6 +68,8 @@ struct State {
     /// Without this, a wait for one client would search the events of all clients.
     untaken: HashMap<u64, Vec<usize>>,
     stderr: VecDeque<String>,
+    /// What came on stdout before the line that says that the process is ready.
+    early_lines: VecDeque<String>,
     /// Set once the process has ended.
     ended: bool,
     status: Option<ExitStatus>,
@@ -83,6 +97,9 @@ impl Process {
     }
 
     fn spawn(name: &str, command: &mut Command, patience: Duration, url: Option<String>) -> std::io::Result<Self> {
+        // In a group of its own, so that what it starts ends with it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("stdout is piped");
@@ -91,18 +108,20 @@ impl Process {
             name: format!("{name} (pid {})", child.id()),
             pid: child.id(),
             child: Mutex::new(child),
+            is_reaped: AtomicBool::new(false),
             stdin: Mutex::new(stdin),
             state: Mutex::default(),
             changed: Notify::new(),
         });
+        let secret = url.filter(|url| !url.is_empty());
         let stderr_reader = thread::spawn({
-            let shared = shared.clone();
-            move || shared.read_stderr(stderr, url.as_deref())
+            let (shared, secret) = (shared.clone(), secret.clone());
+            move || shared.read_stderr(stderr, secret.as_deref())
         });
         thread::spawn({
             let shared = shared.clone();
             move || {
-                shared.read_stdout(stdout);
+                shared.read_stdout(stdout, secret.as_deref());
                 // Read to the end before the exit is reported, so that its last lines are in the
                 // error.
                 let _ = stderr_reader.join();
@@ -152,7 +171,13 @@ impl Process {
         self.shared.write(&command);
 
         match timeout(self.patience, answer).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => {
+                if let Err(Error::Refused { text }) = &answer {
+                    let refused = Some((op.to_owned(), text.clone()));
+                    let _ = LAST_REFUSED.try_with(|last| last.replace(refused)); // outside of a scenario
+                }
+                answer
+            }
             Ok(Err(_)) => Err(self.ended(&lock(&self.shared.state), &format!("its answer to {op:?}"))),
             Err(_) => Err(self.not_seen(&format!("answer to {op:?}"), all)),
         }
@@ -254,6 +279,7 @@ impl Process {
             node: self.name().to_owned(),
             awaited: awaited.to_owned(),
             status: state.status,
+            stdout: state.early_lines.iter().cloned().collect(),
             stderr: state.last_stderr(),
         }
     }
@@ -265,7 +291,11 @@ impl Process {
             node: self.name().to_owned(),
             awaited: awaited.to_owned(),
             waited: self.patience,
-            came: state.last_events(relevant),
+            came: if state.ready.is_some() {
+                state.last_events(relevant)
+            } else {
+                state.early_lines.iter().cloned().collect()
+            },
             stderr: state.last_stderr(),
         }
     }
@@ -280,8 +310,19 @@ impl Drop for Process {
 }
 
 impl Shared {
+    /// Kills the process and all that it has started.
     fn kill(&self) -> std::io::Result<()> {
-        lock(&self.child).kill()
+        let mut child = lock(&self.child);
+        // The group has the child's id, which may be another's once the child was waited for.
+        #[cfg(unix)]
+        if !self.is_reaped.load(Ordering::Relaxed) {
+            let group = format!("-{}", self.pid);
+            let killed = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+            if killed.is_ok_and(|status| status.success()) {
+                return Ok(());
+            }
+        }
+        child.kill()
     }
 
     fn write(&self, command: &Value) {
@@ -294,9 +335,9 @@ impl Shared {
         }
     }
 
-    fn read_stdout(&self, stdout: impl Read) {
+    fn read_stdout(&self, stdout: impl Read, secret: Option<&str>) {
         for line in lines(stdout) {
-            self.take_line(&line);
+            self.take_line(&line, secret);
             self.changed.notify_waiters();
         }
     }
@@ -305,10 +346,16 @@ impl Shared {
         // The lock is free in between: a process may have closed its output and go on, until it is
         // killed.
         let status = loop {
-            match lock(&self.child).try_wait() {
-                Ok(None) => thread::sleep(LOOK_AGAIN),
-                Ok(status) => break status,
-                Err(_) => break None,
+            let mut child = lock(&self.child);
+            match child.try_wait() {
+                Ok(None) => {
+                    drop(child);
+                    thread::sleep(LOOK_AGAIN);
+                }
+                waited => {
+                    self.is_reaped.store(true, Ordering::Relaxed);
+                    break waited.unwrap_or_default();
+                }
             }
         };
         let mut state = lock(&self.state);
@@ -320,7 +367,7 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
-    fn take_line(&self, line: &str) {
+    fn take_line(&self, line: &str, secret: Option<&str>) {
         let mut state = lock(&self.state);
         let mut message = match parse(line) {
             Ok(message) => message,
@@ -328,7 +375,13 @@ impl Shared {
         };
         if state.ready.is_none() && message["ready"] == true {
             state.ready = Some(message);
-        } else if message["event"].is_string() {
+            return;
+        }
+        if state.ready.is_none() {
+            let line = without_secret(line, secret);
+            keep(&mut state.early_lines, cut(&line), STDOUT_LINES);
+        }
+        if message["event"].is_string() {
             if let Some(client) = message["client"].as_u64() {
                 let place = state.events.len();
                 state.untaken.entry(client).or_default().push(place);
@@ -336,7 +389,7 @@ impl Shared {
             state.events.push(Event { value: message, taken: false });
         } else if let Some(sender) = message["id"].as_u64().and_then(|id| state.waiting.remove(&id)) {
             let answer = match message.get("error") {
-                Some(text) => Err(Error::Refused { text: text.as_str().map_or(text.to_string(), str::to_owned) }),
+                Some(text) => Err(Error::refused(text.as_str().map_or(text.to_string(), str::to_owned))),
                 None => Ok(message["ok"].take()),
             };
             // The caller may have given up.
@@ -344,15 +397,9 @@ impl Shared {
         }
     }
 
-    fn read_stderr(&self, stderr: impl Read, url: Option<&str>) {
-        let secret = url.filter(|url| !url.is_empty());
+    fn read_stderr(&self, stderr: impl Read, secret: Option<&str>) {
         for line in lines(stderr) {
-            let line = secret.map_or(line.clone(), |secret| line.replace(secret, "$DATABASE_URL"));
-            let mut state = lock(&self.state);
-            if state.stderr.len() == STDERR_LINES {
-                state.stderr.pop_front();
-            }
-            state.stderr.push_back(line);
+            keep(&mut lock(&self.state).stderr, without_secret(&line, secret), STDERR_LINES);
         }
     }
 }
@@ -391,11 +438,25 @@ pub(crate) fn all(_: &Value) -> bool {
     true
 }
 
+fn keep(lines: &mut VecDeque<String>, line: String, most: usize) {
+    if lines.len() == most {
+        lines.pop_front();
+    }
+    lines.push_back(line);
+}
+
+fn without_secret(line: &str, secret: Option<&str>) -> String {
+    secret.map_or(line.to_owned(), |secret| line.replace(secret, "$DATABASE_URL"))
+}
+
 fn shown(event: &Value) -> String {
-    let text = event.to_string();
+    cut(&event.to_string())
+}
+
+fn cut(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
-        None => text,
+        None => text.to_owned(),
     }
 }
 

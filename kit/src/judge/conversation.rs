@@ -1,7 +1,7 @@
 //! What goes on among nodes: requests and their responses, joining, living and leaving.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -19,6 +19,8 @@ pub(crate) struct Expectations {
     pub(crate) patience: Option<Duration>,
     /// How long it may be silent.
     pub(crate) silence: Option<Duration>,
+    /// Payloads that no node has sent, but the kit.
+    pub(crate) ignored: HashSet<String>,
 }
 
 /// What was said so far.
@@ -29,6 +31,11 @@ pub(crate) struct Conversation {
     now: Option<Duration>,
     nodes: BTreeMap<(String, String), Node>,
     requests: HashMap<String, Request>,
+    /// The namespace of each uid.
+    namespaces: HashMap<String, String>,
+    /// Where trusted nodes get their responses, and whether the next of these was taken.
+    reply_channels: Vec<String>,
+    taken_reply_channels: usize,
     /// Responses that are still missing: from whom, by when.
     due: Vec<Due>,
     messages: Vec<Message>,
@@ -88,6 +95,9 @@ impl Conversation {
             now: None,
             nodes: BTreeMap::new(),
             requests: HashMap::new(),
+            namespaces: HashMap::new(),
+            reply_channels: Vec::new(),
+            taken_reply_channels: 0,
             due: Vec::new(),
             messages: Vec::new(),
         }
@@ -109,7 +119,8 @@ impl Conversation {
         self.miss(entry.at);
         let mut findings = Vec::new();
         let parsed = form::read(entry, &mut findings);
-        let is_judged = parsed.as_ref().is_none_or(|message| self.is_judged(&message.uid));
+        let is_judged = !self.expectations.ignored.contains(&entry.payload)
+            && parsed.as_ref().is_none_or(|message| self.is_judged(&message.uid));
         if is_judged {
             let nsp = parsed.as_ref().map(|message| message.nsp.clone());
             findings.into_iter().for_each(|finding| self.found(finding, nsp.as_deref()));
@@ -122,12 +133,29 @@ impl Conversation {
                 text: message.text.clone(),
             });
         }
-        self.live(&message, is_judged);
+        if message.is_on_reply_channel {
+            // It proves only to the requester that its node lives.
+            self.after_close(&message, is_judged);
+        } else {
+            self.live(&message, is_judged);
+        }
         match message.kind {
             3 | 7 | 9 if message.request.is_some() => self.request(&message),
             8 | 10 | 11 | 12 => self.response(&message, is_judged),
             _ => {}
         }
+    }
+
+    /// A notification with this payload is none of a node.
+    pub(crate) fn ignore(&mut self, payload: &str) {
+        self.expectations.ignored.insert(payload.to_owned());
+    }
+
+    /// A reply channel that is new since the last call.
+    pub(crate) fn take_reply_channel(&mut self) -> Option<String> {
+        let channel = self.reply_channels.get(self.taken_reply_channels).cloned()?;
+        self.taken_reply_channels += 1;
+        Some(channel)
     }
 
     /// Whether a node may still send what it owes.
@@ -167,7 +195,6 @@ impl Conversation {
         self.findings.push(finding);
     }
 
-    /// The first message, silence, and what follows a 13.
     /// A packed message of a node, which every node must take.
     fn packed(&mut self, message: &Parsed, takes_packed: bool) {
         let text = &message.text;
@@ -189,6 +216,25 @@ impl Conversation {
         }
     }
 
+    /// A uid is that of one node, in one namespace.
+    fn namespace(&mut self, message: &Parsed) {
+        let known = self.namespaces.entry(message.uid.clone()).or_insert_with(|| message.nsp.clone());
+        if *known != message.nsp {
+            let text = format!("the uid {} is also that of the node in {known:?}", message.uid);
+            *known = message.nsp.clone();
+            self.found(Finding::new(Rule::Uid, text).sent(&message.text), Some(&message.nsp));
+        }
+    }
+
+    fn after_close(&mut self, message: &Parsed, is_judged: bool) {
+        let node = self.nodes.get(&(message.uid.clone(), message.nsp.clone()));
+        if is_judged && node.is_some_and(|node| node.has_closed) {
+            let finding = Finding::new(Rule::AfterClose, "the node has sent its 13 before").sent(&message.text);
+            self.found(finding, Some(&message.nsp));
+        }
+    }
+
+    /// The first message, silence, and what follows a 13.
     fn live(&mut self, message: &Parsed, is_judged: bool) {
         if message.uid == "emitter" || message.uid.is_empty() {
             if message.kind == 1 {
@@ -196,6 +242,10 @@ impl Conversation {
             }
             return;
         }
+        if is_judged {
+            self.namespace(message);
+        }
+        self.after_close(message, is_judged);
         let key = (message.uid.clone(), message.nsp.clone());
         let is_new = !self.nodes.contains_key(&key);
         let now = self.now;
@@ -217,10 +267,6 @@ impl Conversation {
         if is_judged && self.expectations.patience.is_some() && is_new && message.kind != 1 {
             let finding = Finding::new(Rule::Announce, "the first message of the node is not a 1").sent(text);
             self.found(finding.expected(example::message(1, &message.uid, &message.nsp, "")), Some(&message.nsp));
-        }
-        if is_judged && had_closed {
-            let finding = Finding::new(Rule::AfterClose, "the node has sent its 13 before").sent(text);
-            self.found(finding, Some(&message.nsp));
         }
         if let (true, false, Some(limit), Some(before), Some(now)) =
             (is_judged, had_closed, self.expectations.silence, before, now)
@@ -258,10 +304,15 @@ impl Conversation {
             counts: HashMap::new(),
         };
         self.requests.insert(id.clone(), request);
-        // Responses on another channel are not heard here.
+        if let Some(channel) = message.reply_channel.as_ref().filter(|_| !self.is_judged(&message.uid))
+            && !self.reply_channels.contains(channel)
+        {
+            self.reply_channels.push(channel.clone());
+        }
+        // Responses on another channel may not be heard here.
         match message.kind {
-            3 if !message.has_reply_channel => self.expect(message, 11, Some(id)),
-            7 if !message.has_reply_channel => self.expect(message, 8, Some(id)),
+            3 if message.reply_channel.is_none() => self.expect(message, 11, Some(id)),
+            7 if message.reply_channel.is_none() => self.expect(message, 8, Some(id)),
             // An application need not acknowledge a 9.
             _ => {}
         }

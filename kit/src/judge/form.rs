@@ -1,6 +1,6 @@
 //! One notification alone: its payload, its header, its message.
 
-use socketio_pg_core::protocol::{DecodeErrorKind, MAX_ID_BYTES, Notification, Value};
+use socketio_pg_core::protocol::{DecodeErrorKind, MAX_ID_BYTES, Notification, ReplyChannel, Value};
 
 use super::{
     Entry, Finding, Rule, example,
@@ -22,7 +22,9 @@ pub(crate) struct Parsed {
     pub(crate) client_count: Option<f64>,
     /// As JSON.
     pub(crate) text: String,
-    pub(crate) has_reply_channel: bool,
+    /// Where the responses to a request go.
+    pub(crate) reply_channel: Option<String>,
+    pub(crate) is_on_reply_channel: bool,
     pub(crate) has_session: bool,
     /// Whether a 1 or 2 tells that its node takes packed messages.
     pub(crate) takes_packed: bool,
@@ -140,8 +142,13 @@ fn digits(id: &Value) -> String {
 }
 
 fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<Parsed> {
-    let text = value.to_json();
-    let of_channel = entry.channel.split_once('#').map_or("/", |(_, nsp)| nsp);
+    let text = shown(value);
+    // Responses of all namespaces may be on a reply channel.
+    let is_on_reply_channel = ReplyChannel::parse(&entry.channel).is_some();
+    let of_channel = match value.get("nsp").and_then(Value::as_str) {
+        Some(nsp) if is_on_reply_channel => nsp,
+        _ => entry.channel.split_once('#').map_or("/", |(_, nsp)| nsp),
+    };
     let wrong = |rule: Rule, problem: String| Finding::new(rule, problem).sent(&text);
 
     let kind = match value.get("type") {
@@ -176,11 +183,13 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
     };
     let nsp = match value.get("nsp") {
         Some(Value::Str(nsp)) => Some(nsp.as_str()),
-        // Node.js's emitter writes none.
-        None if uid == Some("emitter") => None,
         other => {
             let problem = match other {
                 Some(other) => format!("`nsp` is {}", other.to_json()),
+                None if uid == Some("emitter") => {
+                    "`nsp` is missing: Node.js's servers ignore the message, as all that Node.js's own emitter sends"
+                        .to_owned()
+                }
                 None => "`nsp` is missing: Node.js ignores the message".to_owned(),
             };
             let right = with(value, "nsp", Value::Str(of_channel.to_owned())).to_json();
@@ -203,6 +212,9 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
         }
     }
     let kind = u64::try_from(kind?).ok()?;
+    if is_on_reply_channel && !matches!(kind, 8 | 10..=12) {
+        findings.push(wrong(Rule::Channel, format!("a {kind} is not a response, and is on a reply channel")));
+    }
     let data = value.get("data");
     let request = data.and_then(|data| data.get("requestId")).and_then(Value::as_str);
     let nsp = nsp.unwrap_or(of_channel);
@@ -216,7 +228,8 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
         nsp: nsp.to_owned(),
         request: request.map(str::to_owned),
         client_count: data.and_then(|data| data.get("clientCount")).and_then(number),
-        has_reply_channel: value.get("replyTo").is_some(),
+        reply_channel: value.get("replyTo").and_then(Value::as_str).map(str::to_owned),
+        is_on_reply_channel,
         has_session: value.get("session").is_some(),
         takes_packed: value.get("binary").and_then(Value::as_str) == Some("packed"),
         is_packed: false,
@@ -230,6 +243,22 @@ fn message(value: &Value, entry: &Entry, findings: &mut Vec<Finding>) -> Option<
 /// Whether a namespace has the channel of another: PostgreSQL cuts long names.
 fn same_channel(nsp: &str, of_channel: &str) -> bool {
     nsp == of_channel || (of_channel.len() > 1 && nsp.starts_with(of_channel) && of_channel.len() > 20)
+}
+
+/// As JSON, with the number of bytes in place of binary: such a message is not JSON.
+fn shown(value: &Value) -> String {
+    fn without_bytes(value: &Value) -> Value {
+        match value {
+            Value::Bin(bytes) if bytes.len() == 1 => Value::Str("<1 byte>".to_owned()),
+            Value::Bin(bytes) => Value::Str(format!("<{} bytes>", bytes.len())),
+            Value::Array(values) => Value::Array(values.iter().map(without_bytes).collect()),
+            Value::Map(entries) => {
+                Value::Map(entries.iter().map(|(key, value)| (key.clone(), without_bytes(value))).collect())
+            }
+            other => other.clone(),
+        }
+    }
+    without_bytes(value).to_json()
 }
 
 /// The same object with another value for a key.

@@ -112,6 +112,8 @@ fn packet(packet: Option<&Value>) -> Checked {
     }
 }
 
+const HANDSHAKE: [&str; 9] = ["headers", "time", "address", "xdomain", "secure", "issued", "url", "query", "auth"];
+
 fn sockets(sockets: Option<&Value>) -> Checked {
     let wrong = |text: &str| Err((Rule::Sockets, text.to_owned()));
     let Some(sockets) = sockets.and_then(Value::as_array) else { return wrong("`sockets` is not an array") };
@@ -125,8 +127,11 @@ fn sockets(sockets: Option<&Value>) -> Checked {
         if socket.get("rooms").and_then(Value::as_array).is_none() {
             return wrong("a socket has no array of `rooms`");
         }
-        if !matches!(socket.get("handshake"), Some(Value::Map(_))) {
+        let Some(handshake @ Value::Map(_)) = socket.get("handshake") else {
             return wrong("a socket has no `handshake`");
+        };
+        if let Some(key) = HANDSHAKE.into_iter().find(|key| handshake.get(key).is_none()) {
+            return wrong(&format!("a `handshake` has no `{key}`"));
         }
         if socket.get("server").is_some() {
             return wrong("a socket has a key `server`, by which Node.js takes it for another kind of object");

@@ -1,6 +1,8 @@
 //! The three servers that scenarios with the same settings share.
 
 use std::{
+    cell::RefCell,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -8,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
@@ -17,7 +20,7 @@ use super::{
     scenario::{Outcome, Scenario},
     stage::{Server, Stage},
 };
-use crate::harness::{ClientHost, Error, NodeOptions};
+use crate::harness::{ClientHost, Error, LAST_REFUSED, NodeOptions};
 
 /// The server settings of a scenario. All scenarios with the same settings share the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +97,25 @@ pub(crate) fn namespaces<'a>(
     std::iter::once("/".to_owned()).chain(spaces(scenarios_at_once)).chain(own).collect()
 }
 
+/// A panic is one scenario that failed. An error of a node says which op has failed.
+async fn guarded(run: impl Future<Output = Outcome>) -> Outcome {
+    let with_op = async {
+        let outcome = run.await;
+        LAST_REFUSED.with(|last| match (outcome, last.take()) {
+            (Err(error @ Error::Refused { .. }), _) if error.is_unknown_op() => Err(error),
+            (Err(Error::Refused { text }), Some((op, last))) if text == last => {
+                Err(Error::refused(format!("the op {op:?} failed: {text}")))
+            }
+            (outcome, _) => outcome,
+        })
+    };
+    let run = LAST_REFUSED.scope(RefCell::default(), with_op);
+    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Error::refused(format!("the scenario panicked: {}", text.unwrap_or("without a text"))))
+    })
+}
+
 impl Cluster {
     /// Starts servers on which this many scenarios can run at the same time, besides those in a
     /// namespace of their own.
@@ -128,7 +150,7 @@ impl Cluster {
         let nsp = scenario.namespace().or_else(|| self.free_namespaces.lock().pop()).unwrap_or_default();
         let fixture = Fixture::new(self.clone(), nsp.clone());
         let (view, all_clients) = (fixture.in_namespace(&nsp), fixture.all_clients.clone());
-        let outcome = (scenario.run)(fixture).await;
+        let outcome = guarded((scenario.run)(fixture)).await;
         let clients = std::mem::take(&mut *all_clients.lock());
         for client in clients {
             // Many of them have left already.

@@ -1,6 +1,6 @@
 //! What a scenario runs on: three servers, a namespace, clients.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
@@ -72,6 +72,11 @@ impl Fixture {
         &*self.cluster.stage
     }
 
+    /// The time limit of each wait.
+    pub(crate) fn patience(&self) -> Duration {
+        self.cluster.options.patience
+    }
+
     /// What the names of channels begin with.
     pub(crate) fn prefix(&self) -> &str {
         self.cluster.options.prefix()
@@ -110,6 +115,11 @@ impl Fixture {
     /// Starts one more server like the third, with this namespace alone.
     pub(crate) async fn start_another(&self) -> Result<Server, Error> {
         self.start_like(2).await
+    }
+
+    /// Starts one more server like the second, with this namespace alone.
+    pub(crate) async fn start_another_like_the_second(&self) -> Result<Server, Error> {
+        self.start_like(1).await
     }
 
     /// Starts one more server like the one that acts, with this namespace alone.
@@ -163,7 +173,7 @@ impl Fixture {
     pub(crate) async fn connect_over(&self, other: &Client, nsp: &str) -> Result<Arc<Client>, Error> {
         if self.stage().lacks(Capability::SharedConnections) {
             let text = format!("there are no {}", Capability::SharedConnections.name());
-            return Err(Error::Refused { text });
+            return Err(Error::refused(text));
         }
         let client = Arc::new(self.cluster.host.connect_over(other, &Connect::to(nsp)).await?);
         self.all_clients.lock().push(client.clone());

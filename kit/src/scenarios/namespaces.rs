@@ -1,6 +1,7 @@
 //! Namespaces with names of all kinds.
 
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::{
     capability::Capability,
@@ -81,7 +82,12 @@ async fn everything(fixture: Fixture) -> Outcome {
     let clients = fixture.clients().await?;
     fixture.act("socketsJoin", json!({ "rooms": [clients.c.id()], "join": ["zimmer ü"] })).await?;
     // A later message of a Node.js server may overtake the one that makes sockets join.
-    while fixture.act("fetchSockets", json!({ "rooms": ["zimmer ü"] })).await?.as_array().is_none_or(Vec::is_empty) {}
+    let deadline = Instant::now() + fixture.patience();
+    while fixture.act("fetchSockets", json!({ "rooms": ["zimmer ü"] })).await?.as_array().is_none_or(Vec::is_empty) {
+        if Instant::now() > deadline {
+            return Err(Error::refused("`socketsJoin` has no effect: `fetchSockets` finds no socket in the room"));
+        }
+    }
     for (server, from) in fixture.servers().iter().zip(["one", "two", "three"]) {
         fixture.call(server, "emit", json!({ "event": "grüße", "args": [from] })).await?;
         fixture.call(server, "emit", json!({ "event": "large", "args": [from, "x".repeat(9000)] })).await?;

@@ -108,7 +108,7 @@ fn without_chunks(answer: &str) -> Option<String> {
 }
 
 fn refused(text: &str) -> Error {
-    Error::Refused { text: text.to_owned() }
+    Error::refused(text)
 }
 
 /// The servers that these clients can use, by name: they do not know MessagePack.

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{
     acknowledgements, broadcast, capability::Capability, cluster::Settings, emitters, fixture::Fixture, membership,
-    namespaces, options, order, raw, remote_sockets, rooms, server_side, sizes, sockets, values,
+    namespaces, options, order, raw, remote_sockets, requests, rooms, server_side, sessions, sizes, sockets, strangers,
+    values,
 };
 use crate::harness::Error;
 
@@ -76,9 +77,12 @@ impl Scenario {
             raw::scenarios(),
             remote_sockets::scenarios(),
             server_side::scenarios(),
+            requests::scenarios(),
             membership::scenarios(),
             namespaces::scenarios(),
             options::scenarios(),
+            strangers::scenarios(),
+            sessions::scenarios(),
             emitters::scenarios(),
         ]
         .concat()

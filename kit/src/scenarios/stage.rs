@@ -23,10 +23,23 @@ pub trait Stage: Send + Sync {
     /// Executes SQL in the database, and returns the first value, if there is one.
     fn execute<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Option<String>, Error>>;
 
+    /// Sends a notification, as a process beside the servers does.
+    fn notify<'a>(&'a self, channel: &'a str, payload: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        let quoted = |text: &str| text.replace('\'', "''");
+        let sql = format!("SELECT pg_notify('{}', '{}')", quoted(channel), quoted(payload));
+        Box::pin(async move { self.execute(&sql).await.map(drop) })
+    }
+
+    /// Whether all servers take messages without `nsp`, and pass on only packets that are events:
+    /// Node.js does neither.
+    fn hears_more_than_node(&self) -> bool {
+        false
+    }
+
     /// An emitter, which is started with the first scenario that wants it.
     fn emitter<'a>(&'a self, which: Emitter, options: &'a NodeOptions) -> BoxFuture<'a, Result<Arc<Node>, Error>> {
         let _ = options;
-        Box::pin(async move { Err(Error::Refused { text: format!("there is no emitter {which:?}") }) })
+        Box::pin(async move { Err(Error::refused(format!("there is no emitter {which:?}"))) })
     }
 
     /// Whether what one server publishes on a channel with a long name arrives at another.

@@ -45,6 +45,7 @@ pub struct ServerSideEmit<P = Payload> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ServerSideEmitResponseData"))]
 pub struct ServerSideEmitResponse<P = Payload> {
     /// The request it answers.
+    #[serde(default = "RequestId::none", deserialize_with = "super::request_or_none")]
     pub request_id: RequestId,
     /// The one value of the response, missing when it was empty.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]

@@ -70,6 +70,7 @@ impl Only {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "FetchSocketsResponseData"))]
 pub struct FetchSocketsResponse<P = Payload> {
     /// The request it answers.
+    #[serde(default = "RequestId::none", deserialize_with = "super::request_or_none")]
     pub request_id: RequestId,
     /// The sockets that match; none in an answer that has `count` or `ids`.
     #[serde(deserialize_with = "super::object::deserialize_array")]

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The version of the description. Messages carry no version: see the specification.
-const VERSION: &str = "1.4.0";
+const VERSION: &str = "1.4.1";
 
 /// An operation of a node, which other nodes see too.
 struct Exchange {

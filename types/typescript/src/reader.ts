@@ -187,11 +187,11 @@ export interface EventPacket {
   /**
    * The packet's type. Only 2, EVENT, may be sent: clients disconnect on anything else.
    */
-  type: number;
+  type?: number;
   /**
    * The event's name and its arguments, an array.
    */
-  data: unknown;
+  data?: unknown;
   /**
    * Written by the emitter, but no reader uses it: the message's own `nsp` counts.
    */
@@ -452,7 +452,7 @@ export interface FetchSocketsResponseData {
   /**
    * The request it answers.
    */
-  requestId: RequestId;
+  requestId?: RequestId | null;
   /**
    * The sockets that match; none in an answer that has `count` or `ids`.
    */
@@ -586,7 +586,7 @@ export interface ServerSideEmitResponseData {
   /**
    * The request it answers.
    */
-  requestId: RequestId;
+  requestId?: RequestId | null;
   /**
    * The one value of the response, missing when it was empty.
    */
@@ -637,7 +637,7 @@ export interface BroadcastClientCountData {
   /**
    * The broadcast it answers.
    */
-  requestId: RequestId;
+  requestId?: RequestId | null;
   /**
    * The number of clients, 0 included.
    */
@@ -686,7 +686,7 @@ export interface BroadcastAckData {
   /**
    * The broadcast it answers.
    */
-  requestId: RequestId;
+  requestId?: RequestId | null;
   /**
    * The first argument of the acknowledgement, missing when there was none.
    */

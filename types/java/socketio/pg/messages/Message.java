@@ -319,7 +319,7 @@ public record Message(String session, String heartbeats, String binary, String u
 
         private static FetchSocketsResponse read(Input in) {
             return new FetchSocketsResponse(
-                in.text("requestId", 256),
+                in.text("requestId", 256, Rule.OPTIONAL, Rule.NULL),
                 in.list("sockets", SocketDescription::read),
                 in.whole("count", Rule.OPTIONAL, Rule.NULL),
                 in.texts("ids", 256, Rule.OPTIONAL, Rule.NULL));
@@ -378,7 +378,7 @@ public record Message(String session, String heartbeats, String binary, String u
 
         private static ServerSideEmitResponse read(Input in) {
             return new ServerSideEmitResponse(
-                in.text("requestId", 256),
+                in.text("requestId", 256, Rule.OPTIONAL, Rule.NULL),
                 in.any("packet", Rule.OPTIONAL));
         }
 
@@ -406,7 +406,7 @@ public record Message(String session, String heartbeats, String binary, String u
 
         private static BroadcastClientCount read(Input in) {
             return new BroadcastClientCount(
-                in.text("requestId", 256),
+                in.text("requestId", 256, Rule.OPTIONAL, Rule.NULL),
                 in.whole("clientCount"));
         }
 
@@ -434,7 +434,7 @@ public record Message(String session, String heartbeats, String binary, String u
 
         private static BroadcastAck read(Input in) {
             return new BroadcastAck(
-                in.text("requestId", 256),
+                in.text("requestId", 256, Rule.OPTIONAL, Rule.NULL),
                 in.any("packet", Rule.OPTIONAL));
         }
 
@@ -473,8 +473,8 @@ public record Message(String session, String heartbeats, String binary, String u
     public record EventPacket(long type, Object data, String nsp) {
         private static EventPacket read(Input in) {
             return new EventPacket(
-                in.whole("type"),
-                in.any("data"),
+                java.util.Objects.requireNonNullElse(in.whole("type", Rule.OPTIONAL), 0L),
+                in.any("data", Rule.OPTIONAL),
                 in.text("nsp", 0, Rule.OPTIONAL, Rule.LENIENT));
         }
 
