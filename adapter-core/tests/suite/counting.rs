@@ -301,6 +301,11 @@ async fn crowd(database: &MemoryDatabase, clients: usize) -> (Cluster<MemoryBack
         let sid = opened.split_once(r#""sid":""#).unwrap().1.split_once('"').unwrap().0.to_owned();
         http(&mut connection, &format!("POST /socket.io/?EIO=4&transport=polling&sid={sid}"), "40").await;
     }
+    // The response may come before the handler has run.
+    let crowd = cluster.of("/").local().to("crowd");
+    while crowd.socket_count().await.unwrap() < clients as u64 {
+        tokio::task::yield_now().await;
+    }
     (cluster, io, connection)
 }
 
