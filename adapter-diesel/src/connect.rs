@@ -6,7 +6,7 @@ use socketio_pg_core::{ConnectError, backend::BackendError};
 use crate::{DieselBackend, connector::Connector};
 
 /// A connection for the application's own statements: those of a worker, or of a transaction that
-/// emits with an [`Emitter`].
+/// emits with an [`Emitter`](crate::Emitter).
 ///
 /// It is made like the connections of a node: with TLS as the URL says, with the same defaults, to the
 /// first of several hosts that can be used, with the same texts when it fails. It is not opened again
