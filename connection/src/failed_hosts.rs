@@ -67,7 +67,8 @@ impl FailedHosts {
         }
         let known: Vec<_> = hosts.iter().filter_map(|host| failures.get_key_value(host)).collect();
         let Some((_, first)) = known.first() else { return error };
-        let is_of_one_kind = known.iter().all(|(_, failure)| failure.kind == first.kind);
+        // A host may have replied to another task meanwhile: then trying again helps.
+        let is_of_one_kind = known.len() == hosts.len() && known.iter().all(|(_, failure)| failure.kind == first.kind);
         let kind = if is_of_one_kind { first.kind } else { ErrorKind::Connection };
         let texts: Vec<_> = known.iter().map(|(host, failure)| format!("{host}: {}", failure.text)).collect();
         again(kind, format!("none of the {} hosts can be used: {}", hosts.len(), texts.join("; ")))
@@ -162,6 +163,7 @@ mod tests {
         assert_eq!(alone.to_string(), "one:5432: refused");
 
         hosts.attempt(&config("two")).failed(ErrorKind::Login, "wrong password".to_owned());
+        assert_eq!(hosts.explain(&both, refused()).kind(), ErrorKind::Connection, "the other may work");
         hosts.attempt(&config("one:1")).failed(ErrorKind::Login, "wrong password".to_owned());
         assert_eq!(hosts.explain(&both, refused()).kind(), ErrorKind::Login);
 

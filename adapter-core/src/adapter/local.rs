@@ -199,11 +199,10 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
     /// them.
     pub(super) fn send(&self, packet: &ServerPacket, options: BroadcastOptions) -> Vec<SocketError> {
         let is_one = options.rooms.is_empty() && !options.has_flag(BroadcastFlags::Broadcast);
-        let is_one_by_one = || {
-            self.slow_clients.are_watched()
-                && self.local.sockets(options.clone()).len().saturating_mul(text_bytes(packet)) <= MAX_COPIED
-        };
-        if !is_one && !is_one_by_one() {
+        let is_watched = is_one || self.slow_clients.are_watched();
+        let clients = if is_watched { self.local.sockets(options.clone()) } else { Vec::new() };
+        let is_one_by_one = is_watched && clients.len().saturating_mul(text_bytes(packet)) <= MAX_COPIED;
+        if !is_one && !is_one_by_one {
             let errors = self.local.broadcast(packet.clone(), options).err().unwrap_or_default();
             if errors.iter().any(is_loss) {
                 self.slow_clients.lost();
@@ -212,7 +211,7 @@ impl<E: SocketEmitter, B: Backend> PostgresAdapter<E, B> {
         }
         let is_volatile = options.has_flag(BroadcastFlags::Volatile);
         let mut errors = Vec::new();
-        for sid in self.local.sockets(options) {
+        for sid in clients {
             let mut one = BroadcastOptions::new(sid);
             if is_volatile {
                 one.add_flag(BroadcastFlags::Volatile);

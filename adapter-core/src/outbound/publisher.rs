@@ -415,6 +415,16 @@ async fn run<B: Backend>(
     }
 }
 
+/// The last failures may not have been told.
+impl<B> Drop for BatchWriter<B> {
+    fn drop(&mut self) {
+        let messages = self.complaints.lock().close();
+        if messages > 0 {
+            tracing::warn!(messages, "messages were not published, before the node closed");
+        }
+    }
+}
+
 /// Marks the publisher as ended, however its task ends: nothing will be published any more.
 struct CloseOnDrop(Arc<Backlog>);
 

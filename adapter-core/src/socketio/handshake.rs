@@ -195,14 +195,19 @@ pub(crate) fn has_refused_key(value: &Value) -> bool {
 }
 
 /// A value without those keys.
-pub(crate) fn describable(value: Value) -> Value {
+pub(crate) fn describable(mut value: Value) -> Value {
+    remove_refused_keys(&mut value);
+    value
+}
+
+fn remove_refused_keys(value: &mut Value) {
     match value {
-        Value::Array(items) => Value::Array(items.into_iter().map(describable).collect()),
-        Value::Map(mut entries) => {
+        Value::Array(items) => items.iter_mut().for_each(remove_refused_keys),
+        Value::Map(entries) => {
             entries.retain(|(key, _)| key.as_str() != Some(REFUSED_KEY));
-            Value::Map(entries.into_iter().map(|(key, value)| (key, describable(value))).collect())
+            entries.iter_mut().for_each(|(_, inner)| remove_refused_keys(inner));
         }
-        other => other,
+        _ => {}
     }
 }
 

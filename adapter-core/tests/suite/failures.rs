@@ -298,3 +298,25 @@ async fn a_log_that_is_slow_is_written_again_after_one_time_out() {
     assert!(is_published, "in two minutes");
     assert!(received.recv().await.is_some());
 }
+
+/// Notifications that come all the time prove nothing, and keep no question from being asked.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_dies_is_noticed_while_others_publish_all_the_time() {
+    let database = MemoryDatabase::default();
+    let mut node = Node::start(&database).await;
+    let send = |uid: &str, rest: &str| {
+        database.notify("socket.io#/", &format!(r#"{{"uid":"{uid}","nsp":"/",{rest}}}"#));
+    };
+    for uid in ["dead", "busy"] {
+        send(uid, r#""type":2"#);
+        node.wait_for_peer().await;
+    }
+    let event = r#""type":3,"data":{"opts":{"rooms":[],"except":[]},"packet":{"type":2,"data":["e"]}}"#;
+    for _ in 0..1200 {
+        send("busy", event);
+        sleep(SECOND / 100).await;
+    }
+    let left = tokio::time::timeout(SECOND / 1000, node.wait_for(|event| matches!(event, Event::NodeLeft { .. })));
+    assert!(matches!(left.await, Ok(Event::NodeLeft { node, closed: false, .. }) if node.as_str() == "dead"));
+    assert_eq!(node.server_count(), 2);
+}

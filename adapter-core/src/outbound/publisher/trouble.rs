@@ -84,6 +84,11 @@ impl Complaints {
         Some(std::mem::take(&mut self.untold))
     }
 
+    /// How many failures were not told, when nothing more is published.
+    pub(super) fn close(&mut self) -> usize {
+        std::mem::take(self).untold
+    }
+
     /// What needs these tables is published. Returns how many failures were not told, when publishing
     /// works again.
     pub(super) fn end(&mut self, needs: Needs) -> Option<usize> {
