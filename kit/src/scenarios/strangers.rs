@@ -45,7 +45,8 @@ fn useful(nsp: &str) -> Vec<(&'static str, String)> {
     let opts = json!({ "rooms": [], "except": [], "flags": {} });
     let of = |event: &str, opts: &Value| {
         let data = json!({ "packet": { "type": 2, "data": [event] }, "opts": opts });
-        json!({ "type": 3, "data": data, "uid": "emitter", "nsp": nsp })
+        // Workers of a Node.js cluster take only what has this key.
+        json!({ "type": 3, "data": data, "uid": "emitter", "nsp": nsp, "source": "_sio_adapter" })
     };
     let mut unknown = of("unknown keys", &opts);
     unknown["data"]["later"] = json!([1]);
