@@ -63,9 +63,9 @@ class Client {
     clients.push(this);
     // Set before it is connected, because the server may emit at once.
     socket.onAny((name, ...args) => this.#onPacket(name, args));
-    socket.on("disconnect", (reason) => {
-      this.ended = reason;
-      event("disconnect", { client: index, reason });
+    socket.on("disconnect", (reason, details) => {
+      this.ended = details instanceof Error ? `${reason}: ${causeOf(details)}` : reason;
+      event("disconnect", { client: index, reason: this.ended });
     });
   }
 
@@ -119,4 +119,10 @@ function client(index) {
     throw new Error(`no such client: ${index}`);
   }
   return found;
+}
+
+/** What a transport met: "transport error" alone would leave everybody guessing. */
+function causeOf({ message, description, context }) {
+  const details = [description?.message ?? description, context?.responseText].filter(Boolean);
+  return [message, ...details].join(", ");
 }
