@@ -9,7 +9,7 @@ use diesel::ConnectionResult;
 use diesel_async::AsyncPgConnection;
 use futures_util::future::BoxFuture;
 use socketio_pg_connection::{
-    FailedHosts, Notifications, Settings, Tls, connect_in_order, connecting, notifications, time_for_other_hosts,
+    KnownHosts, Notifications, Settings, Tls, connect_in_order, connecting, notifications, time_for_other_hosts,
     total_connect_timeout,
 };
 use socketio_pg_core::backend::{BackendError, ErrorKind};
@@ -30,7 +30,7 @@ pub(crate) struct Connector {
     settings: Arc<Settings>,
     /// The same with the node's name, once it is known.
     named: Arc<OnceLock<Settings>>,
-    failed_hosts: FailedHosts,
+    known_hosts: KnownHosts,
     /// What the settings say of TLS, or why it cannot work: only an application with its own set-up
     /// may ignore that.
     tls: Result<Tls, String>,
@@ -41,12 +41,12 @@ impl Connector {
     pub(crate) fn new(url: &str) -> Result<Self, BackendError> {
         let settings = Arc::new(Settings::parse(url)?);
         let tls = settings.connector().map_err(|error| error.to_string());
-        Ok(Self { settings, named: Arc::default(), failed_hosts: FailedHosts::default(), tls, setup: None })
+        Ok(Self { settings, named: Arc::default(), known_hosts: KnownHosts::default(), tls, setup: None })
     }
 
     /// Shares what is known of slow hosts with another connector.
     pub(crate) fn with_hosts_of(self, other: &Self) -> Self {
-        Self { failed_hosts: other.failed_hosts.clone(), ..self }
+        Self { known_hosts: other.known_hosts.clone(), ..self }
     }
 
     /// From now on, sessions have the name of the node, unless the URL gives one. The first name
@@ -106,7 +106,7 @@ impl Connector {
         let limit = total_connect_timeout(config);
         tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
             let error = BackendError::new(ErrorKind::Connection, format!("it did not answer within {limit:?}"));
-            Err(self.failed_hosts.explain(config, error))
+            Err(self.known_hosts.explain(config, error))
         })
     }
 
@@ -135,7 +135,7 @@ impl Connector {
     ) -> Result<(Client, Connection<Socket, <Tls as MakeTlsConnect<Socket>>::Stream>), BackendError> {
         let tls = self.tls.clone().map_err(|problem| BackendError::new(ErrorKind::Tls, problem))?;
         let config = self.settings().config();
-        let connected = connect_in_order(config, tls, &self.failed_hosts).await;
-        connected.map_err(|error| self.failed_hosts.explain(config, connecting(error)))
+        let connected = connect_in_order(config, tls, &self.known_hosts).await;
+        connected.map_err(|error| self.known_hosts.explain(config, connecting(error)))
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use deadpool_postgres::Pool;
 use futures_util::future::BoxFuture;
-use socketio_pg_connection::{FailedHosts, Settings, time_for_other_hosts};
+use socketio_pg_connection::{KnownHosts, Settings, time_for_other_hosts};
 use socketio_pg_core::backend::{
     Backend, BackendError, CatchUp, Content, ErrorKind, FetchLimits, Incoming, LogQuery, LogRow, OutboxBatch,
     OutboxProgress, OutboxState, Outgoing, Position, Row, SweepBatch, TableReport,
@@ -148,7 +148,7 @@ impl TokioPostgresBackend {
             connect_listener: connect_listener(
                 Sessions::of_node(listen_config, &node_name),
                 tls,
-                FailedHosts::default(),
+                KnownHosts::default(),
             ),
             node_name,
         }
@@ -182,14 +182,14 @@ impl TokioPostgresBackend {
         // Each slow host that both lead to is then found only once.
         let is_one = statements.config() == listening.config();
         let others_of_listener = if is_one { Duration::ZERO } else { time_for_other_hosts(listening.config()) };
-        let failed_hosts = FailedHosts::default();
+        let known_hosts = KnownHosts::default();
         let connections =
-            |size| Arc::new(Connections::new(statements.clone(), tls.clone(), size, kind, failed_hosts.clone()));
+            |size| Arc::new(Connections::new(statements.clone(), tls.clone(), size, kind, known_hosts.clone()));
         Self {
             publishing: connections(PUBLISHING_CONNECTIONS),
             tending: connections(TENDING_CONNECTIONS),
             time_for_other_hosts: others.saturating_add(others_of_listener),
-            connect_listener: connect_listener(listening, listen_tls, failed_hosts.clone()),
+            connect_listener: connect_listener(listening, listen_tls, known_hosts.clone()),
             node_name,
         }
     }
@@ -388,7 +388,7 @@ impl fmt::Debug for TokioPostgresBackend {
     }
 }
 
-fn connect_listener<T>(sessions: Sessions, tls: T, failed_hosts: FailedHosts) -> ConnectListener
+fn connect_listener<T>(sessions: Sessions, tls: T, known_hosts: KnownHosts) -> ConnectListener
 where
     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::Stream: Send + Sync,
@@ -396,7 +396,7 @@ where
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
     Arc::new(move || {
-        let (config, tls, failed_hosts) = (sessions.named(), tls.clone(), failed_hosts.clone());
-        Box::pin(async move { TokioPostgresListener::connect(&config, tls, &failed_hosts).await })
+        let (config, tls, known_hosts) = (sessions.named(), tls.clone(), known_hosts.clone());
+        Box::pin(async move { TokioPostgresListener::connect(&config, tls, &known_hosts).await })
     })
 }

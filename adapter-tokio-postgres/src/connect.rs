@@ -1,6 +1,6 @@
 //! Makes a backend, or one connection, from a database URL.
 
-use socketio_pg_connection::{FailedHosts, Settings};
+use socketio_pg_connection::{KnownHosts, Settings};
 use socketio_pg_core::{ConnectError, backend::BackendError};
 use tokio_postgres::Client;
 
@@ -31,7 +31,7 @@ use crate::{
 pub async fn connect(url: &str) -> Result<Client, ConnectError> {
     let settings = Settings::parse(url)?;
     let tls = settings.connector()?;
-    let (client, connection) = socketio_pg_connection::connect(settings.config(), tls, &FailedHosts::default()).await?;
+    let (client, connection) = socketio_pg_connection::connect(settings.config(), tls, &KnownHosts::default()).await?;
     // The user of the client is told why it ended.
     tokio::spawn(async move { drop(connection.await) });
     Ok(client)

@@ -2,7 +2,7 @@
 
 use std::{fmt, pin::pin};
 
-use socketio_pg_connection::{FailedHosts, Notifications, connect, notifications};
+use socketio_pg_connection::{KnownHosts, Notifications, connect, notifications};
 use socketio_pg_core::backend::{BackendError, Incoming, Listener, sessions_sql};
 use socketio_pg_core::protocol::{SessionId, channel::quote_identifier, cluster::Sighting};
 use tokio_postgres::{
@@ -25,14 +25,14 @@ pub struct TokioPostgresListener {
 }
 
 impl TokioPostgresListener {
-    pub(crate) async fn connect<T>(config: &Config, tls: T, failed_hosts: &FailedHosts) -> Result<Self, BackendError>
+    pub(crate) async fn connect<T>(config: &Config, tls: T, known_hosts: &KnownHosts) -> Result<Self, BackendError>
     where
         T: MakeTlsConnect<Socket> + Clone,
         T::Stream: Send + 'static,
         T::TlsConnect: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        let (client, connection) = connect(config, tls, failed_hosts).await?;
+        let (client, connection) = connect(config, tls, known_hosts).await?;
         let notifications = notifications(connection, error::in_session);
         Ok(Self { notifications, client, end: None, mark: String::new() })
     }

@@ -9,7 +9,7 @@ use deadpool_postgres::{
     Client, Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
 use futures_util::future::BoxFuture;
-use socketio_pg_connection::{FailedHosts, connect_in_order, total_connect_timeout};
+use socketio_pg_connection::{KnownHosts, connect_in_order, total_connect_timeout};
 use socketio_pg_core::backend::{BackendError, ErrorKind, before_sending};
 use tokio::task::JoinHandle;
 use tokio_postgres::{
@@ -36,7 +36,7 @@ pub(crate) enum StatementKind {
 struct FirstThatAnswers<T> {
     sessions: Sessions,
     tls: T,
-    failed_hosts: FailedHosts,
+    known_hosts: KnownHosts,
 }
 
 impl<T> Connect for FirstThatAnswers<T>
@@ -48,9 +48,9 @@ where
 {
     fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(tokio_postgres::Client, JoinHandle<()>), Error>> {
         // The pool's copy does not have the node's name.
-        let (config, tls, failed_hosts) = (self.sessions.named(), self.tls.clone(), self.failed_hosts.clone());
+        let (config, tls, known_hosts) = (self.sessions.named(), self.tls.clone(), self.known_hosts.clone());
         Box::pin(async move {
-            let (client, connection) = connect_in_order(&config, tls, &failed_hosts).await?;
+            let (client, connection) = connect_in_order(&config, tls, &known_hosts).await?;
             // The user of the client is told why it ended.
             Ok((client, tokio::spawn(async move { drop(connection.await) })))
         })
@@ -72,18 +72,12 @@ pub(crate) struct Connections {
 #[derive(Debug)]
 struct Own {
     config: Config,
-    failed_hosts: FailedHosts,
+    known_hosts: KnownHosts,
 }
 
 impl Connections {
     /// Our own pool. It does not connect yet.
-    pub(crate) fn new<T>(
-        sessions: Sessions,
-        tls: T,
-        size: usize,
-        kind: StatementKind,
-        failed_hosts: FailedHosts,
-    ) -> Self
+    pub(crate) fn new<T>(sessions: Sessions, tls: T, size: usize, kind: StatementKind, known_hosts: KnownHosts) -> Self
     where
         T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
         T::Stream: Send + Sync,
@@ -96,8 +90,8 @@ impl Connections {
         let canceller = Canceller::new(tls.clone());
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let config = sessions.config().clone();
-        let own = Some(Own { config: config.clone(), failed_hosts: failed_hosts.clone() });
-        let manager = Manager::from_connect(config, FirstThatAnswers { sessions, tls, failed_hosts }, manager);
+        let own = Some(Own { config: config.clone(), known_hosts: known_hosts.clone() });
+        let manager = Manager::from_connect(config, FirstThatAnswers { sessions, tls, known_hosts }, manager);
         let pool = Pool::builder(manager).max_size(size).timeouts(timeouts).runtime(Runtime::Tokio1);
         let pool = pool.build().expect("a pool with timeouts and a runtime can be built");
         Self { pool, kind, canceller, own, is_closed: AtomicBool::new(false) }
@@ -170,7 +164,7 @@ impl Connections {
             PoolError::Backend(_) => error::acquiring(error),
             _ => return error::acquiring(error),
         };
-        own.failed_hosts.explain(&own.config, error)
+        own.known_hosts.explain(&own.config, error)
     }
 
     /// The pool never returns a connection that is known to be closed: it opens another.

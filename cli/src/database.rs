@@ -1,6 +1,6 @@
 //! Connections to the database of a cluster.
 
-use socketio_pg_connection::{FailedHosts, Settings, connect};
+use socketio_pg_connection::{KnownHosts, Settings, connect};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use tokio_postgres::Client;
 
@@ -25,7 +25,7 @@ pub(crate) fn backend(target: &Target) -> Result<TokioPostgresBackend, Failure> 
 pub(crate) async fn client(target: &Target) -> Result<Client, Failure> {
     let settings = Settings::parse(url(target)?)?.of_node("cli");
     let connector = settings.connector()?;
-    let (client, connection) = connect(settings.config(), connector, &FailedHosts::default()).await?;
+    let (client, connection) = connect(settings.config(), connector, &KnownHosts::default()).await?;
     tokio::spawn(connection);
     Ok(client)
 }

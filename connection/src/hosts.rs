@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Config, Connection, Error, Socket, tls::MakeTlsConn
 
 use crate::{
     error::{connecting, describe},
-    failed_hosts::FailedHosts,
+    known_hosts::KnownHosts,
     settings::{per_host, total_connect_timeout},
 };
 
@@ -21,18 +21,18 @@ use crate::{
 pub async fn connect<T>(
     config: &Config,
     tls: T,
-    failed_hosts: &FailedHosts,
+    known_hosts: &KnownHosts,
 ) -> Result<(Client, Connection<Socket, T::Stream>), BackendError>
 where
     T: MakeTlsConnect<Socket> + Clone,
 {
     let limit = total_connect_timeout(config);
-    let error = match timeout(limit, connect_in_order(config, tls, failed_hosts)).await {
+    let error = match timeout(limit, connect_in_order(config, tls, known_hosts)).await {
         Ok(Ok(connected)) => return Ok(connected),
         Ok(Err(error)) => connecting(error),
         Err(_) => BackendError::new(ErrorKind::Connection, format!("it did not answer within {limit:?}")),
     };
-    Err(failed_hosts.explain(config, error))
+    Err(known_hosts.explain(config, error))
 }
 
 /// As [`connect`], with the driver's error of the last host, for code that takes only those. The last
@@ -40,32 +40,35 @@ where
 pub async fn connect_in_order<T>(
     config: &Config,
     tls: T,
-    failed_hosts: &FailedHosts,
+    known_hosts: &KnownHosts,
 ) -> Result<(Client, Connection<Socket, T::Stream>), Error>
 where
     T: MakeTlsConnect<Socket> + Clone,
 {
     let mut hosts = per_host(config);
-    failed_hosts.move_to_end(&mut hosts);
+    known_hosts.move_to_end(&mut hosts);
     let Some(last) = hosts.pop() else { return config.connect(tls).await };
     for host in hosts {
-        let attempt = attempt(&host, tls.clone(), failed_hosts);
+        let attempt = attempt(&host, tls.clone(), known_hosts);
         if let Ok(Ok(connected)) = timeout(total_connect_timeout(&host), attempt).await {
+            known_hosts.uses(config, &host);
             return Ok(connected);
         }
     }
-    attempt(&last, tls, failed_hosts).await
+    let connected = attempt(&last, tls, known_hosts).await?;
+    known_hosts.uses(config, &last);
+    Ok(connected)
 }
 
 async fn attempt<T>(
     host: &Config,
     tls: T,
-    failed_hosts: &FailedHosts,
+    known_hosts: &KnownHosts,
 ) -> Result<(Client, Connection<Socket, T::Stream>), Error>
 where
     T: MakeTlsConnect<Socket>,
 {
-    let attempt = failed_hosts.attempt(host);
+    let attempt = known_hosts.attempt(host);
     let connected = host.connect(tls).await;
     match &connected {
         Ok(_) => attempt.connected(),

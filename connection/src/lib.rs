@@ -8,21 +8,21 @@
 //! | `settings` | the settings of a connection, with defaults filled in |
 //! | `url` | takes a database URL apart, and says what is wrong with it |
 //! | `tls` | the TLS settings of a URL |
-//! | `hosts`, `failed_hosts` | tries the hosts one after the other, those last that did not reply |
+//! | `hosts`, `known_hosts` | tries the hosts one after the other, those last that did not reply, and says which one is used |
 //! | `error` | what an error means that kept a connection from being made |
 //! | `notifications` | the notifications of a session |
 
 mod error;
-mod failed_hosts;
 mod hosts;
+mod known_hosts;
 mod notifications;
 mod settings;
 mod tls;
 mod url;
 
 pub use error::{CHECK_LOGIN, POOLER_REMEDY, connecting, io_error, kind_of_state};
-pub use failed_hosts::FailedHosts;
 pub use hosts::{connect, connect_in_order};
+pub use known_hosts::KnownHosts;
 pub use notifications::{Notifications, closed, notifications};
 pub use settings::{Settings, application_name, time_for_other_hosts, total_connect_timeout, with_defaults};
 pub use tls::Tls;

@@ -1,6 +1,6 @@
 //! The cost of a message, in instructions: reading and writing each type, and converting packets to
-//! payloads and back. A benchmark of `socketio-pg-core`, because its limits hold for the
-//! dependencies and the profile of the workspace, which the program in `src` does not share.
+//! payloads and back. A package of the workspace, because its limits hold for the dependencies and
+//! the profile of the workspace, which the other benchmarks do not share.
 //!
 //! Instructions are counted by valgrind, so the figures do not depend on a clock: two runs of one
 //! build give the same. Each has a limit, 5 % above what was counted when it was last set. A change
@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! cargo install --locked gungraun-runner@0.20.0
-//! cargo bench -p socketio-pg-core --features fuzz --bench codec
+//! cargo bench -p socketio-pg-codec
 //! ```
 
 #![allow(missing_docs, reason = "the macros of the benchmark make public functions")]
@@ -29,7 +29,7 @@ use socketioxide_parser_common::CommonParser;
 use socketioxide_parser_msgpack::MsgPackParser;
 
 /// What Node.js servers sent, one notification in each line.
-const RECORDED: &str = include_str!("../protocol/src/schema/examples.jsonl");
+const RECORDED: &str = include_str!("../../protocol/src/schema/examples.jsonl");
 
 /// At most 5 % more than was counted.
 fn counted(instructions: u64) -> LibraryBenchmarkConfig {

@@ -1,5 +1,5 @@
-//! Remembers which hosts could not be used, and why: those that were slow are tried last, and an error
-//! names all of them.
+//! Remembers which of several hosts is used, and why others could not be: those that were slow are
+//! tried last, an error names all of them, and the log says when another one is used.
 
 use std::{
     collections::HashMap,
@@ -19,12 +19,20 @@ const SLOW: Duration = Duration::from_millis(500);
 /// How long a host that was slow and failed is tried last.
 const MEMORY: Duration = Duration::from_secs(30);
 
-/// The hosts that could not be used, and why: for settings that may lead to several hosts.
+/// The host that is used, and those that could not be, and why: for settings that may lead to several
+/// hosts.
 ///
 /// The pools and the listener of a backend share it, so that a silent host costs its time only
 /// once.
 #[derive(Clone, Debug, Default)]
-pub struct FailedHosts(Arc<Mutex<HashMap<String, Failure>>>);
+pub struct KnownHosts(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The latest one that replied, for each list of hosts.
+    used: HashMap<Vec<String>, String>,
+    failures: HashMap<String, Failure>,
+}
 
 #[derive(Debug)]
 struct Failure {
@@ -40,11 +48,21 @@ impl Failure {
     }
 }
 
-impl FailedHosts {
+impl KnownHosts {
     /// Moves slow hosts behind the others.
     pub(crate) fn move_to_end(&self, hosts: &mut [Config]) {
-        let failures = self.0.lock();
-        hosts.sort_by_key(|host| failures.get(&host_name(host)).is_some_and(Failure::is_to_be_tried_last));
+        let known = self.0.lock();
+        hosts.sort_by_key(|host| known.failures.get(&host_name(host)).is_some_and(Failure::is_to_be_tried_last));
+    }
+
+    /// Says in the log which of several hosts is used, whenever it is another one.
+    pub(crate) fn uses(&self, config: &Config, host: &Config) {
+        let hosts = per_host(config).iter().map(host_name).collect();
+        let host = host_name(host);
+        let before = self.0.lock().used.insert(hosts, host.clone());
+        if before.as_ref() != Some(&host) {
+            tracing::info!(%host, "of several hosts, this one is used");
+        }
     }
 
     /// Begins an attempt to connect to a host.
@@ -60,7 +78,7 @@ impl FailedHosts {
             let explained = BackendError::new(kind, text);
             if error.is_unsent() { explained.unsent() } else { explained }
         };
-        let failures = self.0.lock();
+        let failures = &self.0.lock().failures;
         let hosts: Vec<_> = per_host(config).iter().map(host_name).collect();
         if hosts.is_empty() && error.kind() == ErrorKind::Connection {
             return again(ErrorKind::Connection, format!("{}: {error}", host_name(config)));
@@ -80,7 +98,7 @@ impl FailedHosts {
 #[derive(Debug)]
 #[must_use = "dropping it is a failure"]
 pub(crate) struct Attempt<'a> {
-    hosts: &'a FailedHosts,
+    hosts: &'a KnownHosts,
     host: String,
     begun: Instant,
     outcome: Option<Result<(), (ErrorKind, String)>>,
@@ -104,12 +122,12 @@ impl Drop for Attempt<'_> {
         let taken = self.begun.elapsed();
         let outcome = self.outcome.take();
         let silent = || Err((ErrorKind::Connection, format!("it did not answer within {:.1} s", taken.as_secs_f64())));
-        let mut failures = self.hosts.0.lock();
+        let mut known = self.hosts.0.lock();
         match outcome.unwrap_or_else(silent) {
-            Ok(()) => drop(failures.remove(&host)),
+            Ok(()) => drop(known.failures.remove(&host)),
             Err((kind, text)) => {
                 let failure = Failure { at: Instant::now(), was_slow: taken >= SLOW, kind, text };
-                failures.insert(host, failure);
+                known.failures.insert(host, failure);
             }
         }
     }
@@ -117,7 +135,48 @@ impl Drop for Attempt<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use tracing_subscriber::fmt::MakeWriter;
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn the_log_says_which_of_several_hosts_is_used_when_it_is_another_one() {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(log.clone()).finish();
+        let hosts = KnownHosts::default();
+        let (both, others) = (config("one,two:1"), config("three,four"));
+        tracing::subscriber::with_default(subscriber, || {
+            for (of, host) in [(&both, "one"), (&both, "one"), (&others, "four"), (&both, "one"), (&both, "two:1")] {
+                hosts.uses(of, &config(host));
+            }
+        });
+        let log = String::from_utf8(log.0.lock().clone()).expect("UTF-8");
+        let hosts: Vec<_> = log.lines().map(|line| line.rsplit("host=").next().expect("a host")).collect();
+        assert_eq!(hosts, ["one:5432", "four:5432", "two:1"], "{log}");
+    }
 
     fn config(hosts: &str) -> Config {
         format!("postgres://{hosts}/db").parse().unwrap()
@@ -125,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_host_that_was_slow_and_failed_is_tried_last_until_it_answers() {
-        let hosts = FailedHosts::default();
+        let hosts = KnownHosts::default();
         let order = || {
             let mut order = ["one", "two", "three"].map(config);
             hosts.move_to_end(&mut order);
@@ -145,7 +204,7 @@ mod tests {
         assert_eq!(order(), ["one:5432", "two:5432", "three:5432"], "it answered");
 
         drop(slow_attempt("two"));
-        for failure in hosts.0.lock().values_mut() {
+        for failure in hosts.0.lock().failures.values_mut() {
             failure.at -= MEMORY;
         }
         assert_eq!(order(), ["one:5432", "two:5432", "three:5432"], "it was long ago");
@@ -153,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_error_names_every_host_and_trying_again_helps_if_it_may_with_one() {
-        let hosts = FailedHosts::default();
+        let hosts = KnownHosts::default();
         let both = config("one:1,two");
         let refused = || BackendError::new(ErrorKind::Login, "wrong password");
         let alone = hosts.explain(&config("one"), refused().unsent());
