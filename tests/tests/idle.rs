@@ -74,7 +74,7 @@ fn test_node(backend: &str) -> Kind {
 }
 
 fn options_of_nodes(database: &Database) -> NodeOptions {
-    NodeOptions::new(database.url()).heartbeat_interval(INTERVAL).heartbeat_timeout(TIMEOUT).watch_sessions()
+    NodeOptions::new(database.url()).heartbeat_interval(INTERVAL).heartbeat_timeout(TIMEOUT).watch_sessions(true)
 }
 
 /// What the whole server has written: its position in the WAL, and its next transaction number.

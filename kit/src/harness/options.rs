@@ -174,8 +174,8 @@ impl NodeOptions {
 
     /// Makes a Rust server send no heartbeats while all others see its session.
     #[must_use]
-    pub fn watch_sessions(mut self) -> Self {
-        self.watch_sessions = true;
+    pub fn watch_sessions(mut self, enabled: bool) -> Self {
+        self.watch_sessions = enabled;
         self
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Composition {
     pub(crate) is_far: bool,
     /// Whether its servers send binary in notifications, as none of them is on Node.js.
     pub(crate) is_packed: bool,
+    /// Whether its servers in Rust see in PostgreSQL that each other lives.
+    pub(crate) is_watching: bool,
 }
 
 /// The kind of a server.
@@ -76,6 +78,7 @@ impl Composition {
         }
         all.extend(Self::with_python_servers(node));
         all.push(Self::without_node().packed());
+        all.extend(Self::that_watch(node));
         all
     }
 
@@ -97,6 +100,12 @@ impl Composition {
         Self::of([one, other, Seat::PythonServer])
     }
 
+    /// Servers that send no heartbeats, and the same beside one that needs them.
+    fn that_watch(node: Seat) -> [Self; 2] {
+        let [one, other] = [0, 1].map(|index| Seat::Rust { backend: BACKENDS[index], parser: Parser::Common });
+        [[one, other, one], [other, node, one]].map(|seats| Self::of(seats).watching())
+    }
+
     /// Whether its servers are single ones, whose clients have the common parser.
     pub(crate) fn is_plain(&self) -> bool {
         self.seats.iter().all(|&seat| seat != Seat::Worker && seat.parser() == Parser::Common)
@@ -105,7 +114,7 @@ impl Composition {
     /// Whether it runs only if it is named: what these servers do to each other, they do beside
     /// others too.
     pub(crate) fn is_by_name_only(&self) -> bool {
-        self.seats == [Seat::PythonServer; 3]
+        self.seats == [Seat::PythonServer; 3] || self.is_watching && self.seats.iter().any(|seat| seat.is_node())
     }
 
     /// Whether it is in the table of Python.
@@ -130,15 +139,23 @@ impl Composition {
 
     fn of(seats: [Seat; 3]) -> Self {
         let name = seats.map(Seat::symbol).join(" ");
-        Self { name, seats, is_far: false, is_packed: false }
+        Self { name, seats, is_far: false, is_packed: false, is_watching: false }
+    }
+
+    fn named(self, addition: &str) -> Self {
+        Self { name: format!("{} {addition}", self.name), ..self }
     }
 
     fn far(self) -> Self {
-        Self { name: format!("{} far", self.name), is_far: true, ..self }
+        Self { is_far: true, ..self.named("far") }
     }
 
     fn packed(self) -> Self {
-        Self { name: format!("{} packed", self.name), is_packed: true, ..self }
+        Self { is_packed: true, ..self.named("packed") }
+    }
+
+    fn watching(self) -> Self {
+        Self { is_watching: true, ..self.named("watching") }
     }
 
     /// Starts the three servers, with namespaces that they all have. They need not know each other

@@ -7,7 +7,7 @@
 //!
 //! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs the scenarios with one of the
 //! words in their names, and the compositions whose name without spaces is one of them, e.g. `RNN`.
-//! Servers in Python alone, `SSS`, run only if they are named.
+//! Servers in Python alone, `SSS`, and `DNRwatching` run only if they are named.
 
 mod capability;
 mod composition;
@@ -158,7 +158,7 @@ async fn with_settings(
     }
     let servers = Servers::new(composition, database);
     let options = settings.options(servers.url(), &Names::default());
-    let options = options.inline_binary(composition.is_packed);
+    let options = options.inline_binary(composition.is_packed).watch_sessions(composition.is_watching);
     let own = of_settings.iter().map(|(_, scenario)| *scenario);
     let cluster = match Cluster::start(Arc::new(servers), options, SCENARIOS_AT_ONCE, own, host).await {
         Ok(cluster) => Arc::new(cluster),

@@ -99,6 +99,9 @@ fn legend(columns: &[&Column]) -> String {
     if columns.iter().any(|column| column.composition.is_packed) {
         text.push_str("packed: with binary in notifications. ");
     }
+    if columns.iter().any(|column| column.composition.is_watching) {
+        text.push_str("watching: without heartbeats where all are Rust. ");
+    }
     text + "✓: as three Node servers should."
 }
 
