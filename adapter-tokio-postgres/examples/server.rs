@@ -4,7 +4,11 @@
 //! `DATABASE_URL=postgres://… cargo run --example server -- 127.0.0.1:3000`, or `server-diesel`;
 //! `/healthz` says whether the server is ready.
 
-use std::{io::IsTerminal, net::SocketAddr};
+use std::{
+    future::{Ready, ready},
+    io::IsTerminal,
+    net::SocketAddr,
+};
 
 use axum::{Json, Router, extract::ConnectInfo, http::StatusCode, routing::get, serve::ListenerExt};
 use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter, record_handshake};
@@ -17,7 +21,9 @@ use socketioxide::{
 use tokio::net::TcpListener;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
+// Not async: an async handler begins after the client was told that it is connected, and may miss
+// what the client sends at once.
+fn on_connect<A: Adapter>(socket: SocketRef<A>) -> Ready<()> {
     socket.join("chat");
     socket.on("message", async |socket: SocketRef<A>, Data::<String>(text)| {
         // To all clients in the room, on every server, in Rust or Node.js.
@@ -25,6 +31,7 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
             eprintln!("not sent to the other servers: {error}");
         }
     });
+    ready(())
 }
 
 #[tokio::main]

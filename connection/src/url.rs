@@ -88,7 +88,7 @@ impl fmt::Display for Advice {
             Some(advice) => f.write_str(advice),
             None => {
                 let names: Vec<_> = PARAMETERS.iter().map(|(name, _)| *name).collect();
-                write!(f, "leave it out. Understood are {}", names.join(", "))
+                write!(f, "correct it, or leave it out. Understood are {}", names.join(", "))
             }
         }
     }

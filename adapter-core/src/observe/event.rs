@@ -234,8 +234,8 @@ impl Events {
                     namespace,
                     %node,
                     closed = false,
-                    "a node is silent and counts no more: was it killed, does it hang, or is it cut off? In its own log the \
-                     uid stands beside its name"
+                    "a node is silent and counts no more: was it killed, does it hang, or is it cut off? In the log of a \
+                     Rust server the uid stands beside its name; one on Node.js logs none"
                 );
             }
             Event::NodeNeedsAttachments { namespace, node } => {

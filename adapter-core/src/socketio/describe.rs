@@ -26,11 +26,13 @@ use crate::socketio::handshake::{self, MAX_LEVELS};
 /// # use socketio_pg_core::SocketData;
 /// use serde_json::json;
 /// use socketioxide::extract::SocketRef;
+/// use std::future::{Ready, ready};
 ///
-/// async fn on_connect(socket: SocketRef<impl socketioxide::adapter::Adapter>) {
+/// fn on_connect<A: socketioxide::adapter::Adapter>(socket: SocketRef<A>) -> Ready<()> {
 ///     if let Ok(data) = SocketData::new(&json!({ "user": "ada" })) {
 ///         socket.extensions.insert(data);
 ///     }
+///     ready(())
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -30,9 +30,11 @@ static MARK: LazyLock<String> = LazyLock::new(|| format!("\0{:016x}:", RandomSta
 /// ```
 /// # use socketio_pg_core::{number_room, room_number};
 /// use socketioxide::{adapter::Adapter, extract::SocketRef};
+/// use std::future::{Ready, ready};
 ///
-/// async fn on_connect(socket: SocketRef<impl Adapter>) {
+/// fn on_connect<A: Adapter>(socket: SocketRef<A>) -> Ready<()> {
 ///     socket.join(number_room(42));
+///     ready(())
 /// }
 ///
 /// assert_eq!(room_number(&number_room(42)), Some(42));

@@ -168,6 +168,8 @@ impl ServerCertVerifier for AnyName {
 /// What to do when rustls rejects a certificate.
 pub(crate) fn remedy(error: &Error) -> Option<&'static str> {
     let Error::InvalidCertificate(problem) = error else { return None };
+    // rustls has no type of its own for all that can be wrong with a certificate.
+    let is_because = |cause| format!("{problem:?}").contains(cause);
     Some(match problem {
         CertificateError::UnknownIssuer => {
             "the server's certificate is signed by an authority that is not trusted here: name the file with the provider's root certificate \
@@ -179,6 +181,14 @@ pub(crate) fn remedy(error: &Error) -> Option<&'static str> {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "the server's certificate is for another host: connect to the name that is in it, or check only who has signed it \
              (`sslmode=verify-ca`)"
+        }
+        _ if is_because("CaUsedAsEndEntity") => {
+            "the server's certificate is an authority's own, such as one that signed itself: sign a certificate for the server with it \
+             (`basicConstraints=CA:FALSE`, and `subjectAltName` with the host)"
+        }
+        _ if is_because("UnsupportedCertVersion") => {
+            "the server's certificate is of version 1: sign it again with extensions (`openssl x509 -req -extfile …`, with \
+             `subjectAltName=DNS:` and the host)"
         }
         _ => "the server's certificate cannot be trusted: replace it there",
     })

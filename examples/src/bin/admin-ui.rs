@@ -12,7 +12,10 @@
 //! Settings that do not belong to this topic are in the server of README.md. On diesel, the name of
 //! the crate is another: `socketio_pg_diesel`.
 
-use std::error::Error;
+use std::{
+    error::Error,
+    future::{Ready, ready},
+};
 
 use axum::Router;
 use socketio_pg_admin_ui::{AdminOptions, instrument};
@@ -20,8 +23,9 @@ use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter, record_hands
 use socketioxide::{SocketIo, adapter::Adapter, extract::SocketRef, handler::ConnectHandler};
 use tokio::net::TcpListener;
 
-async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
+fn on_connect<A: Adapter>(socket: SocketRef<A>) -> Ready<()> {
     socket.join("lobby");
+    ready(())
 }
 
 #[tokio::main]

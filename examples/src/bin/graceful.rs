@@ -17,7 +17,12 @@
 //!
 //! On diesel, the name of the crate is another: `socketio_pg_diesel`.
 
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::{
+    error::Error,
+    future::{Ready, ready},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -33,13 +38,16 @@ use socketioxide::{
 };
 use tokio::net::TcpListener;
 
-async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
+// Not async: an async handler begins after the client was told that it is connected, and may miss
+// what the client sends at once.
+fn on_connect<A: Adapter>(socket: SocketRef<A>) -> Ready<()> {
     socket.join("chat");
     socket.on("message", async |socket: SocketRef<A>, Data::<String>(text)| {
         if let Err(error) = socket.within("chat").emit("message", &text).await {
             eprintln!("not sent to the other servers: {error}");
         }
     });
+    ready(())
 }
 
 async fn print_neighbours(mut events: EventStream) {

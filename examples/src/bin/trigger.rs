@@ -14,7 +14,7 @@
 //!
 //! Settings that do not belong to this topic are in the server of README.md.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, future::ready, sync::Arc};
 
 use axum::{
     Router,
@@ -114,7 +114,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let (layer, io) = SocketIo::builder().with_adapter::<PostgresAdapter<_>>(cluster.clone()).build_layer();
     cluster.attach(&io);
-    let on_connect = async move |socket: SocketRef<_>| on_connect(&socket, client);
+    // Not async: such a handler begins after the client was told that it is connected, and may miss
+    // what the client sends at once.
+    let on_connect = move |socket: SocketRef<_>| ready(on_connect(&socket, client));
     io.ns("/", on_connect).await?;
 
     println!("listening on http://{}", listener.local_addr()?);

@@ -1,6 +1,12 @@
 //! A Socket.IO server with its clients, on any backend. `operations` carries out the commands.
 
-use std::{collections::HashSet, convert::Infallible, future::Future, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use axum::{Router, extract::ConnectInfo, serve::ListenerExt};
 use parking_lot::Mutex;
@@ -84,7 +90,7 @@ pub async fn run<B: Backend, E: Extension>(
         let extension = extension.clone();
         move |socket: SocketRef<PostgresAdapter<Emitter, B>>| {
             extension.on_socket(&socket);
-            std::future::ready(Ok::<_, Infallible>(()))
+            ready(Ok::<_, Infallible>(()))
         }
     };
     for namespace in &settings.namespaces {
@@ -100,7 +106,7 @@ pub async fn run<B: Backend, E: Extension>(
             if reported.lock().insert(socket.ns().to_owned()) {
                 report_server_side(&cluster, socket.ns());
             }
-            std::future::ready(Ok::<_, Infallible>(()))
+            ready(Ok::<_, Infallible>(()))
         };
         io.dyn_ns(pattern.clone(), on_connect.with(record_handshake).with(extend.clone()).with(report))?;
     }
@@ -145,12 +151,13 @@ async fn terminated() -> std::io::Result<()> {
     std::future::pending().await
 }
 
-async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
+fn on_connect<A: Adapter>(socket: SocketRef<A>) -> Ready<()> {
     socket.on_disconnect(async |socket: SocketRef<A>| {
         say(&json!({ "event": "disconnected", "nsp": socket.ns(), "socket": socket.id }));
     });
     // Last, so that the end of every reported connection is reported too.
     say(&json!({ "event": "connected", "nsp": socket.ns(), "socket": socket.id }));
+    ready(())
 }
 
 /// Reports every event of another server.
@@ -159,7 +166,7 @@ fn report_server_side<B: Backend>(cluster: &Cluster<B>, namespace: &str) {
     cluster.of(namespace).on_any_server_side(move |name, args: Arguments| {
         // Printed here and not in the future, so that the lines are in the order of the events.
         say(&json!({ "event": "serverSide", "nsp": nsp, "name": name, "args": arguments_to_json(&args) }));
-        std::future::ready(())
+        ready(())
     });
 }
 

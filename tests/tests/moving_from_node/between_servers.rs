@@ -23,8 +23,9 @@ pub(crate) async fn the_cluster_is_whole(both: &Both) -> Result {
 
     both.node.call("replyServerSide", json!({ "event": "who", "with": ["Node.js"] })).await?;
     // Which servers respond?
-    let (names, outcome) = cluster.of("/").server_side_emit_with_ack::<_, String>("who", &()).await?.all().await;
+    let (names, outcome) = cluster.of("/").server_side_emit_with_ack::<_, String>("who", &[(); 0]).await?.all().await;
     assert_eq!((names, outcome.is_ok()), (vec!["Node.js".to_owned()], true));
+    assert_eq!(both.node.wait_for_server_side("/", "who").await?, json!([]));
 
     // Does this server hear the others?
     assert!(cluster.health().link.is_listening);

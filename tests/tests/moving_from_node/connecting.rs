@@ -1,6 +1,10 @@
 //! The table "A client that connects", as the set-up of the Rust server.
 
-use std::{net::SocketAddr, sync::Mutex};
+use std::{
+    future::{Ready, ready},
+    net::SocketAddr,
+    sync::Mutex,
+};
 
 use axum::{Router, extract::ConnectInfo};
 use serde_json::{Value, json};
@@ -55,7 +59,8 @@ pub(crate) async fn close(io: &SocketIo<A>, cluster: &Cluster) {
     cluster.close().await;
 }
 
-async fn handler(socket: SocketRef<A>, auth: Data<Value>) {
+// Not async: such a handler begins after the client was told that it is connected.
+fn handler(socket: SocketRef<A>, auth: Data<Value>) -> Ready<()> {
     // socket.handshake.auth
     fn given<T>(Data(auth): Data<T>) -> T {
         auth
@@ -91,6 +96,7 @@ async fn handler(socket: SocketRef<A>, auth: Data<Value>) {
     });
     // socket.on("disconnect", …)
     socket.on_disconnect(async |socket: SocketRef<A>| DISCONNECTED.lock().unwrap().push(socket.id.to_string()));
+    ready(())
 }
 
 pub(crate) async fn is_seen(both: &Both) -> Result {
