@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use rcgen::date_time_ymd;
+use rcgen::{BasicConstraints, IsCa, date_time_ymd};
 use socketio_pg_core::{Cluster, ConnectError, Options, backend::Backend};
 use socketio_pg_diesel::DieselBackend;
 use socketio_pg_tests::Authority;
@@ -113,6 +113,20 @@ async fn an_unknown_authority_is_refused_with_the_remedy() {
         let url = server.url("localhost", &format!("sslmode={mode}&sslrootcert={root}"));
         assert_refused(&url, &["an authority that is not trusted here", "`sslrootcert=/path/to/root.crt`"]).await;
     }
+}
+
+#[tokio::test]
+async fn an_authoritys_own_certificate_is_refused_with_the_remedy() {
+    let authority = Authority::new();
+    let server = TlsServer::start(
+        authority.sign("localhost", |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+    );
+    let root = authority.root().display();
+    for mode in ["verify-ca", "verify-full"] {
+        let url = server.url("localhost", &format!("sslmode={mode}&sslrootcert={root}"));
+        assert_refused(&url, &["an authority's own", "`basicConstraints=CA:FALSE`"]).await;
+    }
+    on_both(&server.url("localhost", "sslmode=require")).await.unwrap();
 }
 
 #[tokio::test]
