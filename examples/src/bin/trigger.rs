@@ -116,7 +116,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     cluster.attach(&io);
     // Not async: such a handler begins after the client was told that it is connected, and may miss
     // what the client sends at once.
-    let on_connect = move |socket: SocketRef<_>| ready(on_connect(&socket, client));
+    let on_connect = move |socket: SocketRef<_>| {
+        on_connect(&socket, client);
+        ready(())
+    };
     io.ns("/", on_connect).await?;
 
     println!("listening on http://{}", listener.local_addr()?);
