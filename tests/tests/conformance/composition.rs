@@ -114,7 +114,7 @@ impl Composition {
     /// Whether it runs only if it is named: what these servers do to each other, they do beside
     /// others too.
     pub(crate) fn is_by_name_only(&self) -> bool {
-        self.seats == [Seat::PythonServer; 3] || self.is_watching && self.seats.iter().any(|seat| seat.is_node())
+        self.seats == [Seat::PythonServer; 3]
     }
 
     /// Whether it is in the table of Python.

@@ -7,7 +7,7 @@
 //!
 //! `cargo test -p socketio-pg-tests --test conformance -- WORD…` runs the scenarios with one of the
 //! words in their names, and the compositions whose name without spaces is one of them, e.g. `RNN`.
-//! Servers in Python alone, `SSS`, and `DNRwatching` run only if they are named.
+//! Servers in Python alone, `SSS`, run only if they are named.
 
 mod capability;
 mod composition;
