@@ -8,7 +8,7 @@
 //! | `settings` | the settings of a connection, with defaults filled in |
 //! | `url` | takes a database URL apart, and says what is wrong with it |
 //! | `tls` | the TLS settings of a URL |
-//! | `hosts`, `known_hosts` | tries the hosts one after the other, those last that did not reply, and says which one is used |
+//! | `hosts`, `known_hosts` | tries the hosts one after the other, slow ones last; says which is used |
 //! | `error` | what an error means that kept a connection from being made |
 //! | `notifications` | the notifications of a session |
 
