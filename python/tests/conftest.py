@@ -62,9 +62,8 @@ class Server:
     async def client(self, namespace: str = "/", **how: Any) -> Client:
         client = Client(socketio.AsyncClient(reconnection=False), namespace)
         self.clients.append(client.sio)
-        await client.sio.connect(
-            f"http://127.0.0.1:{self.port}", namespaces=[namespace], transports=["websocket"], **how
-        )
+        how.setdefault("transports", ["websocket"])
+        await client.sio.connect(f"http://127.0.0.1:{self.port}", namespaces=[namespace], **how)
         return client
 
     async def count(self, wanted: int, namespace: str = "/") -> None:

@@ -22,6 +22,16 @@ async def pair(start: StartServer, **options: Any) -> Any:
     return one, two
 
 
+async def test_binary_reaches_clients_of_both_transports_in_any_order(start: StartServer) -> None:
+    server = await start()
+    clients = [await server.client(transports=[transport]) for transport in ("websocket", "polling", "websocket")]
+    clients.insert(0, await server.client(transports=["polling"]))
+    await server.sio.emit("bytes", (b"\x00\xff", {"more": b"x" * 9000}))
+    for client in clients:
+        assert await client.wait_for("bytes") == (b"\x00\xff", {"more": b"x" * 9000})
+    assert all(client.sio.connected for client in clients)
+
+
 async def test_an_event_reaches_the_clients_of_all_servers(start: StartServer) -> None:
     one, two = await pair(start)
     a, b = await one.client(), await two.client()

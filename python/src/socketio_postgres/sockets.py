@@ -126,7 +126,7 @@ class LocalSockets:
                 continue
             if acknowledged is None:
                 # The same packet for all.
-                shared = self._encoded(server, namespace, event, None) if shared is None else shared
+                shared = self._encoded(server, namespace, event, None) if shared is None else _copied(shared)
                 packets = shared
             else:
                 number = self._manager._generate_ack_id(sid, acknowledged)
@@ -295,3 +295,14 @@ def _headers(environ: dict[str, Any], scope: dict[str, Any]) -> dict[str, str | 
         elif key not in _ONCE:
             headers[key] = f"{headers[key]}{'; ' if key == 'cookie' else ', '}{text}"
     return headers
+
+
+def _copied(packets: list[Any]) -> list[Any]:
+    """The same packets for another client.
+
+    engineio encodes a packet once, and bytes in another way for a client that polls than for a WebSocket: such a packet
+    is for one client alone.
+    """
+    return [
+        each if isinstance(each.data, str) else eio_packet.Packet(eio_packet.MESSAGE, each.data) for each in packets
+    ]
