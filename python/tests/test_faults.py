@@ -43,6 +43,12 @@ def end_sessions(database: str) -> None:
     assert execute(database, statement) != []
 
 
+async def test_the_sequence_of_ids_is_logged_so_that_none_comes_twice(start: StartServer, database: str) -> None:
+    await start(table='"strange ""table$"')
+    logged = """SELECT relname, relpersistence FROM pg_class WHERE relkind = 'S'"""
+    assert execute(database, logged) == [('strange "table$_id_seq', "p")]
+
+
 async def test_it_reconnects_and_reports_the_gap(start: StartServer, database: str) -> None:
     one, two = await start(**QUICK), await start(**QUICK)
     await one.count(2)

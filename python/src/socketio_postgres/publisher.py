@@ -254,7 +254,6 @@ class Publisher:
             try:
                 async with connection.transaction():
                     await connection.execute(statements.create_table(self._table).encode())
-                    await connection.execute(statements.store_externally(self._table).encode())
             except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
                 pass  # another server has created it at the same moment
 

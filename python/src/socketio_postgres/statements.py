@@ -12,17 +12,26 @@ CHECK = "SELECT 1"
 
 
 def create_table(table: str) -> str:
-    """Unlogged, and not compressed: attachments live for a minute, and cost less in this way."""
+    """Unlogged, and not compressed: attachments live for a minute, and cost less in this way.
+
+    From PostgreSQL 15 on the sequence would be unlogged, too: then ids would begin again after a crash, and on a
+    standby that takes over the sequence may be unreadable.
+    """
+    name = "'" + table.replace("'", "''") + "'"
     return f"""
 CREATE UNLOGGED TABLE IF NOT EXISTS {table} (
     id         bigserial UNIQUE,
-    created_at timestamptz DEFAULT now(),
-    payload    bytea
-)"""
-
-
-def store_externally(table: str) -> str:
-    return f"ALTER TABLE {table} ALTER COLUMN payload SET STORAGE EXTERNAL"
+    created_at pg_catalog.timestamptz DEFAULT pg_catalog.now(),
+    payload    pg_catalog.bytea
+);
+ALTER TABLE {table} ALTER COLUMN payload SET STORAGE EXTERNAL;
+DO $socketio$
+BEGIN
+    IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000 THEN
+        EXECUTE pg_catalog.concat('ALTER SEQUENCE ', pg_catalog.pg_get_serial_sequence({name}, 'id'), ' SET LOGGED');
+    END IF;
+END
+$socketio$;"""
 
 
 TABLE_EXISTS = "SELECT pg_catalog.to_regclass(%s::pg_catalog.text) IS NOT NULL"
