@@ -210,7 +210,7 @@ impl Options {
 
     /// How often a keep-alive query is sent on the listening connection, and how long its result
     /// may take, 5 s by default. A connection that fails is replaced, so a dead link is found
-    /// within twice this time.
+    /// within twice this time. While messages come it is sent in each fourth interval only.
     pub fn check_interval(mut self, interval: Duration) -> Self {
         self.check_interval = interval;
         self

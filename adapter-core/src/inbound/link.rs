@@ -61,6 +61,10 @@ const MAX_HANDLED_AT_ONCE: usize = 4;
 /// the 128 packets that socketioxide keeps for a client.
 const MAX_HANDLED: usize = 32;
 
+/// A session to which notifications keep coming is asked each so many intervals. They prove that it
+/// lives, but PostgreSQL's `idle_session_timeout` counts from the last statement.
+const SELDOM: u32 = 4;
+
 /// How many notifications are taken at most of those that were read before a session broke.
 const MAX_LEFT: usize = 100_000;
 
@@ -396,6 +400,7 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
         let wants_check = self.wants_check.clone();
         let mut proof = Proof::default();
         let mut handled = 0;
+        let mut asked = Instant::now();
         loop {
             if handled >= MAX_HANDLED {
                 handled = 0;
@@ -422,7 +427,11 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                         let _ = keep_position(&mut self.log).now_or_never();
                         match self.commands.try_recv() {
                             Ok(command) => self.obey(&mut listener, command, heard, &mut proof).await.map(drop),
-                            Err(TryRecvError::Empty) if wants_check.notified().now_or_never().is_some() => {
+                            Err(TryRecvError::Empty)
+                                if wants_check.notified().now_or_never().is_some()
+                                    || asked.elapsed() >= self.check_interval.saturating_mul(SELDOM) =>
+                            {
+                                asked = Instant::now();
                                 self.ask(&mut listener, heard, &mut proof).await
                             }
                             Err(TryRecvError::Empty) => Ok(()),
@@ -437,12 +446,16 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                         self.obey(&mut listener, command, heard, &mut proof).await.map(|has_looked| {
                             if has_looked {
                                 check.reset();
+                                asked = Instant::now();
                             }
                         })
                     }
                 },
                 () = keep_position(&mut self.log) => Ok(()),
-                () = is_due(&mut check, &wants_check) => self.ask(&mut listener, heard, &mut proof).await,
+                () = is_due(&mut check, &wants_check) => {
+                    asked = Instant::now();
+                    self.ask(&mut listener, heard, &mut proof).await
+                }
             };
             if let Err(error) = result {
                 // What was read before the end is not lost with the session.

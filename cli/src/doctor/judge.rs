@@ -128,8 +128,8 @@ pub(super) fn connections(limit: i64, used: i64, name: &str) -> Finding {
 /// `pg_settings` has it.
 pub(super) fn timeout(name: String, milliseconds: i64, source: String, (role, database): (&str, &str)) -> Finding {
     let least = match name.as_str() {
-        // A node asks something on its listening session every 5 s.
-        "idle_session_timeout" => 10_000,
+        // A node asks something on its listening session every 5 s, or every 20 s while it hears others.
+        "idle_session_timeout" => 30_000,
         "lock_timeout" => 1000,
         _ => 5000,
     };

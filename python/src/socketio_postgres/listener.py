@@ -19,6 +19,8 @@ from .options import Gap, Options
 
 _log = logging.getLogger("socketio_postgres")
 _FIRST_DELAY = 0.1
+#: In how many intervals a session to which notifications keep coming is asked once.
+_SELDOM = 4
 
 
 class Listener:
@@ -111,9 +113,13 @@ class Listener:
         self.heard_until = time.monotonic()
         self._listens(Gap(since, until) if since is not None else None)
         self._last_alive = until
+        asked = time.monotonic()
         while True:
             self._drain(connection)
-            if not await self._is_readable(connection):
+            is_readable = await self._is_readable(connection)
+            # What comes proves that the session lives, but PostgreSQL's idle_session_timeout counts from the last
+            # statement.
+            if not is_readable or time.monotonic() - asked >= _SELDOM * self._options.check_interval:
                 asked = time.monotonic()
                 await self._execute(connection, statements.CHECK)
                 self.heard_until = asked
