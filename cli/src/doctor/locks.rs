@@ -17,7 +17,7 @@ const LOCKERS: &str = "
 SELECT granted, pid, application_name, state,
     pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - xact_start), pg_catalog.pg_blocking_pids(pid)
 FROM pg_catalog.pg_locks LEFT JOIN pg_catalog.pg_stat_activity USING (pid)
-WHERE relation = pg_catalog.to_regclass($1) AND mode = 'AccessExclusiveLock'
+WHERE relation = pg_catalog.to_regclass($1)::pg_catalog.oid AND mode = 'AccessExclusiveLock'
     AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 ORDER BY granted DESC, xact_start";
 

@@ -108,7 +108,7 @@ async fn check_rows(client: &Client, table: &str, report: &mut Report) -> Result
 SELECT n_live_tup, n_dead_tup,
     coalesce(pg_catalog.to_char(greatest(last_vacuum, last_autovacuum), 'YYYY-MM-DD HH24:MI:SS OF'), 'never'),
     pg_catalog.pg_total_relation_size(relid) / 1024
-FROM pg_catalog.pg_stat_all_tables WHERE relid = pg_catalog.to_regclass($1)";
+FROM pg_catalog.pg_stat_all_tables WHERE relid = pg_catalog.to_regclass($1)::pg_catalog.oid";
     let Ok(name) = TableName::parse(table) else { return Ok(()) };
     let rows = ask(client, statement, &[(&name.to_string(), Type::TEXT)]).await?;
     let Some(row) = rows.first() else { return Ok(()) };

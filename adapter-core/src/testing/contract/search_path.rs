@@ -1,5 +1,7 @@
 //! A role that may create objects in a schema of the search path cannot get a node to run them.
 
+use socketio_pg_protocol::SessionId;
+
 use super::*;
 use crate::{
     backend::emission::{Emission, OutboxTarget},
@@ -179,5 +181,8 @@ async fn all_statements_beside<F: Fixture>(fixture: &F, search_path: &str) {
         }
     }
     soon(listener.check()).await.unwrap();
+    let name = SessionId::new(1);
+    let seen = soon(listener.look(Some(name), &mut |_, _| {})).await.unwrap();
+    assert_eq!(seen.iter().map(|sighting| sighting.session).collect::<Vec<_>>(), [name]);
     listener.unlisten(&["a".to_owned()]).await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use socketio_pg_core::{Options, Outbox};
+use socketio_pg_core::{CatchUp, Options, Outbox, testing::contract::search_path::plant};
 use socketio_pg_tests::database;
 
 use super::{Findings, role, start};
@@ -36,6 +36,22 @@ async fn tables_and_rights_have_the_texts_of_connect() {
     database.execute("DROP INDEX socket_io_attachments_created_at_idx").ok();
     database.execute("ALTER TABLE socket_io_attachments DROP COLUMN payload").unwrap();
     Findings::of(&url, &[], 1).await.have("tables", "error", &["it has no column", "ADD COLUMN", "payload"]);
+    node.cluster.close().await;
+}
+
+/// A role that may create in a schema of the search path does not get whoever runs it to run its code.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_planted_in_the_search_path_is_not_run() {
+    let Some(database) = database() else { return };
+    let url = database.url();
+    let options = Options::default().catch_up(CatchUp::last(Duration::from_secs(60))).outbox(Outbox::default());
+    let node = start(&url, options).await;
+    database.execute(&plant("public")).unwrap();
+    let findings = Findings::of(&url, &["--log", "--outbox"], 0).await;
+    findings.are_all_ok();
+    // What asks who locks a table, too.
+    let _lock = Lock::on(&url, "socket_io_attachments").await;
+    Findings::of(&url, &[], 1).await.have("tables", "error", &["ACCESS EXCLUSIVE", "pg_terminate_backend"]);
     node.cluster.close().await;
 }
 
