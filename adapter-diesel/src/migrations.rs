@@ -124,12 +124,20 @@ impl MigrationSource<Pg> for Migrations {
             migrations.push(Box::new(create(Name::Outbox, &table, table.create_outbox_statement())));
         }
         if let Some(functions) = &self.functions {
+            // Diesel reverts only migrations that are there. The last one replaces what they installed.
+            for version in 1..SqlFunctions::VERSION {
+                let (up, down) = (NOTHING.to_owned(), NOTHING.to_owned());
+                migrations.push(Box::new(Statements { name: Name::Functions(version), up, down }));
+            }
             let (up, down) = (functions.install_sql(), functions.remove_sql());
-            migrations.push(Box::new(Statements { name: Name::Functions, up, down }));
+            migrations.push(Box::new(Statements { name: Name::Functions(SqlFunctions::VERSION), up, down }));
         }
         Ok(migrations)
     }
 }
+
+/// A migration that has been replaced.
+const NOTHING: &str = "SELECT";
 
 struct Statements {
     name: Name,
@@ -163,7 +171,8 @@ enum Name {
     Attachments,
     Log,
     Outbox,
-    Functions,
+    /// This version of them.
+    Functions(u32),
 }
 
 impl MigrationName for Name {
@@ -175,7 +184,7 @@ impl MigrationName for Name {
             Self::Log => "00000000000000-socketio-pg-2".into(),
             // Before the functions, which may need it.
             Self::Outbox => "00000000000000-socketio-pg-2-outbox".into(),
-            Self::Functions => format!("00000000000000-socketio-pg-3-{}", SqlFunctions::VERSION).into(),
+            Self::Functions(version) => format!("00000000000000-socketio-pg-3-{version}").into(),
         }
     }
 }
@@ -186,7 +195,8 @@ impl fmt::Display for Name {
             Self::Attachments => "attachments",
             Self::Log => "log",
             Self::Outbox => "outbox",
-            Self::Functions => "functions",
+            Self::Functions(SqlFunctions::VERSION) => "functions",
+            Self::Functions(_) => return write!(f, "{}_replaced", self.version()),
         };
         write!(f, "{}_create_{what}", self.version())
     }
