@@ -126,6 +126,19 @@ fn diagnose_refusal(refused: &DbError) -> (ErrorKind, Option<&'static str>) {
     match kind_of_state(state) {
         // invalid_catalog_name
         ErrorKind::Login if state == "3D000" => (ErrorKind::Login, Some(NO_DATABASE)),
+        // PgBouncer gives all that it refuses by itself the state of a protocol violation.
+        // The other words are those with `auth_type = any`.
+        ErrorKind::Connection
+            if state == "08P01"
+                && ["no such database", "bouncer config error"].iter().any(|part| text.contains(part)) =>
+        {
+            (ErrorKind::Login, Some(NO_DATABASE))
+        }
+        ErrorKind::Connection
+            if state == "08P01" && ["no such user", "authentication failed"].iter().any(|part| text.contains(part)) =>
+        {
+            (ErrorKind::Login, Some(CHECK_LOGIN))
+        }
         ErrorKind::Login if text.contains("pg_hba.conf") => (ErrorKind::Login, Some(REFUSED_HERE)),
         ErrorKind::Login => (ErrorKind::Login, Some(CHECK_LOGIN)),
         ErrorKind::Permission if text.contains("for database") => (ErrorKind::Login, Some(MAY_NOT_CONNECT)),

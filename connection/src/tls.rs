@@ -19,8 +19,8 @@ pub(crate) struct TlsSettings {
     /// The driver's mode.
     mode: SslMode,
     roots: Roots,
-    /// The mode as it is written in the URL.
-    name: &'static str,
+    /// The parameter that asks for it, as it is written in the URL.
+    asked_by: &'static str,
 }
 
 /// How much of the server's certificate is checked.
@@ -55,26 +55,26 @@ impl TlsSettings {
             Some("system") => Some(Roots::System),
             Some(file) => Some(Roots::File(file.into())),
         };
-        let (mode, verification, name) = match (url.get("sslmode"), &roots) {
-            (Some("disable"), _) => (SslMode::Disable, None, "disable"),
-            (Some("verify-full"), _) => (SslMode::Require, IssuerAndName, "verify-full"),
-            (Some("verify-ca"), Some(Roots::File(_))) => (SslMode::Require, Issuer, "verify-ca"),
-            (Some("verify-ca"), _) => (SslMode::Require, IssuerAndName, "verify-ca"),
-            (Some("require"), Some(Roots::File(_))) => (SslMode::Require, Issuer, "require"),
-            (Some("require"), Option::None) => (SslMode::Require, None, "require"),
+        let (mode, verification, asked_by) = match (url.get("sslmode"), &roots) {
+            (Some("disable"), _) => (SslMode::Disable, None, "sslmode=disable"),
+            (Some("verify-full"), _) => (SslMode::Require, IssuerAndName, "sslmode=verify-full"),
+            (Some("verify-ca"), Some(Roots::File(_))) => (SslMode::Require, Issuer, "sslmode=verify-ca"),
+            (Some("verify-ca"), _) => (SslMode::Require, IssuerAndName, "sslmode=verify-ca"),
+            (Some("require"), Some(Roots::File(_))) => (SslMode::Require, Issuer, "sslmode=require"),
+            (Some("require"), Option::None) => (SslMode::Require, None, "sslmode=require"),
             // A URL with root certificates asks for a check, whatever its `sslmode` says.
-            (_, Some(Roots::System)) => (SslMode::Require, IssuerAndName, "verify-full"),
-            (_, Some(Roots::File(_))) => (SslMode::Require, Issuer, "verify-ca"),
-            (_, Option::None) => (SslMode::Prefer, None, "prefer"),
+            (_, Some(Roots::System)) => (SslMode::Require, IssuerAndName, "sslrootcert"),
+            (_, Some(Roots::File(_))) => (SslMode::Require, Issuer, "sslrootcert"),
+            (_, Option::None) => (SslMode::Prefer, None, "sslmode=prefer"),
         };
         url.remove("sslrootcert");
         url.remove("sslmode");
-        Self { verification, mode, roots: roots.unwrap_or(Roots::System), name }
+        Self { verification, mode, roots: roots.unwrap_or(Roots::System), asked_by }
     }
 
     /// Turns TLS off, for a socket of the same machine.
     pub(crate) fn turn_off(&mut self) {
-        (self.mode, self.verification, self.name) = (SslMode::Disable, Verification::None, "disable");
+        (self.mode, self.verification, self.asked_by) = (SslMode::Disable, Verification::None, "sslmode=disable");
     }
 
     /// The `sslmode` that the driver understands.
@@ -101,9 +101,9 @@ impl TlsSettings {
         match self.mode {
             SslMode::Disable | SslMode::Prefer => Ok(tokio_postgres::NoTls),
             _ => Err(format!(
-                "the database URL asks for TLS (`sslmode={}`): enable the feature `rustls` of the backend crate, or give the backend a TLS \
+                "the database URL asks for TLS (`{}`): enable the feature `rustls` of the backend crate, or give the backend a TLS \
                  connector of your own",
-                self.name
+                self.asked_by
             )),
         }
     }
@@ -144,10 +144,15 @@ mod tests {
     #[cfg(not(feature = "rustls"))]
     #[test]
     fn without_the_feature_tls_is_refused_where_it_is_required() {
-        for (parameters, is_refused) in
-            [("", false), ("sslmode=prefer", false), ("sslmode=require", true), ("sslmode=verify-full", true)]
-        {
-            let text = format!("postgres://host/db?{parameters}");
+        for (parameters, is_refused) in [
+            ("", false),
+            ("sslmode=prefer", false),
+            ("sslmode=require", true),
+            ("sslmode=verify-full", true),
+            ("sslrootcert", true),
+        ] {
+            let value = if parameters == "sslrootcert" { "=system" } else { "" };
+            let text = format!("postgres://host/db?{parameters}{value}");
             let connector = TlsSettings::take(&mut Url::parse(&text).unwrap()).connector();
             assert_eq!(connector.is_err(), is_refused, "{parameters}");
             if let Err(problem) = connector {

@@ -44,20 +44,20 @@ impl TlsSettings {
 
     fn roots(&self) -> Result<RootCertStore, String> {
         match &self.roots {
-            Roots::System => system_roots(self.name),
+            Roots::System => system_roots(self.asked_by),
             Roots::File(file) => roots_of(file),
         }
     }
 }
 
-fn system_roots(mode: &str) -> Result<RootCertStore, String> {
+fn system_roots(asked_by: &str) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let reason = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(format!(
-            "`sslmode={mode}` checks the server's certificate, and this machine has no root certificates{reason}: install them (the \
+            "`{asked_by}` checks the server's certificate, and this machine has no root certificates{reason}: install them (the \
              package `ca-certificates`), or name a file with `sslrootcert`"
         ));
     }
@@ -173,7 +173,7 @@ pub(crate) fn remedy(error: &Error) -> Option<&'static str> {
     Some(match problem {
         CertificateError::UnknownIssuer => {
             "the server's certificate is signed by an authority that is not trusted here: name the file with the provider's root certificate \
-             (`sslrootcert=/path/to/root.crt`)"
+             (`sslrootcert=/path/to/root.crt`); if the URL names one, it is another authority's"
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the server's certificate has expired: renew it there, or set this machine's clock right"

@@ -7,9 +7,9 @@ use std::{
 };
 
 use socketio_pg_tests::{
-    Authority, DEADLINE,
+    Authority,
     pooler::{Mode, PGBOUNCER, Pooler},
-    require,
+    require, time_limit,
 };
 use socketio_pg_throwaway::{Database, Server};
 
@@ -23,7 +23,7 @@ fn run(program: &Path, url: Option<&str>) -> Output {
         command.env("DATABASE_URL", url);
     }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + time_limit();
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > deadline {
             child.kill().unwrap();
@@ -135,6 +135,9 @@ async fn a_pooler_in_transaction_mode_is_printed_with_the_remedy() {
             ["a transaction pooler such as PgBouncer", "a direct connection for listening", "`with_listen_url`"];
         assert_refused(Some(pooler.url()), &phrases);
     }
+    // The database in which it should look is the pooler's own word.
+    let unknown = format!("{}_other", pooler.url());
+    assert_refused(Some(&unknown), &["check the name of the database"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
