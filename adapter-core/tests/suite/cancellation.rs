@@ -1,7 +1,9 @@
 //! Every operation, cancelled before each of its polls, on a database in memory.
 
+use std::time::Duration;
+
 use socketio_pg_core::{
-    Cluster, ConnectError,
+    CatchUp, Cluster, ConnectError, Options,
     testing::memory::{MemoryBackend, MemoryDatabase},
 };
 
@@ -16,13 +18,22 @@ async fn node(database: &MemoryDatabase) -> Result<Cluster<MemoryBackend>, Conne
 }
 
 async fn scene(database: &MemoryDatabase) -> Scene<MemoryBackend> {
-    let clusters = [node(database).await.unwrap(), node(database).await.unwrap()];
+    scene_with(database, options()).await
+}
+
+async fn scene_with(database: &MemoryDatabase, options: Options) -> Scene<MemoryBackend> {
+    let node = async || Cluster::connect(database.backend(), options.clone()).await.unwrap();
+    let clusters = [node().await, node().await];
     let database = database.clone();
     Scene::new(clusters, move || database.sessions(), 1).await
 }
 
 async fn sweep_all() {
-    let mut scene = scene(&MemoryDatabase::default()).await;
+    sweep_all_with(options()).await;
+}
+
+async fn sweep_all_with(options: Options) {
+    let mut scene = scene_with(&MemoryDatabase::default(), options).await;
     for operation in operations::all() {
         for traffic in TRAFFIC {
             scene.sweep(&operation, traffic).await;
@@ -39,6 +50,12 @@ async fn an_operation_that_is_given_up_does_all_or_nothing_and_leaves_everything
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_operation_that_is_given_up_does_all_or_nothing_with_several_threads_too() {
     sweep_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_that_is_given_up_does_all_or_nothing_with_every_option_too() {
+    let log = CatchUp::last(Duration::from_secs(120));
+    sweep_all_with(options().catch_up(log).watch_sessions(true).inline_binary(true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

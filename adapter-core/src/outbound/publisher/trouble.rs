@@ -12,8 +12,10 @@ use crate::backend::{BackendError, has_timed_out};
 /// table may be slow, and not hang.
 const BETWEEN_FULL_ATTEMPTS: u32 = 6;
 
-/// How often failures are told in the log: an application that goes on emitting must not fill it.
+/// How often failures are told in the log: an application that goes on emitting must not fill it. The
+/// pause doubles each time.
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Which tables hang, and since when.
 #[derive(Debug, Default)]
@@ -69,6 +71,8 @@ pub(super) struct Complaints {
     needs: Needs,
     /// How many messages failed since it was told.
     untold: usize,
+    /// How often it was told.
+    times: u32,
 }
 
 impl Complaints {
@@ -77,11 +81,18 @@ impl Complaints {
         self.untold += messages;
         self.needs = self.needs.and(needs);
         self.failed = Some(Instant::now());
-        if self.told.is_some_and(|told| told.elapsed() < BETWEEN_COMPLAINTS) {
+        if self.told.is_some_and(|told| told.elapsed() < self.pause()) {
             return None;
         }
         self.told = Some(Instant::now());
+        self.times += 1;
         Some(std::mem::take(&mut self.untold))
+    }
+
+    /// An outage of an hour is not a line in each of its seconds.
+    fn pause(&self) -> Duration {
+        let times = self.times.clamp(1, 7) - 1;
+        (BETWEEN_COMPLAINTS * 2_u32.pow(times)).min(LONGEST_PAUSE)
     }
 
     /// How many failures were not told, when nothing more is published.
@@ -107,7 +118,7 @@ mod tests {
     const LOG: Needs = Needs { attachments: false, log: true };
 
     #[tokio::test(start_paused = true)]
-    async fn failures_that_alternate_with_successes_are_told_once_in_a_second_and_end_once() {
+    async fn failures_that_alternate_with_successes_are_told_seldom_and_end_once() {
         let mut complaints = Complaints::default();
         let (mut told, mut ended) = (0, 0);
         for _ in 0..100 {
@@ -115,10 +126,24 @@ mod tests {
             ended += usize::from(complaints.end(Needs::NO_TABLE).is_some());
             tokio::time::advance(BETWEEN_COMPLAINTS / 20).await;
         }
-        assert_eq!((told, ended), (5, 0));
+        // In the first second, then after 1 s and after 2 s more.
+        assert_eq!((told, ended), (3, 0));
         tokio::time::advance(BETWEEN_COMPLAINTS).await;
         assert_eq!(complaints.end(Needs::NO_TABLE), None, "nothing was published that needs the log");
-        assert_eq!(complaints.end(LOG), Some(19));
+        assert_eq!(complaints.end(LOG), Some(39));
         assert_eq!(complaints.end(LOG), None);
+        assert_eq!(complaints.add(1, LOG), Some(1), "the next failure is told at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_outage_is_told_once_in_a_minute() {
+        let mut complaints = Complaints::default();
+        let mut told = 0;
+        for _ in 0..3600 {
+            told += usize::from(complaints.add(1, LOG).is_some());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        // After 0, 1, 3, 7, 15, 31 and 63 s, then once in a minute.
+        assert_eq!(told, 7 + 58);
     }
 }
