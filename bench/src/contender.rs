@@ -17,6 +17,10 @@ pub(crate) enum Contender {
     TokioPostgresInline,
     /// This project's adapter on diesel-async, with binary in notifications.
     DieselInline,
+    /// This project's adapter on tokio-postgres, whose servers watch each other's sessions.
+    TokioPostgresWatching,
+    /// This project's adapter on diesel-async, whose servers watch each other's sessions.
+    DieselWatching,
     /// The crate socketioxide-postgres with its tokio-postgres driver.
     PeerTokioPostgres,
     /// The crate socketioxide-postgres with its sqlx driver, which is its default.
@@ -37,12 +41,14 @@ pub(crate) enum Ground {
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::TokioPostgres,
         Self::Diesel,
         Self::Logged,
         Self::TokioPostgresInline,
         Self::DieselInline,
+        Self::TokioPostgresWatching,
+        Self::DieselWatching,
         Self::PeerTokioPostgres,
         Self::PeerSqlx,
         Self::Redis,
@@ -55,7 +61,14 @@ impl Contender {
 
     /// Whether it is this project's adapter, with its defaults or with an option.
     pub(crate) fn is_ours(self) -> bool {
-        Self::OURS.contains(&self) || matches!(self, Self::Logged | Self::TokioPostgresInline | Self::DieselInline)
+        Self::OURS.contains(&self)
+            || matches!(self, Self::Logged | Self::TokioPostgresInline | Self::DieselInline)
+            || self.is_watching()
+    }
+
+    /// Whether its servers watch each other's sessions in place of heartbeats.
+    pub(crate) fn is_watching(self) -> bool {
+        matches!(self, Self::TokioPostgresWatching | Self::DieselWatching)
     }
 
     /// Its name on the command line and in the results.
@@ -71,6 +84,8 @@ impl Contender {
             Self::Logged => "ours, tokio-postgres, catch-up log",
             Self::TokioPostgresInline => "ours, tokio-postgres, inline binary",
             Self::DieselInline => "ours, diesel, inline binary",
+            Self::TokioPostgresWatching => "ours, tokio-postgres, watching sessions",
+            Self::DieselWatching => "ours, diesel, watching sessions",
             Self::PeerTokioPostgres => "socketioxide-postgres, tokio-postgres",
             Self::PeerSqlx => "socketioxide-postgres, sqlx",
             Self::Redis => "socketioxide-redis",

@@ -40,10 +40,17 @@ pub(crate) struct Setup {
 const CLIENTS: usize = 32;
 
 /// What a transaction does besides inserting a row of 100 bytes.
-const TRANSACTIONS: [(&str, &str); 4] = [
+const TRANSACTIONS: [(&str, &str); 6] = [
     ("nothing", ""),
+    ("`INSERT` into another table", "INSERT INTO other (channel, payload) VALUES ('socket.io#/', repeat('x', 200));"),
     ("`pg_notify`, 200 bytes", "SELECT pg_notify('bench', repeat('x', 200));"),
     ("`socketio.emit`", "SELECT direct.emit('order', '{\"id\": 17, \"state\": \"paid\"}', room => 'order:17');"),
+    (
+        "`INSERT` of a finished row into the outbox",
+        "INSERT INTO socket_io_outbox (channel, payload) VALUES ('socket.io#/', '{\"type\":3,\"data\":{\"packet\":\
+         {\"type\":2,\"data\":[\"order\",{\"id\":17,\"state\":\"paid\"}],\"nsp\":\"/\"},\"opts\":{\"rooms\":[\"order:17\"],\
+         \"flags\":{},\"except\":[]}},\"uid\":\"emitter\",\"nsp\":\"/\",\"nonce\":\"' || random() || '\"}');",
+    ),
     (
         "`socketio.emit`, outbox",
         "SELECT waiting.emit('order', '{\"id\": 17, \"state\": \"paid\"}', room => 'order:17');",
@@ -57,7 +64,7 @@ enum Statement {
     Emitter { is_large: bool },
 }
 
-const SMALL: [(&str, Statement); 4] = [
+const SMALL: [(&str, Statement); 5] = [
     (
         "`pg_notify` of the same message",
         Statement::Sql(
@@ -65,6 +72,10 @@ const SMALL: [(&str, Statement); 4] = [
              \"nsp\":\"/\"},\"opts\":{\"rooms\":[\"order:17\"],\"flags\":{},\"except\":[]}},\"uid\":\"emitter\",\"nsp\":\"/\",\
              \"source\":\"_sio_adapter\",\"nonce\":\"1234567890\"}')",
         ),
+    ),
+    (
+        "`pg_notify` in a function in PL/pgSQL",
+        Statement::Sql("SELECT least_emit('order', '{\"id\":17}', room => 'order:17')"),
     ),
     ("`socketio.emit`", Statement::Sql("SELECT direct.emit('order', '{\"id\":17}', room => 'order:17')")),
     ("`socketio.emit`, outbox", Statement::Sql("SELECT waiting.emit('order', '{\"id\":17}', room => 'order:17')")),
@@ -75,6 +86,16 @@ const LARGE: [(&str, Statement); 2] = [
     ("`Emitter` in Rust", Statement::Emitter { is_large: true }),
     ("`socketio.emit`", Statement::Sql("SELECT direct.emit('rows', (SELECT document FROM large), room => 'order:17')")),
 ];
+
+/// What the other lines are compared with: a table like the outbox, and the least that a function
+/// with these parameters can do.
+const PEERS: &str = "CREATE TABLE other (id bigserial PRIMARY KEY, channel text NOT NULL, payload text NOT NULL);
+    CREATE FUNCTION least_emit(event text, argument jsonb, room text) RETURNS void LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_notify('socket.io#/', '{\"type\":3,\"data\":{\"packet\":{\"type\":2,\"data\":[' || to_json(event) || ','
+            || argument || '],\"nsp\":\"/\"},\"opts\":{\"rooms\":[' || to_json(room) || '],\"flags\":{},\"except\":[]}},'
+            || '\"uid\":\"emitter\",\"nsp\":\"/\",\"nonce\":\"' || random() || '\"}');
+    END $$";
 
 /// The figures of every round, by table, line and column.
 type Figures = BTreeMap<(&'static str, &'static str, &'static str), Vec<f64>>;
@@ -140,7 +161,7 @@ impl Bench {
         let direct = SqlFunctions::new(&Options::default()).map_err(text)?.schema("direct");
         let waiting = SqlFunctions::new(&options).map_err(text)?.schema("waiting");
         let setup = format!(
-            "{}; {}; CREATE TABLE orders (id bigserial PRIMARY KEY, item text);
+            "{}; {}; {PEERS}; CREATE TABLE orders (id bigserial PRIMARY KEY, item text);
              CREATE TABLE large AS SELECT jsonb_agg(jsonb_build_object('id', i, 'item', 'tea ' || i)) AS document
              FROM generate_series(1, 600) AS i",
             direct.install_sql(),
@@ -152,7 +173,7 @@ impl Bench {
 
     /// Commits a second, of all clients together.
     async fn transactions(&self, statement: &'static str, time: Duration) -> Result<f64, String> {
-        self.client.batch_execute("TRUNCATE orders; CHECKPOINT").await.map_err(text)?;
+        self.client.batch_execute("TRUNCATE orders, other; CHECKPOINT").await.map_err(text)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let commits = Arc::new(AtomicU64::new(0));
         let mut clients = Vec::new();
@@ -302,8 +323,8 @@ fn tables(figures: &Figures, version: &str, rounds: usize) -> String {
         "\n{CLIENTS} clients, each with one small transaction after the other that inserts a row and does this:\n\n\
          | besides | commits a second | of those without | ms until all is published |\n|---|---|---|---|\n"
     ));
-    for (line, statement) in TRANSACTIONS {
-        let drained = if statement.contains("waiting") { cell("transactions", line, "drained") } else { String::new() };
+    for (line, _) in TRANSACTIONS {
+        let drained = if line.contains("outbox") { cell("transactions", line, "drained") } else { String::new() };
         let (rate, ratio) = (cell("transactions", line, "per second"), cell("transactions", line, "ratio"));
         text.push_str(&format!("| {line} | {rate} | {ratio} | {drained} |\n"));
     }

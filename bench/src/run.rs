@@ -28,6 +28,10 @@ pub(crate) struct Options {
     /// Writes docs/performance.md and its plots.
     #[arg(long)]
     write_docs: bool,
+    /// Writes the tables into the section of docs/performance.md with this name instead, without goals
+    /// and plots.
+    #[arg(long, value_name = "SECTION", conflicts_with = "write_docs")]
+    write_section: Option<String>,
     /// Lists the workloads without measuring.
     #[arg(long)]
     list: bool,
@@ -67,8 +71,12 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let results = root.join("target/bench/results.json");
     figures.write_json(&results).map_err(|error| format!("{}: {error}", results.display()))?;
     println!("every figure of every round: target/bench/results.json");
+    let docs = root.join("docs");
     if options.write_docs {
-        report::write_docs(&figures, &root.join("docs")).map_err(|error| error.to_string())?;
+        report::write_docs(&figures, &docs).map_err(|error| error.to_string())?;
+    }
+    if let Some(section) = &options.write_section {
+        report::write_section(&figures, &docs, section).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

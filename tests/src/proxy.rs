@@ -77,6 +77,12 @@ impl Proxy {
         Ok(Self { port, state, _running: running })
     }
 
+    /// Where it takes connections, on this machine.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The URL with the proxy's address in place of the database's.
     ///
     /// # Panics

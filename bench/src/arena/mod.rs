@@ -12,7 +12,10 @@ pub(crate) use usage::{Usage, cpu_seconds};
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use socketio_pg_tests::Proxy;
 
 use crate::contender::{Contender, Ground};
 use redis::Redis;
@@ -35,17 +38,23 @@ pub(crate) struct Shape {
     pub(crate) sockets: usize,
     /// Sockets in each namespace of the sending node.
     pub(crate) sender_sockets: usize,
+    /// How long a round trip from a node to the server takes, besides the time that it takes on one
+    /// machine.
+    pub(crate) distance: Duration,
 }
 
 impl Shape {
     /// A node that sends and a node that receives, with one socket.
-    pub(crate) const PAIR: Self = Self { nodes: 2, namespaces: 1, sockets: 1, sender_sockets: 0 };
+    pub(crate) const PAIR: Self =
+        Self { nodes: 2, namespaces: 1, sockets: 1, sender_sockets: 0, distance: Duration::ZERO };
 }
 
 /// Node processes that know each other. They end when this is dropped.
 pub(crate) struct Cluster {
     pub(crate) sender: NodeProcess,
     pub(crate) receivers: Vec<NodeProcess>,
+    /// The way to a far server.
+    _proxy: Option<Proxy>,
 }
 
 impl Arena {
@@ -103,15 +112,16 @@ impl Arena {
 
     /// Like [`cluster`](Self::cluster), in a given database.
     pub(crate) fn cluster_at(&self, contender: Contender, shape: Shape, url: &str) -> Result<Cluster, String> {
+        let (proxy, url) = way(url, shape.distance)?;
         let spawn = |index: usize| {
             let sockets = if index == 0 { shape.sender_sockets } else { shape.sockets };
-            NodeProcess::spawn(contender, self.node.as_deref(), url, shape.namespaces, sockets)
+            NodeProcess::spawn(contender, self.node.as_deref(), &url, shape, sockets)
         };
         let mut nodes = (0..shape.nodes).map(spawn).collect::<Result<Vec<_>, _>>()?;
         nodes.iter_mut().try_for_each(NodeProcess::wait_until_ready)?;
         process::join(&mut nodes)?;
         let sender = nodes.remove(0);
-        Ok(Cluster { sender, receivers: nodes })
+        Ok(Cluster { sender, receivers: nodes, _proxy: proxy })
     }
 
     /// Processor time that a contender's server has used so far, in seconds, of all its processes
@@ -122,6 +132,20 @@ impl Arena {
             _ => self.postgres.cpu_seconds(),
         }
     }
+}
+
+/// The URL that leads to a server over this distance, and the proxy on the way.
+fn way(url: &str, distance: Duration) -> Result<(Option<Proxy>, String), String> {
+    const HOST: &str = "127.0.0.1:";
+    if distance.is_zero() {
+        return Ok((None, url.to_owned()));
+    }
+    let (front, rest) = url.split_once(HOST).ok_or_else(|| format!("{url} does not lead to {HOST}"))?;
+    let (port, rest) = rest.split_at(rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len()));
+    let port = port.parse().map_err(|_| format!("{url} has no port"))?;
+    let proxy = Proxy::far(port, distance / 2).map_err(|error| error.to_string())?;
+    let url = format!("{front}{HOST}{}{rest}", proxy.port());
+    Ok((Some(proxy), url))
 }
 
 /// The script of a Node.js node, once its packages are installed.

@@ -10,7 +10,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::usage::Usage;
+use super::{Shape, usage::Usage};
 use crate::{
     contender::Contender,
     wire::{Answer, Command},
@@ -33,7 +33,7 @@ impl NodeProcess {
         contender: Contender,
         script: Option<&Path>,
         url: &str,
-        namespaces: usize,
+        shape: Shape,
         sockets: usize,
     ) -> Result<Self, String> {
         let mut command = match (contender, script) {
@@ -45,11 +45,11 @@ impl NodeProcess {
             (Contender::Node, None) => return Err("Node is not there".to_owned()),
             _ => {
                 let mut command = process::Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
-                command.args(["node", "--contender", &contender.id()]);
+                command.args(["node", "--contender", &contender.id(), "--nodes", &shape.nodes.to_string()]);
                 command
             }
         };
-        command.args(["--url", url, "--namespaces", &namespaces.to_string(), "--sockets", &sockets.to_string()]);
+        command.args(["--url", url, "--namespaces", &shape.namespaces.to_string(), "--sockets", &sockets.to_string()]);
         // As servers run in production.
         command.env("NODE_ENV", "production").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;

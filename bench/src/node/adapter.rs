@@ -71,6 +71,20 @@ pub(crate) async fn diesel_inline(setup: &Setup, tallies: &[Arc<Tally>]) -> Resu
     Ok(adapter)
 }
 
+/// Without heartbeats: the servers watch each other's sessions.
+pub(crate) async fn tokio_postgres_watching(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketio_pg_tokio_postgres::{Cluster, Options, PostgresAdapter};
+    let cluster = Cluster::connect(&setup.url, Options::default().watch_sessions(true)).await.map_err(text)?;
+    Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
+}
+
+/// The same on diesel-async.
+pub(crate) async fn diesel_watching(setup: &Setup, tallies: &[Arc<Tally>]) -> Result<impl Node, String> {
+    use socketio_pg_diesel::{Cluster, Options, PostgresAdapter};
+    let cluster = Cluster::connect(&setup.url, Options::default().watch_sessions(true)).await.map_err(text)?;
+    Adapter::<PostgresAdapter<Sockets>>::start(&cluster, setup, tallies).await
+}
+
 async fn until_inline(health: impl Fn() -> socketio_pg_tokio_postgres::Health) {
     while !health().namespaces.iter().all(|namespace| namespace.inline_binary) {
         tokio::time::sleep(Duration::from_millis(50)).await;

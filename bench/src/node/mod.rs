@@ -44,6 +44,9 @@ pub(crate) struct Setup {
     /// How many sockets are connected to it in each namespace.
     #[arg(long)]
     pub(crate) sockets: usize,
+    /// How many nodes the cluster has, for a contender that cannot count them.
+    #[arg(long)]
+    pub(crate) nodes: usize,
 }
 
 /// What a contender must be able to do.
@@ -105,6 +108,10 @@ pub(crate) fn run(setup: &Setup) -> Result<(), String> {
                 serve(adapter::tokio_postgres_inline(setup, &tallies).await?, tallies).await
             }
             Contender::DieselInline => serve(adapter::diesel_inline(setup, &tallies).await?, tallies).await,
+            Contender::TokioPostgresWatching => {
+                serve(adapter::tokio_postgres_watching(setup, &tallies).await?, tallies).await
+            }
+            Contender::DieselWatching => serve(adapter::diesel_watching(setup, &tallies).await?, tallies).await,
             Contender::PeerTokioPostgres => serve(adapter::peer_tokio_postgres(setup, &tallies).await?, tallies).await,
             Contender::PeerSqlx => serve(adapter::peer_sqlx(setup, &tallies).await?, tallies).await,
             Contender::Redis => serve(adapter::redis(setup, &tallies).await?, tallies).await,

@@ -6,12 +6,8 @@ use std::{fmt::Write, fs, io, path::Path};
 use super::{Figures, goals, plot, workload_table};
 use crate::workload::{self, Workload};
 
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
-
 /// Writes the page and its plots into a directory.
 pub(crate) fn write(figures: &Figures, docs: &Path) -> io::Result<()> {
-    let page = docs.join("performance.md");
     let plots = docs.join("performance");
     fs::create_dir_all(&plots)?;
     let mut tables = circumstances(figures);
@@ -28,11 +24,32 @@ pub(crate) fn write(figures: &Figures, docs: &Path) -> io::Result<()> {
         }
         tables.push_str(&table);
     }
-    let text = fs::read_to_string(&page)?;
-    let replaced = replace(&text, &tables).ok_or_else(|| {
-        io::Error::other(format!("{} lacks its markers: put {BEGIN} and {END} where the tables belong", page.display()))
+    replace_in(&docs.join("performance.md"), "measured", &tables)
+}
+
+/// Writes tables into the section of the page that has this name: those of a run on another server.
+pub(crate) fn write_section(figures: &Figures, docs: &Path, section: &str) -> io::Result<()> {
+    let mut tables = circumstances(figures);
+    for workload in workload::ALL {
+        let table = workload_table(figures, workload);
+        if !table.is_empty() {
+            let _ = write!(tables, "\n### {}\n\n{table}", heading(workload));
+        }
+    }
+    replace_in(&docs.join("performance.md"), &format!("measured on {section}"), &tables)
+}
+
+fn replace_in(page: &Path, name: &str, tables: &str) -> io::Result<()> {
+    let text = fs::read_to_string(page)?;
+    let [begin, end] = markers(name);
+    let replaced = replace(&text, name, tables).ok_or_else(|| {
+        io::Error::other(format!("{} lacks its markers: put {begin} and {end} where the tables belong", page.display()))
     })?;
     fs::write(page, replaced)
+}
+
+fn markers(name: &str) -> [String; 2] {
+    ["begin", "end"].map(|word| format!("<!-- {name}: {word} -->"))
 }
 
 fn heading(workload: &Workload) -> String {
@@ -48,10 +65,11 @@ fn circumstances(figures: &Figures) -> String {
     list
 }
 
-fn replace(page: &str, tables: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{tables}\n{END}{after}"))
+fn replace(page: &str, name: &str, tables: &str) -> Option<String> {
+    let [begin, end] = markers(name);
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{tables}\n{end}{after}"))
 }
 
 #[cfg(test)]
@@ -60,8 +78,9 @@ mod tests {
 
     #[test]
     fn the_prose_round_the_tables_stays() {
-        let page = format!("one\n{BEGIN}\nold\n{END}\ntwo\n");
-        assert_eq!(replace(&page, "new\n"), Some(format!("one\n{BEGIN}\nnew\n\n{END}\ntwo\n")));
-        assert_eq!(replace("a page without markers", "new"), None);
+        let page = "one\n<!-- measured: begin -->\nold\n<!-- measured: end -->\ntwo\n";
+        let replaced = "one\n<!-- measured: begin -->\nnew\n\n<!-- measured: end -->\ntwo\n";
+        assert_eq!(replace(page, "measured", "new\n").as_deref(), Some(replaced));
+        assert_eq!(replace(page, "measured on a moon", "new\n"), None);
     }
 }

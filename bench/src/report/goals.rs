@@ -25,7 +25,10 @@ enum Bound {
 }
 
 use Bound::{AtLeast, AtMost};
-use Contender::{DieselInline, Node, PeerSqlx, PeerTokioPostgres, Raw, Redis, TokioPostgresInline};
+use Contender::{
+    DieselInline, DieselWatching, Node, PeerSqlx, PeerTokioPostgres, Raw, Redis, TokioPostgresInline,
+    TokioPostgresWatching,
+};
 
 const PEERS: &[Contender] = &[PeerTokioPostgres, PeerSqlx];
 
@@ -44,15 +47,30 @@ impl Goal {
     const fn with_inline_binary(self) -> Self {
         Self { ours: [TokioPostgresInline, DieselInline], ..self }
     }
+
+    /// With the option for it.
+    const fn with_watched_sessions(self) -> Self {
+        Self { ours: [TokioPostgresWatching, DieselWatching], ..self }
+    }
 }
 
 const GOALS: &[Goal] = &[
     goal("small storm / Node", "storm-small", Metric::DeliveredPerSecond, &[Node], AtLeast(20.0)),
     goal("small storm / faster socketioxide-postgres", "storm-small", Metric::DeliveredPerSecond, PEERS, AtLeast(10.0)),
     goal("small storm / socketioxide-redis", "storm-small", Metric::DeliveredPerSecond, &[Redis], AtLeast(1.0)),
-    goal("small storm / raw NOTIFY in batches of 64", "storm-small", Metric::DeliveredPerSecond, &[Raw], AtLeast(0.6)),
+    goal("small storm / raw NOTIFY in batches of 64", "storm-small", Metric::DeliveredPerSecond, &[Raw], AtLeast(0.7)),
+    goal(
+        "small storm to 32 nodes / socketioxide-redis",
+        "receivers-32",
+        Metric::DeliveredPerSecond,
+        &[Redis],
+        AtLeast(1.0),
+    ),
     goal("one by one / faster socketioxide-postgres", "one-by-one", Metric::DeliveredPerSecond, PEERS, AtLeast(1.5)),
-    goal("p50 at 200/s / raw NOTIFY", "latency-200", Metric::P50, &[Raw], AtMost(1.3)),
+    goal("p50 at 200/s / raw NOTIFY", "latency-200", Metric::P50, &[Raw], AtMost(1.2)),
+    goal("p99 at 200/s / raw NOTIFY", "latency-200", Metric::P99, &[Raw], AtMost(1.5)),
+    goal("p50 at 2 000/s / raw NOTIFY", "latency-2000", Metric::P50, &[Raw], AtMost(1.2)),
+    goal("p99 at 2 000/s / raw NOTIFY", "latency-2000", Metric::P99, &[Raw], AtMost(1.5)),
     goal("64 KiB storm / Node", "storm-64k", Metric::DeliveredPerSecond, &[Node], AtLeast(6.0)),
     goal("64 KiB storm / socketioxide-redis", "storm-64k", Metric::DeliveredPerSecond, &[Redis], AtLeast(1.0)),
     goal("1 KiB binary storm / Node", "storm-binary", Metric::DeliveredPerSecond, &[Node], AtLeast(8.0)),
@@ -72,6 +90,12 @@ const GOALS: &[Goal] = &[
     )
     .with_inline_binary(),
     goal("fetchSockets p50 over 8 nodes / Node", "fetch-8", Metric::P50, &[Node], AtMost(0.5)),
+    goal("fetchSockets p50 over 2 nodes / raw requests", "fetch-2", Metric::P50, &[Raw], AtMost(1.3)),
+    goal("fetchSockets p50 over 4 nodes / raw requests", "fetch-4", Metric::P50, &[Raw], AtMost(1.3)),
+    goal("fetchSockets p50 over 8 nodes / raw requests", "fetch-8", Metric::P50, &[Raw], AtMost(1.3)),
+    goal("acknowledged event p50 over 2 nodes / raw requests", "ack-2", Metric::P50, &[Raw], AtMost(1.3)),
+    goal("acknowledged event p50 over 4 nodes / raw requests", "ack-4", Metric::P50, &[Raw], AtMost(1.3)),
+    goal("acknowledged event p50 over 8 nodes / raw requests", "ack-8", Metric::P50, &[Raw], AtMost(1.3)),
     goal(
         "idle transactions, 4 nodes with 20 namespaces / Node",
         "idle-4x20",
@@ -86,6 +110,14 @@ const GOALS: &[Goal] = &[
         &[Node],
         AtMost(0.05),
     ),
+    goal(
+        "idle transactions that write, 2 nodes with 1 namespace and `watch_sessions` / Node",
+        "idle-2x1",
+        Metric::WritesPerMinute,
+        &[Node],
+        AtMost(0.0),
+    )
+    .with_watched_sessions(),
 ];
 
 /// The goals as a table. Goals that were not measured are left out.

@@ -5,7 +5,7 @@ mod goals;
 mod plot;
 mod table;
 
-pub(crate) use docs::write as write_docs;
+pub(crate) use docs::{write as write_docs, write_section};
 pub(crate) use goals::goals;
 pub(crate) use table::{number, workload as workload_table};
 

@@ -1,5 +1,7 @@
 //! Workloads with events from one node to the sockets of others.
 
+use std::time::Duration;
+
 use super::{Measure, Metric, Timing, percentiles};
 use crate::{
     arena::{Arena, NodeProcess, Shape, Usage},
@@ -16,6 +18,7 @@ pub(super) struct Plan {
     pub(super) pace: Pace,
     pub(super) receivers: usize,
     pub(super) namespaces: usize,
+    pub(super) distance: Duration,
 }
 
 pub(super) fn measure(
@@ -24,7 +27,8 @@ pub(super) fn measure(
     plan: &Plan,
     timing: &Timing,
 ) -> Result<Vec<Measure>, String> {
-    let shape = Shape { nodes: 1 + plan.receivers, namespaces: plan.namespaces, ..Shape::PAIR };
+    let shape =
+        Shape { nodes: 1 + plan.receivers, namespaces: plan.namespaces, distance: plan.distance, ..Shape::PAIR };
     let mut cluster = arena.cluster(contender, shape)?;
     let at_rest = cluster.receivers[0].usage();
     let mut run = |run, millis| send(&mut cluster.sender, &mut cluster.receivers, plan, run, millis);

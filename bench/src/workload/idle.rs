@@ -54,17 +54,12 @@ pub(super) struct Figure {
     pub(super) measure: Measure,
 }
 
-/// Measures all contenders and all shapes (nodes and namespaces) at once, in every round. Failures
-/// are reported.
-pub(super) fn measure(
-    arena: &Arena,
-    contenders: &[Contender],
-    shapes: &[(usize, usize)],
-    timing: &Timing,
-) -> Vec<Figure> {
-    let wanted = shapes.iter().flat_map(|shape| contenders.iter().map(move |contender| (*shape, *contender)));
+/// Measures all shapes (nodes and namespaces) with their contenders at once, in every round.
+/// Failures are reported.
+pub(super) fn measure(arena: &Arena, wanted: &[((usize, usize), Contender)], timing: &Timing) -> Vec<Figure> {
     let mut all: Vec<_> = wanted
-        .filter_map(|(shape, contender)| report_failure(contender, Idle::start(arena, shape, contender)))
+        .iter()
+        .filter_map(|(shape, contender)| report_failure(*contender, Idle::start(arena, *shape, *contender)))
         .collect();
     std::thread::sleep(CALM);
     let mut figures = Vec::new();

@@ -4,6 +4,8 @@ mod emit;
 mod idle;
 mod requests;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::{
@@ -24,6 +26,8 @@ pub(crate) struct Workload {
     /// The most important figure.
     pub(crate) headline: Metric,
     kind: Kind,
+    /// Milliseconds of a round trip from a node to the server, besides what it takes on one machine.
+    far_millis: u64,
     /// Whether a quick run measures it.
     pub(crate) is_in_quick: bool,
 }
@@ -133,27 +137,36 @@ pub(crate) type Measure = (Metric, f64);
 
 const fn emit(id: &'static str, title: &'static str, load: Load, pace: Pace) -> Workload {
     let kind = Kind::Emit { load, pace, receivers: 1, namespaces: 1 };
-    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, is_in_quick: true }
+    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, far_millis: 0, is_in_quick: true }
 }
 
 const fn requests(id: &'static str, title: &'static str, kind: Kind) -> Workload {
-    Workload { id, title, headline: Metric::P50, kind, is_in_quick: true }
+    Workload { id, title, headline: Metric::P50, kind, far_millis: 0, is_in_quick: true }
 }
 
 impl Workload {
     const fn only_in_full(self) -> Self {
         Self { is_in_quick: false, ..self }
     }
+
+    /// With a longer way to the server, and only in a full run.
+    const fn far(self, millis: u64) -> Self {
+        Self { far_millis: millis, is_in_quick: false, ..self }
+    }
 }
 
 const fn scaled(id: &'static str, title: &'static str, receivers: usize, namespaces: usize) -> Workload {
     let kind = Kind::Emit { load: Load::Small, pace: STORM, receivers, namespaces };
-    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, is_in_quick: true }
+    Workload { id, title, headline: Metric::DeliveredPerSecond, kind, far_millis: 0, is_in_quick: true }
+}
+
+const fn latency(id: &'static str, title: &'static str, rate: u64) -> Workload {
+    Workload { headline: Metric::P50, ..emit(id, title, Load::Small, Pace::PerSecond(rate)) }
 }
 
 const fn idle(id: &'static str, title: &'static str, nodes: usize, namespaces: usize) -> Workload {
     let kind = Kind::Idle { nodes, namespaces };
-    Workload { id, title, headline: Metric::TransactionsPerMinute, kind, is_in_quick: true }
+    Workload { id, title, headline: Metric::TransactionsPerMinute, kind, far_millis: 0, is_in_quick: true }
 }
 
 /// How many events are in flight at once in a storm.
@@ -164,14 +177,8 @@ pub(crate) const ALL: &[Workload] = &[
     emit("storm-small", "storm of small events, 256 in flight", Load::Small, STORM),
     emit("storm-small-1024", "storm of small events, 1024 in flight", Load::Small, Pace::InFlight(1024)).only_in_full(),
     emit("one-by-one", "small events, each awaited", Load::Small, Pace::OneByOne),
-    Workload {
-        headline: Metric::P50,
-        ..emit("latency-200", "latency at 200 a second", Load::Small, Pace::PerSecond(200))
-    },
-    Workload {
-        headline: Metric::P50,
-        ..emit("latency-2000", "latency at 2 000 a second", Load::Small, Pace::PerSecond(2000))
-    },
+    latency("latency-200", "latency at 200 a second", 200),
+    latency("latency-2000", "latency at 2 000 a second", 2000),
     emit("storm-binary", "storm of 1 KiB binary events, 256 in flight", Load::Binary1K, STORM),
     emit("storm-64k", "storm of 64 KiB text events, 256 in flight", Load::Text64K, STORM),
     emit("storm-mixed", "storm of small events with 16 KiB text each eighth, 256 in flight", Load::Mixed, STORM),
@@ -185,8 +192,16 @@ pub(crate) const ALL: &[Workload] = &[
     scaled("receivers-32", "storm of small events to 32 nodes, 256 in flight", 32, 1).only_in_full(),
     scaled("namespaces-20", "storm of small events over 20 namespaces, 256 in flight", 1, 20),
     scaled("namespaces-200", "storm of small events over 200 namespaces, 256 in flight", 1, 200).only_in_full(),
+    latency("far-2-latency", "latency at 200 a second, 2 ms from the server", 200).far(2),
+    latency("far-10-latency", "latency at 200 a second, 10 ms from the server", 200).far(10),
+    emit("far-2-storm", "storm of small events, 256 in flight, 2 ms from the server", Load::Small, STORM).far(2),
+    emit("far-10-storm", "storm of small events, 256 in flight, 10 ms from the server", Load::Small, STORM).far(10),
+    requests("far-2-fetch", "fetchSockets over 4 nodes, 2 ms from the server", Kind::FetchSockets { nodes: 4 }).far(2),
+    requests("far-10-fetch", "fetchSockets over 4 nodes, 10 ms from the server", Kind::FetchSockets { nodes: 4 })
+        .far(10),
     idle("idle-1x1", "1 idle node with 1 namespace", 1, 1).only_in_full(),
     idle("idle-1x20", "1 idle node with 20 namespaces", 1, 20).only_in_full(),
+    idle("idle-2x1", "2 idle nodes with 1 namespace", 2, 1),
     idle("idle-4x1", "4 idle nodes with 1 namespace", 4, 1).only_in_full(),
     idle("idle-4x20", "4 idle nodes with 20 namespaces", 4, 20),
 ];
@@ -199,11 +214,11 @@ impl Workload {
             (Kind::Emit { pace: Pace::OneByOne, .. }, Contender::Node) => false,
             // Raw notifications are short.
             (Kind::Emit { load, .. }, Contender::Raw) => matches!(load, Load::Small | Load::Binary1K),
-            (Kind::FetchSockets { .. } | Kind::BroadcastWithAck { .. }, Contender::Raw) => false,
             // The cost of the log shows best where it is the highest and the lowest.
             (_, Contender::Logged) => {
                 ["storm-small", "one-by-one", "latency-200", "storm-64k", "idle-4x20"].contains(&self.id)
             }
+            (kind, _) if contender.is_watching() => matches!(kind, Kind::Idle { .. }),
             // Everything else is as without.
             (_, Contender::TokioPostgresInline | Contender::DieselInline) => self.id == "storm-binary",
             // Raw connections have no heartbeats.
@@ -269,10 +284,10 @@ pub(crate) fn measure(
         done(workload);
     }
     let shapes: Vec<_> = workloads.iter().filter_map(|workload| Some((workload.idle_shape()?, *workload))).collect();
-    if let Some((_, any)) = shapes.first() {
-        let suited: Vec<_> = contenders.iter().copied().filter(|contender| any.suits(*contender)).collect();
-        let figures =
-            idle::measure(arena, &suited, &shapes.iter().map(|(shape, _)| *shape).collect::<Vec<_>>(), timing);
+    if !shapes.is_empty() {
+        let suited = |workload: &'static Workload| contenders.iter().filter(|contender| workload.suits(**contender));
+        let wanted = shapes.iter().flat_map(|(shape, workload)| suited(workload).map(move |one| (*shape, *one)));
+        let figures = idle::measure(arena, &wanted.collect::<Vec<_>>(), timing);
         for idle::Figure { nodes, namespaces, contender, round, measure: (metric, value) } in figures {
             if let Some((_, workload)) = shapes.iter().find(|(shape, _)| *shape == (nodes, namespaces)) {
                 record(Record { workload: workload.id, contender, round, metric, value });
@@ -283,6 +298,10 @@ pub(crate) fn measure(
 }
 
 impl Workload {
+    fn distance(&self) -> Duration {
+        Duration::from_millis(self.far_millis)
+    }
+
     fn idle_shape(&self) -> Option<(usize, usize)> {
         match self.kind {
             Kind::Idle { nodes, namespaces } => Some((nodes, namespaces)),
@@ -293,13 +312,16 @@ impl Workload {
     fn once(&self, arena: &Arena, contender: Contender, timing: &Timing) -> Result<Vec<Measure>, String> {
         match self.kind {
             Kind::Emit { load, pace, receivers, namespaces } => {
-                emit::measure(arena, contender, &emit::Plan { load, pace, receivers, namespaces }, timing)
+                let plan = emit::Plan { load, pace, receivers, namespaces, distance: self.distance() };
+                emit::measure(arena, contender, &plan, timing)
             }
             Kind::FetchSockets { nodes } => {
-                requests::measure(arena, contender, nodes, requests::Kind::FetchSockets, timing)
+                let shape = requests::shape(nodes, self.distance());
+                requests::measure(arena, contender, shape, requests::Kind::FetchSockets, timing)
             }
             Kind::BroadcastWithAck { nodes } => {
-                requests::measure(arena, contender, nodes, requests::Kind::BroadcastWithAck, timing)
+                let shape = requests::shape(nodes, self.distance());
+                requests::measure(arena, contender, shape, requests::Kind::BroadcastWithAck, timing)
             }
             Kind::Idle { .. } => Err("idle nodes are watched all at once".to_owned()),
         }

@@ -1,5 +1,7 @@
 //! Workloads with requests to every node: all sockets, and acknowledgements.
 
+use std::time::Duration;
+
 use super::{Measure, Metric, Timing, percentiles};
 use crate::{
     arena::{Arena, Shape},
@@ -16,16 +18,20 @@ pub(super) enum Kind {
     BroadcastWithAck,
 }
 
+/// Every node has sockets.
+pub(super) fn shape(nodes: usize, distance: Duration) -> Shape {
+    Shape { nodes, sockets: SOCKETS, sender_sockets: SOCKETS, distance, ..Shape::PAIR }
+}
+
 pub(super) fn measure(
     arena: &Arena,
     contender: Contender,
-    nodes: usize,
+    shape: Shape,
     kind: Kind,
     timing: &Timing,
 ) -> Result<Vec<Measure>, String> {
-    let shape = Shape { nodes, sockets: SOCKETS, sender_sockets: SOCKETS, ..Shape::PAIR };
     let mut cluster = arena.cluster(contender, shape)?;
-    let expected = nodes * SOCKETS;
+    let expected = shape.nodes * SOCKETS;
     let command = |millis| match kind {
         Kind::FetchSockets => Command::FetchSockets { millis, expected },
         Kind::BroadcastWithAck => Command::BroadcastWithAck { millis, expected },
