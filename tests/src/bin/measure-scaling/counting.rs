@@ -27,6 +27,7 @@ struct Counts {
     notifications: AtomicU64,
     bytes: AtomicU64,
     batches: AtomicU64,
+    looks: AtomicU64,
 }
 
 impl Delivered {
@@ -38,6 +39,11 @@ impl Delivered {
     /// How many transactions published something.
     pub(crate) fn batches(&self) -> u64 {
         self.0.batches.load(Ordering::Relaxed)
+    }
+
+    /// How often a node looked at the sessions of all nodes.
+    pub(crate) fn looks(&self) -> u64 {
+        self.0.looks.load(Ordering::Relaxed)
     }
 
     fn count(&self, channel: &str, payload: &str) {
@@ -177,6 +183,7 @@ impl<L: Listener> Listener for CountingListener<L> {
         take: &mut (dyn FnMut(&str, &str) + Send),
     ) -> Result<Vec<Sighting>, BackendError> {
         let delivered = &self.delivered;
+        delivered.0.looks.fetch_add(1, Ordering::Relaxed);
         let mut take = |channel: &str, payload: &str| {
             delivered.count(channel, payload);
             take(channel, payload);
