@@ -7,7 +7,7 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use socketio_pg_tests::{CHROMIUM, DEADLINE, NODE, browser_scripts, database, install, python_server, require};
+use socketio_pg_tests::{CHROMIUM, NODE, browser_scripts, database, install, python_server, require, time_limit};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
@@ -47,7 +47,7 @@ async fn ctrl_c_stops_every_server() {
     }
 
     demo.interrupt().await;
-    let status = timeout(DEADLINE, demo.process.wait()).await.expect("the demo stops").unwrap();
+    let status = timeout(time_limit(), demo.process.wait()).await.expect("the demo stops").unwrap();
     assert!(status.success(), "{status}");
     for port in &ports {
         TcpStream::connect(("127.0.0.1", *port)).await.unwrap_err();

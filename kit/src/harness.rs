@@ -1,12 +1,13 @@
 //! Drives *test nodes*: processes that host one Socket.IO server, a number of clients or an emitter,
 //! in any language, and take commands as JSON lines.
 //!
-//! Everything that waits gives up after a time, [`DEADLINE`] by default, with an error that lists
+//! Everything that waits gives up after a time, [`time_limit`] by default, with an error that lists
 //! what came instead and what the process wrote to stderr.
 
 mod barrier;
 mod client;
 mod error;
+mod limit;
 mod node;
 mod options;
 mod process;
@@ -14,13 +15,10 @@ mod process;
 pub use barrier::barrier;
 pub use client::{Client, ClientHost, Connect, Packet};
 pub use error::Error;
+pub use limit::{on_this_machine, time_limit, within};
 pub use node::{Node, Program};
 pub use options::{NodeOptions, Parser};
 pub(crate) use process::LAST_REFUSED;
-
-/// The time limit of each wait: long enough for a busy machine, so that only what never comes
-/// fails.
-pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(40);
 
 /// Bytes as they are written in arguments and answers: `{"$bin": "<base64>"}`.
 pub fn binary(bytes: impl AsRef<[u8]>) -> serde_json::Value {

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use tokio::sync::OnceCell;
 
-use crate::{DEADLINE, Error, install::node_command};
+use crate::{Error, install::node_command, time_limit};
 
 /// A process on Node.js that hosts any number of clients. It ends when the last of them and this
 /// handle are dropped.
@@ -17,7 +17,7 @@ impl ClientHost {
     /// When it cannot be started.
     pub async fn start() -> Result<Self, Error> {
         let mut command = node_command("client.mjs").await?;
-        Ok(Self(socketio_pg_kit::harness::ClientHost::start_command(&mut command, DEADLINE).await?))
+        Ok(Self(socketio_pg_kit::harness::ClientHost::start_command(&mut command, time_limit()).await?))
     }
 
     /// A host that all tests of a process share, which saves the time to start one for each test.

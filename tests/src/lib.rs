@@ -23,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! Everything that waits gives up after [`DEADLINE`], with an error that lists what came instead
+//! Everything that waits gives up after [`time_limit`], with an error that lists what came instead
 //! and what the process wrote to stderr. A node, a host and its clients may be used from several
 //! runtimes: they do not depend on the runtime that created them.
 
@@ -49,7 +49,8 @@ pub use kind::Kind;
 pub use proxy::Proxy;
 pub use python::{PYTHON, python_environment, python_node, python_server};
 pub use socketio_pg_kit::harness::{
-    Client, Connect, DEADLINE, Error, Node, NodeOptions, Packet, Parser, Program, barrier, binary,
+    Client, Connect, Error, Node, NodeOptions, Packet, Parser, Program, barrier, binary, on_this_machine, time_limit,
+    within,
 };
 pub use tool::{CHROMIUM, JAVA, NODE, Tool, browser_scripts, database, require};
 pub use traffic::{Member, Sent, Speaks, Told, Traffic, Verdict, judge, wait_for_all_members};

@@ -9,7 +9,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
-use crate::{DEADLINE, Tool};
+use crate::{Tool, time_limit};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -94,7 +94,7 @@ impl Pooler {
         *self.child.lock() = Some(command.spawn()?);
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-            if started.elapsed() > DEADLINE {
+            if started.elapsed() > time_limit() {
                 return Err(std::fs::read_to_string(self.directory.join("log"))?.into());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 use socketio_pg_core::{Cluster, ConnectError, Options, PostgresAdapter, backend::Backend};
 use socketio_pg_diesel::DieselBackend;
-use socketio_pg_tests::{Client, ClientHost, Connect, DEADLINE, NODE, Parser, database, require};
+use socketio_pg_tests::{Client, ClientHost, Connect, NODE, Parser, database, require, time_limit};
 use socketio_pg_throwaway::Database;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use socketioxide::{
@@ -103,7 +103,7 @@ impl<B: Backend> ThreeServers<B> {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(DEADLINE, known).await?;
+        tokio::time::timeout(time_limit(), known).await?;
         let host = ClientHost::shared().await?;
         for server in servers.iter().flat_map(|server| [server; CLIENTS]) {
             let client = host.connect(server.port, &Connect::default().parser(parser)).await?;
@@ -258,7 +258,7 @@ impl<B: Backend> ThreeServers<B> {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
-            tokio::time::timeout(DEADLINE, empty).await?;
+            tokio::time::timeout(time_limit(), empty).await?;
             server.cluster.close().await;
         }
         Ok(())

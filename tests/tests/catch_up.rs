@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use socketio_pg_core::{CatchUp, Cluster, Event, EventStream, Options, PostgresAdapter, Recovery, backend::Backend};
 use socketio_pg_diesel::DieselBackend;
-use socketio_pg_tests::{DEADLINE, Kind, NODE, Node, NodeOptions, database, require};
+use socketio_pg_tests::{Kind, NODE, Node, NodeOptions, database, require, time_limit};
 use socketio_pg_throwaway::{Database, Server, StopMode};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use socketioxide::{SocketIo, adapter::Emitter};
@@ -57,7 +57,7 @@ impl<B: Backend> RustNode<B> {
 
     async fn recovery(&mut self) -> Recovery {
         loop {
-            match timeout(3 * DEADLINE, self.events.next()).await.expect("the node hears again").unwrap() {
+            match timeout(3 * time_limit(), self.events.next()).await.expect("the node hears again").unwrap() {
                 Event::Gap { recovery, .. } => return recovery,
                 _ => continue,
             }
@@ -75,7 +75,7 @@ impl<B: Backend> RustNode<B> {
     }
 
     async fn next(&mut self) -> u64 {
-        timeout(3 * DEADLINE, self.received.recv()).await.expect("the event comes").unwrap()
+        timeout(3 * time_limit(), self.received.recv()).await.expect("the event comes").unwrap()
     }
 }
 
@@ -231,7 +231,7 @@ async fn a_restart_in_a_storm<B: Backend>(connect: Connect<B>, mode: StopMode) {
         other => panic!("{other:?}"),
     }
     let last = u64::MAX;
-    timeout(DEADLINE, async { while sender.emit(last).await.is_err() {} }).await.unwrap();
+    timeout(time_limit(), async { while sender.emit(last).await.is_err() {} }).await.unwrap();
     let mut received = Vec::new();
     loop {
         match receiver.next().await {

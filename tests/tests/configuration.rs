@@ -355,7 +355,7 @@ async fn exchange([one, other]: &[Node; 2]) {
     let mut events = one.cluster.events();
     while one.cluster.of("/").server_count() < 2 {
         let event =
-            tokio::time::timeout(socketio_pg_tests::DEADLINE, events.next()).await.expect("the other node comes");
+            tokio::time::timeout(socketio_pg_tests::time_limit(), events.next()).await.expect("the other node comes");
         assert!(matches!(event, Some(Event::NodeJoined { .. })), "{event:?}");
     }
     let namespace = one.cluster.of("/");

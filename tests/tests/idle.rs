@@ -13,7 +13,7 @@ use socketio_pg_core::{
     backend::{Backend, BackendError},
 };
 use socketio_pg_diesel::DieselBackend;
-use socketio_pg_tests::{DEADLINE, Kind, NODE, Node, NodeOptions, database, require, sessions::signal};
+use socketio_pg_tests::{Kind, NODE, Node, NodeOptions, database, require, sessions::signal, time_limit};
 use socketio_pg_throwaway::{Database, Server};
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use socketioxide::{SocketIo, adapter::Emitter};
@@ -52,7 +52,7 @@ impl<B: Backend + TryFrom<String, Error = BackendError>> Rust<B> {
         while self.state() != (servers, is_silent) {
             let (found, silent) = self.state();
             assert!(
-                begun.elapsed() < DEADLINE,
+                begun.elapsed() < time_limit(),
                 "{found} servers, silent: {silent}; expected {servers} and {is_silent}"
             );
             sleep(Duration::from_millis(20)).await;
@@ -106,7 +106,7 @@ async fn servers_at_rest_write_nothing() {
             still = if written(&database) == before { still + 1 } else { 0 };
         }
     };
-    timeout(2 * DEADLINE, resting).await.expect("the server comes to rest");
+    timeout(2 * time_limit(), resting).await.expect("the server comes to rest");
     assert_eq!((one.state(), other.state()), ((2, true), (2, true)), "and they know each other");
 
     let left = Instant::now();
@@ -188,7 +188,7 @@ async fn a_process_that_hangs_is_noticed(backend: &str) {
     signal("-STOP", &pid).unwrap();
     let begun = Instant::now();
     while one.state().0 == 2 {
-        assert!(begun.elapsed() < DEADLINE, "it hangs, and still counts");
+        assert!(begun.elapsed() < time_limit(), "it hangs, and still counts");
         sleep(Duration::from_millis(20)).await;
     }
     // Its last look came up to half an interval before. The machine may be slow, so no upper bound

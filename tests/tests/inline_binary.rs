@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 use socketio_pg_tests::{
-    Client, ClientHost, Connect, DEADLINE, Kind, NODE, Node, NodeOptions, binary, database, python_server, require,
+    Client, ClientHost, Connect, Kind, NODE, Node, NodeOptions, binary, database, python_server, require, time_limit,
 };
 use socketio_pg_throwaway::Database;
 
@@ -76,7 +76,7 @@ async fn until_inline(database: &Database, members: &[&Member]) -> Result {
         if rows(database) == before {
             break;
         }
-        assert!(begun.elapsed() < DEADLINE, "there are still rows after {DEADLINE:?}");
+        assert!(begun.elapsed() < time_limit(), "there are still rows");
     }
     Ok(())
 }

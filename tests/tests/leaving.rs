@@ -9,7 +9,7 @@ use socketio_pg_core::{
     backend::{Backend, BackendError},
 };
 use socketio_pg_diesel::DieselBackend;
-use socketio_pg_tests::{DEADLINE, database, sessions::OF_RUST};
+use socketio_pg_tests::{database, sessions::OF_RUST, time_limit};
 use socketio_pg_throwaway::Database;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use socketioxide::{SocketIo, adapter::Emitter};
@@ -19,7 +19,7 @@ type Node<B> = (Cluster<B>, SocketIo<PostgresAdapter<Emitter, B>>);
 
 async fn start<B: Backend + TryFrom<String, Error = BackendError>>(database: &Database) -> Node<B> {
     // The close message must be heard: the heartbeat time-out must not take its place.
-    let options = Options::default().heartbeat_timeout(4 * DEADLINE);
+    let options = Options::default().heartbeat_timeout(4 * time_limit());
     let cluster = Cluster::<B>::connect(database.url(), options).await.unwrap();
     let (_, io) = SocketIo::builder().with_adapter::<PostgresAdapter<Emitter, B>>(cluster.clone()).build_layer();
     io.ns("/", async || {}).await.unwrap();
@@ -35,7 +35,7 @@ async fn wait_for_no_session(database: &Database) {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(DEADLINE, waiting).await.expect("every session of the node ends");
+    timeout(time_limit(), waiting).await.expect("every session of the node ends");
 }
 
 async fn a_dropped_node_sends_its_close_message_and_leaves_no_session<B>()
@@ -51,7 +51,7 @@ where
         std::future::ready(())
     });
     let (cluster, io) = start::<B>(&database).await;
-    while !matches!(timeout(DEADLINE, events.next()).await.unwrap().unwrap(), Event::NodeJoined { .. }) {}
+    while !matches!(timeout(time_limit(), events.next()).await.unwrap().unwrap(), Event::NodeJoined { .. }) {}
     let namespace = cluster.of("/");
     for number in 0..100_u64 {
         let text = "x".repeat(if number.is_multiple_of(4) { 9000 } else { 0 });
@@ -61,10 +61,10 @@ where
     }
     drop((namespace, cluster, io));
     for number in 0..100 {
-        assert_eq!(timeout(DEADLINE, received.recv()).await.unwrap(), Some(number));
+        assert_eq!(timeout(time_limit(), received.recv()).await.unwrap(), Some(number));
     }
     loop {
-        if let Event::NodeLeft { closed, .. } = timeout(DEADLINE, events.next()).await.unwrap().unwrap() {
+        if let Event::NodeLeft { closed, .. } = timeout(time_limit(), events.next()).await.unwrap().unwrap() {
             assert!(closed);
             break;
         }

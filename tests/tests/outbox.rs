@@ -23,9 +23,9 @@ use socketio_pg_core::{
     backend::{outbox_sql, table::TableName},
 };
 use socketio_pg_tests::{
-    DEADLINE, Kind, Node, NodeOptions, database,
+    Kind, Node, NodeOptions, database,
     pooler::{self, Mode, PGBOUNCER, Pooler},
-    require, sessions,
+    require, sessions, time_limit,
 };
 use socketio_pg_throwaway::{Database, Server, StopMode};
 use socketio_pg_tokio_postgres::{SqlFunctions, outbox_schema_sql, schema_sql};
@@ -121,7 +121,7 @@ impl Cluster {
         let publishers = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'publisher'";
         while self.database.execute(publishers).unwrap().as_deref() != Some("0") {
-            assert!(started.elapsed() < DEADLINE, "a server publishes, and not through the pooler");
+            assert!(started.elapsed() < time_limit(), "a server publishes, and not through the pooler");
             sleep(Duration::from_millis(20)).await;
         }
         sleep(pause).await;
@@ -138,7 +138,7 @@ impl Cluster {
             if arrived == committed {
                 break;
             }
-            if started.elapsed() > DEADLINE {
+            if started.elapsed() > time_limit() {
                 for (writer, numbers) in &committed {
                     let arrived = arrived.get(writer).cloned().unwrap_or_default();
                     let at = numbers.iter().zip(&arrived).position(|(one, other)| one != other);
@@ -390,7 +390,11 @@ async fn beside_crashes(backend: &str) {
     let committed = without_last(cluster.committed());
     let started = Instant::now();
     while without_last(cluster.arrived()) != committed {
-        assert!(started.elapsed() < DEADLINE, "committed {committed:?}, arrived {:?}", without_last(cluster.arrived()));
+        assert!(
+            started.elapsed() < time_limit(),
+            "committed {committed:?}, arrived {:?}",
+            without_last(cluster.arrived())
+        );
         sleep(Duration::from_millis(50)).await;
     }
     assert!(committed.values().all(|numbers| numbers.len() > 20), "{committed:?}");
@@ -424,7 +428,7 @@ async fn while_one_hangs(backend: &str) {
         let pid = publisher.pid().to_string();
         sessions::signal("-STOP", &pid).unwrap();
         emit(number);
-        let arrived = tokio::time::timeout(DEADLINE, arrives(number)).await;
+        let arrived = tokio::time::timeout(time_limit(), arrives(number)).await;
         sessions::signal("-CONT", &pid).unwrap();
         arrived.expect("the other server publishes");
     }

@@ -7,7 +7,7 @@ use std::{fs, path::Path, sync::mpsc};
 use futures_util::{StreamExt as _, stream};
 use proptest::prelude::*;
 use socketio_pg_protocol::{budget::MAX_PAYLOAD, channel, strategies};
-use socketio_pg_tests::{DEADLINE, database};
+use socketio_pg_tests::{database, time_limit};
 use socketio_pg_throwaway::Database;
 use tokio::runtime::Runtime;
 use tokio_postgres::{AsyncMessage, NoTls, Notification, error::SqlState};
@@ -52,7 +52,7 @@ impl Session {
     }
 
     fn received(&self) -> Notification {
-        self.notifications.recv_timeout(DEADLINE).expect("a notification")
+        self.notifications.recv_timeout(time_limit()).expect("a notification")
     }
 }
 

@@ -11,7 +11,7 @@ use socketio_pg_core::{
     backend::{Backend, BackendError, Content, Listener, Outgoing},
 };
 use socketio_pg_diesel::DieselBackend;
-use socketio_pg_tests::{ClientHost, Connect, DEADLINE, Kind, NODE, Node, NodeOptions, database, require};
+use socketio_pg_tests::{ClientHost, Connect, Kind, NODE, Node, NodeOptions, database, require, time_limit};
 use socketio_pg_tokio_postgres::{TokioPostgresBackend, TokioPostgresListener};
 use socketioxide::{SocketIo, adapter::Emitter};
 use tokio::{sync::mpsc, time::timeout};
@@ -48,7 +48,7 @@ impl Spy {
         self.backend.publish(TABLE, None, &[end]).await.unwrap();
         let mut heard = Vec::new();
         loop {
-            let incoming = timeout(DEADLINE, self.listener.next()).await.expect("the last one comes").unwrap();
+            let incoming = timeout(time_limit(), self.listener.next()).await.expect("the last one comes").unwrap();
             if incoming.payload == last {
                 return heard;
             }
@@ -187,7 +187,7 @@ where
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(DEADLINE, knowing).await.unwrap();
+    timeout(time_limit(), knowing).await.unwrap();
 
     let (sender, mut heard) = mpsc::unbounded_channel();
     one.of("/").on_server_side("progress", move |(number, _): (u64, String)| {

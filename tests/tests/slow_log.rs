@@ -10,7 +10,7 @@ use diesel_async::{
 };
 use socketio_pg_core::{CatchUp, Cluster, Event, EventStream, Options, PostgresAdapter, Recovery, backend::Backend};
 use socketio_pg_diesel::DieselBackend;
-use socketio_pg_tests::{DEADLINE, database};
+use socketio_pg_tests::{database, time_limit};
 use socketio_pg_throwaway::Database;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use socketioxide::{SocketIo, adapter::Emitter};
@@ -55,7 +55,7 @@ impl<B: Backend> Nodes<B> {
             WHERE datname = current_database() AND application_name = 'listening'";
         assert_eq!(database.execute(kill).unwrap().as_deref(), Some("1"));
         loop {
-            match timeout(DEADLINE, self.events.next()).await.expect("the node listens again").unwrap() {
+            match timeout(time_limit(), self.events.next()).await.expect("the node listens again").unwrap() {
                 Event::Gap { recovery, .. } => return recovery,
                 _ => continue,
             }
@@ -72,7 +72,7 @@ impl<B: Backend> Nodes<B> {
         assert!(matches!(&recovery, Recovery::Incomplete { messages: 0, .. }), "{recovery:?}");
         // It hears what is sent from then on.
         self.sender.of("/").server_side_emit("e", &7_u64).await.unwrap();
-        assert_eq!(timeout(DEADLINE, self.received.recv()).await.unwrap(), Some(7));
+        assert_eq!(timeout(time_limit(), self.received.recv()).await.unwrap(), Some(7));
         assert!(self.receiver.health().link.is_listening);
     }
 }

@@ -9,7 +9,7 @@ use socketio_pg_core::{
     backend::{Backend, BackendError, Listener},
 };
 use socketio_pg_diesel::DieselBackend;
-use socketio_pg_tests::{DEADLINE, database};
+use socketio_pg_tests::{database, time_limit};
 use socketio_pg_throwaway::Database;
 use socketio_pg_tokio_postgres::TokioPostgresBackend;
 use socketioxide::{SocketIo, adapter::Emitter};
@@ -56,7 +56,7 @@ impl<B: Backend + TryFrom<String, Error = BackendError>> Node<B> {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("{:?}, not {counts:?}", self.server_counts()));
+        timeout(time_limit(), waiting).await.unwrap_or_else(|_| panic!("{:?}, not {counts:?}", self.server_counts()));
     }
 
     async fn wait_until_listening(&self, wanted: [bool; 2]) {
@@ -67,7 +67,7 @@ impl<B: Backend + TryFrom<String, Error = BackendError>> Node<B> {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("{:?}, not {wanted:?}", is_listening()));
+        timeout(time_limit(), waiting).await.unwrap_or_else(|_| panic!("{:?}, not {wanted:?}", is_listening()));
     }
 
     fn collect(&self, namespace: &str) -> mpsc::UnboundedReceiver<u64> {
@@ -113,7 +113,7 @@ where
         one.cluster.of(namespace).server_side_emit("e", &0_u64).await.unwrap();
         let mut heard = String::new();
         while !heard.contains(r#""packet":["e",0]"#) {
-            heard = timeout(DEADLINE, listener.next()).await.unwrap().unwrap().payload;
+            heard = timeout(time_limit(), listener.next()).await.unwrap().unwrap().payload;
         }
     }
     assert_eq!((a.recv().await, b.recv().await), (Some(0), Some(0)));
@@ -124,7 +124,7 @@ where
     }
     for number in 1..100 {
         one.cluster.of("/a").server_side_emit("e", &number).await.unwrap();
-        assert_eq!(timeout(DEADLINE, a.recv()).await.unwrap(), Some(number));
+        assert_eq!(timeout(time_limit(), a.recv()).await.unwrap(), Some(number));
     }
     let failed = one.cluster.of("/b").server_side_emit("e", &1_u64).await.unwrap_err();
     assert!(matches!(failed, Error::Publish(_)), "{failed}");
@@ -135,11 +135,11 @@ where
         node.wait_until_listening([true, true]).await;
     }
     one.cluster.of("/b").server_side_emit("e", &2_u64).await.unwrap();
-    assert_eq!(timeout(DEADLINE, b.recv()).await.unwrap(), Some(2));
+    assert_eq!(timeout(time_limit(), b.recv()).await.unwrap(), Some(2));
 
     let mut told = Vec::new();
     while !matches!(told.last(), Some((_, Event::Gap { .. }))) {
-        told.push(timeout(DEADLINE, events.next_with_database()).await.unwrap().unwrap());
+        told.push(timeout(time_limit(), events.next_with_database()).await.unwrap().unwrap());
     }
     assert!(told.iter().all(|(database, _)| *database == 1), "{told:?}");
     for node in &nodes {

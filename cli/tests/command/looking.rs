@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use socketio_pg_core::Options;
-use socketio_pg_tests::{DEADLINE, binary};
+use socketio_pg_tests::{binary, time_limit};
 
 use crate::{
     fake_node::{UID, fake_node},
@@ -222,7 +222,7 @@ async fn watch_reads_on_while_nobody_reads_what_it_prints() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, emptied).await.expect("it reads on");
+    tokio::time::timeout(time_limit(), emptied).await.expect("it reads on");
     watching.wait_for("the first of them", |line| is_of(line, 1)).await;
     let told = loop {
         emit(5000, 0).await;

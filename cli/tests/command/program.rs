@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::time_limit;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -43,7 +43,7 @@ fn command(url: &str, arguments: &[&str]) -> Command {
 /// Runs it until it ends.
 pub(crate) async fn run(url: &str, arguments: &[&str]) -> Ended {
     let running = command(url, arguments).output();
-    let Output { status, stdout, stderr } = timeout(DEADLINE, running).await.expect("it ends").unwrap();
+    let Output { status, stdout, stderr } = timeout(time_limit(), running).await.expect("it ends").unwrap();
     Ended {
         code: status.code().expect("it was not killed"),
         stdout: String::from_utf8(stdout).unwrap(),
@@ -83,7 +83,7 @@ impl Running {
             }
             panic!("it ended before {awaited} came");
         };
-        let found = timeout(DEADLINE, waiting).await;
+        let found = timeout(time_limit(), waiting).await;
         found.unwrap_or_else(|_| panic!("{awaited} did not come, but: {}", before.join("\n")))
     }
 }

@@ -4,7 +4,7 @@
 
 use std::process::{ExitStatus, Stdio};
 
-use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::time_limit;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -62,7 +62,7 @@ impl Program {
                 self.take(line);
             }
         };
-        match timeout(DEADLINE, found).await {
+        match timeout(time_limit(), found).await {
             Ok(Some(line)) => Ok(line),
             _ => Err(format!("{} did not print {text:?}, but:\n{}", self.name, self.all.join("\n")).into()),
         }
@@ -105,7 +105,7 @@ impl Program {
             }
             self.child.wait().await
         };
-        let status = timeout(DEADLINE, ending).await.map_err(|_| "it does not end")??;
+        let status = timeout(time_limit(), ending).await.map_err(|_| "it does not end")??;
         let all = std::mem::take(&mut self.all);
         Ok((status, all.into_iter().filter(|line| !line.starts_with(STDERR)).collect()))
     }
@@ -180,7 +180,7 @@ pub(crate) async fn get_until(port: u16, path: &str, is_expected: impl Fn(&str) 
             sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    match timeout(DEADLINE, getting).await {
+    match timeout(time_limit(), getting).await {
         Ok(gotten) => gotten.map(|()| last),
         Err(_) => Err(format!("{path} remained {last}").into()),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::DEADLINE;
+use super::time_limit;
 
 /// How a server node or an emitter is set up. An option that is not set has the node's own default,
 /// which is the same for all languages, except for [`pool_size`](Self::pool_size).
@@ -74,7 +74,7 @@ impl NodeOptions {
             borrowed_pool: None,
             unprotected: false,
             admin_ui: None,
-            patience: DEADLINE,
+            patience: time_limit(),
         }
     }
 
@@ -89,7 +89,7 @@ impl NodeOptions {
         &self.database_url
     }
 
-    /// The time limit of each wait for the node; [`DEADLINE`] by default.
+    /// The time limit of each wait for the node; [`time_limit`] by default.
     pub fn patience(mut self, limit: Duration) -> Self {
         self.patience = limit;
         self

@@ -49,10 +49,13 @@ impl RawClient {
     async fn connect(&self, auth: &str) -> Result<Option<String>, Error> {
         self.post(&format!("40{},{auth}", self.namespace)).await?;
         let mut answer = self.poll().await?;
-        // A ping may come first.
-        while answer == ["2"] {
+        // A ping may come first. The next one comes half a minute later.
+        if answer == ["2"] {
             self.post("3").await?;
             answer = self.poll().await?;
+        }
+        if answer == ["2"] {
+            return Err(refused("the server does not answer CONNECT"));
         }
         let connected = answer.iter().find_map(|packet| packet.strip_prefix(&format!("40{},", self.namespace)));
         let answer: Option<Value> = connected.and_then(|answer| serde_json::from_str(answer).ok());

@@ -209,6 +209,6 @@ impl Member {
     /// Waits for the event `last`.
     async fn heard(&self) {
         let last = async { self.last.lock().await.recv().await };
-        tokio::time::timeout(socketio_pg_tests::DEADLINE, last).await.expect("the last message comes").unwrap();
+        tokio::time::timeout(socketio_pg_tests::time_limit(), last).await.expect("the last message comes").unwrap();
     }
 }

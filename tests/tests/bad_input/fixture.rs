@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use socketio_pg_core::InvalidMessage;
 use socketio_pg_tests::{
-    Client, ClientHost, Connect, DEADLINE, Error, Kind, NODE, Node, NodeOptions, Packet, database, require,
+    Client, ClientHost, Connect, Error, Kind, NODE, Node, NodeOptions, Packet, database, require, time_limit,
 };
 use socketio_pg_throwaway::Database;
 use tokio::time::Instant;
@@ -103,7 +103,7 @@ impl Fixture {
     /// Returns the count of unusable messages once it has this value, or its last value before the
     /// deadline.
     pub(crate) async fn rejected(&self, at_least: u64) -> Result<u64> {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + time_limit();
         loop {
             let (rejected, _) = self.counts().await?;
             if rejected >= at_least || Instant::now() > deadline {
@@ -116,7 +116,7 @@ impl Fixture {
     /// Returns the reports of unusable messages once there are this many, or those there are at the
     /// deadline.
     pub(crate) async fn reports(&self, at_least: usize) -> Result<Vec<String>> {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + time_limit();
         loop {
             let events = self.server.call("events", serde_json::Value::Null).await?;
             let events = events.as_array().unwrap().iter().filter_map(|event| event.as_str());

@@ -1,7 +1,7 @@
 //! Direct access to the database: notifications and rows as no adapter would write them.
 
 use serde_json::Value;
-use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::time_limit;
 use socketio_pg_throwaway::Database;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_postgres::{AsyncMessage, Client, NoTls, types::Type};
@@ -68,6 +68,6 @@ impl Wire {
                 }
             }
         };
-        timeout(DEADLINE, next).await.unwrap_or_else(|_| panic!("no message of type {kind} within {DEADLINE:?}"))
+        timeout(time_limit(), next).await.unwrap_or_else(|_| panic!("no message of type {kind}"))
     }
 }

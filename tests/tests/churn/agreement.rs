@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use socketio_pg_tests::{Client, DEADLINE, Node, barrier};
+use socketio_pg_tests::{Client, Node, barrier, time_limit};
 
 use crate::{Result, cluster::Slot, crowd::Crowd};
 
@@ -37,7 +37,7 @@ pub(crate) async fn all_servers_know(crowd: &Crowd<'_>, namespaces: &BTreeSet<St
 }
 
 async fn knows(crowd: &Crowd<'_>, slot: &Slot, nsp: &str, count: usize, when: &str) {
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + time_limit();
     loop {
         let members = crowd.staying();
         let there = members.iter().filter(|member| member.nsp == *nsp);

@@ -40,6 +40,9 @@ const COMPOSITIONS_AT_ONCE: usize = 2;
 const SCENARIOS_AT_ONCE: usize = 6;
 /// The time limit of a scenario.
 const SCENARIO_DEADLINE: Duration = Duration::from_secs(90);
+/// The same where a server lacks what the scenario needs: it must fail, and some then wait for what
+/// never comes.
+const LACKING_DEADLINE: Duration = Duration::from_secs(15);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -181,7 +184,8 @@ fn failed(reason: &str) -> Cell {
 /// Runs one scenario on one composition. It must fail if the composition lacks what it needs.
 async fn cell(scenario: &Scenario, composition: &Composition, cluster: Arc<Cluster>) -> Cell {
     let lacking = scenario.needs.filter(|&capability| composition.lacks(capability));
-    match (lacking, run_scenario(scenario, composition, cluster).await) {
+    let deadline = if lacking.is_some() { LACKING_DEADLINE } else { SCENARIO_DEADLINE };
+    match (lacking, run_scenario(scenario, composition, cluster, deadline).await) {
         (None, cell) => cell,
         (Some(capability), Cell::Failed(_)) => Cell::LeftOut(capability),
         (Some(capability), _) => {
@@ -190,14 +194,19 @@ async fn cell(scenario: &Scenario, composition: &Composition, cluster: Arc<Clust
     }
 }
 
-async fn run_scenario(scenario: &Scenario, composition: &Composition, cluster: Arc<Cluster>) -> Cell {
+async fn run_scenario(
+    scenario: &Scenario,
+    composition: &Composition,
+    cluster: Arc<Cluster>,
+    deadline: Duration,
+) -> Cell {
     let run = cluster.run(scenario.clone());
     // In a task, so that a panic fails only this scenario.
-    let observation = match tokio::spawn(tokio::time::timeout(SCENARIO_DEADLINE, run)).await {
-        Ok(Ok(Ok(observation))) => observation,
-        Ok(Ok(Err(error))) => return failed(&error.to_string()),
+    let observation = match tokio::spawn(harness::within(deadline, run)).await {
+        Ok(Some(Ok(observation))) => observation,
+        Ok(Some(Err(error))) => return failed(&error.to_string()),
         Err(panic) => return failed(&panic.to_string()),
-        Ok(Err(_)) => return failed(&format!("it took longer than {} s", SCENARIO_DEADLINE.as_secs())),
+        Ok(None) => return failed(&format!("it took longer than {} s", deadline.as_secs())),
     };
     let (shown, defects) = defects::shown(composition, scenario.name, &observation.expected, &observation.seen);
     let is_node = composition.seats.map(Seat::is_node);

@@ -46,6 +46,8 @@ pub(crate) struct Case {
     pub(crate) setup: fn() -> String,
     /// Whether this machine has what it needs, with a backend.
     pub(crate) can_run: fn(&str) -> bool,
+    /// Whether not every machine can run it.
+    pub(crate) has_condition: bool,
     /// The time limit.
     pub(crate) limit: Duration,
     pub(crate) kind: Kind,
@@ -136,6 +138,7 @@ impl Case {
             role_setting: None,
             setup: String::new,
             can_run: |_| true,
+            has_condition: false,
             limit: Duration::from_secs(120),
             kind,
         }
@@ -201,6 +204,7 @@ impl Case {
 
     pub(crate) fn only_if(mut self, can_run: fn(&str) -> bool) -> Self {
         self.can_run = can_run;
+        self.has_condition = true;
         self
     }
 

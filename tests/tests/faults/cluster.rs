@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use socketio_pg_core::backend::table::{DEFAULT_LOG, log_schema_sql, schema_sql};
 use socketio_pg_tests::Watch as _;
 use socketio_pg_tests::{
-    Client, ClientHost, Connect, DEADLINE, Kind, Member, Node, NodeOptions, Proxy, Speaks,
+    Client, ClientHost, Connect, Kind, Member, Node, NodeOptions, Proxy, Speaks,
     fault::{Place, execute},
+    time_limit,
 };
 use socketio_pg_throwaway::{Database, Server};
 use tokio::{
@@ -128,7 +129,7 @@ impl Cluster {
             if found.as_deref() == Some(expected) {
                 return Ok(());
             }
-            if started.elapsed() > DEADLINE {
+            if started.elapsed() > time_limit() {
                 return Err(format!("it does not come to be that {what}: {found:?}").into());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -139,7 +140,7 @@ impl Cluster {
     pub(crate) async fn wait_for_gap(&self, index: usize, gaps_before: usize) -> Result {
         let started = Instant::now();
         while self.nodes[index].gaps().await?.len() <= gaps_before {
-            if started.elapsed() > DEADLINE {
+            if started.elapsed() > time_limit() {
                 let events = self.nodes[index].call("events", Value::Null).await?;
                 return Err(format!("{} tells of no gap: {events}", NAMES[index]).into());
             }
@@ -262,7 +263,7 @@ impl SilentHost {
             .collect();
         let started = Instant::now();
         while tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await.is_ok() {
-            if started.elapsed() > DEADLINE {
+            if started.elapsed() > time_limit() {
                 return Err("the system goes on taking connections though the listener accepts none".into());
             }
         }

@@ -7,9 +7,9 @@ use std::{
 
 use serde_json::Value;
 use socketio_pg_tests::{
-    DEADLINE,
     fault::{Failure, Fault},
     sessions::{self, OF_RUST},
+    time_limit,
 };
 use socketio_pg_throwaway::{Server, StopMode};
 
@@ -103,7 +103,7 @@ async fn behind_a_silent_host(cluster: Arc<Cluster>) -> Result<AfterFault> {
 async fn is_ready(cluster: &Cluster, expected: bool) -> Result {
     let started = Instant::now();
     while cluster.nodes[FAR].call("isReady", Value::Null).await? != expected {
-        if started.elapsed() > DEADLINE {
+        if started.elapsed() > time_limit() {
             return Err(format!("it does not come to say that ready is {expected}").into());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

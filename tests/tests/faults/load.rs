@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use socketio_pg_tests::Watch as _;
-use socketio_pg_tests::{Connect, DEADLINE, Packet, everything_works};
+use socketio_pg_tests::{Connect, Packet, everything_works, time_limit};
 use socketio_pg_throwaway::Builder;
 
 use crate::{
@@ -62,7 +62,7 @@ async fn namespaces(cluster: Arc<Cluster>) -> Result<Seen> {
                 return Err(format!("it listens to {} channels", listened_to(&cluster).await?.len()).into());
             }
         }
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + time_limit();
         while listened_to(&cluster).await? != before.0 {
             if Instant::now() > deadline {
                 return Err(format!("it still listens to {} channels", listened_to(&cluster).await?.len()).into());
@@ -179,7 +179,7 @@ async fn storm(cluster: Arc<Cluster>) -> Result<Seen> {
         if tokio::time::timeout(Duration::from_secs(1), calm).await.is_ok_and(|arrived| arrived.is_ok()) {
             break;
         }
-        if started.elapsed() > DEADLINE * 2 {
+        if started.elapsed() > time_limit() * 2 {
             return Err(format!("{} does not get through the storm", NAMES[FAR]).into());
         }
     }

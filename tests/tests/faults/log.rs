@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 use socketio_pg_core::backend::table::DEFAULT_LOG;
-use socketio_pg_tests::{DEADLINE, fault::Fault};
+use socketio_pg_tests::{fault::Fault, time_limit};
 
 use crate::{
     case::{AfterFault, Case, FAR_ONLY, Result, is_long},
@@ -55,7 +55,7 @@ async fn break_link_and_hear(cluster: &Cluster) -> Result<Instant> {
         if tokio::time::timeout(Duration::from_millis(200), heard).await.is_ok_and(|heard| heard.is_ok()) {
             return Ok(healed);
         }
-        if healed.elapsed() > DEADLINE {
+        if healed.elapsed() > time_limit() {
             return Err(format!("{} hears nothing for as long as the log is locked", NAMES[FAR]).into());
         }
     }
@@ -90,7 +90,7 @@ async fn old_rows(cluster: Arc<Cluster>) -> Result<AfterFault> {
             progressed = Instant::now();
         }
         left.push(now);
-        if progressed.elapsed() > DEADLINE {
+        if progressed.elapsed() > time_limit() {
             return Err(format!("{now} old rows stay where they are; the node heard again after {took:?}").into());
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -28,7 +28,7 @@ mod traffic;
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
 
 use futures_util::{StreamExt, stream};
-use socketio_pg_tests::{ClientHost, NODE, Traffic, database as any_database, everything_works, require};
+use socketio_pg_tests::{ClientHost, NODE, Traffic, database as any_database, everything_works, require, within};
 use socketio_pg_throwaway::Server;
 
 use case::{Case, Kind, Result, Seen};
@@ -127,10 +127,10 @@ async fn cell(case: &Case, backend: &str, host: Arc<ClientHost>, server: Arc<Ser
     let started = Instant::now();
     let (owned, name, limit) = (case.clone(), backend.to_owned(), case.limit);
     // In a task, so that a panic fails only this case.
-    let running = tokio::spawn(async move { tokio::time::timeout(limit, run(&owned, &name, host, server)).await });
+    let running = tokio::spawn(async move { within(limit, run(&owned, &name, host, server)).await });
     let result = match running.await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(format!("it took longer than {limit:?}").into()),
+        Ok(Some(result)) => result,
+        Ok(None) => Err(format!("it took longer than {limit:?}").into()),
         Err(panic) => Err(panic.into()),
     };
     let seconds = started.elapsed().as_secs_f64();

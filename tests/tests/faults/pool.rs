@@ -7,8 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use socketio_pg_tests::DEADLINE;
-use socketio_pg_tests::Watch as _;
+use socketio_pg_tests::{Watch as _, on_this_machine};
 
 use crate::{
     case::{AfterFault, Case, FAR_ONLY, Result, last_for},
@@ -38,7 +37,7 @@ async fn exhausted(cluster: Arc<Cluster>) -> Result<AfterFault> {
     cluster.wait_for_gap(FAR, gaps).await?;
     // It listens on a connection of its own. It cannot fetch attachments meanwhile, and so reports
     // them.
-    if healed.elapsed() > DEADLINE / 2 {
+    if healed.elapsed() > on_this_machine(Duration::from_secs(10)) {
         return Err(format!("{} listened again after {:?} only", NAMES[FAR], healed.elapsed()).into());
     }
     last_for(60, 3).await;
@@ -50,7 +49,7 @@ async fn exhausted(cluster: Arc<Cluster>) -> Result<AfterFault> {
         Err(error) if error.to_string().contains("the message was not published") => {}
         Err(error) => return Err(format!("it is not said that nothing was sent: {error}").into()),
     }
-    if asked.elapsed() > Duration::from_secs(20) {
+    if asked.elapsed() > on_this_machine(Duration::from_secs(20)) {
         return Err(format!("the sender was told after {:?}", asked.elapsed()).into());
     }
     node.call("releasePool", Value::Null).await?;

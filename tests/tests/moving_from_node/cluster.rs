@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, error::Error, sync::Mutex};
 
 use serde_json::{Value, json};
-use socketio_pg_tests::{Client, ClientHost, Connect, DEADLINE, Kind, NODE, Node, NodeOptions, database, require};
+use socketio_pg_tests::{Client, ClientHost, Connect, Kind, NODE, Node, NodeOptions, database, require, time_limit};
 use socketio_pg_throwaway::Database;
 use socketio_pg_tokio_postgres::{Cluster, PostgresAdapter};
 use socketioxide::{SocketIo, adapter::Emitter, extract::SocketRef};
@@ -166,7 +166,7 @@ impl Both {
     }
 
     async fn rooms_become(&self, actor: Actor, expected: &ByClient) -> Result {
-        let deadline = tokio::time::Instant::now() + DEADLINE;
+        let deadline = tokio::time::Instant::now() + time_limit();
         loop {
             let rooms = self.rooms(actor).await?;
             if rooms == *expected {
@@ -178,7 +178,7 @@ impl Both {
 
     /// Waits until something holds that is not reported.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn() -> bool) {
-        let deadline = tokio::time::Instant::now() + DEADLINE;
+        let deadline = tokio::time::Instant::now() + time_limit();
         while !holds() {
             assert!(tokio::time::Instant::now() < deadline, "it still does not hold that {what}");
             sleep(std::time::Duration::from_millis(5)).await;

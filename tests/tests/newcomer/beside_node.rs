@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use socketio_pg_tests::{Client, ClientHost, Connect, DEADLINE, Kind, NODE, Node, NodeOptions, database, require};
+use socketio_pg_tests::{Client, ClientHost, Connect, Kind, NODE, Node, NodeOptions, database, require, time_limit};
 use socketio_pg_throwaway::Database;
 
 use crate::programs::{BACKENDS, Running, programs};
@@ -258,7 +258,7 @@ async fn sockets_of_readmes_server_are_disconnected_as_node_says() -> Result {
                     cluster.backend
                 );
                 // They are gone from the answers of their servers when these have handled it.
-                let deadline = Instant::now() + DEADLINE;
+                let deadline = Instant::now() + time_limit();
                 for client in &cluster.clients {
                     while cluster.described(client).await?.is_some() {
                         assert!(Instant::now() < deadline, "{} is still there", client.id());

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::time_limit;
 use tokio::time::sleep;
 
 /// The backend crates, as README's lines name them.
@@ -97,7 +97,7 @@ impl Running {
             .spawn()
             .unwrap();
         let mut running = Self { child, port };
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + time_limit();
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             assert!(Instant::now() < deadline, "it does not listen");
             assert!(running.child.try_wait().unwrap().is_none(), "it has ended");
@@ -117,7 +117,7 @@ impl Running {
         let status = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status,
-                None => assert!(begun.elapsed() < DEADLINE, "it does not end"),
+                None => assert!(begun.elapsed() < time_limit(), "it does not end"),
             }
             sleep(Duration::from_millis(10)).await;
         };

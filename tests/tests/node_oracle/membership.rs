@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use socketio_pg_tests::{ClientHost, Connect, DEADLINE, Kind, NODE, Node, NodeOptions, database, require};
+use socketio_pg_tests::{ClientHost, Connect, Kind, NODE, Node, NodeOptions, database, require, time_limit};
 
 use crate::{Outcome, Pair};
 
@@ -73,5 +73,5 @@ async fn a_server_that_loses_its_listening_connection_crashes_unless_protected()
             }
         }
     };
-    tokio::time::timeout(DEADLINE, heard_again).await.expect("it listens again")
+    tokio::time::timeout(time_limit(), heard_again).await.expect("it listens again")
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use socketio_pg_tests::{DEADLINE, Kind, Node, NodeOptions};
+use socketio_pg_tests::{Kind, Node, NodeOptions, time_limit};
 use socketio_pg_throwaway::Database;
 
 use crate::{Outcome, Pair};
@@ -41,7 +41,7 @@ async fn old_attachments_are_cleaned_up() -> Outcome {
         pair.database(),
         "(SELECT count(*) FROM socket_io_attachments) = 0 AND (SELECT is_called FROM socket_io_attachments_id_seq)",
     ) {
-        assert!(started.elapsed() < DEADLINE, "the attachment stays");
+        assert!(started.elapsed() < time_limit(), "the attachment stays");
         // The database does not report when it is cleaned up, so the test asks again and again. The
         // pause only saves processor time.
         tokio::time::sleep(Duration::from_millis(50)).await;

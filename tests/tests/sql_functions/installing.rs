@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::time_limit;
 use socketio_pg_tokio_postgres::{CatchUp, Options, Outbox, SqlFunctions};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -19,7 +19,7 @@ async fn functions_are_installed_at_once_and_over_each_other_and_keep_their_gran
         let client = connect(&url).await;
         client.batch_execute(&install.install_sql()).await
     }));
-    for installed in timeout(DEADLINE, at_once).await.unwrap() {
+    for installed in timeout(time_limit(), at_once).await.unwrap() {
         installed.unwrap();
     }
     let role = format!("caller_{}", functions.database.name());

@@ -11,7 +11,7 @@ mod search_path;
 use std::sync::Arc;
 
 use socketio_pg_core::protocol::{Body, Message, Notification, Payload, Value};
-use socketio_pg_tests::{DEADLINE, database};
+use socketio_pg_tests::{database, time_limit};
 use socketio_pg_throwaway::Database;
 use socketio_pg_tokio_postgres::{Options, SqlFunctions, log_schema_sql, outbox_schema_sql, schema_sql};
 use tokio::{sync::mpsc, time::timeout};
@@ -59,7 +59,7 @@ impl Functions {
 
     /// The next message, from its attachment where it is one.
     async fn next(&mut self) -> Message {
-        let (_, payload) = timeout(DEADLINE, self.notified.recv()).await.expect("something is notified").unwrap();
+        let (_, payload) = timeout(time_limit(), self.notified.recv()).await.expect("something is notified").unwrap();
         match Notification::decode(&payload).unwrap_or_else(|error| panic!("{error}: {payload}")) {
             Notification::Inline(message) => message,
             Notification::Attachment(header) => {
@@ -91,7 +91,7 @@ impl Functions {
     /// Fails if anything was notified until now.
     async fn nothing_was_notified(&mut self) {
         self.client.batch_execute("SELECT pg_notify('socket.io#/', 'mark')").await.unwrap();
-        let (_, payload) = timeout(DEADLINE, self.notified.recv()).await.unwrap().unwrap();
+        let (_, payload) = timeout(time_limit(), self.notified.recv()).await.unwrap().unwrap();
         assert_eq!(payload, "mark");
     }
 }

@@ -7,7 +7,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use socketio_pg_core::protocol::{Body, Message, Payload, Value, strategies};
-use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::time_limit;
 use socketio_pg_tokio_postgres::{CatchUp, Emitter, Options, SqlFunctions, schema_sql};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -421,7 +421,7 @@ async fn every_name_is_taken_literally() {
         functions.client.batch_execute(session).await.unwrap();
         let call = r#"SELECT "it's ""%s"" $socketio0_body$".emit('e', attachments => ARRAY['\x00'::bytea])"#;
         functions.client.batch_execute(call).await.unwrap();
-        let (heard, _) = timeout(DEADLINE, functions.notified.recv()).await.unwrap().unwrap();
+        let (heard, _) = timeout(time_limit(), functions.notified.recv()).await.unwrap().unwrap();
         assert_eq!(heard, channel);
     }
     functions.client.batch_execute(&named.remove_sql()).await.unwrap();

@@ -1,7 +1,7 @@
 //! Functions that write into the outbox.
 
 use socketio_pg_core::protocol::{Body, Message, Notification};
-use socketio_pg_tests::DEADLINE;
+use socketio_pg_tests::time_limit;
 use socketio_pg_tokio_postgres::{Emitter, Options, Outbox, SqlFunctions, outbox_schema_sql};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -70,7 +70,7 @@ async fn sql_and_rust_write_the_same_rows_into_the_outbox_and_notify_nothing_els
     assert_eq!(nonces.len(), statements.len());
     // All that was notified: no server has the turn.
     for _ in 0..rows.len() {
-        let notified = timeout(DEADLINE, functions.notified.recv()).await.unwrap().unwrap();
+        let notified = timeout(time_limit(), functions.notified.recv()).await.unwrap().unwrap();
         assert_eq!(notified, ("socket.io?outbox".to_owned(), String::new()));
     }
     functions.nothing_was_notified().await;
@@ -101,7 +101,7 @@ async fn a_function_that_writes_into_the_outbox_wakes_servers_only_while_none_ha
             let turn = format!("SELECT setval('socket_io_outbox_turn', {now} + {milliseconds})");
             functions.client.batch_execute(&format!("{turn}; SELECT socketio.{call}")).await.unwrap();
             if wakes {
-                let notified = timeout(DEADLINE, functions.notified.recv()).await.unwrap().unwrap();
+                let notified = timeout(time_limit(), functions.notified.recv()).await.unwrap().unwrap();
                 assert_eq!(notified, ("socket.io?outbox".to_owned(), String::new()), "{call}, {milliseconds} ms");
             }
             functions.nothing_was_notified().await;
@@ -113,6 +113,6 @@ async fn a_function_that_writes_into_the_outbox_wakes_servers_only_while_none_ha
     let again = outbox_schema_sql("socket_io_outbox").unwrap();
     let again = format!("DROP TABLE socket_io_outbox; {again}; SELECT socketio.emit('e', '1')");
     functions.client.batch_execute(&again).await.unwrap_or_else(|error| panic!("{error:?}"));
-    let notified = timeout(DEADLINE, functions.notified.recv()).await.unwrap().unwrap();
+    let notified = timeout(time_limit(), functions.notified.recv()).await.unwrap().unwrap();
     assert_eq!(notified.0, "socket.io?outbox");
 }

@@ -94,7 +94,8 @@ pub(crate) enum Parser {
 
 impl Options {
     pub(crate) fn cluster(&self) -> socketio_pg_core::Options {
-        let mut options = socketio_pg_core::Options::default();
+        // A busy machine is not a database that cannot be reached.
+        let mut options = socketio_pg_core::Options::default().connect_timeout(Duration::from_secs(60));
         if let Some(prefix) = &self.channel_prefix {
             options = options.channel_prefix(prefix);
         }
