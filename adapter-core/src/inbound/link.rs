@@ -426,7 +426,13 @@ impl<B: Backend, F: FnMut(Arrival<'_>) + Send> LinkTask<B, F> {
                         // While notifications keep coming, the arms below are not polled.
                         let _ = keep_position(&mut self.log).now_or_never();
                         match self.commands.try_recv() {
-                            Ok(command) => self.obey(&mut listener, command, heard, &mut proof).await.map(drop),
+                            Ok(command) => {
+                                self.obey(&mut listener, command, heard, &mut proof).await.map(|has_looked| {
+                                    if has_looked {
+                                        asked = Instant::now();
+                                    }
+                                })
+                            }
                             Err(TryRecvError::Empty)
                                 if wants_check.notified().now_or_never().is_some()
                                     || asked.elapsed() >= self.check_interval.saturating_mul(SELDOM) =>

@@ -12,7 +12,7 @@ pub fn time_limit() -> Duration {
 
 /// A limit that holds for a machine at rest, for this one as it is now.
 pub fn on_this_machine(limit: Duration) -> Duration {
-    limit.mul_f64(busyness())
+    limit.mul_f64(slowdown())
 }
 
 /// What a future returns in this time, which passes more slowly while the machine is busy: else
@@ -24,14 +24,14 @@ pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> 
         let step = left.min(Duration::from_secs(5));
         match timeout(step, &mut future).await {
             Ok(output) => return Some(output),
-            Err(_) => left = left.saturating_sub(step.div_f64(busyness())),
+            Err(_) => left = left.saturating_sub(step.div_f64(slowdown())),
         }
     }
     None
 }
 
 /// How many times longer than on a machine at rest something may take now: 1 to 10.
-fn busyness() -> f64 {
+fn slowdown() -> f64 {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     factor(&load, processors)

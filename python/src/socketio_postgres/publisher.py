@@ -254,7 +254,11 @@ class Publisher:
             try:
                 async with connection.transaction():
                     await connection.execute(statements.create_table(self._table).encode())
-            except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
+            except (
+                psycopg.errors.UniqueViolation,
+                psycopg.errors.DuplicateTable,
+                psycopg.errors.DuplicateObject,
+            ):
                 pass  # another server has created it at the same moment
 
         await within(connection, self._options.query_timeout, create())

@@ -27,7 +27,9 @@ CREATE UNLOGGED TABLE IF NOT EXISTS {table} (
 ALTER TABLE {table} ALTER COLUMN payload SET STORAGE EXTERNAL;
 DO $socketio$
 BEGIN
-    IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000 THEN
+    IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000
+        AND pg_catalog.pg_get_serial_sequence({name}, 'id') IS NOT NULL
+    THEN
         EXECUTE pg_catalog.concat('ALTER SEQUENCE ', pg_catalog.pg_get_serial_sequence({name}, 'id'), ' SET LOGGED');
     END IF;
 END

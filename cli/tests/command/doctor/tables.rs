@@ -39,7 +39,7 @@ async fn tables_and_rights_have_the_texts_of_connect() {
     node.cluster.close().await;
 }
 
-/// A role that may create in a schema of the search path does not get whoever runs it to run its code.
+/// A role that may create in a schema of the search path cannot make the role that runs `doctor` run its code.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_planted_in_the_search_path_is_not_run() {
     let Some(database) = database() else { return };
