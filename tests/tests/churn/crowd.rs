@@ -20,8 +20,8 @@ use crate::{
 
 /// What makes a message large.
 const LARGE: usize = 9_000;
-/// Why a client of a namespace that was replaced is disconnected. Socket.IO's own clients connect
-/// again by themselves.
+/// Why a client of a namespace that was replaced is disconnected; its client adds what it could not
+/// read. Socket.IO's own clients connect again by themselves.
 const SENT_AWAY: &str = "parse error";
 
 pub(crate) struct Crowd<'a> {
@@ -169,7 +169,7 @@ impl<'a> Crowd<'a> {
     }
 
     async fn was_sent_away(&self, member: &Member) -> bool {
-        self.is_crush() && member.client.ended().await.is_ok_and(|ended| ended.as_deref() == Some(SENT_AWAY))
+        self.is_crush() && is_sent_away(&member.client).await
     }
 
     /// A client that was sent away connects again, and joins the same rooms.
@@ -363,6 +363,10 @@ impl<'a> Crowd<'a> {
             heard,
         }
     }
+}
+
+pub(crate) async fn is_sent_away(client: &Client) -> bool {
+    client.ended().await.is_ok_and(|ended| ended.is_some_and(|reason| reason.starts_with(SENT_AWAY)))
 }
 
 impl Member {

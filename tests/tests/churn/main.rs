@@ -17,6 +17,7 @@ mod delivery;
 mod hazards;
 mod names;
 mod round;
+mod sent_away;
 
 use std::{
     io::Write as _,
