@@ -47,7 +47,7 @@ pub use every_operation::everything_works;
 pub use install::install;
 pub use kind::Kind;
 pub use proxy::Proxy;
-pub use python::{PYTHON, python_environment, python_node, python_server};
+pub use python::{PYTHON, python_environment, python_interpreter, python_node, python_server};
 pub use socketio_pg_kit::harness::{
     Client, Connect, Error, Node, NodeOptions, Packet, Parser, Program, barrier, binary, on_this_machine, time_limit,
     within,

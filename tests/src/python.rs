@@ -39,9 +39,17 @@ pub fn python_node(target: &str) -> Option<Kind> {
 /// With `CI` set, instead of returning `None`.
 #[must_use]
 pub fn python_server(target: &str) -> Option<Kind> {
+    Some(Kind::PythonServer { interpreter: python_interpreter(target)? })
+}
+
+/// The interpreter of [`python_server`]'s environment. psycopg is one of its packages.
+///
+/// # Panics
+/// With `CI` set, instead of returning `None`.
+#[must_use]
+pub fn python_interpreter(target: &str) -> Option<PathBuf> {
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("python").join("requirements.txt");
-    let interpreter = interpreter(target, "package-python", &requirements)?;
-    Some(Kind::PythonServer { interpreter })
+    interpreter(target, "package-python", &requirements)
 }
 
 fn interpreter(target: &str, name: &str, requirements: &Path) -> Option<PathBuf> {

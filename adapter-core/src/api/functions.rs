@@ -55,13 +55,14 @@ struct Log {
 }
 
 /// Those that applications call, and their parameters.
-const PUBLIC: [&str; 7] = [
+const PUBLIC: [&str; 8] = [
     "emit(text,jsonb,text,text,text[],text[],jsonb[],bytea[],boolean,boolean)",
     "server_side_emit(text,jsonb,text,jsonb[],bytea[])",
     "sockets_join(text[],text,text,text[],text[])",
     "sockets_leave(text[],text,text,text[],text[])",
     "disconnect_sockets(text,text,boolean,text[],text[])",
     "emit_change()",
+    "number_room(bigint)",
     "version()",
 ];
 
@@ -105,7 +106,7 @@ const END: &str = "$@tag@_body$;\n";
 
 impl SqlFunctions {
     /// Changes when a function does. `socketio.version()` tells which one is installed.
-    pub const VERSION: u32 = 4;
+    pub const VERSION: u32 = 5;
 
     /// The functions for a cluster with these options, in the schema `socketio`.
     ///

@@ -115,8 +115,22 @@ BEGIN
         RAISE EXCEPTION 'a room is null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the parameter out to select all sockets.';
     END IF;
-    RETURN to_jsonb(ARRAY(SELECT unnest(rooms)));
+    RETURN coalesce((
+        SELECT jsonb_agg(CASE
+            WHEN starts_with(room COLLATE "C", '@everyone@:') THEN to_jsonb(substr(room, 47)::int8)
+            ELSE to_jsonb(room)
+        END ORDER BY place)
+        FROM unnest(rooms) WITH ORDINALITY AS all_rooms(room, place)
+    ), '[]');
 END $@tag@_body$;
+
+-- The room that applications on Node.js name by a number: it is another room than that of the digits.
+-- The text is as secret as what stands for all clients, 45 characters, so no client can choose one.
+CREATE OR REPLACE FUNCTION @schema@.number_room(number int8)
+RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $@tag@_body$
+    SELECT '@everyone@:' || number::text
+$@tag@_body$;
 
 -- The rooms whose sockets are selected: [] for all, where neither parameter is given. Null for none:
 -- an empty list, as a query may return it, selects no socket.

@@ -48,6 +48,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             let emitter = fixture.emitter(Emitter::Official).await?;
             every_operation(&fixture, &emitter).await
         }),
+        Scenario::new("emitters: rooms named by numbers", rooms_named_by_numbers),
     ]
 }
 
@@ -114,6 +115,36 @@ async fn every_operation(fixture: &Fixture, emitter: &Node) -> Outcome {
             "server side": { "one": events, "two": events, "three": events },
         }),
     )
+}
+
+/// A number and its digits name two rooms: `b` is in 42, `c` in "42" and -7.
+async fn rooms_named_by_numbers(fixture: Fixture) -> Outcome {
+    fixture.wait_for_servers(3).await?;
+    let clients = fixture.clients().await?;
+    let [_, b, c] = clients.all();
+    let mut to_b = Vec::new();
+    let mut to_c = Vec::new();
+    // Not the official emitter: servers on Node.js ignore what it sends.
+    for (name, which) in [("Rust", Emitter::Rust), ("SQL", Emitter::SqlFunctions)] {
+        let emitter = fixture.emitter(which).await?;
+        let large = name.repeat(3000);
+        for (op, fields) in [
+            ("socketsJoin", json!({ "join": [42], "rooms": [b.id()] })),
+            ("socketsJoin", json!({ "join": ["42", -7], "rooms": [c.id()] })),
+            ("emit", json!({ "event": "42", "args": [name], "rooms": [42] })),
+            ("emit", json!({ "event": "digits", "args": [name], "rooms": ["42"] })),
+            ("emit", json!({ "event": "large", "args": [large], "rooms": [42] })),
+            ("emit", json!({ "event": "both", "args": [name], "rooms": [42, "42"], "except": [-7] })),
+            ("socketsLeave", json!({ "leave": [42, -7], "rooms": [-7, 42] })),
+            ("emit", json!({ "event": "left", "args": [1], "rooms": [-7] })),
+        ] {
+            say(&fixture, &emitter, op, fields).await?;
+        }
+        to_b.extend([json!(["42", name]), json!(["large", large]), json!(["both", name])]);
+        to_c.push(json!(["digits", name]));
+    }
+    let expected = json!({ "a": [], "b": super::sorted(to_b), "c": super::sorted(to_c) });
+    observed(fixture.received().await?, expected)
 }
 
 /// Events are sent if, and only if, the transaction commits; equal events are two.

@@ -6,6 +6,7 @@
 mod installing;
 mod messages;
 mod outbox;
+mod page;
 mod search_path;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What the functions send, and what they refuse to send.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -127,6 +127,18 @@ async fn everything_that_an_emitter_does_has_its_function() {
         (
             "sockets_leave(ARRAY['a'], except_rooms => ARRAY['c'])",
             r#"{"opts":{"rooms":[],"except":["c"]},"rooms":["a"]}"#,
+        ),
+        (
+            "emit('e', '1', room => socketio.number_room(42))",
+            r#"{"packet":{"type":2,"data":["e",1],"nsp":"/"},"opts":{"rooms":[42],"flags":{},"except":[]}}"#,
+        ),
+        (
+            "emit('e', '1', 'a', rooms => ARRAY[socketio.number_room(-9007199254740991), '42'], except_rooms => ARRAY[socketio.number_room(0)])",
+            r#"{"packet":{"type":2,"data":["e",1],"nsp":"/"},"opts":{"rooms":["a",-9007199254740991,"42"],"flags":{},"except":[0]}}"#,
+        ),
+        (
+            "sockets_join(ARRAY['a', socketio.number_room(7)], room => socketio.number_room(8))",
+            r#"{"opts":{"rooms":[8],"except":[]},"rooms":["a",7]}"#,
         ),
         ("disconnect_sockets('a')", r#"{"opts":{"rooms":["a"],"except":[]},"close":false}"#),
         ("disconnect_sockets(close => true)", r#"{"opts":{"rooms":[],"except":[]},"close":true}"#),
@@ -478,6 +490,11 @@ async fn no_name_that_a_client_can_choose_selects_all_clients() {
         let message = functions.emitted(&format!("SELECT socketio.{call}")).await;
         assert_eq!(rooms(&message), [known], "{call}");
     }
+    // Nor does one name a room of another kind.
+    for (name, call) in [("12", "'12'".to_owned()), (&*format!("{known}:12"), format!("'{known}:12'"))] {
+        let message = functions.emitted(&format!("SELECT socketio.emit('e', '1', {call})")).await;
+        assert_eq!(rooms(&message), [name]);
+    }
     let secret = "SELECT substring(prosrc, 'every client [0-9a-f]{32}') FROM pg_proc WHERE proname = 'emit'";
     let secret_before = functions.database.execute(secret).unwrap().unwrap();
     // It stays: a function may be replaced between two that call each other.
@@ -493,28 +510,4 @@ async fn no_name_that_a_client_can_choose_selects_all_clients() {
     functions.nothing_was_notified().await;
     let message = functions.emitted("UPDATE named SET name = 'a'").await;
     assert_eq!(rooms(&message), ["a"]);
-}
-
-/// The statements of the page, as they stand there.
-#[tokio::test]
-async fn the_statements_of_the_page_run() {
-    let Some(functions) = Functions::install().await else { return };
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sql.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let blocks: Vec<_> = page.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(blocks.len() >= 8, "{} blocks", blocks.len());
-    functions.client.batch_execute("CREATE TABLE orders (id int PRIMARY KEY, customer int, state text)").await.unwrap();
-    let roles = ["shop", "reporting"].map(|role| format!("{role}_{}", functions.database.name()));
-    for role in &roles {
-        functions.client.batch_execute(&format!("CREATE ROLE \"{role}\"")).await.unwrap();
-    }
-    for block in &blocks {
-        let block = block.replace("TO shop;", &format!("TO \"{}\";", roles[0]));
-        let block = block.replace("TO reporting;", &format!("TO \"{}\";", roles[1]));
-        let run = functions.client.batch_execute(&block).await;
-        run.unwrap_or_else(|error| panic!("{error:?}: {block}"));
-    }
-    for role in &roles {
-        functions.client.batch_execute(&format!("DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\"")).await.unwrap();
-    }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::{Value, json};
-use socketio_pg_core::{PublishOn, backend::Backend};
+use socketio_pg_core::{PublishOn, backend::Backend, room_number};
 use socketio_pg_kit::partner::commands::{self, Answer, Command, failed, say};
 use socketio_pg_tokio_postgres::{Emitter, SqlFunctions};
 use tokio::sync::Mutex;
@@ -91,16 +91,26 @@ pub(crate) async fn sql_functions(options: &Options) -> Result<(), Box<dyn std::
 /// Carries out one op with a function in PostgreSQL.
 async fn call_function(client: &impl GenericClient, schema: &str, command: &Command) -> Answer {
     let fields = &command.fields;
-    let (nsp, rooms, except) = (fields.nsp(), fields.list("rooms"), fields.list("except"));
+    let nsp = fields.nsp();
+    let rooms = names_in_sql(client, schema, fields.list("rooms")).await?;
+    let except = names_in_sql(client, schema, fields.list("except")).await?;
     let args = socketio_pg_core::protocol::Value::from_serialize(&fields.args()).map_err(failed)?;
     let (json, attachments) = args.to_json_with_attachments();
     let attachments = (!attachments.is_empty()).then_some(attachments);
+    let is_one = matches!(&args, socketio_pg_core::protocol::Value::Array(args) if args.len() == 1);
     // JSON as text: the driver needs no feature for it.
     let args = "ARRAY(SELECT pg_catalog.jsonb_array_elements($2::pg_catalog.text::pg_catalog.jsonb))";
     let (event, moved, close) = (fields.text("event"), fields.list("join"), fields.flag("close"));
     let moved = if moved.is_empty() { fields.list("leave") } else { moved };
+    let moved = names_in_sql(client, schema, moved).await?;
     let (volatile, compress) = (fields.flag("volatile"), fields.get("compress").and_then(Value::as_bool));
+    // As applications call it most often: with one argument, and at most one room.
+    let is_simple = is_one && attachments.is_none() && except.is_empty() && !volatile && compress.is_none();
     let (call, mut parameters): (String, Vec<&(dyn ToSql + Sync)>) = match command.op.as_str() {
+        "emit" if is_simple => (
+            "emit($1, $2::pg_catalog.text::pg_catalog.jsonb -> 0, namespace => $3".to_owned(),
+            vec![&event, &json, &nsp],
+        ),
         "emit" => (
             format!(
                 "emit($1, args => {args}, attachments => $3, namespace => $4, except_rooms => $5, volatile => $6, compress => $7"
@@ -126,13 +136,31 @@ async fn call_function(client: &impl GenericClient, schema: &str, command: &Comm
     };
     // An empty list would select no socket.
     let mut selection = String::new();
-    if !rooms.is_empty() {
+    if let [room] = &*rooms {
+        parameters.push(room);
+        selection = format!(", room => ${}", parameters.len());
+    } else if !rooms.is_empty() {
         parameters.push(&rooms);
         selection = format!(", rooms => ${}", parameters.len());
     }
     let called = client.execute(&format!("SELECT {schema}.{call}{selection})"), &parameters).await;
     called.map_err(failed)?;
     Ok(Value::Null)
+}
+
+/// Rooms that are named by numbers have another name there than in this process.
+async fn names_in_sql(
+    client: &impl GenericClient,
+    schema: &str,
+    mut names: Vec<String>,
+) -> Result<Vec<String>, String> {
+    for name in &mut names {
+        if let Some(number) = room_number(name) {
+            let row = client.query_one(&format!("SELECT {schema}.number_room($1)"), &[&number]).await;
+            *name = row.map_err(failed)?.get(0);
+        }
+    }
+    Ok(names)
 }
 
 /// Serves on diesel-async until the end of input.
