@@ -5,6 +5,9 @@
 //! the order in which it queued them. A message is queued at once, even while the queue is full:
 //! senders wait behind their message, not before it. While the queue is empty, a message is
 //! published by its sender's own task: see [`fast_path`](crate::outbound::fast_path).
+//!
+//! A table may hang, as one that another session has locked does. Heartbeats and responses that need
+//! no table do not wait behind what hangs there: other nodes would take this one for dead.
 
 mod batch;
 #[cfg(all(test, feature = "model"))]
@@ -35,7 +38,7 @@ use crate::{
     queue::{self, queue},
     sync::{AtomicBool, AtomicUsize, Notify, oneshot},
 };
-use batch::{Needs, is_attachment, make_distinct, size, take_batch};
+use batch::{Needs, is_attachment, make_distinct, size, take_ahead, take_batch};
 use trouble::{Complaints, Hanging};
 
 /// How many messages of a batch are tried alone while the server refuses each for a reason of its
@@ -68,7 +71,7 @@ struct BatchWriter<B> {
     tables: Tables,
     /// How long a batch may take.
     limit: Duration,
-    /// The same while a table hangs that it needs: heartbeats wait behind it.
+    /// The same while a table hangs that it needs, and for what does not wait behind it.
     limit_while_hanging: Duration,
     /// Which tables hang, as when they are locked: then what does not need them does not wait with what
     /// does.
@@ -104,6 +107,8 @@ struct Job {
     outgoing: Outgoing,
     queued: Instant,
     is_response: bool,
+    /// A heartbeat, or another message of the node's own accord.
+    is_own: bool,
     /// Why it is not sent any more. It stays in its place, so that its effect runs in its turn.
     given_up: Option<Error>,
     done: Done,
@@ -269,9 +274,11 @@ impl<B: Backend> Publisher<B> {
         if self.backlog.wait_for_capacity().await { Ok(()) } else { Err(Error::Closed) }
     }
 
-    /// Queues messages that go out in one transaction where they fit into one, without waiting.
+    /// Queues messages of the node's own accord, such as heartbeats, without waiting. They go out in one
+    /// transaction where they fit into one.
     pub(crate) fn queue_together(&self, outgoing: Vec<(Outgoing, Effect)>) -> Result<(), Error> {
-        let jobs: Vec<_> = outgoing.into_iter().map(|(outgoing, effect)| Job::new(outgoing, effect).0).collect();
+        let job = |(outgoing, effect)| Job { is_own: true, ..Job::new(outgoing, effect).0 };
+        let jobs: Vec<_> = outgoing.into_iter().map(job).collect();
         let count = jobs.len();
         self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
         let sent = self.fast_path.occupy(|| self.queue.send_all(jobs));
@@ -371,7 +378,10 @@ impl Job {
     fn new(outgoing: Outgoing, effect: Effect) -> (Self, Published) {
         let (sender, committed) = oneshot::channel();
         let done = Done { effect, sender };
-        (Self { outgoing, queued: Instant::now(), is_response: false, given_up: None, done }, Published(committed))
+        (
+            Self { outgoing, queued: Instant::now(), is_response: false, is_own: false, given_up: None, done },
+            Published(committed),
+        )
     }
 }
 
@@ -382,10 +392,11 @@ async fn run<B: Backend>(
     end: CloseOnDrop,
     fast_path: Arc<FastPath>,
 ) {
-    let backlog = &end.0;
+    let backlog: &Backlog = &end.0;
     let mut queued = VecDeque::new();
     while !queued.is_empty() || jobs.take(&mut queued).await {
-        fast_path.take_over().await;
+        let may_hang = writer.tables.log.is_some();
+        beside(&writer, (&mut jobs, &mut queued, backlog), may_hang, fast_path.take_over()).await;
         backlog.took(finish_given_up(&mut queued));
         if queued.is_empty() {
             fast_path.leave_if(|| jobs.is_empty());
@@ -394,7 +405,8 @@ async fn run<B: Backend>(
         let (mut batch, in_flight, taken) = take_batch(&mut queued, writer.hanging.tables() != Needs::NO_TABLE);
         backlog.took(taken);
         make_distinct(&mut batch);
-        let results = writer.publish(&batch).await;
+        let may_hang = Needs::of_all(&batch) != Needs::NO_TABLE;
+        let results = beside(&writer, (&mut jobs, &mut queued, backlog), may_hang, writer.publish(&batch)).await;
         let trouble = results.iter().find_map(|result| match result {
             Err(Error::Publish(error) | Error::Unconfirmed(error)) if !is_about_content(error) => Some(error.clone()),
             _ => None,
@@ -412,6 +424,41 @@ async fn run<B: Backend>(
         if queued.is_empty() {
             fast_path.leave_if(|| jobs.is_empty());
         }
+    }
+}
+
+/// Waits for work that may hang at a table. Heartbeats and responses that need none are published
+/// meanwhile, on another connection.
+async fn beside<B: Backend, T>(
+    writer: &BatchWriter<B>,
+    (jobs, queued, backlog): (&mut queue::Receiver<Job>, &mut VecDeque<Job>, &Backlog),
+    may_hang: bool,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    if !may_hang {
+        return work.await;
+    }
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(writer.limit_while_hanging) => {}
+        }
+        jobs.take_now(queued);
+        let (batch, in_flight, taken) = take_ahead(queued);
+        if batch.is_empty() {
+            continue;
+        }
+        backlog.took(taken);
+        let mut publishing = pin!(async { in_flight.finish(writer.publish_ahead(batch).await) });
+        let done = tokio::select! {
+            biased;
+            done = &mut work => done,
+            () = &mut publishing => continue,
+        };
+        publishing.await;
+        return done;
     }
 }
 
@@ -515,6 +562,22 @@ impl<B: Backend> BatchWriter<B> {
             results.push(Err(self.failed(error, std::slice::from_ref(outgoing), is_its_own)));
         }
         results
+    }
+
+    /// Publishes what does not wait behind a batch that hangs.
+    async fn publish_ahead(&self, mut batch: Vec<Outgoing>) -> Vec<Result<(), Error>> {
+        make_distinct(&mut batch);
+        let started = tokio::time::Instant::now();
+        let published = in_time(self.limit_while_hanging, self.tables.publish(&*self.backend, &batch)).await;
+        let result = match published {
+            Ok(()) => {
+                let bytes = batch.iter().map(size).sum();
+                self.events.counters().batch_published(batch.len(), bytes, started.elapsed());
+                Ok(())
+            }
+            Err(error) => Err(self.failed(error, &batch, false)),
+        };
+        vec![result; batch.len()]
     }
 
     async fn publish_together(&self, batch: &[Outgoing], limit: Duration) -> Result<(), BackendError> {

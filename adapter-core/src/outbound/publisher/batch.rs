@@ -92,6 +92,26 @@ pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoi
     (batch, BatchInFlight(in_flight), taken)
 }
 
+/// Takes what may overtake others where a table hangs: heartbeats and responses that need none.
+pub(super) fn take_ahead(queued: &mut VecDeque<Job>) -> (Vec<Outgoing>, BatchInFlight, Taken) {
+    let mut bytes = 0;
+    let (mut ahead, mut rest) = (VecDeque::new(), VecDeque::with_capacity(queued.len()));
+    for job in queued.drain(..) {
+        let may_overtake = (job.is_own || job.is_response) && Needs::of(&job.outgoing) == Needs::NO_TABLE;
+        let fits = ahead.len() < MAX_BATCH && bytes + size(&job.outgoing) <= MAX_BATCH_BYTES;
+        if may_overtake && fits && job.given_up.is_none() {
+            bytes += size(&job.outgoing);
+            ahead.push_back(job);
+        } else {
+            rest.push_back(job);
+        }
+    }
+    *queued = rest;
+    let taken = Taken::count(&ahead);
+    let (batch, in_flight) = ahead.into_iter().map(|job| (job.outgoing, (job.done, None))).unzip();
+    (batch, BatchInFlight(in_flight), taken)
+}
+
 /// PostgreSQL folds equal notifications of one transaction into one. White space after a JSON value
 /// means nothing, so equal payloads get different lengths by trailing spaces.
 pub(super) fn make_distinct(batch: &mut [Outgoing]) {
