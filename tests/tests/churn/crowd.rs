@@ -248,9 +248,11 @@ impl<'a> Crowd<'a> {
     pub(crate) async fn ask(&self, member: &Member, saying: Saying) {
         let number = self.note(member, &saying, true);
         let mut command = self.command(number, &saying);
-        command["timeout"] = json!(15_000);
+        command["timeout"] = json!(45_000);
+        command["giveUpMs"] = json!(saying.give_up_ms);
         let answer = self.ask_server(member, "test:ask", command).await;
-        let Some(answer) = answer else { return };
+        // Given up, it may have been sent or not.
+        let Some(answer) = answer.filter(|answer| answer["isGivenUp"].is_null()) else { return };
         self.messages.lock()[number].outcome = Outcome::Sent;
         let message = self.messages.lock()[number].clone();
         let members = self.members.lock().clone();

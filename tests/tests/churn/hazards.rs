@@ -8,7 +8,7 @@ pub(crate) enum Hazard {
     Nul,
     /// Several clients enter a new dynamic namespace of one server at the same moment.
     Crush,
-    /// The server drops the future of an emit.
+    /// The server drops the future of an emit, or the handle that waits for acknowledgements.
     GivenUp,
     /// A server passes on an event name of a client that Socket.IO reserves.
     Reserved,

@@ -197,7 +197,10 @@ impl Round {
             0 => Act::Join(DOOR),
             1 => Act::Leave(DOOR),
             2 => Act::Say(Saying { rooms: vec![DOOR.to_owned()], ..saying }),
-            3 if is_calm => Act::Ask(saying),
+            3 if is_calm => {
+                let is_given_up = self.has(Hazard::GivenUp) && random.random_bool(0.4);
+                Act::Ask(Saying { give_up_ms: is_given_up.then_some(give_up_ms * 3), ..saying })
+            }
             4 | 5 if self.has(Hazard::GivenUp) => Act::Say(Saying { give_up_ms: Some(give_up_ms), ..saying }),
             6 if self.has(Hazard::Reserved) => {
                 let event = RESERVED[random.random_range(0..RESERVED.len())].to_owned();

@@ -49,18 +49,22 @@ pub(crate) fn serve<A: Adapter>(socket: &SocketRef<A>) {
         let arguments = arguments_from_json(Some(&saying.args));
         let timeout = Duration::from_millis(saying.timeout.unwrap_or(5_000));
         let operators = socket.broadcast().to(saying.rooms).timeout(timeout);
-        let mut acks = match operators.emit_with_ack::<_, Arguments>(&saying.event, &arguments).await {
-            Ok(acks) => Box::pin(acks),
-            Err(error) => return acknowledge(done, &json!({ "refused": error.to_string() })),
-        };
-        let (mut responses, mut error) = (Vec::new(), Json::Null);
-        while let Some((_, ack)) = acks.next().await {
-            match ack {
-                Ok(Arguments(values)) => responses.push(values.first().map_or(Json::Null, arguments::to_json)),
-                Err(other) => error = json!(other.to_string()),
+        let asking = async {
+            let mut acks = match operators.emit_with_ack::<_, Arguments>(&saying.event, &arguments).await {
+                Ok(acks) => Box::pin(acks),
+                Err(error) => return json!({ "refused": error.to_string() }),
+            };
+            let (mut responses, mut error) = (Vec::new(), Json::Null);
+            while let Some((_, ack)) = acks.next().await {
+                match ack {
+                    Ok(Arguments(values)) => responses.push(values.first().map_or(Json::Null, arguments::to_json)),
+                    Err(other) => error = json!(other.to_string()),
+                }
             }
-        }
-        acknowledge(done, &json!({ "responses": responses, "error": error }));
+            json!({ "responses": responses, "error": error })
+        };
+        let outcome = unless_given_up(asking, saying.give_up_ms).await;
+        acknowledge(done, &outcome.unwrap_or_else(|| json!({ "isGivenUp": true })));
     });
 }
 
