@@ -176,7 +176,7 @@ async fn a_server_that_comes_back_is_used_again() {
 async fn a_server_that_says_nothing_is_given_up() {
     // The operating system accepts connections, but no server replies.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("postgres://postgres@{}/postgres?connect_timeout=1", silent.local_addr().unwrap());
+    let url = format!("postgres://postgres@{}/postgres?connect_timeout=3", silent.local_addr().unwrap());
     let backend = TokioPostgresBackend::new(url.parse().unwrap(), NoTls);
     let batch = small_and_large();
     assert_eq!(soon(backend.publish(TABLE, None, &batch)).await.unwrap_err().kind(), ErrorKind::Connection);
@@ -212,7 +212,7 @@ async fn an_error_says_of_every_host_why_it_cannot_be_used() {
     let database = Server::shared().unwrap().create_database().unwrap();
     let silent = [TcpListener::bind("127.0.0.1:0").unwrap()];
     let url = behind(&silent, &database.url()).replace(database.name(), "nowhere");
-    let url = format!("{url}{}connect_timeout=1", if url.contains('?') { '&' } else { '?' });
+    let url = format!("{url}{}connect_timeout=3", if url.contains('?') { '&' } else { '?' });
     let backend = TokioPostgresBackend::try_from(url.as_str()).unwrap();
 
     let of_listener = soon(backend.connect_listener()).await.err().unwrap();
@@ -246,9 +246,9 @@ async fn the_time_for_silent_hosts_comes_on_top_of_the_time_that_a_node_has_for_
     let database = Server::shared().unwrap().create_database().unwrap();
     let silent = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let url = behind(&silent, &database.url());
-    let url = format!("{url}{}connect_timeout=1", if url.contains('?') { '&' } else { '?' });
+    let url = format!("{url}{}connect_timeout=4", if url.contains('?') { '&' } else { '?' });
     let backend = TokioPostgresBackend::new(url.parse().unwrap(), NoTls);
-    let options = Options::default().connect_timeout(Duration::from_millis(1900));
+    let options = Options::default().connect_timeout(Duration::from_secs(7));
     soon(Cluster::<TokioPostgresBackend>::connect(backend, options)).await.unwrap().close().await;
 }
 

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, extname, join, normalize } from "node:path";
-import { launch } from "./browser.mjs";
+import { DEADLINE_MS, launch } from "./browser.mjs";
 
 // Where the packages of the test nodes are.
 export const require = createRequire(new URL("../../tests/node/package.json", import.meta.url));
@@ -13,7 +13,6 @@ export const require = createRequire(new URL("../../tests/node/package.json", im
 const PAGE = join(dirname(require.resolve("@socket.io/admin-ui")), "..", "ui", "dist");
 const ICONS = dirname(require.resolve("@mdi/font/package.json"));
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png" };
-const DEADLINE_MS = 20_000;
 
 /** Serves the page; `open` shows it in a browser. */
 export class AdminUi {

@@ -8,10 +8,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { AdminUi, require } from "./admin-ui.mjs";
+import { DEADLINE_MS } from "./browser.mjs";
 
 const { io } = require("socket.io-client");
 const { servers, username, password, picture, plain } = JSON.parse(process.argv[2]);
-const DEADLINE_MS = 20_000;
 
 let ui, actor;
 before(async () => {
@@ -203,7 +203,7 @@ for (const server of servers) {
   });
 }
 
-test("a server without the Admin UI does not break the page", { skip: !plain, timeout: 60_000 }, async () => {
+test("a server without the Admin UI does not break the page", { skip: !plain, timeout: 240_000 }, async () => {
   const client = await connect(plain);
   for (const server of servers) {
     const page = await logIn(server);
@@ -218,7 +218,7 @@ test("a server without the Admin UI does not break the page", { skip: !plain, ti
   client.socket.io.engine.close();
 });
 
-test("a picture", { skip: !picture, timeout: 60_000 }, async () => {
+test("a picture", { skip: !picture, timeout: 240_000 }, async () => {
   const clients = await Promise.all([...servers, ...servers, servers[2]].map(connect));
   const rust = servers.find(({ name }) => name.startsWith("rust"));
   const page = await logIn(rust, { viewport: { width: 1280, height: 640 }, deviceScaleFactor: 1.5 });

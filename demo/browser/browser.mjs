@@ -3,7 +3,8 @@
 import { chromium } from "playwright-core";
 import { REMEDY, findBrowser } from "./find.mjs";
 
-const DEADLINE_MS = 20_000;
+/** Long enough for a busy machine. */
+export const DEADLINE_MS = 60_000;
 
 /** Starts the browser with a new profile, which is deleted afterwards. */
 export async function launch() {

@@ -35,7 +35,7 @@ serve(
       client(index).connectedSocket().emit(event, ...args);
     },
       // The arguments of the server's acknowledgement, `{"$lost": reason}` when it will never come.
-    ask({ client: index, event, args = [], timeout = 20_000 }) {
+    ask({ client: index, event, args = [], timeout = 60_000 }) {
       return client(index).ask(event, args, timeout);
     },
     reply({ client: index, event, with: values = [], never = false, afterMs }) {

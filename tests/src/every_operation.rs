@@ -55,7 +55,7 @@ async fn operations(members: &[Member], actor: usize) -> Result<(), Failure> {
         node.call("emit", json!({ "rooms": [room(other)], "event": name(other), "args": [] })).await?;
         members[other].client.wait_for_packet(&name(other)).await?;
         node.call("socketsLeave", json!({ "rooms": [target], "leave": [room(other)] })).await?;
-        let sockets = node.call("fetchSockets", json!({ "timeout": 5000 })).await?;
+        let sockets = node.call("fetchSockets", json!({ "timeout": 20_000 })).await?;
         same("sockets", json!(sockets.as_array().map(Vec::len)), json!(count))?;
         let is_still_in =
             |socket: &Value| socket["rooms"].as_array().is_some_and(|rooms| rooms.contains(&json!(room(other))));
@@ -67,7 +67,7 @@ async fn operations(members: &[Member], actor: usize) -> Result<(), Failure> {
         same("strangers in a room", json!(packets.iter().any(|packet| of_others(&packet.event))), json!(false))?;
     }
 
-    let acks = node.call("emitWithAck", json!({ "event": event("ack"), "args": [], "timeout": 5000 })).await?;
+    let acks = node.call("emitWithAck", json!({ "event": event("ack"), "args": [], "timeout": 20_000 })).await?;
     same("acknowledgements", json!([acks["responses"].as_array().map(Vec::len), acks["error"]]), json!([count, null]))?;
 
     node.call("serverSideEmit", json!({ "event": event("server-side"), "args": [actor] })).await?;

@@ -151,7 +151,7 @@ async fn acknowledgements_come_back_across() -> Result {
     }
     cluster.node_client.never_reply("q").await?;
     for (actor, _, _) in cluster.directions() {
-        let answer = actor.call("emitWithAck", json!({ "event": "q", "timeout": 300 })).await?;
+        let answer = actor.call("emitWithAck", json!({ "event": "q", "timeout": 3000 })).await?;
         assert_eq!(answer, json!({ "responses": ["from rust"], "error": "operation has timed out" }));
     }
     Ok(())

@@ -185,7 +185,7 @@ async fn acknowledgements_come_back(cluster: &Cluster) -> Result {
     cluster.clients[0].never_reply("ask").await?;
     cluster.clients[1].reply("ask", json!([])).await?;
     for server in &cluster.servers {
-        let answer = server.call("emitWithAck", json!({ "event": "ask", "timeout": 500 })).await?;
+        let answer = server.call("emitWithAck", json!({ "event": "ask", "timeout": 3000 })).await?;
         assert_eq!(answer["error"], "operation has timed out");
         assert_eq!(sorted(&answer["responses"]), [json!(["a", "list"]), json!(null)]);
     }

@@ -53,6 +53,14 @@ impl<B: Backend> Nodes<B> {
     async fn recovery_after_break(&mut self, database: &Database) -> Recovery {
         let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'listening'";
+        // One that was ended before may still be listed.
+        let count = kill.replace("pg_terminate_backend(pid)", "*");
+        let is_alone = async {
+            while database.execute(&count).unwrap().as_deref() != Some("1") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(time_limit(), is_alone).await.expect("one session listens");
         assert_eq!(database.execute(kill).unwrap().as_deref(), Some("1"));
         loop {
             match timeout(time_limit(), self.events.next()).await.expect("the node listens again").unwrap() {

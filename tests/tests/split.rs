@@ -32,10 +32,10 @@ struct Node<B: Backend> {
 
 impl<B: Backend + TryFrom<String, Error = BackendError>> Node<B> {
     async fn start(databases: &[Database; 2]) -> Self {
-        // Short, so that the test need not wait long.
+        // The interval is short, so that the test need not wait long.
         let options = Options::default()
             .heartbeat_interval(Duration::from_millis(200))
-            .heartbeat_timeout(Duration::from_secs(2))
+            .heartbeat_timeout(Duration::from_secs(10))
             .check_interval(Duration::from_secs(1));
         let urls = databases.each_ref().map(Database::url);
         let cluster = Cluster::<B>::connect_split(urls, rule, options).await.unwrap();

@@ -86,7 +86,7 @@ fn the_right_node_makes_no_mistake() {
     assert_eq!(tables(&database), "0", "the kit drops its tables");
 }
 
-const ONE: [&str; 6] = ["--cluster", "RCR", "--scenario", "emit to all", "--patience", "5"];
+const ONE: [&str; 6] = ["--cluster", "RCR", "--scenario", "emit to all", "--patience", "20"];
 
 /// What the report tells of the op `close`.
 fn told_of_close(report: &Value) -> String {
@@ -237,9 +237,9 @@ fn a_node_that_closes_its_output_ends_with_the_check() {
     let node = script("import os, time\nos.close(1)\nos.close(2)\ntime.sleep(3600)\n");
     let node = format!("{python} {}", node.path().display());
     let (report, output) =
-        check(&database, &node, &["--cluster", "RCR", "--scenario", "emit to all", "--patience", "1"]);
+        check(&database, &node, &["--cluster", "RCR", "--scenario", "emit to all", "--patience", "15"]);
     let problem = report["mistakes"][0]["problem"].as_str().unwrap();
-    assert!(problem.contains("no line that says it is ready within 1 s"), "{problem}");
+    assert!(problem.contains("no line that says it is ready within 15 s"), "{problem}");
     assert_eq!(output.status.code(), Some(1));
 }
 

@@ -113,7 +113,7 @@ impl Run<'_> {
     async fn announce(&self, cluster: &Cluster, prefix: &str, report: &mut Report) -> Result<(), CheckError> {
         let channel = format!("{prefix}#/");
         if let Some(counter) = self.seats.iter().position(|seat| *seat != Seat::Candidate) {
-            let wait = self.check.patience.min(Duration::from_secs(3));
+            let wait = self.check.patience.min(Duration::from_secs(10));
             let uncounted = cluster.allow_uncounted(counter, wait).await?;
             if uncounted > 0 {
                 let counted = 3 - uncounted;

@@ -253,20 +253,25 @@ async fn come_and_go(fixture: Fixture) -> Outcome {
 async fn dead_node(fixture: Fixture) -> Outcome {
     fixture.wait_for_servers(3).await?;
     fixture.clients().await?;
-    let dying = fixture.start_another().await?;
-    fixture.wait_for_servers(4).await?;
-    let how = Connect::to(&fixture.nsp);
-    fixture.connect("d", &dying, how).await?;
-    let alive = found(&fixture, fixture.actor(), json!({})).await?;
-    dying.node.kill().await?;
-    let missed = match found(&fixture, fixture.actor(), json!({ "timeout": 1500 })).await {
-        Err(Error::Refused { text }) => json!(text),
-        other => other?,
-    };
-    fixture.wait_for_servers(3).await?;
-    let afterwards = found(&fixture, fixture.actor(), json!({})).await?;
-    observed(
-        json!([alive, missed, afterwards]),
-        json!([["a", "b", "c", "d"], "timeout reached: missing 1 responses", ["a", "b", "c"]]),
-    )
+    let expected = json!([["a", "b", "c", "d"], "timeout reached: missing 1 responses", ["a", "b", "c"]]);
+    let mut seen = Value::Null;
+    // On a busy machine, the request may begin too late, or the others may respond too late.
+    for _ in 0..3 {
+        let dying = fixture.start_another().await?;
+        fixture.wait_for_servers(4).await?;
+        fixture.connect("d", &dying, Connect::to(&fixture.nsp)).await?;
+        let alive = found(&fixture, fixture.actor(), json!({})).await?;
+        dying.node.kill().await?;
+        let missed = match found(&fixture, fixture.actor(), json!({ "timeout": 1500 })).await {
+            Err(Error::Refused { text }) => json!(text),
+            other => other?,
+        };
+        fixture.wait_for_servers(3).await?;
+        let afterwards = found(&fixture, fixture.actor(), json!({})).await?;
+        seen = json!([alive, missed, afterwards]);
+        if seen == expected {
+            break;
+        }
+    }
+    observed(seen, expected)
 }
