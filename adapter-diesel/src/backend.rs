@@ -58,15 +58,15 @@ enum Source {
     Borrowed(Pool<AsyncPgConnection>),
 }
 
-/// Only one batch is in flight at a time.
-const PUBLISHING_CONNECTIONS: usize = 1;
+/// Only one batch is in flight at a time. While a table holds one up, heartbeats pass it.
+const PUBLISHING_CONNECTIONS: usize = 2;
 
 /// For fetching, sweeping and preparing. Publishing never waits for them.
 const TENDING_CONNECTIONS: usize = 3;
 
 impl DieselBackend {
-    /// Connects to `url`, for publishing and for listening: up to four connections for statements
-    /// and one that listens. Nothing is connected yet.
+    /// Connects to `url`, for publishing and for listening: up to four connections for statements,
+    /// one more while a table is locked, and one that listens. Nothing is connected yet.
     ///
     /// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as
     /// tokio-postgres reads them, which is diesel-async's driver. The connection must be a direct

@@ -64,15 +64,15 @@ pub struct TokioPostgresBackend {
 type ConnectListener =
     Arc<dyn Fn() -> BoxFuture<'static, Result<TokioPostgresListener, BackendError>> + Send + Sync + 'static>;
 
-/// Only one batch is in flight at a time.
-const PUBLISHING_CONNECTIONS: usize = 1;
+/// Only one batch is in flight at a time. While a table holds one up, heartbeats pass it.
+const PUBLISHING_CONNECTIONS: usize = 2;
 
 /// For fetching, sweeping and preparing. Publishing never waits for them.
 const TENDING_CONNECTIONS: usize = 3;
 
 impl TokioPostgresBackend {
     /// Connects as `config` says, for publishing and for listening: up to four connections for
-    /// statements and one that listens. Nothing is connected yet.
+    /// statements, one more while a table is locked, and one that listens. Nothing is connected yet.
     ///
     /// The connection must be a direct one: through a pooler in transaction mode, `LISTEN` does not
     /// work. Behind a pooler use [`with_listen_config`](Self::with_listen_config).

@@ -167,6 +167,13 @@ impl Cluster {
         Ok(kinds)
     }
 
+    /// Whether it has taken the other Rust node for dead.
+    pub(crate) async fn has_lost_the_other(&self, index: usize) -> Result<bool> {
+        let events: Vec<String> = serde_json::from_value(self.nodes[index].call("events", Value::Null).await?)?;
+        let other = self.nodes[if index == FAR { NEAR } else { FAR }].uid();
+        Ok(events.iter().any(|event| event.starts_with("NodeLeft") && event.contains(&other)))
+    }
+
     /// By how many MiB the memory of the Rust nodes has grown, the larger of the two.
     pub(crate) fn growth(&self) -> u64 {
         let now = [self.nodes[FAR].memory(), self.nodes[NEAR].memory()];

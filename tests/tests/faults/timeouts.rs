@@ -30,6 +30,12 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         locked("statement_timeout of the role", "statement_timeout = '1s'"),
         locked("lock_timeout of the role", "lock_timeout = '1s'"),
+        Case::new(
+            "attachments table locked for longer than a node may be silent",
+            "for 8 s, and a node that is silent for 3 s counts as dead; `LONG=1`: 30 s",
+            held_up,
+        )
+        .with(|options| options.query_timeout(Duration::from_secs(10))),
         Case::special(
             "idle_session_timeout of the role",
             "of 6 s, and no node sends anything for 8 s, twice (`LONG=1`: ten times); then all messages come from others",
@@ -52,6 +58,20 @@ async fn locked(cluster: Arc<Cluster>) -> Result<AfterFault> {
     for index in [FAR, NEAR] {
         if cluster.told(index).await?.iter().any(|kind| kind == "NodeLeft") {
             return Err(format!("{} takes another for gone, who waits for a lock", NAMES[index]).into());
+        }
+    }
+    Ok(AfterFault { healed, disconnected: NONE })
+}
+
+/// A batch waits for the lock for up to `query_timeout`. The Node.js server is taken for dead, when the
+/// statements that wait have taken its whole pool.
+async fn held_up(cluster: Arc<Cluster>) -> Result<AfterFault> {
+    // The small message may be published or refused, as it may be in one batch with attachments.
+    let _ = Fault::TableLocked.during(cluster.place(), send_and_wait(&cluster)).await?;
+    let healed = Instant::now();
+    for index in [FAR, NEAR] {
+        if cluster.has_lost_the_other(index).await? {
+            return Err(format!("{} takes the other for gone, which waits for a lock", NAMES[index]).into());
         }
     }
     Ok(AfterFault { healed, disconnected: NONE })
