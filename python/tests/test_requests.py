@@ -14,6 +14,7 @@ from socketio_postgres.errors import Malformed, TooManyResponses
 from socketio_postgres.names import channel_of
 from socketio_postgres.node import Node
 from socketio_postgres.requests import Request
+from socketio_postgres.sockets import Asked
 from socketio_postgres.wire import Incoming, Opts, Type
 
 EMPTY: dict[str, Any] = {"rooms": [], "except": [], "flags": {}}
@@ -33,21 +34,17 @@ class _Sockets:
     def describe(self, namespace: str, sids: list[str]) -> list[dict[str, Any]]:
         return [{"id": sid} for sid in self.described(namespace, sids)]
 
-    async def deliver(
-        self,
-        namespace: str,
-        event: Any,
-        sids: list[str],
-        acknowledged: Callable[..., None],
-        asked: list[tuple[str, int]],
-    ) -> None:
+    def asking(self, acknowledged: Callable[..., None]) -> Asked:
+        return Asked(self, acknowledged)  # type: ignore[arg-type]
+
+    def no_longer_asked(self, sid: str, asked: Asked, number: int | None = None) -> None:
+        pass
+
+    async def deliver(self, namespace: str, event: Any, sids: list[str], asked: Asked) -> None:
         """The clients of this server acknowledge at once."""
         for number in range(self.acknowledge):
-            acknowledged(5 + number)
-            asked.append(("a", number))
-
-    def forget(self, asked: Any) -> None:
-        pass
+            asked.add("a", number)
+            asked.given("a", 5 + number)
 
 
 class _Network:
@@ -57,6 +54,7 @@ class _Network:
         self.options = Options(node_name="tested", **options)
         self.sockets: Any = _Sockets()
         self.handlers: Any = None
+        self.is_closed = False
         self.sent: list[dict[str, Any]] = []
         self.problems: list[str] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -75,7 +73,7 @@ class _Network:
     def problem(self, kind: str, text: object) -> None:
         self.problems.append(kind)
 
-    def spawn(self, work: Any) -> None:
+    def spawn(self, work: Any) -> asyncio.Task[Any]:
         raise AssertionError(work)
 
 
@@ -104,7 +102,7 @@ QUESTIONS = ["sockets", "count", "ids", "servers", "clients"]
 
 def ask(node: Node, question: str, timeout: float) -> Coroutine[Any, Any, Any]:
     async def clients() -> Any:
-        return await (await node.ask_clients(["e"], Opts(), {}, timeout))()
+        return await node.ask_clients(["e"], Opts(), {}, timeout)
 
     if question == "sockets":
         return node.fetch_sockets(Opts(), timeout)

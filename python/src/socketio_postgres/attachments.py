@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 import psycopg
 
@@ -16,6 +17,8 @@ from .options import Options
 _log = logging.getLogger("socketio_postgres")
 #: A row lives for at least 30 s.
 _GIVE_UP_AFTER = 25.0
+#: How long one attempt takes at most when the time is over: perhaps only this server was late.
+_LAST_ATTEMPT = 2.0
 
 
 class Missing(NotUsable):
@@ -35,16 +38,19 @@ class Attachments:
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
 
-    async def fetch(self, row: int) -> bytes:
-        """Tries again while the database is away. Raises `Missing` or `Unreadable`."""
-        loop = asyncio.get_running_loop()
-        end, delay = loop.time() + _GIVE_UP_AFTER, 0.1
+    async def fetch(self, row: int, arrived: float) -> bytes:
+        """Tries again while the database is away. Raises `Missing` or `Unreadable`.
+
+        Later messages wait for it. So its time begins when it has arrived, as `time.monotonic` says: those
+        that wait behind one that cannot be read do not wait as long again.
+        """
+        end, delay = arrived + _GIVE_UP_AFTER, 0.1
         while True:
             try:
-                return await self._fetch(row)
+                return await self._fetch(row, max(end - time.monotonic(), _LAST_ATTEMPT))
             except psycopg.OperationalError as error:
                 await self.close()
-                if loop.time() + delay > end:
+                if time.monotonic() + delay > end:
                     raise Missing(f"attachment {row} could not be read: {error}") from error
             except psycopg.Error as error:
                 raise Missing(f"attachment {row} cannot be read: {' '.join(str(error).split())}") from error
@@ -56,24 +62,25 @@ class Attachments:
 
         Not on the connection that publishes, which one task alone may use.
         """
-        connection = await self._connected()
+        connection = await self._connected(self._options.connect_timeout)
         parameters: list[object] = [seconds]
         work = connection.execute(self._clean_up, parameters)
-        await within(connection, self._options.query_timeout, work)
+        await within(connection, self._options.query_timeout, work, cancels=True)
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
         await close(connection)
 
-    async def _fetch(self, row: int) -> bytes:
-        connection, limit = await self._connected(), self._options.max_attachment_bytes
+    async def _fetch(self, row: int, seconds: float) -> bytes:
+        connection = await self._connected(min(self._options.connect_timeout, seconds))
+        limit = self._options.max_attachment_bytes
 
         async def read() -> tuple[int | None, bytes | None] | None:
             cursor = connection.cursor(binary=True)
             found = await (await cursor.execute(self._statement, [limit, row])).fetchone()
             return None if found is None else (found[0], found[1])
 
-        found = await within(connection, self._options.query_timeout, read())
+        found = await within(connection, min(self._options.query_timeout, seconds), read(), cancels=True)
         if found is None or found[0] is None:
             raise Missing(f"attachment {row} is gone")
         size, payload = found
@@ -81,8 +88,8 @@ class Attachments:
             raise Unreadable(f"attachment {row} has {size} bytes, over max_attachment_bytes ({limit})")
         return payload
 
-    async def _connected(self) -> Connection:
+    async def _connected(self, seconds: float) -> Connection:
         async with self._connecting:
             if self._connection is None or self._connection.closed:
-                self._connection = await connect(self._url, self._options.connect_timeout)
+                self._connection = await connect(self._url, seconds)
             return self._connection

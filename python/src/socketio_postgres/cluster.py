@@ -61,6 +61,8 @@ class Cluster:
         self._listened = asyncio.Event()
         self._attachments_seen = time.monotonic()
         self._tasks: set[asyncio.Task[Any]] = set()
+        #: Those of them that end when a start fails. The others are callbacks of the application.
+        self._services: set[asyncio.Task[Any]] = set()
         self._publishing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         #: Waits until it is closed, so it cannot end before.
@@ -77,15 +79,15 @@ class Cluster:
         for namespace in self._lasting - self._nodes.keys():
             self._new_node(namespace)
         for work in (self._listener.run(), self._inbox.run(), self._report_gaps()):
-            self.spawn(work)
+            self.serve(work)
         self._want_channels()
         limit = self.options.connect_timeout + self.options.query_timeout
         try:
             await asyncio.wait_for(self._listened.wait(), limit)
         except asyncio.TimeoutError:
             raise NotConnected(f"the database cannot be listened to: {self._listener.last_error}") from None
-        self.spawn(self._beat())
-        self.spawn(self._clean_up())
+        self.serve(self._beat())
+        self.serve(self._clean_up())
         if self._nodes:
             await self._check_own_are_heard()
 
@@ -99,16 +101,19 @@ class Cluster:
             ) from None
 
     async def stop(self) -> None:
-        """Ends all tasks and connections. After a start that has failed, `start` can be called again."""
-        await self._end_tasks()
-        publishing, self._publishing = self._publishing, None
-        if publishing is not None:
-            await end([publishing])
+        """Ends what `start` has begun, and all connections. After a start that has failed, `start` can be
+        called again."""
+        await self._end(self._services)
+        if self._publishing is None:
+            self._publishing = asyncio.create_task(self._publisher.run())
+        # Until this one has ended there must not be another one: clients may emit meanwhile.
+        await end([self._publishing])
         await self._publisher.close()
+        self._publishing = None
         await self._attachments.close()
 
-    async def _end_tasks(self) -> None:
-        await end(task for task in self._tasks if task is not self._closer)
+    async def _end(self, tasks: set[asyncio.Task[Any]]) -> None:
+        await end(task for task in tasks if task is not self._closer)
 
     async def close(self, starting: Iterable[asyncio.Task[Any]] = ()) -> None:
         """Leaves: a close message of each namespace is the last that this server sends.
@@ -124,14 +129,18 @@ class Cluster:
     async def _close(self, starting: list[asyncio.Task[Any]], caller: asyncio.Task[Any] | None) -> None:
         self._closer = caller
         await end(starting)
-        await self._end_tasks()
+        await self._end(self._tasks)
         await self.handlers.close(caller)
         if self._listened.is_set():
             for node in self._nodes.values():
                 node.leave()
-        if self._publishing is not None:
+        # It has ended if this closes a manager while it gives up a start.
+        if self._publishing is not None and not self._publishing.done():
             await self._publisher.flush(self.options.query_timeout)
         await self.stop()
+        self.sockets.forget_all()
+        # Clients may have acknowledged meanwhile.
+        await self._end(self._tasks)
 
     def add(self, namespace: str) -> None:
         """A namespace that this server takes part in until it is closed. Raises `InvalidNamespace`."""
@@ -222,10 +231,17 @@ class Cluster:
             self._logged[kind] = now
             _log.warning("%s (%d so far): %s", kind, self._problems[kind], text)
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
+
+    def serve(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Runs a task until the process leaves the cluster, or the start fails."""
+        task = self.spawn(work)
+        self._services.add(task)
+        task.add_done_callback(self._services.discard)
 
     def health(self) -> Health:
         servers = {namespace: 1 + len(node.members) for namespace, node in self._nodes.items()}

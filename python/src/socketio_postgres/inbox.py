@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ class _Waiting:
     channel: str
     incoming: Incoming
     size: int
+    arrived: float
 
 
 class Inbox:
@@ -67,7 +69,7 @@ class Inbox:
             self._overflowed()
             return
         self._bytes += len(payload)
-        self._waiting.append(_Waiting(channel, incoming, len(payload)))
+        self._waiting.append(_Waiting(channel, incoming, len(payload), time.monotonic()))
         self._wake.set()
 
     async def run(self) -> None:
@@ -89,7 +91,7 @@ class Inbox:
     async def _handle(self, waiting: _Waiting) -> None:
         incoming = waiting.incoming
         if incoming.row is not None:
-            incoming = wire.read_attachment(await self._attachments.fetch(incoming.row))
+            incoming = wire.read_attachment(await self._attachments.fetch(incoming.row, waiting.arrived))
         # Again: the namespace may have been left, and the header may not have told it.
         node = self._receiver(waiting.channel, incoming)
         if node is not None:

@@ -107,7 +107,9 @@ class Listener:
     async def _serve(self, connection: Connection) -> None:
         # psycopg calls this for what arrives while a statement runs.
         connection.pgconn.notify_handler = self._take
-        await self._update(connection)
+        # Until all that is wanted is listened to, also what was wanted meanwhile: nobody may be told before.
+        while self._wanted != self._listened:
+            await self._update(connection)
         since, until = self._last_alive, datetime.now(timezone.utc)
         self.is_listening, self.last_error = True, None
         self.heard_until = time.monotonic()

@@ -12,16 +12,18 @@ from typing import Any
 from socketio import AsyncManager
 
 from .cluster import Cluster
-from .errors import Closed, InvalidNamespace, InvalidValue, NotConnected, ResponseTimeout
+from .errors import Closed, InvalidNamespace, InvalidValue, NotConnected
 from .namespace import ClusterNamespace
-from .node import Node
+from .node import Node, Question
 from .options import Health, Options
 from .sockets import LocalSockets
-from .wire import Opts, checked_rooms
+from .wire import Opts, checked_rooms, is_name
 
 _log = logging.getLogger("socketio_postgres")
 #: The client that connects in this task.
 _connecting: ContextVar[_Connecting | None] = ContextVar("connecting", default=None)
+#: The `AsyncServer.call` that runs in this task.
+_calling: ContextVar[_Calling | None] = ContextVar("calling", default=None)
 _LONGEST_RETRY = 10.0
 
 
@@ -31,6 +33,14 @@ class _Connecting:
 
     auth: Any
     sid: str | None = None
+
+
+@dataclass
+class _Calling:
+    """Who waits for a client, in a task. Tasks that it starts have the same context, but do not wait."""
+
+    task: asyncio.Task[Any] | None
+    question: Question | None = None
 
 
 class PostgresManager(AsyncManager):  # type: ignore[misc]
@@ -128,6 +138,23 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
                 _log.exception("a disconnect handler in %s has failed", namespace)
 
         server._trigger_event = to_the_end
+        call = server.call
+
+        async def call_and_forget(*args: Any, **kwargs: Any) -> Any:
+            # python-socketio does not tell its managers that it waits no longer: its time is over, or whoever
+            # called was cancelled.
+            calling = _Calling(asyncio.current_task())
+            token = _calling.set(calling)
+            try:
+                return await call(*args, **kwargs)
+            finally:
+                _calling.reset(token)
+                if calling.question is not None:
+                    calling.question.end()
+                # Tasks that it has started keep their context for as long as they run.
+                calling.task = calling.question = None
+
+        server.call = call_and_forget
 
     def initialize(self) -> None:
         super().initialize()
@@ -184,9 +211,19 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         if callback is None:
             await node.emit(packet, opts, {}, local)
             return
-        timeout = self._cluster.options.ack_timeout
-        wait = await node.ask_clients(packet, opts, {}, timeout, local, lambda given: self._call(callback, given))
-        self._cluster.spawn(_ignore_timeout(wait()))
+        calling = _calling.get()
+        if calling is not None and calling.task is not asyncio.current_task():
+            calling = None
+        question = await node.call_back(
+            packet,
+            opts,
+            self._cluster.options.ack_timeout,
+            local,
+            lambda given: self._call(callback, given),
+            is_call=calling is not None,
+        )
+        if calling is not None:
+            calling.question = question
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         if self._sockets.is_local(namespace, sid):
@@ -205,14 +242,14 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
 
     async def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
         if eio_sid is not None or self._sockets.is_local(namespace, sid):
-            await super().enter_room(sid, namespace, room, eio_sid=eio_sid)
+            await super().enter_room(sid, namespace, _local_room(room), eio_sid=eio_sid)
         else:
             node = await self._node(namespace)
             await node.join_rooms(list(_rooms(room)), Opts((sid,)))
 
     async def leave_room(self, sid: str, namespace: str, room: Any) -> None:
         if self._sockets.is_local(namespace, sid):
-            await super().leave_room(sid, namespace, room)
+            await super().leave_room(sid, namespace, _local_room(room))
         else:
             node = await self._node(namespace)
             await node.leave_rooms(list(_rooms(room)), Opts((sid,)))
@@ -245,7 +282,7 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
             _log.error("the server is not in the cluster: %s", error)
             await self._cluster.stop()
             raise
-        self._cluster.spawn(self._follow_handlers())
+        self._cluster.serve(self._follow_handlers())
 
     async def _start_until_it_works(self) -> None:
         delay = 0.5
@@ -318,13 +355,6 @@ async def _logged(returned: Any) -> None:
         _log.exception("a callback has failed")
 
 
-async def _ignore_timeout(waiting: Any) -> None:
-    try:
-        await waiting
-    except ResponseTimeout as error:
-        _log.debug("not all clients have acknowledged: %s", error)
-
-
 def _arguments(data: Any) -> list[Any]:
     """python-socketio: a tuple is several arguments, None is none, all else is one."""
     if isinstance(data, tuple):
@@ -337,6 +367,11 @@ def _rooms(room: Any) -> tuple[Any, ...]:
     if room is not None and not rooms:
         raise InvalidValue("the list of rooms is empty: name a room, or leave it out to reach all clients")
     return checked_rooms(rooms)
+
+
+def _local_room(room: Any) -> Any:
+    """python-socketio takes anything for a room of a client of this server, which others cannot name."""
+    return checked_rooms([room])[0] if is_name(room) else room
 
 
 def _listed(value: Any) -> list[Any]:

@@ -72,9 +72,7 @@ class Selection:
         Raises `ResponseTimeout`, with those that came, when the time is over (5 s), and `PublishError`.
         """
         node = await self._node(self.namespace)
-        responses = await node.ask_clients([event, *arguments], self._opts, self._flags, self._limit(), self._local)
-        found: list[Any] = await responses()
-        return found
+        return await node.ask_clients([event, *arguments], self._opts, self._flags, self._limit(), self._local)
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
         """The sockets of all servers.

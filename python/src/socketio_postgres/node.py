@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from . import wire
-from .errors import InvalidValue, Malformed, NotUsable, ResponseTimeout
+from .errors import InvalidValue, Malformed, NotUsable, PublishError, ResponseTimeout
 from .handlers import Handlers
 from .members import Members
 from .messages import Flags, Selector
@@ -17,10 +19,12 @@ from .names import reply_channel_pattern
 from .options import Options
 from .publisher import Effect
 from .requests import MISSING, Acknowledgements, Brief, Request
-from .sockets import LocalSockets
-from .values import restore_buffers, to_wire
+from .sockets import Asked, LocalSockets
+from .values import LARGEST_INTEGER, restore_buffers, to_wire
 from .version import VERSION
 from .wire import Incoming, Opts, Type
+
+_log = logging.getLogger("socketio_postgres")
 
 
 class Network(Protocol):
@@ -29,6 +33,7 @@ class Network(Protocol):
     options: Options
     sockets: LocalSockets
     handlers: Handlers
+    is_closed: bool
 
     def send(
         self, channel: str, message: dict[str, Any], effect: Effect | None, packs: bool = False
@@ -39,7 +44,7 @@ class Network(Protocol):
     def problem(self, kind: str, text: object) -> None:
         """Counts and logs what could not be used."""
 
-    def spawn(self, work: Any) -> None:
+    def spawn(self, work: Any) -> asyncio.Task[Any]:
         """Runs a task until the process leaves the cluster."""
 
 
@@ -55,6 +60,8 @@ class Node:
         self._network = network
         self._most = options.max_responses
         self._published = time.monotonic()
+        #: The heartbeat that waits to be published.
+        self._heartbeat: asyncio.Future[None] | None = None
         self._requests: dict[str, Request] = {}
         self._reply_channel = reply_channel_pattern(options.channel_prefix)
         # Where the name of the channel is cut, servers on Node.js are not heard, and may be there.
@@ -107,8 +114,8 @@ class Node:
         if self._may_pack and self.members.ask():
             # A server that publishes all the time sends no heartbeat by itself.
             self._send(Type.INITIAL_HEARTBEAT)
-        if time.monotonic() - self._published >= interval:
-            self._send(Type.HEARTBEAT)
+        if time.monotonic() - self._published >= interval and (self._heartbeat is None or self._heartbeat.done()):
+            self._heartbeat = self._send(Type.HEARTBEAT)
 
     def forget_silent(self, heard_until: float) -> None:
         """Forgets who was not heard although everything was heard until then."""
@@ -139,20 +146,59 @@ class Node:
             await self._send(Type.BROADCAST, data, deliver)
 
     async def ask_clients(
+        self, event: list[Any], opts: Opts, flags: Flags, timeout: float, local: bool = False
+    ) -> list[Any]:
+        """Emits an event, and returns what clients acknowledge. Raises `ResponseTimeout`, and what
+        `emit` raises."""
+        question = self._question(local, None)
+        try:
+            await self._ask_clients(question, event, opts, flags, timeout, local)
+            return await self._finish(question.request, timeout, "operation has timed out")
+        finally:
+            question.end()
+
+    async def call_back(
         self,
         event: list[Any],
         opts: Opts,
-        flags: Flags,
         timeout: float,
-        local: bool = False,
-        each: Callable[[tuple[Any, ...]], None] | None = None,
-    ) -> Callable[[], Any]:
-        """Emits an event that clients acknowledge. Await what it returns for the acknowledgements: it
-        raises `ResponseTimeout`."""
-        wire.check_event(event[0])
-        event = to_wire(event)
+        local: bool,
+        each: Callable[[tuple[Any, ...]], None],
+        is_call: bool = False,
+    ) -> Question:
+        """Emits an event. What clients acknowledge in time is handed on to `each`, unless the caller ends
+        what it gets, or is cancelled. With `is_call`, nobody waits after an error. Raises what `emit` raises."""
+        question = self._question(local, each)
+        try:
+            await self._ask_clients(question, event, opts, {}, timeout, local)
+        except BaseException as error:
+            if is_call or not isinstance(error, PublishError):
+                question.end()
+            else:
+                # Clients of this server have got it all the same.
+                question.request.wait_only_for(self.uid)
+                self._call_back(question, timeout)
+            raise
+        self._call_back(question, timeout)
+        return question
+
+    def _call_back(self, question: Question, timeout: float) -> None:
+        if self._network.is_closed:
+            question.end()
+            return
+
+        async def wait() -> None:
+            if not await question.request.wait(timeout):
+                _log.debug("not all clients have acknowledged in %g s", timeout)
+
+        waiting = question.waiting = self._network.spawn(wait())
+        # Also when it was cancelled before it began.
+        waiting.add_done_callback(lambda _: question.end())
+
+    def _question(self, local: bool, each: Callable[[tuple[Any, ...]], None] | None) -> Question:
         request = Acknowledgements([] if local else self.members, self._most, each)
-        asked: list[tuple[str, int]] = []
+        # Until it has had its effect here.
+        request.missing.add(self.uid)
 
         def acknowledged(*given: Any) -> None:
             try:
@@ -160,42 +206,36 @@ class Node:
             except NotUsable as error:
                 self._network.problem(error.kind, error)
 
+        self._requests[request.id] = request
+        return Question(request, self._network.sockets.asking(acknowledged), self._requests)
+
+    async def _ask_clients(
+        self, question: Question, event: list[Any], opts: Opts, flags: Flags, timeout: float, local: bool
+    ) -> None:
+        wire.check_event(event[0])
+        event, request = to_wire(event), question.request
+
         async def deliver() -> None:
             # The sockets of this server count as those of one more server.
             sockets = self._network.sockets
             sids = sockets.select(self.namespace, opts)
             try:
-                await sockets.deliver(self.namespace, event, sids, acknowledged, asked)
+                await sockets.deliver(self.namespace, event, sids, question.asked)
             finally:
-                request.counted(self.uid, len(asked))
+                request.counted(self.uid, question.asked.count)
+                if question.is_over:
+                    question.asked.forget()
 
-        # Until it has had its effect here.
-        request.missing.add(self.uid)
-        self._requests[request.id] = request
-        try:
-            if local:
-                await deliver()
-            else:
-                flags = {**flags, "timeout": round(timeout * 1000)}
-                data = {
-                    "packet": {"type": wire.EVENT, "data": event},
-                    "requestId": request.id,
-                    "opts": _written(opts, flags),
-                }
-                await self._send(Type.BROADCAST, data, deliver)
-        except BaseException:
-            self._requests.pop(request.id, None)
-            # Clients of this server have got it, or still get it, and may acknowledge.
-            asyncio.get_running_loop().call_later(timeout, self._network.sockets.forget, asked)
-            raise
-
-        async def acknowledgements() -> list[Any]:
-            try:
-                return await self._finish(request, timeout, "operation has timed out")
-            finally:
-                self._network.sockets.forget(asked)
-
-        return acknowledgements
+        if local:
+            await deliver()
+            return
+        milliseconds = round(min(timeout * 1000, LARGEST_INTEGER))
+        data = {
+            "packet": {"type": wire.EVENT, "data": event},
+            "requestId": request.id,
+            "opts": _written(opts, {**flags, "timeout": milliseconds}),
+        }
+        await self._send(Type.BROADCAST, data, deliver)
 
     async def fetch_sockets(self, opts: Opts, timeout: float, local: bool = False) -> list[dict[str, Any]]:
         """Descriptions of sockets of all servers. Raises `ResponseTimeout` and `PublishError`."""
@@ -351,16 +391,14 @@ class Node:
         def acknowledged(*given: Any) -> None:
             self._respond_with(message, Type.BROADCAST_ACK, request_id, given[0] if given else MISSING)
 
-        sockets, asked = self._network.sockets, list[tuple[str, int]]()
+        asked = self._network.sockets.asking(acknowledged)
         try:
-            await sockets.deliver(self.namespace, event, sids, acknowledged, asked)
+            await self._network.sockets.deliver(self.namespace, event, sids, asked)
         finally:
             # Exactly once, also when the event cannot be written for these clients.
-            self._respond(message, Type.BROADCAST_CLIENT_COUNT, {"requestId": request_id, "clientCount": len(asked)})
-            if asked:
-                # The sender does not wait any longer, so this server does not keep it any longer.
-                seconds = min(opts.seconds or self._network.options.ack_timeout, 86_400)
-                asyncio.get_running_loop().call_later(seconds, sockets.forget, asked)
+            self._respond(message, Type.BROADCAST_CLIENT_COUNT, {"requestId": request_id, "clientCount": asked.count})
+            # The sender does not wait any longer, so this server does not keep it any longer.
+            asked.forget_after(min(opts.seconds or self._network.options.ack_timeout, 86_400))
 
     async def _on_change(self, kind: int, data: dict[str, Any]) -> None:
         opts, sockets = wire.opts_of(data), self._network.sockets
@@ -461,10 +499,35 @@ class Node:
     def _send(
         self, kind: Type, data: dict[str, Any] | None = None, effect: Effect | None = None
     ) -> asyncio.Future[None]:
-        self._published = time.monotonic()
         takes_packed = self._network.options.inline_binary and kind in _HEARTBEATS
         message = wire.new_message(kind, self.uid, self.namespace, data, takes_packed=takes_packed)
-        return self._network.send(self.channel, message, effect, self.packs())
+        sent = self._network.send(self.channel, message, effect, self.packs())
+        sent.add_done_callback(self._sent)
+        return sent
+
+    def _sent(self, sent: asyncio.Future[None]) -> None:
+        # Others have not heard what could not be published, and take this server for dead without heartbeats.
+        if not sent.cancelled() and sent.exception() is None:
+            self._published = time.monotonic()
+
+
+@dataclass
+class Question:
+    """An event that clients of this server and of others are asked to acknowledge."""
+
+    request: Acknowledgements
+    asked: Asked
+    _requests: dict[str, Request]
+    waiting: asyncio.Task[Any] | None = None
+    is_over: bool = False
+
+    def end(self) -> None:
+        """Nobody waits any more. What has yet to be delivered is delivered, and is not waited for."""
+        self.is_over = True
+        self._requests.pop(self.request.id, None)
+        self.asked.forget()
+        if self.waiting is not None:
+            self.waiting.cancel()
 
 
 _HEARTBEATS = frozenset({Type.INITIAL_HEARTBEAT, Type.HEARTBEAT})

@@ -59,7 +59,8 @@ class Options:
     listen_url: str | None = None
     #: Whether the attachments table is created when it is missing.
     create_table: bool = True
-    #: How long PostgreSQL may take for a statement.
+    #: How long PostgreSQL may take for a statement. To publish attachments it has no more than half of the
+    #: time between the two heartbeat settings, and a second for each 8 MiB: heartbeats wait behind them.
     query_timeout: float = 10.0
     #: How long connecting may take.
     connect_timeout: float = 10.0

@@ -112,5 +112,10 @@ class Acknowledgements(Request):
         self._counted.discard(uid)
         super().gone(uid)
 
+    def wait_only_for(self, uid: str) -> None:
+        """What others respond is accepted, but not waited for."""
+        for other in {*self.missing, *self._outstanding} - {uid}:
+            self.gone(other)
+
     def _is_complete(self) -> bool:
         return not self.missing and not any(self._outstanding.values())

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -59,12 +60,62 @@ class _Socket:
     data: Any = field(default_factory=dict)
 
 
+class Asked:
+    """The clients of this server that were asked to acknowledge one event.
+
+    Nothing of it is kept any longer than it is needed: until each of them has acknowledged or has left,
+    the time is over, or nobody waits any more.
+    """
+
+    def __init__(self, sockets: LocalSockets, acknowledged: Callable[..., None]) -> None:
+        self._sockets = sockets
+        self._acknowledged = acknowledged
+        self._waiting: dict[str, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        #: How many they were.
+        self.count = 0
+
+    def add(self, sid: str, number: int) -> None:
+        self.count += 1
+        self._waiting[sid] = number
+
+    def given(self, sid: str, *given: Any) -> None:
+        """A client has acknowledged."""
+        self.settled(sid)
+        self._sockets.no_longer_asked(sid, self)
+        self._acknowledged(*given)
+
+    def settled(self, sid: str) -> None:
+        """A client will not acknowledge any more."""
+        self._waiting.pop(sid, None)
+        if not self._waiting:
+            self._end_timer()
+
+    def forget_after(self, seconds: float) -> None:
+        if self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.forget)
+
+    def forget(self) -> None:
+        """Waits no longer for those that have not acknowledged."""
+        self._end_timer()
+        waiting, self._waiting = self._waiting, {}
+        for sid, number in waiting.items():
+            self._sockets.no_longer_asked(sid, self, number)
+
+    def _end_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
 class LocalSockets:
     """Selects, describes and changes the sockets of this server."""
 
     def __init__(self, manager: Any) -> None:
         self._manager = manager
         self._sockets: dict[tuple[str, str], _Socket] = {}
+        #: What each socket still has to acknowledge.
+        self._asked: dict[str, set[Asked]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # What the manager tells
@@ -74,6 +125,9 @@ class LocalSockets:
 
     def disconnected(self, namespace: str, sid: str) -> None:
         self._sockets.pop((namespace, sid), None)
+        # python-socketio has forgotten its callbacks.
+        for asked in self._asked.pop(sid, ()):
+            asked.settled(sid)
 
     def has_clients(self, namespace: str) -> bool:
         return namespace in self._manager.rooms
@@ -113,39 +167,50 @@ class LocalSockets:
         namespace: str,
         event: list[Any],
         sids: Iterable[str],
-        acknowledged: Callable[..., None] | None = None,
-        asked: list[tuple[str, int]] | None = None,
+        asked: Asked | None = None,
     ) -> None:
-        """Sends an event. With `acknowledged`, asks each client for an acknowledgement, and adds what
-        `forget` takes to `asked`."""
+        """Sends an event. With `asked`, asks each client for an acknowledgement."""
         server = self._manager.server
         shared: list[Any] | None = None
         for sid in sids:
             eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
             if eio_sid is None:
                 continue
-            if acknowledged is None:
+            if asked is None:
                 # The same packet for all.
                 shared = self._encoded(server, namespace, event, None) if shared is None else _copied(shared)
                 packets = shared
             else:
-                number = self._manager._generate_ack_id(sid, acknowledged)
+                number = self._manager._generate_ack_id(sid, partial(asked.given, sid))
                 try:
                     packets = self._encoded(server, namespace, event, number)
                 except Exception:
-                    self.forget([(sid, number)])
+                    self._manager.callbacks[sid].pop(number)
                     raise
-                if asked is not None:
-                    asked.append((sid, number))
+                asked.add(sid, number)
+                self._asked.setdefault(sid, set()).add(asked)
             self._spawn(self._send(server, eio_sid, packets))
         # Each of these tasks now hands its packets on, in this order. They end at once, except when a
         # client turns out to be gone: then its disconnect handler runs, for which others do not wait.
         await asyncio.sleep(0)
 
-    def forget(self, asked: Iterable[tuple[str, int]]) -> None:
-        """Waits no longer for these acknowledgements."""
-        for sid, number in asked:
+    def asking(self, acknowledged: Callable[..., None]) -> Asked:
+        """For `deliver`: clients that are asked, and what is done with each acknowledgement."""
+        return Asked(self, acknowledged)
+
+    def no_longer_asked(self, sid: str, asked: Asked, number: int | None = None) -> None:
+        """Forgets what a socket has acknowledged or, by its number, need not acknowledge."""
+        if number is not None:
             self._manager.callbacks.get(sid, {}).pop(number, None)
+        of_socket = self._asked.get(sid, set())
+        of_socket.discard(asked)
+        if not of_socket:
+            self._asked.pop(sid, None)
+
+    def forget_all(self) -> None:
+        """Waits for no acknowledgement any more."""
+        for asked in set[Asked]().union(*self._asked.values()):
+            asked.forget()
 
     def _encoded(self, server: Any, namespace: str, event: list[Any], number: int | None) -> list[Any]:
         try:

@@ -18,7 +18,7 @@ from .errors import InvalidValue, Unreadable
 
 #: How deep lists and objects may be nested, in what is sent and in what is read.
 MAX_DEPTH = 128
-_LARGEST_INTEGER = 2**53 - 1
+LARGEST_INTEGER = 2**53 - 1
 # JavaScript allows lone surrogates in strings. They are not Unicode, but must not lose a message.
 _SURROGATES = "surrogatepass"
 # The calendar repeats after 400 years.
@@ -43,7 +43,7 @@ def _to_wire(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return str.__str__(value)  # a subclass, such as an enum of strings, is its plain value
     if isinstance(value, int):
-        return _rounded(int(value))
+        return rounded(int(value))
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -71,6 +71,8 @@ def _to_wire(value: Any, depth: int) -> Any:
 def _key(key: Any) -> str:
     if isinstance(key, str):
         return str.__str__(key)
+    if isinstance(key, int) and not isinstance(key, bool) and rounded(key) is None:
+        raise InvalidValue("a key of an object is an integer that is no number in JavaScript: use strings")
     if key is None or isinstance(key, (bool, int, float)):
         return json.dumps(key)  # as json writes such a key
     raise InvalidValue(f"a key of an object is a {type(key).__name__}: use strings")
@@ -187,18 +189,19 @@ def _integer(digits: str) -> int | float:
     # Python limits the number of digits that it reads, and the exact value is not needed.
     if len(digits) < 16:
         return int(digits)
-    number = _rounded(int(digits)) if len(digits) < 20 else float(digits)
+    number = rounded(int(digits)) if len(digits) < 20 else float(digits)
     # 1e400 written out is Infinity to JavaScript, which clients see as null.
     return 0 if number is None else number
 
 
-def _rounded(number: int) -> int | float | None:
-    if -_LARGEST_INTEGER <= number <= _LARGEST_INTEGER:
+def rounded(number: int) -> int | float | None:
+    """An integer as the number that JavaScript reads: a double. `None` for what is Infinity to it."""
+    if -LARGEST_INTEGER <= number <= LARGEST_INTEGER:
         return number
     try:
         return float(number)
     except OverflowError:
-        return None  # Infinity to JavaScript
+        return None
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -217,7 +220,7 @@ def _plain(value: Any, depth: int) -> Any:
             items.append(_plain(item, depth - 1))
         return items
     if isinstance(value, int) and not isinstance(value, bool):
-        return _rounded(value)
+        return rounded(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, msgpack.Timestamp):

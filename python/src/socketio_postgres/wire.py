@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from .errors import InvalidEvent, InvalidValue, Malformed
-from .values import content_bytes, read_json, read_messagepack, write_json, write_messagepack
+from .values import content_bytes, read_json, read_messagepack, rounded, write_json, write_messagepack
 
 #: What PostgreSQL takes as the payload of a notification.
 PAYLOAD_BYTES = 7999
@@ -191,16 +191,19 @@ def is_name(name: Any) -> bool:
     """Whether a value names an event or a room: a string or a number. In Python, True equals 1."""
     if isinstance(name, float):
         return math.isfinite(name)
-    return isinstance(name, (str, int)) and not isinstance(name, bool)
+    if isinstance(name, int) and not isinstance(name, bool):
+        return rounded(name) is not None
+    return isinstance(name, str)
 
 
 def checked_rooms(rooms: Iterable[Any]) -> tuple[Any, ...]:
-    """Rooms that the application names. Raises `InvalidValue`."""
-    found = tuple(rooms)
-    for room in found:
+    """Rooms that the application names, as other servers see them. Raises `InvalidValue`."""
+    found = []
+    for room in rooms:
         if not is_name(room):
             raise InvalidValue(f"a room is a {type(room).__name__}: other servers know strings and numbers only")
-    return found
+        found.append(rounded(int(room)) if isinstance(room, int) else room)
+    return tuple(found)
 
 
 def named_rooms(rooms: Iterable[Any]) -> tuple[Any, ...]:
