@@ -20,7 +20,7 @@ fn texts(values: &[Value], key: &str) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_lists_every_server_and_joins_none_of_them() {
     let Some(servers) = Servers::start().await else { return };
-    let nodes = run(&servers.url(), &["nodes", "--json", "--wait", "3"]).await.with(0).json();
+    let nodes = run(&servers.url(), &["nodes", "--json", "--wait", "1.5"]).await.with(0).json();
     let of_main: Vec<_> = nodes.iter().filter(|node| node["namespace"] == "/").cloned().collect();
     assert_eq!(of_main.len(), 3, "{nodes:#?}");
     let rust = |name: &str| of_main.iter().find(|node| node["name"] == name).unwrap_or_else(|| panic!("{nodes:#?}"));
@@ -132,21 +132,21 @@ async fn a_server_that_is_slower_than_the_question_is_named() {
     let hangs = [slow.hang(), twin.hang()];
     let of_twin = "web-1 (2 servers of this name are connected, 1 answered)";
     for arguments in [
-        &["nodes", "--json", "--wait", "3"][..],
-        &["nodes", "--namespace", "/chat", "--wait", "3"],
-        &["sockets", "--wait", "3"],
-        &["sockets", "--count", "--namespace", "/chat", "--wait", "3"],
+        &["nodes", "--json", "--wait", "1.5"][..],
+        &["nodes", "--namespace", "/chat", "--wait", "1.5"],
+        &["sockets", "--wait", "1.5"],
+        &["sockets", "--count", "--namespace", "/chat", "--wait", "1.5"],
     ] {
         let ended = run(&url, arguments).await.with(3);
-        for phrase in ["no answer within 3s from Rust servers", "slow-1", of_twin, "more time with --wait"] {
+        for phrase in ["no answer within 1.5s from Rust servers", "slow-1", of_twin, "more time with --wait"] {
             assert!(ended.stderr.contains(phrase), "{arguments:?}: not {phrase:?} in {}", ended.stderr);
         }
         assert!(!ended.stdout.is_empty());
     }
-    let ended = run(&url, &["emit", "none", "--ack", "--room", "nobody", "--wait", "3"]).await.with(0);
+    let ended = run(&url, &["emit", "none", "--ack", "--room", "nobody", "--wait", "1.5"]).await.with(0);
     assert!(ended.stderr.contains("slow-1"), "{}", ended.stderr);
     // Where the namespace is another server's only, they answer in the main one.
-    let given_time = run(&url, &["nodes", "--json", "--wait", "20"]);
+    let given_time = run(&url, &["nodes", "--json", "--wait", "6"]);
     let end_of_hang = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(hangs);
@@ -179,7 +179,7 @@ async fn wide_characters_take_their_columns() {
     // The names, and how many columns they take.
     for (name, takes) in [("日本語", 6), ("e\u{301}te\u{301}", 3), ("👍", 2), ("\\u{1b}]0;x\\u{7}", 15)] {
         let width = takes.max("NAME".len());
-        let table = run(&url, &["nodes", "--wait", "3"]).await.with(0).stdout;
+        let table = run(&url, &["nodes", "--wait", "1.5"]).await.with(0).stdout;
         let mut lines = table.lines();
         let column = lines.next().unwrap().find("LANGUAGE").unwrap();
         let line = lines.next().unwrap();
@@ -295,7 +295,7 @@ async fn what_a_node_tells_of_itself_cannot_break_the_command() {
         json!({ "name": "x\u{1b}[2J", "sockets": u64::MAX, "namespaces": ["/", "/a\u{0}b", format!("/new{round}")] })
     })
     .await;
-    let nodes = run(&url, &["nodes", "--wait", "3"]).await.with(0);
+    let nodes = run(&url, &["nodes", "--wait", "1.5"]).await.with(0);
     assert!(nodes.stdout.contains(UID) && nodes.stdout.contains("x\\u{1b}[2J"), "{}", nodes.stdout);
     assert!(!nodes.stdout.contains('\x1b'), "{:?}", nodes.stdout);
     let counted = run(&url, &["sockets", "--count"]).await.with(0);
