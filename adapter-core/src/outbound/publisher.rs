@@ -71,7 +71,7 @@ struct BatchWriter<B> {
     tables: Tables,
     /// How long a batch may take.
     limit: Duration,
-    /// The same while a table hangs that it needs, and for what does not wait behind it.
+    /// The same while a table hangs that it needs, and after which heartbeats pass a batch.
     limit_while_hanging: Duration,
     /// Which tables hang, as when they are locked: then what does not need them does not wait with what
     /// does.
@@ -568,7 +568,9 @@ impl<B: Backend> BatchWriter<B> {
     async fn publish_ahead(&self, mut batch: Vec<Outgoing>) -> Vec<Result<(), Error>> {
         make_distinct(&mut batch);
         let started = tokio::time::Instant::now();
-        let published = in_time(self.limit_while_hanging, self.tables.publish(&*self.backend, &batch)).await;
+        // It may have to connect first. Nothing but the next heartbeats waits for it.
+        let limit = self.limit_while_hanging.saturating_mul(2).min(self.limit);
+        let published = in_time(limit, self.tables.publish(&*self.backend, &batch)).await;
         let result = match published {
             Ok(()) => {
                 let bytes = batch.iter().map(size).sum();

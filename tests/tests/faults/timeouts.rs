@@ -32,10 +32,10 @@ pub(crate) fn cases() -> Vec<Case> {
         locked("lock_timeout of the role", "lock_timeout = '1s'"),
         Case::new(
             "attachments table locked for longer than a node may be silent",
-            "for 8 s, and a node that is silent for 3 s counts as dead; `LONG=1`: 30 s",
+            "for 8 s, and a node that is silent for 6 s counts as dead; `LONG=1`: 30 s",
             held_up,
         )
-        .with(|options| options.query_timeout(Duration::from_secs(10))),
+        .with(|options| options.heartbeat_timeout(Duration::from_secs(6)).query_timeout(Duration::from_secs(10))),
         Case::special(
             "idle_session_timeout of the role",
             "of 6 s, and no node sends anything for 8 s, twice (`LONG=1`: ten times); then all messages come from others",
