@@ -66,7 +66,7 @@ const TENDING_CONNECTIONS: usize = 3;
 
 impl DieselBackend {
     /// Connects to `url`, for publishing and for listening: up to four connections for statements,
-    /// one more while a table is locked, and one that listens. Nothing is connected yet.
+    /// one more when a table is locked, and one that listens. Nothing is connected yet.
     ///
     /// The text is a URL (`postgres://user:password@host/database`) or `key=value` pairs, as
     /// tokio-postgres reads them, which is diesel-async's driver. The connection must be a direct

@@ -72,7 +72,7 @@ const TENDING_CONNECTIONS: usize = 3;
 
 impl TokioPostgresBackend {
     /// Connects as `config` says, for publishing and for listening: up to four connections for
-    /// statements, one more while a table is locked, and one that listens. Nothing is connected yet.
+    /// statements, one more when a table is locked, and one that listens. Nothing is connected yet.
     ///
     /// The connection must be a direct one: through a pooler in transaction mode, `LISTEN` does not
     /// work. Behind a pooler use [`with_listen_config`](Self::with_listen_config).

@@ -89,11 +89,15 @@ const INTERNAL: [&str; 18] = [
 ];
 
 /// Those that every role may call: they emit nothing by themselves.
-const FOR_EVERYBODY: [&str; 2] = ["emit_change()", "version()"];
+const FOR_EVERYBODY: [&str; 3] = ["emit_change()", "number_room(bigint)", "version()"];
 
 /// Where no room is given. Null would be too easy to make by accident. The installation puts a text in
 /// its place that is secret, and not the same in another database.
 const EVERYONE: &str = "every client 0b6f7c6d2a4e4d6f";
+
+/// What the name of a room begins with that is named by a number, until the installation puts another
+/// text in its place.
+const NUMBERED: &str = "numbered room 0b6f7c6d2a4e4d6f:";
 
 const INSTALL: &str = include_str!("functions/install.sql");
 const REMOVE: &str = include_str!("functions/remove.sql");
@@ -163,7 +167,9 @@ impl SqlFunctions {
         let all = [MSGPACK, FUNCTIONS, tables.as_str(), EMIT].concat();
         let run = |definition: &str| {
             let quoted = format!("$@tag@_function$\n{}\n$@tag@_function$", definition.trim());
-            format!("    EXECUTE pg_catalog.replace(pg_catalog.concat({quoted}), '@everyone@', everyone);\n")
+            format!(
+                "    EXECUTE pg_catalog.replace(pg_catalog.replace(pg_catalog.concat({quoted}), '@everyone@', everyone), '@numbered@', numbered);\n"
+            )
         };
         self.fill(&all.split_inclusive(END).map(run).collect::<String>())
     }
@@ -196,6 +202,7 @@ impl SqlFunctions {
                 "signatures" => text.push_str(&self.signatures(&[&PUBLIC[..], &INTERNAL].concat())),
                 "for_everybody" => text.push_str(&self.signatures(&FOR_EVERYBODY)),
                 "everyone" => text.push_str(EVERYONE),
+                "numbered" => text.push_str(NUMBERED),
                 "version" => _ = write!(text, "{}", Self::VERSION),
                 "selection" => text.push_str(&self.signatures(&["internal_selection(text,text[])"])),
                 "definitions" => text.push_str(&self.definitions()),

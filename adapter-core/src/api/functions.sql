@@ -117,7 +117,7 @@ BEGIN
     END IF;
     RETURN coalesce((
         SELECT jsonb_agg(CASE
-            WHEN starts_with(room COLLATE "C", '@everyone@:') THEN to_jsonb(substr(room, 47)::int8)
+            WHEN starts_with(room COLLATE "C", '@numbered@') THEN to_jsonb(substr(room, length('@numbered@') + 1)::int8)
             ELSE to_jsonb(room)
         END ORDER BY place)
         FROM unnest(rooms) WITH ORDINALITY AS all_rooms(room, place)
@@ -125,12 +125,18 @@ BEGIN
 END $@tag@_body$;
 
 -- The room that applications on Node.js name by a number: it is another room than that of the digits.
--- The text is as secret as what stands for all clients, 45 characters, so no client can choose one.
+-- Its name here begins with a text that no client can know.
 CREATE OR REPLACE FUNCTION @schema@.number_room(number int8)
-RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE
+RETURNS text LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $@tag@_body$
-    SELECT '@everyone@:' || number::text
-$@tag@_body$;
+BEGIN
+    IF number NOT BETWEEN -9007199254740991 AND 9007199254740991 THEN
+        RAISE EXCEPTION 'the number % cannot name a room', number
+            USING ERRCODE = 'numeric_value_out_of_range',
+                HINT = 'JavaScript has no integers beyond 2^53 - 1, and would take another number for the same. Name the room by a text.';
+    END IF;
+    RETURN '@numbered@' || number::text;
+END $@tag@_body$;
 
 -- The rooms whose sockets are selected: [] for all, where neither parameter is given. Null for none:
 -- an empty list, as a query may return it, selects no socket.

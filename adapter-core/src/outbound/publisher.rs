@@ -6,8 +6,8 @@
 //! senders wait behind their message, not before it. While the queue is empty, a message is
 //! published by its sender's own task: see [`fast_path`](crate::outbound::fast_path).
 //!
-//! A table may hang, as one that another session has locked does. Heartbeats and responses that need
-//! no table do not wait behind what hangs there: other nodes would take this one for dead.
+//! A table may hang, as one that another session has locked does. Heartbeats do not wait behind what
+//! hangs there: other nodes would take this one for dead.
 
 mod batch;
 #[cfg(all(test, feature = "model"))]
@@ -38,12 +38,15 @@ use crate::{
     queue::{self, queue},
     sync::{AtomicBool, AtomicUsize, Notify, oneshot},
 };
-use batch::{Needs, is_attachment, make_distinct, size, take_ahead, take_batch};
+use batch::{Needs, is_attachment, make_distinct, size, take_batch, take_heartbeats};
 use trouble::{Complaints, Hanging};
 
 /// How many messages of a batch are tried alone while the server refuses each for a reason of its
 /// own.
 const MAX_REFUSED: usize = 3;
+
+/// How long a batch waits for heartbeats that passed the one before it.
+const LAST_HEARTBEATS: Duration = Duration::from_secs(1);
 
 /// Puts messages into the queue.
 pub(crate) struct Publisher<B> {
@@ -107,8 +110,7 @@ struct Job {
     outgoing: Outgoing,
     queued: Instant,
     is_response: bool,
-    /// A heartbeat, or another message of the node's own accord.
-    is_own: bool,
+    is_heartbeat: bool,
     /// Why it is not sent any more. It stays in its place, so that its effect runs in its turn.
     given_up: Option<Error>,
     done: Done,
@@ -274,10 +276,9 @@ impl<B: Backend> Publisher<B> {
         if self.backlog.wait_for_capacity().await { Ok(()) } else { Err(Error::Closed) }
     }
 
-    /// Queues messages of the node's own accord, such as heartbeats, without waiting. They go out in one
-    /// transaction where they fit into one.
+    /// Queues heartbeats that go out in one transaction where they fit into one, without waiting.
     pub(crate) fn queue_together(&self, outgoing: Vec<(Outgoing, Effect)>) -> Result<(), Error> {
-        let job = |(outgoing, effect)| Job { is_own: true, ..Job::new(outgoing, effect).0 };
+        let job = |(outgoing, effect)| Job { is_heartbeat: true, ..Job::new(outgoing, effect).0 };
         let jobs: Vec<_> = outgoing.into_iter().map(job).collect();
         let count = jobs.len();
         self.backlog.waiting.fetch_add(count, Ordering::Relaxed);
@@ -379,7 +380,7 @@ impl Job {
         let (sender, committed) = oneshot::channel();
         let done = Done { effect, sender };
         (
-            Self { outgoing, queued: Instant::now(), is_response: false, is_own: false, given_up: None, done },
+            Self { outgoing, queued: Instant::now(), is_response: false, is_heartbeat: false, given_up: None, done },
             Published(committed),
         )
     }
@@ -427,8 +428,7 @@ async fn run<B: Backend>(
     }
 }
 
-/// Waits for work that may hang at a table. Heartbeats and responses that need none are published
-/// meanwhile, on another connection.
+/// Waits for work that may hang at a table. Heartbeats are published meanwhile, on another connection.
 async fn beside<B: Backend, T>(
     writer: &BatchWriter<B>,
     (jobs, queued, backlog): (&mut queue::Receiver<Job>, &mut VecDeque<Job>, &Backlog),
@@ -446,7 +446,7 @@ async fn beside<B: Backend, T>(
             () = tokio::time::sleep(writer.limit_while_hanging) => {}
         }
         jobs.take_now(queued);
-        let (batch, in_flight, taken) = take_ahead(queued);
+        let (batch, in_flight, taken) = take_heartbeats(queued);
         if batch.is_empty() {
             continue;
         }
@@ -457,7 +457,8 @@ async fn beside<B: Backend, T>(
             done = &mut work => done,
             () = &mut publishing => continue,
         };
-        publishing.await;
+        // A close message may be next, and a heartbeat must not come behind it.
+        let _ = tokio::time::timeout(LAST_HEARTBEATS, publishing).await;
         return done;
     }
 }
@@ -564,22 +565,13 @@ impl<B: Backend> BatchWriter<B> {
         results
     }
 
-    /// Publishes what does not wait behind a batch that hangs.
-    async fn publish_ahead(&self, mut batch: Vec<Outgoing>) -> Vec<Result<(), Error>> {
-        make_distinct(&mut batch);
-        let started = tokio::time::Instant::now();
-        // It may have to connect first. Nothing but the next heartbeats waits for it.
+    /// Publishes heartbeats that do not wait behind a batch which hangs. A failure is told only to the
+    /// rules of the namespaces, which try again: there may be no second connection.
+    async fn publish_ahead(&self, batch: Vec<Outgoing>) -> Vec<Result<(), Error>> {
+        // It may have to connect first.
         let limit = self.limit_while_hanging.saturating_mul(2).min(self.limit);
         let published = in_time(limit, self.tables.publish(&*self.backend, &batch)).await;
-        let result = match published {
-            Ok(()) => {
-                let bytes = batch.iter().map(size).sum();
-                self.events.counters().batch_published(batch.len(), bytes, started.elapsed());
-                Ok(())
-            }
-            Err(error) => Err(self.failed(error, &batch, false)),
-        };
-        vec![result; batch.len()]
+        vec![published.map_err(Error::of_publication); batch.len()]
     }
 
     async fn publish_together(&self, batch: &[Outgoing], limit: Duration) -> Result<(), BackendError> {

@@ -295,6 +295,11 @@ async fn what_cannot_be_emitted_says_what_to_do() {
             "the list of rooms is null. Leave the parameter out to select all sockets.",
         ),
         ("emit('e', '1', except_rooms => NULL)".to_owned(), "the list of rooms is null"),
+        (
+            "emit('e', '1', room => socketio.number_room(9007199254740992))".to_owned(),
+            "the number 9007199254740992 cannot name a room. JavaScript has no integers beyond 2^53 - 1",
+        ),
+        ("emit('e', '1', room => socketio.number_room(NULL))".to_owned(), "a room is null"),
         ("disconnect_sockets(NULL)".to_owned(), "a room is null"),
         ("sockets_join(NULL)".to_owned(), "the list of rooms is null"),
         (
@@ -491,7 +496,10 @@ async fn no_name_that_a_client_can_choose_selects_all_clients() {
         assert_eq!(rooms(&message), [known], "{call}");
     }
     // Nor does one name a room of another kind.
-    for (name, call) in [("12", "'12'".to_owned()), (&*format!("{known}:12"), format!("'{known}:12'"))] {
+    for (name, call) in [
+        ("12", "'12'".to_owned()),
+        ("numbered room 0b6f7c6d2a4e4d6f:12", "'numbered room 0b6f7c6d2a4e4d6f:12'".to_owned()),
+    ] {
         let message = functions.emitted(&format!("SELECT socketio.emit('e', '1', {call})")).await;
         assert_eq!(rooms(&message), [name]);
     }

@@ -29,7 +29,7 @@ BEGIN
         AND except_rooms OPERATOR(pg_catalog.=) '{}'::pg_catalog.text[] AND args IS NULL AND attachments IS NULL
         AND volatile IS NULL AND compress IS NULL
         -- Neither null nor a room that is named by a number.
-        AND pg_catalog.starts_with(room COLLATE pg_catalog."C", '@everyone@:') IS FALSE
+        AND pg_catalog.starts_with(room COLLATE pg_catalog."C", '@numbered@') IS FALSE
         AND namespace COLLATE pg_catalog."C" OPERATOR(pg_catalog.~~) '/%'::pg_catalog.text
         AND pg_catalog.octet_length(namespace) OPERATOR(pg_catalog.<=) @longest_namespace@
         AND event COLLATE pg_catalog."C" OPERATOR(pg_catalog.<>) ALL ('{connect,connect_error,disconnect,disconnecting,newListener,removeListener}'::pg_catalog.text[])

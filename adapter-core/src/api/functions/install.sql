@@ -13,6 +13,7 @@ DECLARE
     grants pg_catalog.jsonb := '[]';
     granted pg_catalog.text;
     everyone pg_catalog.text;
+    numbered pg_catalog.text;
 BEGIN
     PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('socketio-pg functions', 0));
     -- A schema before pg_catalog may have a type of the name text. Both are set back at the end.
@@ -87,6 +88,11 @@ BEGIN
             WHERE oid OPERATOR(pg_catalog.=) @selection@::pg_catalog.oid
         ),
         pg_catalog.concat('every client ', pg_catalog.replace(pg_catalog.gen_random_uuid()::pg_catalog.text, '-', ''))
+    );
+    -- What the name of a room begins with that is named by a number. It does not tell the other one.
+    numbered := pg_catalog.concat(
+        'numbered room ',
+        pg_catalog.substr(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(everyone, 'UTF8')), 'hex'), 1, 32), ':'
     );
 
 @definitions@

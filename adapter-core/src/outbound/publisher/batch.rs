@@ -52,12 +52,14 @@ impl Needs {
 }
 
 /// Takes the next batch from the front, within the byte limit but never empty. With `apart`,
-/// messages that need different tables do not share a batch. What is given up behind the first message is
+/// messages that need different tables do not share a batch. A heartbeat shares none with what needs a
+/// table, which may hang. What is given up behind the first message is
 /// taken along and not sent.
 pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, BatchInFlight, Taken) {
     let mut bytes = 0;
     let mut count = 0;
     let mut full_size_payloads = HashSet::new();
+    let (mut has_heartbeat, mut needs) = (false, Needs::NO_TABLE);
     for job in queued.iter().take(MAX_BATCH) {
         if job.given_up.is_some() {
             count += 1;
@@ -68,6 +70,11 @@ pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoi
             break;
         }
         if apart && Needs::of(&job.outgoing) != Needs::of(&queued[0].outgoing) {
+            break;
+        }
+        has_heartbeat |= job.is_heartbeat;
+        needs = needs.and(Needs::of(&job.outgoing));
+        if count > 0 && has_heartbeat && needs != Needs::NO_TABLE {
             break;
         }
         // A payload without room for a space cannot be made different from an equal one, which goes
@@ -92,23 +99,19 @@ pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoi
     (batch, BatchInFlight(in_flight), taken)
 }
 
-/// Takes what may overtake others where a table hangs: heartbeats and responses that need none.
-pub(super) fn take_ahead(queued: &mut VecDeque<Job>) -> (Vec<Outgoing>, BatchInFlight, Taken) {
-    let mut bytes = 0;
-    let (mut ahead, mut rest) = (VecDeque::new(), VecDeque::with_capacity(queued.len()));
+/// Takes heartbeats, wherever they are in the queue.
+pub(super) fn take_heartbeats(queued: &mut VecDeque<Job>) -> (Vec<Outgoing>, BatchInFlight, Taken) {
+    let (mut heartbeats, mut rest) = (Vec::new(), VecDeque::with_capacity(queued.len()));
     for job in queued.drain(..) {
-        let may_overtake = (job.is_own || job.is_response) && Needs::of(&job.outgoing) == Needs::NO_TABLE;
-        let fits = ahead.len() < MAX_BATCH && bytes + size(&job.outgoing) <= MAX_BATCH_BYTES;
-        if may_overtake && fits && job.given_up.is_none() {
-            bytes += size(&job.outgoing);
-            ahead.push_back(job);
+        if job.is_heartbeat && job.given_up.is_none() && heartbeats.len() < MAX_BATCH {
+            heartbeats.push(job);
         } else {
             rest.push_back(job);
         }
     }
     *queued = rest;
-    let taken = Taken::count(&ahead);
-    let (batch, in_flight) = ahead.into_iter().map(|job| (job.outgoing, (job.done, None))).unzip();
+    let taken = Taken::count(&heartbeats);
+    let (batch, in_flight) = heartbeats.into_iter().map(|job| (job.outgoing, (job.done, None))).unzip();
     (batch, BatchInFlight(in_flight), taken)
 }
 
@@ -171,6 +174,23 @@ mod tests {
         let mut queued = payloads.map(|payload| job(inline("a", payload))).into();
         assert_eq!(take_batch(&mut queued, false).0, [inline("a", full.clone())]);
         assert_eq!(take_batch(&mut queued, false).0, [inline("a", full), inline("a", "{}")]);
+        assert!(queued.is_empty());
+    }
+
+    #[test]
+    fn a_heartbeat_shares_no_batch_with_what_needs_a_table_and_can_be_taken_ahead() {
+        let attachment = || Outgoing {
+            channel: "a".to_owned(),
+            content: Content::Attachment { body: vec![0], before_id: String::new(), after_id: String::new() },
+            is_logged: false,
+        };
+        let heartbeat = || Job { is_heartbeat: true, ..job(inline("a", "{}")) };
+        let mut queued = VecDeque::from([job(inline("a", "1")), heartbeat(), job(attachment()), heartbeat()]);
+        assert_eq!(take_batch(&mut queued, false).0.len(), 2);
+        assert_eq!(take_batch(&mut queued, false).0, [attachment()]);
+        queued.push_front(job(attachment()));
+        assert_eq!(take_heartbeats(&mut queued).0, [inline("a", "{}")]);
+        assert_eq!(take_batch(&mut queued, false).0, [attachment()]);
         assert!(queued.is_empty());
     }
 
