@@ -152,7 +152,7 @@ async fn the_installation_is_one_statement_that_does_all_or_nothing() {
     }
     let open = "SELECT string_agg(proname, ' ' ORDER BY proname) FROM pg_proc
         WHERE pronamespace = 'other'::regnamespace AND proacl IS NULL";
-    assert_eq!(functions.database.execute(open).unwrap().as_deref(), Some("emit_change version"));
+    assert_eq!(functions.database.execute(open).unwrap().as_deref(), Some("emit_change number_room version"));
     let remove = SqlFunctions::new(&Options::default()).unwrap().schema("other").remove_sql();
     functions.client.execute(remove.as_str(), &[]).await.unwrap();
     assert_eq!(functions.database.execute(exists).unwrap().as_deref(), Some("0"));
@@ -189,7 +189,11 @@ async fn functions_that_have_lost_rights_and_comments_get_them_when_they_are_ins
             assert_eq!(functions.database.execute(all).unwrap(), count);
         }
         functions.client.batch_execute(&install.install_sql()).await.unwrap_or_else(|error| panic!("{error:?}"));
-        assert_eq!(functions.database.execute(open).unwrap().as_deref(), Some("2"), "emit_change and version");
+        assert_eq!(
+            functions.database.execute(open).unwrap().as_deref(),
+            Some("3"),
+            "emit_change, number_room and version"
+        );
     }
     functions.client.batch_execute(&install.remove_sql()).await.unwrap();
     let left = "SELECT count(*) FROM pg_namespace WHERE nspname = 'socketio'";
