@@ -33,7 +33,9 @@
 //!    | [`look`](Listener::look) | [`sessions_sql::look`]; [`sessions_sql::sighting`] reads a row |
 //!    | [`publish_outbox`](Backend::publish_outbox), [`look_at_outbox`](Backend::look_at_outbox) | [`outbox_sql::publish`], [`outbox_sql::look`] |
 //!
-//! 2. Use one connection for publishing, some others for the rest, and one for each [`Listener`].
+//! 2. Use one connection for publishing, some others for the rest, and one for each [`Listener`]. Let
+//!    [`publish`](Backend::publish) open another one where the first is in use: while a table is
+//!    locked, heartbeats are published beside what waits for it.
 //!    A connection whose statement was given up halfway, or that has become read-only, does not
 //!    go back into a pool.
 //! 3. Say what an error means: [`ErrorKind`]. The adapter acts on it. A statement that PostgreSQL
