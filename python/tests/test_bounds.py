@@ -113,7 +113,7 @@ async def test_a_client_that_leaves_is_not_waited_for_by_its_own_server(start: S
 
 @pytest.mark.parametrize("how", ["emit_with_ack", "callback", "call"])
 @pytest.mark.parametrize("when", ["published", "delivered"])
-async def test_whoever_is_cancelled_leaves_nothing_behind(start: StartServer, how: str, when: str) -> None:
+async def test_a_request_that_is_cancelled_leaves_nothing_behind(start: StartServer, how: str, when: str) -> None:
     one, two = await two_servers(start, ack_timeout=LONG)
     a, b = await one.client(), await two.client()
     for client in (a, b):
@@ -222,7 +222,7 @@ def work(server: Server, what: str) -> Coroutine[Any, Any, Any]:
 
 
 @pytest.mark.parametrize("what", WORK)
-async def test_whoever_is_cancelled_at_any_step_leaves_nothing_behind(start: StartServer, what: str) -> None:
+async def test_a_request_that_is_cancelled_at_any_step_leaves_nothing_behind(start: StartServer, what: str) -> None:
     one, two = await two_servers(start, ack_timeout=LONG)
     a, b = await one.client(), await two.client()
     for client, server in ((a, one), (b, two)):
@@ -434,19 +434,27 @@ async def test_when_the_database_hangs_the_queue_does_not_wait_for_one_time_out_
     assert len(tried) < 10
 
 
-async def test_messages_are_not_tried_alone_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    publisher, tried = Publisher("", Options()), list[int]()
-    answers = iter([_Failed(PublishError("all")), _Failed(PublishError("first")), _Lost(PublishError("away"))])
+async def publish_five(
+    monkeypatch: pytest.MonkeyPatch, *answers: _Failed
+) -> tuple[list[int], list[asyncio.Future[None]]]:
+    """The sizes of the batches that were tried, which had these answers, and the messages."""
+    publisher, tried, left = Publisher("", Options()), list[int](), iter(answers)
 
     async def try_alone(batch: list[Any]) -> Any:
         tried.append(len(batch))
-        return next(answers)
+        return next(left)
 
     monkeypatch.setattr(publisher, "_try_alone", try_alone)
     sent = [publisher.send(Outgoing("c", str(number))) for number in range(5)]
     publishing = asyncio.ensure_future(publisher.run())
     await asyncio.wait_for(asyncio.wait(sent), DEADLINE)
     await cancelled(publishing)
+    return tried, sent
+
+
+async def test_messages_are_not_tried_alone_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = (_Failed(PublishError("all")), _Failed(PublishError("first")), _Lost(PublishError("away")))
+    tried, sent = await publish_five(monkeypatch, *answers)
     assert tried == [5, 1, 1]
     texts = [str(each.exception()) for each in sent]
     assert texts[:2] == ["first", "away"]
@@ -473,18 +481,7 @@ async def test_small_messages_that_have_waited_for_a_locked_table_are_sent(start
 
 
 async def test_when_small_messages_hang_one_by_one_the_others_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    publisher, tried = Publisher("", Options()), list[int]()
-    answers = iter([_Failed(PublishError("all")), _Hung(PublishError("hangs"))])
-
-    async def try_alone(batch: list[Any]) -> Any:
-        tried.append(len(batch))
-        return next(answers)
-
-    monkeypatch.setattr(publisher, "_try_alone", try_alone)
-    sent = [publisher.send(Outgoing("c", str(number))) for number in range(5)]
-    publishing = asyncio.ensure_future(publisher.run())
-    await asyncio.wait_for(asyncio.wait(sent), DEADLINE)
-    await cancelled(publishing)
+    tried, _ = await publish_five(monkeypatch, _Failed(PublishError("all")), _Hung(PublishError("hangs")))
     assert tried == [5, 1]
 
 

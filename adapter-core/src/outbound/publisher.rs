@@ -397,7 +397,7 @@ async fn run<B: Backend>(
     let mut queued = VecDeque::new();
     while !queued.is_empty() || jobs.take(&mut queued).await {
         let may_hang = writer.tables.log.is_some();
-        beside(&writer, (&mut jobs, &mut queued, backlog), may_hang, fast_path.take_over()).await;
+        with_heartbeats(&writer, (&mut jobs, &mut queued, backlog), may_hang, fast_path.take_over()).await;
         backlog.took(finish_given_up(&mut queued));
         if queued.is_empty() {
             fast_path.leave_if(|| jobs.is_empty());
@@ -407,7 +407,8 @@ async fn run<B: Backend>(
         backlog.took(taken);
         make_distinct(&mut batch);
         let may_hang = Needs::of_all(&batch) != Needs::NO_TABLE;
-        let results = beside(&writer, (&mut jobs, &mut queued, backlog), may_hang, writer.publish(&batch)).await;
+        let results =
+            with_heartbeats(&writer, (&mut jobs, &mut queued, backlog), may_hang, writer.publish(&batch)).await;
         let trouble = results.iter().find_map(|result| match result {
             Err(Error::Publish(error) | Error::Unconfirmed(error)) if !is_about_content(error) => Some(error.clone()),
             _ => None,
@@ -429,7 +430,7 @@ async fn run<B: Backend>(
 }
 
 /// Waits for work that may hang at a table. Heartbeats are published meanwhile, on another connection.
-async fn beside<B: Backend, T>(
+async fn with_heartbeats<B: Backend, T>(
     writer: &BatchWriter<B>,
     (jobs, queued, backlog): (&mut queue::Receiver<Job>, &mut VecDeque<Job>, &Backlog),
     may_hang: bool,
@@ -451,7 +452,7 @@ async fn beside<B: Backend, T>(
             continue;
         }
         backlog.took(taken);
-        let mut publishing = pin!(async { in_flight.finish(writer.publish_ahead(batch).await) });
+        let mut publishing = pin!(async { in_flight.finish(writer.publish_heartbeats(batch).await) });
         let done = tokio::select! {
             biased;
             done = &mut work => done,
@@ -567,7 +568,7 @@ impl<B: Backend> BatchWriter<B> {
 
     /// Publishes heartbeats that do not wait behind a batch which hangs. A failure is told only to the
     /// rules of the namespaces, which try again: there may be no second connection.
-    async fn publish_ahead(&self, batch: Vec<Outgoing>) -> Vec<Result<(), Error>> {
+    async fn publish_heartbeats(&self, batch: Vec<Outgoing>) -> Vec<Result<(), Error>> {
         // It may have to connect first.
         let limit = self.limit_while_hanging.saturating_mul(2).min(self.limit);
         let published = in_time(limit, self.tables.publish(&*self.backend, &batch)).await;

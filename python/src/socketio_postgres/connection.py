@@ -74,8 +74,8 @@ def _discard(attempt: asyncio.Future[Connection]) -> None:
     try:
         attempt.result().pgconn.finish()
     except (Exception, asyncio.CancelledError) as error:
-        # Where it was interrupted it holds a session, perhaps a complete one, and whoever keeps the error, as
-        # tasks do, would keep that. Until Python 3.10, a task raises another error than the one from there.
+        # Where it was interrupted it holds a session, perhaps a complete one, and a task keeps its error, and with
+        # it the session. Until Python 3.10, a task raises another error than the one from there.
         interrupted: BaseException | None = error
         while interrupted is not None:
             traceback.clear_frames(interrupted.__traceback__)

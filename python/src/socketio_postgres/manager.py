@@ -141,8 +141,8 @@ class PostgresManager(AsyncManager):  # type: ignore[misc]
         call = server.call
 
         async def call_and_forget(*args: Any, **kwargs: Any) -> Any:
-            # python-socketio does not tell its managers that it waits no longer: its time is over, or whoever
-            # called was cancelled.
+            # python-socketio does not tell its managers that it waits no longer: its time is over, or its
+            # caller was cancelled.
             calling = _Calling(asyncio.current_task())
             token = _calling.set(calling)
             try:

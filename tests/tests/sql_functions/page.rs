@@ -48,7 +48,9 @@ async fn the_python_of_the_page_runs() {
     let Some(mut functions) = with_orders().await else { return };
     let Some(python) = python_interpreter(env!("CARGO_TARGET_TMPDIR")) else { return };
     functions.client.batch_execute("INSERT INTO orders VALUES (17, 5, 'new')").await.unwrap();
-    for block in blocks("python") {
+    let blocks = blocks("python");
+    assert_eq!(blocks.len(), 1);
+    for block in blocks {
         let mut python = Command::new(&python);
         let url = functions.database.url();
         let run = python.args(["-W", "error", "-c", &block]).env("DATABASE_URL", url).stdin(Stdio::null()).output();

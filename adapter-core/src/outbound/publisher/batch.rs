@@ -52,9 +52,9 @@ impl Needs {
 }
 
 /// Takes the next batch from the front, within the byte limit but never empty. With `apart`,
-/// messages that need different tables do not share a batch. A heartbeat shares none with what needs a
-/// table, which may hang. What is given up behind the first message is
-/// taken along and not sent.
+/// messages that need different tables do not share a batch. A heartbeat never shares one with what
+/// needs a table, which may hang. What is given up behind the first message is taken along and not
+/// sent.
 pub(super) fn take_batch(queued: &mut VecDeque<Job>, apart: bool) -> (Vec<Outgoing>, BatchInFlight, Taken) {
     let mut bytes = 0;
     let mut count = 0;

@@ -180,7 +180,9 @@ async fn a_table_that_is_locked_is_told_with_who_locks_it() {
         let database = database.clone();
         move || database.execute("LOCK TABLE socket_io_attachments; SELECT 1")
     });
-    while database.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").unwrap().is_none() {
+    let waits = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
+        WHERE NOT granted AND datname = current_database()";
+    while database.execute(waits).unwrap().is_none() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let findings = Findings::of(&url, &[], 1).await;
